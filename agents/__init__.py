@@ -1,0 +1,1 @@
+"""Faust agents: topic -> decision or processor -> topic."""

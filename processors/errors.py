@@ -1,0 +1,137 @@
+"""What can go wrong with a piece of work. Only these may leave a processor.
+
+    ProcessingError(code, retriable)
+    ├── InvalidMedia             the input's fault: never retried
+    │   ├── EmptyMedia           empty-media
+    │   ├── UnsupportedMedia     unsupported-media       not a container that we take
+    │   ├── CorruptMedia         corrupt-media           named right, but cannot be read
+    │   ├── MediaTooLarge        media-too-large         beyond a limit: duration, pixels, fps, tracks
+    │   └── NothingToShow        no-usable-track
+    ├── InvalidParams            invalid-params          the pipeline's fault: never retried
+    ├── SourceMissing            source-missing          the object, path or URL is not there: never retried
+    ├── SourceUnavailable        source-unavailable      it may be there later
+    ├── ToolFailed               tool-failed
+    ├── ToolTimedOut             tool-timed-out
+    ├── OutputInvalid            output-invalid          the encode ended but does not prove right
+    ├── EndpointAsleep           endpoint-asleep         counted apart from failures
+    └── OutOfCapacity            out-of-capacity         disk, memory
+
+`Skipped` is no error: there was nothing to do, with the reason.
+"""
+
+from typing import ClassVar
+
+from schemas.base import ErrorRecord
+
+
+class ProcessingError(Exception):
+    """The work failed. `str()` is the sentence a user reads; `detail` is for an engineer."""
+
+    code: ClassVar[str] = "processing-failed"
+    retriable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.detail = detail
+
+    def record(self) -> ErrorRecord:
+        """The error as it travels."""
+        return ErrorRecord(code=self.code, message=str(self), retriable=self.retriable, detail=self.detail)
+
+
+class InvalidMedia(ProcessingError):
+    """The input cannot be processed."""
+
+    code = "invalid-media"
+
+
+class EmptyMedia(InvalidMedia):
+    """The file has no bytes."""
+
+    code = "empty-media"
+
+
+class UnsupportedMedia(InvalidMedia):
+    """The content is not a media container that kinolog takes."""
+
+    code = "unsupported-media"
+
+
+class CorruptMedia(InvalidMedia):
+    """The file starts like media but cannot be read to its end."""
+
+    code = "corrupt-media"
+
+
+class MediaTooLarge(InvalidMedia):
+    """A limit is exceeded: duration, pixels, frame rate or tracks."""
+
+    code = "media-too-large"
+
+
+class NothingToShow(InvalidMedia):
+    """The file has neither a video nor an audio track that can be decoded."""
+
+    code = "no-usable-track"
+
+
+class InvalidParams(ProcessingError):
+    """The step's parameters do not fit its schema."""
+
+    code = "invalid-params"
+
+
+class SourceMissing(ProcessingError):
+    """The source is not where the job says."""
+
+    code = "source-missing"
+
+
+class SourceUnavailable(ProcessingError):
+    """The source cannot be read at the moment."""
+
+    code = "source-unavailable"
+    retriable = True
+
+
+class ToolFailed(ProcessingError):
+    """A tool ended with an error that does not say the input is at fault."""
+
+    code = "tool-failed"
+    retriable = True
+
+
+class ToolTimedOut(ProcessingError):
+    """A tool exceeded its wall-clock limit."""
+
+    code = "tool-timed-out"
+    retriable = True
+
+
+class OutputInvalid(ProcessingError):
+    """What was written does not prove to be a finished, correct output."""
+
+    code = "output-invalid"
+    retriable = True
+
+
+class EndpointAsleep(ProcessingError):
+    """A remote model endpoint is waking up."""
+
+    code = "endpoint-asleep"
+    retriable = True
+
+
+class OutOfCapacity(ProcessingError):
+    """The machine ran out of disk or memory."""
+
+    code = "out-of-capacity"
+    retriable = True
+
+
+class Skipped(Exception):
+    """There is nothing to do for this input. `reason` is stable, e.g. "no-video-track"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

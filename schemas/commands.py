@@ -1,0 +1,49 @@
+"""Commands on `media.commands`: imperative, from web, CLI and the uploads agent to control."""
+
+from typing import ClassVar
+
+from schemas.base import Message
+from schemas.jobs import Input, StepSpec
+
+
+class SubmitJob(Message, kw_only=True):
+    """Create the job, and its asset if that is new. A repeat with the same id changes nothing."""
+
+    TYPE: ClassVar[str] = "media.job.submit.v1"
+
+    job_id: str
+    asset_id: str
+    #: Name of the pipeline, for people.
+    pipeline: str
+    #: The pipeline resolved at submission.
+    steps: tuple[StepSpec, ...]
+    input: Input
+    #: When it was submitted, seconds since the epoch.
+    submitted_at: float
+    owner: str | None = None
+    filename: str | None = None
+    passthrough: str | None = None
+    body_hash: str | None = None
+
+
+class CancelJob(Message, kw_only=True):
+    """End the job: waiting steps at once, active ones through a revoke."""
+
+    TYPE: ClassVar[str] = "media.job.cancel.v1"
+
+    job_id: str
+    asset_id: str
+    #: Who asked, for the record.
+    requested_by: str | None = None
+
+
+class RetryJob(Message, kw_only=True):
+    """Resume a failed or cancelled job from the steps that did not complete."""
+
+    TYPE: ClassVar[str] = "media.job.retry.v1"
+
+    job_id: str
+    asset_id: str
+    #: The run that is to be retried: a repeat of the command must not retry twice.
+    run: int
+    requested_by: str | None = None

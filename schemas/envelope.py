@@ -1,0 +1,33 @@
+"""The CloudEvents 1.0 envelope that every message travels in.
+
+Source: CloudEvents 1.0.2, https://github.com/cloudevents/spec (attributes, JSON batch format, Kafka protocol binding).
+"""
+
+import msgspec
+
+
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One event in structured mode; `data` stays JSON text until its type is known."""
+
+    #: CloudEvents version, always "1.0".
+    specversion: str
+    #: Deterministic where a repeat is possible; consumers drop an id that they have seen.
+    id: str
+    #: Who said it, e.g. "kinolog/control".
+    source: str
+    #: Dotted, versioned message type, e.g. "media.step.completed.v1".
+    type: str
+    #: The asset id: the Kafka key of every job-keyed topic.
+    subject: str | None = None
+    #: When it was said, ISO 8601 UTC.
+    time: str | None = None
+    #: Media type of `data`; JSON when absent.
+    datacontenttype: str | None = None
+    #: The job id.
+    correlationid: str | None = None
+    #: Id of the event that this one answers.
+    causationid: str | None = None
+    #: W3C trace context.
+    traceparent: str | None = None
+    #: The message itself, as JSON text.
+    data: msgspec.Raw = msgspec.Raw(b"{}")

@@ -1,0 +1,136 @@
+"""Facts on `media.events`, for the outside world. Ids are deterministic: drop an id that you have seen."""
+
+from typing import ClassVar
+
+from schemas.base import ErrorRecord, Json, Message
+from schemas.jobs import Input
+
+
+class JobFact(Message, kw_only=True):
+    """What every fact about a job carries."""
+
+    job_id: str
+    asset_id: str
+    pipeline: str
+    #: Counts resumes, from 1.
+    run: int
+    owner: str | None = None
+    passthrough: str | None = None
+
+
+class JobSubmitted(JobFact, kw_only=True):
+    """A job exists."""
+
+    TYPE: ClassVar[str] = "media.job.submitted.v1"
+
+    input: Input
+    filename: str | None = None
+
+
+class JobCompleted(JobFact, kw_only=True):
+    """Every step completed or was skipped."""
+
+    TYPE: ClassVar[str] = "media.job.completed.v1"
+
+
+class JobFailed(JobFact, kw_only=True):
+    """A step failed for good."""
+
+    TYPE: ClassVar[str] = "media.job.failed.v1"
+
+    error: ErrorRecord
+
+
+class JobCancelled(JobFact, kw_only=True):
+    """The job was cancelled and nothing of it runs any more."""
+
+    TYPE: ClassVar[str] = "media.job.cancelled.v1"
+
+
+class StepFact(JobFact, kw_only=True):
+    """What every fact about a step carries."""
+
+    step: str
+    attempt: int
+
+
+class StepStarted(StepFact, kw_only=True):
+    """An executor owns the attempt."""
+
+    TYPE: ClassVar[str] = "media.step.started.v1"
+
+
+class StepPublished(StepFact, kw_only=True):
+    """The step completed and its outputs are published."""
+
+    TYPE: ClassVar[str] = "media.step.completed.v1"
+
+    outputs: Json = {}
+
+
+class StepGaveUp(StepFact, kw_only=True):
+    """The step failed for good."""
+
+    TYPE: ClassVar[str] = "media.step.failed.v1"
+
+    error: ErrorRecord
+
+
+class StepRetried(StepFact, kw_only=True):
+    """An attempt failed or was lost and another one will follow."""
+
+    TYPE: ClassVar[str] = "media.step.retried.v1"
+
+    error: ErrorRecord
+    #: When the next attempt is due, seconds since the epoch.
+    retry_at: float
+
+
+class StepOmitted(StepFact, kw_only=True):
+    """The step was skipped."""
+
+    TYPE: ClassVar[str] = "media.step.skipped.v1"
+
+    reason: str
+
+
+class AssetReady(Message, kw_only=True):
+    """The asset can be played."""
+
+    TYPE: ClassVar[str] = "media.asset.ready.v1"
+
+    asset_id: str
+    job_id: str
+    owner: str | None = None
+    #: Published outputs per step.
+    outputs: dict[str, Json] = {}
+
+
+class AssetFailed(Message, kw_only=True):
+    """The asset's first job failed or was cancelled."""
+
+    TYPE: ClassVar[str] = "media.asset.failed.v1"
+
+    asset_id: str
+    job_id: str
+    #: An error code, or "cancelled".
+    reason: str
+    owner: str | None = None
+
+
+class DeadLetter(Message, kw_only=True):
+    """A record or an entry of one that could not be handled, kept for people."""
+
+    TYPE: ClassVar[str] = "media.dead-letter.v1"
+
+    #: Where it was found.
+    topic: str
+    partition: int
+    offset: int
+    #: Who found it.
+    found_by: str
+    error: ErrorRecord
+    #: The bytes, base64; at most 64 KiB of them.
+    value_base64: str | None = None
+    #: Its Kafka key as text, where it is text.
+    message_key: str | None = None

@@ -1,0 +1,18 @@
+"""The step that does nothing: measures the road itself, and proves a deployment without media."""
+
+import msgspec
+
+from schemas.steps import StepKind
+
+STEP = StepKind(name="noop", slots=256, instant=True)
+
+
+class NoopParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a no-op may be asked for, to try the machinery."""
+
+    #: Progress messages to send, 0-1,000.
+    progress_messages: int = 0
+    #: Seconds to take, 0-3,600.
+    sleep_s: float = 0.0
+    #: Error code to fail with, retriable; empty: succeed.
+    fail_with: str = ""

@@ -1,0 +1,68 @@
+"""The step `probe`: what the file is, and which of its tracks to use."""
+
+import msgspec
+
+from schemas.steps import StepKind
+
+STEP = StepKind(name="probe", slots=4)
+
+
+class ProbeParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Limits come from the settings; there is nothing to choose."""
+
+
+class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The video track that will be used."""
+
+    #: Index among all tracks of the file.
+    index: int
+    codec: str
+    #: As stored, before rotation and pixel aspect.
+    coded_width_px: int
+    coded_height_px: int
+    #: As a person sees it: rotated, square pixels, even.
+    width_px: int
+    height_px: int
+    #: Average frames a second.
+    fps: float
+    #: Clockwise, to be applied for display: 0, 90, 180, 270.
+    rotation_deg: int = 0
+    #: Pixel aspect as "num:den".
+    sample_aspect_ratio: str = "1:1"
+    pixel_format: str | None = None
+    #: PQ or HLG.
+    hdr: bool = False
+    color_transfer: str | None = None
+    interlaced: bool = False
+    duration_s: float | None = None
+    start_s: float = 0.0
+
+
+class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The audio track that will be used."""
+
+    index: int
+    codec: str
+    channels: int
+    sample_rate_hz: int
+    #: ISO 639, when the file says so.
+    language: str | None = None
+    duration_s: float | None = None
+    start_s: float = 0.0
+
+
+class ProbeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What later steps rely on."""
+
+    #: ffmpeg's demuxer, from our own sniff of the first bytes.
+    demuxer: str
+    #: For people, e.g. "MP4".
+    container: str
+    size_bytes: int
+    duration_s: float
+    video: VideoTrack | None = None
+    audio: AudioTrack | None = None
+    #: How many tracks of each kind the file has.
+    video_tracks: int = 0
+    audio_tracks: int = 0
+    bit_rate_bps: int | None = None

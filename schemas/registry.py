@@ -1,0 +1,20 @@
+"""Every message by its wire name."""
+
+from functools import cache
+
+from schemas import commands, facts, step_events, uploads
+from schemas.base import Message
+
+_MODULES = (commands, facts, step_events, uploads)
+
+
+@cache
+def message_types() -> dict[str, type[Message]]:
+    """Message classes by TYPE."""
+    found = {
+        cls.TYPE: cls
+        for module in _MODULES
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, Message) and "TYPE" in vars(cls)
+    }
+    return dict(sorted(found.items()))

@@ -1,0 +1,165 @@
+"""Requests to executors, their answers on `media.step-events`, and the clock's ticks there."""
+
+from typing import ClassVar
+
+from schemas.base import ErrorRecord, Json, Message
+from schemas.jobs import Input
+
+
+class StepRequested(Message, kw_only=True):
+    """Do one attempt of one step. Repeats carry the same id and are harmless."""
+
+    TYPE: ClassVar[str] = "media.step.requested.v1"
+
+    job_id: str
+    asset_id: str
+    #: The job's run, from 1.
+    run: int
+    step: str
+    #: Try within the run, from 1.
+    attempt: int
+    input: Input
+    #: Control's clock; comes back in StepAccepted.
+    requested_at: float
+    filename: str | None = None
+    params: Json = {}
+    #: Outputs of the completed steps that this one comes after, directly or not, by step name.
+    inputs: dict[str, Json] = {}
+
+
+class StepEvent(Message, kw_only=True):
+    """What every answer about an attempt carries."""
+
+    job_id: str
+    asset_id: str
+    run: int
+    step: str
+    attempt: int
+
+
+class StepAccepted(StepEvent, kw_only=True):
+    """An executor claims the attempt. The first one owns the lease."""
+
+    TYPE: ClassVar[str] = "media.step.accepted.v1"
+
+    lease_id: str
+    executor_id: str
+    #: `requested_at` of the request that was accepted.
+    requested_at: float
+    #: Partition of the request topic it came from.
+    request_partition: int
+
+
+class StepHeartbeat(StepEvent, kw_only=True):
+    """The owner is alive. Renews the lease; changes no row."""
+
+    TYPE: ClassVar[str] = "media.step.heartbeat.v1"
+
+    lease_id: str
+    executor_id: str
+    #: 0-1.
+    progress: float = 0.0
+
+
+class StepCompleted(StepEvent, kw_only=True):
+    """The outputs are staged and proven; the row may point at them."""
+
+    TYPE: ClassVar[str] = "media.step.finished.v1"
+
+    lease_id: str
+    outputs: Json = {}
+
+
+class StepSkipped(StepEvent, kw_only=True):
+    """There was nothing to do for this input, e.g. no audio track."""
+
+    TYPE: ClassVar[str] = "media.step.passed-over.v1"
+
+    lease_id: str
+    #: Stable, e.g. "no-video-track".
+    reason: str
+    outputs: Json = {}
+
+
+class StepFailed(StepEvent, kw_only=True):
+    """The attempt failed; `error.retriable` decides what follows."""
+
+    TYPE: ClassVar[str] = "media.step.attempt-failed.v1"
+
+    lease_id: str
+    error: ErrorRecord
+
+
+class StepReleased(StepEvent, kw_only=True):
+    """The executor is stopping and gives the attempt back; not a failure."""
+
+    TYPE: ClassVar[str] = "media.step.released.v1"
+
+    lease_id: str
+
+
+class StepCancelled(StepEvent, kw_only=True):
+    """The executor killed the work after a revoke."""
+
+    TYPE: ClassVar[str] = "media.step.revoked.v1"
+
+    lease_id: str
+
+
+class RetryDue(StepEvent, kw_only=True):
+    """Control's clock: the delay of a retry is over. `attempt` is the one that failed."""
+
+    TYPE: ClassVar[str] = "media.step.retry-due.v1"
+
+
+class LeaseExpired(StepEvent, kw_only=True):
+    """Control's clock: the lease was not renewed in time."""
+
+    TYPE: ClassVar[str] = "media.step.lease-expired.v1"
+
+    lease_id: str
+    #: Progress at the last heartbeat, 0-1.
+    progress: float = 0.0
+
+
+class DispatchDue(StepEvent, kw_only=True):
+    """Control's clock: nobody accepted the request; ask again."""
+
+    TYPE: ClassVar[str] = "media.step.dispatch-due.v1"
+
+    #: How often it was requested when the clock looked; ignored when that has changed.
+    dispatches: int
+
+
+class LeaseRevoked(Message, kw_only=True):
+    """On `media.control`, to every executor: stop this lease's work and kill what it started."""
+
+    TYPE: ClassVar[str] = "media.lease.revoked.v1"
+
+    job_id: str
+    asset_id: str
+    run: int
+    step: str
+    attempt: int
+    lease_id: str
+    #: "cancelled", "superseded" or "unknown".
+    reason: str
+
+
+class StepProgressed(Message, kw_only=True):
+    """On `media.progress`, about once a second per attempt; may be lost."""
+
+    TYPE: ClassVar[str] = "media.step.progressed.v1"
+
+    job_id: str
+    asset_id: str
+    run: int
+    step: str
+    attempt: int
+    lease_id: str
+    #: 0-1, never falling within an attempt.
+    progress: float
+    #: Seconds left, when there is ground for a guess.
+    eta_s: float | None = None
+    #: 0-1 per part of the step, e.g. per rendition.
+    parts: dict[str, float] = {}

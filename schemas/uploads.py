@@ -1,0 +1,25 @@
+"""The upload event on `media.uploads`, from upstream services."""
+
+from typing import ClassVar
+
+from schemas.base import Message
+from schemas.jobs import Input
+
+
+class UploadCompleted(Message, kw_only=True):
+    """Media is there: start its job. The same event (source, id) twice is one job."""
+
+    TYPE: ClassVar[str] = "media.upload.completed.v1"
+
+    #: Exactly one of object, url, path; `path` only below the configured roots.
+    input: Input
+    #: Kept when given; derived from the event's source and id otherwise.
+    asset_id: str | None = None
+    #: Original file name, for people.
+    filename: str | None = None
+    #: Name of a pipeline; the default pipeline otherwise.
+    pipeline: str | None = None
+    #: The submitter's own text, at most 4,096 characters.
+    passthrough: str | None = None
+    #: Whose it is; owners see their own.
+    owner: str | None = None

@@ -1,0 +1,1 @@
+"""The wiring: settings, topics, envelope, broker, Faust apps, command line."""

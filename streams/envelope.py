@@ -1,0 +1,165 @@
+"""Reading and writing the envelope: batches on inner topics, binary mode on public ones.
+
+Source: CloudEvents Kafka protocol binding 1.0.2 (binary, structured, batched content modes).
+"""
+
+import time as clock
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.base import Message
+from schemas.envelope import CloudEvent
+from schemas.registry import message_types
+
+BATCH_TYPE = b"application/cloudevents-batch+json"
+STRUCTURED_TYPE = b"application/cloudevents+json"
+JSON_TYPE = b"application/json"
+BATCH_HEADERS: list[tuple[str, bytes]] = [("content-type", BATCH_TYPE)]
+
+Headers = Sequence[tuple[str, bytes]]
+
+_encode = msgspec.json.Encoder().encode
+_batch_decoder = msgspec.json.Decoder(list[CloudEvent])
+_entries_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_event_decoder = msgspec.json.Decoder(CloudEvent)
+
+
+class Entry(NamedTuple):
+    """One message of a record, understood."""
+
+    event: CloudEvent
+    message: Message
+
+
+class Unreadable(NamedTuple):
+    """One entry of a record that could not be understood, with what to tell people."""
+
+    raw: bytes
+    code: str
+    reason: str
+
+
+class MessageDecoders(dict[str, msgspec.json.Decoder[Message]]):
+    """JSON decoder per message type, made when first needed."""
+
+    def __missing__(self, name: str) -> msgspec.json.Decoder[Message]:
+        decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(message_types()[name])
+        self[name] = decoder
+        return decoder
+
+
+_decoders = MessageDecoders()
+
+
+def iso_time(at: float | None = None) -> str:
+    """ISO 8601 in UTC with milliseconds; now, when `at` (seconds since the epoch) is not given."""
+    moment = datetime.fromtimestamp(clock.time() if at is None else at, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def structured(
+    message: Message,
+    *,
+    event_id: str,
+    source: str,
+    subject: str,
+    at: float | None = None,
+    correlation_id: str | None = None,
+    causation_id: str | None = None,
+) -> bytes:
+    """One CloudEvent in structured mode: an element of a batch, or a record of its own."""
+    return _encode(
+        CloudEvent(
+            specversion="1.0",
+            id=event_id,
+            source=source,
+            type=message.TYPE,
+            subject=subject,
+            time=iso_time(at),
+            correlationid=correlation_id,
+            causationid=causation_id,
+            data=msgspec.Raw(_encode(message)),
+        )
+    )
+
+
+def batch(events: Iterable[bytes]) -> bytes:
+    """A record's value out of structured events; send it with `BATCH_HEADERS`."""
+    return b"[" + b",".join(events) + b"]"
+
+
+def binary(
+    message: Message,
+    *,
+    event_id: str,
+    source: str,
+    subject: str,
+    at: float | None = None,
+    correlation_id: str | None = None,
+) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Value and headers of one event in binary mode."""
+    attributes = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": message.TYPE,
+        "subject": subject,
+        "time": iso_time(at),
+        "correlationid": correlation_id,
+    }
+    headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items() if value is not None]
+    return _encode(message), [("content-type", JSON_TYPE), *headers]
+
+
+def read(value: bytes | None, headers: Headers = ()) -> list[Entry | Unreadable]:
+    """Every entry of a record, in order, whatever mode it is in. Never raises."""
+    if value is None:
+        return [Unreadable(b"", "empty-record", "the record has no value")]
+    names = dict(headers)
+    if b"ce_type" in names or "ce_type" in names:
+        return [_read_binary(value, names)]
+    if value.lstrip()[:1] == b"[":
+        return _read_batch(value)
+    return [_read_structured(value)]
+
+
+def _read_batch(value: bytes) -> list[Entry | Unreadable]:
+    try:
+        return [_understand(event) for event in _batch_decoder.decode(value)]
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        pass  # one entry at least is not an envelope: take them one by one
+    try:
+        entries = _entries_decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return [Unreadable(value, "not-json", f"the record is not a JSON array: {error}")]
+    return [_read_structured(bytes(raw)) for raw in entries]
+
+
+def _read_structured(raw: bytes) -> Entry | Unreadable:
+    try:
+        event = _event_decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Unreadable(raw, "not-an-event", f"not a CloudEvent: {error}")
+    return _understand(event)
+
+
+def _read_binary(value: bytes, headers: dict[str, bytes]) -> Entry | Unreadable:
+    try:
+        attributes = {name[3:]: text.decode() for name, text in headers.items() if name.startswith("ce_")}
+        known = {name: text for name, text in attributes.items() if name in CloudEvent.__struct_fields__}
+        event = msgspec.convert(known, CloudEvent)
+        return _understand(msgspec.structs.replace(event, data=msgspec.Raw(value)))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Unreadable(value, "not-an-event", f"the ce_ headers are not a CloudEvent: {error}")
+
+
+def _understand(event: CloudEvent) -> Entry | Unreadable:
+    try:
+        return Entry(event, _decoders[event.type].decode(event.data))
+    except KeyError:
+        return Unreadable(bytes(event.data), "unknown-type", f"unknown message type {event.type!r}")
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Unreadable(bytes(event.data), "invalid-message", f"{event.type}: {error}")

@@ -1,0 +1,241 @@
+"""The one frozen tree of settings, read once from the environment: prefix `KINOLOG_`, nested with `__`."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import orjson
+
+PREFIX = "KINOLOG_"
+
+
+class SettingsError(Exception):
+    """A setting is unknown or has a value that cannot be used; the message names it."""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every part of the tree."""
+
+
+class Kafka(Section, kw_only=True):
+    """The log."""
+
+    #: Addresses of an outside cluster, "host:port[,…]"; unset: `kinolog up` starts an embedded broker.
+    bootstrap: str | None = None
+    #: Port of the embedded broker; 0 takes a free one.
+    port: int = 9092
+    #: Folder of a Kafka installation of one's own (with libs/), in place of the fetched jars.
+    home: str | None = None
+    #: Replicas of each topic that `topics apply` creates.
+    replication_factor: int = 1
+    #: Seconds without a heartbeat until a consumer group gives a member's partitions away.
+    session_timeout_s: float = 6.0
+
+
+class Web(Section, kw_only=True):
+    """The HTTP interface."""
+
+    #: Address to bind.
+    host: str = "127.0.0.1"
+    #: Port to bind; 0 takes a free one.
+    port: int = 8080
+    #: Largest upload, bytes.
+    max_upload_bytes: int = 20 * 1024**3
+    #: Seconds without a byte until an upload is dropped.
+    upload_stall_s: float = 30.0
+    #: Name of this replica: its read model is kept under it.
+    replica: str = "web-1"
+    #: Unsent bytes at which a live client is closed as too slow.
+    live_queue_bytes: int = 4 * 1024**2
+    #: State changes kept for clients that resume with a cursor.
+    live_history: int = 100_000
+    #: Longest wait of a GET with `?after=`, seconds.
+    after_timeout_s: float = 10.0
+
+
+class FixedToken(Section, kw_only=True):
+    """A token given by the environment."""
+
+    token: str
+    owner: str
+    role: Literal["viewer", "editor", "admin"] = "editor"
+
+
+class Auth(Section, kw_only=True):
+    """Who may do what."""
+
+    #: A fixed admin token; `kinolog up` makes one when it is unset.
+    token: str | None = None
+    #: Further fixed tokens, as JSON.
+    tokens: tuple[FixedToken, ...] = ()
+    #: Off: everybody is admin. Only for a machine of one's own.
+    enabled: bool = True
+
+
+class LeaseTimes(Section, kw_only=True):
+    """How a dead executor is noticed."""
+
+    #: Seconds without a heartbeat until the attempt is given to another executor.
+    ttl_s: float = 45.0
+    #: Seconds between heartbeats.
+    heartbeat_s: float = 10.0
+
+
+class Dispatch(Section, kw_only=True):
+    """How a lost request is noticed."""
+
+    #: Seconds after a later request of the same partition was accepted until a request counts as lost.
+    overtaken_s: float = 30.0
+    #: Seconds until a request counts as lost without such a sign; doubles each time.
+    deadline_s: float = 3600.0
+
+
+class Store(Section, kw_only=True):
+    """Where media lives."""
+
+    #: "file:///folder" or "s3://bucket[/prefix]"; unset: <data_dir>/store.
+    url: str | None = None
+    #: Folders that an input's `path` may point below, as JSON.
+    input_roots: tuple[str, ...] = ()
+
+
+class Executor(Section, kw_only=True):
+    """The process that runs steps."""
+
+    #: CPU budget shared by the heavy steps of one executor; 0: the machine's cores.
+    cpus: int = 0
+    #: Attempts at a time per step, as JSON, e.g. {"transcode": 1}; the step's own default otherwise.
+    slots: dict[str, int] = {}
+    #: Steps that belong to a named lane, as JSON, e.g. {"gpu": ["transcribe"]}; all others belong to "default".
+    lanes: dict[str, tuple[str, ...]] = {}
+    #: Seconds that running work is given to end after SIGTERM before it is released.
+    drain_s: float = 20.0
+    #: Name of this executor, unique and stable over restarts; unset: from the lane and a free number.
+    name: str | None = None
+
+
+class Limits(Section, kw_only=True):
+    """What media is accepted, and what a tool may use on it."""
+
+    #: Longest media, seconds.
+    max_duration_s: float = 6 * 3600.0
+    #: Most pixels of a video frame, width x height.
+    max_pixels: int = 8192 * 4320
+    #: Highest frame rate.
+    max_fps: float = 300.0
+    #: Most tracks in one file.
+    max_tracks: int = 64
+    #: Memory of one tool process, bytes.
+    tool_memory_bytes: int = 8 * 1024**3
+    #: Largest file that a tool may write, bytes.
+    tool_file_bytes: int = 32 * 1024**3
+    #: Wall-clock time of one tool: this many seconds, plus `tool_time_factor` x the media's duration.
+    tool_time_s: float = 120.0
+    #: See tool_time_s.
+    tool_time_factor: float = 30.0
+    #: Whether tools run sandboxed; off only where the machine allows no namespaces at all.
+    sandbox: bool = True
+
+
+class Settings(Section, kw_only=True):
+    """The whole tree."""
+
+    #: Everything that this machine keeps: broker, store, read models, locks, scratch.
+    data_dir: str = "./kinolog-data"
+    #: Partitions of every job-keyed topic. Fixed once the topics exist.
+    partitions: int = 8
+    #: Start of every topic name.
+    topic_prefix: str = "media."
+    #: Folder of pipeline files; unset: the ones that come with kinolog.
+    pipelines_dir: str | None = None
+    #: Folder of transcode profiles; unset: the ones that come with kinolog.
+    profiles_dir: str | None = None
+    #: Pipeline of an upload that names none.
+    default_pipeline: str = "standard"
+    #: "text" for people, "json" for machines.
+    log_format: Literal["text", "json"] = "text"
+    #: Least important log line that is shown.
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    kafka: Kafka = Kafka()
+    web: Web = Web()
+    auth: Auth = Auth()
+    lease: LeaseTimes = LeaseTimes()
+    dispatch: Dispatch = Dispatch()
+    store: Store = Store()
+    executor: Executor = Executor()
+    limits: Limits = Limits()
+
+    @property
+    def data_path(self) -> Path:
+        """`data_dir`, absolute."""
+        return Path(self.data_dir).resolve()
+
+    @property
+    def store_url(self) -> str:
+        """`store.url`, or the folder below the data dir."""
+        return self.store.url or (self.data_path / "store").as_uri()
+
+    @property
+    def bootstrap(self) -> str:
+        """Where clients find the log."""
+        return self.kafka.bootstrap or f"127.0.0.1:{self.kafka.port}"
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from `environ`. Raises SettingsError that names what is wrong."""
+    tree: dict[str, Any] = {}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and environ[name]:  # an empty value is an unset one, as compose files write it
+            _place(tree, name, environ[name])
+    try:
+        return msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def _place(tree: dict[str, Any], name: str, text: str) -> None:
+    *parents, leaf = name[len(PREFIX) :].lower().split("__")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise SettingsError(f"{name}: {parent.upper()} has a value of its own and cannot have parts")
+    tree[leaf] = _value(name, text)
+
+
+def _value(name: str, text: str) -> Any:
+    """Lists and objects are JSON; everything else is text that msgspec converts."""
+    if text[:1] not in "[{":
+        return text
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise SettingsError(f"{name}: not valid JSON: {error}") from error
+
+
+def _explain(error: msgspec.ValidationError) -> str:
+    reason, _, path = str(error).partition(" - at `$")
+    place = path.rstrip("`").lstrip(".").replace(".", "__").upper()
+    if "unknown field" in reason:
+        field = reason.rpartition("`")[0].rpartition("`")[2]
+        place = "__".join(filter(None, [place, field.upper()]))
+        reason = "there is no such setting (see docs/settings.md)"
+    return f"{PREFIX}{place}: {reason}"
+
+
+def to_environ(settings: Settings) -> dict[str, str]:
+    """The environment that `load` turns into `settings` again, for child processes; defaults are left out."""
+    found: dict[str, str] = {}
+    _collect(found, PREFIX, settings)
+    return found
+
+
+def _collect(found: dict[str, str], prefix: str, section: Section) -> None:
+    for field in msgspec.structs.fields(section):
+        value = getattr(section, field.name)
+        name = prefix + field.name.upper()
+        if isinstance(value, Section):
+            _collect(found, name + "__", value)
+        elif value != (field.default_factory() if field.default is msgspec.NODEFAULT else field.default):
+            found[name] = orjson.dumps(msgspec.to_builtins(value)).decode() if isinstance(value, (dict, tuple)) else str(value)

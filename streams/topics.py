@@ -1,0 +1,86 @@
+"""The topics: their names, partition counts and retention; created and checked idempotently."""
+
+from typing import NamedTuple
+
+from schemas.steps import step_kinds
+from streams.settings import Settings
+
+CONTROL_APP = "kinolog-control"
+_DAY_S = 86_400
+_FOR_EVER = -1
+
+
+class Topic(NamedTuple):
+    """One topic as it should be."""
+
+    name: str
+    partitions: int
+    #: Topic settings, as Kafka names them.
+    config: dict[str, str]
+
+
+class Names(NamedTuple):
+    """Topic names under one prefix."""
+
+    uploads: str
+    commands: str
+    step_events: str
+    progress: str
+    events: str
+    control: str
+    dead_letters: str
+    jobs_changelog: str
+    assets_changelog: str
+    prefix: str
+
+    def step_requests(self, step: str) -> str:
+        """The request topic of one step."""
+        return f"{self.prefix}step-requests.{step}"
+
+
+def names(settings: Settings) -> Names:
+    """Every topic name."""
+    prefix = settings.topic_prefix
+    return Names(
+        uploads=prefix + "uploads",
+        commands=prefix + "commands",
+        step_events=prefix + "step-events",
+        progress=prefix + "progress",
+        events=prefix + "events",
+        control=prefix + "control",
+        dead_letters=prefix + "dead-letters",
+        jobs_changelog=f"{CONTROL_APP}-jobs-changelog",
+        assets_changelog=f"{CONTROL_APP}-assets-changelog",
+        prefix=prefix,
+    )
+
+
+def wanted(settings: Settings) -> list[Topic]:
+    """Every topic that must exist."""
+    n, count = names(settings), settings.partitions
+    kept = {
+        n.uploads: 30 * _DAY_S,
+        n.commands: 7 * _DAY_S,
+        n.step_events: 7 * _DAY_S,
+        n.progress: 3600,
+        n.events: _FOR_EVER,
+        n.dead_letters: 30 * _DAY_S,
+        **{n.step_requests(step): 7 * _DAY_S for step in step_kinds()},
+    }
+    topics = [Topic(name, count, _retention(seconds)) for name, seconds in kept.items()]
+    topics.append(Topic(n.control, 1, _retention(_DAY_S)))
+    topics += [Topic(name, count, _COMPACTED) for name in (n.jobs_changelog, n.assets_changelog)]
+    return topics
+
+
+def _retention(seconds: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(seconds if seconds < 0 else seconds * 1000)}
+
+
+#: Recovery reads these whole, so they are compacted hard: at the latest after 15 minutes.
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.05",
+    "segment.ms": "600000",
+    "max.compaction.lag.ms": "900000",
+}

@@ -1,0 +1,1 @@
+"""The interface: REST, live channels, the page."""
