@@ -1,0 +1,62 @@
+"""Pipelines: named DAGs of steps, data in YAML; resolved into the job when it is submitted."""
+
+from collections.abc import Mapping, Set
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from schemas.jobs import StepSpec
+from schemas.steps import step_kinds
+
+
+class InvalidPipeline(Exception):
+    """A pipeline file cannot be used; the message names the file and what is wrong."""
+
+
+class PipelineFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pipeline as it stands in its file."""
+
+    #: Name by which submissions ask for it.
+    name: str
+    #: In any order.
+    steps: tuple[StepSpec, ...]
+
+
+Pipelines = Mapping[str, tuple[StepSpec, ...]]
+
+
+def load_pipelines(folder: Path) -> Pipelines:
+    """Every pipeline of `folder` by name. Raises InvalidPipeline."""
+    found = [_read(path) for path in sorted(folder.glob("*.yaml"))]
+    return {pipeline.name: ordered(pipeline.name, pipeline.steps) for pipeline in found}
+
+
+def _read(path: Path) -> PipelineFile:
+    try:
+        return msgspec.convert(yaml.safe_load(path.read_text()), PipelineFile)
+    except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
+        raise InvalidPipeline(f"{path}: {error}") from error
+
+
+def ordered(name: str, steps: tuple[StepSpec, ...]) -> tuple[StepSpec, ...]:
+    """`steps`, each behind those it comes after, with the kind's traits. Raises InvalidPipeline."""
+    by_name = {spec.name: spec for spec in steps}
+    if not steps or len(by_name) != len(steps):
+        raise InvalidPipeline(f"pipeline {name}: needs at least one step, and each only once")
+    _require_known(name, by_name, step_kinds().keys())
+    try:
+        order = list(TopologicalSorter({spec.name: spec.after for spec in steps}).static_order())
+    except CycleError as error:
+        raise InvalidPipeline(f"pipeline {name}: the steps wait for each other in a circle: {error.args[1]}") from error
+    return tuple(msgspec.structs.replace(by_name[n], instant=step_kinds()[n].instant) for n in order)
+
+
+def _require_known(name: str, steps: Mapping[str, StepSpec], kinds: Set[str]) -> None:
+    for spec in steps.values():
+        if spec.name not in kinds:
+            raise InvalidPipeline(f"pipeline {name}: there is no step {spec.name!r}; there are {', '.join(kinds)}")
+        for other in spec.after:
+            if other not in steps:
+                raise InvalidPipeline(f"pipeline {name}: {spec.name} comes after {other!r}, which is not in it")

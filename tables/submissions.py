@@ -1,0 +1,83 @@
+"""From what somebody asks for to the command that creates a job: one set of checks for REST and for upload events."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from schemas.commands import SubmitJob
+from schemas.jobs import Input
+from schemas.uploads import UploadCompleted
+from streams.ids import ID_PATTERN
+from tables.pipelines import Pipelines
+
+#: Longest passthrough text, characters.
+MAX_PASSTHROUGH = 4096
+#: Longest file name that is kept, characters.
+MAX_FILENAME = 255
+
+
+class Refused(Exception):
+    """The submission cannot become a job. `code` is stable; the text is for the submitter."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def submission(
+    upload: UploadCompleted,
+    *,
+    job_id: str,
+    asset_id: str,
+    pipelines: Pipelines,
+    default_pipeline: str,
+    input_roots: Sequence[str],
+    now: float,
+    body_hash: str | None = None,
+) -> SubmitJob:
+    """The command for `upload`. Raises Refused: unknown-pipeline, invalid-input, invalid-id, invalid-passthrough."""
+    pipeline = upload.pipeline or default_pipeline
+    if pipeline not in pipelines:
+        raise Refused("unknown-pipeline", f"there is no pipeline {pipeline!r}; there are {', '.join(pipelines)}")
+    if not ID_PATTERN.fullmatch(asset_id):
+        raise Refused("invalid-id", "an asset id is 1-100 letters, digits, '_', '.', '-', and starts with one of the first two")
+    if upload.passthrough is not None and len(upload.passthrough) > MAX_PASSTHROUGH:
+        raise Refused("invalid-passthrough", f"passthrough is longer than {MAX_PASSTHROUGH} characters")
+    return SubmitJob(
+        job_id=job_id,
+        asset_id=asset_id,
+        pipeline=pipeline,
+        steps=pipelines[pipeline],
+        input=checked_input(upload.input, input_roots),
+        submitted_at=now,
+        owner=upload.owner,
+        filename=upload.filename[:MAX_FILENAME] if upload.filename else None,
+        passthrough=upload.passthrough,
+        body_hash=body_hash,
+    )
+
+
+def checked_input(given: Input, input_roots: Sequence[str]) -> Input:
+    """`given`, when it names one place that kinolog may read. Raises Refused (invalid-input)."""
+    if sum(place is not None for place in (given.object, given.url, given.path)) != 1:
+        raise Refused("invalid-input", "give exactly one of input.object, input.url and input.path")
+    if given.url is not None:
+        raise Refused("invalid-input", "input.url is not supported yet: upload the file, or name an object of the store")
+    if given.object is not None:
+        return Input(object=_checked_key(given.object))
+    return Input(path=_checked_path(given.path or "", input_roots))
+
+
+def _checked_key(key: str) -> str:
+    parts = PurePosixPath(key).parts
+    if not parts or key.startswith("/") or ".." in parts or "\x00" in key or len(key) > 1024:
+        raise Refused("invalid-input", "input.object is a key relative to the store's root, without '..'")
+    return key
+
+
+def _checked_path(path: str, input_roots: Sequence[str]) -> str:
+    if "\x00" in path:
+        raise Refused("invalid-input", "input.path holds a zero byte")
+    resolved = Path(path).resolve()
+    if not any(resolved.is_relative_to(Path(root).resolve()) for root in input_roots):
+        raise Refused("invalid-input", "input.path is not below one of the configured roots (KINOLOG_STORE__INPUT_ROOTS)")
+    return str(resolved)
