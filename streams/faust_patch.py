@@ -1,0 +1,161 @@
+"""Repairs of faust-streaming 0.15.3, without which acknowledged records are lost on restart under load.
+
+What was seen: an event was fetched, dropped when the streams were cleared for recovery, and its offset committed past
+(1-42 of 300-500 jobs per run; docs/guarantees.md has the figures). Four causes, each mended here:
+
+1. aiokafka's `seek_to_committed` skips partitions that have no commit yet, so what was fetched and dropped on them is
+   never rewound: `perform_seek` seeks every partition explicitly.
+2. `Recovery.on_recovery_completed` seeks while the flow is active, then clears the stream queues: what arrived in
+   between is gone. The seek stops the flow first, and only recovery may seek.
+3. `_fetch_records` hands Faust's live set of active partitions to aiokafka, where an empty set means "all": it gets a
+   snapshot, and what a fetch brings after the flow was stopped is put back.
+4. `Consumer._new_offset` then commits over the hole (faust-streaming #606): the continuity check refuses holes.
+
+Further: the changelog partitions are paused in aiokafka itself after recovery (left fetching, nobody reads them, and
+they hold back every fetch by 100 ms); the fetch wait is 50 ms in place of a hard-coded 1,500 (a partition left unread
+long-polls behind the others); a commit waits until every send is on the broker.
+"""
+
+import asyncio
+from importlib.metadata import version
+from typing import Any
+
+from aiokafka import TopicPartition
+from faust.tables.recovery import Recovery
+from faust.transport.consumer import Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.transport.drivers.aiokafka import Consumer as KafkaConsumer
+from faust.transport.producer import ProducerBuffer
+from faust.types import TP
+
+from streams.continuity import Continuity
+
+#: What the replaced functions were read in; any other version must be read again first.
+PATCHED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
+#: Longest wait of a fetch for its first byte. Measured: 1,500 (Faust's own) stalls a partition for up to 1.3 s.
+FETCH_MAX_WAIT_MS = 50
+
+_stop_flow = Consumer.stop_flow
+_create_worker_consumer = AIOKafkaConsumerThread._create_worker_consumer
+_commit = KafkaConsumer._commit
+_resume_streams = Recovery._resume_streams
+_on_recovery_completed = Recovery.on_recovery_completed
+
+
+class WrongVersion(Exception):
+    """A patched package has a version that nobody has read."""
+
+
+def install() -> None:
+    """Replace the functions. Raises WrongVersion. Repeating it is harmless."""
+    for package, wanted in PATCHED.items():
+        if version(package) != wanted:
+            raise WrongVersion(f"{package} is {version(package)}; streams/faust_patch.py was made for {wanted}")
+    Consumer.stop_flow = stop_flow
+    Consumer.perform_seek = perform_seek
+    AIOKafkaConsumerThread._fetch_records = fetch_records
+    AIOKafkaConsumerThread._create_worker_consumer = create_worker_consumer
+    KafkaConsumer._commit = commit
+    Recovery._resume_streams = resume_streams
+    Recovery.on_recovery_completed = on_recovery_completed
+    ProducerBuffer.max_messages = 10_000
+
+
+def stop_flow(self: Any) -> None:
+    """Consumer.stop_flow, counted: a fetch that began before it knows that it is late."""
+    self.epoch = getattr(self, "epoch", 0) + 1
+    _stop_flow(self)
+
+
+async def perform_seek(self: Any) -> None:
+    """Consumer.perform_seek: once per recovery, to where continuity says, with the flow stopped."""
+    if not getattr(self, "seek_allowed", False):
+        return  # getmany's own rewind races with recovery: only recovery may seek
+    if self.seek_flight is None:
+        self.seek_flight = asyncio.ensure_future(_seek(self))
+    await asyncio.shield(self.seek_flight)
+
+
+async def _seek(self: Any) -> None:
+    self.stop_flow()
+    assigned = self.assignment()
+    sources = [TopicPartition(*tp) for tp in assigned if not self._is_changelog_tp(tp)]
+    changelogs = [TopicPartition(*tp) for tp in assigned if self._is_changelog_tp(tp)]
+    continuity: Continuity = self.app.continuity
+    starts = await self._thread.call_thread(_seek_in_thread, self._thread._consumer, sources, changelogs, continuity)
+    continuity.expect({TP(*tp): offset for tp, offset in starts.items()})
+    for tp, offset in starts.items():
+        self._read_offset[TP(*tp)] = self._committed_offset[TP(*tp)] = offset or None
+
+
+async def _seek_in_thread(
+    consumer: Any, sources: list[TopicPartition], changelogs: list[TopicPartition], continuity: Continuity
+) -> dict[TopicPartition, int]:
+    """Runs in the consumer's own thread. Asks for the log start only where nothing else is known: ListOffsets queues
+    behind the long-polling fetch (1.5-3 s instead of 10 ms)."""
+    committed = dict(zip(sources, await asyncio.gather(*[consumer.committed(tp) for tp in sources]), strict=True))
+    unknown = [tp for tp in sources if continuity.needs_beginning(TP(*tp), committed[tp])]
+    beginning = await consumer.beginning_offsets(unknown) if unknown else {}
+    starts = {tp: continuity.start(TP(*tp), committed[tp], beginning.get(tp, 0)) for tp in sources}
+    for tp, offset in starts.items():
+        consumer._fetcher.seek_to(tp, offset)
+    if changelogs:
+        consumer.pause(*changelogs)
+    return starts
+
+
+async def fetch_records(
+    self: Any, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
+) -> Any:
+    """AIOKafkaConsumerThread._fetch_records, with a snapshot of the partitions; puts late records back."""
+    ours, fetcher = self.consumer, consumer._fetcher
+    wanted = None if active_partitions is None else frozenset(active_partitions)
+    if not ours.flow_active or (wanted is not None and not wanted):
+        return {}
+    epoch = getattr(ours, "epoch", 0)
+    with fetcher._subscriptions.fetch_context():
+        records = await fetcher.fetched_records(wanted, timeout=timeout, max_records=max_records)
+    if records and (epoch != getattr(ours, "epoch", 0) or not ours.flow_active):
+        for tp, fetched in records.items():
+            if fetched and fetcher._subscriptions.is_assigned(tp):
+                fetcher.seek_to(tp, fetched[0].offset)
+        return {}
+    return records
+
+
+def create_worker_consumer(self: Any, transport: Any) -> Any:
+    """AIOKafkaConsumerThread._create_worker_consumer with our fetch wait; read by aiokafka when it starts."""
+    consumer = _create_worker_consumer(self, transport)
+    consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+    return consumer
+
+
+async def commit(self: Any, offsets: Any) -> Any:
+    """Consumer._commit, after everything that was sent because of these offsets is on the broker."""
+    await self.app.before_commit()
+    return await _commit(self, offsets)
+
+
+async def resume_streams(self: Any, generation_id: int = 0) -> Any:
+    """Recovery._resume_streams, allowed to seek."""
+    with _Seeking(self.app.consumer):
+        return await _resume_streams(self, generation_id)
+
+
+async def on_recovery_completed(self: Any, generation_id: int = 0) -> Any:
+    """Recovery.on_recovery_completed, allowed to seek."""
+    with _Seeking(self.app.consumer):
+        return await _on_recovery_completed(self, generation_id)
+
+
+class _Seeking:
+    """While it is entered, the consumer may seek, once."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    def __enter__(self) -> None:
+        self._consumer.seek_allowed, self._consumer.seek_flight = True, None
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.seek_allowed = False
