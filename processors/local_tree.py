@@ -1,0 +1,116 @@
+"""Files and folders on the local disk, changed so that nobody ever sees half of a change. Blocking: call in a thread."""
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+#: Below a store's root: what is on its way in. Hidden, so no key can name it.
+STAGING = ".staging"
+#: How often a rename is tried while another process removes the empty parent that was just made.
+_RENAMES = 5
+
+
+class UnexpectedFile(Exception):
+    """A tree holds something that is neither a regular file nor a folder."""
+
+
+def staged(root: Path) -> Path:
+    """A new, unused path below the staging folder of `root`."""
+    folder = root / STAGING
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+
+
+def move_into_place(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, making parents; both on one file system. Raises OSError."""
+    for left in reversed(range(_RENAMES)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return os.rename(source, target)
+        except FileNotFoundError:
+            if not left or not source.exists():
+                raise
+
+
+def publish_folder(folder: Path, root: Path, key: str) -> None:
+    """Make `folder` readable and let it appear as `root/key` at once; a repeat replaces. `folder` is gone afterwards."""
+    make_readable(folder)
+    target = root / key
+    if target.exists():
+        remove_tree(target, root)
+    try:
+        move_into_place(folder, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_into_place(folder, root, target)
+
+
+def _copy_into_place(folder: Path, root: Path, target: Path) -> None:
+    copy = staged(root)
+    try:
+        shutil.copytree(folder, copy)
+        move_into_place(copy, target)
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)  # there only when something went wrong, and that is being raised
+    shutil.rmtree(folder, ignore_errors=True)  # the copy is what counts; whoever made the folder removes it anyway
+
+
+def make_readable(folder: Path) -> None:
+    """Give `folder` and all below to us, readable for all: tools may have run as somebody else. Raises UnexpectedFile."""
+    for path in [folder, *_below(folder)]:
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            # A link that a tool was tricked into making would publish whatever it points at.
+            raise UnexpectedFile(f"{path.name} is neither a file nor a folder")
+        if os.geteuid() == 0:
+            os.chown(path, 0, 0)
+        os.chmod(path, 0o755 if stat.S_ISDIR(mode) else 0o644)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        yield from (Path(parent, name) for name in (*folders, *files))
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every regular file below `folder`, in order."""
+    return sorted(path for path in _below(folder) if stat.S_ISREG(path.lstat().st_mode))
+
+
+def remove_tree(target: Path, root: Path) -> None:
+    """Remove a file or folder and the parents that this leaves empty, below `root`. Nothing there: harmless."""
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target, ignore_errors=False)
+    else:
+        target.unlink(missing_ok=True)
+    remove_empty_parents(target, root)
+
+
+def remove_empty_parents(path: Path, root: Path) -> None:
+    """Remove the parents of `path` that are empty, up to but not including `root`."""
+    for parent in path.parents:
+        if parent == root or root not in parent.parents:
+            return
+        try:
+            parent.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return  # not empty: it and everything above is in use
+
+
+def sweep(folder: Path, older_than_s: float) -> int:
+    """Remove what stands in `folder` untouched for that long: a killed process left it. Returns how many entries."""
+    if not folder.is_dir():
+        return 0
+    limit = time.time() - older_than_s
+    stale = [path for path in folder.iterdir() if path.lstat().st_mtime < limit]
+    for path in stale:
+        remove_tree(path, folder)
+    return len(stale)

@@ -1,0 +1,241 @@
+"""The object store: a local folder, or a bucket by URL, behind one small interface."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import from_url
+
+from processors import local_tree
+from processors.store_keys import IMMUTABLE, checked_key, content_type
+
+#: Bytes that leave the store in one piece.
+_CHUNK_BYTES = 256 * 1024
+#: Bytes that are gathered before they are written. Source: 8 MiB x S3's 10,000 parts = 78 GiB, above any upload.
+_PART_BYTES = 8 * 1024**2
+#: Files of a tree that travel to a bucket at a time, and parts of one file.
+_UPLOADS = 8
+_PARTS = 3
+#: Age at which what a killed process left on its way in is removed; a living upload stalls for seconds only.
+STAGING_AGE_S = 6 * 3600.0
+
+T = TypeVar("T")
+
+
+class StoreError(Exception):
+    """The store cannot do it now: connection, permission, disk."""
+
+
+class NotStored(StoreError):
+    """There is no object with this key."""
+
+
+class TooLarge(StoreError):
+    """The stream has more bytes than were allowed."""
+
+
+class Stored(NamedTuple):
+    """One object."""
+
+    key: str
+    size_bytes: int
+    #: Strong entity tag, with its quotes.
+    etag: str
+    modified_at: datetime
+
+
+async def in_thread(work: Callable[..., T], *args: Any) -> T:
+    """Run blocking `work` in a thread. Cancelled, it waits for the end first: nothing goes on behind the caller's back."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *args))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+class Store:
+    """Objects by key. `url` is "file:///folder" or what obstore understands, e.g. "s3://bucket/prefix"."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        #: Folder of a local store, None otherwise.
+        self.root: Path | None = Path(unquote(parts.path)) if parts.scheme == "file" else None
+        if self.root is not None:
+            self.root.mkdir(parents=True, exist_ok=True)
+        self._objects: Any = from_url(url)
+
+    def local_path(self, key: str) -> Path | None:
+        """The object as a file that tools can read, whether it is there or not; None for a bucket. Raises InvalidKey."""
+        checked_key(key)
+        return None if self.root is None else self.root / key
+
+    async def head(self, key: str) -> Stored:
+        """What is known of an object. Raises NotStored, InvalidKey, StoreError."""
+        with _mapped(checked_key(key)):
+            return _stored(await obstore.head_async(self._objects, key))
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Bytes [start, end) of an object in pieces; `start` must lie below its size. Raises NotStored, StoreError."""
+        wanted: Any = {"offset": start} if end is None else (start, end)
+        with _mapped(checked_key(key)):
+            answer = await obstore.get_async(self._objects, key, options={"range": wanted} if start or end else None)
+            async for chunk in answer.stream(min_chunk_size=_CHUNK_BYTES):
+                yield bytes(chunk)
+
+    async def fetch(self, key: str, path: Path) -> None:
+        """Write an object to the local file `path`. Raises NotStored, StoreError."""
+        with path.open("wb") as file:
+            async for chunk in self.get(key):
+                await in_thread(file.write, chunk)
+
+    async def put(self, key: str, chunks: AsyncIterable[bytes], max_bytes: int) -> Stored:
+        """Store a stream; it appears whole or not at all, and a broken one leaves nothing behind, not even folders.
+
+        Raises TooLarge beyond `max_bytes`, StoreError, and whatever `chunks` raises.
+        """
+        checked_key(key)
+        counted = _limited(chunks, max_bytes)
+        if self.root is not None:
+            with _mapped(key):
+                await self._put_file(self.root, key, counted)
+        else:
+            await self._put_object(key, counted)
+        return await self.head(key)
+
+    async def publish_tree(self, folder: Path, prefix: str) -> None:
+        """Store everything below `folder` under `prefix`; a local store takes the folder itself. A repeat replaces.
+
+        Raises StoreError, UnexpectedFile for links and devices; then nothing stays under `prefix`.
+        """
+        checked_key(prefix)
+        with _mapped(prefix):
+            if self.root is not None:
+                await in_thread(local_tree.publish_folder, folder, self.root, prefix)
+            else:
+                await self._upload_tree(folder, prefix)
+
+    async def list(self, prefix: str) -> list[Stored]:
+        """Every object below `prefix`, by key."""
+        with _mapped(checked_key(prefix)):
+            found = await obstore.list(self._objects, prefix).collect_async()
+            return sorted(_stored(meta) for meta in found)
+
+    async def delete_prefix(self, prefix: str) -> None:
+        """Remove the object `prefix` and everything below it. A repeat is harmless."""
+        with _mapped(checked_key(prefix)):
+            if self.root is not None:
+                return await in_thread(local_tree.remove_tree, self.root / prefix, self.root)
+            keys = [prefix, *(entry.key for entry in await self.list(prefix))]
+            await obstore.delete_async(self._objects, keys)
+
+    async def sweep(self, older_than_s: float = STAGING_AGE_S) -> int:
+        """Remove what killed processes left on its way in; returns how much. A bucket has a lifecycle rule for that."""
+        if self.root is None:
+            return 0
+        return await in_thread(local_tree.sweep, self.root / local_tree.STAGING, older_than_s)
+
+    async def _put_file(self, root: Path, key: str, chunks: AsyncIterator[bytes]) -> None:
+        path = await in_thread(local_tree.staged, root)
+        try:
+            with path.open("wb") as file:
+                async for part in _gathered(chunks):
+                    await in_thread(file.write, part)
+            await in_thread(local_tree.move_into_place, path, root / key)
+        except BaseException:
+            await in_thread(path.unlink, True)
+            raise
+
+    async def _put_object(self, key: str, chunks: AsyncIterator[bytes]) -> None:
+        failed: list[Exception] = []
+        try:
+            with _mapped(key):
+                await self._send(key, _remembered(chunks, failed))
+        except StoreError as error:
+            raise (failed[0] if failed else error) from error
+
+    async def _send(self, key: str, source: Path | AsyncIterator[bytes]) -> None:
+        await obstore.put_async(
+            self._objects,
+            key,
+            source,
+            attributes={"Content-Type": content_type(key), "Cache-Control": IMMUTABLE},
+            chunk_size=_PART_BYTES,
+            max_concurrency=_PARTS,
+        )
+
+    async def _upload_tree(self, folder: Path, prefix: str) -> None:
+        await in_thread(local_tree.make_readable, folder)
+        gate = asyncio.Semaphore(_UPLOADS)
+
+        async def upload(path: Path) -> None:
+            async with gate:
+                await self._send(f"{prefix}/{path.relative_to(folder).as_posix()}", path)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for path in await in_thread(local_tree.files_below, folder):
+                    group.create_task(upload(path))
+        except BaseException as error:
+            await self.delete_prefix(prefix)
+            if isinstance(error, BaseExceptionGroup):
+                raise error.exceptions[0] from error
+            raise
+
+
+def _stored(meta: Any) -> Stored:
+    return Stored(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+
+
+@contextlib.contextmanager
+def _mapped(key: str) -> Iterator[None]:
+    """Errors of the store's libraries as ours; a full disk stays the OSError that says so."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotStored(f"there is no object {key}") from error
+    except BaseError as error:
+        raise StoreError(f"the store cannot serve {key}: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseError) -> str:
+    return str(error).partition("\n")[0][:300]
+
+
+async def _limited(chunks: AsyncIterable[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > max_bytes:
+            raise TooLarge(f"more than {max_bytes} bytes")
+        yield chunk
+
+
+async def _gathered(chunks: AsyncIterable[bytes], size_bytes: int = 1024**2) -> AsyncIterator[bytes]:
+    """The same bytes in fewer pieces: a thread a megabyte, not a thread a packet."""
+    waiting: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        waiting.append(chunk)
+        size += len(chunk)
+        if size >= size_bytes:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+async def _remembered(chunks: AsyncIterable[bytes], failed: list[Exception]) -> AsyncIterator[bytes]:
+    """The same chunks; what they raise is kept, because it does not come back through the store's library whole."""
+    try:
+        async for chunk in chunks:
+            yield chunk
+    except Exception as error:
+        failed.append(error)
+        raise
