@@ -143,8 +143,8 @@ class AssetJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: JobStatus
     pipeline: str
     created_at: float
-    #: Published outputs per completed step.
-    outputs: dict[str, Any] = {}
+    #: Why it failed: an error code, or "cancelled".
+    reason: str | None = None
 
 
 class Asset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -164,6 +164,8 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     jobs: dict[str, AssetJob] = {}
     #: The newest published outputs per step, over all jobs.
     outputs: dict[str, Any] = {}
+    #: When each of them was published, by step.
+    published_at: dict[str, float] = {}
     #: As in Job.
     at: dict[str, int] = {}
 
