@@ -101,6 +101,8 @@ class AssetReady(Message, kw_only=True):
 
     asset_id: str
     job_id: str
+    #: The job's run that completed.
+    run: int
     owner: str | None = None
     #: Published outputs per step.
     outputs: dict[str, Json] = {}
@@ -113,6 +115,8 @@ class AssetFailed(Message, kw_only=True):
 
     asset_id: str
     job_id: str
+    #: The job's run that ended so.
+    run: int
     #: An error code, or "cancelled".
     reason: str
     owner: str | None = None

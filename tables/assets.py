@@ -1,0 +1,75 @@
+"""The asset as a fold of its jobs, pure: folding a job twice changes nothing the second time."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from schemas.facts import AssetFailed, AssetReady
+from schemas.jobs import JOB_ENDED, Asset, AssetJob, AssetStatus, Job
+from tables.statements import Effects
+
+
+def fold_asset(asset: Asset | None, job: Job) -> Asset:
+    """`asset` after what `job` says now; made by the first job. Returns the same object when nothing changed."""
+    asset = asset or _fresh(job)
+    jobs = {**asset.jobs, job.id: AssetJob(status=job.status, pipeline=job.pipeline, created_at=job.created_at, reason=_reason(job))}
+    outputs, published_at = _published(asset, job)
+    status = _status(jobs)
+    reason = jobs[job.id].reason if status == "FAILED" else None
+    folded = replace(asset, status=status, reason=reason, jobs=jobs, outputs=outputs, published_at=published_at)
+    return asset if folded == asset and asset.updated_at >= job.created_at else replace(folded, updated_at=job.updated_at)
+
+
+def asset_news(before: Asset | None, after: Asset, job: Job) -> Effects:
+    """What must be said because `job` turned `before` into `after`."""
+    known = before.jobs.get(job.id) if before is not None else None
+    return [] if known == after.jobs[job.id] else asset_outstanding(after, job)
+
+
+def asset_outstanding(asset: Asset, job: Job) -> Effects:
+    """What stands about the asset because of `job`."""
+    if job.status == "completed":
+        return [AssetReady(asset_id=asset.id, job_id=job.id, run=job.run, owner=asset.owner, outputs=asset.outputs)]
+    if job.status in JOB_ENDED and asset.status == "FAILED":
+        reason = _reason(job) or "failed"
+        return [AssetFailed(asset_id=asset.id, job_id=job.id, run=job.run, reason=reason, owner=asset.owner)]
+    return []
+
+
+def _fresh(job: Job) -> Asset:
+    return Asset(
+        id=job.asset_id,
+        status="UPLOADED",
+        input=job.input,
+        created_at=job.created_at,
+        updated_at=job.updated_at,
+        owner=job.owner,
+        filename=job.filename,
+        passthrough=job.passthrough,
+    )
+
+
+def _status(jobs: dict[str, AssetJob]) -> AssetStatus:
+    """READY once any job completed; else what the others are at."""
+    states = {job.status for job in jobs.values()}
+    if "completed" in states:
+        return "READY"
+    if "active" in states:
+        return "PROCESSING"
+    return "UPLOADED" if "waiting" in states else "FAILED"
+
+
+def _reason(job: Job) -> str | None:
+    if job.status == "cancelled":
+        return "cancelled"
+    return job.error.code if job.status == "failed" and job.error is not None else None
+
+
+def _published(asset: Asset, job: Job) -> tuple[dict[str, Any], dict[str, float]]:
+    """The newest outputs per step, and when they were published."""
+    outputs, published_at = dict(asset.outputs), dict(asset.published_at)
+    for step in job.steps:
+        finished_at = step.finished_at or 0.0
+        if step.status == "completed" and step.outputs is not None and finished_at >= published_at.get(step.spec.name, 0.0):
+            outputs[step.spec.name], published_at[step.spec.name] = step.outputs, finished_at
+    return outputs, published_at

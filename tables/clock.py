@@ -1,0 +1,152 @@
+"""Time as data: what is due when, in a heap that is rebuilt from the rows, and the events that say so.
+
+A lost entry is found again by the next rebuild; an entry that is no longer current is ignored here, and once more by
+the reducer. So two clocks, or a lost tick, are harmless.
+"""
+
+import heapq
+from collections.abc import Callable
+from typing import NamedTuple
+
+from schemas.jobs import JOB_ENDED, Job, Step
+from schemas.step_events import DispatchDue, LeaseExpired, RetryDue, StepAccepted, StepEvent, StepHeartbeat
+from streams.settings import Dispatch, LeaseTimes
+
+#: An event that was sent and has not come back through the reducer is sent again after this long.
+_RESEND_S = 5.0
+#: Longest dispatch deadline, however often it has doubled.
+_MAX_DISPATCH_S = 86_400.0
+#: The heap is made anew when more than half of this many entries and more have gone stale.
+_MIN_COMPACT = 1_000
+
+#: (job id, step name) -> partition of the step's request topic.
+RequestPartition = Callable[[str, str], int]
+_Place = tuple[str, str]
+
+
+class _Renewal(NamedTuple):
+    at: float
+    progress: float
+
+
+class Clock:
+    """What is due, for the jobs this process owns. Renewals of leases and signs of lost requests live in memory."""
+
+    def __init__(self, lease: LeaseTimes, dispatch: Dispatch, request_partition: RequestPartition) -> None:
+        self._lease, self._dispatch, self._request_partition = lease, dispatch, request_partition
+        self._heap: list[tuple[float, _Place]] = []
+        self._entered: dict[_Place, float] = {}
+        self._renewals: dict[str, _Renewal] = {}
+        self._grace_from = 0.0
+        self._queues: dict[tuple[str, int], dict[_Place, float]] = {}
+        self._overtaken: dict[_Place, float] = {}
+
+    def __len__(self) -> int:
+        """How many steps are waited for."""
+        return len(self._entered)
+
+    def restart(self, now: float) -> None:
+        """Forget everything; every lease gets one TTL of grace. Then `watch` every job again."""
+        for known in (self._heap, self._entered, self._renewals, self._queues, self._overtaken):
+            known.clear()  # type: ignore[attr-defined]  # a list and dicts: all can
+        self._grace_from = now
+
+    def watch(self, job: Job) -> None:
+        """The job has changed: enter what it now waits for, forget what it no longer does."""
+        for step in job.steps:
+            place = (job.id, step.spec.name)
+            if job.status in JOB_ENDED or not _waits(step):
+                self._forget(place, step)
+                continue
+            if step.status == "waiting":
+                self._queue(place)[place] = step.requested_at or 0.0
+            self._enter(place, self._due_at(place, step))
+        self._compact()
+
+    def renew(self, beat: StepHeartbeat, now: float) -> None:
+        """The owner of a lease is alive."""
+        self._renewals[beat.lease_id] = _Renewal(now, beat.progress)
+
+    def saw_accepted(self, event: StepAccepted, now: float) -> None:
+        """A request was accepted. A request partition is FIFO: those that were asked for before it, there, and have
+        not been accepted within a while, are lost."""
+        place = (event.job_id, event.step)
+        queue = self._queues.get((event.step, event.request_partition), {})
+        queue.pop(place, None)
+        for other, requested_at in list(queue.items()):
+            if requested_at >= event.requested_at:
+                break
+            del queue[other]
+            self._overtaken[other] = now + self._dispatch.overtaken_s
+            self._enter(other, self._overtaken[other])
+
+    def next_due(self, now: float) -> _Place | None:
+        """Take (job id, step name) of the earliest entry that is due; None when nothing is."""
+        while self._heap and self._heap[0][0] <= now:
+            due_at, place = heapq.heappop(self._heap)
+            if self._entered.get(place) == due_at:
+                del self._entered[place]
+                return place
+        return None
+
+    def event_for(self, job: Job, step_name: str, now: float) -> StepEvent | None:
+        """What the job must be told about the step, if anything. Whatever it is, the step is looked at again later."""
+        step = next((s for s in job.steps if s.spec.name == step_name), None)
+        if step is None or job.status in JOB_ENDED or not _waits(step):
+            return None
+        place = (job.id, step_name)
+        due_at = self._due_at(place, step)
+        self._enter(place, due_at if due_at > now else now + _RESEND_S)
+        return _event(job, step, self._progress(step)) if due_at <= now else None
+
+    def _due_at(self, place: _Place, step: Step) -> float:
+        if step.status == "delayed":
+            return step.due_at or 0.0
+        if step.lease is not None:
+            renewed = self._renewals.get(step.lease.id)
+            return max(step.lease.accepted_at, renewed.at if renewed else 0.0, self._grace_from) + self._lease.ttl_s
+        waited_s = min(self._dispatch.deadline_s * 2.0 ** (step.dispatches - 1), _MAX_DISPATCH_S)
+        deadline = (step.requested_at or 0.0) + waited_s
+        return min(deadline, self._overtaken.get(place, deadline))
+
+    def _progress(self, step: Step) -> float:
+        renewed = self._renewals.get(step.lease.id) if step.lease is not None else None
+        return renewed.progress if renewed else 0.0
+
+    def _queue(self, place: _Place) -> dict[_Place, float]:
+        """The requests of the same request partition that nobody accepted yet, oldest first; without `place`."""
+        self._overtaken.pop(place, None)
+        queue = self._queues.setdefault((place[1], self._request_partition(*place)), {})
+        queue.pop(place, None)
+        return queue
+
+    def _enter(self, place: _Place, due_at: float) -> None:
+        """An earlier entry stands: when it is due, the step is looked at and entered again."""
+        if self._entered.get(place, due_at + 1) > due_at:
+            self._entered[place] = due_at
+            heapq.heappush(self._heap, (due_at, place))
+
+    def _forget(self, place: _Place, step: Step) -> None:
+        if self._entered.pop(place, None) is not None:
+            self._queue(place)
+        if step.lease is not None:
+            self._renewals.pop(step.lease.id, None)
+
+    def _compact(self) -> None:
+        if len(self._heap) > 2 * len(self._entered) + _MIN_COMPACT:
+            self._heap = [(due_at, place) for place, due_at in self._entered.items()]
+            heapq.heapify(self._heap)
+
+
+def _waits(step: Step) -> bool:
+    """Whether time alone can change the step."""
+    return step.status in ("delayed", "active") or (step.status == "waiting" and step.requested_at is not None)
+
+
+def _event(job: Job, step: Step, progress: float) -> StepEvent:
+    about = {"job_id": job.id, "asset_id": job.asset_id, "run": step.run, "step": step.spec.name, "attempt": step.attempt}
+    if step.status == "delayed":
+        return RetryDue(**about)  # type: ignore[arg-type]  # the keys are RetryDue's own
+    if step.lease is not None:
+        return LeaseExpired(**about, lease_id=step.lease.id, progress=progress)  # type: ignore[arg-type]  # likewise
+    return DispatchDue(**about, dispatches=step.dispatches)  # type: ignore[arg-type]  # likewise

@@ -1,0 +1,286 @@
+"""The state machine of a job, pure: `advance(job, event, now) -> (job, effects)`.
+
+A transition makes a new job and nothing else. What must then be said is what stands in the new job and did not stand in
+the old one (tables/statements.py), so a lost effect is repaired by saying again all that stands: `outstanding`.
+
+Events repeat, arrive late, out of order, or from an executor that has lost its lease. Only the owner of the current
+attempt's lease changes a step; everybody else is answered, with a revoke or with what is outstanding.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from schemas.base import ErrorRecord, Message
+from schemas.commands import CancelJob, RetryJob, SubmitJob
+from schemas.jobs import JOB_ENDED, STEP_ENDED, STEP_PASSED, Job, Lease, Step
+from schemas.step_events import (
+    DispatchDue,
+    LeaseExpired,
+    LeaseRevoked,
+    RetryDue,
+    StepAccepted,
+    StepCancelled,
+    StepCompleted,
+    StepEvent,
+    StepFailed,
+    StepHeartbeat,
+    StepReleased,
+    StepSkipped,
+)
+from tables.policies import ASLEEP_CODE, EXECUTOR_LOST, MAX_ASLEEP, MAX_LOSSES, asleep_delay_s, loss_delay_s, retry_delay_s
+from tables.statements import Effects, news, outstanding
+
+Advance = tuple[Job | None, Effects]
+
+
+def advance(job: Job | None, event: Message, now: float) -> Advance:
+    """The job after `event`, and what must be said because of it. `now`: seconds since the epoch.
+
+    An event that changes nothing returns the same object. Applying an event twice changes nothing the second time.
+    """
+    if isinstance(event, SubmitJob):
+        return _submit(job, event, now)
+    if isinstance(event, StepEvent):
+        return _step_event(job, event, now)
+    if job is not None and isinstance(event, CancelJob):
+        return _after(job, _cancel(job, now))
+    if job is not None and isinstance(event, RetryJob):
+        return _after(job, _retry(job, event, now))
+    return job, []
+
+
+def _after(before: Job, after: Job) -> Advance:
+    """`after`, with its news; where nothing changed, all that stands is said again."""
+    return (before, outstanding(before)) if after is before else (after, news(before, after))
+
+
+# Commands
+
+
+def _submit(job: Job | None, event: SubmitJob, now: float) -> Advance:
+    if job is not None:
+        return job, outstanding(job)
+    fresh = Job(
+        id=event.job_id,
+        asset_id=event.asset_id,
+        pipeline=event.pipeline,
+        status="waiting",
+        steps=tuple(Step(spec=spec) for spec in event.steps),
+        input=event.input,
+        created_at=event.submitted_at,
+        updated_at=now,
+        owner=event.owner,
+        filename=event.filename,
+        passthrough=event.passthrough,
+        body_hash=event.body_hash,
+    )
+    settled = _settle(fresh, now)
+    return settled, outstanding(settled)
+
+
+def _cancel(job: Job, now: float) -> Job:
+    if job.status in JOB_ENDED or job.cancelling:
+        return job
+    return _settle(replace(job, cancelling=True), now)
+
+
+def _retry(job: Job, event: RetryJob, now: float) -> Job:
+    if job.status not in ("failed", "cancelled") or event.run != job.run:
+        return job
+    steps = tuple(step if step.status in STEP_PASSED else Step(spec=step.spec) for step in job.steps)
+    started = replace(
+        job, status="waiting", run=job.run + 1, steps=steps, cancelling=False, error=None, started_at=None, finished_at=None
+    )
+    return _settle(started, now)
+
+
+# Events about a step
+
+
+def _step_event(job: Job | None, event: StepEvent, now: float) -> Advance:
+    step = _find(job, event.step)
+    if job is None or step is None:
+        return job, _disown(event)
+    if isinstance(event, StepAccepted):
+        return _accepted(job, step, event, now)
+    if isinstance(event, StepHeartbeat):
+        return job, _answer_heartbeat(job, step, event)
+    if not _is_current(step, event):
+        return job, outstanding(job)
+    changed = _TRANSITIONS[type(event)](job, step, event, now)
+    return (job, outstanding(job)) if changed is step else _after(job, _settle(_put(job, changed), now))
+
+
+def _accepted(job: Job, step: Step, event: StepAccepted, now: float) -> Advance:
+    if step.lease is not None and step.lease.id == event.lease_id:
+        return job, outstanding(job)
+    if not _is_requested(step) or (step.run, step.attempt) != (event.run, event.attempt):
+        return job, [_revoke(event, event.lease_id, "superseded")]
+    lease = Lease(id=event.lease_id, executor_id=event.executor_id, accepted_at=now)
+    owned = replace(step, status="active", lease=lease, requested_at=None, started_at=step.started_at or now)
+    begun = replace(_put(job, owned), status="active", started_at=job.started_at or now, updated_at=now)
+    return begun, news(job, begun)
+
+
+def _answer_heartbeat(job: Job, step: Step, event: StepHeartbeat) -> Effects:
+    if not _owns(step, event.lease_id):
+        return [_revoke(event, event.lease_id, "unknown")]
+    return [_revoke(event, event.lease_id, "cancelled")] if job.cancelling else []
+
+
+def _completed(_job: Job, step: Step, event: StepCompleted, now: float) -> Step:
+    return replace(step, status="completed", outputs=event.outputs, progress=1.0, finished_at=now, error=None)
+
+
+def _skipped(_job: Job, step: Step, event: StepSkipped, now: float) -> Step:
+    outputs = event.outputs or None
+    return replace(step, status="skipped", reason=event.reason, outputs=outputs, progress=1.0, finished_at=now, error=None)
+
+
+def _failed(job: Job, step: Step, event: StepFailed, now: float) -> Step:
+    if _is_ending(job):
+        return _end(step, "cancelled", now, event.error)
+    if event.error.code == ASLEEP_CODE and step.asleep < MAX_ASLEEP:
+        return _delay(replace(step, asleep=step.asleep + 1), now + asleep_delay_s(), event.error)
+    step = replace(step, failures=step.failures + 1)
+    if not event.error.retriable or step.failures >= step.spec.retry.attempts:
+        return _end(step, "failed", now, event.error)
+    return _delay(step, now + retry_delay_s(step.spec.retry, step.failures, _seed(event)), event.error)
+
+
+def _expired(job: Job, step: Step, event: LeaseExpired, now: float) -> Step:
+    step = replace(step, losses=step.losses + 1, progress=max(step.progress, event.progress))
+    if _is_ending(job):
+        return _end(step, "cancelled", now, EXECUTOR_LOST)
+    if step.losses > MAX_LOSSES:
+        return _end(step, "failed", now, EXECUTOR_LOST)
+    return _delay(step, now + loss_delay_s(step.losses), EXECUTOR_LOST)
+
+
+def _given_back(job: Job, step: Step, _event: StepReleased | StepCancelled, now: float) -> Step:
+    """Released or revoked: ended when the job ends, asked for again otherwise."""
+    return _end(step, "cancelled", now, None) if _is_ending(job) else _request(job, step, now)
+
+
+def _due(job: Job, step: Step, _event: RetryDue, now: float) -> Step:
+    return _request(job, step, now)
+
+
+def _again(_job: Job, step: Step, _event: DispatchDue, now: float) -> Step:
+    """The same attempt with the same id: whoever accepts it second is revoked."""
+    return replace(step, requested_at=now, dispatches=step.dispatches + 1)
+
+
+_TRANSITIONS: dict[type[StepEvent], Callable[[Job, Step, Any, float], Step]] = {
+    StepCompleted: _completed,
+    StepSkipped: _skipped,
+    StepFailed: _failed,
+    LeaseExpired: _expired,
+    StepReleased: _given_back,
+    StepCancelled: _given_back,
+    RetryDue: _due,
+    DispatchDue: _again,
+}
+
+
+# What an event may change
+
+
+def _is_current(step: Step, event: StepEvent) -> bool:
+    """Whether the event speaks of the step as it stands now."""
+    if (step.run, step.attempt) != (event.run, event.attempt):
+        return False
+    if isinstance(event, RetryDue):
+        return step.status == "delayed"
+    if isinstance(event, DispatchDue):
+        return _is_requested(step) and step.dispatches == event.dispatches
+    return _owns(step, getattr(event, "lease_id", ""))
+
+
+def _owns(step: Step, lease_id: str) -> bool:
+    return step.status == "active" and step.lease is not None and step.lease.id == lease_id
+
+
+def _is_requested(step: Step) -> bool:
+    return step.status == "waiting" and step.requested_at is not None
+
+
+def _is_ending(job: Job) -> bool:
+    """Nothing new is started: the job was cancelled, or a step has failed for good."""
+    return job.cancelling or any(step.status == "failed" for step in job.steps)
+
+
+# Building blocks
+
+
+def _find(job: Job | None, name: str) -> Step | None:
+    return next((step for step in job.steps if step.spec.name == name), None) if job is not None else None
+
+
+def _put(job: Job, changed: Step) -> Job:
+    return replace(job, steps=tuple(changed if s.spec.name == changed.spec.name else s for s in job.steps))
+
+
+def _request(job: Job, step: Step, now: float) -> Step:
+    attempt = step.attempt + 1 if step.run == job.run else 1
+    return replace(
+        step, status="waiting", run=job.run, attempt=attempt, requested_at=now, dispatches=1, lease=None, due_at=None
+    )
+
+
+def _delay(step: Step, due_at: float, error: ErrorRecord) -> Step:
+    return replace(step, status="delayed", due_at=due_at, error=error, lease=None)
+
+
+def _end(step: Step, status: Any, now: float, error: ErrorRecord | None) -> Step:
+    return replace(step, status=status, finished_at=now, error=error, requested_at=None, due_at=None)
+
+
+def _settle(job: Job, now: float) -> Job:
+    """Start what may start, stop what must not, and end the job when nothing is left to do."""
+    ending = _is_ending(job)
+    steps: list[Step] = []
+    passed = {step.spec.name for step in job.steps if step.status in STEP_PASSED}
+    for step in job.steps:
+        if ending and step.status in ("waiting", "delayed"):
+            step = _end(step, "cancelled", now, step.error)
+        elif step.status == "waiting" and step.requested_at is None and passed.issuperset(step.spec.after):
+            step = _request(job, step, now)
+        steps.append(step)
+    return _end_job(replace(job, steps=tuple(steps), updated_at=now), now)
+
+
+def _end_job(job: Job, now: float) -> Job:
+    if any(step.status not in STEP_ENDED for step in job.steps):
+        return job
+    if all(step.status in STEP_PASSED for step in job.steps):
+        return replace(job, status="completed", finished_at=now, cancelling=False)
+    if job.cancelling:
+        return replace(job, status="cancelled", finished_at=now, cancelling=False)
+    first = min((step for step in job.steps if step.status == "failed"), key=lambda step: step.finished_at or now)
+    return replace(job, status="failed", finished_at=now, error=first.error)
+
+
+def _disown(event: StepEvent) -> Effects:
+    """Nobody knows this job: whoever works on it shall stop."""
+    if isinstance(event, (StepAccepted, StepHeartbeat)):
+        return [_revoke(event, event.lease_id, "unknown")]
+    return []
+
+
+def _revoke(event: StepEvent, lease_id: str, reason: str) -> LeaseRevoked:
+    return LeaseRevoked(
+        job_id=event.job_id,
+        asset_id=event.asset_id,
+        run=event.run,
+        step=event.step,
+        attempt=event.attempt,
+        lease_id=lease_id,
+        reason=reason,
+    )
+
+
+def _seed(event: StepEvent) -> str:
+    return f"{event.job_id}/{event.run}/{event.step}/{event.attempt}"
