@@ -1,0 +1,97 @@
+"""What tests of all kinds share: settings of their own, a real broker, sample media, and waiting with a deadline."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from inspect import isawaitable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from streams import ports
+from streams.broker import Broker
+from streams.settings import Settings, load
+
+T = TypeVar("T")
+MakeSettings = Callable[..., Settings]
+SampleMedia = Callable[[str], Path | None]
+
+_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
+
+
+async def eventually(condition: Callable[[], T | Awaitable[T]], within_s: float = 10.0, every_s: float = 0.02) -> T:
+    """The first truthy value of `condition` (a plain or an async callable); fails when there is none in time."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found = condition()
+        value: T = await found if isawaitable(found) else found
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not true within {within_s} s: {getattr(condition, '__qualname__', condition)}"
+        await asyncio.sleep(every_s)
+
+
+@pytest.fixture(name="eventually")
+def eventually_fixture() -> Callable[..., Awaitable[object]]:
+    """`await eventually(condition, within_s)`: wait for a condition, never for a guess."""
+    return eventually
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that finds another free port on loopback."""
+    return ports.free_port
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> MakeSettings:
+    """`make_settings(KINOLOG_X="…")`: settings over a folder of this test, all ports free, nothing of the environment."""
+
+    def make(**environ: str) -> Settings:
+        own = {
+            "KINOLOG_DATA_DIR": str(tmp_path / "kinolog-data"),
+            "KINOLOG_KAFKA__PORT": "0",
+            "KINOLOG_WEB__PORT": "0",
+        }
+        return load(own | environ)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One real broker for all tests of the run. Topic names are theirs to keep apart: KINOLOG_TOPIC_PREFIX."""
+    folder = tmp_path_factory.mktemp("broker")
+    shared = Broker(load({"KINOLOG_DATA_DIR": str(folder), "KINOLOG_KAFKA__PORT": "0"}))
+
+    async def begin() -> None:
+        await shared.start()
+        await shared.wait_ready()
+
+    asyncio.run(begin())
+    yield shared
+    asyncio.run(shared.stop())
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def fresh_broker(tmp_path: Path) -> AsyncIterator[Broker]:
+    """A broker for this test alone: fixed names (consumer groups, changelogs) are free, and it may be killed."""
+    own = Broker(load({"KINOLOG_DATA_DIR": str(tmp_path / "broker"), "KINOLOG_KAFKA__PORT": "0"}))
+    await own.start()
+    await own.wait_ready()
+    yield own
+    await own.stop()
+
+
+@pytest.fixture
+def sample_media() -> SampleMedia:
+    """`sample_media("bikes.mp4")`: a real clip, or None on a machine that has none."""
+
+    def find(name: str) -> Path | None:
+        path = _MEDIA / name
+        return path if path.exists() else None
+
+    return find
