@@ -6,7 +6,7 @@ from schemas.base import Message
 from schemas.jobs import Input, StepSpec
 
 
-class SubmitJob(Message, kw_only=True):
+class SubmitJob(Message, frozen=True, kw_only=True):
     """Create the job, and its asset if that is new. A repeat with the same id changes nothing."""
 
     TYPE: ClassVar[str] = "media.job.submit.v1"
@@ -26,7 +26,7 @@ class SubmitJob(Message, kw_only=True):
     body_hash: str | None = None
 
 
-class CancelJob(Message, kw_only=True):
+class CancelJob(Message, frozen=True, kw_only=True):
     """End the job: waiting steps at once, active ones through a revoke."""
 
     TYPE: ClassVar[str] = "media.job.cancel.v1"
@@ -37,7 +37,7 @@ class CancelJob(Message, kw_only=True):
     requested_by: str | None = None
 
 
-class RetryJob(Message, kw_only=True):
+class RetryJob(Message, frozen=True, kw_only=True):
     """Resume a failed or cancelled job from the steps that did not complete."""
 
     TYPE: ClassVar[str] = "media.job.retry.v1"

@@ -6,7 +6,7 @@ from schemas.base import ErrorRecord, Json, Message
 from schemas.jobs import Input
 
 
-class JobFact(Message, kw_only=True):
+class JobFact(Message, frozen=True, kw_only=True):
     """What every fact about a job carries."""
 
     job_id: str
@@ -18,7 +18,7 @@ class JobFact(Message, kw_only=True):
     passthrough: str | None = None
 
 
-class JobSubmitted(JobFact, kw_only=True):
+class JobSubmitted(JobFact, frozen=True, kw_only=True):
     """A job exists."""
 
     TYPE: ClassVar[str] = "media.job.submitted.v1"
@@ -27,13 +27,13 @@ class JobSubmitted(JobFact, kw_only=True):
     filename: str | None = None
 
 
-class JobCompleted(JobFact, kw_only=True):
+class JobCompleted(JobFact, frozen=True, kw_only=True):
     """Every step completed or was skipped."""
 
     TYPE: ClassVar[str] = "media.job.completed.v1"
 
 
-class JobFailed(JobFact, kw_only=True):
+class JobFailed(JobFact, frozen=True, kw_only=True):
     """A step failed for good."""
 
     TYPE: ClassVar[str] = "media.job.failed.v1"
@@ -41,26 +41,26 @@ class JobFailed(JobFact, kw_only=True):
     error: ErrorRecord
 
 
-class JobCancelled(JobFact, kw_only=True):
+class JobCancelled(JobFact, frozen=True, kw_only=True):
     """The job was cancelled and nothing of it runs any more."""
 
     TYPE: ClassVar[str] = "media.job.cancelled.v1"
 
 
-class StepFact(JobFact, kw_only=True):
+class StepFact(JobFact, frozen=True, kw_only=True):
     """What every fact about a step carries."""
 
     step: str
     attempt: int
 
 
-class StepStarted(StepFact, kw_only=True):
+class StepStarted(StepFact, frozen=True, kw_only=True):
     """An executor owns the attempt."""
 
     TYPE: ClassVar[str] = "media.step.started.v1"
 
 
-class StepPublished(StepFact, kw_only=True):
+class StepPublished(StepFact, frozen=True, kw_only=True):
     """The step completed and its outputs are published."""
 
     TYPE: ClassVar[str] = "media.step.completed.v1"
@@ -68,7 +68,7 @@ class StepPublished(StepFact, kw_only=True):
     outputs: Json = {}
 
 
-class StepGaveUp(StepFact, kw_only=True):
+class StepGaveUp(StepFact, frozen=True, kw_only=True):
     """The step failed for good."""
 
     TYPE: ClassVar[str] = "media.step.failed.v1"
@@ -76,7 +76,7 @@ class StepGaveUp(StepFact, kw_only=True):
     error: ErrorRecord
 
 
-class StepRetried(StepFact, kw_only=True):
+class StepRetried(StepFact, frozen=True, kw_only=True):
     """An attempt failed or was lost and another one will follow."""
 
     TYPE: ClassVar[str] = "media.step.retried.v1"
@@ -86,7 +86,7 @@ class StepRetried(StepFact, kw_only=True):
     retry_at: float
 
 
-class StepOmitted(StepFact, kw_only=True):
+class StepOmitted(StepFact, frozen=True, kw_only=True):
     """The step was skipped."""
 
     TYPE: ClassVar[str] = "media.step.skipped.v1"
@@ -94,7 +94,7 @@ class StepOmitted(StepFact, kw_only=True):
     reason: str
 
 
-class AssetReady(Message, kw_only=True):
+class AssetReady(Message, frozen=True, kw_only=True):
     """The asset can be played."""
 
     TYPE: ClassVar[str] = "media.asset.ready.v1"
@@ -108,7 +108,7 @@ class AssetReady(Message, kw_only=True):
     outputs: dict[str, Json] = {}
 
 
-class AssetFailed(Message, kw_only=True):
+class AssetFailed(Message, frozen=True, kw_only=True):
     """The asset's first job failed or was cancelled."""
 
     TYPE: ClassVar[str] = "media.asset.failed.v1"
@@ -122,7 +122,7 @@ class AssetFailed(Message, kw_only=True):
     owner: str | None = None
 
 
-class DeadLetter(Message, kw_only=True):
+class DeadLetter(Message, frozen=True, kw_only=True):
     """A record or an entry of one that could not be handled, kept for people."""
 
     TYPE: ClassVar[str] = "media.dead-letter.v1"

@@ -6,7 +6,7 @@ from schemas.base import ErrorRecord, Json, Message
 from schemas.jobs import Input
 
 
-class StepRequested(Message, kw_only=True):
+class StepRequested(Message, frozen=True, kw_only=True):
     """Do one attempt of one step. Repeats carry the same id and are harmless."""
 
     TYPE: ClassVar[str] = "media.step.requested.v1"
@@ -27,7 +27,7 @@ class StepRequested(Message, kw_only=True):
     inputs: dict[str, Json] = {}
 
 
-class StepEvent(Message, kw_only=True):
+class StepEvent(Message, frozen=True, kw_only=True):
     """What every answer about an attempt carries."""
 
     job_id: str
@@ -37,7 +37,7 @@ class StepEvent(Message, kw_only=True):
     attempt: int
 
 
-class StepAccepted(StepEvent, kw_only=True):
+class StepAccepted(StepEvent, frozen=True, kw_only=True):
     """An executor claims the attempt. The first one owns the lease."""
 
     TYPE: ClassVar[str] = "media.step.accepted.v1"
@@ -50,7 +50,7 @@ class StepAccepted(StepEvent, kw_only=True):
     request_partition: int
 
 
-class StepHeartbeat(StepEvent, kw_only=True):
+class StepHeartbeat(StepEvent, frozen=True, kw_only=True):
     """The owner is alive. Renews the lease; changes no row."""
 
     TYPE: ClassVar[str] = "media.step.heartbeat.v1"
@@ -61,7 +61,7 @@ class StepHeartbeat(StepEvent, kw_only=True):
     progress: float = 0.0
 
 
-class StepCompleted(StepEvent, kw_only=True):
+class StepCompleted(StepEvent, frozen=True, kw_only=True):
     """The outputs are staged and proven; the row may point at them."""
 
     TYPE: ClassVar[str] = "media.step.finished.v1"
@@ -70,7 +70,7 @@ class StepCompleted(StepEvent, kw_only=True):
     outputs: Json = {}
 
 
-class StepSkipped(StepEvent, kw_only=True):
+class StepSkipped(StepEvent, frozen=True, kw_only=True):
     """There was nothing to do for this input, e.g. no audio track."""
 
     TYPE: ClassVar[str] = "media.step.passed-over.v1"
@@ -81,7 +81,7 @@ class StepSkipped(StepEvent, kw_only=True):
     outputs: Json = {}
 
 
-class StepFailed(StepEvent, kw_only=True):
+class StepFailed(StepEvent, frozen=True, kw_only=True):
     """The attempt failed; `error.retriable` decides what follows."""
 
     TYPE: ClassVar[str] = "media.step.attempt-failed.v1"
@@ -90,7 +90,7 @@ class StepFailed(StepEvent, kw_only=True):
     error: ErrorRecord
 
 
-class StepReleased(StepEvent, kw_only=True):
+class StepReleased(StepEvent, frozen=True, kw_only=True):
     """The executor is stopping and gives the attempt back; not a failure."""
 
     TYPE: ClassVar[str] = "media.step.released.v1"
@@ -98,7 +98,7 @@ class StepReleased(StepEvent, kw_only=True):
     lease_id: str
 
 
-class StepCancelled(StepEvent, kw_only=True):
+class StepCancelled(StepEvent, frozen=True, kw_only=True):
     """The executor killed the work after a revoke."""
 
     TYPE: ClassVar[str] = "media.step.revoked.v1"
@@ -106,13 +106,13 @@ class StepCancelled(StepEvent, kw_only=True):
     lease_id: str
 
 
-class RetryDue(StepEvent, kw_only=True):
+class RetryDue(StepEvent, frozen=True, kw_only=True):
     """Control's clock: the delay of a retry is over. `attempt` is the one that failed."""
 
     TYPE: ClassVar[str] = "media.step.retry-due.v1"
 
 
-class LeaseExpired(StepEvent, kw_only=True):
+class LeaseExpired(StepEvent, frozen=True, kw_only=True):
     """Control's clock: the lease was not renewed in time."""
 
     TYPE: ClassVar[str] = "media.step.lease-expired.v1"
@@ -122,7 +122,7 @@ class LeaseExpired(StepEvent, kw_only=True):
     progress: float = 0.0
 
 
-class DispatchDue(StepEvent, kw_only=True):
+class DispatchDue(StepEvent, frozen=True, kw_only=True):
     """Control's clock: nobody accepted the request; ask again."""
 
     TYPE: ClassVar[str] = "media.step.dispatch-due.v1"
@@ -131,7 +131,7 @@ class DispatchDue(StepEvent, kw_only=True):
     dispatches: int
 
 
-class LeaseRevoked(Message, kw_only=True):
+class LeaseRevoked(Message, frozen=True, kw_only=True):
     """On `media.control`, to every executor: stop this lease's work and kill what it started."""
 
     TYPE: ClassVar[str] = "media.lease.revoked.v1"
@@ -146,7 +146,7 @@ class LeaseRevoked(Message, kw_only=True):
     reason: str
 
 
-class StepProgressed(Message, kw_only=True):
+class StepProgressed(Message, frozen=True, kw_only=True):
     """On `media.progress`, about once a second per attempt; may be lost."""
 
     TYPE: ClassVar[str] = "media.step.progressed.v1"

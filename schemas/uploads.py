@@ -6,7 +6,7 @@ from schemas.base import Message
 from schemas.jobs import Input
 
 
-class UploadCompleted(Message, kw_only=True):
+class UploadCompleted(Message, frozen=True, kw_only=True):
     """Media is there: start its job. The same event (source, id) twice is one job."""
 
     TYPE: ClassVar[str] = "media.upload.completed.v1"

@@ -119,7 +119,7 @@ def read(value: bytes | None, headers: Headers = ()) -> list[Entry | Unreadable]
     if value is None:
         return [Unreadable(b"", "empty-record", "the record has no value")]
     names = dict(headers)
-    if b"ce_type" in names or "ce_type" in names:
+    if "ce_type" in names:
         return [_read_binary(value, names)]
     if value.lstrip()[:1] == b"[":
         return _read_batch(value)

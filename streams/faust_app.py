@@ -57,7 +57,7 @@ class KinologApp(faust.App):
     @property
     def kafka_producer(self) -> Any:
         """aiokafka's own producer; there is one once the app has started."""
-        return self.producer._producer
+        return self.producer._producer  # type: ignore[attr-defined]  # of the aiokafka driver
 
     async def send_record(
         self, topic: str, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]

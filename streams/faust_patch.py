@@ -17,6 +17,7 @@ long-polls behind the others); a commit waits until every send is on the broker.
 """
 
 import asyncio
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -35,11 +36,11 @@ PATCHED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": 
 #: Longest wait of a fetch for its first byte. Measured: 1,500 (Faust's own) stalls a partition for up to 1.3 s.
 FETCH_MAX_WAIT_MS = 50
 
-_stop_flow = Consumer.stop_flow
-_create_worker_consumer = AIOKafkaConsumerThread._create_worker_consumer
-_commit = KafkaConsumer._commit
-_resume_streams = Recovery._resume_streams
-_on_recovery_completed = Recovery.on_recovery_completed
+_stock_stop_flow = Consumer.stop_flow
+_stock_create_worker_consumer = AIOKafkaConsumerThread._create_worker_consumer
+_stock_commit = KafkaConsumer._commit
+_stock_resume_streams = Recovery._resume_streams
+_stock_on_recovery_completed = Recovery.on_recovery_completed
 
 
 class WrongVersion(Exception):
@@ -51,20 +52,15 @@ def install() -> None:
     for package, wanted in PATCHED.items():
         if version(package) != wanted:
             raise WrongVersion(f"{package} is {version(package)}; streams/faust_patch.py was made for {wanted}")
-    Consumer.stop_flow = stop_flow
-    Consumer.perform_seek = perform_seek
-    AIOKafkaConsumerThread._fetch_records = fetch_records
-    AIOKafkaConsumerThread._create_worker_consumer = create_worker_consumer
-    KafkaConsumer._commit = commit
-    Recovery._resume_streams = resume_streams
-    Recovery.on_recovery_completed = on_recovery_completed
+    for owner, function in _REPLACEMENTS:
+        setattr(owner, function.__name__, function)
     ProducerBuffer.max_messages = 10_000
 
 
 def stop_flow(self: Any) -> None:
     """Consumer.stop_flow, counted: a fetch that began before it knows that it is late."""
     self.epoch = getattr(self, "epoch", 0) + 1
-    _stop_flow(self)
+    _stock_stop_flow(self)
 
 
 async def perform_seek(self: Any) -> None:
@@ -104,7 +100,7 @@ async def _seek_in_thread(
     return starts
 
 
-async def fetch_records(
+async def _fetch_records(
     self: Any, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
 ) -> Any:
     """AIOKafkaConsumerThread._fetch_records, with a snapshot of the partitions; puts late records back."""
@@ -123,29 +119,40 @@ async def fetch_records(
     return records
 
 
-def create_worker_consumer(self: Any, transport: Any) -> Any:
+def _create_worker_consumer(self: Any, transport: Any) -> Any:
     """AIOKafkaConsumerThread._create_worker_consumer with our fetch wait; read by aiokafka when it starts."""
-    consumer = _create_worker_consumer(self, transport)
+    consumer = _stock_create_worker_consumer(self, transport)
     consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
     return consumer
 
 
-async def commit(self: Any, offsets: Any) -> Any:
+async def _commit(self: Any, offsets: Any) -> Any:
     """Consumer._commit, after everything that was sent because of these offsets is on the broker."""
     await self.app.before_commit()
-    return await _commit(self, offsets)
+    return await _stock_commit(self, offsets)
 
 
-async def resume_streams(self: Any, generation_id: int = 0) -> Any:
+async def _resume_streams(self: Any, generation_id: int = 0) -> Any:
     """Recovery._resume_streams, allowed to seek."""
     with _Seeking(self.app.consumer):
-        return await _resume_streams(self, generation_id)
+        return await _stock_resume_streams(self, generation_id)
 
 
 async def on_recovery_completed(self: Any, generation_id: int = 0) -> Any:
     """Recovery.on_recovery_completed, allowed to seek."""
     with _Seeking(self.app.consumer):
-        return await _on_recovery_completed(self, generation_id)
+        return await _stock_on_recovery_completed(self, generation_id)
+
+
+_REPLACEMENTS: list[tuple[type, Callable[..., Any]]] = [
+    (Consumer, stop_flow),
+    (Consumer, perform_seek),
+    (AIOKafkaConsumerThread, _fetch_records),
+    (AIOKafkaConsumerThread, _create_worker_consumer),
+    (KafkaConsumer, _commit),
+    (Recovery, _resume_streams),
+    (Recovery, on_recovery_completed),
+]
 
 
 class _Seeking:

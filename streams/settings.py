@@ -19,7 +19,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of every part of the tree."""
 
 
-class Kafka(Section, kw_only=True):
+class Kafka(Section, frozen=True, kw_only=True):
     """The log."""
 
     #: Addresses of an outside cluster, "host:port[,…]"; unset: `kinolog up` starts an embedded broker.
@@ -34,7 +34,7 @@ class Kafka(Section, kw_only=True):
     session_timeout_s: float = 6.0
 
 
-class Web(Section, kw_only=True):
+class Web(Section, frozen=True, kw_only=True):
     """The HTTP interface."""
 
     #: Address to bind.
@@ -55,7 +55,7 @@ class Web(Section, kw_only=True):
     after_timeout_s: float = 10.0
 
 
-class FixedToken(Section, kw_only=True):
+class FixedToken(Section, frozen=True, kw_only=True):
     """A token given by the environment."""
 
     token: str
@@ -63,7 +63,7 @@ class FixedToken(Section, kw_only=True):
     role: Literal["viewer", "editor", "admin"] = "editor"
 
 
-class Auth(Section, kw_only=True):
+class Auth(Section, frozen=True, kw_only=True):
     """Who may do what."""
 
     #: A fixed admin token; `kinolog up` makes one when it is unset.
@@ -74,7 +74,7 @@ class Auth(Section, kw_only=True):
     enabled: bool = True
 
 
-class LeaseTimes(Section, kw_only=True):
+class LeaseTimes(Section, frozen=True, kw_only=True):
     """How a dead executor is noticed."""
 
     #: Seconds without a heartbeat until the attempt is given to another executor.
@@ -83,7 +83,7 @@ class LeaseTimes(Section, kw_only=True):
     heartbeat_s: float = 10.0
 
 
-class Dispatch(Section, kw_only=True):
+class Dispatch(Section, frozen=True, kw_only=True):
     """How a lost request is noticed."""
 
     #: Seconds after a later request of the same partition was accepted until a request counts as lost.
@@ -92,7 +92,7 @@ class Dispatch(Section, kw_only=True):
     deadline_s: float = 3600.0
 
 
-class Store(Section, kw_only=True):
+class Store(Section, frozen=True, kw_only=True):
     """Where media lives."""
 
     #: "file:///folder" or "s3://bucket[/prefix]"; unset: <data_dir>/store.
@@ -101,7 +101,7 @@ class Store(Section, kw_only=True):
     input_roots: tuple[str, ...] = ()
 
 
-class Executor(Section, kw_only=True):
+class Executor(Section, frozen=True, kw_only=True):
     """The process that runs steps."""
 
     #: CPU budget shared by the heavy steps of one executor; 0: the machine's cores.
@@ -116,7 +116,7 @@ class Executor(Section, kw_only=True):
     name: str | None = None
 
 
-class Limits(Section, kw_only=True):
+class Limits(Section, frozen=True, kw_only=True):
     """What media is accepted, and what a tool may use on it."""
 
     #: Longest media, seconds.
@@ -139,7 +139,7 @@ class Limits(Section, kw_only=True):
     sandbox: bool = True
 
 
-class Settings(Section, kw_only=True):
+class Settings(Section, frozen=True, kw_only=True):
     """The whole tree."""
 
     #: Everything that this machine keeps: broker, store, read models, locks, scratch.

@@ -5,10 +5,11 @@ the reducer. So two clocks, or a lost tick, are harmless.
 """
 
 import heapq
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from schemas.jobs import JOB_ENDED, Job, Step
+from schemas.jobs import JOB_ENDED, Job, Lease, Step
 from schemas.step_events import DispatchDue, LeaseExpired, RetryDue, StepAccepted, StepEvent, StepHeartbeat
 from streams.settings import Dispatch, LeaseTimes
 
@@ -25,6 +26,7 @@ _Place = tuple[str, str]
 
 
 class _Renewal(NamedTuple):
+    lease_id: str
     at: float
     progress: float
 
@@ -36,9 +38,9 @@ class Clock:
         self._lease, self._dispatch, self._request_partition = lease, dispatch, request_partition
         self._heap: list[tuple[float, _Place]] = []
         self._entered: dict[_Place, float] = {}
-        self._renewals: dict[str, _Renewal] = {}
+        self._renewals: dict[_Place, _Renewal] = {}
         self._grace_from = 0.0
-        self._queues: dict[tuple[str, int], dict[_Place, float]] = {}
+        self._queues: dict[tuple[str, int], OrderedDict[_Place, float]] = {}
         self._overtaken: dict[_Place, float] = {}
 
     def __len__(self) -> int:
@@ -47,8 +49,9 @@ class Clock:
 
     def restart(self, now: float) -> None:
         """Forget everything; every lease gets one TTL of grace. Then `watch` every job again."""
-        for known in (self._heap, self._entered, self._renewals, self._queues, self._overtaken):
-            known.clear()  # type: ignore[attr-defined]  # a list and dicts: all can
+        self._heap.clear()
+        for known in (self._entered, self._renewals, self._queues, self._overtaken):
+            known.clear()
         self._grace_from = now
 
     def watch(self, job: Job) -> None:
@@ -56,7 +59,7 @@ class Clock:
         for step in job.steps:
             place = (job.id, step.spec.name)
             if job.status in JOB_ENDED or not _waits(step):
-                self._forget(place, step)
+                self._forget(place)
                 continue
             if step.status == "waiting":
                 self._queue(place)[place] = step.requested_at or 0.0
@@ -65,15 +68,16 @@ class Clock:
 
     def renew(self, beat: StepHeartbeat, now: float) -> None:
         """The owner of a lease is alive."""
-        self._renewals[beat.lease_id] = _Renewal(now, beat.progress)
+        self._renewals[beat.job_id, beat.step] = _Renewal(beat.lease_id, now, beat.progress)
 
     def saw_accepted(self, event: StepAccepted, now: float) -> None:
         """A request was accepted. A request partition is FIFO: those that were asked for before it, there, and have
         not been accepted within a while, are lost."""
         place = (event.job_id, event.step)
-        queue = self._queues.get((event.step, event.request_partition), {})
+        queue = self._queues.get((event.step, event.request_partition), OrderedDict())
         queue.pop(place, None)
-        for other, requested_at in list(queue.items()):
+        while queue:
+            other, requested_at = next(iter(queue.items()))
             if requested_at >= event.requested_at:
                 break
             del queue[other]
@@ -97,26 +101,26 @@ class Clock:
         place = (job.id, step_name)
         due_at = self._due_at(place, step)
         self._enter(place, due_at if due_at > now else now + _RESEND_S)
-        return _event(job, step, self._progress(step)) if due_at <= now else None
+        progress = self._renewal(place, step.lease).progress if step.lease is not None else 0.0
+        return _event(job, step, progress) if due_at <= now else None
 
     def _due_at(self, place: _Place, step: Step) -> float:
         if step.status == "delayed":
             return step.due_at or 0.0
         if step.lease is not None:
-            renewed = self._renewals.get(step.lease.id)
-            return max(step.lease.accepted_at, renewed.at if renewed else 0.0, self._grace_from) + self._lease.ttl_s
+            return max(step.lease.accepted_at, self._renewal(place, step.lease).at, self._grace_from) + self._lease.ttl_s
         waited_s = min(self._dispatch.deadline_s * 2.0 ** (step.dispatches - 1), _MAX_DISPATCH_S)
         deadline = (step.requested_at or 0.0) + waited_s
         return min(deadline, self._overtaken.get(place, deadline))
 
-    def _progress(self, step: Step) -> float:
-        renewed = self._renewals.get(step.lease.id) if step.lease is not None else None
-        return renewed.progress if renewed else 0.0
+    def _renewal(self, place: _Place, lease: Lease) -> _Renewal:
+        known = self._renewals.get(place)
+        return known if known is not None and known.lease_id == lease.id else _Renewal(lease.id, 0.0, 0.0)
 
-    def _queue(self, place: _Place) -> dict[_Place, float]:
+    def _queue(self, place: _Place) -> OrderedDict[_Place, float]:
         """The requests of the same request partition that nobody accepted yet, oldest first; without `place`."""
         self._overtaken.pop(place, None)
-        queue = self._queues.setdefault((place[1], self._request_partition(*place)), {})
+        queue = self._queues.setdefault((place[1], self._request_partition(*place)), OrderedDict())
         queue.pop(place, None)
         return queue
 
@@ -126,11 +130,10 @@ class Clock:
             self._entered[place] = due_at
             heapq.heappush(self._heap, (due_at, place))
 
-    def _forget(self, place: _Place, step: Step) -> None:
+    def _forget(self, place: _Place) -> None:
         if self._entered.pop(place, None) is not None:
             self._queue(place)
-        if step.lease is not None:
-            self._renewals.pop(step.lease.id, None)
+        self._renewals.pop(place, None)
 
     def _compact(self) -> None:
         if len(self._heap) > 2 * len(self._entered) + _MIN_COMPACT:
