@@ -1,0 +1,168 @@
+"""Where a tool runs: the start of its command line that takes everything away which it does not need.
+
+    bubblewrap   own root with the system folders and the named files only, no network, own processes, own user
+    namespaces   no network, no privileges, dies with us; sees the file system as we do
+    bounds       prlimit only
+
+All three bound memory, CPU time, file size and open files. Source: bwrap(1), unshare(1), setpriv(1), prlimit(1).
+"""
+
+import asyncio
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+#: nobody, nogroup. Tools run as this user where we are root.
+UNPRIVILEGED_UID = 65534
+#: All that a dynamically linked Debian program reads; /etc/alternatives leads to libblas and others.
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache")
+#: Longest that a trial of a sandbox may take.
+_TRIAL_S = 20.0
+#: A run of ffmpeg that needs its libraries and writes one file.
+_TRIAL = ("ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "color=size=16x16:duration=0.04", "-f", "rawvideo", "-y")
+
+
+class Means(Enum):
+    """What the machine allows, best first."""
+
+    BUBBLEWRAP = "bubblewrap"
+    NAMESPACES = "namespaces"
+    BOUNDS = "bounds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """How tools are confined on this machine."""
+
+    means: Means
+    #: The user that a tool becomes; unset: it stays ours.
+    uid: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What one tool may use."""
+
+    memory_bytes: int
+    cpu_s: int
+    file_bytes: int
+    open_files: int = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """What one tool may touch: absolute paths that exist."""
+
+    reads: tuple[Path, ...] = ()
+    #: Folders.
+    writes: tuple[Path, ...] = ()
+    cwd: Path
+
+
+def sandbox_argv(sandbox: Sandbox, bounds: Bounds, reach: Reach) -> list[str]:
+    """The arguments to be put before the tool's own. The tool keeps the process group that it is started in."""
+    match sandbox.means:
+        case Means.BUBBLEWRAP:
+            return [*_prlimit(bounds), *_bwrap(sandbox, reach)]
+        case Means.NAMESPACES:
+            return [*_prlimit(bounds), "unshare", "--net", "--map-root-user", "--", *_SETPRIV, "--pdeathsig=KILL", "--"]
+        case Means.BOUNDS:
+            return [*_prlimit(bounds), "setpriv", "--no-new-privs", "--pdeathsig=KILL", "--"]
+
+
+_SETPRIV = ("setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all")
+
+
+def _prlimit(bounds: Bounds) -> list[str]:
+    return [
+        "prlimit",
+        f"--as={bounds.memory_bytes}",
+        f"--cpu={bounds.cpu_s}",
+        f"--fsize={bounds.file_bytes}",
+        f"--nofile={bounds.open_files}",
+        "--core=0",
+        "--",
+    ]
+
+
+def _bwrap(sandbox: Sandbox, reach: Reach) -> list[str]:
+    """No --new-session: the tool has no terminal, and must stay in the process group that is killed."""
+    mounts = [arg for folder in _SYSTEM for arg in ("--ro-bind-try", folder, folder)]
+    # The folders on the way are made by bwrap as root and would be closed to the unprivileged user.
+    for folder in _parents((*reach.reads, *reach.writes)):
+        mounts += ["--perms", "0755", "--dir", str(folder)]
+    for path in reach.reads:
+        mounts += ["--ro-bind", str(path), str(path)]
+    for path in reach.writes:
+        mounts += ["--bind", str(path), str(path)]
+    apart = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    become = [*_SETPRIV, f"--reuid={sandbox.uid}", f"--regid={sandbox.uid}", "--clear-groups", "--"] if sandbox.uid else []
+    # Without a change of user a user namespace takes the privileges away.
+    apart += [] if sandbox.uid else ["--unshare-user"]
+    return [
+        *("bwrap", *apart, "--die-with-parent"),
+        *("--dev", "/dev", "--tmpfs", "/tmp", *mounts, "--chdir", str(reach.cwd), "--", *become),
+    ]
+
+
+def _parents(paths: Sequence[Path]) -> list[Path]:
+    """Every folder above the paths, outermost first, without the root and those that exist in every sandbox."""
+    above = {parent for path in paths for parent in path.parents}
+    return sorted(above - {Path("/"), Path("/tmp"), Path("/usr"), Path("/dev")})  # noqa: S108 - a mount point, not a file
+
+
+async def detect() -> Sandbox:
+    """The best sandbox that really works here, found by running ffmpeg in each. Logs loudly what is missing."""
+    uid = UNPRIVILEGED_UID if os.geteuid() == 0 else None
+    for sandbox in (Sandbox(means=Means.BUBBLEWRAP, uid=uid), Sandbox(means=Means.NAMESPACES)):
+        if await _works(sandbox):
+            if sandbox.means is Means.NAMESPACES:
+                log.warning("tools can read every file that we can: bubblewrap does not work here")
+            return sandbox
+    log.error("tools run without a sandbox, with network and with our rights: neither bubblewrap nor unshare work here")
+    return Sandbox(means=Means.BOUNDS)
+
+
+async def _works(sandbox: Sandbox) -> bool:
+    if not shutil.which("bwrap" if sandbox.means is Means.BUBBLEWRAP else "unshare"):
+        return False
+    with tempfile.TemporaryDirectory(prefix="kinolog-trial-") as name:
+        folder = Path(name).resolve()
+        try:
+            give(sandbox, folder)
+        except PermissionError:
+            return False
+        bounds = Bounds(memory_bytes=4 * 1024**3, cpu_s=int(_TRIAL_S), file_bytes=1024**2)
+        prefix = sandbox_argv(sandbox, bounds, Reach(writes=(folder,), cwd=folder))
+        return await _succeeds([*prefix, *_TRIAL, str(folder / "frame")])
+
+
+async def _succeeds(argv: Sequence[str]) -> bool:
+    nowhere = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*argv, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+    try:
+        return await asyncio.wait_for(process.wait(), _TRIAL_S) == 0
+    except TimeoutError:
+        return False
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def give(sandbox: Sandbox, folder: Path) -> None:
+    """Let the tool's user write into our folder. What it writes there stays readable for us: we are root then."""
+    if sandbox.uid is not None:
+        os.chown(folder, sandbox.uid, sandbox.uid)
+
+
+def may_read(sandbox: Sandbox, path: Path) -> bool:
+    """Whether the tool's user can read the file once it is mounted; the folders above it do not matter then."""
+    return sandbox.uid is None or bool(path.stat().st_mode & 0o004)

@@ -1,0 +1,21 @@
+"""What every media processor is constructed with."""
+
+from dataclasses import dataclass
+
+from processors.limits import Limits
+from processors.tools import Runner
+
+__all__ = ["Limits", "Toolbox", "make_toolbox"]
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """The bounds of the work and the one way to run a tool."""
+
+    limits: Limits
+    runner: Runner
+
+
+def make_toolbox(limits: Limits) -> Toolbox:
+    """A toolbox; one per process. Finds out what sandbox works here when the first tool runs, or `runner.sandbox()` is awaited."""
+    return Toolbox(limits=limits, runner=Runner(limits))

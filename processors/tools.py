@@ -1,0 +1,219 @@
+"""Runs a tool as a child: sandboxed, bounded, cancellable, always reaped; what goes wrong is mapped here and nowhere else."""
+
+import asyncio
+import logging
+import math
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from processors.errors import CorruptMedia, OutOfCapacity, ProcessingError, ToolFailed, ToolTimedOut
+from processors.limits import Limits
+from processors.sandbox import Bounds, Means, Reach, Sandbox, detect, give, may_read, sandbox_argv
+
+log = logging.getLogger(__name__)
+
+#: Kept of what a tool says on stderr.
+STDERR_KEPT_BYTES = 64 * 1024
+#: Handed on as an error's detail.
+_DETAIL_CHARS = 4000
+#: From SIGTERM to SIGKILL.
+_GRACE_S = 1.0
+#: From SIGKILL to giving up on the pipes' end; the kernel has no reason to take longer.
+_REAP_S = 5.0
+_CHUNK_BYTES = 64 * 1024
+#: Added to the niceness of what shall stand back.
+_STAND_BACK = 10
+#: ffmpeg's exit code when more frames failed to decode than -max_error_rate allows. Source: ffmpeg(1), -max_error_rate.
+_TOO_MANY_DECODE_ERRORS = 69
+
+_BROKEN = "The file is damaged: part of it cannot be decoded. Export or upload it again."
+_NO_MEMORY = "The machine ran out of memory for this file; it will be tried again."
+_NO_DISK = "The machine ran out of disk space; it will be tried again."
+_TOO_LONG_FILE = "An output grew beyond the largest file that a tool may write here."
+_TOO_MUCH_CPU = "The work took more processor time than is allowed for media of this length."
+
+#: What a tool's last words mean, the first match counts. Its exit code is 1 for all of them.
+_SAID: tuple[tuple[str, type[ProcessingError], str], ...] = (
+    ("No space left on device", OutOfCapacity, _NO_DISK),
+    ("Disk quota exceeded", OutOfCapacity, _NO_DISK),
+    ("File too large", OutOfCapacity, _TOO_LONG_FILE),
+    ("Cannot allocate memory", OutOfCapacity, _NO_MEMORY),
+    ("Invalid data found when processing input", CorruptMedia, _BROKEN),
+    ("moov atom not found", CorruptMedia, _BROKEN),
+)
+
+#: What the signal that ended a tool means, when it was not ours.
+_KILLED: dict[int, tuple[type[ProcessingError], str]] = {
+    signal.SIGKILL: (OutOfCapacity, _NO_MEMORY),
+    signal.SIGXFSZ: (OutOfCapacity, _TOO_LONG_FILE),
+    signal.SIGXCPU: (ToolTimedOut, _TOO_MUCH_CPU),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One run of a tool."""
+
+    #: The tool's name and its arguments.
+    argv: tuple[str, ...]
+    reach: Reach
+    #: Wall-clock limit.
+    timeout_s: float
+    #: Threads that it may use; its CPU time is bounded by as many times the wall-clock limit.
+    cpus: int = 1
+    #: Whether it stands back behind other work.
+    niced: bool = False
+
+
+def _ignore(chunk: bytes) -> None:
+    """Nobody reads what the tool writes on stdout."""
+
+
+@dataclass
+class Runner:
+    """Runs commands in the best sandbox that the machine allows, found out at the first run."""
+
+    limits: Limits
+    _sandbox: Sandbox | None = None
+    _finding: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def sandbox(self) -> Sandbox:
+        """How tools are confined here. The first call tries it out."""
+        async with self._finding:
+            if self._sandbox is None:
+                self._sandbox = await detect() if self.limits.sandbox else _unconfined()
+                log.info("sandbox chosen", extra={"means": self._sandbox.means.value, "uid": self._sandbox.uid})
+            return self._sandbox
+
+    async def admit(self, source: Path, scratch: Path) -> Path:
+        """The source as tools can read it: itself, or a copy in `scratch` where only we may read it."""
+        sandbox = await self.sandbox()
+        if may_read(sandbox, source):
+            return source
+        copy = scratch / "source"
+        try:
+            await asyncio.to_thread(shutil.copyfile, source, copy)
+        except OSError as error:
+            raise OutOfCapacity(_NO_DISK, detail=str(error)) from error
+        copy.chmod(0o644)
+        return copy
+
+    async def run(self, command: Command, on_stdout: Callable[[bytes], None] = _ignore) -> str:
+        """What the tool said on stderr (its end). Raises ProcessingError when it fails; cancelling kills it."""
+        sandbox = await self.sandbox()
+        for folder in command.reach.writes:
+            give(sandbox, folder)
+        prefix = sandbox_argv(sandbox, _bounds(self.limits, command), command.reach)
+        nice = ["nice", "-n", str(_STAND_BACK)] if command.niced else []
+        said = bytearray()
+        process = await _spawn([*nice, *prefix, *command.argv], command.reach.cwd)
+        try:
+            async with asyncio.timeout(command.timeout_s):
+                await _listen(process, on_stdout, said)
+        except TimeoutError as error:
+            message = f"{command.argv[0]} did not finish within {command.timeout_s:.0f} s."
+            raise ToolTimedOut(message, detail=_words(said)) from error
+        finally:
+            await _end(process)
+        if error := failure(command.argv[0], process.returncode or 0, _words(said)):
+            raise error
+        return _words(said)
+
+
+def failure(tool: str, returncode: int, words: str) -> ProcessingError | None:
+    """The error that an exit code and the last words of a tool stand for; None when it succeeded."""
+    if returncode == 0:
+        return None
+    detail = f"{tool} ended with {returncode}: {words[-_DETAIL_CHARS:]}"
+    if returncode == _TOO_MANY_DECODE_ERRORS:
+        return CorruptMedia(_BROKEN, detail=detail)
+    # A shell, and bwrap for its child, report a signal as 128 + its number.
+    if ended := _KILLED.get(-returncode if returncode < 0 else returncode - 128):
+        return ended[0](ended[1], detail=detail)
+    for needle, kind, message in _SAID:
+        if needle in words:
+            return kind(message, detail=detail)
+    return ToolFailed(f"{tool} failed unexpectedly; it will be tried again.", detail=detail)
+
+
+def _unconfined() -> Sandbox:
+    log.warning("the sandbox is switched off: tools run with network and with our rights")
+    return Sandbox(means=Means.BOUNDS)
+
+
+def _bounds(limits: Limits, command: Command) -> Bounds:
+    return Bounds(
+        memory_bytes=limits.tool_memory_bytes,
+        cpu_s=math.ceil(command.timeout_s * max(command.cpus, 1)) + 1,
+        file_bytes=limits.tool_file_bytes,
+    )
+
+
+async def _spawn(argv: list[str], cwd: Path) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=cwd,
+            # Nothing of our environment is a tool's business, and some of it is secret.
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolFailed(f"{argv[0]} cannot be started on this machine.", detail=str(error)) from error
+
+
+async def _listen(process: asyncio.subprocess.Process, on_stdout: Callable[[bytes], None], said: bytearray) -> None:
+    """Return when the tool has ended and nobody holds its pipes any more."""
+    assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both were asked for
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_pump(process.stdout, on_stdout))
+        group.create_task(_pump(process.stderr, lambda chunk: _keep_end(said, chunk)))
+        group.create_task(process.wait())
+
+
+async def _pump(stream: asyncio.StreamReader, take: Callable[[bytes], None]) -> None:
+    while chunk := await stream.read(_CHUNK_BYTES):
+        take(chunk)
+
+
+def _keep_end(kept: bytearray, chunk: bytes) -> None:
+    kept += chunk
+    del kept[: max(0, len(kept) - STDERR_KEPT_BYTES)]
+
+
+def _words(said: bytearray) -> str:
+    return said.decode(errors="replace").strip()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the whole process group and wait for it, also when we are cancelled while we wait."""
+    if process.returncode is None:
+        _signal(process, signal.SIGTERM)
+        ending = asyncio.ensure_future(_reap(process))
+        while not ending.done():
+            with suppress(asyncio.CancelledError):  # whoever cancelled us gets that error from the caller's `finally`
+                await asyncio.shield(ending)
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    kill = asyncio.get_running_loop().call_later(_GRACE_S, _signal, process, signal.SIGKILL)
+    try:
+        async with asyncio.timeout(_GRACE_S + _REAP_S):
+            await _listen(process, _ignore, bytearray())
+    except TimeoutError:
+        log.error("a killed tool does not end", extra={"pid": process.pid})
+    finally:
+        kill.cancel()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # the group has ended meanwhile
+        os.killpg(process.pid, number)
