@@ -51,6 +51,8 @@ class Web(Section, frozen=True, kw_only=True):
     live_queue_bytes: int = 4 * 1024**2
     #: State changes kept for clients that resume with a cursor.
     live_history: int = 100_000
+    #: Jobs in the first frame of a live client, running ones first; the rest is there to page through.
+    live_snapshot_jobs: int = 1000
     #: Longest wait of a GET with `?after=`, seconds.
     after_timeout_s: float = 10.0
 
@@ -70,6 +72,8 @@ class Auth(Section, frozen=True, kw_only=True):
     token: str | None = None
     #: Further fixed tokens, as JSON.
     tokens: tuple[FixedToken, ...] = ()
+    #: Key of signed media addresses, shared by all replicas; unset: a file below the data dir, made when needed.
+    signing_secret: str | None = None
     #: Off: everybody is admin. Only for a machine of one's own.
     enabled: bool = True
 
