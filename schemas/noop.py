@@ -4,7 +4,7 @@ import msgspec
 
 from schemas.steps import StepKind
 
-STEP = StepKind(name="noop", slots=256, instant=True)
+STEP = StepKind(name="noop", slots=256, instant=True, files=False)
 
 
 class NoopParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -16,3 +16,7 @@ class NoopParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sleep_s: float = 0.0
     #: Error code to fail with, retriable; empty: succeed.
     fail_with: str = ""
+
+
+class NoopOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Nothing."""

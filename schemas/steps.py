@@ -20,6 +20,8 @@ class StepKind(msgspec.Struct, frozen=True, kw_only=True):
     heavy: bool = False
     #: Whether it takes no time worth a record of its own.
     instant: bool = False
+    #: Whether it reads the source and may write files; without, it gets neither a source nor scratch space.
+    files: bool = True
 
 
 @cache

@@ -10,6 +10,8 @@ from streams.partition import partition_of
 
 #: Bytes of an entry that are kept.
 KEPT_BYTES = 64 * 1024
+#: Bytes of its key that are kept.
+_KEY_BYTES = 1024
 
 
 class Place(NamedTuple):
@@ -35,7 +37,7 @@ class Letter(NamedTuple):
 
 def letter(place: Place, raw: bytes, error: ErrorRecord, *, found_by: str, partitions: int) -> Letter:
     """The record that keeps `raw`. Its id depends on the place only: a repeat, or another finder, gives the same one."""
-    key = place.key if place.key is not None else f"{place.topic}/{place.partition}".encode()
+    key = f"{place.topic}/{place.partition}".encode() if place.key is None else place.key[:_KEY_BYTES]
     text = key.decode(errors="replace")
     message = DeadLetter(
         topic=place.topic,
