@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -60,8 +61,6 @@ PROPERTIES = {
 
 #: Seconds that a predecessor's broker is given to die after its parent did.
 _PREDECESSOR_S = 5.0
-#: Seconds that the broker is given to end after SIGTERM.
-_STOP_S = 8.0
 
 
 class Broker:
@@ -70,7 +69,8 @@ class Broker:
     Not bound to an event loop: it may be started in one and stopped in another.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, jvm_options: Sequence[str] = ()) -> None:
+        self._jvm_options = jvm_options
         self._folder = settings.data_path / "kafka"
         self._wanted_port = settings.kafka.port
         self._home = settings.kafka.home
@@ -79,6 +79,8 @@ class Broker:
         self._output: deque[str] = deque(maxlen=20)
         self._reader: threading.Thread | None = None
         self._port = 0
+        self._jvm: Jvm | None = None
+        self._suspect: Path | None = None  # the class-data archive in use, until the broker was ready with it
 
     @property
     def pid(self) -> int:
@@ -105,11 +107,12 @@ class Broker:
         """
         if self.running:
             return
-        jvm = await find_jvm(self._home)
+        self._jvm = await find_jvm(self._home)
         if self._lock is None:
             self._lock = await take_lock(self._folder)
         try:
-            await self._launch(jvm)
+            await self._prepare(self._jvm)
+            self._run(self._jvm, self._jvm.archive)
         except BaseException:
             self._unlock()
             raise
@@ -117,12 +120,15 @@ class Broker:
     async def wait_ready(self, within_s: float = 60.0) -> None:
         """Return when topics can be created. Raises BrokerError (broker-failed, broker-slow) with its last lines."""
         deadline = time.monotonic() + within_s
+        blamed: Path | None = None
         while not await answers(self.bootstrap):
             if not self.running:
-                raise BrokerError("broker-failed", f"the embedded broker ended while starting:\n{self._last_lines()}")
+                blamed = self._again_without_archive()
             if time.monotonic() > deadline:
                 raise BrokerError("broker-slow", f"the embedded broker is not ready after {within_s:.0f} s:\n{self._last_lines()}")
             await asyncio.sleep(0.05)
+        if blamed is not None:
+            blamed.unlink(missing_ok=True)
 
     async def wait(self) -> int:
         """Return the exit code once the process has ended; negative: the signal that killed it."""
@@ -132,12 +138,12 @@ class Broker:
         await _ended(process)
         return process.wait()
 
-    async def stop(self) -> None:
-        """End the process, by force after 8 s, and give the data dir free. Harmless to repeat."""
+    async def stop(self, within_s: float = 8.0) -> None:
+        """End the process, by force after `within_s`, and give the data dir free. Harmless to repeat."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
-                await asyncio.wait_for(_ended(self._process), _STOP_S)
+                await asyncio.wait_for(_ended(self._process), within_s)
             except TimeoutError:
                 self._process.kill()  # nothing is lost: the log is recovered at the next start
                 await _ended(self._process)
@@ -145,7 +151,7 @@ class Broker:
             self._reader.join(timeout=1.0)
         self._unlock()
 
-    async def _launch(self, jvm: Jvm) -> None:
+    async def _prepare(self, jvm: Jvm) -> None:
         if self._wanted_port and not is_free(self._wanted_port):
             raise BrokerError(
                 "port-taken", f"port {self._wanted_port} is in use: end that process, or set KINOLOG_KAFKA__PORT (0: a free one)"
@@ -153,13 +159,23 @@ class Broker:
         await format_folder(self._folder, jvm)
         self._port, controller_port = _ports(self._folder, self._wanted_port)
         write_properties(self._folder / "server.properties", self._port, controller_port)
-        options = [f"-XX:SharedArchiveFile={jvm.archive}", "-Xshare:auto"] if jvm.archive.exists() else []
-        self._run(jvm.command("kafka.Kafka", "server.properties", options=options))
 
-    def _run(self, command: list[str]) -> None:
+    def _again_without_archive(self) -> Path:
+        """The archive that the ended process used, after starting one without it. Raises BrokerError (broker-failed)."""
+        suspect, self._suspect = self._suspect, None
+        if suspect is None or self._jvm is None:
+            raise BrokerError("broker-failed", f"the embedded broker ended while starting:\n{self._last_lines()}")
+        log.warning("broker started again without its class-data archive", extra={"archive": str(suspect)})
+        self._run(self._jvm, None)
+        return suspect
+
+    def _run(self, jvm: Jvm, archive: Path | None) -> None:
         assert self._lock is not None
+        self._suspect = archive if archive is not None and archive.exists() else None
+        shared = [f"-XX:SharedArchiveFile={self._suspect}", "-Xshare:auto"] if self._suspect else []
+        self._output.clear()
         self._process = subprocess.Popen(
-            tethered(command),
+            tethered(jvm.command("kafka.Kafka", "server.properties", options=[*shared, *self._jvm_options])),
             cwd=self._folder,
             env=_environment(self._folder),
             stdin=subprocess.DEVNULL,
@@ -170,7 +186,6 @@ class Broker:
             start_new_session=True,  # Ctrl-C is ours to pass on, after those who still write
         )
         assert self._process.stdout is not None
-        self._output.clear()
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), name="broker-log", daemon=True)
         self._reader.start()
 
@@ -321,7 +336,13 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 async def answers(bootstrap: str) -> bool:
-    """Whether the cluster at `bootstrap` has a broker that takes requests now."""
+    """Whether the broker at `bootstrap` (one "host:port") takes requests now."""
+    host, _, port = bootstrap.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False  # nobody listens yet: found out without a Kafka client and its log lines
+    writer.close()
     client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2_000)
     try:
         await client.bootstrap()
