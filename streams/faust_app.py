@@ -122,7 +122,9 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
     return app
 
 
-def run(app: KinologApp, loop: asyncio.AbstractEventLoop, *, before_stop: Callable[[], Awaitable[None]] | None = None) -> int:
+def run(
+    app: KinologApp, loop: asyncio.AbstractEventLoop, *, before_stop: Callable[[], Awaitable[None]] | None = None
+) -> int:
     """Run `app` until SIGINT or SIGTERM (0) or until it crashes (70). `before_stop` runs while the app is still whole."""
     try:
         return loop.run_until_complete(_run(app, before_stop))

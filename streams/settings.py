@@ -242,4 +242,6 @@ def _collect(found: dict[str, str], prefix: str, section: Section) -> None:
         if isinstance(value, Section):
             _collect(found, name + "__", value)
         elif value != (field.default_factory() if field.default is msgspec.NODEFAULT else field.default):
-            found[name] = orjson.dumps(msgspec.to_builtins(value)).decode() if isinstance(value, (dict, tuple)) else str(value)
+            found[name] = (
+                orjson.dumps(msgspec.to_builtins(value)).decode() if isinstance(value, (dict, tuple)) else str(value)
+            )

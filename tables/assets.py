@@ -12,12 +12,17 @@ from tables.statements import Effects
 def fold_asset(asset: Asset | None, job: Job) -> Asset:
     """`asset` after what `job` says now; made by the first job. Returns the same object when nothing changed."""
     asset = asset or _fresh(job)
-    jobs = {**asset.jobs, job.id: AssetJob(status=job.status, pipeline=job.pipeline, created_at=job.created_at, reason=_reason(job))}
+    jobs = {
+        **asset.jobs,
+        job.id: AssetJob(status=job.status, pipeline=job.pipeline, created_at=job.created_at, reason=_reason(job)),
+    }
     outputs, published_at = _published(asset, job)
     status = _status(jobs)
     reason = jobs[job.id].reason if status == "FAILED" else None
     folded = replace(asset, status=status, reason=reason, jobs=jobs, outputs=outputs, published_at=published_at)
-    return asset if folded == asset and asset.updated_at >= job.created_at else replace(folded, updated_at=job.updated_at)
+    return (
+        asset if folded == asset and asset.updated_at >= job.created_at else replace(folded, updated_at=job.updated_at)
+    )
 
 
 def asset_news(before: Asset | None, after: Asset, job: Job) -> Effects:
@@ -70,6 +75,10 @@ def _published(asset: Asset, job: Job) -> tuple[dict[str, Any], dict[str, float]
     outputs, published_at = dict(asset.outputs), dict(asset.published_at)
     for step in job.steps:
         finished_at = step.finished_at or 0.0
-        if step.status == "completed" and step.outputs is not None and finished_at >= published_at.get(step.spec.name, 0.0):
+        if (
+            step.status == "completed"
+            and step.outputs is not None
+            and finished_at >= published_at.get(step.spec.name, 0.0)
+        ):
             outputs[step.spec.name], published_at[step.spec.name] = step.outputs, finished_at
     return outputs, published_at

@@ -108,7 +108,9 @@ class Clock:
         if step.status == "delayed":
             return step.due_at or 0.0
         if step.lease is not None:
-            return max(step.lease.accepted_at, self._renewal(place, step.lease).at, self._grace_from) + self._lease.ttl_s
+            return (
+                max(step.lease.accepted_at, self._renewal(place, step.lease).at, self._grace_from) + self._lease.ttl_s
+            )
         waited_s = min(self._dispatch.deadline_s * 2.0 ** (step.dispatches - 1), _MAX_DISPATCH_S)
         deadline = (step.requested_at or 0.0) + waited_s
         return min(deadline, self._overtaken.get(place, deadline))
@@ -147,7 +149,13 @@ def _waits(step: Step) -> bool:
 
 
 def _event(job: Job, step: Step, progress: float) -> StepEvent:
-    about = {"job_id": job.id, "asset_id": job.asset_id, "run": step.run, "step": step.spec.name, "attempt": step.attempt}
+    about = {
+        "job_id": job.id,
+        "asset_id": job.asset_id,
+        "run": step.run,
+        "step": step.spec.name,
+        "attempt": step.attempt,
+    }
     if step.status == "delayed":
         return RetryDue(**about)  # type: ignore[arg-type]  # the keys are RetryDue's own
     if step.lease is not None:

@@ -60,3 +60,16 @@ def _require_known(name: str, steps: Mapping[str, StepSpec], kinds: Set[str]) ->
         for other in spec.after:
             if other not in steps:
                 raise InvalidPipeline(f"pipeline {name}: {spec.name} comes after {other!r}, which is not in it")
+
+
+def require_resolved(name: str, steps: tuple[StepSpec, ...]) -> None:
+    """Accept steps that came over the wire, each behind those it comes after. Raises InvalidPipeline."""
+    seen: set[str] = set()
+    for spec in steps:
+        if spec.name not in step_kinds() or spec.name in seen or not seen.issuperset(spec.after):
+            raise InvalidPipeline(
+                f"pipeline {name}: {spec.name} is unknown, there twice, or before a step it comes after"
+            )
+        seen.add(spec.name)
+    if not seen:
+        raise InvalidPipeline(f"pipeline {name}: there is no step in it")

@@ -29,7 +29,15 @@ from schemas.step_events import (
     StepReleased,
     StepSkipped,
 )
-from tables.policies import ASLEEP_CODE, EXECUTOR_LOST, MAX_ASLEEP, MAX_LOSSES, asleep_delay_s, loss_delay_s, retry_delay_s
+from tables.policies import (
+    ASLEEP_CODE,
+    EXECUTOR_LOST,
+    MAX_ASLEEP,
+    MAX_LOSSES,
+    asleep_delay_s,
+    loss_delay_s,
+    retry_delay_s,
+)
 from tables.statements import Effects, news, outstanding
 
 Advance = tuple[Job | None, Effects]
@@ -91,7 +99,14 @@ def _retry(job: Job, event: RetryJob, now: float) -> Job:
         return job
     steps = tuple(step if step.status in STEP_PASSED else Step(spec=step.spec) for step in job.steps)
     started = replace(
-        job, status="waiting", run=job.run + 1, steps=steps, cancelling=False, error=None, started_at=None, finished_at=None
+        job,
+        status="waiting",
+        run=job.run + 1,
+        steps=steps,
+        cancelling=False,
+        error=None,
+        started_at=None,
+        finished_at=None,
     )
     return _settle(started, now)
 
@@ -136,7 +151,9 @@ def _completed(_job: Job, step: Step, event: StepCompleted, now: float) -> Step:
 
 def _skipped(_job: Job, step: Step, event: StepSkipped, now: float) -> Step:
     outputs = event.outputs or None
-    return replace(step, status="skipped", reason=event.reason, outputs=outputs, progress=1.0, finished_at=now, error=None)
+    return replace(
+        step, status="skipped", reason=event.reason, outputs=outputs, progress=1.0, finished_at=now, error=None
+    )
 
 
 def _failed(job: Job, step: Step, event: StepFailed, now: float) -> Step:

@@ -39,7 +39,9 @@ def submission(
     if pipeline not in pipelines:
         raise Refused("unknown-pipeline", f"there is no pipeline {pipeline!r}; there are {', '.join(pipelines)}")
     if not ID_PATTERN.fullmatch(asset_id):
-        raise Refused("invalid-id", "an asset id is 1-100 letters, digits, '_', '.', '-', and starts with one of the first two")
+        raise Refused(
+            "invalid-id", "an asset id is 1-100 letters, digits, '_', '.', '-', and starts with one of the first two"
+        )
     if upload.passthrough is not None and len(upload.passthrough) > MAX_PASSTHROUGH:
         raise Refused("invalid-passthrough", f"passthrough is longer than {MAX_PASSTHROUGH} characters")
     return SubmitJob(
@@ -61,7 +63,9 @@ def checked_input(given: Input, input_roots: Sequence[str]) -> Input:
     if sum(place is not None for place in (given.object, given.url, given.path)) != 1:
         raise Refused("invalid-input", "give exactly one of input.object, input.url and input.path")
     if given.url is not None:
-        raise Refused("invalid-input", "input.url is not supported yet: upload the file, or name an object of the store")
+        raise Refused(
+            "invalid-input", "input.url is not supported yet: upload the file, or name an object of the store"
+        )
     if given.object is not None:
         return Input(object=_checked_key(given.object))
     return Input(path=_checked_path(given.path or "", input_roots))
@@ -79,5 +83,7 @@ def _checked_path(path: str, input_roots: Sequence[str]) -> str:
         raise Refused("invalid-input", "input.path holds a zero byte")
     resolved = Path(path).resolve()
     if not any(resolved.is_relative_to(Path(root).resolve()) for root in input_roots):
-        raise Refused("invalid-input", "input.path is not below one of the configured roots (KINOLOG_STORE__INPUT_ROOTS)")
+        raise Refused(
+            "invalid-input", "input.path is not below one of the configured roots (KINOLOG_STORE__INPUT_ROOTS)"
+        )
     return str(resolved)

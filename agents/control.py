@@ -1,0 +1,76 @@
+"""media.commands, media.step-events -> the state machine -> tables jobs and assets, step requests, facts, revokes.
+
+ONE agent with concurrency 1: the only writer of the tables. It decides, in well under a millisecond per event.
+"""
+
+import logging
+import time
+from typing import Any
+
+from agents.decisions import Control
+from agents.uploads import add_uploads_agent
+from streams import notify
+from streams.faust_app import KinologApp, make_app, new_loop, run
+from streams.fence import Fence
+from streams.guard import Guard
+from streams.locks import claim_first
+from streams.logs import configure
+from streams.places import pipelines_dir
+from streams.settings import Settings
+from streams.topics import CONTROL_APP, names
+from tables.changelog import ChangelogTable
+from tables.pipelines import Pipelines, load_pipelines
+
+log = logging.getLogger(__name__)
+
+_CLOCK_TICK_S = 1.0
+
+
+def main(settings: Settings) -> int:
+    """Run control until SIGTERM. Returns the exit code. Raises InvalidPipeline."""
+    configure(settings, "control")
+    pipelines = load_pipelines(pipelines_dir(settings))
+    name, lock = claim_first(settings.data_path / "locks", "control")
+    with lock:
+        loop = new_loop()
+        app = make_app(settings, CONTROL_APP, f"{CONTROL_APP}-{name}")
+        assemble(app, settings, pipelines)
+        return run(app, loop)
+
+
+def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
+    """Add agents, tables and timers to `app`."""
+    topics = names(settings)
+    jobs, assets = (ChangelogTable(app, name, settings.partitions) for name in ("jobs", "assets"))
+    control = Control(app, settings, jobs, assets)
+    fence = Fence(settings.kafka.session_timeout_s)
+    guard = Guard(app, fence)
+    source = app.topic(
+        topics.commands,
+        topics.step_events,
+        value_type=bytes,
+        value_serializer="raw",
+        key_serializer="raw",
+        allow_empty=True,
+    )
+
+    @app.agent(source, name="control")
+    async def decide(stream: Any) -> None:
+        async for event in stream.events():
+            await guard.check(event.message)
+            await control.take(event.message)
+
+    add_uploads_agent(app, settings, pipelines, guard, control.mark_later)
+    jobs.on_recover(control.recovered)
+
+    @app.task
+    async def stay_alive() -> None:
+        notify.ready()
+        await fence.run()
+
+    @app.timer(_CLOCK_TICK_S)
+    async def tick() -> None:
+        try:
+            await control.tick(time.time())
+        except Exception:  # a timer that raises kills the worker; the next tick finds what this one missed
+            log.exception("a tick of the clock failed")

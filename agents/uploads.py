@@ -1,0 +1,87 @@
+"""media.uploads -> media.commands: an upload event becomes the command that submits its job."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from schemas.base import ErrorRecord
+from schemas.commands import SubmitJob
+from schemas.uploads import UploadCompleted
+from streams.dead_letters import dead_letter
+from streams.envelope import Entry, Unreadable, read, structured
+from streams.faust_app import EX_SOFTWARE, KinologApp, end_process
+from streams.guard import Guard
+from streams.ids import derived_id
+from streams.partition import partition_of
+from streams.settings import Settings
+from streams.topics import names
+from tables.pipelines import Pipelines
+from tables.submissions import Refused, submission
+
+log = logging.getLogger(__name__)
+
+
+def add_uploads_agent(
+    app: KinologApp, settings: Settings, pipelines: Pipelines, guard: Guard, mark: Callable[[int], None]
+) -> None:
+    """Add the agent to `app`. `mark(partition)` is called when an offset is applied and no row says so."""
+    topics = names(settings)
+    source = app.topic(topics.uploads, value_type=bytes, value_serializer="raw", key_serializer="raw", allow_empty=True)
+
+    @app.agent(source, name="uploads")
+    async def submit(stream: Any) -> None:
+        async for event in stream.events():
+            await guard.check(event.message)
+            await _take(app, settings, pipelines, event.message)
+            app.continuity.claim(topics.uploads, event.message.partition, event.message.offset)
+            mark(event.message.partition)
+
+
+async def _take(app: KinologApp, settings: Settings, pipelines: Pipelines, message: Any) -> None:
+    try:
+        for entry in read(message.value, message.headers or ()):
+            await _submit(app, settings, pipelines, message, entry)
+    except Exception as error:  # half of it may have been said: only a replay repairs that
+        log.exception("an upload event could not be carried through")
+        end_process(EX_SOFTWARE, "control cannot go on", error=repr(error))
+
+
+async def _submit(
+    app: KinologApp, settings: Settings, pipelines: Pipelines, message: Any, entry: Entry | Unreadable
+) -> None:
+    topics = names(settings)
+    try:
+        command = _command(entry, settings, pipelines)
+    except Refused as refused:
+        raw = entry.raw if isinstance(entry, Unreadable) else bytes(entry.event.data)
+        error = ErrorRecord(code=refused.code, message=str(refused))
+        value, headers = dead_letter(message, raw, error, "uploads")
+        await app.send_record(topics.dead_letters, message.partition, message.key, value, headers)
+        return
+    encoded = structured(
+        command,
+        event_id=f"{command.job_id}/submit",
+        source="kinolog/uploads",
+        subject=command.asset_id,
+        correlation_id=command.job_id,
+    )
+    app.outbox.put(topics.commands, partition_of(command.asset_id, settings.partitions), encoded)
+
+
+def _command(entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines) -> SubmitJob:
+    """The command for an upload event; the same event gives the same ids. Raises Refused."""
+    if isinstance(entry, Unreadable):
+        raise Refused(entry.code, entry.reason)
+    if not isinstance(entry.message, UploadCompleted):
+        raise Refused("unexpected-type", f"{entry.message.TYPE} is no upload event")
+    origin = (entry.event.source, entry.event.id)
+    return submission(
+        entry.message,
+        job_id=derived_id("job", *origin),
+        asset_id=entry.message.asset_id or derived_id("asset", *origin),
+        pipelines=pipelines,
+        default_pipeline=settings.default_pipeline,
+        input_roots=settings.store.input_roots,
+        now=time.time(),
+    )

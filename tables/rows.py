@@ -1,0 +1,76 @@
+"""Rows as bytes: how jobs and assets stand in the changelog."""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from schemas.jobs import Asset, Job, Watermark
+
+#: Longest row. Kafka refuses a record above 1 MiB, and a refused row would stop control for ever.
+MAX_ROW_BYTES = 256 * 1024
+#: First character of the key of a watermark row; no job or asset id may start with it.
+WATERMARK_PREFIX = "@"
+
+_encode = msgspec.json.Encoder().encode
+_job_decoder = msgspec.json.Decoder(Job)
+_asset_decoder = msgspec.json.Decoder(Asset)
+_watermark_decoder = msgspec.json.Decoder(Watermark)
+
+
+class RowTooLarge(Exception):
+    """The row would be longer than MAX_ROW_BYTES."""
+
+
+def encode_row(row: Job | Asset) -> bytes:
+    """The row as JSON. Raises RowTooLarge."""
+    encoded = _encode(row)
+    if len(encoded) > MAX_ROW_BYTES:
+        raise RowTooLarge(f"the row of {row.id} would have {len(encoded)} bytes; {MAX_ROW_BYTES} are allowed")
+    return encoded
+
+
+def decode_job(encoded: bytes) -> Job:
+    """The job of a row."""
+    return _job_decoder.decode(encoded)
+
+
+def decode_asset(encoded: bytes) -> Asset:
+    """The asset of a row."""
+    return _asset_decoder.decode(encoded)
+
+
+def watermark_row(partition: int, at: dict[str, int]) -> tuple[str, bytes]:
+    """Key and value of the row that says how far the log is applied in `partition`."""
+    return f"{WATERMARK_PREFIX}{partition}", _encode(Watermark(at=at))
+
+
+def watermark_partition(key: str) -> int | None:
+    """The partition of a watermark row's key; None for the key of any other row."""
+    return int(key[1:]) if key.startswith(WATERMARK_PREFIX) else None
+
+
+def decode_watermark(encoded: bytes) -> dict[str, int]:
+    """Highest applied offset by topic."""
+    return _watermark_decoder.decode(encoded).at
+
+
+Claims = dict[tuple[str, int], int]
+
+
+def claims_of(rows: Iterable[tuple[int, dict[str, int]]]) -> Claims:
+    """(topic, partition) -> highest offset that any row vouches for. `rows`: partition and `at` of each."""
+    claims: Claims = {}
+    for partition, at in rows:
+        for topic, offset in at.items():
+            claims[topic, partition] = max(offset, claims.get((topic, partition), -1))
+    return claims
+
+
+def split_rows(rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Job | None, dict[str, int]]]:
+    """Key, job and `at` of each row of the jobs table; a watermark row has no job."""
+    for key, encoded in rows:
+        if watermark_partition(key) is None:
+            job = decode_job(encoded)
+            yield key, job, job.at
+        else:
+            yield key, None, decode_watermark(encoded)
