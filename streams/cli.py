@@ -1,0 +1,322 @@
+"""The command line. Each command imports what it needs when it runs, so that `kinolog submit` starts at once.
+
+Exit codes: 0 ok, 1 the job failed, 2 usage or configuration, 3 the service cannot be reached.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from streams.settings import Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from streams.client import Client, Submitted
+    from streams.supervisor import Up
+
+OK, JOB_FAILED, BAD_USAGE = 0, 1, 2
+#: What a shell reports after Ctrl-C. Source: bash(1), EXIT STATUS.
+INTERRUPTED = 130
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Work = Callable[["Client"], Coroutine[Any, Any, int]]
+
+
+class Commands(click.Group):
+    """A group whose expected errors end in a sentence and an exit code, never in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; whoever raises an error with `exit_code` has said all there is to say."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            _fail(error, BAD_USAGE)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if not isinstance(code := getattr(error, "exit_code", None), int):
+                raise  # a bug: its traceback is what is needed
+            _fail(error, code)
+
+
+def _fail(error: Exception, code: int) -> NoReturn:
+    click.echo(f"kinolog: {error}", err=True)
+    raise click.exceptions.Exit(code)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one value a line.")
+
+
+def reaches_service(command: Command) -> Command:
+    """Add --url and --token."""
+    url = click.option("--url", help="Address of the service; else KINOLOG_WEB__HOST/PORT, or where `kinolog up` runs.")
+    token = click.option("--token", help="Access token; else KINOLOG_AUTH__TOKEN, or the one that `kinolog up` made.")
+    return url(token(command))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kinolog")
+def cli() -> None:
+    """Media processing on a Kafka log: a file goes in, a playable asset comes out, live."""
+
+
+@cli.command()
+@json_option
+def up(as_json: bool) -> None:
+    """Run everything on this machine until Ctrl-C: broker, control, executor, web."""
+    settings = load()
+    from streams import logs, supervisor
+
+    logs.configure(settings, "up")
+    _end(asyncio.run(supervisor.run(settings, partial(_announce, as_json))))
+
+
+async def _announce(as_json: bool, system: "Up") -> None:
+    from streams.supervisor import print_ready
+
+    print_ready(system, as_json=as_json)
+    await system.failure()
+
+
+@cli.command()
+@click.argument("source", metavar="FILE|URL")
+@click.option("--watch", is_flag=True, help="Stay until the job has ended, and show how it moves.")
+@click.option("--pipeline", help="What to do with it; else the service's default.")
+@click.option("--passthrough", help="Text of yours that comes back with the job.")
+@json_option
+@reaches_service
+def submit(
+    source: str,
+    watch: bool,
+    pipeline: str | None,
+    passthrough: str | None,
+    as_json: bool,
+    url: str | None,
+    token: str | None,
+) -> None:
+    """Upload FILE, or name a URL, and start its job."""
+    if "://" not in source and not (Path(source).is_file() and os.access(source, os.R_OK)):
+        raise click.BadParameter(f"there is no file {source!r} that can be read", param_hint="FILE")
+
+    async def work(client: "Client") -> int:
+        submitted = await _submit(client, source, pipeline, passthrough)
+        _show_submitted(submitted, as_json)
+        return await _follow(client, submitted.job_id, as_json, after=submitted.cursor) if watch else OK
+
+    _with_client(url, token, work)
+
+
+async def _submit(client: "Client", source: str, pipeline: str | None, passthrough: str | None) -> "Submitted":
+    if "://" in source:
+        return await client.submit_asset({"url": source}, pipeline=pipeline, passthrough=passthrough)
+    return await client.submit_file(Path(source), pipeline=pipeline, passthrough=passthrough)
+
+
+def _show_submitted(submitted: "Submitted", as_json: bool) -> None:
+    from streams.rendering import print_json
+
+    if as_json:
+        print_json({"asset_id": submitted.asset_id, "job_id": submitted.job_id})
+    else:
+        click.echo(f"{submitted.job_id} (asset {submitted.asset_id})")
+
+
+@cli.command()
+@click.argument("job_id", metavar="JOB")
+@json_option
+@reaches_service
+def watch(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """Show how JOB moves until it has ended. Ctrl-C leaves it running."""
+    _with_client(url, token, lambda client: _follow(client, job_id, as_json))
+
+
+async def _follow(client: "Client", job_id: str, as_json: bool, *, after: str | None = None) -> int:
+    from streams.rendering import outcome, view
+
+    job: dict[str, Any] = {}
+    try:
+        with view(as_json=as_json) as shown:
+            async for job in client.follow(job_id, after=after):
+                shown.show(job)
+    except asyncio.CancelledError:  # Ctrl-C
+        click.echo(f"\n{job_id} goes on; see it again with: kinolog watch {job_id}", err=True)
+        raise
+    if not as_json:
+        click.echo(outcome(job))
+    return OK if job["status"] == "completed" else JOB_FAILED
+
+
+@cli.group()
+def jobs() -> None:
+    """List, show, cancel and retry jobs."""
+
+
+@jobs.command("list")
+@click.option("--status", help="waiting, active, completed, failed or cancelled.")
+@click.option("--pipeline", help="Only jobs of this pipeline.")
+@click.option("--asset", "asset_id", help="Only jobs of this asset.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
+@click.option("--cursor", help="Go on where a page ended: its next_cursor.")
+@json_option
+@reaches_service
+def list_jobs(as_json: bool, url: str | None, token: str | None, **filters: str | int | None) -> None:
+    """Jobs, newest first."""
+    from streams.rendering import print_json, table
+
+    async def work(client: "Client") -> int:
+        page = await client.jobs(**filters)
+        if as_json:
+            print_json(page)
+        else:
+            click.echo("\n".join(table(page["data"])) or "no jobs")
+        return OK
+
+    _with_client(url, token, work)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="JOB")
+@json_option
+@reaches_service
+def show(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """One job and its steps."""
+    from streams.rendering import details, print_json
+
+    async def work(client: "Client") -> int:
+        job = await client.job(job_id)
+        print_json(job) if as_json else click.echo("\n".join(details(job)))
+        return OK
+
+    _with_client(url, token, work)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="JOB")
+@json_option
+@reaches_service
+def cancel(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """Ask for the end of a job."""
+
+    async def work(client: "Client") -> int:
+        await client.cancel(job_id)
+        return _accepted(job_id, "cancel", as_json)
+
+    _with_client(url, token, work)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="JOB")
+@json_option
+@reaches_service
+def retry(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """Resume a failed or cancelled job from the steps that did not complete."""
+
+    async def work(client: "Client") -> int:
+        await client.retry(job_id)
+        return _accepted(job_id, "retry", as_json)
+
+    _with_client(url, token, work)
+
+
+def _accepted(job_id: str, what: str, as_json: bool) -> int:
+    from streams.rendering import print_json
+
+    print_json({"job_id": job_id, "accepted": what}) if as_json else click.echo(f"{what} of {job_id} accepted")
+    return OK
+
+
+@cli.group()
+def topics() -> None:
+    """The topics on the log."""
+
+
+@topics.command()
+@json_option
+def apply(as_json: bool) -> None:
+    """Create the topics that are missing and check the others. Harmless to repeat."""
+    settings = load()
+    from streams import logs
+    from streams.admin import apply_topics
+    from streams.rendering import print_json
+
+    logs.configure(settings, "topics")
+    created = asyncio.run(apply_topics(settings))
+    if as_json:
+        print_json({"created": list(created)})
+    else:
+        click.echo("\n".join(f"created {name}" for name in created) or "all topics are there")
+
+
+@cli.command()
+def control() -> None:
+    """The process that decides."""
+    settings = load()
+    from agents.control import main as run
+
+    _end(run(settings))
+
+
+@cli.command()
+@click.option("--lane", default="default", show_default=True, help="Which steps it runs, see KINOLOG_EXECUTOR__LANES.")
+def executor(lane: str) -> None:
+    """A process that runs steps."""
+    settings = load()
+    from agents.executor import main as run
+
+    _end(run(settings, lane))
+
+
+@cli.command()
+def web() -> None:
+    """The HTTP interface and the page."""
+    settings = load()
+    from web.app import main as run
+
+    _end(run(settings))
+
+
+def _with_client(url: str | None, token: str | None, work: Work) -> None:
+    """Run `work` against the service and end with its exit code."""
+    settings = load()
+    _end(asyncio.run(_connected(url or service_url(settings, os.environ), token or service_token(settings), work)))
+
+
+async def _connected(url: str, token: str | None, work: Work) -> int:
+    from streams.client import Client
+
+    async with Client(url, token) as client:
+        return await work(client)
+
+
+def service_url(settings: Settings, environ: Mapping[str, str]) -> str:
+    """Where the service is: as set, else where the `up` over this data dir says it is, else the default."""
+    from streams.rundir import kept_url, web_url
+
+    is_set = settings.web.port != 0 and any(environ.get(name) for name in ("KINOLOG_WEB__HOST", "KINOLOG_WEB__PORT"))
+    return web_url(settings) if is_set else kept_url(settings) or web_url(settings)
+
+
+def service_token(settings: Settings) -> str | None:
+    """The fixed token, else the one that the `up` over this data dir made."""
+    from streams.rundir import kept_token
+
+    return settings.auth.token or kept_token(settings)
+
+
+def _end(code: int) -> NoReturn:
+    raise click.exceptions.Exit(code)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    cli(prog_name="kinolog")
+
+
+if __name__ == "__main__":
+    main()

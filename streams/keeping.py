@@ -1,0 +1,136 @@
+"""Keeps one part of the system running: starts it, starts it again when it ends, slower the more often it does."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from streams.jvm import BrokerError
+
+log = logging.getLogger("kinolog.up")
+
+#: Exit code of a part that cannot run as it is set up: starting it again would not help.
+BAD_SETUP = 2
+#: Ends in a row, without a healthy minute between, that are called a crash loop.
+LOOP_ENDS = 4
+
+
+class Part(Protocol):
+    """What can be kept running: the embedded broker, or a child process."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the newest start."""
+
+    async def start(self) -> None:
+        """Start it, again if need be."""
+
+    async def wait_ready(self) -> None:
+        """Return when it is of use."""
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended."""
+
+
+class StartFailed(Exception):
+    """The system could not be started; the text says why, `exit_code` what `kinolog up` ends with."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Backoff:
+    """Pauses between starts: 0.2 s, doubling to 10 s, from the beginning again after a healthy minute."""
+
+    def __init__(self, first_s: float = 0.2, longest_s: float = 10.0, healthy_s: float = 60.0) -> None:
+        self._first_s, self._longest_s, self._healthy_s = first_s, longest_s, healthy_s
+        #: Ends in a row.
+        self.ends = 0
+
+    def pause_s(self, lived_s: float) -> float:
+        """How long to wait after an end, the part having lived for `lived_s`."""
+        self.ends = 1 if lived_s >= self._healthy_s else self.ends + 1
+        return min(self._first_s * 2.0 ** min(self.ends - 1, 16), self._longest_s)
+
+
+class Keeper:
+    """Keeps one part running for as long as `run` does."""
+
+    def __init__(
+        self, name: str, part: Part, *, backoff: Backoff | None = None, on_start: Callable[[], None] = lambda: None
+    ) -> None:
+        self.name = name
+        self.part = part
+        #: Whether there was a first start.
+        self.started = False
+        #: Set at the first readiness, for good.
+        self.was_ready = asyncio.Event()
+        self._backoff = backoff or Backoff()
+        self._on_start = on_start
+
+    async def run(self) -> None:
+        """Start the part and start it again for ever. Raises StartFailed when it cannot even start the first time.
+
+        Cancelled, it leaves the part as it is: whoever cancels stops it.
+        """
+        while True:
+            started_at = time.monotonic()
+            ending = await self._live()
+            pause_s = self._backoff.pause_s(time.monotonic() - started_at)
+            self._report(ending, pause_s)
+            await asyncio.sleep(pause_s)
+
+    async def _live(self) -> str:
+        """One life of the part, from start to end; how it ended."""
+        try:
+            await self.part.start()
+        except (BrokerError, OSError) as error:
+            if not self.was_ready.is_set():
+                raise StartFailed(f"{self.name} cannot be started: {error}", BAD_SETUP) from error
+            return f"cannot be started: {error}"
+        self.started = True
+        self._on_start()
+        code = await self._until_end()
+        self._require_hope(code)
+        return ended_how(code)
+
+    async def _until_end(self) -> int:
+        readiness = asyncio.ensure_future(self._note_readiness())
+        try:
+            return await self.part.wait()
+        finally:
+            readiness.cancel()
+
+    async def _note_readiness(self) -> None:
+        try:
+            await self.part.wait_ready()
+        except BrokerError as error:  # it has ended, which is seen elsewhere, or it is slow: it may still come
+            log.error("not ready", extra={"part": self.name, "error": str(error)})
+            return
+        log.info("ready", extra={"part": self.name, "pid": self.part.pid})
+        self.was_ready.set()
+
+    def _require_hope(self, code: int) -> None:
+        """A part that was never ready and keeps ending will not come by itself; people must look."""
+        if self.was_ready.is_set():
+            return
+        if code == BAD_SETUP:
+            raise StartFailed(f"{self.name} cannot run with these settings; its lines above say why", BAD_SETUP)
+        if self._backoff.ends + 1 >= LOOP_ENDS:
+            raise StartFailed(
+                f"{self.name} ended {LOOP_ENDS} times before it was ready, lately it {ended_how(code)}; its lines above say why"
+            )
+
+    def _report(self, how: str, pause_s: float) -> None:
+        fields = {"part": self.name, "how": how, "restart_in_s": pause_s, "ends_in_a_row": self._backoff.ends}
+        if self._backoff.ends >= LOOP_ENDS:
+            log.error("CRASH LOOP: it ends again and again; its lines above say why", extra=fields)
+        else:
+            log.warning("ended, starting it again", extra=fields)
+
+
+def ended_how(code: int) -> str:
+    """An exit code in words."""
+    return f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"

@@ -1,0 +1,249 @@
+"""`kinolog up`: broker, topics, control, executor and web as one thing that starts, stays up and ends together.
+
+start   broker -> topics -> control, executor and web side by side -> ready line
+stop    executor and web side by side -> control -> broker, all within 15 s
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from streams import rundir
+from streams.admin import apply_topics
+from streams.broker import Broker
+from streams.children import Child, kinolog_argv, python_path
+from streams.keeping import Keeper, StartFailed
+from streams.ports import free_port, is_free
+from streams.settings import PREFIX, Settings, to_environ
+
+log = logging.getLogger("kinolog.up")
+
+CHILDREN = ("control", "executor", "web")
+#: Seconds until everything must be ready the first time; a slow disk's log recovery is in it.
+START_S = 120.0
+#: Seconds that running work may go on after a stop; above it the executor releases it.
+DRAIN_S = 6.0
+#: Seconds until SIGKILL, in the order of the stop. Together they stay below the 15 s of the design.
+_WORKERS_GRACE_S, _CONTROL_GRACE_S, _BROKER_GRACE_S = 7.5, 3.0, 3.0
+
+
+class Up:
+    """The whole system over one data dir. Use within `rundir.only_one`."""
+
+    def __init__(self, settings: Settings, token: str) -> None:
+        self._settings = settings
+        self._token = token
+        self._broker = Broker(settings) if settings.kafka.bootstrap is None else None
+        self._children: dict[str, Child] = {}
+        self._keepers: dict[str, Keeper] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def url(self) -> str:
+        """Where the web interface is, from this machine."""
+        return rundir.web_url(self._settings)
+
+    @property
+    def bootstrap(self) -> str:
+        """Where clients find the log."""
+        return self._broker.bootstrap if self._broker else self._settings.bootstrap
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of the parts that were started, by name."""
+        return {name: keeper.part.pid for name, keeper in self._keepers.items() if keeper.started}
+
+    def ready_line(self) -> dict[str, Any]:
+        """What `up --json` prints (design section 8)."""
+        return {"ready": True, "url": self.url, "token": self._token, "bootstrap": self.bootstrap, "pids": self.pids()}
+
+    async def start(self) -> None:
+        """Return when everything is ready. Raises StartFailed, and whatever `apply_topics` raises."""
+        if self._broker:
+            await self._until_ready(self._keep("broker", self._broker))
+        await apply_topics(self._settings_below())
+        for name in CHILDREN:
+            self._children[name] = self._child(name)
+        await self._until_ready(*[self._keep(name, child) for name, child in self._children.items()])
+        rundir.announce(self._settings, self.url)
+
+    async def failure(self) -> None:
+        """Never return; raise what ended a keeper, should one end."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
+
+    async def stop(self) -> None:
+        """End every part in order, within 15 s. Harmless to repeat, also after half a start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        workers = [
+            self._children[name].stop(_WORKERS_GRACE_S) for name in ("executor", "web") if name in self._children
+        ]
+        await asyncio.gather(*workers)
+        if "control" in self._children:
+            await self._children["control"].stop(_CONTROL_GRACE_S)
+        if self._broker:
+            await stop_broker(self._broker)
+        rundir.forget_run(self._settings)
+
+    def kill(self) -> None:
+        """End every part now; `stop` is then quick."""
+        for child in self._children.values():
+            child.kill()
+
+    def _keep(self, name: str, part: Child | Broker) -> Keeper:
+        keeper = Keeper(name, part, on_start=self._note_pids)
+        self._keepers[name] = keeper
+        self._tasks.append(asyncio.create_task(keeper.run(), name=f"keep {name}"))
+        return keeper
+
+    def _note_pids(self) -> None:
+        rundir.write_pids(self._settings, self.pids())
+
+    async def _until_ready(self, *keepers: Keeper) -> None:
+        """Return when all of them were ready once. Raises what ends a keeper before."""
+        readiness: asyncio.Future[Any] = asyncio.gather(*[keeper.was_ready.wait() for keeper in keepers])
+        failure: asyncio.Future[Any] = asyncio.ensure_future(self.failure())
+        try:
+            done, _ = await asyncio.wait({readiness, failure}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+            if failure in done:
+                await failure
+            if not done:
+                late = ", ".join(keeper.name for keeper in keepers if not keeper.was_ready.is_set())
+                raise StartFailed(f"not ready after {START_S:.0f} s: {late}")
+        finally:
+            readiness.cancel()
+            failure.cancel()
+
+    def _child(self, name: str) -> Child:
+        environ = child_environ(self._settings_below(), dict(os.environ))
+        return Child(name, kinolog_argv(name), environ, log_format=self._settings.log_format, out=sys.stderr.buffer)
+
+    def _settings_below(self) -> Settings:
+        return settings_below(self._settings, bootstrap=self.bootstrap, token=self._token)
+
+
+def settings_below(settings: Settings, *, bootstrap: str, token: str) -> Settings:
+    """What the children run with: one broker, one token, a drain that fits into our own end."""
+    replace = msgspec.structs.replace
+    return replace(
+        settings,
+        data_dir=str(settings.data_path),
+        kafka=replace(settings.kafka, bootstrap=bootstrap),
+        auth=replace(settings.auth, token=token),
+        executor=replace(settings.executor, drain_s=min(settings.executor.drain_s, DRAIN_S)),
+    )
+
+
+def child_environ(settings: Settings, environ: dict[str, str]) -> dict[str, str]:
+    """`environ` with the settings in place of whatever settings were in it."""
+    others = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+    colour = {"FORCE_COLOR": "1"} if sys.stderr.isatty() else {}
+    return {**others, **python_path(environ), **colour, **to_environ(settings)}
+
+
+async def with_web_port(settings: Settings, *, patience_s: float = 3.0) -> Settings:
+    """Settings with a web port that is free. Raises StartFailed when the wanted one is taken.
+
+    A predecessor that was killed a moment ago may still hold it: that is waited out.
+    """
+    if settings.web.port == 0:
+        return msgspec.structs.replace(settings, web=msgspec.structs.replace(settings.web, port=free_port()))
+    deadline = time.monotonic() + patience_s
+    while not is_free(settings.web.port, settings.web.host):
+        if time.monotonic() > deadline:
+            raise StartFailed(
+                f"port {settings.web.port} is in use: end that process, or set KINOLOG_WEB__PORT (0: a free one)", 2
+            )
+        await asyncio.sleep(0.1)
+    return settings
+
+
+async def stop_broker(broker: Broker) -> None:
+    """End the broker within a few seconds. Killing it loses nothing: its log is recovered at the next start."""
+    try:
+        await asyncio.wait_for(broker.stop(), _BROKER_GRACE_S)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):  # it ended in this very moment
+            os.kill(broker.pid, signal.SIGKILL)
+        await broker.stop()
+
+
+async def run(settings: Settings, body: Callable[[Up], Coroutine[Any, Any, None]]) -> int:
+    """Bring everything up, run `body` until it ends or a signal asks for the end, and take everything down (0).
+
+    Raises AlreadyUp, StartFailed, and what `body` raises. Nothing runs any more when it returns or raises.
+    """
+    asked = Stopping()
+    with rundir.only_one(settings):
+        settings = await with_web_port(settings)
+        up = Up(settings, rundir.token_for(settings))
+        asked.then_kill(up.kill)
+        try:
+            await asked.unless(_serve(up, body))
+        finally:
+            await up.stop()
+    return 0
+
+
+async def _serve(up: Up, body: Callable[[Up], Coroutine[Any, Any, None]]) -> None:
+    await up.start()
+    await body(up)
+
+
+class Stopping:
+    """Signals that ask for the end; asked twice, the end is at once. Belongs to the running event loop."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self._kill: Callable[[], None] = lambda: None
+        hangup = (
+            [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
+        )  # nohup(1) is respected
+        for number in (signal.SIGINT, signal.SIGTERM, *hangup):
+            asyncio.get_running_loop().add_signal_handler(number, self._ask)
+
+    def then_kill(self, kill: Callable[[], None]) -> None:
+        """What a second signal does."""
+        self._kill = kill
+
+    async def unless(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` until it ends or the end is asked for; then it is cancelled. Raises what `work` raises."""
+        running, asked = asyncio.ensure_future(work), asyncio.ensure_future(self._asked.wait())
+        await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if running.done():
+            return running.result()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    def _ask(self) -> None:
+        if self._asked.is_set():
+            log.warning("asked twice: killing what still runs")
+            self._kill()
+        else:
+            log.info("stopping")
+        self._asked.set()
+
+
+def print_ready(up: Up, *, as_json: bool) -> None:
+    """The ready line on stdout: JSON for machines, the link for people."""
+    if as_json:
+        print(json.dumps(up.ready_line()), flush=True)
+    else:
+        print(f"\n  kinolog is up:  {page_link(up.url, up.ready_line()['token'])}\n\n  Ctrl-C ends it.\n", flush=True)
+
+
+def page_link(url: str, token: str) -> str:
+    """The page's address with the token in its fragment: it is never sent, and the page removes it."""
+    return f"{url}/#token={token}"
