@@ -104,11 +104,13 @@ class Keeper:
             readiness.cancel()
 
     async def _note_readiness(self) -> None:
-        try:
-            await self.part.wait_ready()
-        except BrokerError as error:  # it has ended, which is seen elsewhere, or it is slow: it may still come
-            log.error("not ready", extra={"part": self.name, "error": str(error)})
-            return
+        while True:
+            try:
+                await self.part.wait_ready()
+                break
+            except BrokerError as error:  # it has ended, which `_until_end` sees, or it is slow and may still come
+                log.error("not ready", extra={"part": self.name, "error": str(error)})
+                await asyncio.sleep(1.0)
         log.info("ready", extra={"part": self.name, "pid": self.part.pid})
         self.was_ready.set()
 
@@ -119,9 +121,8 @@ class Keeper:
         if code == BAD_SETUP:
             raise StartFailed(f"{self.name} cannot run with these settings; its lines above say why", BAD_SETUP)
         if self._backoff.ends + 1 >= LOOP_ENDS:
-            raise StartFailed(
-                f"{self.name} ended {LOOP_ENDS} times before it was ready, lately it {ended_how(code)}; its lines above say why"
-            )
+            how = f"it {ended_how(code)}, {LOOP_ENDS} times in a row"
+            raise StartFailed(f"{self.name} never became ready: {how}; its lines above say why")
 
     def _report(self, how: str, pause_s: float) -> None:
         fields = {"part": self.name, "how": how, "restart_in_s": pause_s, "ends_in_a_row": self._backoff.ends}

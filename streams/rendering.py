@@ -168,10 +168,12 @@ def details(job: Job) -> list[str]:
 
 def table(jobs: list[Job]) -> list[str]:
     """A line per job: id, state, percent, pipeline, when it was created, and what runs or went wrong."""
-    return [
-        f"{job['id']:<28} {job['status']:<10} {job.get('progress') or 0:>3.0f} %  {job['pipeline']:<12} {job['created_at']}  {_headline(job)}".rstrip()
-        for job in jobs
-    ]
+    return [_row(job).rstrip() for job in jobs]
+
+
+def _row(job: Job) -> str:
+    state = f"{job['id']:<28} {job['status']:<10} {job.get('progress') or 0:>3.0f} %"
+    return f"{state}  {job['pipeline']:<12} {job['created_at']}  {_headline(job)}"
 
 
 def _headline(job: Job) -> str:

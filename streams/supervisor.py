@@ -207,9 +207,8 @@ class Stopping:
     def __init__(self) -> None:
         self._asked = asyncio.Event()
         self._kill: Callable[[], None] = lambda: None
-        hangup = (
-            [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
-        )  # nohup(1) is respected
+        nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        hangup = [] if nohup else [signal.SIGHUP]
         for number in (signal.SIGINT, signal.SIGTERM, *hangup):
             asyncio.get_running_loop().add_signal_handler(number, self._ask)
 
