@@ -115,7 +115,7 @@ def _bwrap(sandbox: Sandbox, reach: Reach) -> list[str]:
 def _parents(paths: Sequence[Path]) -> list[Path]:
     """Every folder above the paths, outermost first, without the root and those that exist in every sandbox."""
     above = {parent for path in paths for parent in path.parents}
-    return sorted(above - {Path("/"), Path("/tmp"), Path("/usr"), Path("/dev")})  # noqa: S108 - a mount point, not a file
+    return sorted(above - {Path("/"), Path("/tmp"), Path("/usr"), Path("/dev")})
 
 
 async def detect() -> Sandbox:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processors.errors import CorruptMedia, OutOfCapacity, ProcessingError, ToolFailed, ToolTimedOut
+from processors.errors import CorruptMedia, OutOfCapacity, ProcessingError, ToolFailed, ToolTimedOut, UnsupportedMedia
 from processors.limits import Limits
 from processors.sandbox import Bounds, Means, Reach, Sandbox, detect, give, may_read, sandbox_argv
 
@@ -45,6 +45,7 @@ _SAID: tuple[tuple[str, type[ProcessingError], str], ...] = (
     ("Cannot allocate memory", OutOfCapacity, _NO_MEMORY),
     ("Invalid data found when processing input", CorruptMedia, _BROKEN),
     ("moov atom not found", CorruptMedia, _BROKEN),
+    ("Decoder (codec", UnsupportedMedia, "A track of the file is in a codec that cannot be decoded here."),
 )
 
 #: What the signal that ended a tool means, when it was not ours.
@@ -120,8 +121,8 @@ class Runner:
             raise ToolTimedOut(message, detail=_words(said)) from error
         finally:
             await _end(process)
-        if error := failure(command.argv[0], process.returncode or 0, _words(said)):
-            raise error
+        if failed := failure(command.argv[0], process.returncode or 0, _words(said)):
+            raise failed
         return _words(said)
 
 
@@ -172,7 +173,7 @@ async def _spawn(argv: list[str], cwd: Path) -> asyncio.subprocess.Process:
 
 async def _listen(process: asyncio.subprocess.Process, on_stdout: Callable[[bytes], None], said: bytearray) -> None:
     """Return when the tool has ended and nobody holds its pipes any more."""
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both were asked for
+    assert process.stdout is not None and process.stderr is not None
     async with asyncio.TaskGroup() as group:
         group.create_task(_pump(process.stdout, on_stdout))
         group.create_task(_pump(process.stderr, lambda chunk: _keep_end(said, chunk)))
@@ -194,13 +195,25 @@ def _words(said: bytearray) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the whole process group and wait for it, also when we are cancelled while we wait."""
-    if process.returncode is None:
-        _signal(process, signal.SIGTERM)
-        ending = asyncio.ensure_future(_reap(process))
-        while not ending.done():
-            with suppress(asyncio.CancelledError):  # whoever cancelled us gets that error from the caller's `finally`
-                await asyncio.shield(ending)
+    """End the whole process group and wait until it is gone; being cancelled meanwhile changes nothing but the outcome."""
+    if _ended(process):
+        return
+    _signal(process, signal.SIGTERM)
+    ending = asyncio.ensure_future(_reap(process))
+    cancelled: asyncio.CancelledError | None = None
+    while not ending.done():
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        raise cancelled
+
+
+def _ended(process: asyncio.subprocess.Process) -> bool:
+    """Whether the child and everything that inherited its pipes are gone; until then its group's id is not reused."""
+    assert process.stdout is not None and process.stderr is not None
+    return process.returncode is not None and process.stdout.at_eof() and process.stderr.at_eof()
 
 
 async def _reap(process: asyncio.subprocess.Process) -> None:

@@ -25,6 +25,8 @@ class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     height_px: int
     #: Average frames a second.
     fps: float
+    #: Steady rate to show it at, as a fraction of whole numbers, e.g. "30000/1001".
+    frame_rate: str = "25/1"
     #: Clockwise, to be applied for display: 0, 90, 180, 270.
     rotation_deg: int = 0
     #: Pixel aspect as "num:den".

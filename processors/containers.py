@@ -1,0 +1,83 @@
+"""Notices by a container's own sizes that a file was cut off: a few reads, however large the file is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from processors.errors import CorruptMedia
+
+#: Boxes whose loss is felt. A recorder that leaves half a `free` box behind has done no harm.
+_NEEDED = frozenset({b"moov", b"mdat", b"moof"})
+#: A RIFF length that means "unknown": of a stream, or never filled in.
+_RIFF_UNKNOWN = frozenset({0, 0xFFFFFFFF})
+
+_CUT_OFF = "The file is cut off: it should have {declared} bytes and has {present}. Upload it again."
+_NO_MOOV = "The file is cut off: its table of contents (moov) is missing. Upload it again, or export it anew."
+
+
+def check_whole(source: Path, demuxer: str) -> None:
+    """Raise CorruptMedia when the file ends before its container says. Containers without sizes always pass."""
+    with source.open("rb") as file:
+        present = source.stat().st_size
+        match demuxer:
+            case "mov":
+                _check_boxes(file, present)
+            case "matroska":
+                _check_end(_matroska_end(file.read(128)), present)
+            case "avi" | "wav":
+                _check_end(_riff_end(file.read(12)), present)
+
+
+def _check_end(declared: int | None, present: int) -> None:
+    if declared is not None and declared > present:
+        raise CorruptMedia(_CUT_OFF.format(declared=declared, present=present))
+
+
+def _check_boxes(file: BinaryIO, present: int) -> None:
+    kinds = set()
+    for kind, end in _boxes(file, present):
+        kinds.add(kind)
+        if kind in _NEEDED:
+            _check_end(end, present)
+    if b"moov" not in kinds:
+        raise CorruptMedia(_NO_MOOV)
+
+
+def _boxes(file: BinaryIO, present: int) -> Iterator[tuple[bytes, int]]:
+    """Kind and declared end of every top-level box. Source: ISO/IEC 14496-12, 4.2."""
+    start = 0
+    while start + 8 <= present:
+        file.seek(start)
+        head = file.read(16)
+        size = int.from_bytes(head[:4], "big")
+        if size == 0:
+            size = present - start
+        elif size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        if size < 8:
+            return  # no boxes any more: some writers pad the end
+        yield head[4:8], start + size
+        start += size
+
+
+def _riff_end(head: bytes) -> int | None:
+    """Source: Multimedia Programming Interface and Data Specifications 1.0, RIFF."""
+    size = int.from_bytes(head[4:8], "little")
+    return None if head[:4] != b"RIFF" or size in _RIFF_UNKNOWN else 8 + size
+
+
+def _matroska_end(head: bytes) -> int | None:
+    """End of the Segment, the second element; None when it is of unknown length. Source: RFC 8794 section 6, RFC 9559."""
+    after_header = _element_end(head, 4)
+    if after_header is None or head[after_header : after_header + 4] != b"\x18\x53\x80\x67":
+        return None
+    return _element_end(head, after_header + 4)
+
+
+def _element_end(head: bytes, at: int) -> int | None:
+    """End of the element whose length field stands at `at`; None when it is unknown or not to be seen."""
+    if at >= len(head) or not head[at]:
+        return None
+    length = 9 - head[at].bit_length()
+    value = int.from_bytes(head[at : at + length], "big") & (1 << 7 * length) - 1
+    return None if value == (1 << 7 * length) - 1 else at + length + value

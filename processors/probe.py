@@ -1,0 +1,173 @@
+"""The step `probe`: what a file is, whether it is whole, and which of its tracks to use."""
+
+import asyncio
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from processors.containers import check_whole
+from processors.errors import CorruptMedia, MediaTooLarge, NothingToShow, SourceMissing
+from processors.ffmpeg_tool import ask_json, ffprobe_argv, input_options, listen
+from processors.limits import Limits
+from processors.sniff import Container, recognise
+from processors.toolbox import Toolbox
+from processors.tracks import audio_track, average_rate, best_audio, best_video, count, seconds, video_track
+from processors.work import Work
+from schemas.base import Json
+from schemas.probe import ProbeOutputs
+
+#: How much of the end is read to learn where the tracks really end.
+_TAIL_S = 10.0
+#: Containers without an index, whose times after a seek are guesses: read whole, they hold sound only.
+_UNINDEXED = frozenset({"mp3", "aac"})
+#: Containers that state how long a track is, so that a missing end is noticed.
+_DECLARES = frozenset({"mov", "matroska", "avi", "flac", "wav"})
+#: How much less than declared may be there: headers are rounded, and writers count the last frame differently.
+_SHORT_S = 1.0
+_SHORT_SHARE = 0.02
+
+_PACKETS = ("-show_entries", "packet=stream_index,pts_time,dts_time,duration_time,flags", "-of", "csv=p=0")
+_NO_TRACK = "The file holds neither video nor sound that can be played. Upload a video or audio file."
+
+
+@dataclass
+class Ends:
+    """Where each track ends, from its packets, in the file's own time."""
+
+    by_index: dict[int, float] = field(default_factory=dict)
+
+    def take(self, line: str) -> None:
+        """One packet as ffprobe prints it; discarded ones (outside the edit list) do not count."""
+        index, pts, dts, duration, flags = (line.split(",") + [""] * 5)[:5]
+        shown_at = seconds(pts)
+        at = seconds(dts) if shown_at is None else shown_at
+        if at is not None and "D" not in flags and index.isdigit():
+            end = at + (seconds(duration) or 0.0)
+            self.by_index[int(index)] = max(end, self.by_index.get(int(index), end))
+
+
+@dataclass(frozen=True)
+class Prober:
+    """Answers what a file is, reading its head and its end only."""
+
+    toolbox: Toolbox
+
+    async def process(self, work: Work) -> ProbeOutputs:
+        """Container, tracks, durations. Raises InvalidMedia in its kinds when the file is not to be used."""
+        container = await asyncio.to_thread(_examine, work.source, work.filename)
+        source = await self.toolbox.runner.admit(work.source, work.scratch)
+        shown = await self._show(source, container)
+        ends = await self._ends(source, container, shown)
+        size_bytes = (await asyncio.to_thread(source.stat)).st_size
+        outputs = probe_outputs(shown, ends, container, size_bytes)
+        check_limits(outputs, len(shown["streams"]), self.toolbox.limits)
+        return outputs
+
+    async def _show(self, source: Path, container: Container) -> Json:
+        argv = ffprobe_argv(source, input_options(container.demuxer), "-show_format", "-show_streams", "-of", "json")
+        shown = await ask_json(self.toolbox.runner, source, argv, self.toolbox.limits.tool_time_s)
+        shown.setdefault("streams", [])
+        shown.setdefault("format", {})
+        if not best_video(shown["streams"]) and not best_audio(shown["streams"]):
+            raise NothingToShow(_NO_TRACK)
+        return shown
+
+    async def _ends(self, source: Path, container: Container, shown: Json) -> Ends:
+        """From the last packets, or from all of them where the end cannot be found by seeking."""
+        wanted = {int(t["index"]) for t in _chosen(shown)}
+        start_s, duration_s = (seconds(shown["format"].get(name)) for name in ("start_time", "duration"))
+        if duration_s and container.demuxer not in _UNINDEXED:
+            tail_at = (start_s or 0.0) + max(0.0, duration_s - _TAIL_S)
+            ends = await self._read(source, container, "-read_intervals", f"{tail_at:.3f}%")
+            if any(index in wanted for index in ends.by_index):
+                return ends
+        return await self._read(source, container)
+
+    async def _read(self, source: Path, container: Container, *interval: str) -> Ends:
+        ends = Ends()
+        argv = ffprobe_argv(source, input_options(container.demuxer), *_PACKETS, *interval)
+        await listen(self.toolbox.runner, source, argv, self.toolbox.limits.tool_timeout_s(0), ends.take)
+        return ends
+
+
+def _examine(source: Path, filename: str | None) -> Container:
+    container = recognise(source, filename)
+    try:
+        check_whole(source, container.demuxer)
+    except OSError as error:
+        raise SourceMissing("The uploaded file cannot be found any more.", detail=str(error)) from error
+    return container
+
+
+def _chosen(shown: Json) -> list[Json]:
+    return [t for t in (best_video(shown["streams"]), best_audio(shown["streams"])) if t]
+
+
+def probe_outputs(shown: Json, ends: Ends, container: Container, size_bytes: int) -> ProbeOutputs:
+    """The step's outputs from ffprobe's answer. Raises CorruptMedia when tracks end before they should."""
+    video, audio = best_video(shown["streams"]), best_audio(shown["streams"])
+    zero = seconds(shown["format"].get("start_time")) or 0.0
+    spans = {int(t["index"]): _span(t, shown["format"], ends, container, zero) for t in (video, audio) if t}
+    total_s = max(start + duration for start, duration in spans.values())
+    if total_s <= 0:
+        raise CorruptMedia("The file holds no playable moment. Export or upload it again.")
+    bit_rate = str(shown["format"].get("bit_rate", ""))
+    return ProbeOutputs(
+        demuxer=container.demuxer,
+        container=container.name,
+        size_bytes=size_bytes,
+        duration_s=round(total_s, 6),
+        video=video_track(video, **_times(spans[int(video["index"])])) if video else None,
+        audio=audio_track(audio, **_times(spans[int(audio["index"])])) if audio else None,
+        video_tracks=count(shown["streams"], "video"),
+        audio_tracks=count(shown["streams"], "audio"),
+        bit_rate_bps=int(bit_rate) if bit_rate.isdigit() else None,
+    )
+
+
+def _times(span: tuple[float, float]) -> dict[str, float]:
+    return {"start_s": round(span[0], 6), "duration_s": round(span[1], 6)}
+
+
+def _span(track: Json, form: Json, ends: Ends, container: Container, zero: float) -> tuple[float, float]:
+    """Start and duration of a track, counted from the file's start: measured, or declared where that is all there is."""
+    start = (seconds(track.get("start_time")) or zero) - zero
+    declared = _declared(track, form, container)
+    measured = ends.by_index.get(int(track["index"]))
+    if measured is None:
+        return start, declared or 0.0
+    duration = measured - zero - start
+    if declared and duration < declared - max(_SHORT_S, _SHORT_SHARE * declared):
+        raise CorruptMedia(
+            f"The file is cut off: a track of {declared:.1f} s ends after {max(duration, 0):.1f} s. Upload it again."
+        )
+    return start, max(duration, _one_frame(track))
+
+
+def _declared(track: Json, form: Json, container: Container) -> float | None:
+    if container.demuxer not in _DECLARES:
+        return None
+    tag = seconds(track.get("tags", {}).get("DURATION"))
+    if tag is not None:  # Matroska's is counted from the file's start
+        return max(0.0, tag - (seconds(track.get("start_time")) or 0.0))
+    return seconds(track.get("duration")) or (seconds(form.get("duration")) if form.get("nb_streams") == 1 else None)
+
+
+def _one_frame(track: Json) -> float:
+    """A picture lasts for one frame, also where its container gives it no duration."""
+    return float(1 / Fraction(average_rate(track))) if track["codec_type"] == "video" else 0.0
+
+
+def check_limits(outputs: ProbeOutputs, tracks: int, limits: Limits) -> None:
+    """Raise MediaTooLarge, saying what is too large and how large it may be."""
+    video = outputs.video
+    pixels = video.coded_width_px * video.coded_height_px if video else 0
+    shown_pixels = video.width_px * video.height_px if video else 0
+    if outputs.duration_s > limits.max_duration_s:
+        raise MediaTooLarge(f"The media lasts {outputs.duration_s:.0f} s; at most {limits.max_duration_s:.0f} s are accepted.")
+    if max(pixels, shown_pixels) > limits.max_pixels:
+        raise MediaTooLarge(f"The picture has {max(pixels, shown_pixels)} pixels; at most {limits.max_pixels} are accepted.")
+    if video and video.fps > limits.max_fps:
+        raise MediaTooLarge(f"The video has {video.fps:.0f} frames a second; at most {limits.max_fps:.0f} are accepted.")
+    if tracks > limits.max_tracks:
+        raise MediaTooLarge(f"The file has {tracks} tracks; at most {limits.max_tracks} are accepted.")

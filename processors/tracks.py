@@ -1,0 +1,154 @@
+"""From what ffprobe says about tracks to the ones that we use. Pure."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+from schemas.base import Json
+from schemas.probe import AudioTrack, VideoTrack
+
+#: PQ and HLG. Source: ffmpeg's names for ITU-T H.273 transfer characteristics 16 and 18.
+HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
+#: ffprobe's words for a picture made of two fields.
+_INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
+#: Pictures that accompany the media and are no video.
+_STILLS = ("attached_pic", "still_image", "timed_thumbnails")
+#: Pixels further from square than this are a mistake in the file.
+_MAX_ASPECT = 8
+#: Taken where a file does not say how fast its pictures follow each other.
+_DEFAULT_RATE = Fraction(25)
+#: Slower than this and a picture is shown more than once, so that players can seek.
+_MIN_RATE = Fraction(1)
+#: ffmpeg's r_frame_rate is a guess of the steady rate behind uneven times; taken when it is near the average.
+_STEADY_OVER_AVERAGE = (0.99, 1.5)
+
+
+def best_video(tracks: Sequence[Json]) -> Json | None:
+    """The video to show: the default one, or else the largest; cover pictures do not count."""
+    found = [t for t in tracks if t.get("codec_type") == "video" and t.get("codec_name") and not _is_still(t)]
+    return max((t for t in found if _pixels(t)), key=lambda t: (_is_default(t), _pixels(t)), default=None)
+
+
+def best_audio(tracks: Sequence[Json]) -> Json | None:
+    """The sound to play: the default one, or else the one with most channels."""
+    found = [t for t in tracks if t.get("codec_type") == "audio" and t.get("codec_name") and t.get("channels")]
+    return max(found, key=lambda t: (_is_default(t), int(t["channels"])), default=None)
+
+
+def count(tracks: Sequence[Json], kind: str) -> int:
+    """How many tracks of a kind there are, cover pictures aside."""
+    return sum(t.get("codec_type") == kind and not _is_still(t) for t in tracks)
+
+
+def video_track(track: Json, *, start_s: float, duration_s: float | None) -> VideoTrack:
+    """What later steps need to know of it."""
+    rotation = rotation_deg(track)
+    width, height = display_size(track, rotation)
+    interlaced = track.get("field_order") in _INTERLACED
+    transfer = track.get("color_transfer")
+    return VideoTrack(
+        index=int(track["index"]),
+        codec=track["codec_name"],
+        coded_width_px=int(track["width"]),
+        coded_height_px=int(track["height"]),
+        width_px=width,
+        height_px=height,
+        fps=round(float(average_rate(track)), 3),
+        frame_rate=_text(steady_rate(track, interlaced)),
+        rotation_deg=rotation,
+        sample_aspect_ratio=_text(pixel_aspect(track), ":"),
+        pixel_format=track.get("pix_fmt"),
+        hdr=transfer in HDR_TRANSFERS,
+        color_transfer=transfer,
+        interlaced=interlaced,
+        duration_s=duration_s,
+        start_s=start_s,
+    )
+
+
+def audio_track(track: Json, *, start_s: float, duration_s: float | None) -> AudioTrack:
+    """What later steps need to know of it."""
+    language = track.get("tags", {}).get("language")
+    return AudioTrack(
+        index=int(track["index"]),
+        codec=track["codec_name"],
+        channels=int(track["channels"]),
+        sample_rate_hz=int(track.get("sample_rate", 0)),
+        language=None if language == "und" else language,
+        duration_s=duration_s,
+        start_s=start_s,
+    )
+
+
+def rotation_deg(track: Json) -> int:
+    """Clockwise turn for display: 0, 90, 180 or 270. ffprobe counts the display matrix's angle the other way round."""
+    angles = (side["rotation"] for side in track.get("side_data_list", ()) if "rotation" in side)
+    return round(-float(next(angles, 0)) / 90) * 90 % 360
+
+
+def pixel_aspect(track: Json) -> Fraction:
+    """Width of a pixel to its height; square where the file says nothing, or nonsense."""
+    aspect = fraction(track.get("sample_aspect_ratio"))
+    return aspect if aspect and 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT else Fraction(1)
+
+
+def display_size(track: Json, rotation: int) -> tuple[int, int]:
+    """Width and height as a person sees them, in square pixels, even: the sharper direction is kept."""
+    aspect = pixel_aspect(track)
+    width = even(track["width"] * max(aspect, Fraction(1)))
+    height = even(track["height"] / min(aspect, Fraction(1)))
+    return (height, width) if rotation in (90, 270) else (width, height)
+
+
+def even(length: Fraction | float) -> int:
+    """The nearest even number, at least 2: H.264 with 4:2:0 knows no other sizes."""
+    return max(2, round(length / 2) * 2)
+
+
+def average_rate(track: Json) -> Fraction:
+    """Average frames a second."""
+    return fraction(track.get("avg_frame_rate")) or fraction(track.get("r_frame_rate")) or _DEFAULT_RATE
+
+
+def steady_rate(track: Json, interlaced: bool) -> Fraction:
+    """The rate at which the picture is shown: the one that uneven times were made from, where it can be told."""
+    average = average_rate(track)
+    guess = fraction(track.get("r_frame_rate")) or average
+    low, high = _STEADY_OVER_AVERAGE
+    if not interlaced and low <= guess / average <= high:  # of an interlaced track it counts fields
+        average = guess
+    return max(average, _MIN_RATE).limit_denominator(1001)
+
+
+def fraction(text: str | None) -> Fraction | None:
+    """A positive fraction out of "30000/1001" or "4:3"; None for "0/0" and the like."""
+    top, _, bottom = (text or "").replace(":", "/").partition("/")
+    if not top.isdigit() or not bottom.isdigit() or not int(top) or not int(bottom):
+        return None
+    return Fraction(int(top), int(bottom))
+
+
+def seconds(text: object) -> float | None:
+    """A time out of "1.500000" or a tag's "00:00:01.500000000"; None for "N/A" and the like."""
+    try:
+        parts = [float(part) for part in str(text).split(":")]
+    except ValueError:
+        return None
+    value = sum(part * 60**place for place, part in enumerate(reversed(parts)))
+    return value if math.isfinite(value) else None
+
+
+def _text(value: Fraction, between: str = "/") -> str:
+    return f"{value.numerator}{between}{value.denominator}"
+
+
+def _pixels(track: Json) -> int:
+    return int(track.get("width", 0)) * int(track.get("height", 0))
+
+
+def _is_default(track: Json) -> bool:
+    return bool(track.get("disposition", {}).get("default"))
+
+
+def _is_still(track: Json) -> bool:
+    return any(track.get("disposition", {}).get(kind) for kind in _STILLS)
