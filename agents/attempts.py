@@ -1,0 +1,256 @@
+"""One attempt from its acceptance to the message that ends it: the one place where errors become data."""
+
+import asyncio
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from agents.progress import Progress
+from agents.scratch import Scratch, Space
+from agents.slots import CpuBudget, Turn
+from agents.sources import Sources
+from processors.errors import OutOfCapacity, OutputInvalid, ProcessingError, Skipped, SourceUnavailable
+from processors.local_tree import UnexpectedFile, files_below
+from processors.store import Store, StoreError, in_thread
+from processors.work import Processor, Work
+from schemas.base import ErrorRecord, Json
+from schemas.step_events import (
+    StepCancelled,
+    StepCompleted,
+    StepEvent,
+    StepFailed,
+    StepReleased,
+    StepRequested,
+    StepSkipped,
+)
+from schemas.steps import StepKind
+
+log = logging.getLogger(__name__)
+
+#: Why an attempt is stopped: somebody revoked its lease, or this executor is leaving.
+Stop = Literal["cancelled", "released"]
+
+#: Largest outputs of one step: a row above 256 KB is refused by control, and it holds all steps.
+_MAX_OUTPUTS_BYTES = 96 * 1024
+_NO_ROOM = "The machine ran out of disk space; it will be tried again."
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: Handed to steps without files, so that a mistake fails instead of writing somewhere.
+_NOWHERE = Path(os.devnull)
+
+
+class AttemptKey(NamedTuple):
+    """What a repeated request has in common with the first."""
+
+    job_id: str
+    run: int
+    step: str
+    attempt: int
+
+
+class Attempt:
+    """One accepted request. `turn` is its place in the line for the CPUs, where its step is heavy."""
+
+    def __init__(
+        self,
+        requested: StepRequested,
+        kind: StepKind,
+        *,
+        lease_id: str,
+        event_id: str,
+        partition: int,
+        turn: Turn | None = None,
+        heard: Callable[["Attempt"], None] = lambda attempt: None,
+    ) -> None:
+        self.requested = requested
+        self.kind = kind
+        self.lease_id = lease_id
+        #: Id of the request's event, and the partition it came from.
+        self.event_id = event_id
+        self.partition = partition
+        self.turn = turn
+        self._heard = heard
+        # What takes no time says all that it has to say: it may be over within the second.
+        self.progress = Progress(interval_s=0.0 if kind.instant else 1.0)
+        self.progress_messages = 0
+        self.beats = 0
+        self.beat: asyncio.Future[Any] | None = None
+        self.beaten_at = 0.0
+        self.stopping: Stop | None = None
+        self.ended = False
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def key(self) -> AttemptKey:
+        """What repeats of the request have in common."""
+        asked = self.requested
+        return AttemptKey(asked.job_id, asked.run, asked.step, asked.attempt)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The fields of every event about it."""
+        return {**self.key._asdict(), "asset_id": self.requested.asset_id}
+
+    @property
+    def name(self) -> str:
+        """Unique per attempt of a step: `<attempt>-<lease>`."""
+        return f"{self.requested.attempt}-{self.lease_id}"
+
+    @property
+    def prefix(self) -> str:
+        """Where its outputs stand in the store."""
+        return f"assets/{self.requested.asset_id}/{self.requested.step}/{self.name}"
+
+    def report(self, progress: float, parts: Mapping[str, float]) -> None:
+        """See processors.work.Report."""
+        self.progress.note(progress, parts)
+        self._heard(self)
+
+    def stop(self, why: Stop) -> None:
+        """Kill the work; it ends with the message that says why. Harmless when it has ended or is stopping already."""
+        if self.ended or self.stopping is not None:
+            return
+        self.stopping = why
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Bench(NamedTuple):
+    """What attempts work with."""
+
+    store: Store
+    scratch: Scratch
+    sources: Sources
+    budget: CpuBudget
+
+
+async def conclude(attempt: Attempt, processor: Processor, bench: Bench) -> StepEvent:
+    """Do the work; the message that says how it ended. Nothing but that leaves here, whatever happens."""
+    try:
+        if attempt.stopping is not None:
+            return _stopped(attempt)
+        outputs = await _outputs(attempt, processor, bench)
+        return StepCompleted(**attempt.identity, lease_id=attempt.lease_id, outputs=outputs)
+    except asyncio.CancelledError as error:
+        return _stopped(attempt) if attempt.stopping is not None else _failed(attempt, _bug(attempt, error))
+    except Skipped as skipped:
+        return StepSkipped(**attempt.identity, lease_id=attempt.lease_id, reason=skipped.reason)
+    except Exception as error:  # noqa: BLE001 - whatever it is, an attempt ends with a message, never the process
+        return _failed(attempt, _recorded(attempt, error))
+    finally:
+        attempt.ended = True
+        if attempt.turn is not None:
+            attempt.turn.leave()
+
+
+async def _outputs(attempt: Attempt, processor: Processor, bench: Bench) -> Json:
+    if not attempt.kind.files:
+        work = Work(source=_NOWHERE, scratch=_NOWHERE, output=_NOWHERE, prefix=attempt.prefix, **_asked(attempt))
+        return _as_json(await processor.process(work))
+    async with bench.scratch.space(f"{attempt.requested.step}-{attempt.name}") as space:
+        source = await bench.sources.resolve(attempt.requested.input, space.folder)
+        outputs = _as_json(await _processed(attempt, processor, bench.budget, source, space))
+        await _publish(attempt, bench.store, space.output)
+    return outputs
+
+
+async def _processed(
+    attempt: Attempt, processor: Processor, budget: CpuBudget, source: Path, space: Space
+) -> msgspec.Struct:
+    cpus = 1
+    if attempt.turn is not None:
+        await attempt.turn.come()
+        cpus = budget.cpus
+    attempt.progress.begin(time.monotonic())
+    work = Work(
+        source=source, scratch=space.work, output=space.output, prefix=attempt.prefix, cpus=cpus, **_asked(attempt)
+    )
+    try:
+        return await processor.process(work)
+    finally:
+        if attempt.turn is not None:
+            attempt.turn.leave()  # publishing needs no CPU: the next one begins
+
+
+def _asked(attempt: Attempt) -> Mapping[str, Any]:
+    asked = attempt.requested
+    return {"params": asked.params, "inputs": asked.inputs, "filename": asked.filename, "report": attempt.report}
+
+
+def _as_json(outputs: msgspec.Struct) -> Json:
+    if len(msgspec.json.encode(outputs)) > _MAX_OUTPUTS_BYTES:
+        raise OutputInvalid("The step produced more results than a job can hold.")
+    plain: Json = msgspec.to_builtins(outputs)
+    return plain
+
+
+async def _publish(attempt: Attempt, store: Store, output: Path) -> None:
+    """Stand the outputs in the store, if there are any; an attempt that does not get to its end leaves none."""
+    if not await in_thread(files_below, output):
+        return
+    try:
+        await store.publish_tree(output, attempt.prefix)
+    except BaseException:
+        await _retract(attempt, store)
+        raise
+
+
+async def _retract(attempt: Attempt, store: Store) -> None:
+    try:
+        await store.delete_prefix(attempt.prefix)
+    except (StoreError, OSError) as error:  # nothing points at it; the error that brought us here counts
+        log.warning("unpublished outputs could not be removed", extra={"prefix": attempt.prefix, "error": str(error)})
+
+
+def _stopped(attempt: Attempt) -> StepEvent:
+    kind = StepReleased if attempt.stopping == "released" else StepCancelled
+    return kind(**attempt.identity, lease_id=attempt.lease_id)
+
+
+def _failed(attempt: Attempt, record: ErrorRecord) -> StepFailed:
+    return StepFailed(**attempt.identity, lease_id=attempt.lease_id, error=record)
+
+
+def _recorded(attempt: Attempt, error: Exception) -> ErrorRecord:
+    """An error as data."""
+    match error:
+        case ProcessingError():
+            return error.record()
+        case OSError(errno=number) if number in _DISK_FULL:
+            return OutOfCapacity(_NO_ROOM, detail=str(error)).record()
+        case MemoryError():
+            return OutOfCapacity("The machine ran out of memory; it will be tried again.").record()
+        case UnexpectedFile():
+            return OutputInvalid("A tool wrote something that cannot be published.", detail=str(error)).record()
+        case StoreError():
+            return SourceUnavailable("The store cannot be reached at the moment.", detail=str(error)).record()
+        case _:
+            return _bug(attempt, error)
+
+
+def _bug(attempt: Attempt, error: BaseException) -> ErrorRecord:
+    """An error of ours: its traceback is for the log, not for the user."""
+    log.error("attempt ended by an error of ours", exc_info=error, extra=log_fields(attempt))
+    return ErrorRecord(
+        code="internal-error",
+        message="An error of ours interrupted this step; it will be tried again.",
+        retriable=True,
+        detail=type(error).__name__,
+    )
+
+
+def log_fields(attempt: Attempt) -> dict[str, Any]:
+    """What every log line about it carries."""
+    asked = attempt.requested
+    return {
+        "step": asked.step,
+        "job_id": asked.job_id,
+        "run": asked.run,
+        "attempt": asked.attempt,
+        "lease_id": attempt.lease_id,
+    }

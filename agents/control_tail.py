@@ -1,0 +1,99 @@
+"""media.control -> revokes: every executor reads all of it, from the moment it starts."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from agents.intake import Unusable
+from schemas.base import ErrorRecord
+from schemas.step_events import LeaseRevoked
+from streams.envelope import Entry, Unreadable, read
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+#: Longest that a read waits before it looks whether there is anything else to do.
+_READ_MS = 5_000
+
+OnRevoke = Callable[[LeaseRevoked], None]
+OnUnusable = Callable[[Unusable], Awaitable[None]]
+
+
+class ControlTail:
+    """Follows the topic without a group. `positioned` is set once no later revoke can be missed."""
+
+    def __init__(
+        self, settings: Settings, topic: str, client_id: str, on_revoke: OnRevoke, on_unusable: OnUnusable
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._client_id = client_id
+        self._on_revoke = on_revoke
+        self._on_unusable = on_unusable
+        #: Next offset per partition, once it is known: a new connection goes on there, not at the end.
+        self._next: dict[TopicPartition, int] = {}
+        self.positioned = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow until cancelled; reconnects for as long as it takes."""
+        while True:
+            try:
+                await self._follow()
+            except (KafkaError, OSError) as error:
+                log.warning("reading of revokes was interrupted", extra={"topic": self._topic, "error": repr(error)})
+                await asyncio.sleep(_RETRY_S)
+
+    async def _follow(self) -> None:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap,
+            client_id=self._client_id,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",  # only after a lost position: an old revoke names a lease that is over
+        )
+        try:
+            await consumer.start()
+            await self._position(consumer)
+            while True:
+                for records in (await consumer.getmany(timeout_ms=_READ_MS)).values():
+                    for record in records:
+                        await self._take(record)
+        finally:
+            await consumer.stop()
+
+    async def _position(self, consumer: Any) -> None:
+        partitions = await self._partitions(consumer)
+        consumer.assign(partitions)
+        unknown = [tp for tp in partitions if tp not in self._next]
+        if unknown:
+            self._next.update(await consumer.end_offsets(unknown))
+        for tp in partitions:
+            consumer.seek(tp, self._next[tp])
+        self.positioned.set()
+
+    async def _partitions(self, consumer: Any) -> list[TopicPartition]:
+        while not (numbers := consumer.partitions_for_topic(self._topic)):
+            # A topic that was created a moment ago is not known to every broker yet.
+            await consumer._client.force_metadata_update()
+            await asyncio.sleep(0.1)
+        return [TopicPartition(self._topic, number) for number in sorted(numbers)]
+
+    async def _take(self, record: Any) -> None:
+        for entry in read(record.value, record.headers):
+            if isinstance(entry, Entry) and isinstance(entry.message, LeaseRevoked):
+                self._on_revoke(entry.message)
+            else:
+                await self._on_unusable(Unusable(record, *_complaint(entry)))
+        self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+
+
+def _complaint(entry: Entry | Unreadable) -> tuple[bytes, ErrorRecord]:
+    if isinstance(entry, Unreadable):
+        return entry.raw, ErrorRecord(code=entry.code, message=entry.reason)
+    reason = f"{entry.message.TYPE} is nothing that executors are told"
+    return bytes(entry.event.data), ErrorRecord(code="unexpected-type", message=reason)

@@ -1,0 +1,223 @@
+"""media.step-requests.<step> -> the step's processor -> media.step-events, media.progress
+
+Accepts, acknowledges, then works: the work never sits inside the consumer's poll path.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiokafka.errors import KafkaError
+
+from agents.attempts import Bench
+from agents.control_tail import ControlTail
+from agents.executor_name import ExecutorName, claim
+from agents.intake import Pulls, Unusable, requests_of
+from agents.lanes import processor_of, slots_of, steps_of
+from agents.roster import Roster, Station
+from agents.scratch import Scratch
+from agents.slots import CpuBudget, Slots
+from agents.sources import Sources
+from agents.voice import Voice
+from processors.limits import Limits
+from processors.store import Store
+from processors.toolbox import make_toolbox
+from schemas.base import ErrorRecord
+from schemas.step_events import LeaseRevoked
+from schemas.steps import StepKind
+from streams import logs, notify
+from streams.dead_letters import dead_letter
+from streams.faust_app import EX_SOFTWARE, KinologApp, end_process, make_app, new_loop, run
+from streams.locks import NameTaken
+from streams.outbox import Outbox
+from streams.producer import Producer
+from streams.settings import Settings, SettingsError
+from streams.topics import names
+
+log = logging.getLogger(__name__)
+
+EX_USAGE = 2
+#: Between looks at what is due; a heartbeat is late by this much at most.
+_TICK_S = 0.25
+#: For what is on its way to the broker when the process ends.
+_FLUSH_S = 3.0
+#: Bytes of a foreign key that are handed on.
+_KEY_BYTES = 1024
+
+
+def main(settings: Settings, lane: str) -> int:
+    """Run the steps of a lane until SIGTERM. Returns the exit code: 0, 2 for wrong settings, 70 when in doubt."""
+    logs.configure(settings, "executor")
+    try:
+        kinds = steps_of(settings, lane)
+        name = claim(settings, lane)
+    except SettingsError as error:
+        log.critical(str(error))
+        return EX_USAGE
+    except NameTaken as error:
+        log.critical(str(error))
+        return EX_SOFTWARE
+    loop = new_loop()
+    app = make_app(settings, f"kinolog-exec-{lane}", name.instance_id)
+    executor = Executor(settings, name, kinds)
+    executor.join(app)
+    return run(app, loop, before_stop=executor.drain)
+
+
+class Executor:
+    """Everything that one executor process consists of, wired up. Nothing runs or connects before its app starts."""
+
+    def __init__(self, settings: Settings, name: ExecutorName, kinds: list[StepKind]) -> None:
+        self._settings, self._name, self._topics = settings, name, names(settings)
+        self._producer = Producer(settings, name.instance_id)
+        outbox = Outbox(self._producer.send)
+        self._voice = Voice(outbox, self._topics, settings.partitions, name.instance_id, _fatal)
+        self._stations = stations(settings, kinds)
+        self._bench = bench(settings, name.name)
+        self._roster = Roster(self._stations, self._bench, self._voice, settings.lease.heartbeat_s)
+        self._tail = ControlTail(settings, self._topics.control, name.instance_id, self._revoke, self._bury)
+        self._opened, self._assigned = asyncio.Event(), asyncio.Event()
+        self._closing = False
+        self._background: list[asyncio.Task[None]] = []
+
+    def join(self, app: KinologApp) -> None:
+        """Add the agents to `app`, and what begins with it."""
+        self._app = app
+        app.task(self._begin)
+        app.on_partitions_assigned.connect(self._note_assignment)
+        for station in self._stations.values():
+            self._add_agent(app, station)
+
+    async def drain(self) -> None:
+        """Stop accepting, let running work end, release the rest. Takes `executor.drain_s` and 7 s at most."""
+        self._closing = True
+        self._app.flow_control.suspend()
+        self._app.consumer.stop_flow()
+        log.info("draining", extra={"attempts": len(self._roster)})
+        await self._roster.drain(self._settings.executor.drain_s)
+        for task in self._background:
+            task.cancel()
+        await self._producer.stop(_FLUSH_S)
+
+    async def _begin(self) -> None:
+        """Everything that must stand before the first request is accepted. An error ends the process."""
+        await self._bench.scratch.sweep()
+        await self._bench.store.sweep()
+        await self._producer.start(self._topics.step_events, self._topics.progress)
+        self._keep_running(self._tail.run())
+        self._keep_running(self._tick())
+        await self._tail.positioned.wait()
+        self._opened.set()
+        await self._assigned.wait()
+        notify.ready()
+        log.info(
+            "executor ready",
+            extra={"executor": self._name.name, "steps": ",".join(self._stations), "cpus": self._bench.budget.cpus},
+        )
+
+    def _note_assignment(self, *_: Any, **__: Any) -> None:
+        self._assigned.set()
+
+    def _keep_running(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(_require_cancelled)
+        self._background.append(task)
+
+    async def _tick(self) -> None:
+        while True:
+            self._roster.tick()
+            await asyncio.sleep(_TICK_S)
+
+    def _add_agent(self, app: KinologApp, station: Station) -> None:
+        requests = app.topic(
+            self._topics.step_requests(station.kind.name),
+            value_type=bytes,
+            value_serializer="raw",
+            key_serializer="raw",
+        )
+
+        async def serve(stream: Any) -> None:
+            await self._serve(station, stream)
+
+        app.agent(requests, name=f"executor-{station.kind.name}")(serve)
+
+    async def _serve(self, station: Station, stream: Any) -> None:
+        await self._opened.wait()
+        pulls = Pulls(stream)
+        try:
+            while True:
+                await self._wait_for_room(station)
+                events = await pulls.group(1 if station.kind.heavy else station.slots.free)
+                await self._take(events, station.kind.name)
+        except StopAsyncIteration:
+            return  # the app is stopping
+        finally:
+            pulls.close()
+
+    async def _wait_for_room(self, station: Station) -> None:
+        """Return when a request may be pulled. Before it is: what is pulled holds up every rebalance until it is
+        acknowledged."""
+        await station.slots.wait_free()
+        if station.kind.heavy:
+            await self._bench.budget.wait_free()
+        if self._closing:
+            await asyncio.Event().wait()  # for good: the app cancels this agent when the drain is over
+
+    async def _take(self, events: list[Any], step: str) -> None:
+        """Accept what the events ask for, then acknowledge them, in order. Never raises."""
+        try:
+            understood = [requests_of(event.message, step) for event in events]
+            await self._roster.accept([request for requests, _ in understood for request in requests])
+            for unusable in [entry for _, entries in understood for entry in entries]:
+                await self._bury(unusable)
+        except Exception as error:  # a bug of ours: an event that raises here would come back for ever
+            log.exception("requests could not be accepted", extra={"step": step})
+            record = ErrorRecord(code="internal-error", message=repr(error))
+            for event in events:
+                await self._bury(Unusable(event.message, event.message.value or b"", record))
+        for event in events:
+            event.ack()
+
+    async def _bury(self, unusable: Unusable) -> None:
+        """Keep for people what cannot be understood. Returns when the broker has it."""
+        message = unusable.message
+        value, headers = dead_letter(message, unusable.raw, unusable.error, "executor")
+        message_key = None if message.key is None else message.key[:_KEY_BYTES]
+        try:
+            await self._producer.deliver(self._topics.dead_letters, message.partition, message_key, value, headers)
+        except KafkaError as error:
+            _fatal("a dead letter can never be delivered", error=repr(error))
+
+    def _revoke(self, revoked: LeaseRevoked) -> None:
+        self._roster.revoke(revoked.lease_id, revoked.reason)
+
+
+def stations(settings: Settings, kinds: list[StepKind]) -> dict[str, Station]:
+    """Where each step is worked on, by its name."""
+    toolbox = make_toolbox(msgspec.convert(settings.limits, Limits, from_attributes=True))
+    return {kind.name: Station(kind, Slots(slots_of(settings, kind)), processor_of(kind, toolbox)) for kind in kinds}
+
+
+def bench(settings: Settings, executor_name: str) -> Bench:
+    """What attempts of one executor work with."""
+    store = Store(settings.store_url)
+    return Bench(
+        store=store,
+        scratch=Scratch(settings.data_path / "scratch" / executor_name),
+        sources=Sources(store, tuple(Path(root) for root in settings.store.input_roots)),
+        budget=CpuBudget(settings.executor.cpus or len(os.sched_getaffinity(0))),
+    )
+
+
+def _fatal(reason: str, **facts: Any) -> None:
+    end_process(EX_SOFTWARE, reason, **facts)
+
+
+def _require_cancelled(task: asyncio.Task[None]) -> None:
+    """What shall run for ever has ended."""
+    if not task.cancelled():
+        end_process(EX_SOFTWARE, "the executor lost a part of itself", error=repr(task.exception()))

@@ -1,0 +1,37 @@
+"""Lanes: which steps an executor runs, and what runs them. Steps are found by looking, so adding one touches no registry."""
+
+import importlib
+
+from processors.toolbox import Toolbox
+from processors.work import Processor
+from schemas.steps import StepKind, step_kinds
+from streams.settings import Settings, SettingsError
+
+DEFAULT_LANE = "default"
+
+
+def steps_of(settings: Settings, lane: str) -> list[StepKind]:
+    """The lane's steps with the slots that the settings give them. Raises SettingsError for a lane or step that is not there."""
+    lanes, kinds = settings.executor.lanes, step_kinds()
+    named = {step for steps in lanes.values() for step in steps}
+    for step in named | settings.executor.slots.keys():
+        if step not in kinds:
+            raise SettingsError(f"KINOLOG_EXECUTOR: there is no step {step!r}; there are {', '.join(kinds)}")
+    if lane not in (DEFAULT_LANE, *lanes):
+        raise SettingsError(
+            f"KINOLOG_EXECUTOR__LANES: there is no lane {lane!r}; there are {', '.join((DEFAULT_LANE, *lanes))}"
+        )
+    # "default" takes what no other lane names, and what it names itself.
+    steps = lanes.get(lane, ()) if lane != DEFAULT_LANE else [*(kinds.keys() - named), *lanes.get(DEFAULT_LANE, ())]
+    return [kind for kind in kinds.values() if kind.name in steps]
+
+
+def slots_of(settings: Settings, kind: StepKind) -> int:
+    """Attempts of this step that one executor runs at a time, at least 1."""
+    return max(1, settings.executor.slots.get(kind.name, kind.slots))
+
+
+def processor_of(kind: StepKind, toolbox: Toolbox) -> Processor:
+    """What runs the step: `make` of agents/<step>.py."""
+    processor: Processor = importlib.import_module(f"agents.{kind.name}").make(toolbox)
+    return processor

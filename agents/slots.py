@@ -1,0 +1,91 @@
+"""Room: how many attempts of a step run at a time, and who has the CPUs."""
+
+import asyncio
+from collections import deque
+
+
+class Slots:
+    """Room for `size` attempts of one step. A group may take more than there is; then nothing is free until it shrank."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._changed = asyncio.Event()
+        self._changed.set()
+
+    @property
+    def free(self) -> int:
+        """Attempts that may still be taken; 0 while overdrawn."""
+        return max(self._free, 0)
+
+    def take(self) -> None:
+        """Take one slot, whether there is one or not."""
+        self._free -= 1
+        if self._free <= 0:
+            self._changed.clear()
+
+    def give_back(self) -> None:
+        """Return one slot."""
+        self._free += 1
+        if self._free > 0:
+            self._changed.set()
+
+    async def wait_free(self) -> None:
+        """Return when a slot is free."""
+        await self._changed.wait()
+
+
+class Turn:
+    """A place in the line for the CPUs."""
+
+    def __init__(self, budget: "CpuBudget") -> None:
+        self._budget = budget
+        self._came = asyncio.Event()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it has not come yet."""
+        return not self._came.is_set()
+
+    async def come(self) -> None:
+        """Return when everybody before has left."""
+        await self._came.wait()
+
+    def leave(self) -> None:
+        """Give up the CPUs, or the place in the line. A repeat is harmless."""
+        self._budget.leave(self)
+
+    def call(self) -> None:
+        """Say that it has come."""
+        self._came.set()
+
+
+class CpuBudget:
+    """The CPUs of one executor. Heavy attempts have all of them, one after another, in the order they were accepted."""
+
+    def __init__(self, cpus: int) -> None:
+        self.cpus = cpus
+        self._line: deque[Turn] = deque()
+        self._unclaimed = asyncio.Event()
+        self._unclaimed.set()
+
+    def queue(self) -> Turn:
+        """Join the end of the line."""
+        turn = Turn(self)
+        self._line.append(turn)
+        self._unclaimed.clear()
+        self._line[0].call()
+        return turn
+
+    def leave(self, turn: Turn) -> None:
+        """See Turn.leave."""
+        if turn not in self._line:
+            return
+        self._line.remove(turn)
+        if self._line:
+            self._line[0].call()
+        else:
+            self._unclaimed.set()
+
+    async def wait_free(self) -> None:
+        """Return when nobody has the CPUs or waits for them."""
+        await self._unclaimed.wait()

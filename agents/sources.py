@@ -1,0 +1,53 @@
+"""Where the source media is: makes a local, readable file out of a job's input."""
+
+from pathlib import Path
+
+from processors.errors import SourceMissing, SourceUnavailable
+from processors.store import NotStored, Store, StoreError, in_thread
+from processors.store_keys import InvalidKey
+from schemas.jobs import Input
+
+
+class Sources:
+    """Finds sources in the store and below the allowed folders."""
+
+    def __init__(self, store: Store, roots: tuple[Path, ...]) -> None:
+        self._store = store
+        self._roots = tuple(root.resolve() for root in roots)
+
+    async def resolve(self, source: Input, folder: Path) -> Path:
+        """A local file; an object of a bucket is fetched into `folder`. Raises SourceMissing, SourceUnavailable, OSError."""
+        if source.object is not None:
+            return await self._object(source.object, folder / "source")
+        if source.path is not None:
+            return await in_thread(_allowed_file, Path(source.path), self._roots)
+        raise SourceMissing("This pipeline takes media that is in the store already, not an address.")
+
+    async def _object(self, key: str, target: Path) -> Path:
+        try:
+            local = self._store.local_path(key)
+            if local is None:
+                await self._store.fetch(key, target)
+                return target
+        except (InvalidKey, NotStored) as error:
+            raise SourceMissing(f"There is no object {key[:200]!r} in the store.") from error
+        except StoreError as error:
+            raise SourceUnavailable("The store cannot be read at the moment.", detail=str(error)) from error
+        if self._store.root is None or not await in_thread(_is_file_below, local, (self._store.root.resolve(),)):
+            raise SourceMissing(f"There is no object {key[:200]!r} in the store.")
+        return local
+
+
+def _allowed_file(path: Path, roots: tuple[Path, ...]) -> Path:
+    if not _is_file_below(path, roots):
+        raise SourceMissing(f"There is no file {str(path)[:200]!r} below the folders that may be read.")
+    return path.resolve()
+
+
+def _is_file_below(path: Path, roots: tuple[Path, ...]) -> bool:
+    """Whether it is a regular file, and stays below a root when links are followed."""
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):  # not there, not a path, or links in a circle
+        return False
+    return real.is_file() and any(real.is_relative_to(root) for root in roots)

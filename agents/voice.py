@@ -1,0 +1,117 @@
+"""What an executor says: step events that must arrive, and progress that may be lost."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from agents.attempts import Attempt
+from schemas.step_events import StepAccepted, StepEvent, StepHeartbeat, StepProgressed
+from streams.envelope import structured
+from streams.outbox import Outbox
+from streams.partition import partition_of
+from streams.producer import RETRY_S, hopeless
+from streams.topics import Names
+
+log = logging.getLogger(__name__)
+
+#: Ends the process: (reason, facts).
+Fatal = Callable[..., Any]
+
+
+class Saying(NamedTuple):
+    """One event on its way out."""
+
+    topic: str
+    partition: int
+    event: bytes
+
+
+class Voice:
+    """Speaks for one executor. `fatal` is called when a message can never be delivered."""
+
+    def __init__(self, outbox: Outbox, topics: Names, partitions: int, executor_id: str, fatal: Fatal) -> None:
+        self._outbox = outbox
+        self._topics = topics
+        self._partitions = partitions
+        self._executor_id = executor_id
+        self._fatal = fatal
+
+    def acceptance(self, attempt: Attempt) -> Saying:
+        """That the attempt is ours."""
+        message = StepAccepted(
+            **attempt.identity,
+            lease_id=attempt.lease_id,
+            executor_id=self._executor_id,
+            requested_at=attempt.requested.requested_at,
+            request_partition=attempt.partition,
+        )
+        return self._step_event(attempt, message, "accepted")
+
+    def ending(self, attempt: Attempt, message: StepEvent) -> Saying:
+        """How the attempt ended."""
+        return self._step_event(attempt, message, "ended")
+
+    def beat(self, attempt: Attempt) -> None:
+        """Renew the lease; not waited for, and not said again while the last one is still on its way."""
+        if attempt.beat is not None and not attempt.beat.done():
+            return
+        attempt.beats += 1
+        message = StepHeartbeat(
+            **attempt.identity,
+            lease_id=attempt.lease_id,
+            executor_id=self._executor_id,
+            progress=attempt.progress.value,
+        )
+        attempt.beat = self._outbox.put(*self._step_event(attempt, message, f"heartbeat/{attempt.beats}"))
+
+    def progress(self, attempt: Attempt, eta_s: float | None) -> None:
+        """Say how far the attempt is; not waited for."""
+        attempt.progress_messages += 1
+        progress = attempt.progress
+        message = StepProgressed(
+            **attempt.identity,
+            lease_id=attempt.lease_id,
+            progress=progress.value,
+            eta_s=eta_s,
+            parts=dict(progress.parts),
+        )
+        said = self._event(attempt, self._topics.progress, message, f"progress/{attempt.progress_messages}")
+        self._outbox.put(*said)
+
+    async def deliver(self, sayings: Sequence[Saying]) -> None:
+        """Return when the broker has all of them; tries for as long as it takes. Cancelling harms no other sender."""
+        left = list(sayings)
+        while left:
+            answers = [self._outbox.put(*saying) for saying in left]
+            await asyncio.wait(set(answers))
+            failures = [(s, error) for s, answer in zip(left, answers, strict=True) if (error := answer.exception())]
+            if not failures:
+                return
+            error = failures[0][1]
+            if hopeless(error):
+                self._fatal("a step event can never be delivered", error=repr(error))
+            left = [saying for saying, _ in failures]
+            log.warning(
+                "the broker did not take events, trying again", extra={"events": len(left), "error": repr(error)}
+            )
+            await asyncio.sleep(RETRY_S)
+
+    async def flush(self) -> None:
+        """Send what is waiting."""
+        await self._outbox.flush()
+
+    def _step_event(self, attempt: Attempt, message: StepEvent, what: str) -> Saying:
+        return self._event(attempt, self._topics.step_events, message, what)
+
+    def _event(self, attempt: Attempt, topic: str, message: Any, what: str) -> Saying:
+        asked = attempt.requested
+        event = structured(
+            message,
+            event_id=f"{asked.job_id}/{asked.run}/{asked.step}/{asked.attempt}/{attempt.lease_id}/{what}",
+            source=f"kinolog/{self._executor_id}",
+            subject=asked.asset_id,
+            correlation_id=asked.job_id,
+            causation_id=attempt.event_id,
+        )
+        return Saying(topic, partition_of(asked.asset_id, self._partitions), event)
