@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 UNPRIVILEGED_UID = 65534
 #: All that a dynamically linked Debian program reads; /etc/alternatives leads to libblas and others.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache")
-#: Longest that a trial of a sandbox may take.
-_TRIAL_S = 20.0
+#: Longest that a trial of a sandbox may take: generous, for a busy machine must not end with a weaker one.
+_TRIAL_S = 60.0
 #: A run of ffmpeg that needs its libraries and writes one file.
 _TRIAL = ("ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "color=size=16x16:duration=0.04", "-f", "rawvideo", "-y")
 
@@ -94,10 +94,10 @@ def _prlimit(bounds: Bounds) -> list[str]:
 
 def _bwrap(sandbox: Sandbox, reach: Reach) -> list[str]:
     """No --new-session: the tool has no terminal, and must stay in the process group that is killed."""
-    mounts = [arg for folder in _SYSTEM for arg in ("--ro-bind-try", folder, folder)]
-    # The folders on the way are made by bwrap as root and would be closed to the unprivileged user.
-    for folder in _parents((*reach.reads, *reach.writes)):
-        mounts += ["--perms", "0755", "--dir", str(folder)]
+    # The folders on the way would be made by root, and closed to the unprivileged user.
+    above = ["/etc", *_parents((*reach.reads, *reach.writes))]
+    mounts = [arg for folder in above for arg in ("--perms", "0755", "--dir", folder)]
+    mounts += [arg for path in _SYSTEM for arg in ("--ro-bind-try", path, path)]
     for path in reach.reads:
         mounts += ["--ro-bind", str(path), str(path)]
     for path in reach.writes:
@@ -112,10 +112,10 @@ def _bwrap(sandbox: Sandbox, reach: Reach) -> list[str]:
     ]
 
 
-def _parents(paths: Sequence[Path]) -> list[Path]:
-    """Every folder above the paths, outermost first, without the root and those that exist in every sandbox."""
-    above = {parent for path in paths for parent in path.parents}
-    return sorted(above - {Path("/"), Path("/tmp"), Path("/usr"), Path("/dev")})
+def _parents(paths: Sequence[Path]) -> list[str]:
+    """Every folder above the paths, outermost first."""
+    above = {str(parent) for path in paths for parent in path.parents}
+    return sorted(above - {"/"})
 
 
 async def detect() -> Sandbox:
@@ -158,9 +158,10 @@ async def _succeeds(argv: Sequence[str]) -> bool:
 
 
 def give(sandbox: Sandbox, folder: Path) -> None:
-    """Let the tool's user write into our folder. What it writes there stays readable for us: we are root then."""
+    """Let the tool's user write into our folder and those in it. What it writes stays readable for us: we are root then."""
     if sandbox.uid is not None:
-        os.chown(folder, sandbox.uid, sandbox.uid)
+        for path, _, _ in os.walk(folder):
+            os.chown(path, sandbox.uid, sandbox.uid, follow_symlinks=False)
 
 
 def may_read(sandbox: Sandbox, path: Path) -> bool:

@@ -17,8 +17,8 @@ _STILLS = ("attached_pic", "still_image", "timed_thumbnails")
 _MAX_ASPECT = 8
 #: Taken where a file does not say how fast its pictures follow each other.
 _DEFAULT_RATE = Fraction(25)
-#: Slower than this and a picture is shown more than once, so that players can seek.
-_MIN_RATE = Fraction(1)
+#: Slower than this and a picture is shown more than once: players can seek, and a delay of two frames stays short.
+_MIN_RATE = Fraction(10)
 #: ffmpeg's r_frame_rate is a guess of the steady rate behind uneven times; taken when it is near the average.
 _STEADY_OVER_AVERAGE = (0.99, 1.5)
 

@@ -1,0 +1,107 @@
+"""HLS playlists as text: reads what ffmpeg wrote, writes the master from what was measured. Source: RFC 8216."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from processors.errors import OutputInvalid
+
+#: Fragmented MP4 needs 6. Source: RFC 8216, section 7.
+VERSION = 7
+#: The group that every video rendition takes its sound from.
+AUDIO_GROUP = "audio"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One line of a media playlist."""
+
+    uri: str
+    duration_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaPlaylist:
+    """A rendition as its playlist lists it."""
+
+    init_uri: str
+    segments: tuple[Segment, ...]
+    #: Whether nothing will be added any more.
+    ended: bool
+    target_duration_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One rendition as the master playlist lists it: measured, not nominal."""
+
+    name: str
+    uri: str
+    codecs: str
+    #: The largest segment, and the whole.
+    peak_bps: int
+    average_bps: int
+    width_px: int = 0
+    height_px: int = 0
+    fps: float = 0.0
+    #: Of sound: ISO 639.
+    language: str | None = None
+    channels: int = 2
+
+
+def read_media_playlist(text: str) -> MediaPlaylist:
+    """A media playlist. Raises OutputInvalid when it is none."""
+    init_uri, target, segments, duration = "", 0, [], 0.0
+    lines = text.splitlines()
+    if lines[:1] != ["#EXTM3U"]:
+        raise OutputInvalid("A playlist does not begin like one.")
+    for line in lines:
+        if line.startswith("#EXT-X-MAP:"):
+            init_uri = line.partition('URI="')[2].partition('"')[0]
+        elif line.startswith("#EXTINF:"):
+            duration = float(line[8:].partition(",")[0])
+        elif line.startswith("#EXT-X-TARGETDURATION:"):
+            target = int(line.partition(":")[2])
+        elif line and not line.startswith("#"):
+            segments.append(Segment(line, duration))
+    ended = "#EXT-X-ENDLIST" in lines
+    return MediaPlaylist(init_uri=init_uri, segments=tuple(segments), ended=ended, target_duration_s=target)
+
+
+def master_playlist(videos: Sequence[Variant], audio: Variant | None) -> str:
+    """The master playlist; with sound alone the sound is the variant."""
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    if audio and videos:
+        lines += ["", _audio_media(audio)]
+    for video in videos:
+        lines += ["", _video_stream(video, audio), video.uri]
+    if audio and not videos:
+        lines += ["", f"#EXT-X-STREAM-INF:{_rates(audio)},CODECS=\"{audio.codecs}\"", audio.uri]
+    return "\n".join([*lines, ""])
+
+
+def _audio_media(audio: Variant) -> str:
+    language = f'LANGUAGE="{audio.language}",' if audio.language and _is_tag(audio.language) else ""
+    return (
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO_GROUP}",NAME="{audio.name}",{language}'
+        f'DEFAULT=YES,AUTOSELECT=YES,CHANNELS="{audio.channels}",URI="{audio.uri}"'
+    )
+
+
+def _video_stream(video: Variant, audio: Variant | None) -> str:
+    codecs = f"{video.codecs},{audio.codecs}" if audio else video.codecs
+    group = f',AUDIO="{AUDIO_GROUP}"' if audio else ""
+    return (
+        f'#EXT-X-STREAM-INF:{_rates(video, audio)},CODECS="{codecs}",'
+        f"RESOLUTION={video.width_px}x{video.height_px},FRAME-RATE={video.fps:.3f}{group}"
+    )
+
+
+def _rates(*parts: Variant | None) -> str:
+    peak = sum(part.peak_bps for part in parts if part)
+    average = sum(part.average_bps for part in parts if part)
+    return f"BANDWIDTH={peak},AVERAGE-BANDWIDTH={average}"
+
+
+def _is_tag(language: str) -> bool:
+    """Text from a stranger's file goes into an attribute only when it is a plain language tag."""
+    return language.isascii() and language.replace("-", "").isalnum()

@@ -1,0 +1,119 @@
+"""Proves a finished encode before it is published: a playlist with ENDLIST and exit code 0 are no proof, a kill leaves both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from processors.errors import CorruptMedia, OutputInvalid
+from processors.hls import MediaPlaylist, read_media_playlist
+from processors.mp4 import Fragment, Init, read_fragment, read_init
+
+PLAYLIST = "index.m3u8"
+#: Encoder delay and gapless trimming move the end of sound, beside its last frame.
+_AUDIO_SLACK_S = Fraction(1, 10)
+#: What container times lose by rounding (Matroska's are milliseconds).
+_ROUNDING_S = Fraction(2, 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a rendition must come to."""
+
+    name: str
+    #: Seconds of the source.
+    duration_s: float
+    #: One frame of picture or sound.
+    frame_s: Fraction
+    has_pictures: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proven:
+    """A rendition that holds what it should, measured."""
+
+    name: str
+    init: Init
+    fragments: tuple[Fragment, ...]
+    duration_s: Fraction
+    #: The largest segment, and the whole, in bits a second.
+    peak_bps: int
+    average_bps: int
+
+
+def prove(folder: Path, expected: Expected) -> Proven:
+    """The rendition in `folder`. Raises OutputInvalid, or CorruptMedia when the source ended before it should."""
+    playlist = _playlist(folder)
+    init = read_init(_content(folder, playlist.init_uri))
+    paths = [_inside(folder, segment.uri) for segment in playlist.segments]
+    fragments = tuple(read_fragment(path, init) for path in paths)
+    _check_segments(fragments, playlist, expected)
+    duration_s = sum((fragment.duration_s for fragment in fragments), Fraction(0))
+    _check_duration(duration_s, expected)
+    sizes = [path.stat().st_size for path in paths]
+    return Proven(
+        name=expected.name,
+        init=init,
+        fragments=fragments,
+        duration_s=duration_s,
+        peak_bps=max(_bps(size, fragment.duration_s) for size, fragment in zip(sizes, fragments, strict=True)),
+        average_bps=_bps(sum(sizes), duration_s),
+    )
+
+
+def prove_together(videos: Sequence[Proven], audio: Proven | None, frame_s: Fraction) -> None:
+    """That a player may switch between the renditions anywhere. Raises OutputInvalid."""
+    starts = [[fragment.start_s for fragment in video.fragments] for video in videos]
+    if any(other != starts[0] for other in starts[1:]):
+        raise OutputInvalid("The renditions are not cut at the same moments.")
+    if videos and audio:
+        apart = abs(videos[0].fragments[0].shown_s - audio.fragments[0].shown_s)
+        if apart > frame_s:
+            raise OutputInvalid(f"Picture and sound begin {float(apart):.3f} s apart.")
+
+
+def _playlist(folder: Path) -> MediaPlaylist:
+    playlist = read_media_playlist(_content(folder, PLAYLIST).decode())
+    if not playlist.ended or not playlist.segments or not playlist.init_uri:
+        raise OutputInvalid(f"The playlist of {folder.name} is not finished.")
+    return playlist
+
+
+def _content(folder: Path, name: str) -> bytes:
+    try:
+        return _inside(folder, name).read_bytes()
+    except OSError as error:
+        raise OutputInvalid(f"{folder.name}/{name} was not written.", detail=str(error)) from error
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A plain file of the folder: the tool that wrote its names and links has seen a stranger's bytes."""
+    path = folder / name
+    if Path(name).name != name or path.is_symlink() or not path.is_file() or not path.stat().st_size:
+        raise OutputInvalid(f"{folder.name}/{name} is missing or empty.")
+    return path
+
+
+def _check_segments(fragments: Sequence[Fragment], playlist: MediaPlaylist, expected: Expected) -> None:
+    for number, (fragment, segment) in enumerate(zip(fragments, playlist.segments, strict=True)):
+        place = f"Segment {number} of {expected.name}"
+        if expected.has_pictures and not fragment.starts_with_keyframe:
+            raise OutputInvalid(f"{place} does not begin with a keyframe.")
+        if abs(fragment.duration_s - Fraction(segment.duration_s)) > expected.frame_s + _ROUNDING_S:
+            raise OutputInvalid(f"{place} does not last as long as its playlist says.")
+        if number and fragment.start_s != fragments[number - 1].start_s + fragments[number - 1].duration_s:
+            raise OutputInvalid(f"{place} does not begin where the one before it ends.")
+
+
+def _check_duration(duration_s: Fraction, expected: Expected) -> None:
+    slack = expected.frame_s + _ROUNDING_S + (0 if expected.has_pictures else _AUDIO_SLACK_S)
+    wanted = Fraction(expected.duration_s)
+    found = f"{float(duration_s):.2f} s of {expected.duration_s:.2f} s"
+    if duration_s < wanted - slack:
+        raise CorruptMedia(f"The file is damaged: only {found} can be decoded. Export or upload it again.", detail=expected.name)
+    if duration_s > wanted + slack:
+        raise OutputInvalid(f"The rendition {expected.name} came out too long: {found}.")
+
+
+def _bps(size_bytes: int, duration_s: Fraction) -> int:
+    return round(size_bytes * 8 / duration_s) if duration_s else 0

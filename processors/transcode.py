@@ -1,0 +1,265 @@
+"""The step `transcode`: an adaptive HLS ladder from one decode, proven before it is handed on."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ffmpeg  # type: ignore[import-untyped]  # ships no types
+
+from processors.errors import InvalidParams, NothingToShow
+from processors.ffmpeg_tool import Progress, ffmpeg_argv, file_address, input_options
+from processors.hls import Variant, master_playlist
+from processors.inputs import params_of, probed
+from processors.ladder import Size, ladder
+from processors.pictures import Chain, deinterlaced, scaled, tone_mapped, upright
+from processors.profiles import Profile
+from processors.proof import PLAYLIST, Expected, Proven, prove, prove_together
+from processors.sandbox import Reach
+from processors.toolbox import Toolbox
+from processors.tools import Command
+from processors.work import Work
+from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
+from schemas.transcode import Rendition, TranscodeOutputs, TranscodeParams
+
+FOLDER = "hls"
+AUDIO = "audio"
+#: x264 with a B-pyramid holds back two frames; the clock of the segments starts later by them and a little.
+_HELD_BACK_FRAMES = 2
+_HELD_BACK_SLACK_S = Fraction(2, 100)
+#: At least this: sound starts one AAC frame early.
+_MIN_START_S = Fraction(1, 10)
+#: Samples in an AAC-LC frame. Source: ISO/IEC 14496-3.
+_AAC_FRAME = 1024
+#: Share of the progress that is the encode; the rest is the proof.
+_ENCODE_SHARE = 0.98
+#: Makes separately muxed video and sound start together, without an empty edit in front of B-frames.
+_SEGMENT_OPTIONS = "movflags=+frag_custom+dash+delay_moov+frag_discont"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What will be encoded, decided before anything runs."""
+
+    sizes: tuple[Size, ...]
+    #: Frames a second of every rendition.
+    rate: Fraction
+    segment_s: float
+    #: Where the media's clock starts in the segments.
+    start_s: Fraction
+    duration_s: float
+
+
+def plan(media: ProbeOutputs, profile: Profile) -> Plan:
+    """The renditions, their rate and their cuts. Raises NothingToShow when there is no track."""
+    video = media.video
+    if not video and not media.audio:
+        raise NothingToShow("The file holds neither video nor sound that can be played.")
+    rate = _capped(Fraction(video.frame_rate), profile.video.max_fps) if video else Fraction(0)
+    short = media.duration_s < profile.short_below_s
+    return Plan(
+        sizes=ladder(video.width_px, video.height_px, profile) if video else (),
+        rate=rate,
+        segment_s=profile.short_segment_s if short else profile.segment_s,
+        start_s=max(_HELD_BACK_FRAMES / rate + _HELD_BACK_SLACK_S, _MIN_START_S) if rate else _MIN_START_S,
+        duration_s=media.duration_s,
+    )
+
+
+def _capped(rate: Fraction, max_fps: float) -> Fraction:
+    """Halved until it is low enough, so that frames are dropped evenly."""
+    while rate > max_fps:
+        rate /= 2
+    return rate
+
+
+def transcode_args(source: Path, media: ProbeOutputs, profile: Profile, plan: Plan, *, cpus: int, max_pixels: int) -> list[str]:
+    """ffmpeg's arguments: paths of what is written are relative to the output folder."""
+    reading = input_options(media.demuxer)
+    options = {**reading, "max_pixels": max_pixels, "threads": cpus, "noautorotate": None}
+    opened = ffmpeg.input(file_address(source), **options)
+    outputs = []
+    if media.video:
+        for size, picture in zip(plan.sizes, _pictures(opened, media.video, plan), strict=True):
+            outputs.append(_video_output(picture, size, profile, plan, cpus))
+    if media.audio:
+        outputs.append(_audio_output(_sound(opened, media.audio, profile, plan), profile, plan))
+    compiled: list[str] = ffmpeg.merge_outputs(*outputs).get_args()
+    return compiled
+
+
+def _pictures(opened: Chain, track: VideoTrack, plan: Plan) -> list[Chain]:
+    """One chain per rendition, decoded once."""
+    steady = deinterlaced(opened[str(track.index)], track).filter("fps", fps=_ratio(plan.rate), start_time=0)
+    missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
+    if missing_s > 1 / plan.rate:  # the last picture stands while the sound goes on
+        steady = steady.filter("tpad", stop_mode="clone", stop_duration=_us(missing_s))
+    turned = upright(steady, track)
+    if track.hdr:  # the tone curve is dear: not on more pixels than are shown
+        turned = tone_mapped(scaled(turned, plan.sizes[0].width_px, plan.sizes[0].height_px), track)
+    copies = turned.filter_multi_output("split", len(plan.sizes)) if len(plan.sizes) > 1 else [turned]
+    return [
+        scaled(copies[place], size.width_px, size.height_px).filter("format", "yuv420p") for place, size in enumerate(plan.sizes)
+    ]
+
+
+def _sound(opened: Chain, track: AudioTrack, profile: Profile, plan: Plan) -> Chain:
+    """From the first moment to the last: gaps, a late start and an early end are silence."""
+    steady = opened[str(track.index)].filter("aresample", profile.audio.sample_rate_hz, **{"async": 1, "first_pts": 0})
+    stereo = steady.filter("aformat", sample_fmts="fltp", channel_layouts="stereo")
+    missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
+    return stereo.filter("apad", pad_dur=_us(missing_s)) if missing_s > 0 else stereo
+
+
+def _video_output(picture: Chain, size: Size, profile: Profile, plan: Plan, cpus: int) -> Chain:
+    recipe = profile.video
+    options = {
+        "c:v": "libx264",
+        "preset": recipe.preset,
+        "profile:v": "high",
+        "crf": recipe.crf,
+        "maxrate": size.max_bps,
+        "bufsize": round(size.max_bps * recipe.buffer_s),
+        "force_key_frames": f"expr:gte(t,n_forced*{profile.gop_s:g})",
+        "sc_threshold": 0,
+        "threads": cpus,
+    }
+    return _hls_output(picture, size.name, options, plan)
+
+
+def _audio_output(sound: Chain, profile: Profile, plan: Plan) -> Chain:
+    return _hls_output(sound, AUDIO, {"c:a": "aac", "b:a": profile.audio.bit_rate_bps}, plan)
+
+
+def _hls_output(chain: Chain, name: str, codec: Mapping[str, Any], plan: Plan) -> Chain:
+    options = {
+        **codec,
+        "map_metadata": -1,
+        "output_ts_offset": f"{float(plan.start_s):.6f}",
+        "f": "hls",
+        "hls_time": f"{plan.segment_s:g}",
+        "hls_playlist_type": "vod",
+        "hls_segment_type": "fmp4",
+        "hls_flags": "independent_segments",
+        "hls_segment_options": _SEGMENT_OPTIONS,
+        "hls_fmp4_init_filename": "init.mp4",
+        "hls_segment_filename": f"{FOLDER}/{name}/%05d.m4s",
+    }
+    return ffmpeg.output(chain, f"{FOLDER}/{name}/{PLAYLIST}", **options)
+
+
+@dataclass(frozen=True)
+class Transcoder:
+    """Encodes, proves and describes an HLS ladder."""
+
+    toolbox: Toolbox
+    #: By name.
+    profiles: Mapping[str, Profile]
+
+    async def process(self, work: Work) -> TranscodeOutputs:
+        """The ladder below `hls/`. Raises InvalidMedia when the source cannot be decoded to its end."""
+        profile = self._profile(params_of(work, TranscodeParams).profile)
+        media = probed(work)
+        planned = plan(media, profile)
+        await self._encode(work, media, profile, planned)
+        videos, audio = await asyncio.to_thread(_prove, work.output / FOLDER, media, profile, planned)
+        variants = _variants(videos, audio, media, planned)
+        master = work.output / FOLDER / "master.m3u8"
+        await asyncio.to_thread(master.write_text, master_playlist(*variants))
+        work.report(1.0, {})
+        return _outputs(work, planned, (videos, audio), variants)
+
+    def _profile(self, name: str) -> Profile:
+        if name not in self.profiles:
+            raise InvalidParams(f"There is no transcode profile {name!r}; there are: {', '.join(sorted(self.profiles))}.")
+        return self.profiles[name]
+
+    async def _encode(self, work: Work, media: ProbeOutputs, profile: Profile, planned: Plan) -> None:
+        limits = self.toolbox.limits
+        for name in [*(size.name for size in planned.sizes), *([AUDIO] if media.audio else [])]:
+            (work.output / FOLDER / name).mkdir(parents=True, exist_ok=True)
+        source = await self.toolbox.runner.admit(work.source, work.scratch)
+        args = transcode_args(source, media, profile, planned, cpus=work.cpus, max_pixels=limits.max_pixels)
+        progress = Progress(media.duration_s, lambda done: work.report(done * _ENCODE_SHARE, {}))
+        command = Command(
+            argv=ffmpeg_argv(args, work.cpus),
+            reach=Reach(reads=(source,), writes=(work.output,), cwd=work.output),
+            timeout_s=limits.tool_timeout_s(media.duration_s),
+            cpus=work.cpus,
+        )
+        await self.toolbox.runner.run(command, progress.feed)
+
+
+def _prove(folder: Path, media: ProbeOutputs, profile: Profile, planned: Plan) -> tuple[list[Proven], Proven | None]:
+    frame_s = 1 / planned.rate if planned.rate else Fraction(0)
+    expected = [
+        Expected(name=size.name, duration_s=media.duration_s, frame_s=frame_s, has_pictures=True) for size in planned.sizes
+    ]
+    videos = [prove(folder / one.name, one) for one in expected]
+    audio_frame_s = Fraction(_AAC_FRAME, profile.audio.sample_rate_hz)
+    sound = Expected(name=AUDIO, duration_s=media.duration_s, frame_s=audio_frame_s, has_pictures=False)
+    audio = prove(folder / AUDIO, sound) if media.audio else None
+    prove_together(videos, audio, frame_s)
+    return videos, audio
+
+
+def _variants(
+    videos: list[Proven], audio: Proven | None, media: ProbeOutputs, planned: Plan
+) -> tuple[list[Variant], Variant | None]:
+    pictures = [
+        Variant(**_measured(video), width_px=size.width_px, height_px=size.height_px, fps=float(planned.rate))
+        for video, size in zip(videos, planned.sizes, strict=True)
+    ]
+    language = media.audio.language if media.audio else None
+    return pictures, Variant(**_measured(audio), language=language) if audio else None
+
+
+def _measured(proven: Proven) -> dict[str, Any]:
+    return {
+        "name": proven.name,
+        "uri": f"{proven.name}/{PLAYLIST}",
+        "codecs": proven.init.codec,
+        "peak_bps": proven.peak_bps,
+        "average_bps": proven.average_bps,
+    }
+
+
+def _outputs(
+    work: Work,
+    planned: Plan,
+    proven: tuple[list[Proven], Proven | None],
+    variants: tuple[list[Variant], Variant | None],
+) -> TranscodeOutputs:
+    measured = [*proven[0], *([proven[1]] if proven[1] else [])]
+    listed = [*variants[0], *([variants[1]] if variants[1] else [])]
+    return TranscodeOutputs(
+        master=work.key(f"{FOLDER}/master.m3u8"),
+        duration_s=max(round(float(one.duration_s), 6) for one in measured),
+        start_s=float(planned.start_s),
+        renditions=tuple(_rendition(work, one, variant) for one, variant in zip(measured, listed, strict=True)),
+    )
+
+
+def _rendition(work: Work, proven: Proven, variant: Variant) -> Rendition:
+    return Rendition(
+        name=variant.name,
+        playlist=work.key(f"{FOLDER}/{variant.uri}"),
+        codecs=variant.codecs,
+        peak_bps=variant.peak_bps,
+        average_bps=variant.average_bps,
+        segments=len(proven.fragments),
+        width_px=variant.width_px or None,
+        height_px=variant.height_px or None,
+        fps=round(variant.fps, 3) or None,
+    )
+
+
+def _ratio(rate: Fraction) -> str:
+    return f"{rate.numerator}/{rate.denominator}"
+
+
+def _us(duration_s: float) -> str:
+    """Seconds as ffmpeg reads them, without an exponent."""
+    return f"{duration_s:.6f}"
