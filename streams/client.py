@@ -55,7 +55,7 @@ class Rejected(ClientError):
     """The service understood and said no. `code` is stable (application/problem+json, RFC 9457)."""
 
     def __init__(self, status: int, code: str, title: str, detail: str = "") -> None:
-        super().__init__(f"{title}: {detail}" if detail else title)
+        super().__init__(f"{detail or title} ({code})")
         self.status, self.code, self.title, self.detail = status, code, title, detail
         self.exit_code = 3 if status >= 500 else 2
 

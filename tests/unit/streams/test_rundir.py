@@ -1,0 +1,52 @@
+"""What `kinolog up` leaves for the CLI in another terminal, and that there is one `up` per data dir."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from streams import rundir
+from streams.settings import Auth, Settings, Web
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=str(tmp_path))
+
+
+def test_a_token_is_made_once_and_only_its_owner_can_read_it(settings: Settings) -> None:
+    with rundir.only_one(settings):
+        first = rundir.token_for(settings)
+    with rundir.only_one(settings):
+        assert rundir.token_for(settings) == first == rundir.kept_token(settings)
+    assert stat.S_IMODE((rundir.run_dir(settings) / "token").stat().st_mode) == 0o600
+
+
+def test_a_token_of_ones_own_wins(settings: Settings, tmp_path: Path) -> None:
+    with rundir.only_one(settings):
+        rundir.token_for(settings)
+        fixed = Settings(data_dir=str(tmp_path), auth=Auth(token="mine"))
+        assert rundir.token_for(fixed) == "mine" == rundir.kept_token(settings)
+
+
+def test_a_second_up_over_one_data_dir_is_refused_with_the_owner_named(settings: Settings) -> None:
+    with rundir.only_one(settings), pytest.raises(rundir.AlreadyUp, match="process [0-9]+"), rundir.only_one(settings):
+        raise AssertionError("two hold one data dir")
+
+
+def test_what_was_true_of_a_run_is_gone_after_it_but_the_token_stays(settings: Settings) -> None:
+    with rundir.only_one(settings):
+        rundir.token_for(settings)
+        rundir.announce(settings, "http://127.0.0.1:1")
+        rundir.write_pids(settings, {"web": 7})
+        rundir.forget_run(settings)
+    assert rundir.kept_url(settings) is None
+    assert {path.name for path in rundir.run_dir(settings).iterdir()} == {"token", "up.lock"}
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("127.0.0.1", "http://127.0.0.1:81"), ("0.0.0.0", "http://127.0.0.1:81"), ("::1", "http://[::1]:81")],
+)
+def test_the_link_can_be_opened_whatever_address_is_bound(host: str, url: str) -> None:
+    assert rundir.web_url(Settings(web=Web(host=host, port=81))) == url
