@@ -1,0 +1,197 @@
+"""Makes the topics on the log what `streams.topics` says they are: `kinolog topics apply`. Harmless to repeat."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    BrokerNotAvailableError,
+    InvalidReplicationFactorError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+
+from streams.settings import Settings
+from streams.topics import Topic, wanted
+
+#: DescribeConfigs: set on the topic itself. Source: Kafka protocol guide, config_source DYNAMIC_TOPIC_CONFIG.
+_SET_ON_TOPIC = 1
+
+
+class TopicsError(Exception):
+    """The topics cannot be made what they should be. The text says what to do; `code` never changes."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        #: What a command line ends with: 3 unreachable, 2 configuration.
+        self.exit_code = 3 if code == "unreachable" else 2
+
+
+@dataclass(frozen=True)
+class TopicsReport:
+    """What was found and done."""
+
+    #: Topics that were missing.
+    created: list[str] = field(default_factory=list)
+    #: One sentence per setting that was brought in line.
+    altered: list[str] = field(default_factory=list)
+    #: One sentence per setting that differs and was left alone, because changing it would delete records.
+    differing: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A topic as the cluster has it."""
+
+    partitions: int
+    replicas: int
+
+
+async def apply_topics(settings: Settings, within_s: float = 30.0) -> TopicsReport:
+    """Create what is missing and check the rest, on the cluster at `settings.bootstrap`; a young one is waited for.
+
+    Raises TopicsError: unreachable, partitions-differ, too-few-brokers, refused.
+    """
+    deadline = time.monotonic() + within_s
+    report = TopicsReport()
+    while True:
+        try:
+            async with _admin(settings.bootstrap) as admin:
+                await _apply(admin, settings, report)
+                return report
+        except (KafkaError, OSError, TimeoutError) as error:
+            _give_up_on(error, settings.bootstrap, late=time.monotonic() > deadline)
+            await asyncio.sleep(0.2)
+
+
+def _give_up_on(error: Exception, bootstrap: str, *, late: bool) -> None:
+    """Return when it is worth another try."""
+    if isinstance(error, KafkaError) and not error.retriable:
+        raise TopicsError("refused", f"the cluster at {bootstrap} refused: {error}") from error
+    if late:
+        raise TopicsError("unreachable", f"the cluster at {bootstrap} does not answer: {error}") from error
+
+
+@asynccontextmanager
+async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15_000)
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _apply(admin: AIOKafkaAdminClient, settings: Settings, report: TopicsReport) -> None:
+    topics = wanted(settings)
+    missing = [topic for topic in topics if topic.name not in await _found(admin)]
+    if missing:
+        await _create(admin, missing, settings.kafka.replication_factor, report)
+    found = await _found(admin)
+    require_same_layout(topics, found, settings.kafka.replication_factor)
+    await _align(admin, topics, report)
+
+
+async def _found(admin: AIOKafkaAdminClient) -> dict[str, Found]:
+    """All topics: asking for single ones would create them on a cluster that does so by itself."""
+    found = {}
+    for topic in await admin.describe_topics():
+        _raise_for(topic["error_code"], topic["topic"])
+        for partition in topic["partitions"]:
+            _raise_for(partition["error_code"], f"{topic['topic']}-{partition['partition']}")
+        found[topic["topic"]] = Found(len(topic["partitions"]), min(len(p["replicas"]) for p in topic["partitions"]))
+    return found
+
+
+def _raise_for(code: int, subject: str, message: str | None = None) -> None:
+    if code:
+        raise for_code(code)(f"{subject}: {message or for_code(code).description}")
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicas: int, report: TopicsReport) -> None:
+    requests = [NewTopic(t.name, t.partitions, replicas, topic_configs=t.config) for t in topics]
+    answer = await admin.create_topics(requests)
+    for name, code, message in answer.topic_errors:
+        if code == TopicAlreadyExistsError.errno:
+            continue  # somebody else applies them at the same moment
+        if code == InvalidReplicationFactorError.errno:
+            await _explain_replication(admin, replicas)
+        _raise_for(code, name, message)
+        report.created.append(name)
+
+
+async def _explain_replication(admin: AIOKafkaAdminClient, replicas: int) -> NoReturn:
+    """A cluster without any broker is one that starts, or is too busy to hear its own heartbeats: it is asked again."""
+    brokers = len((await admin.describe_cluster())["brokers"])
+    if brokers == 0:
+        raise BrokerNotAvailableError("no broker of the cluster is registered at the moment")
+    raise TopicsError(
+        "too-few-brokers",
+        f"topics with {replicas} replicas need as many brokers, and there are {brokers}: "
+        "set KINOLOG_KAFKA__REPLICATION_FACTOR to what the cluster has",
+    )
+
+
+def require_same_layout(topics: Iterable[Topic], found: Mapping[str, Found], replicas: int) -> None:
+    """Raises TopicsError (partitions-differ) that names every topic at fault, or a retriable error for one not there yet."""
+    wrong = []
+    for topic in topics:
+        if topic.name not in found:
+            raise for_code(3)(f"{topic.name} is not visible yet")
+        if found[topic.name].partitions != topic.partitions:
+            wrong.append(f"{topic.name} has {found[topic.name].partitions} partitions, not {topic.partitions}")
+    if wrong:
+        raise TopicsError(
+            "partitions-differ",
+            f"{'; '.join(wrong)}. A key would change its place, so the number stays for the life of a topic: "
+            "set KINOLOG_PARTITIONS to what is there, or start on a new KINOLOG_TOPIC_PREFIX and KINOLOG_DATA_DIR.",
+        )
+
+
+async def _align(admin: AIOKafkaAdminClient, topics: Sequence[Topic], report: TopicsReport) -> None:
+    current = await _configs(admin, [topic.name for topic in topics])
+    for topic in topics:
+        effective, own = current[topic.name]
+        differing = {name: value for name, value in topic.config.items() if effective.get(name) != value}
+        safe = {name: value for name, value in differing.items() if not deletes_records(name, effective.get(name), value)}
+        for name, value in differing.items():
+            sentence = f"{topic.name}: {name} is {effective.get(name)}, should be {value}"
+            (report.altered if name in safe else report.differing).append(sentence)
+        if safe:
+            await _alter(admin, topic.name, own | safe)
+
+
+def deletes_records(name: str, current: str | None, value: str) -> bool:
+    """Whether setting a topic's `name` to `value` makes the cluster delete records that it keeps now."""
+    if name == "cleanup.policy":
+        return "delete" in value and "delete" not in (current or "")
+    if name == "retention.ms":
+        return 0 <= int(value) < (float("inf") if current in (None, "-1") else int(current or 0))
+    return False
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+    """Per topic: every effective setting, and those that are set on the topic itself."""
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    found = {}
+    for code, message, _, name, entries in (resource for answer in answers for resource in answer.resources):
+        _raise_for(code, name, message)
+        effective: dict[str, str] = {entry[0]: entry[1] for entry in entries}
+        own: dict[str, str] = {entry[0]: entry[1] for entry in entries if entry[3] == _SET_ON_TOPIC}
+        found[name] = (effective, own)
+    return found
+
+
+async def _alter(admin: AIOKafkaAdminClient, name: str, configs: Mapping[str, str]) -> None:
+    """Set all of a topic's own settings: the request replaces them, so those of the operator must be among them."""
+    answers: list[Any] = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(configs))])
+    for answer in answers:
+        for code, message, *_ in answer.resources:
+            _raise_for(code, name, message)

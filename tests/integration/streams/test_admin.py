@@ -1,0 +1,93 @@
+"""`topics apply` against a real broker."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from streams.admin import TopicsError, apply_topics
+from streams.broker import Broker
+from streams.settings import Settings
+from streams.topics import names, wanted
+
+
+@pytest.fixture
+async def admin(broker: Broker) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await client.start()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def settings(broker: Broker, make_settings: Callable[..., Settings], request: pytest.FixtureRequest) -> Settings:
+    prefix = f"{request.node.name.replace('_', '-')}."
+    return make_settings(KINOLOG_KAFKA__BOOTSTRAP=broker.bootstrap, KINOLOG_TOPIC_PREFIX=prefix)
+
+
+async def test_every_topic_is_created_once_and_left_alone_after(broker: Broker, settings: Settings) -> None:
+    first = await apply_topics(settings)
+    second = await apply_topics(settings)
+
+    own = {topic.name for topic in wanted(settings) if topic.name.startswith(settings.topic_prefix)}
+    assert own <= set(first.created)
+    assert (second.created, second.altered, second.differing) == ([], [], [])
+
+
+async def test_another_partition_count_is_refused_with_what_to_do(settings: Settings, admin: AIOKafkaAdminClient) -> None:
+    commands = names(settings).commands
+    await admin.create_topics([NewTopic(commands, 3, 1)])
+
+    with pytest.raises(TopicsError, match=rf"{commands} has 3 partitions, not 8.*KINOLOG_PARTITIONS") as caught:
+        await apply_topics(settings)
+    assert caught.value.code == "partitions-differ"
+
+
+async def test_a_setting_that_differs_is_brought_in_line_and_the_operators_own_are_kept(
+    settings: Settings, admin: AIOKafkaAdminClient
+) -> None:
+    uploads = names(settings).uploads
+    own = {"retention.ms": "1000", "cleanup.policy": "delete", "max.message.bytes": "2000000"}
+    await admin.create_topics([NewTopic(uploads, settings.partitions, 1, topic_configs=own)])
+
+    report = await apply_topics(settings)
+
+    assert report.altered == [f"{uploads}: retention.ms is 1000, should be 2592000000"]
+    assert await _setting(admin, uploads, "retention.ms") == "2592000000"
+    assert await _setting(admin, uploads, "max.message.bytes") == "2000000"
+
+
+async def test_a_longer_retention_is_reported_and_never_shortened(settings: Settings, admin: AIOKafkaAdminClient) -> None:
+    progress = names(settings).progress
+    await admin.create_topics([NewTopic(progress, settings.partitions, 1, topic_configs={"retention.ms": "-1"})])
+
+    report = await apply_topics(settings)
+
+    assert report.differing == [f"{progress}: retention.ms is -1, should be 3600000"]
+    assert await _setting(admin, progress, "retention.ms") == "-1"
+
+
+async def test_more_replicas_than_brokers_says_which_setting_is_wrong(
+    broker: Broker, make_settings: Callable[..., Settings]
+) -> None:
+    settings = make_settings(
+        KINOLOG_KAFKA__BOOTSTRAP=broker.bootstrap, KINOLOG_TOPIC_PREFIX="replicas.", KINOLOG_KAFKA__REPLICATION_FACTOR="3"
+    )
+    with pytest.raises(TopicsError, match="KINOLOG_KAFKA__REPLICATION_FACTOR") as caught:
+        await apply_topics(settings)
+    assert caught.value.code == "too-few-brokers"
+
+
+async def test_a_cluster_that_is_not_there_is_called_unreachable(
+    make_settings: Callable[..., Settings], free_port: Callable[[], int]
+) -> None:
+    settings = make_settings(KINOLOG_KAFKA__BOOTSTRAP=f"127.0.0.1:{free_port()}")
+    with pytest.raises(TopicsError) as caught:
+        await apply_topics(settings, within_s=0.5)
+    assert caught.value.code == "unreachable"
+
+
+async def _setting(admin: AIOKafkaAdminClient, topic: str, name: str) -> str:
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {name: None})])
+    return next(entry[1] for answer in answers for entry in answer.resources[0][4])
