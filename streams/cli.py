@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 the job failed, 2 usage or configuration, 3 the service cann
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -246,11 +247,12 @@ def apply(as_json: bool) -> None:
     from streams.rendering import print_json
 
     logs.configure(settings, "topics")
-    created = asyncio.run(apply_topics(settings))
+    report = asdict(asyncio.run(apply_topics(settings)))
     if as_json:
-        print_json({"created": list(created)})
+        print_json(report)
     else:
-        click.echo("\n".join(f"created {name}" for name in created) or "all topics are there")
+        lines = [f"{what}: {line}" for what, found in report.items() for line in found]
+        click.echo("\n".join(lines) or "all topics are as they should be")
 
 
 @cli.command()

@@ -31,9 +31,9 @@ CHILDREN = ("control", "executor", "web")
 #: Seconds until everything must be ready the first time; a slow disk's log recovery is in it.
 START_S = 120.0
 #: Seconds that running work may go on after a stop; above it the executor releases it.
-DRAIN_S = 6.0
+DRAIN_S = 5.0
 #: Seconds until SIGKILL, in the order of the stop. Together they stay below the 15 s of the design.
-_WORKERS_GRACE_S, _CONTROL_GRACE_S, _BROKER_GRACE_S = 7.5, 3.0, 3.0
+_WORKERS_GRACE_S, _CONTROL_GRACE_S, _BROKER_GRACE_S = 8.0, 3.0, 2.5
 
 
 class Up:
@@ -66,7 +66,7 @@ class Up:
         return {"ready": True, "url": self.url, "token": self._token, "bootstrap": self.bootstrap, "pids": self.pids()}
 
     async def start(self) -> None:
-        """Return when everything is ready. Raises StartFailed, and whatever `apply_topics` raises."""
+        """Return when everything is ready. Raises StartFailed, TopicsError."""
         if self._broker:
             await self._until_ready(self._keep("broker", self._broker))
         await apply_topics(self._settings_below())
@@ -182,7 +182,7 @@ async def stop_broker(broker: Broker) -> None:
 async def run(settings: Settings, body: Callable[[Up], Coroutine[Any, Any, None]]) -> int:
     """Bring everything up, run `body` until it ends or a signal asks for the end, and take everything down (0).
 
-    Raises AlreadyUp, StartFailed, and what `body` raises. Nothing runs any more when it returns or raises.
+    Raises AlreadyUp, StartFailed, TopicsError, and what `body` raises. Nothing runs any more when it returns or raises.
     """
     asked = Stopping()
     with rundir.only_one(settings):

@@ -14,6 +14,9 @@ from schemas.steps import step_kinds
 class InvalidPipeline(Exception):
     """A pipeline file cannot be used; the message names the file and what is wrong."""
 
+    #: What a command line ends with: configuration.
+    exit_code = 2
+
 
 class PipelineFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A pipeline as it stands in its file."""

@@ -1,6 +1,7 @@
 """What people see of a job where there is no terminal, and what machines get."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ def test_a_line_per_step_that_moved() -> None:
 
 def test_small_progress_does_not_flood_a_log() -> None:
     states = [job(step("transcode", "active", percent)) for percent in range(0, 100)]
-    lines = [line for before, after in zip(states, states[1:], strict=False) for line in changes(before, after)]
+    lines = [line for before, after in pairwise(states) for line in changes(before, after)]
     assert len(lines) == 9
 
 

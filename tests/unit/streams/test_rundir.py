@@ -30,7 +30,7 @@ def test_a_token_of_ones_own_wins(settings: Settings, tmp_path: Path) -> None:
 
 
 def test_a_second_up_over_one_data_dir_is_refused_with_the_owner_named(settings: Settings) -> None:
-    with rundir.only_one(settings), pytest.raises(rundir.AlreadyUp, match="process [0-9]+"), rundir.only_one(settings):
+    with rundir.only_one(settings), pytest.raises(rundir.AlreadyUp, match=r"process \d+"), rundir.only_one(settings):
         raise AssertionError("two hold one data dir")
 
 
