@@ -13,6 +13,7 @@ from aiokafka.errors import (
     BrokerNotAvailableError,
     InvalidReplicationFactorError,
     KafkaError,
+    KafkaTimeoutError,
     TopicAlreadyExistsError,
     for_code,
 )
@@ -22,6 +23,8 @@ from streams.topics import Topic, wanted
 
 #: DescribeConfigs: set on the topic itself. Source: Kafka protocol guide, config_source DYNAMIC_TOPIC_CONFIG.
 _SET_ON_TOPIC = 1
+#: Passing states that aiokafka does not count among its retriable errors.
+_PASSING = (BrokerNotAvailableError, KafkaTimeoutError)
 
 
 class TopicsError(Exception):
@@ -73,7 +76,7 @@ async def apply_topics(settings: Settings, within_s: float = 30.0) -> TopicsRepo
 
 def _give_up_on(error: Exception, bootstrap: str, *, late: bool) -> None:
     """Return when it is worth another try."""
-    if isinstance(error, KafkaError) and not error.retriable:
+    if isinstance(error, KafkaError) and not error.retriable and not isinstance(error, _PASSING):
         raise TopicsError("refused", f"the cluster at {bootstrap} refused: {error}") from error
     if late:
         raise TopicsError("unreachable", f"the cluster at {bootstrap} does not answer: {error}") from error
