@@ -1,0 +1,55 @@
+"""Runs control with faults put in: `python -m tests.chaos.faulty_control FAULT …`. The product has no such switches.
+
+no-patch      stock Faust: none of streams/faust_patch.py
+no-guard      records are taken whatever is missing before them
+drop          one fetched record in a thousand never reaches the agent
+"""
+
+import random
+import sys
+from typing import Any
+
+from faust.transport.consumer import Consumer
+
+from agents import control
+from streams import faust_patch, guard
+from streams.settings import load
+
+#: Share of fetched records that `drop` loses.
+DROPPED_SHARE = 0.001
+
+
+def without_patch() -> None:
+    """Leave Faust as it is."""
+    faust_patch.install = lambda: None
+
+
+def without_guard() -> None:
+    """Believe that nothing is ever missing."""
+
+    async def trust(_self: Any, _message: Any) -> None:
+        return None
+
+    guard.Guard.check = trust  # type: ignore[method-assign]  # that is the fault
+
+
+def drop_records() -> None:
+    """Lose records between fetch and agent, and say so on stderr."""
+    stock = Consumer.getmany
+
+    async def leaky(self: Any, timeout: float) -> Any:
+        async for tp, message in stock(self, timeout):
+            if not self._is_changelog_tp(tp) and random.random() < DROPPED_SHARE:
+                print(f"DROPPED {tp.topic} {tp.partition} {message.offset}", file=sys.stderr, flush=True)
+                continue
+            yield tp, message
+
+    Consumer.getmany = leaky  # type: ignore[method-assign]  # that is the fault
+
+
+FAULTS = {"no-patch": without_patch, "no-guard": without_guard, "drop": drop_records}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        FAULTS[name]()
+    sys.exit(control.main(load()))

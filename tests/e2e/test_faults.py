@@ -1,0 +1,110 @@
+"""Parts are killed while they work: nothing is lost, nothing runs on, nothing is published twice."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from streams.envelope import read
+from streams.settings import load
+from streams.topics import names, wanted
+from tests.conftest import eventually
+from tests.e2e.system import System, is_transcoding, step_of
+
+
+async def test_a_killed_executor_is_replaced_and_its_attempt_done_again(fragile: System, long_clip: Path) -> None:
+    async with fragile.client() as api:
+        accepted = await api.upload(long_clip)
+        await api.wait(accepted["job_id"], is_transcoding, 120)
+        assert fragile.tools()
+        fragile.kill("executor")
+        await eventually(lambda: not fragile.tools(), within_s=2.0)  # long before its lease ends
+        job = await api.ended(accepted["job_id"], 300)
+    assert job["status"] == "completed"
+    assert step_of(job, "transcode")["attempt"] == 2
+    assert await completions(fragile, accepted["job_id"]) == {"probe": 1, "transcode": 1, "thumbnails": 1}
+    assert fragile.tools() == []
+
+
+async def completions(system: System, job_id: str) -> dict[str, int]:
+    """How many different completions of each step of the job the world was told."""
+    seen: dict[str, set[str]] = {}
+    for record in await whole_topic(system, "media.events"):
+        for entry in read(record.value, record.headers):
+            event = entry.event  # type: ignore[union-attr]  # an unreadable fact fails the test, as it should
+            if event.type == "media.step.completed.v1" and event.correlationid == job_id:
+                seen.setdefault(entry.message.step, set()).add(event.id)  # type: ignore[union-attr]
+    return {step: len(ids) for step, ids in seen.items()}
+
+
+async def whole_topic(system: System, topic: str) -> list[Any]:
+    """Every record of a topic."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=system.bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        places = [TopicPartition(topic, number) for number in range(8)]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        await consumer.seek_to_beginning(*places)
+        records: list[Any] = []
+        while any([await consumer.position(place) < end for place, end in ends.items()]):
+            for fetched in (await consumer.getmany(timeout_ms=500)).values():
+                records += fetched
+        return records
+    finally:
+        await consumer.stop()
+
+
+async def test_killed_control_and_broker_come_back_and_everything_goes_on(fragile: System, clip: Path) -> None:
+    async with fragile.client() as api:
+        for part in ("control", "broker"):
+            jobs = [await api.upload(clip) for _ in range(2)]
+            fragile.kill(part)
+            for accepted in jobs:
+                assert (await api.ended(accepted["job_id"], 300))["status"] == "completed"
+
+
+async def test_a_cancelled_transcode_is_dead_within_two_seconds_and_a_retry_completes_it(
+    fragile: System, long_clip: Path
+) -> None:
+    async with fragile.client() as api:
+        accepted = await api.upload(long_clip)
+        path = f"/v1/jobs/{accepted['job_id']}"
+        await api.wait(accepted["job_id"], is_transcoding, 120)
+        assert (await api.post(f"{path}/cancel"))[0] == 202
+        await eventually(lambda: not fragile.tools(), within_s=2.0)
+        job = await api.ended(accepted["job_id"], 10)
+        assert job["status"] == "cancelled"
+        status, problem = await api.post(f"{path}/cancel")
+        assert (status, problem["code"]) == (409, "job-ended")
+        assert (await api.post(f"{path}/retry"))[0] == 202
+        job = await api.wait(accepted["job_id"], lambda j: j["status"] == "completed", 300)
+    assert job["run"] == 2
+    assert step_of(job, "probe")["attempt"] == 1
+
+
+async def test_garbage_on_every_topic_becomes_dead_letters_and_stops_nothing(fragile: System, clip: Path) -> None:
+    topics = names(load({}))
+    inputs = [t.name for t in wanted(load({})) if not t.name.endswith("-changelog")]
+    inputs = [name for name in inputs if name not in (topics.events, topics.dead_letters)]
+    garbage = [b"\x00\xff\xfe", b"[1, {}, null]", b"{", b"", None, b"[]", b'{"type": 3}', b"x" * 900_000]
+    producer = AIOKafkaProducer(bootstrap_servers=fragile.bootstrap, max_request_size=1_048_576)
+    await producer.start()
+    for topic in inputs:
+        for value in garbage:
+            await producer.send_and_wait(topic, value, key=b"k", partition=0)
+    await producer.stop()
+    async with fragile.client() as api:
+        accepted = await api.upload(clip)
+        assert (await api.ended(accepted["job_id"]))["status"] == "completed"
+    needed = set(inputs) - {topics.progress, topics.control}
+
+    async def buried() -> bool:
+        letters = await whole_topic(fragile, topics.dead_letters)
+        return needed <= {entry.message.topic for r in letters for entry in read(r.value, r.headers)}  # type: ignore[union-attr]
+
+    async with asyncio.timeout(30):
+        while not await buried():
+            await asyncio.sleep(0.5)
+    assert "restarting" not in fragile.log().lower()
