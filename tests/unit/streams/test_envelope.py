@@ -1,0 +1,62 @@
+"""Whatever stands in a record, every entry comes out, understood or with a reason."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.commands import CancelJob
+from streams.envelope import Entry, Unreadable, batch, binary, read, structured
+
+COMMAND = CancelJob(job_id="job_1", asset_id="asset_1")
+
+
+def event(number: int = 1) -> bytes:
+    return structured(COMMAND, event_id=str(number), source="test", subject="asset_1", correlation_id="job_1")
+
+
+def test_a_batch_comes_back_in_order() -> None:
+    entries = read(batch(event(n) for n in range(5)))
+    assert [entry.event.id for entry in entries if isinstance(entry, Entry)] == ["0", "1", "2", "3", "4"]
+    assert all(isinstance(entry, Entry) and entry.message == COMMAND for entry in entries)
+
+
+def test_a_bad_entry_spoils_itself_and_not_its_neighbours() -> None:
+    entries = read(batch([event(1), b'{"specversion": 3}', event(2), b"null", b'"text"']))
+    assert [type(entry) for entry in entries] == [Entry, Unreadable, Entry, Unreadable, Unreadable]
+
+
+def test_one_event_is_read_in_structured_and_in_binary_mode_alike() -> None:
+    value, headers = binary(COMMAND, event_id="1", source="test", subject="asset_1", correlation_id="job_1")
+    for entry in (*read(event()), *read(value, headers)):
+        assert isinstance(entry, Entry)
+        assert (entry.event.id, entry.event.correlationid, entry.message) == ("1", "job_1", COMMAND)
+
+
+def test_extensions_that_nobody_knows_are_ignored_in_both_modes() -> None:
+    value, headers = binary(COMMAND, event_id="1", source="test", subject="a")
+    assert isinstance(read(value, [*headers, ("ce_tenant", b"x"), ("other", b"\xff")])[0], Entry)
+    plain = msgspec.json.decode(event())
+    assert isinstance(read(msgspec.json.encode({**plain, "tenant": "x"}))[0], Entry)
+
+
+def test_unknown_types_and_wrong_fields_say_so() -> None:
+    unknown = event().replace(b"media.job.cancel.v1", b"media.job.cancel.v9")
+    wrong = event().replace(b'"job_id":"job_1"', b'"job_id":7')
+    found = [entry for entry in (*read(unknown), *read(wrong)) if isinstance(entry, Unreadable)]
+    assert [entry.code for entry in found] == ["unknown-type", "invalid-message"]
+    assert "job_id" in found[1].reason
+
+
+def test_a_tombstone_is_an_entry_that_cannot_be_read() -> None:
+    assert [entry.code for entry in read(None) if isinstance(entry, Unreadable)] == ["empty-record"]
+
+
+@given(st.binary(max_size=300), st.lists(st.tuples(st.sampled_from(["ce_type", "ce_id", "x"]), st.binary(max_size=20))))
+def test_no_bytes_make_it_raise(value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    for entry in read(value, headers):
+        assert isinstance(entry, (Entry, Unreadable))
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_no_json_makes_it_raise(value: object) -> None:
+    read(msgspec.json.encode([value, value]))

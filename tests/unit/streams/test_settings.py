@@ -1,0 +1,53 @@
+"""Settings are read once; what is wrong is named."""
+
+import pytest
+
+from streams.settings import Settings, SettingsError, load, to_environ
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert load({"PATH": "/bin"}) == Settings()
+
+
+def test_names_nest_and_values_are_converted() -> None:
+    settings = load(
+        {
+            "KINOLOG_WEB__PORT": "9000",
+            "KINOLOG_LEASE__TTL_S": "3.5",
+            "KINOLOG_AUTH__ENABLED": "false",
+            "KINOLOG_AUTH__TOKENS": '[{"token": "t", "owner": "o", "role": "viewer"}]',
+            "KINOLOG_EXECUTOR__LANES": '{"gpu": ["transcribe"]}',
+        }
+    )
+    assert (settings.web.port, settings.lease.ttl_s, settings.auth.enabled) == (9000, 3.5, False)
+    assert settings.auth.tokens[0].role == "viewer"
+    assert settings.executor.lanes == {"gpu": ("transcribe",)}
+
+
+def test_an_empty_value_is_an_unset_one() -> None:
+    assert load({"KINOLOG_AUTH__TOKEN": ""}).auth.token is None
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"KINOLOG_WEB__PROT": "1"},
+        {"KINOLOG_NOPE": "1"},
+        {"KINOLOG_WEB__PORT": "eighty"},
+        {"KINOLOG_AUTH__TOKENS": "[{]"},
+        {"KINOLOG_AUTH__TOKENS": '[{"token": "t", "owner": "o", "role": "king"}]'},
+        {"KINOLOG_LOG_FORMAT": "xml"},
+        {"KINOLOG_WEB": "x"},
+        {"KINOLOG_DATA_DIR": "x", "KINOLOG_DATA_DIR__Y": "z"},
+    ],
+)
+def test_a_bad_setting_is_named(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as error:
+        load(environ)
+    assert next(reversed(environ)).split("__")[0] in str(error.value)
+
+
+def test_child_processes_get_the_same_settings() -> None:
+    environ = {"KINOLOG_WEB__PORT": "9000", "KINOLOG_AUTH__TOKENS": '[{"token":"t","owner":"o"}]', "KINOLOG_DATA_DIR": "/d"}
+    assert load(to_environ(load(environ))) == load(environ)
+    assert to_environ(Settings()) == {}

@@ -1,0 +1,73 @@
+"""An asset is a fold of its jobs."""
+
+from msgspec.structs import replace
+
+from schemas.base import ErrorRecord
+from schemas.facts import AssetFailed, AssetReady
+from schemas.jobs import Input, Job, Step, StepSpec
+from tables.assets import asset_news, fold_asset
+
+
+def job(number: int, **changes: object) -> Job:
+    made = Job(
+        id=f"job_{number}",
+        asset_id="asset_1",
+        pipeline="standard",
+        status="waiting",
+        steps=(Step(spec=StepSpec(name="transcode")),),
+        input=Input(object="k"),
+        created_at=float(number),
+        updated_at=float(number),
+    )
+    return replace(made, **changes)
+
+
+def completed(number: int, finished_at: float) -> Job:
+    step = Step(spec=StepSpec(name="transcode"), status="completed", outputs={"n": number}, finished_at=finished_at)
+    return job(number, status="completed", steps=(step,), finished_at=finished_at)
+
+
+def test_the_first_job_makes_the_asset_and_its_states_follow() -> None:
+    asset = fold_asset(None, job(1))
+    assert asset.status == "UPLOADED"
+    asset = fold_asset(asset, job(1, status="active"))
+    assert asset.status == "PROCESSING"
+    assert fold_asset(asset, completed(1, 5.0)).status == "READY"
+
+
+def test_folding_a_job_twice_changes_nothing() -> None:
+    asset = fold_asset(None, completed(1, 5.0))
+    assert fold_asset(asset, completed(1, 5.0)) is asset
+
+
+def test_a_failed_first_job_fails_the_asset_with_its_code() -> None:
+    error = ErrorRecord(code="corrupt-media", message="")
+    failed = job(1, status="failed", error=error, finished_at=2.0)
+    asset = fold_asset(None, failed)
+    assert (asset.status, asset.reason) == ("FAILED", "corrupt-media")
+    assert isinstance(asset_news(None, asset, failed)[0], AssetFailed)
+
+
+def test_a_cancelled_first_job_leaves_the_asset_failed_as_cancelled() -> None:
+    asset = fold_asset(None, job(1, status="cancelled", finished_at=2.0))
+    assert (asset.status, asset.reason) == ("FAILED", "cancelled")
+
+
+def test_a_later_failure_leaves_a_ready_asset_ready() -> None:
+    asset = fold_asset(None, completed(1, 5.0))
+    later = job(2, status="failed", finished_at=9.0)
+    assert fold_asset(asset, later).status == "READY"
+    assert asset_news(asset, fold_asset(asset, later), later) == []
+
+
+def test_the_newest_outputs_win_whatever_the_order_of_jobs() -> None:
+    newer, older = completed(2, 9.0), completed(1, 5.0)
+    assert fold_asset(fold_asset(None, newer), older).outputs == {"transcode": {"n": 2}}
+    assert fold_asset(fold_asset(None, older), newer).outputs == {"transcode": {"n": 2}}
+
+
+def test_being_ready_is_said_once() -> None:
+    asset = fold_asset(None, job(1))
+    ready = fold_asset(asset, completed(1, 5.0))
+    assert isinstance(asset_news(asset, ready, completed(1, 5.0))[0], AssetReady)
+    assert asset_news(ready, ready, completed(1, 5.0)) == []

@@ -1,0 +1,84 @@
+"""One set of checks for everything that asks for a job."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.jobs import Input, StepSpec
+from schemas.uploads import UploadCompleted
+from tables.pipelines import InvalidPipeline, load_pipelines, ordered
+from tables.submissions import Refused, checked_input, submission
+
+PIPELINES = {"standard": (StepSpec(name="probe"),)}
+
+
+def submitted(upload: UploadCompleted, **more: Any) -> Any:
+    known = {"job_id": "job_1", "asset_id": "asset_1", "pipelines": PIPELINES, "default_pipeline": "standard"}
+    return submission(upload, **{**known, "input_roots": (), "now": 1.0, **more})
+
+
+def test_an_upload_without_a_pipeline_gets_the_default_one_resolved() -> None:
+    command = submitted(UploadCompleted(input=Input(object="a.mp4"), passthrough="mine"))
+    assert (command.pipeline, command.steps, command.passthrough) == ("standard", PIPELINES["standard"], "mine")
+
+
+@pytest.mark.parametrize(
+    ("upload", "code"),
+    [
+        (UploadCompleted(input=Input(object="a"), pipeline="nope"), "unknown-pipeline"),
+        (UploadCompleted(input=Input()), "invalid-input"),
+        (UploadCompleted(input=Input(object="a", path="/b")), "invalid-input"),
+        (UploadCompleted(input=Input(object="../../etc/passwd")), "invalid-input"),
+        (UploadCompleted(input=Input(object="/etc/passwd")), "invalid-input"),
+        (UploadCompleted(input=Input(object="")), "invalid-input"),
+        (UploadCompleted(input=Input(path="/etc/passwd")), "invalid-input"),
+        (UploadCompleted(input=Input(url="http://127.0.0.1/")), "invalid-input"),
+        (UploadCompleted(input=Input(object="a"), passthrough="x" * 5000), "invalid-passthrough"),
+    ],
+)
+def test_bad_submissions_are_refused_with_their_code(upload: UploadCompleted, code: str) -> None:
+    with pytest.raises(Refused) as refused:
+        submitted(upload)
+    assert refused.value.code == code
+
+
+def test_ids_that_cannot_be_keys_are_refused() -> None:
+    with pytest.raises(Refused, match="asset id"):
+        submitted(UploadCompleted(input=Input(object="a")), asset_id="../x")
+
+
+def test_a_path_is_taken_only_below_a_root_whatever_links_say(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside.mp4"
+    root.mkdir()
+    outside.write_bytes(b"")
+    (root / "inside.mp4").write_bytes(b"")
+    (root / "link.mp4").symlink_to(outside)
+    roots = (str(root),)
+    assert checked_input(Input(path=str(root / "inside.mp4")), roots).path == str(root / "inside.mp4")
+    for bad in (outside, root / "link.mp4", root / ".." / "outside.mp4"):
+        with pytest.raises(Refused):
+            checked_input(Input(path=str(bad)), roots)
+
+
+def test_steps_are_put_behind_those_they_come_after() -> None:
+    steps = (StepSpec(name="transcode", after=("probe",)), StepSpec(name="probe"))
+    assert [spec.name for spec in ordered("p", steps)] == ["probe", "transcode"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: x\nsteps: []",
+        "name: x\nsteps: [{name: unheard-of}]",
+        "name: x\nsteps: [{name: probe, after: [transcode]}]",
+        "name: x\nsteps: [{name: probe, after: [transcode]}, {name: transcode, after: [probe]}]",
+        "name: x\nsteps: [{name: probe}, {name: probe}]",
+        "name: x\nsteps: 3",
+        "}{",
+    ],
+)
+def test_a_pipeline_file_that_cannot_be_used_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "broken.yaml").write_text(text)
+    with pytest.raises(InvalidPipeline):
+        load_pipelines(tmp_path)
