@@ -1,0 +1,99 @@
+# One entry for people and for CI. Every target sets up what it needs; a second time there is nothing to do.
+#   make demo [FILE=my.mp4] [EXIT=1]    make test    make setup    make bench
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := test
+
+export PYTHON ?= python3
+BIN := .venv/bin
+# streams/jvm.py looks there too.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kinolog/kafka-4.3.1
+HLS := web/static/vendor/hls.min.js
+
+.PHONY: setup demo test lint types unit integration e2e chaos bench lock docs clean tools browser
+
+setup: tools browser .venv/.ready .venv/.archive $(HLS)
+
+demo: tools .venv/.ready .venv/.archive $(HLS)
+	@$(BIN)/kinolog demo $(if $(FILE),--file '$(FILE)') $(if $(EXIT),--exit)
+
+# Each part alone does its own set-up; here they follow each other, cheapest first, up to the first that fails.
+test:
+	@for part in setup lint types unit integration e2e; do \
+	  printf '\n=== %s\n' "$$part"; began=$$SECONDS; \
+	  $(MAKE) "$$part"; printf '=== %s: passed in %d s\n' "$$part" $$((SECONDS - began)); \
+	done
+
+lint: .venv/.ready
+	@$(BIN)/ruff format --check --quiet --diff .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports --no-logo > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+types: .venv/.ready
+	@$(BIN)/mypy
+
+unit: .venv/.ready
+	@$(BIN)/pytest -q tests/unit
+
+integration: setup
+	@$(BIN)/pytest -q tests/integration
+
+e2e: setup
+	@$(BIN)/pytest -q tests/e2e
+
+# Kills things for minutes.
+chaos: setup
+	@$(BIN)/pytest -q -m chaos tests/chaos
+
+# Measures, and writes the README's table.
+bench: setup
+	@$(BIN)/pytest -q -m bench tests/bench
+
+# Regenerates what is generated from the sources: docs/settings.md, docs/messages.md, docs/schemas.json.
+docs: .venv/.ready
+	@$(BIN)/python -m streams.reference
+
+# Newest versions that pyproject.toml allows, with hashes, without addresses.
+lock: .venv/.ready
+	@uv=$(BIN)/../bootstrap/bin/uv; \
+	options="--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links -q"; \
+	$$uv pip compile pyproject.toml --group dev --all-extras --upgrade $$options -o requirements.lock; \
+	echo uv | $$uv pip compile - --no-annotate --upgrade $$options -o deploy/setup/uv.lock
+	@npm --prefix deploy/web install --package-lock-only --ignore-scripts --no-audit --no-fund --silent
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	  deploy/web/node_modules $(HLS)
+
+tools:
+	@deploy/setup/packages java mvn npm ffmpeg espeak-ng bwrap
+
+browser:
+	@deploy/setup/packages chromium
+
+.venv/.ready: requirements.lock pyproject.toml deploy/setup/uv.lock deploy/setup/python | venv-module
+	@echo "set up: Python packages"
+	@deploy/setup/python
+	@touch $@
+
+.PHONY: venv-module
+venv-module:
+	@deploy/setup/packages venv
+
+$(CACHE)/lib: | tools
+	@echo "set up: the broker's jars"
+	@deploy/setup/jars $@
+
+.venv/.archive: streams/jvm.py streams/archive.py $(CACHE)/lib | .venv/.ready
+	@echo "set up: the broker's class-data archive"
+	@$(BIN)/python -m streams.archive > /dev/null
+	@touch $@
+
+$(HLS): deploy/web/package-lock.json | tools
+	@echo "set up: the page's player"
+	@npm --prefix deploy/web ci --ignore-scripts --no-audit --no-fund --silent
+	@mkdir -p $(@D)
+	@cp deploy/web/node_modules/hls.js/dist/hls.min.js $@.new && mv $@.new $@
+	@rm -rf deploy/web/node_modules
