@@ -1,0 +1,196 @@
+"""A server that speaks the page's part of the interface and does what a test says."""
+
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from web.headers import PAGE_POLICY
+
+STATIC = Path(__file__).resolve().parents[3] / "web" / "static"
+TOKEN = "secret-token_1"
+
+
+Json = dict[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def iso(at_s: float) -> str:
+    """Seconds since the epoch as the interface writes them."""
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def step(name: str, status: str = "waiting", progress: float = 0.0, **more: Any) -> Json:
+    """A step as the interface shows it; `progress` 0-100."""
+    return {
+        "name": name,
+        "status": status,
+        "progress": progress,
+        "attempt": 0 if status == "waiting" else 1,
+        "attempts": 3,
+        "started_at": None,
+        "finished_at": None,
+    } | more
+
+
+def job(number: int, status: str = "waiting", steps: list[Json] | None = None, **more: Any) -> Json:
+    """A job as the interface shows it; a higher number is newer."""
+    return {
+        "id": f"job_{number:06}",
+        "asset_id": f"asset_{number:06}",
+        "filename": f"clip-{number}.mp4",
+        "pipeline": "standard",
+        "status": status,
+        "progress": 0.0,
+        "current_step": None,
+        "run": 1,
+        "created_at": iso(time.time() - 3600 + number),
+        "started_at": None,
+        "finished_at": None,
+        "steps": steps or [step("probe"), step("transcode"), step("thumbnails")],
+    } | more
+
+
+def ready_job(number: int, **more: Any) -> Json:
+    """A completed job whose asset has a stream, a poster and a storyboard in `FakeKinolog.media`."""
+    root = f"assets/asset_{number:06}"
+    times = {"started_at": iso(time.time() - 40), "finished_at": iso(time.time() - 4)}
+    pictures = {"poster": f"{root}/thumbnails/1-a/poster.jpg", "storyboard": f"{root}/thumbnails/1-a/storyboard.vtt"}
+    steps = [
+        step("probe", "completed", 100, **times),
+        step("transcode", "completed", 100, outputs={"master": f"{root}/transcode/1-a/master.m3u8"}, **times),
+        step("thumbnails", "completed", 100, outputs=pictures, **times),
+    ]
+    return job(number, "completed", steps, progress=100, **times, **more)
+
+
+class FakeKinolog:
+    """Jobs, live sockets, and a record of what the page asked for."""
+
+    def __init__(self, media: Path) -> None:
+        #: Folder that is served as every asset's artifacts.
+        self.media = media
+        self.jobs: dict[str, Json] = {}
+        self.calls: list[str] = []
+        self.uploads: dict[str, bytes] = {}
+        self.upload_keys: list[str] = []
+        self.protocols: list[str] = []
+        self.resumed_from: list[str | None] = []
+        #: (status, body) that the next commands and uploads are answered with, instead of being done.
+        self.refusals: list[tuple[int, Json]] = []
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._frames: list[Json] = []
+        self._numbers = itertools.count(900_000)
+
+    async def put(self, job: Json) -> None:
+        """Says that `job` is now like this."""
+        self.jobs[job["id"]] = job
+        await self._say({"type": "job", "job": job})
+
+    async def progress(self, job_id: str, step: str, progress: float, **more: Any) -> None:
+        """Says how far a step is, without a cursor, as the real one does."""
+        frame = {"type": "progress", "job_id": job_id, "step": step, "progress": progress, "eta_s": None} | more
+        for socket in self._sockets:
+            await socket.send_json(frame)
+
+    async def delete(self, job_id: str) -> None:
+        """Says that the job is gone."""
+        del self.jobs[job_id]
+        await self._say({"type": "deleted", "job_id": job_id})
+
+    async def drop_sockets(self) -> None:
+        """Closes every live connection."""
+        for socket in list(self._sockets):
+            await socket.close(code=1001, message=b"going away")
+
+    async def _say(self, frame: Json) -> None:
+        self._frames.append(frame | {"cursor": str(len(self._frames) + 1)})
+        for socket in list(self._sockets):
+            await socket.send_json(self._frames[-1])
+
+    def app(self) -> web.Application:
+        """The server."""
+        app = web.Application(middlewares=[self._guard], client_max_size=1 << 30)
+        app.router.add_get("/", self._page)
+        app.router.add_static("/static", STATIC)
+        app.router.add_get("/v1/live", self._live)
+        app.router.add_get("/v1/jobs", self._list)
+        app.router.add_post("/v1/jobs/{id}/{action}", self._command)
+        app.router.add_post("/v1/uploads", self._upload)
+        app.router.add_post("/v1/assets/{id}/playback", self._playback)
+        app.router.add_get("/media/s/{signature}/{asset_id}/{step}/{attempt}/{name:.+}", self._media)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        open_to_all = request.path == "/" or request.path.startswith(("/static/", "/media/s/"))
+        if not open_to_all and TOKEN not in (_bearer(request), _live_token(request)):
+            return _refusal(401, {"code": "unauthorized", "detail": "A token is needed."})
+        response = await handler(request)
+        if not response.prepared:
+            response.headers["Content-Security-Policy"] = PAGE_POLICY
+        return response
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(STATIC / "index.html")
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        self.protocols.append(request.headers.get("Sec-WebSocket-Protocol", ""))
+        cursor = request.query.get("cursor")
+        self.resumed_from.append(cursor)
+        socket = web.WebSocketResponse(protocols=("kinolog",))
+        await socket.prepare(request)
+        for frame in self._frames[int(cursor) :] if cursor else [self._snapshot()]:
+            await socket.send_json(frame)
+        self._sockets.add(socket)
+        while (await socket.receive()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
+            continue
+        self._sockets.discard(socket)
+        return socket
+
+    def _snapshot(self) -> Json:
+        return {"type": "snapshot", "cursor": str(len(self._frames)), "jobs": list(self.jobs.values())}
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"data": list(self.jobs.values())[:1], "next_cursor": None})
+
+    async def _command(self, request: web.Request) -> web.StreamResponse:
+        self.calls.append(f"{request.match_info['action']} {request.match_info['id']}")
+        if self.refusals:
+            return _refusal(*self.refusals.pop(0))
+        return web.json_response({"data": {"id": request.match_info["id"]}, "cursor": "c"}, status=202)
+
+    async def _upload(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.upload_keys.append(request.headers["Idempotency-Key"])
+        if self.refusals:
+            return _refusal(*self.refusals.pop(0))
+        self.uploads[request.query["filename"]] = body
+        created = job(next(self._numbers), filename=request.query["filename"])
+        await self.put(created)
+        return web.json_response({"data": {"asset_id": created["asset_id"], "job_id": created["id"]}}, status=201)
+
+    async def _playback(self, request: web.Request) -> web.StreamResponse:
+        base = f"/media/s/9999999999.signature/{request.match_info['id']}"
+        urls = {"master_url": f"{base}/transcode/1-a/master.m3u8", "poster_url": f"{base}/thumbnails/1-a/poster.jpg"}
+        return web.json_response({"data": urls | {"captions": []}})
+
+    async def _media(self, request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(self.media / request.match_info["name"])
+
+
+def _bearer(request: web.Request) -> str:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ")
+
+
+def _live_token(request: web.Request) -> str:
+    offered = request.headers.get("Sec-WebSocket-Protocol", "").split(", ")
+    return next((name.removeprefix("bearer.") for name in offered if name.startswith("bearer.")), "")
+
+
+def _refusal(status: int, body: Json) -> web.Response:
+    return web.json_response(body, status=status, content_type="application/problem+json")

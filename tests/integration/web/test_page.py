@@ -1,0 +1,250 @@
+"""The page in a real browser, against a server that does what the test says."""
+
+import time
+from pathlib import Path
+
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser import Complaints
+from tests.conftest import eventually
+from tests.integration.web.conftest import CLIP_S, OpenPage
+from tests.integration.web.fake_kinolog import TOKEN, FakeKinolog, iso, job, ready_job, step
+
+#: For what takes a loaded machine long; a condition that comes true ends the wait.
+PATIENCE_S = 60.0
+PATIENCE_MS = PATIENCE_S * 1000
+
+
+def row(page: Page, name: str) -> Locator:
+    """The row of the job with this file name."""
+    return page.locator(".job").filter(has=page.get_by_role("heading", name=name, exact=True))
+
+
+def bar(page: Page, step: str, name: str) -> Locator:
+    """The progress bar of a step."""
+    return page.get_by_role("progressbar", name=f"{step} of {name}")
+
+
+def active(number: int, transcode: float = 0.0, progress: float = 0.0) -> dict[str, object]:
+    """A job whose transcode runs."""
+    steps = [step("probe", "completed", 100), step("transcode", "active", transcode), step("thumbnails")]
+    return job(number, "active", steps, progress=progress)
+
+
+async def test_the_empty_page_says_what_to_do(open_page: OpenPage) -> None:
+    page = await open_page()
+    await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    await expect(page.get_by_text("kinolog submit talk.mp4 --watch")).to_be_visible()
+
+
+async def test_a_job_moves_and_finishes_before_the_eyes(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    await kinolog.put(job(1))
+    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("Waiting")
+    await kinolog.put(active(1))
+    await kinolog.progress("job_000001", "transcode", 42.5, job_progress=38.1, eta_s=30)
+    await expect(bar(page, "transcode", "clip-1.mp4")).to_have_js_property("value", 42.5)
+    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("38 %")
+    await expect(row(page, "clip-1.mp4")).to_contain_text("42 % · 30 s left")
+    await kinolog.put(ready_job(1))
+    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("Ready")
+    await expect(page.locator("#announcer")).to_have_text("clip-1.mp4: Ready")
+    await expect(page.get_by_role("button", name="Play clip-1.mp4")).to_be_enabled()
+
+
+async def test_what_was_there_before_is_shown_newest_first(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    for number in (1, 2, 3):
+        kinolog.jobs[f"job_{number:06}"] = job(number)
+    page = await open_page()
+    await expect(page.locator(".job .name")).to_have_text(["clip-3.mp4", "clip-2.mp4", "clip-1.mp4"])
+
+
+async def test_a_failed_job_says_why(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    error = {"code": "unsupported-media", "message": "This is a text file, not video or audio.", "retriable": False}
+    await kinolog.put(job(1, "failed", [step("probe", "failed", error=error)], error=error))
+    await expect(row(page, "clip-1.mp4").locator(".error")).to_have_text("unsupported-media This is a text file, not video or audio.")
+
+
+async def test_a_deleted_job_goes(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    kinolog.jobs["job_000001"] = job(1)
+    page = await open_page()
+    await row(page, "clip-1.mp4").wait_for()
+    await kinolog.delete("job_000001")
+    await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+
+
+async def test_cancel_and_retry_ask_the_server(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    await kinolog.put(active(1))
+    await page.get_by_role("button", name="Cancel clip-1.mp4").click()
+    await eventually(lambda: kinolog.calls == ["cancel job_000001"], PATIENCE_S)
+    await kinolog.put(active(1) | {"cancelling": True})
+    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("Cancelling")
+    await kinolog.put(job(1, "cancelled"))
+    await expect(page.get_by_role("button", name="Cancel clip-1.mp4")).to_be_hidden()
+    await page.get_by_role("button", name="Retry clip-1.mp4").click()
+    await eventually(lambda: kinolog.calls == ["cancel job_000001", "retry job_000001"], PATIENCE_S)
+
+
+async def test_a_refused_command_is_explained(open_page: OpenPage, kinolog: FakeKinolog, complaints: Complaints) -> None:
+    complaints.expect("status of 409")
+    page = await open_page()
+    await kinolog.put(active(1))
+    kinolog.refusals.append((409, {"code": "illegal-transition", "detail": "The job has ended already."}))
+    await page.get_by_role("button", name="Cancel clip-1.mp4").click()
+    await expect(page.get_by_role("alert").filter(visible=True)).to_have_text("clip-1.mp4: The job has ended already.")
+    await expect(page.get_by_role("button", name="Cancel clip-1.mp4")).to_be_enabled()
+
+
+async def test_the_keyboard_stays_in_the_row_whose_button_went(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    await kinolog.put(active(1))
+    await page.get_by_role("button", name="Cancel clip-1.mp4").focus()
+    await page.keyboard.press("Enter")
+    await kinolog.put(job(1, "cancelled"))
+    await expect(row(page, "clip-1.mp4")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Retry clip-1.mp4")).to_be_focused()
+
+
+async def test_a_chosen_file_is_uploaded_and_becomes_a_job(open_page: OpenPage, kinolog: FakeKinolog, tmp_path: Path) -> None:
+    page = await open_page()
+    clip = tmp_path / "übung & co.mp4"
+    clip.write_bytes(b"moving pictures" * 1000)
+    await page.get_by_label("Choose media files to upload").set_input_files(clip)
+    await row(page, "übung & co.mp4").wait_for()
+    assert kinolog.uploads == {"übung & co.mp4": clip.read_bytes()}
+    await expect(page.locator(".upload-row")).to_have_count(0)
+
+
+async def test_dropped_files_are_uploaded(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    names = ["a.mp4", "b.mp4", "c.mp4"]
+    await page.evaluate(
+        """(names) => {
+          const dropped = new DataTransfer();
+          for (const name of names) dropped.items.add(new File(["bytes of " + name], name));
+          for (const kind of ["dragenter", "dragover", "drop"])
+            document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: dropped, bubbles: true, cancelable: true }));
+        }""",
+        names,
+    )
+    for name in names:
+        await row(page, name).wait_for()
+    assert kinolog.uploads == {name: f"bytes of {name}".encode() for name in names}
+
+
+async def test_a_refused_upload_is_explained_and_tried_again_as_the_same(
+    open_page: OpenPage, kinolog: FakeKinolog, complaints: Complaints
+) -> None:
+    complaints.expect("status of 413")
+    page = await open_page()
+    kinolog.refusals.append((413, {"code": "too-large", "detail": "The file is too large."}))
+    chosen = {"name": "huge.mov", "mimeType": "video/quicktime", "buffer": b"x" * 100}
+    await page.get_by_label("Choose media files to upload").set_input_files([chosen])  # type: ignore[list-item]  # a TypedDict of playwright's
+    await expect(page.locator(".upload-row")).to_contain_text("The file is too large.")
+    await page.get_by_role("button", name="Try again").click()
+    await row(page, "huge.mov").wait_for()
+    assert kinolog.upload_keys[0] == kinolog.upload_keys[1]
+
+
+async def test_the_token_is_taken_from_the_link_and_leaves_the_address(open_page: OpenPage, kinolog: FakeKinolog, origin: str) -> None:
+    page = await open_page()
+    assert page.url == f"{origin}/"
+    assert kinolog.protocols == [f"kinolog, bearer.{TOKEN}"]
+    await page.reload()
+    await page.get_by_text("Live", exact=True).wait_for()
+    await page.goto(f"{origin}/?token={TOKEN}")
+    await page.get_by_text("Live", exact=True).wait_for()
+    assert page.url == f"{origin}/"
+
+
+async def test_without_a_token_the_page_asks_for_one(browser_page: Page, origin: str, complaints: Complaints) -> None:
+    complaints.expect("status of 401")
+    complaints.expect("WebSocket connection to .* failed")
+    page = browser_page
+    await page.goto(f"{origin}/")
+    await page.get_by_label("Access token").fill("wrong")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert").filter(visible=True)).to_have_text("The server does not take this token.")
+    await page.get_by_label("Access token").fill(TOKEN)
+    await page.get_by_role("button", name="Continue").click()
+    await page.get_by_text("Live", exact=True).wait_for()
+
+
+async def test_a_lost_connection_is_shown_and_nothing_is_missed(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    await kinolog.put(job(1))
+    await row(page, "clip-1.mp4").wait_for()
+    await kinolog.drop_sockets()
+    await kinolog.put(job(1, "failed"))
+    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("Failed", timeout=PATIENCE_MS)
+    await expect(page.locator("#connection")).to_have_text("Live")
+    assert kinolog.resumed_from == [None, "1"]
+
+
+async def test_a_thousand_jobs_stay_readable(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    kinolog.jobs = {f"job_{number:06}": job(number, "failed" if number % 10 == 0 else "waiting") for number in range(1500)}
+    page = await open_page()
+    await expect(page.locator(".job")).to_have_count(50)
+    await page.get_by_role("button", name="Show 50 more of 1450").click()
+    await expect(page.locator(".job")).to_have_count(100)
+    await page.get_by_role("radio", name="Failed 150").check(force=True)
+    await page.get_by_role("searchbox").fill("clip-1490")
+    await expect(page.locator(".job .name")).to_have_text(["clip-1490.mp4"])
+    await page.get_by_role("searchbox").fill("no such name")
+    await expect(page.get_by_text("No job matches.")).to_be_visible()
+
+
+async def test_names_and_errors_are_text_whatever_they_hold(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    nasty = '<img src=x onerror="alert(1)">.mp4'
+    await kinolog.put(job(1, "failed", filename=nasty, error={"code": "x", "message": "<b>bold</b>"}))
+    await row(page, nasty).wait_for()
+    await expect(row(page, nasty).locator(".error")).to_have_text("x <b>bold</b>")
+
+
+async def test_a_retry_to_come_and_a_skipped_step_are_said(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    steps = [
+        step("probe", "completed", 100),
+        step("transcode", "delayed", retry_at=iso(time.time() + 3000)),
+        step("thumbnails", "skipped", 100, reason="no-video-track"),
+    ]
+    await kinolog.put(job(1, "active", steps))
+    await expect(row(page, "clip-1.mp4")).to_contain_text("retry in 50 min")
+    await expect(row(page, "clip-1.mp4")).to_contain_text("no video track")
+
+
+async def test_a_ready_stream_plays_to_its_end(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    await kinolog.put(ready_job(1))
+    await page.get_by_role("button", name="Play clip-1.mp4").click()
+    video = page.locator("#video")
+    await expect(video).to_have_js_property("ended", True, timeout=PATIENCE_MS)
+    assert await video.evaluate("(video) => video.currentTime") >= CLIP_S - 0.2
+    assert await video.evaluate("(video) => video.currentSrc.slice(0, 5)") == "blob:", "hls.js played it, not the browser's own HLS"
+    assert "/poster.jpg" in await video.evaluate("(video) => video.poster")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    assert await video.evaluate("(video) => video.getAttribute('src')") is None
+
+
+async def test_without_hls_js_the_browsers_own_player_plays(open_page: OpenPage, kinolog: FakeKinolog, complaints: Complaints) -> None:
+    complaints.expect("hls.min.js")
+    page = await open_page()
+    await page.route("**/vendor/hls.min.js", lambda route: route.abort())
+    await kinolog.put(ready_job(1))
+    await page.get_by_role("button", name="Play clip-1.mp4").click()
+    await expect(page.locator("#video")).to_have_js_property("ended", True, timeout=PATIENCE_MS)
+
+
+async def test_a_ready_job_shows_its_poster_and_skims_under_the_pointer(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    await kinolog.put(ready_job(1))
+    poster = page.get_by_role("button", name="Play clip-1.mp4")
+    await expect(poster.locator("img")).to_have_js_property("naturalWidth", 320)
+    await poster.hover(position={"x": 130, "y": 20})
+    await expect(poster.locator(".skim")).to_be_visible()
+    assert await poster.locator(".skim").evaluate("(tile) => tile.style.backgroundPosition") == "-144px 0px"

@@ -1,0 +1,185 @@
+// The page: takes the token, follows the jobs live, and hands clicks and files to their parts.
+
+import { Connection } from "./connection.js";
+import { put } from "./dom.js";
+import { JobList } from "./jobs.js";
+import { announcement, emptyState, fold, title } from "./live.js";
+import { signer } from "./posters.js";
+import { UploadQueue } from "./uploads.js";
+
+const TOKEN_KEY = "kinolog.token";
+const CONNECTION_TEXT = { connecting: "Connecting…", live: "Live", lost: "Reconnecting…" };
+
+const $ = (id) => document.getElementById(id);
+
+/** An answer that was not 2xx: `code` is stable, `message` is for people. */
+class Problem extends Error {
+  constructor(status, text) {
+    const body = parsed(text);
+    super(body.detail ?? body.title ?? `The server answered ${status}.`);
+    this.status = status;
+    this.code = body.code ?? "unknown";
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {}; // a proxy's page of HTML says no more than its status
+  }
+}
+
+/** The token that the link carried, once, or that this tab keeps. The address is left without it. */
+function takeToken() {
+  const url = new URL(location.href);
+  const fragment = new URLSearchParams(url.hash.slice(1));
+  const given = fragment.get("token") ?? url.searchParams.get("token");
+  if (given) {
+    sessionStorage.setItem(TOKEN_KEY, given);
+    url.searchParams.delete("token");
+    if (fragment.has("token")) url.hash = "";
+    history.replaceState(null, "", url.pathname + url.search + url.hash);
+  }
+  return sessionStorage.getItem(TOKEN_KEY) ?? "";
+}
+
+/** Calls the API and resolves to the answer's JSON. Throws Problem. */
+function caller(token) {
+  return async function call(method, path, body) {
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    if (body) headers["Content-Type"] = "application/json";
+    const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+    const text = await answer.text();
+    if (!answer.ok) throw new Problem(answer.status, text);
+    return parsed(text);
+  };
+}
+
+/** Whether the server takes the token; one that cannot be reached has not refused it. */
+async function isWelcome(call) {
+  try {
+    await call("GET", "/v1/jobs?limit=1");
+    return true;
+  } catch (error) {
+    return !(error instanceof Problem && error.status === 401);
+  }
+}
+
+async function start() {
+  const token = takeToken();
+  const call = caller(token);
+  if (!token && !(await isWelcome(call))) return askForToken("");
+  follow(token, call);
+}
+
+function askForToken(message) {
+  $("workspace").hidden = true;
+  $("connection").hidden = true;
+  $("token-form").hidden = false;
+  $("token-problem").textContent = message;
+  $("token").focus();
+}
+
+function follow(token, call) {
+  const state = emptyState();
+  const sign = signer(call);
+  const list = new JobList({ jobs: state.jobs, root: $("jobs"), sign, act: actions(call, sign) });
+  const uploads = new UploadQueue({
+    root: $("uploads"),
+    token,
+    isKnown: (job_id) => state.jobs.has(job_id),
+    problem: (status, text) => new Problem(status, text),
+  });
+  listenForFiles(uploads);
+  listenForFilter(list);
+  $("workspace").hidden = false;
+  new Connection({
+    token,
+    cursor: () => state.cursor,
+    onFrame: (frame) => show(fold(state, frame), frame.type, list, uploads),
+    onState: showConnection,
+    mayGoOn: () => mayGoOn(call),
+  }).start();
+}
+
+async function mayGoOn(call) {
+  const welcome = await isWelcome(call);
+  if (!welcome) {
+    sessionStorage.removeItem(TOKEN_KEY);
+    askForToken("The server does not take this token.");
+  }
+  return welcome;
+}
+
+function show(changes, frameType, list, uploads) {
+  list.changed(changes);
+  for (const { id } of changes) uploads.arrived(id);
+  if (frameType !== "job") return; // a snapshot would read out the whole list
+  const said = changes.map(announcement).filter(Boolean).join(". ");
+  if (said) $("announcer").textContent = said;
+}
+
+function showConnection(state) {
+  put($("connection").dataset, "state", state);
+  put($("connection"), "textContent", CONNECTION_TEXT[state]);
+}
+
+function actions(call, sign) {
+  const command = (action) => (job) => call("POST", `/v1/jobs/${encodeURIComponent(job.id)}/${action}`);
+  const run = { cancel: command("cancel"), retry: command("retry"), play: (job) => openPlayer(job, sign) };
+  return async function act(action, job, button) {
+    button.disabled = action !== "play"; // until the job's next frame
+    notice("");
+    try {
+      await run[action](job);
+    } catch (error) {
+      button.disabled = false;
+      notice(`${title(job)}: ${error.message}`);
+    }
+  };
+}
+
+async function openPlayer(job, sign) {
+  const { play } = await import("./player.js");
+  await play(title(job), sign(job.asset_id));
+}
+
+function notice(text) {
+  $("notice").textContent = text;
+  $("notice").hidden = !text;
+}
+
+function listenForFiles(uploads) {
+  $("picker").addEventListener("change", ({ target }) => {
+    uploads.add(target.files);
+    target.value = ""; // the same file may be chosen again
+  });
+  let depth = 0; // dragenter of a child comes before dragleave of its parent
+  const mark = (change) => document.body.classList.toggle("dragging", (depth = change) > 0);
+  addEventListener("dragenter", (event) => hasFiles(event) && mark(depth + 1));
+  addEventListener("dragleave", (event) => hasFiles(event) && mark(Math.max(0, depth - 1)));
+  addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+  addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    mark(0);
+    uploads.add(event.dataTransfer.files);
+  });
+}
+
+const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
+
+function listenForFilter(list) {
+  const refresh = () => list.filter($("filter").querySelector(":checked").value, $("search").value);
+  $("filter").addEventListener("change", refresh);
+  $("search").addEventListener("input", refresh);
+}
+
+$("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(TOKEN_KEY, $("token").value.trim());
+  location.reload();
+});
+
+start();

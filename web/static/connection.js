@@ -1,0 +1,72 @@
+// Follows /v1/live for as long as the page is open: reconnects with the cursor, with backoff.
+
+const LONGEST_WAIT_MS = 15_000;
+// A server that refuses this many handshakes may be refusing the cursor: the next one asks for a snapshot.
+const REFUSALS_UNTIL_FRESH = 3;
+
+/** Milliseconds before try `attempt` (from 0): doubling from 0.5 s to 15 s, spread by half. `random` is 0-1. */
+export function backoff_ms(attempt, random) {
+  return Math.min(LONGEST_WAIT_MS, 500 * 2 ** attempt) * (0.5 + random / 2);
+}
+
+/** Address and subprotocols of the live socket; a browser can send no header there, so the token is a subprotocol. */
+export function liveTarget(origin, cursor, token) {
+  const url = new URL("/v1/live?subscribe=all", origin);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  if (cursor) url.searchParams.set("cursor", cursor);
+  return { url: url.href, protocols: token ? ["kinolog", `bearer.${token}`] : ["kinolog"] };
+}
+
+/**
+ * The live socket, kept open from `start()` on until the token is refused.
+ * `cursor()` tells where to go on, `onFrame(frame)` gets every frame, `onState("connecting" | "live" | "lost")` every change,
+ * `mayGoOn()` resolves to false when the token is refused.
+ */
+export class Connection {
+  #socket = null;
+  #timer = 0;
+  #opened = false;
+  #tries = 0;
+  #refusals = 0;
+
+  constructor({ token, cursor, onFrame, onState, mayGoOn }) {
+    Object.assign(this, { token, cursor, onFrame, onState, mayGoOn });
+  }
+
+  start() {
+    addEventListener("online", () => this.#hurry());
+    this.onState("connecting");
+    this.#open();
+  }
+
+  #open() {
+    clearTimeout(this.#timer);
+    const resume = this.#refusals < REFUSALS_UNTIL_FRESH ? this.cursor() : null;
+    const { url, protocols } = liveTarget(location.origin, resume, this.token);
+    this.#opened = false;
+    this.#socket = new WebSocket(url, protocols);
+    this.#socket.onopen = () => this.#goLive();
+    this.#socket.onmessage = ({ data }) => this.onFrame(JSON.parse(data));
+    this.#socket.onclose = () => this.#lose();
+  }
+
+  #goLive() {
+    this.#opened = true;
+    this.#tries = this.#refusals = 0;
+    this.onState("live");
+  }
+
+  async #lose() {
+    this.onState("lost");
+    if (!this.#opened) {
+      this.#refusals += 1;
+      if (!(await this.mayGoOn())) return;
+    }
+    this.#timer = setTimeout(() => this.#open(), backoff_ms(this.#tries++, Math.random()));
+  }
+
+  /** The network is back: the wait is over, unless none was under way. */
+  #hurry() {
+    if (this.#timer && this.#socket.readyState === WebSocket.CLOSED) this.#open();
+  }
+}

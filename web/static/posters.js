@@ -1,0 +1,83 @@
+// Pictures of a job's row: its poster, and a storyboard to skim through with the pointer.
+
+import { output, storyboard } from "./live.js";
+
+const TTL_S = 3600;
+// Signed again well before they expire: an address in use must outlive a pause in playing.
+const KEEP_MS = (TTL_S - 900) * 1000;
+
+/** `sign(asset_id)`: signed addresses {master_url, poster_url, folder_url} of an asset; remembered, and asked for once at a time. */
+export function signer(call) {
+  const known = new Map();
+
+  async function ask(asset_id) {
+    const { data } = await call("POST", `/v1/assets/${encodeURIComponent(asset_id)}/playback`, { ttl_s: TTL_S });
+    return { ...data, folder_url: folder(data.master_url ?? data.poster_url, asset_id) };
+  }
+
+  return function sign(asset_id) {
+    const found = known.get(asset_id);
+    if (found && found.until_ms > Date.now()) return found.answer;
+    const answer = ask(asset_id);
+    known.set(asset_id, { answer, until_ms: Date.now() + KEEP_MS });
+    answer.catch(() => known.delete(asset_id)); // whoever awaits it sees the error; the next one asks again
+    return answer;
+  };
+}
+
+/** The signed part of `url` up to and with the asset's folder: every artifact of the asset stands below it. */
+function folder(url, asset_id) {
+  const name = `/${encodeURIComponent(asset_id)}/`;
+  return url.slice(0, url.indexOf(name) + name.length);
+}
+
+/** Signed address of the artifact with the store key `assets/<asset_id>/…`. */
+const artifact = (signed, key) => signed.folder_url + key.split("/").slice(2).join("/");
+
+/** Shows the job's poster in its row, once there is one. A repeat does nothing until there is a newer one. */
+export async function showPoster(row, sign) {
+  const key = output(row.job, "poster");
+  if (!key || row.posterKey === key) return;
+  row.posterKey = key;
+  const image = row.poster.querySelector("img");
+  image.onload = () => (image.hidden = false);
+  try {
+    image.src = artifact(await sign(row.job.asset_id), key);
+  } catch {
+    row.posterKey = undefined; // a picture is an extra: the row says all without it, and tries again when it changes
+  }
+}
+
+/** Shows the moment of the media that stands under the pointer, left to right from start to end. */
+export async function skim(row, { offsetX }, sign) {
+  const key = output(row.job, "storyboard");
+  if (!key) return;
+  row.cues ??= cues(row.job.asset_id, key, sign).catch(() => []); // without a storyboard the poster stays
+  const found = await row.cues;
+  const box = row.poster;
+  const cue = found[Math.min(found.length - 1, Math.floor((found.length * offsetX) / box.clientWidth))];
+  if (cue && box.matches(":hover")) paint(row.skim, cue, box);
+}
+
+async function cues(asset_id, key, sign) {
+  const url = new URL(artifact(await sign(asset_id), key), location.origin);
+  const answer = await fetch(url);
+  if (!answer.ok) return [];
+  const found = storyboard(await answer.text()).map((cue) => ({ ...cue, url: new URL(cue.image, url).href }));
+  const sheets = new Map(found.map((cue) => [cue.url, new Image()]));
+  await Promise.all([...sheets].map(([src, sheet]) => Object.assign(sheet, { src }).decode()));
+  return found.map((cue) => ({ ...cue, sheet_px: [sheets.get(cue.url).naturalWidth, sheets.get(cue.url).naturalHeight] }));
+}
+
+function paint(tile, cue, box) {
+  const scale = Math.min(box.clientWidth / cue.w, box.clientHeight / cue.h);
+  const px = (...sizes) => sizes.map((size) => `${size * scale}px`).join(" ");
+  Object.assign(tile.style, {
+    width: px(cue.w),
+    height: px(cue.h),
+    backgroundImage: `url("${cue.url}")`,
+    backgroundSize: px(...cue.sheet_px),
+    backgroundPosition: px(-cue.x, -cue.y),
+  });
+  tile.hidden = false;
+}

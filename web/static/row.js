@@ -1,0 +1,88 @@
+// One job's row: what it shows, and how it changes.
+
+import { clone, put } from "./dom.js";
+import { age, duration, group, hasEnded, kind, output, seconds, statusText, stepNote, title } from "./live.js";
+
+/** An empty row for the job with this id; `updateRow` fills it. */
+export function newRow(id) {
+  const node = clone("job-template");
+  node.dataset.id = id;
+  const part = (selector) => node.querySelector(selector);
+  return {
+    id,
+    node,
+    job: null,
+    inSight: false,
+    steps: new Map(),
+    poster: part(".poster"),
+    skim: part(".skim"),
+    name: part(".name"),
+    status: part(".status"),
+    pipeline: part(".pipeline"),
+    time: part("time"),
+    took: part(".took"),
+    stepList: part(".steps"),
+    error: part(".error"),
+    cancel: part("[data-action=cancel]"),
+    retry: part("[data-action=retry]"),
+  };
+}
+
+/** Shows `job` in its row. Nothing happens when the row shows it already. */
+export function updateRow(row, job) {
+  if (row.job === job) return;
+  row.job = job;
+  put(row.node.dataset, "status", job.status);
+  put(row.name, "textContent", title(job));
+  put(row.name, "title", job.id);
+  put(row.status, "textContent", statusText(job));
+  put(row.pipeline, "textContent", job.pipeline);
+  put(row.time, "dateTime", job.created_at);
+  updateActions(row, job);
+  updateError(row, job.error);
+  job.steps.forEach((step) => updateStep(row, step));
+  tellTime(row, Date.now());
+}
+
+function updateActions(row, job) {
+  const held = document.activeElement;
+  put(row.cancel, "hidden", hasEnded(job));
+  put(row.cancel, "disabled", Boolean(job.cancelling));
+  put(row.cancel, "ariaLabel", `Cancel ${title(job)}`);
+  put(row.retry, "hidden", group(job) !== "failed");
+  put(row.retry, "disabled", false);
+  put(row.retry, "ariaLabel", `Retry ${title(job)}`);
+  put(row.poster, "disabled", !output(job, "master"));
+  put(row.poster.dataset, "kind", kind(job));
+  put(row.poster, "ariaLabel", `Play ${title(job)}`);
+  // The button that was pressed is gone: the keyboard stays in its row.
+  if (held?.hidden && row.node.contains(held)) row.node.focus();
+}
+
+function updateError(row, error) {
+  put(row.error, "hidden", !error);
+  put(row.error.firstElementChild, "textContent", error?.code ?? "");
+  put(row.error.lastElementChild, "textContent", error?.message ?? "");
+}
+
+function updateStep(row, step) {
+  if (!row.steps.has(step.name)) row.steps.set(step.name, row.stepList.appendChild(clone("step-template")));
+  const node = row.steps.get(step.name);
+  const [name, , bar] = node.children;
+  const troubled = step.error && step.status !== "completed";
+  put(node.dataset, "status", step.status);
+  put(node, "title", troubled ? `${step.error.code}: ${step.error.message}` : "");
+  put(name, "textContent", step.name);
+  put(bar, "value", step.status === "skipped" ? 0 : step.progress); // the view counts a skipped step as done
+  put(bar, "ariaLabel", `${step.name} of ${title(row.job)}`);
+}
+
+/** Brings what the row says about time up to `now_ms`. */
+export function tellTime(row, now_ms) {
+  const { job } = row;
+  const took = job.status === "completed" && job.started_at ? `took ${duration(seconds(job))}` : "";
+  put(row.time, "textContent", age(job.created_at, now_ms));
+  put(row.time, "title", new Date(job.created_at).toLocaleString());
+  put(row.took, "textContent", [took, job.run > 1 ? `run ${job.run}` : ""].filter(Boolean).join(" · "));
+  for (const step of job.steps) put(row.steps.get(step.name).children[1], "textContent", stepNote(step, now_ms));
+}
