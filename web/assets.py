@@ -1,0 +1,146 @@
+"""/v1/assets: submit what lies somewhere already, list, show, and addresses to play from."""
+
+import time
+from typing import Any, get_args
+
+import msgspec
+from aiohttp import web
+
+from schemas.commands import SubmitJob
+from schemas.jobs import Asset, AssetStatus, Input
+from schemas.uploads import UploadCompleted
+from streams.envelope import iso_time
+from tables.submissions import Refused
+from web.auth import Principal, reader, writer
+from web.changelog import asset_rows
+from web.listing import Kind, parse
+from web.lists import page
+from web.problems import Problem, as_problem, body
+from web.reading import answer, asset_of, json_body, settled
+from web.services import Services, services
+from web.submitting import command, fingerprint, ids, owner_for, require_own_sources, submit
+from web.views import asset_view, caption_keys, master_key, media_path, poster_key
+
+ASSETS = Kind("assets", frozenset(get_args(AssetStatus)), frozenset())
+
+#: Most assets in one request.
+MAX_ITEMS = 1_000
+_DEFAULT_TTL_S, _MAX_TTL_S = 3600, 7 * 86_400
+
+
+class NewAsset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One item of `POST /v1/assets`."""
+
+    #: Exactly one of object, url, path.
+    input: Input
+    #: Kept when given; a new one otherwise.
+    asset_id: str | None = None
+    #: Original file name, for people.
+    filename: str | None = None
+    #: Name of a pipeline; the default pipeline otherwise.
+    pipeline: str | None = None
+    #: The submitter's own text, at most 4,096 characters.
+    passthrough: str | None = None
+    #: Whose it will be; for admins.
+    owner: str | None = None
+
+
+class PlaybackWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/assets/{id}/playback`."""
+
+    #: Seconds that the addresses are good for, 1 to 604,800.
+    ttl_s: int = _DEFAULT_TTL_S
+
+
+def add_routes(app: web.Application) -> None:
+    """The routes of this noun."""
+    app.router.add_post("/v1/assets", submit_assets)
+    app.router.add_get("/v1/assets", list_assets)
+    app.router.add_get("/v1/assets/{asset_id}", show_asset)
+    app.router.add_post("/v1/assets/{asset_id}/playback", play_asset)
+
+
+async def submit_assets(request: web.Request) -> web.Response:
+    """Start a job on each: 202. A list gets a list, each item with its ids or its own error."""
+    principal, given = writer(request), await json_body(request, NewAsset | list[NewAsset])
+    if isinstance(given, NewAsset):
+        return await _submit_one(request, principal, given)
+    if not 1 <= len(given) <= MAX_ITEMS:
+        raise Problem(422, "invalid-body", f"a list has 1 to {MAX_ITEMS} items")
+    return await _submit_list(request, principal, given)
+
+
+async def _submit_one(request: web.Request, principal: Principal, item: NewAsset) -> web.Response:
+    wanted = await _wanted(request, principal, item, 0)
+    cursor, [problem] = await submit(services(request), [wanted], repeatable="Idempotency-Key" in request.headers)
+    if problem is not None:
+        raise problem
+    return answer({"asset_id": wanted.asset_id, "job_id": wanted.job_id}, status=202, cursor=cursor)
+
+
+async def _submit_list(request: web.Request, principal: Principal, items: list[NewAsset]) -> web.Response:
+    results: list[SubmitJob | Problem] = [await _result(request, principal, item, n) for n, item in enumerate(items)]
+    good = [result for result in results if isinstance(result, SubmitJob)]
+    if not good:
+        return answer([_told(result, None) for result in results], status=202)
+    cursor, problems = await submit(services(request), good, repeatable="Idempotency-Key" in request.headers)
+    clashes = {wanted.job_id: problem for wanted, problem in zip(good, problems, strict=True)}
+    told = [_told(result, clashes.get(result.job_id) if isinstance(result, SubmitJob) else None) for result in results]
+    return answer(told, status=202, cursor=cursor)
+
+
+async def _result(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob | Problem:
+    try:
+        return await _wanted(request, principal, item, index)
+    except (Problem, Refused) as error:
+        return as_problem(error) or Problem(422, "invalid-body", str(error))
+
+
+def _told(result: SubmitJob | Problem, clash: Problem | None) -> dict[str, Any]:
+    problem = result if isinstance(result, Problem) else clash
+    if problem is not None:
+        return {"status": problem.status, "error": body(problem)}
+    assert isinstance(result, SubmitJob)
+    return {"asset_id": result.asset_id, "job_id": result.job_id, "status": 202}
+
+
+async def _wanted(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob:
+    parts, known = services(request), ids(request, principal, index)
+    given = {name: value for name, value in msgspec.structs.asdict(item).items() if value is not None}
+    upload = UploadCompleted(**given | {"owner": owner_for(principal, item.owner)})
+    wanted = command(parts, upload, known, fingerprint("asset", msgspec.to_builtins(upload)))
+    await require_own_sources(parts, principal, wanted)
+    return wanted
+
+
+async def list_assets(request: web.Request) -> web.Response:
+    """A page of assets, the newest first unless asked otherwise."""
+    listing = parse(request.query, ASSETS, reader(request).scope)
+    await settled(request, "assets")
+    return await page(request, listing, lambda row: asset_view(asset_rows.decode(row)))
+
+
+async def show_asset(request: web.Request) -> web.Response:
+    """One asset."""
+    return answer(asset_view(await asset_of(request, reader(request), request.match_info["asset_id"])))
+
+
+async def play_asset(request: web.Request) -> web.Response:
+    """Addresses that a plain player can use, good for a while."""
+    wanted: PlaybackWanted = await json_body(request, PlaybackWanted)
+    if not 1 <= wanted.ttl_s <= _MAX_TTL_S:
+        raise Problem(422, "invalid-body", f"ttl_s is a number from 1 to {_MAX_TTL_S}")
+    asset = await asset_of(request, reader(request), request.match_info["asset_id"])
+    if master_key(asset) is None:
+        raise Problem(409, "not-playable", f"there is nothing to play yet: the asset is {asset.status}")
+    return answer(_playback(services(request), asset, int(time.time()) + wanted.ttl_s))
+
+
+def _playback(parts: Services, asset: Asset, expires: int) -> dict[str, Any]:
+    base = parts.signer.prefix(asset.id, expires)
+    return {
+        "master_url": media_path(asset.id, master_key(asset), base),
+        "poster_url": media_path(asset.id, poster_key(asset), base),
+        "captions": [media_path(asset.id, key, base) for key in caption_keys(asset)],
+        "expires_at": iso_time(expires),
+    }

@@ -1,0 +1,126 @@
+"""Records of the compacted changelogs as values: rows, deletions, watermarks. Pure."""
+
+import logging
+import zlib
+from collections.abc import Iterable
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from schemas.jobs import Asset, Job, Watermark
+
+log = logging.getLogger("kinolog.web")
+
+Changelog = Literal["jobs", "assets"]
+R = TypeVar("R", Job, Asset)
+
+_watermark = msgspec.json.Decoder(Watermark)
+job_rows = msgspec.json.Decoder(Job)
+asset_rows = msgspec.json.Decoder(Asset)
+
+
+class Record(NamedTuple):
+    """One record of a changelog."""
+
+    partition: int
+    offset: int
+    #: Milliseconds since the epoch, by the broker or the producer.
+    timestamp_ms: int
+    key: bytes
+    #: None: a tombstone.
+    value: bytes | None
+
+    @property
+    def mark(self) -> int:
+        """Tells this record from another one at the same place of another log."""
+        return zlib.crc32(self.value or b"", zlib.crc32(self.key, self.timestamp_ms & 0xFFFFFFFF))
+
+
+class Change(NamedTuple, Generic[R]):
+    """A row is new, different, or gone (None)."""
+
+    partition: int
+    offset: int
+    id: str
+    row: R | None
+    #: `row` as it stands in the log.
+    raw: bytes
+
+
+#: (topic, partition) -> highest offset of that source topic that was applied.
+Claims = dict[tuple[str, int], int]
+
+
+class Reading(NamedTuple, Generic[R]):
+    """What a run of records says."""
+
+    changes: list[Change[R]]
+    claims: Claims
+
+
+def read(records: Iterable[Record], rows: "msgspec.json.Decoder[R]") -> Reading[R]:
+    """Changes in order, and what the rows vouch for. A record that cannot be read is logged and passed over."""
+    changes: list[Change[R]] = []
+    claims: Claims = {}
+    for record in records:
+        try:
+            at = _read_one(record, rows, changes)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            place = {"partition": record.partition, "offset": record.offset}
+            log.warning("changelog record cannot be read", extra={**place, "error": str(error)})
+            continue
+        for topic, offset in at.items():
+            source = (topic, record.partition)
+            claims[source] = max(offset, claims.get(source, -1))
+    return Reading(changes, claims)
+
+
+def _read_one(record: Record, rows: "msgspec.json.Decoder[R]", changes: list[Change[R]]) -> dict[str, int]:
+    if record.key.startswith(b"@"):
+        return _watermark.decode(record.value).at if record.value else {}
+    row = None if record.value is None else rows.decode(record.value)
+    changes.append(Change(record.partition, record.offset, record.key.decode(), row, record.value or b""))
+    return row.at if row is not None else {}
+
+
+def job_columns(job: Job, raw: bytes) -> dict[str, object]:
+    """What the read model keeps of a job."""
+    return {
+        "id": job.id,
+        "asset_id": job.asset_id,
+        "pipeline": job.pipeline,
+        "status": job.status,
+        "ended": int(job.finished_at is not None),
+        "owner": job.owner,
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "steps": step_names(job),
+        "words": _words(job.id, job.asset_id, job.filename, job.passthrough, *_error_words(job)),
+        "row": raw,
+    }
+
+
+def asset_columns(asset: Asset, raw: bytes) -> dict[str, object]:
+    """What the read model keeps of an asset."""
+    return {
+        "id": asset.id,
+        "status": asset.status,
+        "owner": asset.owner,
+        "created_at": asset.created_at,
+        "updated_at": asset.updated_at,
+        "words": _words(asset.id, asset.filename, asset.passthrough, asset.reason),
+        "row": raw,
+    }
+
+
+def step_names(job: Job) -> str:
+    """Names of the job's steps, each between two spaces."""
+    return f" {' '.join(step.spec.name for step in job.steps)} "
+
+
+def _words(*texts: str | None) -> str:
+    return "\n".join(text.casefold() for text in texts if text)
+
+
+def _error_words(job: Job) -> tuple[str, ...]:
+    return (job.error.code, job.error.message) if job.error is not None else ()

@@ -1,0 +1,151 @@
+"""Writes: commands -> media.commands, answered when the broker has them."""
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.commands import CancelJob, RetryJob, SubmitJob
+from streams.envelope import structured
+from streams.ids import new_id
+from streams.outbox import Outbox
+from streams.partition import partition_of
+from streams.settings import Settings
+from streams.topics import names
+from web.cursors import WriteCursor
+from web.position import Position
+from web.problems import Problem, unavailable
+
+log = logging.getLogger("kinolog.web")
+
+Command = SubmitJob | CancelJob | RetryJob
+
+#: Seconds after which a write is given up; the producer gives up before that, so that the outcome is mostly known.
+_WRITE_S = 5.0
+_PRODUCER_S = 4.0
+_RECONNECT_S = 1.0
+#: Latest writes whose place is remembered, so that their author finds them here at once.
+_REMEMBERED = 10_000
+
+
+class Commands:
+    """The way to `media.commands`. Connects by itself, now or when there is a broker."""
+
+    def __init__(self, settings: Settings, position: Position) -> None:
+        self._settings = settings
+        self._position = position
+        self._topic = names(settings).commands
+        self._producer: AIOKafkaProducer | None = None
+        self._outbox = Outbox(self._send)
+        self._recent: OrderedDict[str, WriteCursor] = OrderedDict()
+
+    async def run(self) -> None:
+        """Connect and stay connected until cancelled."""
+        try:
+            while not await self._connect():
+                await asyncio.sleep(_RECONNECT_S)
+            await asyncio.Event().wait()  # the producer finds a broker that was away by itself
+        finally:
+            await self._disconnect()
+
+    def require_connection(self) -> None:
+        """Refuse before any work is done where a write cannot succeed. Raises Problem (503)."""
+        if self._producer is None or self._position.log is None:
+            raise unavailable("broker-unavailable", "the log cannot be reached at the moment; nothing was changed", 2)
+
+    async def send(self, commands: Sequence[Command]) -> WriteCursor:
+        """Write all, each to its asset's partition; returns when the broker has them.
+
+        Raises Problem (503): then they may still arrive, which is harmless to repeat with an Idempotency-Key.
+        """
+        self.require_connection()
+        placed = [(partition_of(command.asset_id, self._settings.partitions), command) for command in commands]
+        answers = [self._outbox.put(self._topic, partition, _event(command)) for partition, command in placed]
+        try:
+            async with asyncio.timeout(_WRITE_S):
+                records = await asyncio.gather(*(asyncio.shield(answer) for answer in answers))
+        except (KafkaError, TimeoutError) as error:
+            log.warning("commands were not delivered", extra={"count": len(commands), "error": repr(error)})
+            raise unavailable(
+                "broker-unavailable", "the log did not answer in time; it is not known whether this was written", 2
+            ) from error
+        return self._remember(
+            commands, [(partition, record.offset) for (partition, _), record in zip(placed, records, strict=True)]
+        )
+
+    def recent(self, an_id: str) -> WriteCursor | None:
+        """Where the last write to this job or asset stands, when it was made here and not long ago."""
+        return self._recent.get(an_id)
+
+    def _remember(self, commands: Sequence[Command], places: Sequence[tuple[int, int]]) -> WriteCursor:
+        mark = self._position.log or ""
+        for command, (partition, offset) in zip(commands, places, strict=True):
+            cursor = WriteCursor(mark, {partition: offset})
+            self._recent[command.job_id] = self._recent[command.asset_id] = cursor
+        while len(self._recent) > _REMEMBERED:
+            self._recent.popitem(last=False)
+        highest: dict[int, int] = {}
+        for partition, offset in places:
+            highest[partition] = max(offset, highest.get(partition, -1))
+        return WriteCursor(mark, highest)
+
+    async def _connect(self) -> bool:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.bootstrap,
+            client_id=f"kinolog-web-{self._settings.web.replica}",
+            acks="all",
+            request_timeout_ms=int(_PRODUCER_S * 1000),
+        )
+        try:
+            await producer.start()
+        except (KafkaError, OSError) as error:
+            log.warning("no broker yet", extra={"bootstrap": self._settings.bootstrap, "error": str(error)})
+            await producer.stop()
+            return False
+        self._producer = producer
+        return True
+
+    async def _disconnect(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        with contextlib.suppress(
+            KafkaError, TimeoutError
+        ):  # whoever waits for an answer was told; there is nobody else
+            async with asyncio.timeout(1.0):
+                await self._outbox.close()
+                await producer.stop()
+
+    async def _send(
+        self, topic: str, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
+    ) -> Awaitable[Any]:
+        if self._producer is None:
+            raise Problem(503, "broker-unavailable", "the service is stopping")
+        answer: Awaitable[Any] = await self._producer.send(topic, value, key, partition, headers=headers)
+        return answer
+
+
+def _event(command: Command) -> bytes:
+    return structured(
+        command,
+        event_id=_event_id(command),
+        source="kinolog/web",
+        subject=command.asset_id,
+        correlation_id=command.job_id,
+    )
+
+
+def _event_id(command: Command) -> str:
+    """The same for a repeat, except of a cancel: which run it meant is not said."""
+    if isinstance(command, SubmitJob):
+        return f"{command.job_id}/submit"
+    return (
+        f"{command.job_id}/{command.run}/retry"
+        if isinstance(command, RetryJob)
+        else f"{command.job_id}/{new_id('cancel')}"
+    )

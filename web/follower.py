@@ -1,0 +1,206 @@
+"""kinolog-control-{jobs,assets}-changelog -> read model -> live clients, for as long as the process lives."""
+
+import asyncio
+import logging
+import sqlite3
+import time
+
+from aiokafka.errors import KafkaError
+
+from streams.settings import Settings
+from web import queries
+from web.apply import Applied, Batch, Place
+from web.changelog import Record
+from web.cursors import log_mark
+from web.hub import REBUILT, Hub
+from web.log_reader import Extent, LogReader, Part, WrongPartitions
+from web.position import Position
+from web.progress import Progress
+from web.read_model import ReadModel, Saved
+
+log = logging.getLogger("kinolog.web")
+
+_LOOK_S = 5.0
+_AGAIN_S = 1.0
+#: A tombstone may be dropped a day after compaction (Kafka's delete.retention.ms): whoever was away for longer would
+#: keep rows that are gone.
+TOO_OLD_S = 12 * 3600.0
+_MARK_CURRENT_S = 600.0
+#: Changes that are handed out before the event loop may do something else.
+_PUBLISHED_AT_ONCE = 64
+
+
+class LogReplaced(Exception):
+    """What is being read is not the log that the read model comes from; the message says what shows it."""
+
+
+class Follower:
+    """Keeps the read model at the end of the log, whatever happens to either."""
+
+    def __init__(self, settings: Settings, model: ReadModel, position: Position, progress: Progress, hub: Hub) -> None:
+        self._settings = settings
+        self._model = model
+        self._position = position
+        self._progress = progress
+        self._hub = hub
+        #: Where everything stood when it was last looked at.
+        self._ends: dict[Part, int] = {}
+        self._read_to: dict[Part, int] = {}
+        #: Marks of the last known records, until they have been seen again.
+        self._tails: dict[Part, tuple[int, int]] = {}
+        self._replaced: str | None = None
+        self._marked_at = 0.0
+        self._looked_at: float | None = None
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        saved = await self._model.saved()
+        if saved is not None:  # served until the log is reached
+            await self._begin(saved, rebuilding=False)
+        while True:
+            await self._follow_until_it_breaks()
+            await asyncio.sleep(_AGAIN_S)
+
+    def troubles(self) -> list[str]:
+        """What keeps this replica from being ready; empty when nothing does."""
+        if not self._position.caught_up.is_set():
+            return ["the read model has not caught up with the log"]
+        silent_s = asyncio.get_running_loop().time() - (self._looked_at or 0.0)
+        return [f"the log has not been reached for {silent_s:.0f} s"] if silent_s > 3 * _LOOK_S else []
+
+    async def _follow_until_it_breaks(self) -> None:
+        try:
+            async with LogReader(self._settings) as reader, asyncio.TaskGroup() as group:
+                await self._start_at(reader, await reader.extent())
+                group.create_task(self._look(reader))
+                group.create_task(self._read_on(reader))
+        except* (KafkaError, OSError, TimeoutError) as errors:
+            _complain("the log cannot be followed", errors)
+        except* LogReplaced as errors:
+            self._replaced = str(errors.exceptions[0])
+        except* WrongPartitions as errors:
+            _complain("the topics do not fit the settings", errors)
+        except* sqlite3.Error as errors:
+            _complain("the read model cannot be written", errors)
+
+    # Where to begin
+
+    async def _start_at(self, reader: LogReader, extent: Extent) -> None:
+        saved = None if self._model.damaged.is_set() else await self._model.saved()
+        reason = self._replaced or reason_to_rebuild(saved, extent, self._settings.partitions, time.time())
+        if saved is None or reason is not None:
+            saved = await self._rebuild(extent.cluster, reason or "it is new or damaged")
+        await self._begin(saved, rebuilding=self._position.rebuilding or reason is not None)
+        self._tails = {part: (place.next_offset - 1, place.tail) for part, place in saved.places.items()}
+        self._read_to = {part: saved.places.get(part, Place()).next_offset for part in extent.starts}
+        # From the last known record on: it shows whether this is still the same log.
+        reader.seek({part: max(self._read_to[part] - 1, start) for part, start in extent.starts.items()})
+        self._ends = extent.ends
+        await self._note_progress_made()
+
+    async def _rebuild(self, cluster: str, reason: str) -> Saved:
+        log.info("read model is rebuilt from the log", extra={"reason": reason})
+        self._hub.dismiss_all(REBUILT)
+        self._progress.clear()
+        await self._model.rebuild(cluster, self._settings.partitions)
+        self._replaced = None
+        self._position.rebuilding = True
+        return Saved(cluster, self._settings.partitions, 0.0, {})
+
+    async def _begin(self, saved: Saved, *, rebuilding: bool) -> None:
+        offsets = [saved.places.get(("jobs", partition), Place()).next_offset for partition in range(saved.partitions)]
+        self._position.restart(log_mark(saved.cluster), offsets, rebuilding=rebuilding)
+        self._position.claim(await self._model.read(queries.claims))
+        for job in await self._model.read(queries.active_jobs):
+            self._progress.watch(job)
+
+    # Going on
+
+    async def _read_on(self, reader: LogReader) -> None:
+        while True:
+            batch = await reader.fetch()
+            if self._model.damaged.is_set():
+                raise LogReplaced("the read model is damaged")
+            if any(batch.values()):
+                self._tails = verified(batch, self._tails)
+                applied = await self._model.apply(batch, keep_history=not self._position.rebuilding)
+                await self._announce(batch, applied)
+            await self._note_progress_made()
+
+    async def _announce(self, batch: Batch, applied: Applied) -> None:
+        offsets = self._position.offsets
+        for n, change in enumerate(applied.jobs, 1):
+            offsets[change.partition] = change.offset + 1
+            if change.job is None:
+                self._progress.forget(change.job_id)
+            else:
+                self._progress.watch(change.job)
+            if not self._position.rebuilding:
+                self._hub.publish(change)
+            if n % _PUBLISHED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        for name, records in batch.items():
+            for record in records:
+                self._read_to[(name, record.partition)] = record.offset + 1
+                if name == "jobs":
+                    offsets[record.partition] = max(offsets[record.partition], record.offset + 1)
+        self._position.claim(applied.claims)
+
+    async def _note_progress_made(self) -> None:
+        """Caught up once everything has been read that was there at the last look."""
+        if any(self._read_to[part] < end for part, end in self._ends.items()):
+            return
+        if not self._position.caught_up.is_set():
+            log.info("read model has caught up")
+            self._position.rebuilding = False
+            self._position.caught_up.set()
+        now = asyncio.get_running_loop().time()
+        if now - self._marked_at > _MARK_CURRENT_S:
+            self._marked_at = now
+            await self._model.mark_current()
+
+    async def _look(self, reader: LogReader) -> None:
+        """See again and again whether the log is there and still goes beyond what was read."""
+        while True:
+            self._looked_at = asyncio.get_running_loop().time()
+            await asyncio.sleep(_LOOK_S)
+            self._ends = await reader.ends()
+            if any(self._read_to[part] > end for part, end in self._ends.items()):
+                raise LogReplaced("it has become shorter")
+
+
+def _complain(what: str, errors: BaseExceptionGroup[Exception]) -> None:
+    log.warning(what, extra={"reason": " · ".join(repr(error) for error in errors.exceptions)})
+
+
+def reason_to_rebuild(saved: Saved | None, extent: Extent, partitions: int, now: float) -> str | None:
+    """Why a read model cannot go on with the log that is there; None when it can."""
+    if saved is None:
+        return "it is new or damaged"
+    if (saved.cluster, saved.partitions) != (extent.cluster, partitions):
+        return "the log is of another cluster, or has another number of partitions"
+    if now - saved.current_at > TOO_OLD_S:
+        return "it is so old that deletions may have been missed"
+    if any(place.next_offset > extent.ends[part] for part, place in saved.places.items()):
+        return "it is ahead of the log: the log was made anew"
+    behind = any(place.next_offset < extent.starts[part] for part, place in saved.places.items())
+    return "the log begins after it" if behind else None
+
+
+def verified(batch: Batch, tails: dict[Part, tuple[int, int]]) -> dict[Part, tuple[int, int]]:
+    """The tails that have not come by yet. Raises LogReplaced where the record at that offset is another one.
+
+    A record that compaction has removed proves nothing: the next one of its partition ends the check.
+    """
+    if not tails:
+        return tails
+    left = dict(tails)
+    for name, records in batch.items():
+        for record in records:
+            _check(record, left.pop((name, record.partition), None))
+    return left
+
+
+def _check(record: Record, tail: tuple[int, int] | None) -> None:
+    if tail is not None and record.offset == tail[0] and record.mark != tail[1]:
+        raise LogReplaced("its last record is another one in the log")

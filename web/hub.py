@@ -1,0 +1,162 @@
+"""State changes and progress -> everybody who listens: no state change is lost, a slow client is let go."""
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+from web.apply import JobChange
+from web.frames import Frame, change_frame, cursor_at, progress_frame
+from web.position import Position
+from web.progress import Moved, Progress
+from web.subscriptions import Subscription, topics_of
+
+#: Shortest time between two rounds of progress to one client: 8 a second, above which eyes see no difference.
+PROGRESS_EVERY_S = 0.125
+
+
+class Farewell(NamedTuple):
+    """Why a client is let go. Source: RFC 6455 section 7.4, codes 4000-4999 are ours."""
+
+    code: int
+    reason: str
+
+
+TOO_SLOW = Farewell(4008, "ConsumerTooSlow")
+GOING_AWAY = Farewell(1001, "GoingAway")
+REBUILT = Farewell(4012, "ReadModelRebuilt")
+
+
+class Client:
+    """One listener's queue. The hub fills it, the connection empties it."""
+
+    def __init__(self, wanted: Subscription, queue_bytes: int) -> None:
+        self.wanted = wanted
+        #: Set when the client must go; nothing is queued any more.
+        self.farewell: asyncio.Future[Farewell] = asyncio.get_running_loop().create_future()
+        self._queue_bytes = queue_bytes
+        self._changes: deque[tuple[int, Frame]] = deque()
+        self._queued_bytes = 0
+        self._progress: dict[str, dict[str, Frame]] = {}
+        self._progress_due = 0.0
+        self._known = 0
+        self._news = asyncio.Event()
+
+    def add_change(self, seq: int, job_id: str, frame: Frame) -> None:
+        """Queue a state change; progress of that job that has not left yet is superseded by it."""
+        if seq <= self._known or self.farewell.done():
+            return
+        self._progress.pop(job_id, None)
+        self._changes.append((seq, frame))
+        self._queued_bytes += len(frame.text)
+        if self._queued_bytes > self._queue_bytes:
+            self.dismiss(TOO_SLOW)
+        self._news.set()
+
+    def add_progress(self, job_id: str, step: str, frame: Frame) -> None:
+        """Keep the latest progress of a step until the next round."""
+        self._progress.setdefault(job_id, {})[step] = frame
+        self._news.set()
+
+    def dismiss(self, why: Farewell) -> None:
+        """Let the client go; what is queued is dropped, it resumes by its cursor."""
+        if not self.farewell.done():
+            self.farewell.set_result(why)
+        self._changes.clear()
+        self._progress.clear()
+
+    def skip_to(self, seq: int) -> None:
+        """Leave out the changes up to `seq`, also those still to come: the client has them from the read model."""
+        self._known = seq
+        while self._changes and self._changes[0][0] <= seq:
+            self._queued_bytes -= len(self._changes.popleft()[1].text)
+
+    async def next_frames(self) -> list[Frame]:
+        """Wait for what is to be sent next: every waiting change in order, or a round of progress that is due."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._changes:
+                return self._take_changes()
+            if self._progress and loop.time() >= self._progress_due:
+                self._progress_due = loop.time() + PROGRESS_EVERY_S
+                return self._take_progress()
+            self._news.clear()
+            await self._wait(self._progress_due - loop.time() if self._progress else None)
+
+    async def _wait(self, timeout_s: float | None) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._news.wait()
+        except TimeoutError:
+            pass  # the next round of progress is due
+
+    def _take_changes(self) -> list[Frame]:
+        frames = [frame for _, frame in self._changes]
+        self._changes.clear()
+        self._queued_bytes = 0
+        return frames
+
+    def _take_progress(self) -> list[Frame]:
+        frames = [frame for steps in self._progress.values() for frame in steps.values()]
+        self._progress.clear()
+        return frames
+
+
+class Hub:
+    """All listeners, found by what they asked for."""
+
+    def __init__(self, position: Position, progress: Progress, queue_bytes: int) -> None:
+        self._position = position
+        self._progress = progress
+        self._queue_bytes = queue_bytes
+        self._by_topic: dict[str, set[Client]] = {}
+        self._closing = False
+
+    def __len__(self) -> int:
+        return len({client for clients in self._by_topic.values() for client in clients})
+
+    def join(self, wanted: Subscription) -> Client:
+        """A new listener, from this very moment on."""
+        client = Client(wanted, self._queue_bytes)
+        if self._closing:
+            client.dismiss(GOING_AWAY)
+        for topic in wanted.topics:
+            self._by_topic.setdefault(topic, set()).add(client)
+        return client
+
+    def leave(self, client: Client) -> None:
+        """The listener has gone."""
+        for topic in client.wanted.topics:
+            self._by_topic[topic].discard(client)
+            if not self._by_topic[topic]:
+                del self._by_topic[topic]
+
+    def publish(self, change: JobChange) -> None:
+        """A committed change goes to everybody who wants it; `position.offsets` stand behind it already."""
+        clients = self._listeners(change)
+        if clients and self._position.log is not None:
+            frame = change_frame(cursor_at(self._position.log, self._position.offsets), change, self._progress)
+            for client in clients:
+                client.add_change(change.seq, change.job_id, frame)
+
+    def publish_progress(self, moved: Moved) -> None:
+        """Progress goes to everybody who wants that job."""
+        names = " ".join(step.spec.name for step in moved.job.steps)
+        place = JobChange(0, 0, 0, moved.job.id, moved.job.asset_id, moved.job.owner, names, moved.job, None)
+        clients = self._listeners(place)
+        if clients:
+            frame = progress_frame(moved)
+            for client in clients:
+                client.add_progress(moved.job.id, moved.step, frame)
+
+    def dismiss_all(self, why: Farewell, *, closing: bool = False) -> None:
+        """Let everybody go; `closing`: and whoever comes still."""
+        self._closing = self._closing or closing
+        for client in {client for clients in self._by_topic.values() for client in clients}:
+            client.dismiss(why)
+
+    def _listeners(self, change: JobChange) -> set[Client]:
+        found: set[Client] = set()
+        if self._by_topic:
+            for topic in topics_of(change):
+                found |= self._by_topic.get(topic, set())
+        return {client for client in found if client.wanted.allows(change.owner) and not client.farewell.done()}

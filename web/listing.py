@@ -1,0 +1,129 @@
+"""Query parameters -> one SQL statement for a page, by keyset: stable while rows change. Pure."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from web.cursors import InvalidCursor, PageCursor, load
+from web.problems import Problem
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+_MAX_QUERY_CHARS = 200
+#: Parameters that every list has.
+_COMMON = frozenset({"limit", "cursor", "sort", "after", "q", "created_after", "created_before", "status"})
+
+
+class Kind(NamedTuple):
+    """What is listed."""
+
+    table: str
+    statuses: frozenset[str]
+    #: Columns that a parameter of the same name must equal.
+    equals: frozenset[str]
+    sorts: frozenset[str] = frozenset({"created_at", "updated_at"})
+
+
+class Listing(NamedTuple):
+    """A query that was understood."""
+
+    kind: Kind
+    conditions: tuple[str, ...]
+    args: tuple[object, ...]
+    #: As asked for, e.g. "-created_at".
+    sort: str
+    limit: int
+    #: Values of the parameters in `kind.equals`.
+    equals: dict[str, str]
+
+    @property
+    def column(self) -> str:
+        """What it is sorted by."""
+        return self.sort.removeprefix("-")
+
+    def sql(self) -> str:
+        """id, sorted value and row of one row more than the page has."""
+        order = "DESC" if self.sort.startswith("-") else "ASC"
+        rows = f"{self.kind.table.removesuffix('s')}_rows"
+        where = " AND ".join(self.conditions) or "1"
+        # CROSS JOIN keeps SQLite from walking the rows first. Names are ours, values are bound.
+        return (
+            f"SELECT id, {self.column}, row FROM {self.kind.table} CROSS JOIN {rows} USING (n) "
+            f"WHERE {where} ORDER BY {self.column} {order}, id {order} LIMIT {self.limit + 1}"
+        )
+
+
+def parse(query: Mapping[str, str], kind: Kind, owner: str | None) -> Listing:
+    """The listing that `query` asks for, of what belongs to `owner` (None: everybody). Raises Problem (400)."""
+    unknown = sorted(set(query) - _COMMON - kind.equals)
+    if unknown:
+        raise Problem(400, "unknown-parameter", f"there is no parameter {unknown[0][:50]!r} here")
+    sort = query.get("sort", "-created_at")
+    if sort.removeprefix("-") not in kind.sorts:
+        raise Problem(
+            400, "invalid-sort", f"sort is one of {', '.join(sorted(kind.sorts))}, with '-' in front for descending"
+        )
+    equals = {name: query[name] for name in sorted(kind.equals & set(query))}
+    parts = [*_statuses(query, kind), *_times(query), *_search(query), *_after(query, sort)]
+    parts += [(f"{name} = ?", (value,)) for name, value in equals.items()]
+    if owner is not None:
+        parts.append(("owner = ?", (owner,)))
+    args = tuple(arg for _, some in parts for arg in some)
+    return Listing(kind, tuple(text for text, _ in parts), args, sort, _limit(query), equals)
+
+
+Part = tuple[str, tuple[object, ...]]
+
+
+def _statuses(query: Mapping[str, str], kind: Kind) -> list[Part]:
+    if "status" not in query:
+        return []
+    wanted = query["status"].split(",")
+    for status in wanted:
+        if status not in kind.statuses:
+            raise Problem(
+                400,
+                "invalid-status",
+                f"there is no status {status[:50]!r}; there are {', '.join(sorted(kind.statuses))}",
+            )
+    return [(f"status IN ({', '.join('?' * len(wanted))})", tuple(wanted))]
+
+
+def _times(query: Mapping[str, str]) -> list[Part]:
+    signs = {"created_after": ">", "created_before": "<"}
+    return [(f"created_at {sign} ?", (_time(name, query[name]),)) for name, sign in signs.items() if name in query]
+
+
+def _time(name: str, text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.timestamp()
+    except (ValueError, OverflowError):
+        pass  # told below, with what is expected
+    raise Problem(400, "invalid-time", f"{name} is a time in ISO 8601 with a zone, e.g. 2026-01-31T12:00:00Z")
+
+
+def _search(query: Mapping[str, str]) -> list[Part]:
+    text = query.get("q", "").strip()
+    if len(text) > _MAX_QUERY_CHARS:
+        raise Problem(400, "invalid-query", f"q is longer than {_MAX_QUERY_CHARS} characters")
+    return [("instr(words, ?) > 0", (text.casefold(),))] if text else []
+
+
+def _after(query: Mapping[str, str], sort: str) -> list[Part]:
+    if "cursor" not in query:
+        return []
+    cursor = load(query["cursor"], PageCursor)
+    if cursor.sort != sort:
+        raise InvalidCursor("the cursor is of a list with another sort")
+    sign = "<" if sort.startswith("-") else ">"
+    return [(f"({sort.removeprefix('-')}, id) {sign} (?, ?)", (cursor.value, cursor.id))]
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    text = query.get("limit", str(DEFAULT_LIMIT))
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= MAX_LIMIT:
+        raise Problem(400, "invalid-limit", f"limit is a number from 1 to {MAX_LIMIT}")
+    return int(text)

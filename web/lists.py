@@ -1,0 +1,31 @@
+"""A list's query -> its page, read and encoded in a reader's thread."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from web.cursors import PageCursor, dump
+from web.listing import Listing
+from web.services import services
+
+#: A stored row -> what is shown of it.
+View = Callable[[bytes], dict[str, Any]]
+
+
+async def page(request: web.Request, listing: Listing, view: View) -> web.Response:
+    """`{"data": […], "next_cursor": …}`; the last page has null there."""
+    body = await services(request).model.read(_page, listing, view)
+    return web.Response(body=body, content_type="application/json")
+
+
+def _page(db: sqlite3.Connection, listing: Listing, view: View) -> bytes:
+    rows = db.execute(listing.sql(), listing.args).fetchall()
+    shown = rows[: listing.limit]
+    following = None
+    if len(rows) > listing.limit:
+        an_id, value, _ = shown[-1]
+        following = dump(PageCursor(listing.sort, value, an_id))
+    return orjson.dumps({"data": [view(row) for _, _, row in shown], "next_cursor": following})

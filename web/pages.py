@@ -1,0 +1,45 @@
+"""The page and its files, as they stand in web/static."""
+
+from pathlib import Path
+
+from aiohttp import web
+
+from web.headers import PAGE_POLICY
+from web.problems import not_found
+
+STATIC = Path(__file__).parent / "static"
+#: An address with a version in it never changes its content; any other is asked for again, and mostly answered by 304.
+_VERSIONED = "public, max-age=31536000, immutable"
+_PLAIN = "no-cache"
+_SUFFIXES = frozenset(
+    {".css", ".html", ".ico", ".js", ".json", ".map", ".mjs", ".png", ".svg", ".txt", ".webmanifest", ".woff2"}
+)
+
+
+def add_routes(app: web.Application) -> None:
+    """The routes of this noun."""
+    app.router.add_get("/", show_page)
+    app.router.add_get("/favicon.ico", show_icon)
+    app.router.add_get("/static/{path:.+}", show_file)
+
+
+async def show_page(_request: web.Request) -> web.StreamResponse:
+    """The page itself; it holds no secret and is the same for everybody."""
+    return _file("index.html", _PLAIN)
+
+
+async def show_icon(_request: web.Request) -> web.StreamResponse:
+    """Browsers ask for one whether the page names it or not."""
+    return _file("favicon.ico", _PLAIN) if (STATIC / "favicon.ico").is_file() else web.Response(status=204)
+
+
+async def show_file(request: web.Request) -> web.StreamResponse:
+    """A file of the page."""
+    return _file(request.match_info["path"], _VERSIONED if "v" in request.query else _PLAIN)
+
+
+def _file(name: str, cache: str) -> web.FileResponse:
+    path = (STATIC / name).resolve()
+    if not (path.is_relative_to(STATIC) and path.suffix in _SUFFIXES and path.is_file()):
+        raise not_found("page")
+    return web.FileResponse(path, headers={"Cache-Control": cache, "Content-Security-Policy": PAGE_POLICY})

@@ -1,0 +1,120 @@
+"""Errors as problem details: one exception, one shape, a code that never changes. Source: RFC 9457."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from processors.store import NotStored, StoreError
+from tables.submissions import Refused
+from web.cursors import InvalidCursor
+
+log = logging.getLogger("kinolog.web")
+
+#: The request's id, as it stands in answers and in the log.
+REQUEST_ID = web.RequestKey("request_id", str)
+
+#: For answers after which the rest of the body is not wanted.
+CLOSE = {"Connection": "close"}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+#: Stable codes of what aiohttp itself refuses.
+_CODES = {
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+    417: "expectation-failed",
+}
+
+
+class Problem(Exception):
+    """An answer that is an error: HTTP status, stable code, and a sentence for the caller."""
+
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail, self.headers = status, code, detail, dict(headers or {})
+
+
+def not_found(what: str) -> Problem:
+    """404. Also for what belongs to somebody else: that it exists is theirs to know."""
+    return Problem(404, "not-found", f"there is no such {what}")
+
+
+def unavailable(code: str, detail: str, retry_after_s: int = 1) -> Problem:
+    """503, with when to try again."""
+    return Problem(503, code, detail, {"Retry-After": str(retry_after_s)})
+
+
+def body(problem: Problem) -> dict[str, Any]:
+    """The problem as JSON, without what only the request knows."""
+    return {
+        "type": f"urn:kinolog:problem:{problem.code}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+    }
+
+
+def as_problem(error: Exception) -> Problem | None:
+    """What a foreign error means to the caller; None: a bug."""
+    for kind, told in _TOLD.items():
+        if isinstance(error, kind):
+            return told(error)
+    return None
+
+
+def _of_http(error: web.HTTPException) -> Problem:
+    code = _CODES.get(error.status, f"http-{error.status}")
+    allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return Problem(error.status, code, error.reason, allow)
+
+
+#: In this order: NotStored is a StoreError.
+_TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
+    Problem: lambda problem: problem,
+    Refused: lambda error: Problem(422, error.code, str(error)),
+    InvalidCursor: lambda error: Problem(400, "invalid-cursor", str(error)),
+    NotStored: lambda _: not_found("file"),
+    StoreError: lambda _: unavailable("store-unavailable", "the object store cannot be reached at the moment", 5),
+    web.RequestPayloadError: lambda _: Problem(400, "broken-body", "the body breaks its own framing", CLOSE),
+    web.HTTPException: _of_http,
+}
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns every error of a handler into problem+json; a bug is logged, and told without its trace."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400 or error.prepared:
+            raise
+        return _response(request, _of_http(error))
+    except ConnectionError:
+        raise  # the client has gone: there is nobody to answer
+    except Exception as error:
+        if request.writer.output_size > 0:
+            log.warning("answer broke off", extra={"path": request.path, "error": repr(error)})
+            raise ConnectionResetError("the answer broke off") from error
+        return _response(request, as_problem(error) or _unexpected(request, error))
+
+
+def _unexpected(request: web.Request, error: Exception) -> Problem:
+    extra = {"method": request.method, "path": request.path, "request_id": request.get(REQUEST_ID)}
+    log.error("request failed by a bug", extra=extra, exc_info=error)
+    return Problem(500, "internal-error", "something went wrong here; it is in the log under the request id")
+
+
+def _response(request: web.Request, problem: Problem) -> web.Response:
+    text = orjson.dumps({**body(problem), "request_id": request.get(REQUEST_ID)})
+    response = web.Response(body=text, status=problem.status, content_type="application/problem+json")
+    response.headers.update(problem.headers)
+    if problem.headers.get("Connection") == "close":
+        response.force_close()
+    return response

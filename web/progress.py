@@ -1,0 +1,101 @@
+"""media.progress -> the progress of each step of each run, in memory: never falling, bounded, safe to lose."""
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+from schemas.jobs import Job
+from schemas.step_events import StepProgressed
+from web.views import Live, job_progress
+
+_NONE: Live = {}
+
+
+class Moved(NamedTuple):
+    """A running step of a known job has come further."""
+
+    job: Job
+    step: str
+    #: 0-1, of the step and of the whole job.
+    step_progress: float
+    job_progress: float
+    eta_s: float | None
+    parts: dict[str, float]
+
+
+class _Seen:
+    """The highest progress of each step in one run."""
+
+    __slots__ = ("run", "steps")
+
+    def __init__(self, run: int) -> None:
+        self.run = run
+        self.steps: dict[str, float] = {}
+
+
+class Progress:
+    """What `media.progress` says, beside the rows. Changed on the event loop only; `live` may be read in any thread."""
+
+    def __init__(self, remembered: int = 20_000) -> None:
+        self._remembered = remembered
+        self._active: dict[str, Job] = {}
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+
+    def live(self, job_id: str, run: int) -> Live:
+        """Progress by step of that run, as far as it was seen."""
+        seen = self._seen.get(job_id)
+        return seen.steps if seen is not None and seen.run == run else _NONE
+
+    def watch(self, job: Job) -> None:
+        """Learn how the job stands now. Kept after a failure, where it still shows how far it came."""
+        if job.status == "active":
+            self._active[job.id] = job
+            return
+        self._active.pop(job.id, None)
+        if job.status == "completed":
+            self._seen.pop(job.id, None)
+
+    def forget(self, job_id: str) -> None:
+        """The job was deleted."""
+        self._active.pop(job_id, None)
+        self._seen.pop(job_id, None)
+
+    def clear(self) -> None:
+        """Everything was rebuilt from another log."""
+        self._active.clear()
+        self._seen.clear()
+
+    def fold(self, event: StepProgressed) -> Moved | None:
+        """Take in one message. None when there is nothing to show: old news, or no step that is known to run."""
+        job = self._active.get(event.job_id)
+        if job is not None and not _is_owner(job, event):
+            return None
+        steps = self._steps(event)
+        if steps is None or event.progress <= steps.get(event.step, -1.0):
+            return None
+        steps[event.step] = min(event.progress, 1.0)
+        if job is None:
+            return None
+        return Moved(job, event.step, steps[event.step], job_progress(job, steps), event.eta_s, event.parts)
+
+    def _steps(self, event: StepProgressed) -> dict[str, float] | None:
+        """Where the event's run is kept; None for an older run than the one that is."""
+        seen = self._seen.get(event.job_id)
+        if seen is not None and event.run < seen.run:
+            return None
+        if seen is None or event.run > seen.run:
+            seen = self._seen[event.job_id] = _Seen(event.run)
+        self._seen.move_to_end(event.job_id)
+        if len(self._seen) > self._remembered:
+            self._seen.popitem(last=False)
+        return seen.steps
+
+
+def _is_owner(job: Job, event: StepProgressed) -> bool:
+    """Whether the message comes from the attempt that the row says is running."""
+    return job.run == event.run and any(
+        step.spec.name == event.step
+        and step.status == "active"
+        and step.lease is not None
+        and step.lease.id == event.lease_id
+        for step in job.steps
+    )

@@ -1,0 +1,109 @@
+"""What is read from the read model. Each takes a connection first and reads at one moment of the log."""
+
+import sqlite3
+from typing import Any, NamedTuple
+
+from schemas.jobs import Asset, Job
+from web.apply import JobChange
+from web.changelog import Changelog, Claims, asset_rows, job_rows
+from web.subscriptions import Subscription
+
+
+class Moment(NamedTuple):
+    """Where a read stands: the jobs changelog's next offsets, and the number of the last change."""
+
+    offsets: tuple[int, ...]
+    seq: int
+
+
+def job(db: sqlite3.Connection, job_id: str) -> Job | None:
+    """One job."""
+    row = db.execute("SELECT row FROM job_rows WHERE n = (SELECT n FROM jobs WHERE id = ?)", (job_id,)).fetchone()
+    return job_rows.decode(row[0]) if row else None
+
+
+def asset(db: sqlite3.Connection, asset_id: str) -> Asset | None:
+    """One asset."""
+    row = db.execute("SELECT row FROM asset_rows WHERE n = (SELECT n FROM assets WHERE id = ?)", (asset_id,)).fetchone()
+    return asset_rows.decode(row[0]) if row else None
+
+
+def asset_owner(db: sqlite3.Connection, asset_id: str) -> tuple[str | None] | None:
+    """The asset's owner, in a tuple; None when there is no such asset."""
+    found: tuple[str | None] | None = db.execute("SELECT owner FROM assets WHERE id = ?", (asset_id,)).fetchone()
+    return found
+
+
+def active_jobs(db: sqlite3.Connection) -> list[Job]:
+    """Every job of which a step runs or is about to."""
+    rows = db.execute("SELECT row FROM jobs CROSS JOIN job_rows USING (n) WHERE status = 'active'")
+    return [job_rows.decode(row) for (row,) in rows]
+
+
+def has_pipeline(db: sqlite3.Connection, pipeline: str) -> bool:
+    """Whether any job is of this pipeline."""
+    return db.execute("SELECT 1 FROM jobs WHERE pipeline = ? LIMIT 1", (pipeline,)).fetchone() is not None
+
+
+def claims(db: sqlite3.Connection) -> dict[Changelog, Claims]:
+    """What each changelog vouches for."""
+    found: dict[Changelog, Claims] = {"jobs": {}, "assets": {}}
+    for name, topic, partition, offset in db.execute("SELECT changelog, topic, partition, offset FROM applied"):
+        found[name][(topic, partition)] = offset
+    return found
+
+
+def moment(db: sqlite3.Connection, partitions: int) -> Moment:
+    """Where this read stands."""
+    places = dict(db.execute("SELECT partition, next_offset FROM positions WHERE changelog = 'jobs'").fetchall())
+    return Moment(tuple(places.get(p, 0) for p in range(partitions)), _last_seq(db))
+
+
+def counts(db: sqlite3.Connection, owner: str | None) -> dict[str, Any]:
+    """Jobs by status and by pipeline, assets by status; of one owner, or of all (None)."""
+    where, args = ("WHERE owner = ?", (owner,)) if owner is not None else ("", ())
+
+    def by(column: str, table: str) -> dict[str, int]:
+        query = f"SELECT {column}, count(*) FROM {table} {where} GROUP BY {column}"  # noqa: S608  names are ours
+        return dict(db.execute(query, args).fetchall())
+
+    return {"jobs": by("status", "jobs"), "pipelines": by("pipeline", "jobs"), "assets": by("status", "assets")}
+
+
+def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[Job]:
+    """The jobs of a subscription, at most `limit`: those that have not ended first, then the newest."""
+    where, args = wanted.condition()
+    query = f"SELECT row FROM jobs CROSS JOIN job_rows USING (n) WHERE {where} ORDER BY ended, created_at DESC LIMIT ?"  # noqa: S608
+    return [job_rows.decode(row) for (row,) in db.execute(query, (*args, limit))]
+
+
+def resume_seq(db: sqlite3.Connection, offsets: tuple[int, ...]) -> int | None:
+    """The number after which a reader at `offsets` is told everything; None: the history does not reach back."""
+    places = db.execute("SELECT partition, next_offset, floor FROM positions WHERE changelog = 'jobs'").fetchall()
+    if any(not floor <= offsets[partition] <= next_offset for partition, next_offset, floor in places):
+        return None
+    firsts = [
+        db.execute(
+            "SELECT min(seq) FROM changes WHERE partition = ? AND offset >= ?", (partition, offsets[partition])
+        ).fetchone()[0]
+        for partition, _, _ in places
+    ]
+    missed = [seq for seq in firsts if seq is not None]
+    return min(missed) - 1 if missed else _last_seq(db)
+
+
+def changes_after(db: sqlite3.Connection, seq: int, limit: int) -> list[JobChange]:
+    """The next changes of the history, in order."""
+    columns = "seq, partition, offset, job_id, asset_id, owner, steps, row"
+    query = f"SELECT {columns} FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  names are ours
+    return [_change(row) for row in db.execute(query, (seq, limit))]
+
+
+def _change(row: tuple[Any, ...]) -> JobChange:
+    *known, raw = row
+    return JobChange._make((*known, None if raw is None else job_rows.decode(raw), raw))
+
+
+def _last_seq(db: sqlite3.Connection) -> int:
+    found: int = db.execute("SELECT ifnull(max(seq), 0) FROM log").fetchone()[0]
+    return found

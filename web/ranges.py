@@ -1,0 +1,55 @@
+"""Range and If-* headers of a stored file, pure. Source: RFC 9110 sections 13 and 14."""
+
+import re
+from typing import NamedTuple
+
+_ONE_RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*")
+
+
+class Unsatisfiable(Exception):
+    """The range lies beyond the file."""
+
+
+class Span(NamedTuple):
+    """Bytes [start, end) of a file."""
+
+    start: int
+    end: int
+
+
+def span(header: str | None, size: int) -> Span | None:
+    """The part that `header` asks for; None for the whole: no range, several, or one that is not understood.
+
+    Raises Unsatisfiable.
+    """
+    found = _ONE_RANGE.fullmatch(header) if header else None
+    if found is None or found.groups() == ("", ""):
+        return None
+    first, last = found.groups()
+    if not first:
+        return _last(int(last), size)
+    start, end = int(first), min(int(last) + 1, size) if last else size
+    if last and int(last) < start:
+        return None
+    if start >= size:
+        raise Unsatisfiable
+    return Span(start, end)
+
+
+def _last(count: int, size: int) -> Span:
+    if count == 0 or size == 0:
+        raise Unsatisfiable
+    return Span(max(size - count, 0), size)
+
+
+def matches(header: str | None, etag: str) -> bool:
+    """Whether `If-None-Match` names the file that is there; a weak tag is good enough to be told so."""
+    if header is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return "*" in tags or etag in tags
+
+
+def still(header: str | None, etag: str) -> bool:
+    """Whether `If-Range` lets a range stand: only for the very same bytes. A date is not taken as proof."""
+    return header is None or header.strip() == etag

@@ -1,0 +1,197 @@
+"""One replica's view of all jobs and assets: a SQLite file, one writer in a thread of its own, readers in theirs."""
+
+import asyncio
+import fcntl
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+from web import sql
+from web.apply import Applied, Applier, Batch, Place
+from web.changelog import Changelog
+
+log = logging.getLogger("kinolog.web")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_READERS = 4
+#: Source: SQLite result codes, https://www.sqlite.org/rescode.html
+_DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class ReplicaInUse(Exception):
+    """Another process uses this replica's read model; the message says what gives this one a name of its own."""
+
+
+class Saved(NamedTuple):
+    """What the file says of the log that it was made from."""
+
+    cluster: str
+    partitions: int
+    #: When nothing was known to be missing, seconds since the epoch.
+    current_at: float
+    places: dict[tuple[Changelog, int], Place]
+
+
+class ReadModel:
+    """The file and its threads. A file that is missing, damaged or of another version is made anew."""
+
+    def __init__(self, path: Path, history: int) -> None:
+        self._path = path
+        self._history = history
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(path.with_suffix(".lock"))
+        #: Set when a reader or the writer ran into damage; the file must be rebuilt.
+        self.damaged = threading.Event()
+        self._generation = 0
+        self._local = threading.local()
+        self._open_readers: list[sqlite3.Connection] = []
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="read-model-writer")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read-model-reader")
+        self._db = self._open()
+        self._applier = Applier(self._db, history)
+
+    def close(self) -> None:
+        """Let go of the file, after what is running in the threads has ended."""
+        self._readers.shutdown(cancel_futures=True)
+        self._writer.shutdown(cancel_futures=True)
+        for connection in (*self._open_readers, self._db):
+            connection.close()
+        self._lock.close()
+
+    async def read(
+        self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """`query(connection, …)` in a reader's thread; all that it reads stands at one moment of the log."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, lambda: self._query(query, *args, **kwargs))
+
+    async def apply(self, batch: Batch, *, keep_history: bool) -> Applied:
+        """Take in one batch of records. A repeat is harmless."""
+        return await self._write(lambda: self._applier.apply(batch, keep_history=keep_history))
+
+    async def saved(self) -> Saved | None:
+        """What the file was made from; None when it is new."""
+        return await self._write(self._saved)
+
+    async def rebuild(self, cluster: str, partitions: int) -> None:
+        """Throw everything away and begin again, with the log of `cluster`."""
+        await self._write(lambda: self._rebuild(cluster, partitions))
+
+    async def mark_current(self) -> None:
+        """Note that nothing is missing now."""
+        await self._write(lambda: self._db.execute("UPDATE log SET current_at = ?", (time.time(),)))
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: self._noticing_damage(work))
+
+    def _noticing_damage(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                self.damaged.set()
+            raise
+
+    # In the writer's thread
+
+    def _saved(self) -> Saved | None:
+        row = self._db.execute("SELECT cluster, partitions, current_at FROM log").fetchone()
+        if row is None:
+            return None
+        cluster, partitions, current_at = row
+        return Saved(cluster, partitions, current_at, dict(self._applier.places))
+
+    def _rebuild(self, cluster: str, partitions: int) -> None:
+        self._db.close()
+        self._remove()
+        self._generation += 1
+        self._db = self._create()
+        self._applier = Applier(self._db, self._history)
+        self._db.execute("INSERT INTO log VALUES (?, ?, 0, 0)", (cluster, partitions))
+        self.damaged.clear()
+
+    def _open(self) -> sqlite3.Connection:
+        reason = _reason_to_replace(self._path)
+        if reason is None:
+            return _connect(self._path)
+        log.info("read model is made anew", extra={"reason": reason})
+        self._remove()
+        return self._create()
+
+    def _create(self) -> sqlite3.Connection:
+        db = _connect(self._path)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(f"BEGIN; {sql.TABLES}; PRAGMA user_version = {sql.VERSION}; COMMIT")
+        return db
+
+    def _remove(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+    # In a reader's thread
+
+    def _query(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        db = self._reader()
+        db.execute("BEGIN")
+        try:
+            return self._noticing_damage(lambda: query(db, *args, **kwargs))
+        finally:
+            db.execute("ROLLBACK")
+
+    def _reader(self) -> sqlite3.Connection:
+        """The connection of the calling thread, a new one after a rebuild."""
+        if getattr(self._local, "generation", None) != self._generation:
+            self._local.generation = self._generation
+            self._local.db = sqlite3.connect(
+                f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
+            self._open_readers.append(self._local.db)
+        db: sqlite3.Connection = self._local.db
+        return db
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is broken, rather than busy or the disk full."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE_CODES
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    # The file can be made again from the log: a write need not reach the disk before it is seen.
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA wal_autocheckpoint = 4000")
+    db.execute("PRAGMA journal_size_limit = 67108864")
+    return db
+
+
+def _reason_to_replace(path: Path) -> str | None:
+    if not path.exists():
+        return "there is none"
+    try:
+        db = sqlite3.connect(path)
+        try:
+            if db.execute("PRAGMA user_version").fetchone()[0] != sql.VERSION:
+                return "it is of another version"
+            verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            return None if verdict == "ok" else f"it is damaged: {verdict}"
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        return f"it cannot be read: {error}"
+
+
+def _locked(path: Path) -> IO[str]:
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise ReplicaInUse(f"another process uses {path}: give this one another KINOLOG_WEB__REPLICA") from error
+    return file

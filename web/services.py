@@ -1,0 +1,46 @@
+"""What the handlers of one process work with, made in web/app.py and nowhere else."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from processors.store import Store
+from streams.settings import Settings
+from tables.pipelines import Pipelines
+from web.auth import Tokens
+from web.commands import Commands
+from web.follower import Follower
+from web.hub import Hub
+from web.journal import Journal
+from web.position import Position
+from web.progress import Progress
+from web.progress_follower import ProgressFollower
+from web.read_model import ReadModel
+from web.signing import Signer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The parts of a web process."""
+
+    settings: Settings
+    pipelines: Pipelines
+    store: Store
+    model: ReadModel
+    position: Position
+    progress: Progress
+    hub: Hub
+    commands: Commands
+    follower: Follower
+    progress_follower: ProgressFollower
+    journal: Journal
+    tokens: Tokens
+    signer: Signer
+
+
+SERVICES = web.AppKey("services", Services)
+
+
+def services(request: web.Request) -> Services:
+    """The parts of the process that answers this request."""
+    return request.app[SERVICES]

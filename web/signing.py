@@ -1,0 +1,59 @@
+"""Addresses that carry their own permission: a signature and an expiry in the path, good for one asset's files."""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+#: Bytes of the signature that stand in the path. Source: RFC 2104 section 5, at least half of the hash.
+_SIGNATURE_BYTES = 18
+
+
+class Signer:
+    """Signs and checks with one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def prefix(self, asset_id: str, expires: int) -> str:
+        """Base of the asset's files, "/media/s/<expires>.<signature>"; `expires` in seconds since the epoch."""
+        return f"/media/s/{expires}.{self._signature(asset_id, expires)}"
+
+    def allows(self, grant: str, asset_id: str, now: float) -> bool:
+        """Whether `grant`, "<expires>.<signature>" from a path, is ours, for this asset, and not over."""
+        expires, _, signature = grant.partition(".")
+        if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
+            return False
+        genuine = hmac.compare_digest(self._signature(asset_id, int(expires)).encode(), signature.encode())
+        return genuine and now < int(expires)
+
+    def _signature(self, asset_id: str, expires: int) -> str:
+        digest = hmac.digest(self._key, f"media\n{expires}\n{asset_id}".encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest[:_SIGNATURE_BYTES]).decode()
+
+
+def signing_key(secret: str | None, path: Path) -> bytes:
+    """The key: of `secret`, or from the file at `path`, which is made when it is missing. Blocking."""
+    if secret is not None:
+        return hashlib.sha256(secret.encode()).digest()
+    while True:
+        try:
+            return bytes.fromhex(path.read_text().strip())
+        except FileNotFoundError:
+            _make(path)
+
+
+def _make(path: Path) -> None:
+    """Write a new key, readable for us only; whole, and only if no other replica was faster."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(32))
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        pass  # another replica made it: that one counts
+    finally:
+        beside.unlink()

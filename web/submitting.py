@@ -1,0 +1,103 @@
+"""From a request that creates to a command on the log: ids, hashes, whose it is."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import orjson
+from aiohttp import web
+
+from schemas.commands import SubmitJob
+from schemas.jobs import Job
+from schemas.uploads import UploadCompleted
+from streams.ids import derived_id, new_id
+from tables.submissions import submission
+from web import queries
+from web.auth import Principal
+from web.cursors import WriteCursor
+from web.problems import Problem, not_found
+from web.services import Services
+
+_MAX_KEY_CHARS = 255
+
+
+class Ids(NamedTuple):
+    """What a submission will be called."""
+
+    asset_id: str
+    job_id: str
+    #: Whether the request has an Idempotency-Key: a repeat finds the same ids.
+    repeatable: bool
+
+
+def ids(request: web.Request, principal: Principal, index: int = 0) -> Ids:
+    """New ids, or those that owner and Idempotency-Key always give to item `index`. Raises Problem (400)."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return Ids(new_id("asset"), new_id("job"), False)
+    if not 1 <= len(key) <= _MAX_KEY_CHARS:
+        raise Problem(400, "invalid-idempotency-key", f"an Idempotency-Key has 1 to {_MAX_KEY_CHARS} characters")
+    parts = ("idempotency", principal.owner or "", key, str(index))
+    return Ids(derived_id("asset", *parts), derived_id("job", *parts), True)
+
+
+def owner_for(principal: Principal, asked: str | None) -> str | None:
+    """Whose the new thing will be: one's own; an admin may say whose. Raises Problem (403)."""
+    if asked is None or asked == principal.owner:
+        return principal.owner
+    if principal.role != "admin":
+        raise Problem(403, "forbidden", "only an admin may submit for another owner")
+    return asked
+
+
+def fingerprint(*parts: object) -> str:
+    """sha256 of what a submission says: tells a repeat from a clash."""
+    return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+
+
+def command(parts: Services, upload: UploadCompleted, known: Ids, body_hash: str) -> SubmitJob:
+    """The command that creates the job. Raises Refused."""
+    return submission(
+        upload,
+        job_id=known.job_id,
+        asset_id=upload.asset_id or known.asset_id,
+        pipelines=parts.pipelines,
+        default_pipeline=parts.settings.default_pipeline,
+        input_roots=parts.settings.store.input_roots,
+        now=time.time(),
+        body_hash=body_hash,
+    )
+
+
+async def require_own_sources(parts: Services, principal: Principal, wanted: SubmitJob) -> None:
+    """Refuse to add to, or read from, what belongs to somebody else. Raises Problem (404)."""
+    owner = await parts.model.read(queries.asset_owner, wanted.asset_id)
+    if owner is not None and not principal.sees(owner[0]):
+        raise not_found("asset")
+    folder, _, rest = (wanted.input.object or "").partition("/")
+    if principal.role != "admin" and folder in ("assets", "uploads"):
+        source = await parts.model.read(queries.asset_owner, rest.partition("/")[0])
+        if source is None or not principal.sees(source[0]):
+            raise not_found("object")
+
+
+async def submit(
+    parts: Services, wanted: Sequence[SubmitJob], *, repeatable: bool
+) -> tuple[WriteCursor, list[Problem | None]]:
+    """Write the commands; with an Idempotency-Key, wait and see whether they were the first of their name.
+
+    Returns their cursor, and for each what is wrong with it. Raises Problem (503).
+    """
+    cursor = await parts.commands.send(wanted)
+    if not repeatable:
+        return cursor, [None] * len(wanted)
+    await parts.position.until(lambda: parts.position.has_applied("jobs", cursor), parts.settings.web.after_timeout_s)
+    return cursor, [clash(one, await parts.model.read(queries.job, one.job_id)) for one in wanted]
+
+
+def clash(wanted: SubmitJob, job: Job | None) -> Problem | None:
+    """What to tell the submitter when the ids are those of another body's job."""
+    if job is None or job.body_hash == wanted.body_hash:
+        return None
+    return Problem(409, "idempotency-key-reused", "this Idempotency-Key was used with another body: take a new one")

@@ -1,0 +1,129 @@
+"""POST /v1/uploads: bytes -> the store -> a job."""
+
+import hashlib
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from processors.store import StoreError, TooLarge
+from schemas.commands import SubmitJob
+from schemas.jobs import Input
+from schemas.uploads import UploadCompleted
+from web import queries
+from web.auth import Principal, writer
+from web.incoming import FIELDS, incoming, unasked
+from web.problems import CLOSE, Problem
+from web.reading import answer
+from web.services import Services, services
+from web.submitting import Ids, command, fingerprint, ids, owner_for, submit
+
+log = logging.getLogger("kinolog.web")
+
+
+def add_routes(app: web.Application) -> None:
+    """The routes of this noun."""
+    app.router.add_post("/v1/uploads", upload, expect_handler=unasked)
+
+
+class Slot(NamedTuple):
+    """Where one upload goes, and on whose behalf."""
+
+    parts: Services
+    principal: Principal
+    ids: Ids
+    #: In the store.
+    key: str
+
+
+async def upload(request: web.Request) -> web.Response:
+    """Store the body and start its job: 201 with its ids. Nothing is left of an upload that breaks off."""
+    parts, principal = services(request), writer(request)
+    slot = _slot(parts, principal, ids(request, principal))
+    _command(slot, dict(request.query), "")  # what can be refused is refused before the body
+    _require_size(parts, request.content_length)
+    parts.commands.require_connection()
+    entry = await parts.journal.begin(slot.ids.asset_id, slot.key)
+    try:
+        wanted = await _receive(request, slot)
+        entry = await parts.journal.submitting(entry)
+    except BaseException:
+        await _discard(parts, entry, slot.key)
+        raise
+    return await _submit(slot, wanted, entry)
+
+
+def _slot(parts: Services, principal: Principal, known: Ids) -> Slot:
+    """A key of its own for each try: bytes that a job reads already are never written over."""
+    suffix = f"-{secrets.token_hex(6)}" if known.repeatable else ""
+    return Slot(parts, principal, known, f"uploads/{known.asset_id}/source{suffix}")
+
+
+def _require_size(parts: Services, announced: int | None) -> None:
+    most = parts.settings.web.max_upload_bytes
+    if announced is not None and announced > most:
+        raise Problem(413, "upload-too-large", f"{announced} bytes are more than the {most} that are taken", CLOSE)
+
+
+def _command(slot: Slot, fields: dict[str, str], digest: str) -> SubmitJob:
+    given: dict[str, Any] = {name: fields[name] for name in FIELDS if fields.get(name)}
+    given["owner"] = owner_for(slot.principal, given.get("owner"))
+    upload = UploadCompleted(input=Input(object=slot.key), **given)
+    said = fingerprint("upload", upload.filename, upload.pipeline, upload.passthrough, upload.owner, digest)
+    return command(slot.parts, upload, slot.ids, said)
+
+
+async def _receive(request: web.Request, slot: Slot) -> SubmitJob:
+    """Store what comes in. The bytes are hashed where somebody may ask later whether a repeat is one."""
+    web_settings, digest = slot.parts.settings.web, hashlib.sha256()
+    body = await incoming(request, web_settings.upload_stall_s)
+    chunks = _hashed(body.chunks, digest) if slot.ids.repeatable else body.chunks
+    try:
+        await slot.parts.store.put(slot.key, chunks, web_settings.max_upload_bytes)
+    except TooLarge as error:
+        detail = f"more than the {web_settings.max_upload_bytes} bytes that are taken; nothing was kept"
+        raise Problem(413, "upload-too-large", detail, CLOSE) from error
+    return _command(slot, body.fields | dict(request.query), digest.hexdigest())
+
+
+async def _hashed(chunks: AsyncIterator[bytes], digest: "hashlib._Hash") -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
+
+
+async def _discard(parts: Services, entry: Path, key: str) -> None:
+    try:
+        await parts.store.delete_prefix(key)
+    except StoreError as error:
+        log.warning("a broken upload cannot be removed now", extra={"key": key, "error": str(error)})
+        parts.journal.leave(entry)
+    else:
+        await parts.journal.end(entry)
+
+
+async def _submit(slot: Slot, wanted: SubmitJob, entry: Path) -> web.Response:
+    try:
+        cursor, [problem] = await submit(slot.parts, [wanted], repeatable=slot.ids.repeatable)
+    except BaseException:
+        slot.parts.journal.leave(entry)  # it may have been written: the journal's repair will see
+        raise
+    await _keep_one(slot, entry)
+    if problem is not None:
+        raise problem
+    return answer({"asset_id": wanted.asset_id, "job_id": wanted.job_id}, status=201, cursor=cursor)
+
+
+async def _keep_one(slot: Slot, entry: Path) -> None:
+    """Of uploads with one Idempotency-Key the first gave its bytes to the job; the others' are removed."""
+    parts = slot.parts
+    job = await parts.model.read(queries.job, slot.ids.job_id) if slot.ids.repeatable else None
+    if not slot.ids.repeatable or (job is not None and job.input.object == slot.key):
+        await parts.journal.end(entry)
+    elif job is None:
+        parts.journal.leave(entry)
+    else:
+        await _discard(parts, entry, slot.key)
