@@ -67,7 +67,7 @@ def _riff_end(head: bytes) -> int | None:
 
 
 def _matroska_end(head: bytes) -> int | None:
-    """End of the Segment, the second element; None when it is of unknown length. Source: RFC 8794 section 6, RFC 9559."""
+    """End of the Segment, the second element; None when unknown. Source: RFC 8794 section 6, RFC 9559."""
     after_header = _element_end(head, 4)
     if after_header is None or head[after_header : after_header + 4] != b"\x18\x53\x80\x67":
         return None

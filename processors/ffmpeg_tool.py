@@ -99,11 +99,14 @@ async def ask_json(runner: Runner, source: Path, argv: tuple[str, ...], timeout_
     try:
         found: Json = orjson.loads(answer)
     except orjson.JSONDecodeError as error:
-        raise ToolFailed("ffprobe gave an answer that cannot be read.", detail=answer[:1000].decode(errors="replace")) from error
+        begin = answer[:1000].decode(errors="replace")
+        raise ToolFailed("ffprobe gave an answer that cannot be read.", detail=begin) from error
     return found
 
 
-async def listen(runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float, take: Callable[[str], None]) -> None:
+async def listen(
+    runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float, take: Callable[[str], None]
+) -> None:
     """Hand every line that ffprobe prints to `take`, however many. Raises ProcessingError."""
     rest = b""
 

@@ -75,7 +75,7 @@ def master_playlist(videos: Sequence[Variant], audio: Variant | None) -> str:
     for video in videos:
         lines += ["", _video_stream(video, audio), video.uri]
     if audio and not videos:
-        lines += ["", f"#EXT-X-STREAM-INF:{_rates(audio)},CODECS=\"{audio.codecs}\"", audio.uri]
+        lines += ["", f'#EXT-X-STREAM-INF:{_rates(audio)},CODECS="{audio.codecs}"', audio.uri]
     return "\n".join([*lines, ""])
 
 

@@ -22,4 +22,5 @@ def is_black(look: bytes) -> bool:
 
 def best(candidates: Sequence[bytes]) -> int | None:
     """Which one shows most: not black, and rich in contrast, the earliest of equals. None without candidates."""
-    return max(range(len(candidates)), key=lambda at: (not is_black(candidates[at]), pstdev(candidates[at])), default=None)
+    worth = [(not is_black(look), pstdev(look)) for look in candidates]
+    return max(range(len(worth)), key=worth.__getitem__, default=None)

@@ -9,8 +9,10 @@ from pathlib import Path
 from processors.errors import OutputInvalid
 
 _NON_SYNC = 0x10000
+#: What a trun may say of each sample, in this order.
+_SAMPLE_FIELDS = ((0x100, "ticks"), (0x200, "size"), (0x400, "flags"), (0x800, "offset"))
 #: Boxes whose content is boxes, with the number of bytes before the first.
-_NESTED = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"mvex": 0, b"moof": 0, b"traf": 0}
+_NESTED = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"mvex": 0, b"moof": 0, b"traf": 0, b"edts": 0}
 _NESTED |= {b"stsd": 8, b"avc1": 78, b"mp4a": 28}
 #: MPEG-4 descriptors: elementary stream, decoder configuration, decoder-specific.
 _ES, _DECODER_CONFIG, _DECODER_SPECIFIC = 3, 4, 5
@@ -27,6 +29,8 @@ class Init:
     #: Of samples that say nothing themselves.
     default_ticks: int
     default_flags: int
+    #: What the edit list takes off the time at which a sample is shown. Empty edits do not count: players ignore them.
+    edit_ticks: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +78,8 @@ def read_init(content: bytes) -> Init:
         timescale_at = 20 if found[b"mdhd"][0] == 1 else 12
         (timescale,) = struct.unpack_from(">I", found[b"mdhd"], timescale_at)
         ticks, _, flags = struct.unpack_from(">III", found[b"trex"], 12)
-        return Init(codec=_codec(found), timescale=timescale, default_ticks=ticks, default_flags=flags)
+        edit = _edit(found.get(b"elst", b""))
+        return Init(codec=_codec(found), timescale=timescale, default_ticks=ticks, default_flags=flags, edit_ticks=edit)
     except (KeyError, IndexError, struct.error) as error:
         raise OutputInvalid("An initialisation segment is incomplete.", detail=repr(error)) from error
 
@@ -83,6 +88,16 @@ def _codec(found: dict[bytes, bytes]) -> str:
     if b"avcC" in found:
         return f"avc1.{found[b'avcC'][1:4].hex()}"
     return f"mp4a.40.{_audio_object_type(found[b'esds'])}"
+
+
+def _edit(elst: bytes) -> int:
+    """Media time of the first edit that is not empty. Source: ISO/IEC 14496-12, 8.6.6."""
+    if not elst:
+        return 0
+    entry = ">Qqhh" if elst[0] == 1 else ">Iihh"
+    (count,) = struct.unpack_from(">I", elst, 4)
+    times = (struct.unpack_from(entry, elst, 8 + struct.calcsize(entry) * number)[1] for number in range(count))
+    return next((time for time in times if time >= 0), 0)
 
 
 def _audio_object_type(esds: bytes) -> int:
@@ -112,7 +127,7 @@ def read_fragment(path: Path, init: Init) -> Fragment:
     return Fragment(
         start_s=Fraction(first.start, init.timescale),
         duration_s=Fraction(sum(run.ticks for run in runs), init.timescale),
-        shown_s=Fraction(first.start + first.first_offset, init.timescale),
+        shown_s=Fraction(first.start + first.first_offset - init.edit_ticks, init.timescale),
         samples=sum(run.samples for run in runs),
         starts_with_keyframe=not first.first_flags & _NON_SYNC,
     )
@@ -156,9 +171,10 @@ class _Run:
         if present & 0x4:
             (first_flags,) = struct.unpack_from(">I", body, at)
             at += 4
-        names = [name for bit, name in ((0x100, "ticks"), (0x200, "size"), (0x400, "flags"), (0x800, "offset")) if present & bit]
+        names = [name for bit, name in _SAMPLE_FIELDS if present & bit]
+        row = struct.Struct(f">{len(names)}I")
         for number in range(count):
-            values = dict(zip(names, struct.unpack_from(f">{len(names)}I", body, at + 4 * len(names) * number), strict=True))
+            values = dict(zip(names, row.unpack_from(body, at + row.size * number), strict=True))
             if not self.samples:
                 self.first_flags = values.get("flags", first_flags)
                 self.first_offset = _signed(values.get("offset", 0))

@@ -1,4 +1,4 @@
-"""Filters that every picture goes through before it is scaled: upright, progressive, steady, in the range of a screen."""
+"""Filters that every picture goes through: progressive, upright, in the range of a screen, scaled."""
 
 from typing import Any
 
@@ -29,11 +29,12 @@ def upright(picture: Chain, track: VideoTrack) -> Chain:
 
 
 def tone_mapped(picture: Chain, track: VideoTrack) -> Chain:
-    """HDR brought to BT.709: to linear light, tone curve, and back. The input's colours are named, as files often do not."""
+    """HDR brought to BT.709. The input's colours are named here, as many a file does not say them in full."""
     if not track.hdr:
         return picture
+    source = {"tin": track.color_transfer, "pin": "bt2020", "min": "bt2020nc", "rin": "tv"}
     return (
-        picture.filter("zscale", tin=track.color_transfer, pin="bt2020", min="bt2020nc", rin="tv", t="linear", npl=_WHITE_NITS)
+        picture.filter("zscale", **source, t="linear", npl=_WHITE_NITS)
         .filter("format", "gbrpf32le")
         .filter("zscale", p="bt709")
         .filter("tonemap", tonemap="hable", desat=0)

@@ -130,7 +130,7 @@ def _times(span: tuple[float, float]) -> dict[str, float]:
 
 
 def _span(track: Json, form: Json, ends: Ends, container: Container, zero: float) -> tuple[float, float]:
-    """Start and duration of a track, counted from the file's start: measured, or declared where that is all there is."""
+    """Start and duration of a track, from the file's start: measured, or declared where that is all there is."""
     start = (seconds(track.get("start_time")) or zero) - zero
     declared = _declared(track, form, container)
     measured = ends.by_index.get(int(track["index"]))
@@ -161,13 +161,13 @@ def _one_frame(track: Json) -> float:
 def check_limits(outputs: ProbeOutputs, tracks: int, limits: Limits) -> None:
     """Raise MediaTooLarge, saying what is too large and how large it may be."""
     video = outputs.video
-    pixels = video.coded_width_px * video.coded_height_px if video else 0
-    shown_pixels = video.width_px * video.height_px if video else 0
-    if outputs.duration_s > limits.max_duration_s:
-        raise MediaTooLarge(f"The media lasts {outputs.duration_s:.0f} s; at most {limits.max_duration_s:.0f} s are accepted.")
-    if max(pixels, shown_pixels) > limits.max_pixels:
-        raise MediaTooLarge(f"The picture has {max(pixels, shown_pixels)} pixels; at most {limits.max_pixels} are accepted.")
-    if video and video.fps > limits.max_fps:
-        raise MediaTooLarge(f"The video has {video.fps:.0f} frames a second; at most {limits.max_fps:.0f} are accepted.")
-    if tracks > limits.max_tracks:
-        raise MediaTooLarge(f"The file has {tracks} tracks; at most {limits.max_tracks} are accepted.")
+    coded = video.coded_width_px * video.coded_height_px if video else 0
+    shown = video.width_px * video.height_px if video else 0
+    for what, found, most in (
+        ("lasts {:.0f} s", outputs.duration_s, limits.max_duration_s),
+        ("has {:.0f} pixels a picture", max(coded, shown), limits.max_pixels),
+        ("has {:.0f} frames a second", video.fps if video else 0, limits.max_fps),
+        ("has {:.0f} tracks", tracks, limits.max_tracks),
+    ):
+        if found > most:
+            raise MediaTooLarge(f"The file {what.format(found)}; at most {most:.0f} are accepted.")

@@ -1,4 +1,4 @@
-"""Proves a finished encode before it is published: a playlist with ENDLIST and exit code 0 are no proof, a kill leaves both."""
+"""Proves a finished encode before it is published: a kill, too, leaves a playlist that looks complete."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,7 +110,8 @@ def _check_duration(duration_s: Fraction, expected: Expected) -> None:
     wanted = Fraction(expected.duration_s)
     found = f"{float(duration_s):.2f} s of {expected.duration_s:.2f} s"
     if duration_s < wanted - slack:
-        raise CorruptMedia(f"The file is damaged: only {found} can be decoded. Export or upload it again.", detail=expected.name)
+        message = f"The file is damaged: only {found} can be decoded. Export or upload it again."
+        raise CorruptMedia(message, detail=expected.name)
     if duration_s > wanted + slack:
         raise OutputInvalid(f"The rendition {expected.name} came out too long: {found}.")
 

@@ -26,7 +26,7 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc
 #: Longest that a trial of a sandbox may take: generous, for a busy machine must not end with a weaker one.
 _TRIAL_S = 60.0
 #: A run of ffmpeg that needs its libraries and writes one file.
-_TRIAL = ("ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "color=size=16x16:duration=0.04", "-f", "rawvideo", "-y")
+_TRIAL = ("ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "color=size=16x16:duration=0.04", "-f", "rawvideo")
 
 
 class Means(Enum):
@@ -103,12 +103,15 @@ def _bwrap(sandbox: Sandbox, reach: Reach) -> list[str]:
     for path in reach.writes:
         mounts += ["--bind", str(path), str(path)]
     apart = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-    become = [*_SETPRIV, f"--reuid={sandbox.uid}", f"--regid={sandbox.uid}", "--clear-groups", "--"] if sandbox.uid else []
-    # Without a change of user a user namespace takes the privileges away.
-    apart += [] if sandbox.uid else ["--unshare-user"]
+    become: list[str] = []
+    if sandbox.uid is None:  # without a change of user a user namespace takes the privileges away
+        apart.append("--unshare-user")
+    else:
+        become = [*_SETPRIV, f"--reuid={sandbox.uid}", f"--regid={sandbox.uid}", "--clear-groups", "--"]
     return [
         *("bwrap", *apart, "--die-with-parent"),
-        *("--dev", "/dev", "--tmpfs", "/tmp", *mounts, "--chdir", str(reach.cwd), "--", *become),
+        *("--dev", "/dev", "--tmpfs", "/tmp"),  # noqa: S108 - a mount point in there, not a file of ours
+        *(*mounts, "--chdir", str(reach.cwd), "--", *become),
     ]
 
 
@@ -134,7 +137,7 @@ async def _works(sandbox: Sandbox) -> bool:
     if not shutil.which("bwrap" if sandbox.means is Means.BUBBLEWRAP else "unshare"):
         return False
     with tempfile.TemporaryDirectory(prefix="kinolog-trial-") as name:
-        folder = Path(name).resolve()
+        folder = Path(name)
         try:
             give(sandbox, folder)
         except PermissionError:
@@ -158,7 +161,7 @@ async def _succeeds(argv: Sequence[str]) -> bool:
 
 
 def give(sandbox: Sandbox, folder: Path) -> None:
-    """Let the tool's user write into our folder and those in it. What it writes stays readable for us: we are root then."""
+    """Let the tool's user write into our folder and those in it. We are root then, and can read what it writes."""
     if sandbox.uid is not None:
         for path, _, _ in os.walk(folder):
             os.chown(path, sandbox.uid, sandbox.uid, follow_symlinks=False)

@@ -65,7 +65,7 @@ def _by_magic(head: bytes) -> Container | None:
             return WEBM if b"webm" in head[:64] else MATROSKA
         case b"RIFF", b"AVI ":
             return AVI
-        case (b"RIFF" | b"RF64"), b"WAVE":
+        case ((b"RIFF" | b"RF64"), b"WAVE"):
             return WAV
         case b"OggS", _:
             return OGG

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import ffmpeg  # type: ignore[import-untyped]  # ships no types
+import ffmpeg
 
 from processors.errors import CorruptMedia, Skipped
 from processors.ffmpeg_tool import Progress, ffmpeg_argv, file_address, input_options
@@ -16,7 +16,7 @@ from processors.pictures import Chain, deinterlaced, scaled, tone_mapped, uprigh
 from processors.sandbox import Reach
 from processors.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
 from processors.toolbox import Toolbox
-from processors.tools import Command
+from processors.tools import Command, ignore
 from processors.tracks import even
 from processors.work import Work
 from schemas.probe import ProbeOutputs, VideoTrack
@@ -62,7 +62,7 @@ def fitted(track: VideoTrack, max_px: int) -> tuple[int, int]:
 
 
 def shots_args(source: Path, media: ProbeOutputs, track: VideoTrack, shots: Sequence[Shot], max_px: int) -> list[str]:
-    """ffmpeg's arguments: each shot is a seek of its own, and gives the JPEG and its grey copy."""
+    """Arguments for ffmpeg: each shot is a seek of its own, and gives the JPEG and its grey copy."""
     width, height = fitted(track, max_px)
     outputs = []
     for shot in shots:
@@ -76,9 +76,9 @@ def shots_args(source: Path, media: ProbeOutputs, track: VideoTrack, shots: Sequ
 
 
 def storyboard_args(source: Path, media: ProbeOutputs, track: VideoTrack, board: Storyboard, look: Path) -> list[str]:
-    """ffmpeg's arguments: keyframes only, each shown until the next, in sprites; and a row of grey copies."""
+    """Arguments for ffmpeg: keyframes only, each shown until the next, in sprites; and a row of grey copies."""
     picture = _opened(source, media, skip_frame="nokey")[str(track.index)]
-    steady = picture.filter("fps", fps=f"1/{board.interval_s:.6f}", start_time=0)
+    steady = picture.filter("fps", fps=f"1/{board.interval_s:.6f}", start_time=0, eof_action="pass")
     # Exactly as many tiles as there are cues, wherever the last keyframe stands.
     counted = steady.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=board.tiles)
     tile = tone_mapped(scaled(_upright(counted, track), board.tile_width_px, board.tile_height_px), track)
@@ -115,7 +115,7 @@ class Thumbnailer:
     toolbox: Toolbox
 
     async def process(self, work: Work) -> ThumbnailsOutputs:
-        """Poster, thumbnails, storyboard. Raises Skipped without a video track, CorruptMedia when nothing can be decoded."""
+        """Poster, thumbnails, storyboard. Raises Skipped without a video, CorruptMedia when nothing can be decoded."""
         params, media = params_of(work, ThumbnailsParams), probed(work)
         track = media.video
         if track is None:
@@ -191,9 +191,9 @@ class _Session:
         return all(path.is_file() and path.stat().st_size for path in paths)
 
     async def _take(self, shots: Sequence[Shot]) -> None:
-        await self._run(shots_args(self.source, self.media, self.track, shots, self.params.max_width_px), lambda chunk: None)
+        await self._run(shots_args(self.source, self.media, self.track, shots, self.params.max_width_px))
 
-    async def _run(self, args: list[str], on_stdout: Callable[[bytes], None]) -> None:
+    async def _run(self, args: list[str], on_stdout: Callable[[bytes], None] = ignore) -> None:
         reach = Reach(reads=(self.source,), writes=(self.work.output, self.work.scratch), cwd=self.work.output)
         timeout_s = self.toolbox.limits.tool_timeout_s(self.media.duration_s)
         argv = ffmpeg_argv(args, _THREADS)

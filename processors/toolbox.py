@@ -17,5 +17,5 @@ class Toolbox:
 
 
 def make_toolbox(limits: Limits) -> Toolbox:
-    """A toolbox; one per process. Finds out what sandbox works here when the first tool runs, or `runner.sandbox()` is awaited."""
+    """A toolbox, one per process. Which sandbox works here is found out when the first tool runs."""
     return Toolbox(limits=limits, runner=Runner(limits))

@@ -1,4 +1,4 @@
-"""Runs a tool as a child: sandboxed, bounded, cancellable, always reaped; what goes wrong is mapped here and nowhere else."""
+"""Runs a tool as a child: sandboxed, bounded, cancellable, always reaped. Its failures are mapped here alone."""
 
 import asyncio
 import logging
@@ -71,7 +71,7 @@ class Command:
     niced: bool = False
 
 
-def _ignore(chunk: bytes) -> None:
+def ignore(chunk: bytes) -> None:
     """Nobody reads what the tool writes on stdout."""
 
 
@@ -104,7 +104,7 @@ class Runner:
         copy.chmod(0o644)
         return copy
 
-    async def run(self, command: Command, on_stdout: Callable[[bytes], None] = _ignore) -> str:
+    async def run(self, command: Command, on_stdout: Callable[[bytes], None] = ignore) -> str:
         """What the tool said on stderr (its end). Raises ProcessingError when it fails; cancelling kills it."""
         sandbox = await self.sandbox()
         for folder in command.reach.writes:
@@ -173,7 +173,8 @@ async def _spawn(argv: list[str], cwd: Path) -> asyncio.subprocess.Process:
 
 async def _listen(process: asyncio.subprocess.Process, on_stdout: Callable[[bytes], None], said: bytearray) -> None:
     """Return when the tool has ended and nobody holds its pipes any more."""
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     async with asyncio.TaskGroup() as group:
         group.create_task(_pump(process.stdout, on_stdout))
         group.create_task(_pump(process.stderr, lambda chunk: _keep_end(said, chunk)))
@@ -195,7 +196,7 @@ def _words(said: bytearray) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the whole process group and wait until it is gone; being cancelled meanwhile changes nothing but the outcome."""
+    """End the whole process group and wait until it is gone; a cancel meanwhile changes only the outcome."""
     if _ended(process):
         return
     _signal(process, signal.SIGTERM)
@@ -212,7 +213,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def _ended(process: asyncio.subprocess.Process) -> bool:
     """Whether the child and everything that inherited its pipes are gone; until then its group's id is not reused."""
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     return process.returncode is not None and process.stdout.at_eof() and process.stderr.at_eof()
 
 
@@ -220,9 +222,9 @@ async def _reap(process: asyncio.subprocess.Process) -> None:
     kill = asyncio.get_running_loop().call_later(_GRACE_S, _signal, process, signal.SIGKILL)
     try:
         async with asyncio.timeout(_GRACE_S + _REAP_S):
-            await _listen(process, _ignore, bytearray())
+            await _listen(process, ignore, bytearray())
     except TimeoutError:
-        log.error("a killed tool does not end", extra={"pid": process.pid})
+        log.exception("a killed tool does not end", extra={"pid": process.pid})
     finally:
         kill.cancel()
 

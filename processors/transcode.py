@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import ffmpeg  # type: ignore[import-untyped]  # ships no types
+import ffmpeg
 
 from processors.errors import InvalidParams, NothingToShow
 from processors.ffmpeg_tool import Progress, ffmpeg_argv, file_address, input_options
@@ -75,8 +75,10 @@ def _capped(rate: Fraction, max_fps: float) -> Fraction:
     return rate
 
 
-def transcode_args(source: Path, media: ProbeOutputs, profile: Profile, plan: Plan, *, cpus: int, max_pixels: int) -> list[str]:
-    """ffmpeg's arguments: paths of what is written are relative to the output folder."""
+def transcode_args(
+    source: Path, media: ProbeOutputs, profile: Profile, plan: Plan, *, cpus: int, max_pixels: int
+) -> list[str]:
+    """Arguments for ffmpeg: paths of what is written are relative to the output folder."""
     reading = input_options(media.demuxer)
     options = {**reading, "max_pixels": max_pixels, "threads": cpus, "noautorotate": None}
     opened = ffmpeg.input(file_address(source), **options)
@@ -101,7 +103,8 @@ def _pictures(opened: Chain, track: VideoTrack, plan: Plan) -> list[Chain]:
         turned = tone_mapped(scaled(turned, plan.sizes[0].width_px, plan.sizes[0].height_px), track)
     copies = turned.filter_multi_output("split", len(plan.sizes)) if len(plan.sizes) > 1 else [turned]
     return [
-        scaled(copies[place], size.width_px, size.height_px).filter("format", "yuv420p") for place, size in enumerate(plan.sizes)
+        scaled(copies[place], size.width_px, size.height_px).filter("format", "yuv420p")
+        for place, size in enumerate(plan.sizes)
     ]
 
 
@@ -173,7 +176,9 @@ class Transcoder:
 
     def _profile(self, name: str) -> Profile:
         if name not in self.profiles:
-            raise InvalidParams(f"There is no transcode profile {name!r}; there are: {', '.join(sorted(self.profiles))}.")
+            raise InvalidParams(
+                f"There is no transcode profile {name!r}; there are: {', '.join(sorted(self.profiles))}."
+            )
         return self.profiles[name]
 
     async def _encode(self, work: Work, media: ProbeOutputs, profile: Profile, planned: Plan) -> None:
@@ -195,7 +200,8 @@ class Transcoder:
 def _prove(folder: Path, media: ProbeOutputs, profile: Profile, planned: Plan) -> tuple[list[Proven], Proven | None]:
     frame_s = 1 / planned.rate if planned.rate else Fraction(0)
     expected = [
-        Expected(name=size.name, duration_s=media.duration_s, frame_s=frame_s, has_pictures=True) for size in planned.sizes
+        Expected(name=size.name, duration_s=media.duration_s, frame_s=frame_s, has_pictures=True)
+        for size in planned.sizes
     ]
     videos = [prove(folder / one.name, one) for one in expected]
     audio_frame_s = Fraction(_AAC_FRAME, profile.audio.sample_rate_hz)
