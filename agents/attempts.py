@@ -65,7 +65,7 @@ class Attempt:
         event_id: str,
         partition: int,
         turn: Turn | None = None,
-        heard: Callable[["Attempt"], None] = lambda attempt: None,
+        heard: Callable[["Attempt"], None] | None = None,
     ) -> None:
         self.requested = requested
         self.kind = kind
@@ -83,7 +83,7 @@ class Attempt:
         self.beaten_at = 0.0
         self.stopping: Stop | None = None
         self.ended = False
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[Any] | None = None
 
     @property
     def key(self) -> AttemptKey:
@@ -109,7 +109,8 @@ class Attempt:
     def report(self, progress: float, parts: Mapping[str, float]) -> None:
         """See processors.work.Report."""
         self.progress.note(progress, parts)
-        self._heard(self)
+        if self._heard is not None:
+            self._heard(self)
 
     def stop(self, why: Stop) -> None:
         """Kill the work; it ends with the message that says why. Harmless when it has ended or is stopping already."""

@@ -24,6 +24,7 @@ from agents.slots import CpuBudget, Slots
 from agents.sources import Sources
 from agents.voice import Voice
 from processors.limits import Limits
+from processors.profiles import ProfileError
 from processors.store import Store
 from processors.toolbox import make_toolbox
 from schemas.base import ErrorRecord
@@ -52,18 +53,18 @@ _KEY_BYTES = 1024
 def main(settings: Settings, lane: str) -> int:
     """Run the steps of a lane until SIGTERM. Returns the exit code: 0, 2 for wrong settings, 70 when in doubt."""
     logs.configure(settings, "executor")
+    loop = new_loop()
     try:
         kinds = steps_of(settings, lane)
         name = claim(settings, lane)
-    except SettingsError as error:
+        executor = Executor(settings, name, kinds)
+    except (SettingsError, ProfileError) as error:
         log.critical(str(error))
         return EX_USAGE
     except NameTaken as error:
         log.critical(str(error))
         return EX_SOFTWARE
-    loop = new_loop()
     app = make_app(settings, f"kinolog-exec-{lane}", name.instance_id)
-    executor = Executor(settings, name, kinds)
     executor.join(app)
     return run(app, loop, before_stop=executor.drain)
 
@@ -159,8 +160,7 @@ class Executor:
             pulls.close()
 
     async def _wait_for_room(self, station: Station) -> None:
-        """Return when a request may be pulled. Before it is: what is pulled holds up every rebalance until it is
-        acknowledged."""
+        """Return when a request may be pulled: what is pulled holds up every rebalance until it is acknowledged."""
         await station.slots.wait_free()
         if station.kind.heavy:
             await self._bench.budget.wait_free()
@@ -199,7 +199,10 @@ class Executor:
 def stations(settings: Settings, kinds: list[StepKind]) -> dict[str, Station]:
     """Where each step is worked on, by its name."""
     toolbox = make_toolbox(msgspec.convert(settings.limits, Limits, from_attributes=True))
-    return {kind.name: Station(kind, Slots(slots_of(settings, kind)), processor_of(kind, toolbox)) for kind in kinds}
+    return {
+        kind.name: Station(kind, Slots(slots_of(settings, kind)), processor_of(kind, toolbox, settings))
+        for kind in kinds
+    }
 
 
 def bench(settings: Settings, executor_name: str) -> Bench:

@@ -29,5 +29,5 @@ def claim(settings: Settings, lane: str) -> ExecutorName:
 
 
 def _host() -> str:
-    """This machine, in the characters of a member id: a number is unique here only, the member id must be so everywhere."""
+    """The machine's name in the characters of a member id: a number is unique here only, that id must be everywhere."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())

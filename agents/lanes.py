@@ -1,4 +1,4 @@
-"""Lanes: which steps an executor runs, and what runs them. Steps are found by looking, so adding one touches no registry."""
+"""Lanes: which steps an executor runs, and what runs them; found by looking, so that a new step touches no registry."""
 
 import importlib
 
@@ -11,7 +11,7 @@ DEFAULT_LANE = "default"
 
 
 def steps_of(settings: Settings, lane: str) -> list[StepKind]:
-    """The lane's steps with the slots that the settings give them. Raises SettingsError for a lane or step that is not there."""
+    """The lane's steps. Raises SettingsError for a lane or a step that is not there."""
     lanes, kinds = settings.executor.lanes, step_kinds()
     named = {step for steps in lanes.values() for step in steps}
     for step in named | settings.executor.slots.keys():
@@ -31,7 +31,7 @@ def slots_of(settings: Settings, kind: StepKind) -> int:
     return max(1, settings.executor.slots.get(kind.name, kind.slots))
 
 
-def processor_of(kind: StepKind, toolbox: Toolbox) -> Processor:
-    """What runs the step: `make` of agents/<step>.py."""
-    processor: Processor = importlib.import_module(f"agents.{kind.name}").make(toolbox)
+def processor_of(kind: StepKind, toolbox: Toolbox, settings: Settings) -> Processor:
+    """What runs the step: `make` of agents/<step>.py. Raises ProfileError where the step's profiles cannot be used."""
+    processor: Processor = importlib.import_module(f"agents.{kind.name}").make(toolbox, settings)
     return processor

@@ -1,9 +1,10 @@
-"""media.step-requests.noop -> Noop -> media.step-events"""
+"""media.step-requests.noop -> Noop -> media.step-events."""
 
 from processors.noop import Noop
 from processors.toolbox import Toolbox
+from streams.settings import Settings
 
 
-def make(toolbox: Toolbox) -> Noop:
+def make(_toolbox: Toolbox, _settings: Settings) -> Noop:
     """The processor of this step; it needs no tools."""
     return Noop()

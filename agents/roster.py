@@ -145,4 +145,4 @@ def _log_outcome(attempt: Attempt, message: StepEvent, elapsed_s: float) -> None
     if not log.isEnabledFor(level):
         return
     why = {"code": message.error.code} if isinstance(message, StepFailed) else {}
-    log.log(level, f"step {outcome(message)}", extra={**log_fields(attempt), "elapsed_s": round(elapsed_s, 3), **why})
+    log.log(level, "step %s", outcome(message), extra={**log_fields(attempt), "elapsed_s": round(elapsed_s, 3), **why})

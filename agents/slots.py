@@ -5,7 +5,7 @@ from collections import deque
 
 
 class Slots:
-    """Room for `size` attempts of one step. A group may take more than there is; then nothing is free until it shrank."""
+    """Room for `size` attempts of one step. A group may take more than there is: nothing is free until it shrank."""
 
     def __init__(self, size: int) -> None:
         self._free = size

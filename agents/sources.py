@@ -16,7 +16,7 @@ class Sources:
         self._roots = tuple(root.resolve() for root in roots)
 
     async def resolve(self, source: Input, folder: Path) -> Path:
-        """A local file; an object of a bucket is fetched into `folder`. Raises SourceMissing, SourceUnavailable, OSError."""
+        """A local file; an object of a bucket is fetched into `folder`. Raises SourceMissing, -Unavailable, OSError."""
         if source.object is not None:
             return await self._object(source.object, folder / "source")
         if source.path is not None:

@@ -1,10 +1,12 @@
-"""media.step-requests.transcode -> Transcoder -> media.step-events"""
+"""media.step-requests.transcode -> Transcoder -> media.step-events."""
 
-from processors.transcode import Transcoder
-
+from processors.profiles import load_profiles
 from processors.toolbox import Toolbox
+from processors.transcode import Transcoder
+from streams.places import profiles_dir
+from streams.settings import Settings
 
 
-def make(toolbox: Toolbox) -> Transcoder:
-    """The processor of this step."""
-    return Transcoder(toolbox)
+def make(toolbox: Toolbox, settings: Settings) -> Transcoder:
+    """The processor of this step, with the profiles of this installation. Raises ProfileError."""
+    return Transcoder(toolbox, load_profiles(profiles_dir(settings)))

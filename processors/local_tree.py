@@ -1,4 +1,4 @@
-"""Files and folders on the local disk, changed so that nobody ever sees half of a change. Blocking: call in a thread."""
+"""Files and folders on the local disk, changed so that nobody sees half of a change. Blocking: call in a thread."""
 
 import errno
 import os
@@ -31,14 +31,15 @@ def move_into_place(source: Path, target: Path) -> None:
     for left in reversed(range(_RENAMES)):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return os.rename(source, target)
+            source.rename(target)
+            break
         except FileNotFoundError:
             if not left or not source.exists():
                 raise
 
 
 def publish_folder(folder: Path, root: Path, key: str) -> None:
-    """Make `folder` readable and let it appear as `root/key` at once; a repeat replaces. `folder` is gone afterwards."""
+    """Make `folder` readable and let it appear as `root/key` at once, replacing a repeat; `folder` is gone then."""
     make_readable(folder)
     target = root / key
     if target.exists():
@@ -62,7 +63,7 @@ def _copy_into_place(folder: Path, root: Path, target: Path) -> None:
 
 
 def make_readable(folder: Path) -> None:
-    """Give `folder` and all below to us, readable for all: tools may have run as somebody else. Raises UnexpectedFile."""
+    """Make all of `folder` ours and readable for all: tools may have run as somebody else. Raises UnexpectedFile."""
     for path in [folder, *_below(folder)]:
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
@@ -70,7 +71,7 @@ def make_readable(folder: Path) -> None:
             raise UnexpectedFile(f"{path.name} is neither a file nor a folder")
         if os.geteuid() == 0:
             os.chown(path, 0, 0)
-        os.chmod(path, 0o755 if stat.S_ISDIR(mode) else 0o644)
+        path.chmod(0o755 if stat.S_ISDIR(mode) else 0o644)
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -51,7 +51,7 @@ class Stored(NamedTuple):
 
 
 async def in_thread(work: Callable[..., T], *args: Any) -> T:
-    """Run blocking `work` in a thread. Cancelled, it waits for the end first: nothing goes on behind the caller's back."""
+    """Run blocking `work` in a thread. Cancelled, it waits for its end: nothing goes on behind the caller's back."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *args))
     try:
         return await asyncio.shield(running)
@@ -72,7 +72,7 @@ class Store:
         self._objects: Any = from_url(url)
 
     def local_path(self, key: str) -> Path | None:
-        """The object as a file that tools can read, whether it is there or not; None for a bucket. Raises InvalidKey."""
+        """The object as a file that tools can read, whether it exists or not; None for a bucket. Raises InvalidKey."""
         checked_key(key)
         return None if self.root is None else self.root / key
 
@@ -131,9 +131,10 @@ class Store:
         """Remove the object `prefix` and everything below it. A repeat is harmless."""
         with _mapped(checked_key(prefix)):
             if self.root is not None:
-                return await in_thread(local_tree.remove_tree, self.root / prefix, self.root)
-            keys = [prefix, *(entry.key for entry in await self.list(prefix))]
-            await obstore.delete_async(self._objects, keys)
+                await in_thread(local_tree.remove_tree, self.root / prefix, self.root)
+            else:
+                keys = [prefix, *(entry.key for entry in await self.list(prefix))]
+                await obstore.delete_async(self._objects, keys)
 
     async def sweep(self, older_than_s: float = STAGING_AGE_S) -> int:
         """Remove what killed processes left on its way in; returns how much. A bucket has a lifecycle rule for that."""

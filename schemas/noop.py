@@ -1,5 +1,7 @@
 """The step that does nothing: measures the road itself, and proves a deployment without media."""
 
+from typing import Annotated
+
 import msgspec
 
 from schemas.steps import StepKind
@@ -11,9 +13,9 @@ class NoopParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a no-op may be asked for, to try the machinery."""
 
     #: Progress messages to send, 0-1,000.
-    progress_messages: int = 0
+    progress_messages: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
     #: Seconds to take, 0-3,600.
-    sleep_s: float = 0.0
+    sleep_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
     #: Error code to fail with, retriable; empty: succeed.
     fail_with: str = ""
 

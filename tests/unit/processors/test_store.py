@@ -57,7 +57,7 @@ async def test_a_stream_comes_back_as_it_went_in(store: Store) -> None:
     assert (await store.head("uploads/a.mp4")).etag == stored.etag != ""
 
 
-@pytest.mark.parametrize(("start", "end", "expected"), [(0, 1, b"a"), (1, 3, b"bc"), (2, None, b"cd"), (3, 99, b"d")])
+@pytest.mark.parametrize("start, end, expected", [(0, 1, b"a"), (1, 3, b"bc"), (2, None, b"cd"), (3, 99, b"d")])
 async def test_a_range_is_served(store: Store, start: int, end: int | None, expected: bytes) -> None:
     await store.put("x", chunks(b"abcd"), max_bytes=4)
     assert await read(store, "x", start, end) == expected
@@ -124,8 +124,8 @@ async def test_a_tree_published_twice_is_there_once(store: Store, tmp_path: Path
 
 async def test_a_published_file_can_be_read_by_others(folder_store: Store, tmp_path: Path) -> None:
     out = tree(tmp_path / "out", sub__x="1")
-    os.chmod(out / "sub" / "x", 0o600)
-    os.chmod(out / "sub", 0o700)
+    (out / "sub" / "x").chmod(0o600)
+    (out / "sub").chmod(0o700)
     await folder_store.publish_tree(out, "assets/a")
     path = folder_store.local_path("assets/a/sub/x")
     assert path is not None
