@@ -5,7 +5,8 @@ Exit codes: 0 ok, 1 the job failed, 2 usage or configuration, 3 the service cann
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,23 +28,30 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Work = Callable[["Client"], Coroutine[Any, Any, int]]
 
 
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    """Ends the command on an expected error: with its sentence and its `exit_code`, without a traceback."""
+    try:
+        yield
+    except SettingsError as error:
+        _fail(error, BAD_USAGE)
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except (click.ClickException, click.Abort, click.exceptions.Exit):
+        raise
+    except Exception as error:
+        if not isinstance(code := getattr(error, "exit_code", None), int):
+            raise  # a bug: its traceback is what is needed
+        _fail(error, code)
+
+
 class Commands(click.Group):
-    """A group whose expected errors end in a sentence and an exit code, never in a traceback."""
+    """A group whose commands say plainly what went wrong."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; whoever raises an error with `exit_code` has said all there is to say."""
-        try:
+        """Run the command."""
+        with said_plainly():
             return super().invoke(ctx)
-        except SettingsError as error:
-            _fail(error, BAD_USAGE)
-        except KeyboardInterrupt:
-            raise click.exceptions.Exit(INTERRUPTED) from None
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
-            raise
-        except Exception as error:
-            if not isinstance(code := getattr(error, "exit_code", None), int):
-                raise  # a bug: its traceback is what is needed
-            _fail(error, code)
 
 
 def _fail(error: Exception, code: int) -> NoReturn:
@@ -93,6 +101,7 @@ async def _announce(as_json: bool, system: "Up") -> None:
 @json_option
 @reaches_service
 def submit(
+    *,
     source: str,
     watch: bool,
     pipeline: str | None,
@@ -253,6 +262,16 @@ def apply(as_json: bool) -> None:
     else:
         lines = [f"{what}: {line}" for what, found in report.items() for line in found]
         click.echo("\n".join(lines) or "all topics are as they should be")
+
+
+@cli.command()
+@click.option("--file", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file of yours.")
+@click.option("--exit", "at_once", is_flag=True, help="End when the job has ended.")
+def demo(source: Path | None, at_once: bool) -> None:
+    """Make a talking clip, put it through everything, and show the results until Ctrl-C."""
+    from streams import demo
+
+    _end(demo.run(demo.demo_settings(), source, stay=not at_once))
 
 
 @cli.command()

@@ -111,7 +111,7 @@ class Client:
         pipeline: str | None = None,
         passthrough: str | None = None,
         idempotency_key: str | None = None,
-        on_sent: Callable[[int], None] = lambda sent_bytes: None,
+        on_sent: Callable[[int], None] | None = None,
     ) -> Submitted:
         """Upload a file, read piece by piece, and start its job. `on_sent` hears how many bytes have gone so far.
 
@@ -221,7 +221,7 @@ class Client:
         except aiohttp.WSServerHandshakeError as error:
             raise _rejection(error.status, {"title": error.message}) from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise Unreachable(f"{self.url} cannot be reached: {error or type(error).__name__}") from error
+            raise Unreachable(f"{self.url} cannot be reached: {str(error) or type(error).__name__}") from error
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -250,13 +250,14 @@ def _with_progress(job: Job, frame: LiveFrame) -> Job:
     return {**job, "steps": steps, "progress": frame.get("job_progress", job["progress"])}
 
 
-async def _pieces(path: Path, on_sent: Callable[[int], None]) -> AsyncIterator[bytes]:
+async def _pieces(path: Path, on_sent: Callable[[int], None] | None) -> AsyncIterator[bytes]:
     sent_bytes = 0
     with await asyncio.to_thread(path.open, "rb") as file:
         while piece := await asyncio.to_thread(file.read, _CHUNK_BYTES):
             yield piece
             sent_bytes += len(piece)
-            on_sent(sent_bytes)
+            if on_sent is not None:
+                on_sent(sent_bytes)
 
 
 def _job_path(job_id: str) -> str:

@@ -99,18 +99,14 @@ class Keeper:
     async def _until_end(self) -> int:
         readiness = asyncio.ensure_future(self._note_readiness())
         try:
-            return await self.part.wait()
+            code = await self.part.wait()
+            await asyncio.sleep(0)  # a part that was ready before it ended counts as ready
+            return code
         finally:
             readiness.cancel()
 
     async def _note_readiness(self) -> None:
-        while True:
-            try:
-                await self.part.wait_ready()
-                break
-            except BrokerError as error:  # it has ended, which `_until_end` sees, or it is slow and may still come
-                log.error("not ready", extra={"part": self.name, "error": str(error)})
-                await asyncio.sleep(1.0)
+        await self.part.wait_ready()
         log.info("ready", extra={"part": self.name, "pid": self.part.pid})
         self.was_ready.set()
 

@@ -1,6 +1,7 @@
 """Log lines on stderr: short ones for people, JSON ones for machines; the same events and fields in both."""
 
 import logging
+import os
 import sys
 import time
 import traceback
@@ -24,10 +25,10 @@ _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICA
 log = logging.getLogger(__name__)
 
 
-def configure(settings: Settings, process: str) -> None:
-    """Send every log line of this process to stderr, marked with `process`. Replaces what was configured before."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines(process) if settings.log_format == "json" else _text_for(sys.stderr, process))
+def configure(settings: Settings, process: str, stream: TextIO | None = None) -> None:
+    """Send this process's log to stderr, or `stream`, marked with `process`. Replaces what was configured before."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines(process) if settings.log_format == "json" else _text_for(handler.stream, process))
     handler.addFilter(FloodGate(_FLOODING))
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     for name in _QUIETED:
@@ -139,7 +140,8 @@ class FloodGate(logging.Filter):
 
 
 def _text_for(stream: TextIO, process: str) -> TextLines:
-    return TextLines(process, colour=stream.isatty())
+    wanted = stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
+    return TextLines(process, colour=wanted and not os.environ.get("NO_COLOR"))
 
 
 def _shown(value: Any) -> str:

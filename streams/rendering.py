@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+import click
+
 if TYPE_CHECKING:  # rich is slow to import, and only a terminal needs it
     from rich.progress import Progress, TaskID
 
@@ -47,7 +49,7 @@ class PlainView:
     def show(self, job: Job) -> None:
         """Print what changed since the last time."""
         for line in changes(self._before, job):
-            print(line, flush=True)
+            click.echo(line)
         self._before = job
 
 
@@ -182,4 +184,4 @@ def _headline(job: Job) -> str:
 
 def print_json(value: Any) -> None:
     """One line of JSON on stdout, at once."""
-    print(json.dumps(value, ensure_ascii=False, separators=(",", ":")), flush=True)
+    click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

@@ -73,7 +73,7 @@ def kept_url(settings: Settings) -> str | None:
 def web_url(settings: Settings) -> str:
     """Where the web interface answers, seen from this machine."""
     host = settings.web.host
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104  read, not bound
     return f"http://{host}:{settings.web.port}"
 
 
@@ -97,6 +97,6 @@ def _write(path: Path, text: str) -> None:
     """Whole or not at all, and never readable to others, not even for a moment."""
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text + "\n")
+    beside.touch(0o600, exist_ok=False)
+    beside.write_text(text + "\n")
     beside.replace(path)

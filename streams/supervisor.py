@@ -5,23 +5,23 @@ stop    executor and web side by side -> control -> broker, all within 15 s
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, BinaryIO
 
+import click
 import msgspec
 
 from streams import rundir
 from streams.admin import apply_topics
 from streams.broker import Broker
 from streams.children import Child, kinolog_argv, python_path
-from streams.keeping import Keeper, StartFailed
+from streams.keeping import Keeper, Part, StartFailed
 from streams.ports import free_port, is_free
 from streams.settings import PREFIX, Settings, to_environ
 
@@ -36,16 +36,46 @@ DRAIN_S = 5.0
 _WORKERS_GRACE_S, _CONTROL_GRACE_S, _BROKER_GRACE_S = 8.0, 3.0, 2.5
 
 
+class BrokerPart:
+    """The embedded broker as a part that can be kept: started means ready, for it starts itself again if need be."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    @property
+    def pid(self) -> int:
+        """Process id of the newest start."""
+        return self._broker.pid
+
+    async def start(self) -> None:
+        """Start it and return when topics can be created. Raises BrokerError."""
+        await self._broker.start()
+        await self._broker.wait_ready(START_S)
+
+    async def wait_ready(self) -> None:
+        """It is ready since it was started."""
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        return await self._broker.wait()
+
+
 class Up:
     """The whole system over one data dir. Use within `rundir.only_one`."""
 
-    def __init__(self, settings: Settings, token: str) -> None:
+    def __init__(self, settings: Settings, token: str, log_out: BinaryIO) -> None:
         self._settings = settings
         self._token = token
+        self._log_out = log_out
         self._broker = Broker(settings) if settings.kafka.bootstrap is None else None
         self._children: dict[str, Child] = {}
         self._keepers: dict[str, Keeper] = {}
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def token(self) -> str:
+        """The admin token."""
+        return self._token
 
     @property
     def url(self) -> str:
@@ -68,7 +98,7 @@ class Up:
     async def start(self) -> None:
         """Return when everything is ready. Raises StartFailed, TopicsError."""
         if self._broker:
-            await self._until_ready(self._keep("broker", self._broker))
+            await self._until_ready(self._keep("broker", BrokerPart(self._broker)))
         await apply_topics(self._settings_below())
         for name in CHILDREN:
             self._children[name] = self._child(name)
@@ -93,7 +123,7 @@ class Up:
         if "control" in self._children:
             await self._children["control"].stop(_CONTROL_GRACE_S)
         if self._broker:
-            await stop_broker(self._broker)
+            await self._broker.stop(_BROKER_GRACE_S)
         rundir.forget_run(self._settings)
 
     def kill(self) -> None:
@@ -101,7 +131,7 @@ class Up:
         for child in self._children.values():
             child.kill()
 
-    def _keep(self, name: str, part: Child | Broker) -> Keeper:
+    def _keep(self, name: str, part: Part) -> Keeper:
         keeper = Keeper(name, part, on_start=self._note_pids)
         self._keepers[name] = keeper
         self._tasks.append(asyncio.create_task(keeper.run(), name=f"keep {name}"))
@@ -112,13 +142,12 @@ class Up:
 
     async def _until_ready(self, *keepers: Keeper) -> None:
         """Return when all of them were ready once. Raises what ends a keeper before."""
-        readiness: asyncio.Future[Any] = asyncio.gather(*[keeper.was_ready.wait() for keeper in keepers])
-        failure: asyncio.Future[Any] = asyncio.ensure_future(self.failure())
+        readiness, failure = asyncio.ensure_future(_all_ready(keepers)), asyncio.ensure_future(self.failure())
         try:
-            done, _ = await asyncio.wait({readiness, failure}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
-            if failure in done:
-                await failure
-            if not done:
+            await asyncio.wait({readiness, failure}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+            if failure.done():
+                failure.result()
+            if not readiness.done():
                 late = ", ".join(keeper.name for keeper in keepers if not keeper.was_ready.is_set())
                 raise StartFailed(f"not ready after {START_S:.0f} s: {late}")
         finally:
@@ -127,7 +156,7 @@ class Up:
 
     def _child(self, name: str) -> Child:
         environ = child_environ(self._settings_below(), dict(os.environ))
-        return Child(name, kinolog_argv(name), environ, log_format=self._settings.log_format, out=sys.stderr.buffer)
+        return Child(name, kinolog_argv(name), environ, log_format=self._settings.log_format, out=self._log_out)
 
     def _settings_below(self) -> Settings:
         return settings_below(self._settings, bootstrap=self.bootstrap, token=self._token)
@@ -169,25 +198,26 @@ async def with_web_port(settings: Settings, *, patience_s: float = 3.0) -> Setti
     return settings
 
 
-async def stop_broker(broker: Broker) -> None:
-    """End the broker within a few seconds. Killing it loses nothing: its log is recovered at the next start."""
-    try:
-        await asyncio.wait_for(broker.stop(), _BROKER_GRACE_S)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):  # it ended in this very moment
-            os.kill(broker.pid, signal.SIGKILL)
-        await broker.stop()
+#: What is done while everything is up.
+Body = Callable[[Up], Coroutine[Any, Any, None]]
 
 
-async def run(settings: Settings, body: Callable[[Up], Coroutine[Any, Any, None]]) -> int:
+async def _all_ready(keepers: Iterable[Keeper]) -> None:
+    for keeper in keepers:
+        await keeper.was_ready.wait()
+
+
+async def run(settings: Settings, body: Body, log_out: BinaryIO | None = None) -> int:
     """Bring everything up, run `body` until it ends or a signal asks for the end, and take everything down (0).
+
+    The children's log goes to `log_out`, or stderr.
 
     Raises AlreadyUp, StartFailed, TopicsError, and what `body` raises. Nothing runs any more when it returns or raises.
     """
     asked = Stopping()
     with rundir.only_one(settings):
         settings = await with_web_port(settings)
-        up = Up(settings, rundir.token_for(settings))
+        up = Up(settings, rundir.token_for(settings), log_out or sys.stderr.buffer)
         asked.then_kill(up.kill)
         try:
             await asked.unless(_serve(up, body))
@@ -196,7 +226,7 @@ async def run(settings: Settings, body: Callable[[Up], Coroutine[Any, Any, None]
     return 0
 
 
-async def _serve(up: Up, body: Callable[[Up], Coroutine[Any, Any, None]]) -> None:
+async def _serve(up: Up, body: Body) -> None:
     await up.start()
     await body(up)
 
@@ -221,10 +251,11 @@ class Stopping:
         running, asked = asyncio.ensure_future(work), asyncio.ensure_future(self._asked.wait())
         await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
-        if running.done():
-            return running.result()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        if not running.done():
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        elif (error := running.exception()) is not None:
+            raise error
 
     def _ask(self) -> None:
         if self._asked.is_set():
@@ -238,9 +269,9 @@ class Stopping:
 def print_ready(up: Up, *, as_json: bool) -> None:
     """The ready line on stdout: JSON for machines, the link for people."""
     if as_json:
-        print(json.dumps(up.ready_line()), flush=True)
+        click.echo(json.dumps(up.ready_line()))
     else:
-        print(f"\n  kinolog is up:  {page_link(up.url, up.ready_line()['token'])}\n\n  Ctrl-C ends it.\n", flush=True)
+        click.echo(f"\n  kinolog is up:  {page_link(up.url, up.token)}\n\n  Ctrl-C ends it.\n")
 
 
 def page_link(url: str, token: str) -> str:

@@ -56,10 +56,10 @@ class Service:
             return problem(404, "not-found", "there is no such job")
         return web.json_response({"data": job("waiting")})
 
-    async def cancel(self, request: web.Request) -> web.Response:
+    async def cancel(self, _: web.Request) -> web.Response:
         return problem(409, "already-ended", "the job has ended")
 
-    async def proxy_page(self, request: web.Request) -> web.Response:
+    async def proxy_page(self, _: web.Request) -> web.Response:
         return web.Response(status=502, text="<html>Bad gateway</html>")
 
     async def live(self, request: web.Request) -> web.StreamResponse:

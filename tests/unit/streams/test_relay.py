@@ -45,7 +45,7 @@ async def test_the_last_words_of_a_child_are_not_lost() -> None:
 async def test_the_system_goes_on_when_nobody_reads_its_log() -> None:
     read_fd, write_fd = os.pipe()
     os.close(read_fd)
-    with open(write_fd, "wb", buffering=0) as broken:
+    with os.fdopen(write_fd, "wb", buffering=0) as broken:
         relay = Relay("web", "text", broken)
         os.write(relay.write_fd, b"unheard\n")
         relay.started()

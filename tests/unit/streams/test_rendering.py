@@ -35,7 +35,7 @@ def test_a_line_per_step_that_moved() -> None:
 
 
 def test_small_progress_does_not_flood_a_log() -> None:
-    states = [job(step("transcode", "active", percent)) for percent in range(0, 100)]
+    states = [job(step("transcode", "active", percent)) for percent in range(100)]
     lines = [line for before, after in pairwise(states) for line in changes(before, after)]
     assert len(lines) == 9
 

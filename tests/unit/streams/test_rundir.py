@@ -45,7 +45,7 @@ def test_what_was_true_of_a_run_is_gone_after_it_but_the_token_stays(settings: S
 
 
 @pytest.mark.parametrize(
-    ("host", "url"),
+    "host, url",
     [("127.0.0.1", "http://127.0.0.1:81"), ("0.0.0.0", "http://127.0.0.1:81"), ("::1", "http://[::1]:81")],
 )
 def test_the_link_can_be_opened_whatever_address_is_bound(host: str, url: str) -> None:
