@@ -122,10 +122,14 @@ class Follower:
             if self._model.damaged.is_set():
                 raise LogReplaced("the read model is damaged")
             if any(batch.values()):
-                self._tails = verified(batch, self._tails)
-                applied = await self._model.apply(batch, keep_history=not self._position.rebuilding)
-                await self._announce(batch, applied)
+                await self.take(batch)
             await self._note_progress_made()
+
+    async def take(self, batch: Batch) -> None:
+        """Take in one batch: into the read model first, then to whoever listens or waits. Raises LogReplaced."""
+        self._tails = verified(batch, self._tails)
+        applied = await self._model.apply(batch, keep_history=not self._position.rebuilding)
+        await self._announce(batch, applied)
 
     async def _announce(self, batch: Batch, applied: Applied) -> None:
         offsets = self._position.offsets

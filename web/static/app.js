@@ -3,11 +3,14 @@
 import { Connection } from "./connection.js";
 import { put } from "./dom.js";
 import { JobList } from "./jobs.js";
-import { announcement, emptyState, fold, title } from "./live.js";
+import { addListed, announcement, emptyState, fold, title } from "./live.js";
 import { signer } from "./posters.js";
 import { UploadQueue } from "./uploads.js";
 
 const TOKEN_KEY = "kinolog.token";
+const MATCHES = 200;
+// Typing goes on for a while: the server is asked when it pauses.
+const SEARCH_PAUSE_MS = 300;
 const CONNECTION_TEXT = { connecting: "Connecting…", live: "Live", lost: "Reconnecting…" };
 
 const $ = (id) => document.getElementById(id);
@@ -84,7 +87,8 @@ function askForToken(message) {
 function follow(token, call) {
   const state = emptyState();
   const sign = signer(call);
-  const list = new JobList({ jobs: state.jobs, root: $("jobs"), sign, act: actions(call, sign) });
+  const load = loader(state, call, (changes) => list.loaded(changes));
+  const list = new JobList({ state, root: $("jobs"), sign, act: actions(call, sign), loadOlder: load.older });
   const uploads = new UploadQueue({
     root: $("uploads"),
     token,
@@ -92,7 +96,7 @@ function follow(token, call) {
     problem: (status, text) => new Problem(status, text),
   });
   listenForFiles(uploads);
-  listenForFilter(list);
+  listenForFilter(list, load.matching);
   $("workspace").hidden = false;
   new Connection({
     token,
@@ -101,6 +105,23 @@ function follow(token, call) {
     onState: showConnection,
     mayGoOn: () => mayGoOn(call),
   }).start();
+}
+
+/** Loads jobs that the snapshot had no room for: the next older ones, or those that match a text. */
+function loader(state, call, loaded) {
+  async function load(query, onward) {
+    try {
+      const { data, next_cursor } = await call("GET", `/v1/jobs?${new URLSearchParams(query)}`);
+      onward(next_cursor);
+      loaded(addListed(state, data));
+    } catch (error) {
+      notice(`Older jobs cannot be loaded now: ${error.message}`);
+    }
+  }
+  return {
+    older: () => load(state.older, (cursor) => (state.older = cursor ? { ...state.older, cursor } : null)),
+    matching: (text) => state.older && text && load({ q: text, limit: MATCHES }, () => {}),
+  };
 }
 
 async function mayGoOn(call) {
@@ -170,10 +191,15 @@ function listenForFiles(uploads) {
 
 const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
 
-function listenForFilter(list) {
+function listenForFilter(list, loadMatching) {
+  let pause;
   const refresh = () => list.filter($("filter").querySelector(":checked").value, $("search").value);
   $("filter").addEventListener("change", refresh);
-  $("search").addEventListener("input", refresh);
+  $("search").addEventListener("input", () => {
+    refresh();
+    clearTimeout(pause);
+    pause = setTimeout(() => loadMatching($("search").value.trim()), SEARCH_PAUSE_MS);
+  });
 }
 
 $("token-form").addEventListener("submit", (event) => {

@@ -7,7 +7,10 @@ import { newRow, tellTime, updateRow } from "./row.js";
 
 const PAGE_ROWS = 50;
 
-/** The list in `root` of the live map `jobs`. `act(action, job, button)` is called for "cancel", "retry" and "play". */
+/**
+ * The list in `root` of the jobs in `state`. `act(action, job, button)` is called for "cancel", "retry" and "play",
+ * `loadOlder()` when all that are known are shown and the server has more.
+ */
 export class JobList {
   #rows = new Map();
   #dirty = new Set();
@@ -16,13 +19,20 @@ export class JobList {
   #show = "all";
   #text = "";
   #limit = PAGE_ROWS;
+  #found = 0;
   #sight = new IntersectionObserver((entries) => this.#sighted(entries), { rootMargin: "200px" });
 
-  constructor({ jobs, root, act, sign }) {
-    Object.assign(this, { jobs, root, act, sign });
+  constructor({ state, root, act, sign, loadOlder }) {
+    Object.assign(this, { state, root, act, sign, loadOlder });
     root.addEventListener("click", (event) => this.#clicked(event));
-    document.getElementById("more").addEventListener("click", () => this.#arrangeLater({ limit: this.#limit + PAGE_ROWS }));
+    document.getElementById("more").addEventListener("click", () => this.#showMore());
     setInterval(() => this.#rows.forEach((row) => tellTime(row, Date.now())), 1000);
+  }
+
+  /** Takes note that `state.older` has changed, and of jobs that were added. */
+  loaded(changes) {
+    this.#stale = true;
+    this.changed(changes);
   }
 
   /** Takes note of changes that `fold` made. */
@@ -39,6 +49,11 @@ export class JobList {
     this.#show = show;
     this.#text = text;
     this.#arrangeLater({ limit: PAGE_ROWS });
+  }
+
+  #showMore() {
+    if (this.state.older && this.#rows.size === this.#found) this.loadOlder();
+    this.#arrangeLater({ limit: this.#limit + PAGE_ROWS });
   }
 
   #arrangeLater({ limit }) {
@@ -62,12 +77,13 @@ export class JobList {
 
   #arrange() {
     this.#stale = false;
-    const found = listed(this.jobs, this.#show, this.#text);
+    const found = listed(this.state.jobs, this.#show, this.#text);
     const ids = found.slice(0, this.#limit).map((job) => job.id);
     const kept = new Set(ids);
     for (const row of [...this.#rows.values()]) if (!kept.has(row.id)) this.#forget(row);
     ids.forEach((id, index) => this.#place(id, index));
-    showSummary(this.jobs, found.length, ids.length);
+    this.#found = found.length;
+    showSummary(this.state, found.length, ids.length);
   }
 
   #forget(row) {
@@ -93,7 +109,7 @@ export class JobList {
   }
 
   #update(row) {
-    updateRow(row, this.jobs.get(row.id));
+    updateRow(row, this.state.jobs.get(row.id));
     if (row.inSight) showPoster(row, this.sign);
   }
 
@@ -113,13 +129,17 @@ export class JobList {
   }
 }
 
-function showSummary(jobs, found, shown) {
+function showSummary({ jobs, older }, found, shown) {
   const total = counts(jobs);
-  for (const badge of document.querySelectorAll("[data-count]")) put(badge, "textContent", String(total[badge.dataset.count]));
+  for (const badge of document.querySelectorAll("[data-count]")) {
+    // The server leaves no running job out while it has told of one that ended.
+    const isWhole = !older || (badge.dataset.count === "running" && older.created_before);
+    put(badge, "textContent", `${total[badge.dataset.count]}${isWhole ? "" : "+"}`);
+  }
   const hidden = found - shown;
-  const more = document.getElementById("more");
-  put(more, "hidden", hidden === 0);
-  put(more, "textContent", `Show ${Math.min(hidden, PAGE_ROWS)} more of ${hidden}`);
+  const button = document.getElementById("more");
+  put(button, "hidden", hidden === 0 && !older);
+  put(button, "textContent", hidden ? `Show ${Math.min(hidden, PAGE_ROWS)} more of ${hidden}` : "Load older jobs");
   put(document.getElementById("empty"), "hidden", jobs.size > 0);
   put(document.getElementById("no-match"), "hidden", jobs.size === 0 || found > 0);
 }

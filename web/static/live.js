@@ -3,8 +3,10 @@
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 const STEP_ENDED = new Set(["completed", "failed", "cancelled", "skipped"]);
 
-/** A state that knows no jobs. */
-export const emptyState = () => ({ jobs: new Map(), cursor: null });
+const OLDER_JOBS = 200;
+
+/** A state that knows no jobs. `older`: the query for jobs that no frame has shown, null when there are none. */
+export const emptyState = () => ({ jobs: new Map(), cursor: null, older: null });
 
 export const hasEnded = (job) => ENDED.has(job.status);
 
@@ -15,6 +17,7 @@ export const hasEnded = (job) => ENDED.has(job.status);
  */
 export function fold(state, frame) {
   const changes = FOLDS[frame.type]?.(state.jobs, frame) ?? [];
+  if (frame.type === "snapshot") state.older = frame.more ? olderThan(frame.jobs) : null;
   if (frame.cursor != null) state.cursor = frame.cursor;
   return changes;
 }
@@ -45,6 +48,21 @@ const FOLDS = {
     return jobs.delete(frame.job_id) ? [{ id: frame.job_id, before, after: undefined }] : [];
   },
 };
+
+/** Adds jobs that REST listed, and returns what changed as `fold` does. One that is known already is newer as it is. */
+export function addListed(state, jobs) {
+  const added = jobs.filter(({ id }) => !state.jobs.has(id));
+  for (const job of added) state.jobs.set(job.id, job);
+  return added.map((after) => ({ id: after.id, before: undefined, after }));
+}
+
+/** The first query for what a snapshot left out. It holds running jobs first: the ended ones tell how far back it goes. */
+function olderThan(jobs) {
+  const oldest = jobs.filter(hasEnded).reduce((least, { created_at }) => (least < created_at ? least : created_at), "~");
+  if (oldest === "~") return { sort: "-created_at", limit: OLDER_JOBS };
+  // Up to and with that moment: others may have the same.
+  return { sort: "-created_at", limit: OLDER_JOBS, created_before: new Date(Date.parse(oldest) + 1).toISOString() };
+}
 
 /** `after`, with steps under way never behind what progress frames have already shown in the same run. */
 function keepProgress(before, after) {

@@ -23,6 +23,7 @@ export async function play(title, signed) {
   dialog.showModal();
   const { master_url, poster_url } = await signed;
   if (!dialog.open) return;
+  if (!master_url) return say("There is nothing to play yet.");
   if (poster_url) video.poster = poster_url;
   await attach(master_url);
   // A browser that does not start by itself shows its play button: nothing is lost.

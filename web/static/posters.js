@@ -2,9 +2,9 @@
 
 import { output, storyboard } from "./live.js";
 
-const TTL_S = 3600;
-// Signed again well before they expire: an address in use must outlive a pause in playing.
-const KEEP_MS = (TTL_S - 900) * 1000;
+// An address in use must outlive a long film and a pause: it is good for a day, and used for half of one.
+const TTL_S = 86_400;
+const KEEP_MS = (TTL_S / 2) * 1000;
 
 /** `sign(asset_id)`: signed addresses {master_url, poster_url, folder_url} of an asset; remembered, and asked for once at a time. */
 export function signer(call) {
@@ -12,7 +12,8 @@ export function signer(call) {
 
   async function ask(asset_id) {
     const { data } = await call("POST", `/v1/assets/${encodeURIComponent(asset_id)}/playback`, { ttl_s: TTL_S });
-    return { ...data, folder_url: folder(data.master_url ?? data.poster_url, asset_id) };
+    const any_url = data.master_url ?? data.poster_url ?? "";
+    return { ...data, folder_url: folder(any_url, asset_id) };
   }
 
   return function sign(asset_id) {

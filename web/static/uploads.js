@@ -57,7 +57,7 @@ export class UploadQueue {
     const xhr = (upload.xhr = this.#request(upload));
     xhr.upload.onprogress = ({ loaded, total }) => showSent(upload, loaded, total);
     xhr.onload = () => this.#answered(upload, xhr);
-    xhr.onerror = () => fail(upload, "The connection was lost.");
+    xhr.onerror = () => fail(upload, "It broke off: the connection was lost, or the file is too large.");
     xhr.onloadend = () => this.#ended(upload);
     say(upload, "sending", "0 %");
     xhr.send(upload.file);

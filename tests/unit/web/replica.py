@@ -1,0 +1,107 @@
+"""A web replica without Kafka and HTTP: batches of records in, lists and live frames out."""
+
+import json
+from collections.abc import Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from schemas.jobs import Asset, Job, Watermark
+from streams.settings import Settings, Web
+from tests.unit.web.rows import record, tombstone
+from web.apply import Batch
+from web.changelog import Record
+from web.cursors import LiveCursor, load
+from web.follower import Follower
+from web.frames import Frame
+from web.hub import Client, Hub
+from web.opening import opening
+from web.position import Position
+from web.progress import Progress
+from web.read_model import ReadModel
+from web.services import Services
+from web.subscriptions import Subscription
+
+PARTITIONS = 2
+ALL = Subscription(frozenset({"all"}), None)
+
+
+class Replica:
+    """Use `begin` first. `write` is what control does: rows to their partitions, in order."""
+
+    def __init__(self, folder: Path, **web: Any) -> None:
+        self.settings = Settings(data_dir=str(folder), partitions=PARTITIONS, web=Web(**{"after_timeout_s": 0.2} | web))
+        self.model = ReadModel(folder / "web-1.sqlite3", self.settings.web.live_history)
+        self.position, self.progress = Position("media.commands"), Progress()
+        self.hub = Hub(self.position, self.progress, self.settings.web.live_queue_bytes)
+        self.follower = Follower(self.settings, self.model, self.position, self.progress, self.hub)
+        self._offsets = [0] * PARTITIONS
+
+    async def begin(self) -> None:
+        """An empty log, caught up with."""
+        await self.model.rebuild("a cluster", PARTITIONS)
+        self.position.restart("a mark", [0] * PARTITIONS, rebuilding=False)
+        self.position.caught_up.set()
+
+    async def write(self, *rows: Job | str | Watermark | Asset) -> None:
+        """Rows, or ids of jobs that are deleted, as one batch; a watermark goes to partition 0."""
+        jobs = [self._record(row) for row in rows if not isinstance(row, Asset)]
+        assets = [record(row, 0) for row in rows if isinstance(row, Asset)]
+        await self.take({"jobs": jobs, "assets": assets})
+
+    async def take(self, batch: Batch) -> None:
+        await self.follower.take(batch)
+
+    def _record(self, row: Job | str | Watermark) -> Record:
+        an_id = row if isinstance(row, str) else getattr(row, "id", "@0")
+        partition = sum(an_id.encode()) % PARTITIONS if an_id != "@0" else 0
+        offset, self._offsets[partition] = self._offsets[partition], self._offsets[partition] + 1
+        return tombstone(row, offset, partition) if isinstance(row, str) else record(row, offset, partition)
+
+    async def listen(self, cursor: str | None = None, wanted: Subscription = ALL) -> "Listener":
+        """A client that has been told its first frames."""
+        client = self.hub.join(wanted)
+        since = load(cursor, LiveCursor) if cursor else None
+        listener = Listener(client)
+        async with aclosing(cast(Any, opening(cast(Services, self), client, since))) as frames:
+            async for frame in frames:
+                listener.take(frame)
+        return listener
+
+
+class Listener:
+    """Folds frames as a dashboard does."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.cursor: str | None = None
+        self.jobs: dict[str, dict[str, Any]] = {}
+        #: Every state change in the order in which it came, as (job id, updated_at or "gone").
+        self.told: list[tuple[str, str]] = []
+        self.kinds: list[str] = []
+
+    def take(self, frame: Frame) -> None:
+        content = json.loads(frame.text)
+        self.kinds.append(content["type"])
+        self.cursor = content.get("cursor") or self.cursor
+        if content["type"] == "snapshot":
+            self.jobs = {job["id"]: job for job in content["jobs"]}
+        elif content["type"] == "job":
+            self.jobs[content["job"]["id"]] = content["job"]
+            self.told.append((content["job"]["id"], content["job"]["updated_at"]))
+        elif content["type"] == "deleted":
+            self.jobs.pop(content["job_id"], None)
+            self.told.append((content["job_id"], "gone"))
+
+    async def read(self) -> None:
+        """Take what is queued now."""
+        if self.client._changes or self.client._progress:
+            for frame in await self.client.next_frames():
+                self.take(frame)
+
+
+def shown(rows: Sequence[Any]) -> dict[str, Any]:
+    """Rows by id."""
+    return {row["id"]: msgspec.to_builtins(row) for row in rows}

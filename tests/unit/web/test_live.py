@@ -1,0 +1,275 @@
+"""Live clients: whatever they miss, however slow they are, in the end they hold what REST shows."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.jobs import Watermark
+from schemas.step_events import StepProgressed
+from tests.unit.web.replica import Listener, Replica
+from tests.unit.web.rows import a_job, a_step
+from web import queries
+from web.hub import REBUILT, TOO_SLOW
+from web.problems import Problem
+from web.subscriptions import Subscription, parse
+from web.views import job_view
+
+
+async def rest(replica: Replica) -> dict[str, Any]:
+    """What REST shows, by id."""
+    from web.changelog import job_rows
+
+    rows = await replica.model.read(lambda db: db.execute("SELECT row FROM job_rows").fetchall())
+    jobs = [job_rows.decode(row) for (row,) in rows]
+    return {job.id: job_view(job, replica.progress.live(job.id, job.run)) for job in jobs}
+
+
+def progressed(number: int, progress: float) -> StepProgressed:
+    return StepProgressed(
+        job_id=f"job_{number:06}",
+        asset_id=f"asset_{number:06}",
+        run=1,
+        step="transcode",
+        attempt=1,
+        lease_id="lease-transcode",
+        progress=progress,
+    )
+
+
+STATUSES = ("waiting", "active", "completed", "failed")
+WRITE = st.tuples(
+    st.just("write"), st.lists(st.tuples(st.integers(1, 6), st.sampled_from([*STATUSES, "gone"])), max_size=4)
+)
+#: What may happen: control writes, a client comes, reads, goes away and comes back with its cursor, a watermark.
+HAPPENING = st.one_of(
+    WRITE,
+    st.tuples(st.sampled_from(["come", "watermark"]), st.none()),
+    st.tuples(st.sampled_from(["read", "drop"]), st.integers(0, 3)),
+)
+
+
+class World:
+    """A replica, its clients, and every state change that ever was, by moment."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self.clients: list[Listener] = []
+        self.story: list[tuple[str, str]] = []
+        self.joined: list[int] = []
+        self._moment = 0
+
+    async def happen(self, what: str, with_what: Any) -> None:
+        await getattr(self, what)(with_what)
+
+    async def write(self, rows: list[tuple[int, str]]) -> None:
+        known = set(await rest(self.replica))
+        batch: list[Any] = []
+        for number, status in rows:
+            self._moment += 1
+            job = a_job(number, updated_at=1e9 + self._moment) if status == "gone" else self._job(number, status)
+            if status != "gone":
+                known.add(job.id)
+                batch.append(job)
+                self.story.append((job.id, job_view(job)["updated_at"]))
+            elif job.id in known:
+                known.discard(job.id)
+                batch.append(job.id)
+                self.story.append((job.id, "gone"))
+        await self.replica.write(*batch)
+
+    def _job(self, number: int, status: str) -> Any:
+        steps = (a_step("transcode", "active" if status == "active" else "waiting"),)
+        return a_job(number, status, steps, updated_at=1e9 + self._moment)
+
+    async def watermark(self, _: None) -> None:
+        await self.replica.write(Watermark(at={"media.commands": self._moment}))
+
+    async def come(self, _: None) -> None:
+        self.clients.append(await self.replica.listen())
+        self.joined.append(len(self.story))
+
+    async def read(self, n: int) -> None:
+        if n < len(self.clients):
+            await self.clients[n].read()
+
+    async def drop(self, n: int) -> None:
+        """The connection is lost with whatever was queued; the client comes back with its cursor."""
+        if n >= len(self.clients):
+            return
+        old = self.clients[n]
+        self.replica.hub.leave(old.client)
+        again = await self.replica.listen(old.cursor)
+        if "snapshot" in again.kinds:
+            pytest.fail("the history reaches back far enough")
+        old.client, old.cursor, old.told = again.client, again.cursor or old.cursor, old.told + again.told
+        for job_id, moment in again.told:
+            if moment == "gone":
+                old.jobs.pop(job_id, None)
+        old.jobs |= again.jobs
+
+
+@given(st.lists(HAPPENING, max_size=25))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_every_client_is_told_every_change_once_in_order_and_ends_with_what_rest_shows(happenings: list[Any]) -> None:
+    async def run(folder: Path) -> None:
+        replica = Replica(folder)
+        await replica.begin()
+        world = World(replica)
+        for what, with_what in happenings:
+            await world.happen(what, with_what)
+        for client, joined in zip(world.clients, world.joined, strict=True):
+            await client.read()
+            by_job = {job_id: [told for told in client.told if told[0] == job_id] for job_id, _ in world.story}
+            for job_id, told in by_job.items():
+                assert told == [change for change in world.story[joined:] if change[0] == job_id]
+            assert client.jobs == await rest(replica)
+        replica.model.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(run(Path(folder)))
+
+
+@pytest.fixture
+async def replica(tmp_path: Path) -> Any:
+    found = Replica(tmp_path, live_queue_bytes=20_000)
+    await found.begin()
+    yield found
+    found.model.close()
+
+
+async def test_a_change_between_the_snapshot_and_its_publication_is_not_told_twice(replica: Replica) -> None:
+    """The read model is ahead of the hub for a moment: it commits first."""
+    batch = {"jobs": [replica._record(a_job(1, "active"))]}
+    applied = await replica.model.apply(batch, keep_history=True)
+    listener = await replica.listen()
+    await replica.follower._announce(batch, applied)
+    await listener.read()
+    assert (listener.kinds, list(listener.jobs)) == (["snapshot"], ["job_000001"])
+
+
+async def test_a_client_that_does_not_read_is_let_go_and_gets_all_it_missed_by_its_cursor(replica: Replica) -> None:
+    listener = await replica.listen()
+    for n in range(100):
+        await replica.write(a_job(n))
+    assert listener.client.farewell.result() == TOO_SLOW
+    again = await replica.listen(listener.cursor)
+    assert again.kinds == ["job"] * 100
+
+
+async def test_a_cursor_older_than_the_history_gets_a_snapshot(tmp_path: Path) -> None:
+    replica = Replica(tmp_path, live_history=10)
+    await replica.begin()
+    early = await replica.listen()
+    for n in range(50):
+        await replica.write(a_job(n))
+    assert (await replica.listen(early.cursor)).kinds == ["snapshot"]
+    replica.model.close()
+
+
+async def test_a_cursor_of_another_log_gets_a_snapshot(replica: Replica) -> None:
+    cursor = (await replica.listen()).cursor
+    replica.position.log = "another mark"
+    assert (await replica.listen(cursor)).kinds == ["snapshot"]
+
+
+async def test_only_superseded_progress_is_left_out(replica: Replica) -> None:
+    await replica.write(a_job(1, "active", (a_step("transcode", "active"),)))
+    listener = await replica.listen()
+    for n in range(1, 10):
+        moved = replica.progress.fold(progressed(1, n / 10))
+        assert moved is not None
+        replica.hub.publish_progress(moved)
+    await listener.read()
+    assert listener.kinds == ["snapshot", "progress"]
+    for n in (0.95, 0.97):
+        moved = replica.progress.fold(progressed(1, n))
+        assert moved is not None
+        replica.hub.publish_progress(moved)
+    await replica.write(a_job(1, "completed"))
+    await listener.read()
+    assert listener.kinds == ["snapshot", "progress", "job"]
+    assert listener.jobs["job_000001"]["progress"] == 100.0
+
+
+async def test_a_snapshot_is_bounded_and_shows_what_runs_first(tmp_path: Path) -> None:
+    replica = Replica(tmp_path, live_snapshot_jobs=3)
+    await replica.begin()
+    await replica.write(a_job(1, "active"), *(a_job(n, "completed") for n in range(2, 9)))
+    assert list((await replica.listen()).jobs) == ["job_000001", "job_000008", "job_000007"]
+    replica.model.close()
+
+
+@pytest.mark.parametrize(
+    ("topic", "expected"),
+    [
+        ("job:job_000001", [1]),
+        ("asset:asset_000002", [2]),
+        ("queue:thumbnails", [3]),
+        ("job:job_000001,queue:thumbnails", [1, 3]),
+    ],
+)
+async def test_a_subscription_gets_its_own_in_the_snapshot_and_after(
+    replica: Replica, topic: str, expected: list[int]
+) -> None:
+    rows = [a_job(1), a_job(2), a_job(3, steps=(a_step("thumbnails"),))]
+    await replica.write(*rows)
+    listener = await replica.listen(wanted=parse(topic, None))
+    assert sorted(listener.jobs) == [f"job_{n:06}" for n in expected]
+    await replica.write(*rows)
+    await listener.read()
+    assert [job_id for job_id, _ in listener.told] == [f"job_{n:06}" for n in expected]
+
+
+async def test_an_owner_is_told_of_their_own_jobs_only_also_when_they_resume(replica: Replica) -> None:
+    mine = Subscription(frozenset({"all"}), "anna")
+    listener = await replica.listen(wanted=mine)
+    await replica.write(a_job(1, owner="anna"), a_job(2, owner="bert"), a_job(3), "job_000001")
+    await listener.read()
+    assert listener.told == [("job_000001", listener.told[0][1]), ("job_000001", "gone")]
+    again = await replica.listen((await replica.listen(wanted=mine)).cursor, mine)
+    assert again.told == []
+
+
+async def test_a_rebuild_lets_everybody_go_rather_than_going_back_in_time(replica: Replica) -> None:
+    listener = await replica.listen()
+    replica.hub.dismiss_all(REBUILT)
+    assert listener.client.farewell.result() == REBUILT
+
+
+async def test_nobody_is_left_behind_in_the_hub(replica: Replica) -> None:
+    listener = await replica.listen(wanted=parse("job:job_1,all,queue:noop", None))
+    assert len(replica.hub) == 1
+    replica.hub.leave(listener.client)
+    assert len(replica.hub) == 0 and not replica.hub._by_topic
+
+
+@pytest.mark.parametrize(
+    "text", ["everything", "job:", "queue:dishes", "owner:", "job", ",".join(f"job:{n}" for n in range(101))]
+)
+def test_a_subscription_that_is_not_understood_is_refused(text: str) -> None:
+    with pytest.raises(Problem, match=r"not all|at most"):
+        parse(text, None)
+
+
+async def test_waiting_for_ones_own_write_ends_when_it_is_there_or_in_time(replica: Replica) -> None:
+    from web.cursors import WriteCursor
+
+    cursor = WriteCursor("a mark", {0: 4})
+    assert not await replica.position.until(lambda: replica.position.has_applied("jobs", cursor), 0.01)
+    waiting = asyncio.create_task(replica.position.until(lambda: replica.position.has_applied("jobs", cursor), 5))
+    await asyncio.sleep(0)
+    await replica.write(Watermark(at={"media.commands": 4}))
+    assert await waiting
+    assert not replica.position._waiting
+
+
+async def test_the_last_change_of_the_model_is_known_even_without_history(replica: Replica) -> None:
+    replica.position.rebuilding = True
+    await replica.write(a_job(1), a_job(2))
+    moment = await replica.model.read(queries.moment, 2)
+    assert moment.seq == 2 and sum(moment.offsets) == 2
