@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -49,14 +49,6 @@ class TopicsReport:
     differing: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Found:
-    """A topic as the cluster has it."""
-
-    partitions: int
-    replicas: int
-
-
 async def apply_topics(settings: Settings, within_s: float = 30.0) -> TopicsReport:
     """Create what is missing and check the rest, on the cluster at `settings.bootstrap`; a young one is waited for.
 
@@ -98,18 +90,18 @@ async def _apply(admin: AIOKafkaAdminClient, settings: Settings, report: TopicsR
     if missing:
         await _create(admin, missing, settings.kafka.replication_factor, report)
     found = await _found(admin)
-    require_same_layout(topics, found, settings.kafka.replication_factor)
+    require_same_partitions(topics, found)
     await _align(admin, topics, report)
 
 
-async def _found(admin: AIOKafkaAdminClient) -> dict[str, Found]:
-    """All topics: asking for single ones would create them on a cluster that does so by itself."""
+async def _found(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """Partition counts of all topics: asking for single ones would create them on a cluster that does so by itself."""
     found = {}
     for topic in await admin.describe_topics():
         _raise_for(topic["error_code"], topic["topic"])
         for partition in topic["partitions"]:
             _raise_for(partition["error_code"], f"{topic['topic']}-{partition['partition']}")
-        found[topic["topic"]] = Found(len(topic["partitions"]), min(len(p["replicas"]) for p in topic["partitions"]))
+        found[topic["topic"]] = len(topic["partitions"])
     return found
 
 
@@ -142,14 +134,14 @@ async def _explain_replication(admin: AIOKafkaAdminClient, replicas: int) -> NoR
     )
 
 
-def require_same_layout(topics: Iterable[Topic], found: Mapping[str, Found], replicas: int) -> None:
-    """Raises TopicsError (partitions-differ) that names every topic at fault, or a retriable error for one not there yet."""
+def require_same_partitions(topics: Iterable[Topic], found: Mapping[str, int]) -> None:
+    """Raises TopicsError (partitions-differ) that names every topic at fault; a retriable one while one is missing."""
     wrong = []
     for topic in topics:
         if topic.name not in found:
             raise for_code(3)(f"{topic.name} is not visible yet")
-        if found[topic.name].partitions != topic.partitions:
-            wrong.append(f"{topic.name} has {found[topic.name].partitions} partitions, not {topic.partitions}")
+        if found[topic.name] != topic.partitions:
+            wrong.append(f"{topic.name} has {found[topic.name]} partitions, not {topic.partitions}")
     if wrong:
         raise TopicsError(
             "partitions-differ",
@@ -161,14 +153,20 @@ def require_same_layout(topics: Iterable[Topic], found: Mapping[str, Found], rep
 async def _align(admin: AIOKafkaAdminClient, topics: Sequence[Topic], report: TopicsReport) -> None:
     current = await _configs(admin, [topic.name for topic in topics])
     for topic in topics:
-        effective, own = current[topic.name]
-        differing = {name: value for name, value in topic.config.items() if effective.get(name) != value}
-        safe = {name: value for name, value in differing.items() if not deletes_records(name, effective.get(name), value)}
-        for name, value in differing.items():
-            sentence = f"{topic.name}: {name} is {effective.get(name)}, should be {value}"
-            (report.altered if name in safe else report.differing).append(sentence)
+        settings = current[topic.name]
+        safe = {}
+        for name, value in topic.config.items():
+            effective = settings.effective.get(name)
+            if effective == value:
+                continue
+            harmful = deletes_records(name, effective, value)
+            (report.differing if harmful else report.altered).append(
+                f"{topic.name}: {name} is {effective}, should be {value}"
+            )
+            if not harmful:
+                safe[name] = value
         if safe:
-            await _alter(admin, topic.name, own | safe)
+            await _alter(admin, topic.name, settings.own | safe)
 
 
 def deletes_records(name: str, current: str | None, value: str) -> bool:
@@ -180,15 +178,22 @@ def deletes_records(name: str, current: str | None, value: str) -> bool:
     return False
 
 
-async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
-    """Per topic: every effective setting, and those that are set on the topic itself."""
+class TopicConfig(NamedTuple):
+    """The settings of one topic."""
+
+    effective: dict[str, str]
+    #: Those that are set on the topic itself.
+    own: dict[str, str]
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, TopicConfig]:
     answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
     found = {}
     for code, message, _, name, entries in (resource for answer in answers for resource in answer.resources):
         _raise_for(code, name, message)
-        effective: dict[str, str] = {entry[0]: entry[1] for entry in entries}
-        own: dict[str, str] = {entry[0]: entry[1] for entry in entries if entry[3] == _SET_ON_TOPIC}
-        found[name] = (effective, own)
+        effective = {entry[0]: entry[1] for entry in entries}
+        own = {entry[0]: entry[1] for entry in entries if entry[3] == _SET_ON_TOPIC}
+        found[name] = TopicConfig(effective, own)
     return found
 
 

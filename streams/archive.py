@@ -27,6 +27,8 @@ async def make_archive(home: str | None = None) -> Path:
     try:
         await _run_once(home, beside)
         beside.replace(archive)
+    except FileNotFoundError as error:
+        raise BrokerError("no-archive", "this java wrote none") from error
     finally:
         beside.unlink(missing_ok=True)
     return archive
@@ -41,8 +43,6 @@ async def _run_once(home: str | None, target: Path) -> None:
             await broker.wait_ready()
         finally:
             await broker.stop(within_s=_DUMP_S)
-    if not target.exists():
-        raise BrokerError("no-archive", "this java wrote no class-data archive; the broker works without one")
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 KAFKA_VERSION = "4.3.1"
 #: Source: Kafka 4.0 upgrade notes: brokers need Java 17.
 OLDEST_JAVA = 17
+_NEEDS = f"the embedded broker needs Java {OLDEST_JAVA} or newer"
 
 #: Measured with Kafka 4.3.1: 150 MB resident, ready in 1.9 s.
 _OPTIONS = (
@@ -84,7 +85,9 @@ def find_java(environ: Mapping[str, str] = os.environ) -> str:
         java = shutil.which("java", path=environ.get("PATH"))
     if java is None:
         where = f"JAVA_HOME={home} has no bin/java" if home else "there is no java on the PATH"
-        raise BrokerError("java-missing", f"the embedded broker needs Java {OLDEST_JAVA} or newer: {where}; run `make setup`")
+        raise BrokerError(
+            "java-missing", f"the embedded broker needs Java {OLDEST_JAVA} or newer: {where}; run `make setup`"
+        )
     return java
 
 
@@ -120,6 +123,7 @@ async def _supported_version(java: str) -> str:
         raise BrokerError("java-missing", f"{java} -version does not name a version; run `make setup`")
     if major(version) < OLDEST_JAVA:
         raise BrokerError(
-            "java-too-old", f"the embedded broker needs Java {OLDEST_JAVA} or newer; {java} is {version}: run `make setup`"
+            "java-too-old",
+            f"the embedded broker needs Java {OLDEST_JAVA} or newer; {java} is {version}: run `make setup`",
         )
     return version

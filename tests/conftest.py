@@ -29,7 +29,9 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], within_s: float 
         value: T = await found if isawaitable(found) else found
         if value:
             return value
-        assert time.monotonic() < deadline, f"not true within {within_s} s: {getattr(condition, '__qualname__', condition)}"
+        assert time.monotonic() < deadline, (
+            f"not true within {within_s} s: {getattr(condition, '__qualname__', condition)}"
+        )
         await asyncio.sleep(every_s)
 
 
@@ -47,7 +49,7 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture
 def make_settings(tmp_path: Path) -> MakeSettings:
-    """`make_settings(KINOLOG_X="…")`: settings over a folder of this test, all ports free, nothing of the environment."""
+    """`make_settings(KINOLOG_X="…")`: settings over a folder of this test, on free ports, without the environment."""
 
     def make(**environ: str) -> Settings:
         own = {

@@ -35,7 +35,9 @@ async def test_every_topic_is_created_once_and_left_alone_after(broker: Broker, 
     assert (second.created, second.altered, second.differing) == ([], [], [])
 
 
-async def test_another_partition_count_is_refused_with_what_to_do(settings: Settings, admin: AIOKafkaAdminClient) -> None:
+async def test_another_partition_count_is_refused_with_what_to_do(
+    settings: Settings, admin: AIOKafkaAdminClient
+) -> None:
     commands = names(settings).commands
     await admin.create_topics([NewTopic(commands, 3, 1)])
 
@@ -58,7 +60,9 @@ async def test_a_setting_that_differs_is_brought_in_line_and_the_operators_own_a
     assert await _setting(admin, uploads, "max.message.bytes") == "2000000"
 
 
-async def test_a_longer_retention_is_reported_and_never_shortened(settings: Settings, admin: AIOKafkaAdminClient) -> None:
+async def test_a_longer_retention_is_reported_and_never_shortened(
+    settings: Settings, admin: AIOKafkaAdminClient
+) -> None:
     progress = names(settings).progress
     await admin.create_topics([NewTopic(progress, settings.partitions, 1, topic_configs={"retention.ms": "-1"})])
 
@@ -72,7 +76,9 @@ async def test_more_replicas_than_brokers_says_which_setting_is_wrong(
     broker: Broker, make_settings: Callable[..., Settings]
 ) -> None:
     settings = make_settings(
-        KINOLOG_KAFKA__BOOTSTRAP=broker.bootstrap, KINOLOG_TOPIC_PREFIX="replicas.", KINOLOG_KAFKA__REPLICATION_FACTOR="3"
+        KINOLOG_KAFKA__BOOTSTRAP=broker.bootstrap,
+        KINOLOG_TOPIC_PREFIX="replicas.",
+        KINOLOG_KAFKA__REPLICATION_FACTOR="3",
     )
     with pytest.raises(TopicsError, match="KINOLOG_KAFKA__REPLICATION_FACTOR") as caught:
         await apply_topics(settings)
@@ -90,4 +96,5 @@ async def test_a_cluster_that_is_not_there_is_called_unreachable(
 
 async def _setting(admin: AIOKafkaAdminClient, topic: str, name: str) -> str:
     answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {name: None})])
-    return next(entry[1] for answer in answers for entry in answer.resources[0][4])
+    value: str = next(entry[1] for answer in answers for entry in answer.resources[0][4])
+    return value
