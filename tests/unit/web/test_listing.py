@@ -14,7 +14,7 @@ def test_without_parameters_the_newest_fifty_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "code"),
+    "query, code",
     [
         ({"status": "done"}, "invalid-status"),
         ({"status": "active,done"}, "invalid-status"),

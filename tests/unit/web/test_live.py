@@ -205,7 +205,7 @@ async def test_a_snapshot_is_bounded_and_shows_what_runs_first(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("topic", "expected"),
+    "topic, expected",
     [
         ("job:job_000001", [1]),
         ("asset:asset_000002", [2]),

@@ -8,7 +8,7 @@ from web.ranges import Span, Unsatisfiable, matches, span, still
 
 
 @pytest.mark.parametrize(
-    ("header", "expected"),
+    "header, expected",
     [
         (None, None),
         ("bytes=0-", Span(0, 100)),
@@ -28,7 +28,7 @@ def test_a_range_of_a_file_of_100_bytes(header: str | None, expected: Span | Non
     assert span(header, 100) == expected
 
 
-@pytest.mark.parametrize(("header", "size"), [("bytes=100-", 100), ("bytes=-0", 100), ("bytes=0-", 0), ("bytes=-5", 0)])
+@pytest.mark.parametrize("header, size", [("bytes=100-", 100), ("bytes=-0", 100), ("bytes=0-", 0), ("bytes=-5", 0)])
 def test_a_range_beyond_the_file_cannot_be_served(header: str, size: int) -> None:
     with pytest.raises(Unsatisfiable):
         span(header, size)

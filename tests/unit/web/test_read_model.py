@@ -214,7 +214,7 @@ def test_a_read_model_of_the_same_log_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("saved", "log", "partitions", "now"),
+    "saved, log, partitions, now",
     [
         (None, log_of(), 1, 1000.0),
         (saved_at(cluster="another"), log_of(), 1, 1000.0),
