@@ -21,8 +21,9 @@ class Pulls:
     """Pulls the events of one agent's stream, without acknowledging them."""
 
     def __init__(self, stream: Any) -> None:
-        self._events: AsyncIterator[Any] = stream.noack().events().__aiter__()
-        self._queue = stream.channel.queue
+        unacknowledged = stream.noack()
+        self._events: AsyncIterator[Any] = unacknowledged.events().__aiter__()
+        self._queue = unacknowledged.channel.queue
         self._late: asyncio.Task[Any] | None = None
 
     async def group(self, room: int) -> list[Any]:
