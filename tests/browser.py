@@ -1,11 +1,14 @@
-"""A headless Chromium for tests of the page. Whatever the browser complains about fails the test, unless it was expected."""
+"""A headless Chromium for tests of the page. What the browser complains about fails a test that did not expect it."""
 
+import os
 import re
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from tests.conftest import eventually
 
@@ -13,6 +16,9 @@ CHROMIUM = "/usr/bin/chromium"
 
 #: A loaded machine is slow; what comes true ends the wait.
 _PATIENCE_MS = 60_000
+
+#: Environment variable that every process of the browser inherits, so that one that stays is found.
+_MARK = "KINOLOG_TEST_BROWSER"
 
 _ARGUMENTS = (
     "--no-sandbox",  # tests run as root in containers
@@ -27,8 +33,8 @@ _ARGUMENTS = (
 
 # A violation is not an error to every version of the console; this makes it one.
 _REPORT_VIOLATIONS = """
-addEventListener("securitypolicyviolation", (event) =>
-  console.error(`CSP: ${event.violatedDirective} forbids ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`));
+addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
+  console.error(`CSP: ${violatedDirective} forbids ${blockedURI} at ${sourceFile}:${lineNumber}`));
 """
 
 
@@ -49,7 +55,7 @@ class Complaints:
 
     def listen(self, page: Page) -> None:
         """Collects from `page` from now on."""
-        page.on("console", lambda message: self._hear(message.type, f"{message.text} ({message.location.get('url', '')})"))
+        page.on("console", lambda said: self._hear(said.type, f"{said.text} ({said.location.get('url', '')})"))
         page.on("pageerror", lambda error: self._hear("error", str(error)))
 
     def _hear(self, kind: str, text: str) -> None:
@@ -63,42 +69,49 @@ def complaints() -> Complaints:
     return Complaints()
 
 
-@pytest.fixture
-async def browser_page(tmp_path: Path, complaints: Complaints) -> AsyncIterator[Page]:
-    """An empty page of a browser of this test alone. In the end it must have had nothing to complain about."""
-    profile = tmp_path / "chromium"
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """One Chromium for all tests of a module, which run on the module's loop: it takes longer to start than to use."""
+    mark = uuid.uuid4().hex
     async with async_playwright() as playwright:
-        context = await playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path=CHROMIUM,
-            headless=True,
-            args=list(_ARGUMENTS),
-            viewport={"width": 1180, "height": 860},
+        running = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=list(_ARGUMENTS), env={**os.environ, _MARK: mark}, timeout=_PATIENCE_MS
         )
         try:
-            yield await _watched_page(context, complaints)
+            yield running
         finally:
-            await context.close()
-    await eventually(lambda: not _processes_of(profile))
+            await running.close()
+    await eventually(lambda: not _processes_marked(mark), within_s=30)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser_page(browser: Browser, complaints: Complaints) -> AsyncIterator[Page]:
+    """An empty page without a past. In the end the browser must have had nothing to complain about."""
+    # Nothing moves for beauty's sake: painting it is all that the processor would do.
+    context = await browser.new_context(viewport={"width": 1180, "height": 860}, reduced_motion="reduce")
+    try:
+        yield await _watched_page(context, complaints)
+    finally:
+        await context.close()
     assert complaints.unexpected() == []
 
 
 async def _watched_page(context: BrowserContext, complaints: Complaints) -> Page:
     await context.add_init_script(_REPORT_VIOLATIONS)
-    page = context.pages[0]
-    page.set_default_timeout(_PATIENCE_MS)
+    context.set_default_timeout(_PATIENCE_MS)
     expect.set_options(timeout=_PATIENCE_MS)
+    page = await context.new_page()
     complaints.listen(page)
     return page
 
 
-def _processes_of(profile: Path) -> list[str]:
-    """Ids of processes that were started over this profile and still run."""
-    return [entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit() and _mentions(entry, profile)]
+def _processes_marked(mark: str) -> list[str]:
+    """Ids of living processes that were started with this mark in their environment."""
+    return [entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit() and _has_mark(entry, mark)]
 
 
-def _mentions(process: Path, profile: Path) -> bool:
+def _has_mark(process: Path, mark: str) -> bool:
     try:
-        return str(profile).encode() in (process / "cmdline").read_bytes()
+        return f"{_MARK}={mark}".encode() in (process / "environ").read_bytes()
     except OSError:  # it ended while we looked
         return False

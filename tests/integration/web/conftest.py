@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
 
-from tests.browser import browser_page as browser_page
-from tests.browser import complaints as complaints
+from tests.browser import browser, browser_page, complaints
 from tests.integration.web.fake_kinolog import TOKEN, FakeKinolog
+
+__all__ = ["browser", "browser_page", "complaints"]  # fixtures are found by their name in this module
 
 OpenPage = Callable[[], Awaitable[Page]]
 
@@ -53,7 +55,7 @@ def kinolog(stream_folder: Path) -> FakeKinolog:
     return FakeKinolog(stream_folder)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def origin(kinolog: FakeKinolog) -> AsyncIterator[str]:
     """Where the server listens, without a slash at the end."""
     async with TestServer(kinolog.app()) as server:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from web.headers import PAGE_POLICY
 
@@ -82,6 +82,8 @@ class FakeKinolog:
         self.resumed_from: list[str | None] = []
         #: (status, body) that the next commands and uploads are answered with, instead of being done.
         self.refusals: list[tuple[int, Json]] = []
+        #: Most jobs in a snapshot.
+        self.snapshot_jobs = 10_000
         self._sockets: set[web.WebSocketResponse] = set()
         self._frames: list[Json] = []
         self._numbers = itertools.count(900_000)
@@ -135,7 +137,7 @@ class FakeKinolog:
             response.headers["Content-Security-Policy"] = PAGE_POLICY
         return response
 
-    async def _page(self, request: web.Request) -> web.StreamResponse:
+    async def _page(self, _request: web.Request) -> web.StreamResponse:
         return web.FileResponse(STATIC / "index.html")
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
@@ -147,16 +149,23 @@ class FakeKinolog:
         for frame in self._frames[int(cursor) :] if cursor else [self._snapshot()]:
             await socket.send_json(frame)
         self._sockets.add(socket)
-        while (await socket.receive()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
-            continue
+        async for _ in socket:
+            pass  # until it closes
         self._sockets.discard(socket)
         return socket
 
     def _snapshot(self) -> Json:
-        return {"type": "snapshot", "cursor": str(len(self._frames)), "jobs": list(self.jobs.values())}
+        newest = self._newest_first()
+        frame = {"type": "snapshot", "cursor": str(len(self._frames)), "jobs": newest[: self.snapshot_jobs]}
+        return frame | {"more": True} if len(newest) > self.snapshot_jobs else frame
+
+    def _newest_first(self) -> list[Json]:
+        return sorted(self.jobs.values(), key=lambda job: str(job["created_at"]), reverse=True)
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"data": list(self.jobs.values())[:1], "next_cursor": None})
+        before, text = request.query.get("created_before", "~"), request.query.get("q", "")
+        found = [job for job in self._newest_first() if job["created_at"] < before and text in job["filename"]]
+        return web.json_response({"data": found[: int(request.query["limit"])], "next_cursor": None})
 
     async def _command(self, request: web.Request) -> web.StreamResponse:
         self.calls.append(f"{request.match_info['action']} {request.match_info['id']}")

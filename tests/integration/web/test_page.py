@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser import Complaints
@@ -10,9 +11,10 @@ from tests.conftest import eventually
 from tests.integration.web.conftest import CLIP_S, OpenPage
 from tests.integration.web.fake_kinolog import TOKEN, FakeKinolog, iso, job, ready_job, step
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 #: For what takes a loaded machine long; a condition that comes true ends the wait.
 PATIENCE_S = 60.0
-PATIENCE_MS = PATIENCE_S * 1000
 
 
 def row(page: Page, name: str) -> Locator:
@@ -63,7 +65,7 @@ async def test_a_failed_job_says_why(open_page: OpenPage, kinolog: FakeKinolog) 
     page = await open_page()
     error = {"code": "unsupported-media", "message": "This is a text file, not video or audio.", "retriable": False}
     await kinolog.put(job(1, "failed", [step("probe", "failed", error=error)], error=error))
-    await expect(row(page, "clip-1.mp4").locator(".error")).to_have_text("unsupported-media This is a text file, not video or audio.")
+    await expect(row(page, "clip-1.mp4").locator(".error")).to_have_text(f"{error['code']} {error['message']}")
 
 
 async def test_a_deleted_job_goes(open_page: OpenPage, kinolog: FakeKinolog) -> None:
@@ -87,7 +89,9 @@ async def test_cancel_and_retry_ask_the_server(open_page: OpenPage, kinolog: Fak
     await eventually(lambda: kinolog.calls == ["cancel job_000001", "retry job_000001"], PATIENCE_S)
 
 
-async def test_a_refused_command_is_explained(open_page: OpenPage, kinolog: FakeKinolog, complaints: Complaints) -> None:
+async def test_a_refused_command_is_explained(
+    open_page: OpenPage, kinolog: FakeKinolog, complaints: Complaints
+) -> None:
     complaints.expect("status of 409")
     page = await open_page()
     await kinolog.put(active(1))
@@ -108,7 +112,9 @@ async def test_the_keyboard_stays_in_the_row_whose_button_went(open_page: OpenPa
     await expect(page.get_by_role("button", name="Retry clip-1.mp4")).to_be_focused()
 
 
-async def test_a_chosen_file_is_uploaded_and_becomes_a_job(open_page: OpenPage, kinolog: FakeKinolog, tmp_path: Path) -> None:
+async def test_a_chosen_file_is_uploaded_and_becomes_a_job(
+    open_page: OpenPage, kinolog: FakeKinolog, tmp_path: Path
+) -> None:
     page = await open_page()
     clip = tmp_path / "übung & co.mp4"
     clip.write_bytes(b"moving pictures" * 1000)
@@ -125,8 +131,8 @@ async def test_dropped_files_are_uploaded(open_page: OpenPage, kinolog: FakeKino
         """(names) => {
           const dropped = new DataTransfer();
           for (const name of names) dropped.items.add(new File(["bytes of " + name], name));
-          for (const kind of ["dragenter", "dragover", "drop"])
-            document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: dropped, bubbles: true, cancelable: true }));
+          const way = { dataTransfer: dropped, bubbles: true, cancelable: true };
+          for (const kind of ["dragenter", "dragover", "drop"]) document.body.dispatchEvent(new DragEvent(kind, way));
         }""",
         names,
     )
@@ -149,7 +155,9 @@ async def test_a_refused_upload_is_explained_and_tried_again_as_the_same(
     assert kinolog.upload_keys[0] == kinolog.upload_keys[1]
 
 
-async def test_the_token_is_taken_from_the_link_and_leaves_the_address(open_page: OpenPage, kinolog: FakeKinolog, origin: str) -> None:
+async def test_the_token_is_taken_from_the_link_and_leaves_the_address(
+    open_page: OpenPage, kinolog: FakeKinolog, origin: str
+) -> None:
     page = await open_page()
     assert page.url == f"{origin}/"
     assert kinolog.protocols == [f"kinolog, bearer.{TOKEN}"]
@@ -179,13 +187,13 @@ async def test_a_lost_connection_is_shown_and_nothing_is_missed(open_page: OpenP
     await row(page, "clip-1.mp4").wait_for()
     await kinolog.drop_sockets()
     await kinolog.put(job(1, "failed"))
-    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("Failed", timeout=PATIENCE_MS)
+    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("Failed")
     await expect(page.locator("#connection")).to_have_text("Live")
     assert kinolog.resumed_from == [None, "1"]
 
 
 async def test_a_thousand_jobs_stay_readable(open_page: OpenPage, kinolog: FakeKinolog) -> None:
-    kinolog.jobs = {f"job_{number:06}": job(number, "failed" if number % 10 == 0 else "waiting") for number in range(1500)}
+    kinolog.jobs = {f"job_{n:06}": job(n, "failed" if n % 10 == 0 else "waiting") for n in range(1500)}
     page = await open_page()
     await expect(page.locator(".job")).to_have_count(50)
     await page.get_by_role("button", name="Show 50 more of 1450").click()
@@ -195,6 +203,25 @@ async def test_a_thousand_jobs_stay_readable(open_page: OpenPage, kinolog: FakeK
     await expect(page.locator(".job .name")).to_have_text(["clip-1490.mp4"])
     await page.get_by_role("searchbox").fill("no such name")
     await expect(page.get_by_text("No job matches.")).to_be_visible()
+
+
+async def test_jobs_that_the_snapshot_left_out_are_loaded_on_demand(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    kinolog.snapshot_jobs = 20
+    kinolog.jobs = {f"job_{number:06}": job(number, "failed") for number in range(30)}
+    page = await open_page()
+    await expect(page.get_by_role("radio", name="All 20+")).to_be_checked()
+    await page.get_by_role("button", name="Load older jobs").click()
+    await expect(page.locator(".job")).to_have_count(30)
+    await expect(page.get_by_role("radio", name="All 30", exact=True)).to_be_checked()
+    await expect(page.locator("#more")).to_be_hidden()
+
+
+async def test_a_job_that_the_snapshot_left_out_is_found_by_name(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    kinolog.snapshot_jobs = 20
+    kinolog.jobs = {f"job_{number:06}": job(number, "failed") for number in range(30)}
+    page = await open_page()
+    await page.get_by_role("searchbox").fill("clip-3.mp4")
+    await row(page, "clip-3.mp4").wait_for()
 
 
 async def test_names_and_errors_are_text_whatever_they_hold(open_page: OpenPage, kinolog: FakeKinolog) -> None:
@@ -222,25 +249,29 @@ async def test_a_ready_stream_plays_to_its_end(open_page: OpenPage, kinolog: Fak
     await kinolog.put(ready_job(1))
     await page.get_by_role("button", name="Play clip-1.mp4").click()
     video = page.locator("#video")
-    await expect(video).to_have_js_property("ended", True, timeout=PATIENCE_MS)
+    await expect(video).to_have_js_property("ended", True)
     assert await video.evaluate("(video) => video.currentTime") >= CLIP_S - 0.2
-    assert await video.evaluate("(video) => video.currentSrc.slice(0, 5)") == "blob:", "hls.js played it, not the browser's own HLS"
+    assert await video.evaluate("(video) => video.currentSrc.slice(0, 5)") == "blob:", "hls.js was not what played"
     assert "/poster.jpg" in await video.evaluate("(video) => video.poster")
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog")).to_be_hidden()
     assert await video.evaluate("(video) => video.getAttribute('src')") is None
 
 
-async def test_without_hls_js_the_browsers_own_player_plays(open_page: OpenPage, kinolog: FakeKinolog, complaints: Complaints) -> None:
+async def test_without_hls_js_the_browsers_own_player_plays(
+    open_page: OpenPage, kinolog: FakeKinolog, complaints: Complaints
+) -> None:
     complaints.expect("hls.min.js")
     page = await open_page()
     await page.route("**/vendor/hls.min.js", lambda route: route.abort())
     await kinolog.put(ready_job(1))
     await page.get_by_role("button", name="Play clip-1.mp4").click()
-    await expect(page.locator("#video")).to_have_js_property("ended", True, timeout=PATIENCE_MS)
+    await expect(page.locator("#video")).to_have_js_property("ended", True)
 
 
-async def test_a_ready_job_shows_its_poster_and_skims_under_the_pointer(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+async def test_a_ready_job_shows_its_poster_and_skims_under_the_pointer(
+    open_page: OpenPage, kinolog: FakeKinolog
+) -> None:
     page = await open_page()
     await kinolog.put(ready_job(1))
     poster = page.get_by_role("button", name="Play clip-1.mp4")

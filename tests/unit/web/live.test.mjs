@@ -110,3 +110,19 @@ test("a storyboard is read with either line ending and either clock", () => {
   assert.deepEqual(live.storyboard(vtt), [{ start_s: 1.5, end_s: 3, image: "sprite.jpg", x: 160, y: 0, w: 160, h: 90 }]);
   assert.deepEqual(live.storyboard("no cues"), []);
 });
+
+test("what a snapshot leaves out is asked for from its oldest ended job on", () => {
+  const state = live.emptyState();
+  const jobs = [job({ id: "r", created_at: "2026-11-01T00:00:00.000Z" }), job({ id: "e", status: "failed" })];
+  live.fold(state, { type: "snapshot", cursor: "c", jobs, more: true });
+  assert.deepEqual(state.older, { sort: "-created_at", limit: 200, created_before: "2026-11-22T10:00:00.001Z" });
+  live.fold(state, { type: "snapshot", cursor: "c", jobs });
+  assert.equal(state.older, null);
+});
+
+test("a listed job never replaces one that live frames have told of", () => {
+  const state = stateOf(job({ progress: 50 }));
+  const changes = live.addListed(state, [job({ progress: 1 }), job({ id: "j0" })]);
+  assert.deepEqual(changes.map(({ id }) => id), ["j0"]);
+  assert.equal(state.jobs.get("j1").progress, 50);
+});
