@@ -29,7 +29,9 @@ log = logging.getLogger("kinolog.up")
 
 CHILDREN = ("control", "executor", "web")
 #: Seconds until everything must be ready the first time; a slow disk's log recovery is in it.
-START_S = 120.0
+START_S = 300.0
+#: Seconds until an outside cluster must have answered.
+_CLUSTER_S = 30.0
 #: Seconds that running work may go on after a stop; above it the executor releases it.
 DRAIN_S = 5.0
 #: Seconds until SIGKILL, in the order of the stop. Together they stay below the 15 s of the design.
@@ -99,7 +101,8 @@ class Up:
         """Return when everything is ready. Raises StartFailed, TopicsError."""
         if self._broker:
             await self._until_ready(self._keep("broker", BrokerPart(self._broker)))
-        await apply_topics(self._settings_below())
+        # Our own broker is there, however slow the machine; an outside cluster may be down.
+        await apply_topics(self._settings_below(), START_S if self._broker else _CLUSTER_S)
         for name in CHILDREN:
             self._children[name] = self._child(name)
         await self._until_ready(*[self._keep(name, child) for name, child in self._children.items()])

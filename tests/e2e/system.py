@@ -31,10 +31,10 @@ class System:
         with self.log_path.open("wb") as log:
             command = [sys.executable, "-m", "streams.cli", "up", "--json"]
             self.process = subprocess.Popen(command, env={**inherited, **own}, stdout=subprocess.PIPE, stderr=log)
-        self._ready = self._wait_ready()
-        self.url: str = self._ready["url"]
-        self.token: str = self._ready["token"]
-        self.bootstrap: str = self._ready["bootstrap"]
+        self.ready_line = self._wait_ready()
+        self.url: str = self.ready_line["url"]
+        self.token: str = self.ready_line["token"]
+        self.bootstrap: str = self.ready_line["bootstrap"]
 
     def _wait_ready(self) -> dict[str, Any]:
         killer = _kill_after(self.process, READY_WITHIN_S)
