@@ -109,7 +109,7 @@ def probe_outputs(shown: Json, ends: Ends, container: Container, size_bytes: int
     zero = seconds(shown["format"].get("start_time")) or 0.0
     spans = {int(t["index"]): _span(t, shown["format"], ends, container, zero) for t in (video, audio) if t}
     total_s = max(start + duration for start, duration in spans.values())
-    if total_s <= 0:
+    if not any(duration > 0 for _, duration in spans.values()):
         raise CorruptMedia("The file holds no playable moment. Export or upload it again.")
     bit_rate = str(shown["format"].get("bit_rate", ""))
     return ProbeOutputs(

@@ -41,7 +41,11 @@ _TS_PACKETS = ((188, 0), (192, 4), (204, 0))
 
 def sniff(head: bytes) -> Container | None:
     """The container that starts with `head` (HEAD_BYTES of it suffice), or None when we do not take it."""
-    return _by_magic(head) or _quicktime(head) or _transport_stream(head) or _mpeg_audio(_after_id3(head))
+    return _known(head) or _known(head[_id3_bytes(head) :])
+
+
+def _known(head: bytes) -> Container | None:
+    return _by_magic(head) or _quicktime(head) or _transport_stream(head) or _mpeg_audio(head)
 
 
 def recognise(source: Path, filename: str | None = None) -> Container:
@@ -108,10 +112,6 @@ def _id3_bytes(head: bytes) -> int:
     for byte in head[6:10]:
         size = size << 7 | byte & 0x7F
     return 10 + size
-
-
-def _after_id3(head: bytes) -> bytes:
-    return head[_id3_bytes(head) :]
 
 
 def _behind_id3(tag_bytes: int, body: bytes) -> Container | None:

@@ -8,11 +8,16 @@ from inspect import isawaitable
 from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
 from streams import ports
 from streams.broker import Broker
 from streams.settings import Settings, load
+
+# How long an example takes says nothing on a machine that does other things beside.
+hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("shared")
 
 T = TypeVar("T")
 MakeSettings = Callable[..., Settings]

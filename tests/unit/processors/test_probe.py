@@ -1,0 +1,107 @@
+"""What ffprobe says becomes what later steps rely on."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from processors.errors import CorruptMedia, MediaTooLarge
+from processors.limits import Limits
+from processors.probe import Ends, check_limits, probe_outputs
+from processors.sniff import MATROSKA, MP4, MPEGTS, Container
+
+_VIDEO = {
+    "index": 0,
+    "codec_type": "video",
+    "codec_name": "h264",
+    "width": 640,
+    "height": 360,
+    "avg_frame_rate": "25/1",
+    "start_time": "0.000000",
+    "duration": "10.000000",
+}
+_AUDIO = {
+    "index": 1,
+    "codec_type": "audio",
+    "codec_name": "aac",
+    "channels": 2,
+    "sample_rate": "48000",
+    "start_time": "0.500000",
+    "duration": "9.000000",
+    "tags": {"language": "deu"},
+}
+_SHOWN: dict[str, Any] = {"streams": [_VIDEO, _AUDIO], "format": {"start_time": "0.000000", "bit_rate": "800000"}}
+
+
+def _ends(*lines: str) -> Ends:
+    ends = Ends()
+    for line in lines:
+        ends.take(line)
+    return ends
+
+
+_WHOLE = _ends("0,9.96,9.9,0.04,__", "1,9.48,9.48,0.02,K_")
+
+
+def test_durations_are_measured_from_packets() -> None:
+    found = probe_outputs(_SHOWN, _WHOLE, MP4, 1000)
+    assert (found.duration_s, found.bit_rate_bps) == (10.0, 800_000)
+    assert found.video is not None and found.audio is not None
+    assert found.video.duration_s == pytest.approx(10.0)
+    assert (found.audio.start_s, found.audio.duration_s, found.audio.language) == (0.5, pytest.approx(9.0), "deu")
+
+
+def test_packets_outside_the_edit_list_do_not_count() -> None:
+    assert _ends("0,9.96,9.9,0.04,__", "0,99.0,99.0,0.04,_D").by_index == {0: 10.0}
+
+
+def test_a_packet_without_a_presentation_time_counts_by_its_decoding_time() -> None:
+    assert _ends("0,N/A,2.0,N/A,K_", "0,N/A,N/A,0.04,__", "").by_index == {0: 2.0}
+
+
+def test_times_count_from_the_start_of_the_file() -> None:
+    streams = [{**_VIDEO, "start_time": "1.400000"}]
+    found = probe_outputs(
+        {"streams": streams, "format": {"start_time": "1.4"}}, _ends("0,11.36,11.3,0.04,__"), MPEGTS, 1
+    )
+    assert found.video is not None
+    assert (found.video.start_s, found.duration_s) == (0, pytest.approx(10.0))
+
+
+def test_a_track_that_ends_before_it_should_is_called_cut_off() -> None:
+    with pytest.raises(CorruptMedia, match=r"10\.0 s ends after 4\.0 s"):
+        probe_outputs(_SHOWN, _ends("0,3.96,3.9,0.04,__", "1,3.9,3.9,0.02,K_"), MP4, 1000)
+
+
+def test_matroska_counts_a_tracks_duration_from_the_start_of_the_file() -> None:
+    late = {**_AUDIO, "duration": None, "start_time": "5.0", "tags": {"DURATION": "00:00:10.000000000"}}
+    found = probe_outputs({"streams": [late], "format": {}}, _ends("1,9.98,9.98,0.02,K_"), MATROSKA, 1)
+    assert found.audio is not None
+    assert (found.duration_s, found.audio.duration_s) == (pytest.approx(10.0), pytest.approx(5.0))
+
+
+def test_a_single_picture_lasts_for_one_frame() -> None:
+    found = probe_outputs({"streams": [_VIDEO | {"duration": None}], "format": {}}, _ends("0,0.0,0.0,N/A,K_"), MP4, 1)
+    assert found.duration_s == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("container", [MP4, MPEGTS])
+def test_a_file_without_any_moment_is_damaged(container: Container) -> None:
+    with pytest.raises(CorruptMedia):
+        probe_outputs({"streams": [_AUDIO | {"duration": "0"}], "format": {}}, _ends(), container, 1)
+
+
+@pytest.mark.parametrize(
+    "limits, says",
+    [
+        (Limits(max_duration_s=9), r"lasts 10 s; at most 9"),
+        (Limits(max_pixels=100_000), "230400 pixels"),
+        (Limits(max_fps=24), "25 frames a second"),
+        (Limits(max_tracks=1), "2 tracks"),
+    ],
+)
+def test_what_is_beyond_a_limit_is_named(limits: Limits, says: str) -> None:
+    found = probe_outputs(_SHOWN, _WHOLE, MP4, 1000)
+    with pytest.raises(MediaTooLarge, match=says):
+        check_limits(found, 2, limits)
+    check_limits(msgspec.structs.replace(found, duration_s=5.0), 2, Limits())

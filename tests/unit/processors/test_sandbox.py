@@ -1,0 +1,54 @@
+"""The command line that takes everything away from a tool which it does not need."""
+
+import shlex
+from pathlib import Path
+
+from processors.sandbox import Bounds, Means, Reach, Sandbox, may_read, sandbox_argv
+
+_BOUNDS = Bounds(memory_bytes=1000, cpu_s=20, file_bytes=3000, open_files=64)
+_REACH = Reach(reads=(Path("/store/a/source"),), writes=(Path("/scratch/1"),), cwd=Path("/scratch/1"))
+_PRLIMIT = "prlimit --as=1000 --cpu=20 --fsize=3000 --nofile=64 --core=0 -- "
+
+
+def _text(sandbox: Sandbox) -> str:
+    return shlex.join(sandbox_argv(sandbox, _BOUNDS, _REACH))
+
+
+def test_bubblewrap_shows_the_system_the_source_and_what_may_be_written() -> None:
+    assert _text(Sandbox(means=Means.BUBBLEWRAP, uid=65534)) == (
+        _PRLIMIT
+        + "bwrap --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try --die-with-parent "
+        "--dev /dev --tmpfs /tmp --perms 0755 --dir /etc --perms 0755 --dir /scratch --perms 0755 --dir /store "
+        "--perms 0755 --dir /store/a --ro-bind-try /usr /usr --ro-bind-try /bin /bin --ro-bind-try /sbin /sbin "
+        "--ro-bind-try /lib /lib --ro-bind-try /lib64 /lib64 --ro-bind-try /etc/alternatives /etc/alternatives "
+        "--ro-bind-try /etc/ld.so.cache /etc/ld.so.cache --ro-bind /store/a/source /store/a/source "
+        "--bind /scratch/1 /scratch/1 --chdir /scratch/1 -- setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "
+        "--reuid=65534 --regid=65534 --clear-groups --"
+    )
+
+
+def test_who_is_not_root_keeps_his_user_and_gets_a_user_namespace() -> None:
+    text = _text(Sandbox(means=Means.BUBBLEWRAP))
+    assert "--unshare-user" in text
+    assert "setpriv" not in text
+
+
+def test_without_bubblewrap_there_is_no_network_and_the_tool_dies_with_us() -> None:
+    assert _text(Sandbox(means=Means.NAMESPACES)) == (
+        _PRLIMIT + "unshare --net --map-root-user -- "
+        "setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --pdeathsig=KILL --"
+    )
+
+
+def test_without_namespaces_the_bounds_remain() -> None:
+    assert _text(Sandbox(means=Means.BOUNDS)) == _PRLIMIT + "setpriv --no-new-privs --pdeathsig=KILL --"
+
+
+def test_a_private_file_cannot_be_read_by_another_user(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    source.chmod(0o600)
+    assert may_read(Sandbox(means=Means.NAMESPACES), source)
+    assert not may_read(Sandbox(means=Means.BUBBLEWRAP, uid=65534), source)
+    source.chmod(0o644)
+    assert may_read(Sandbox(means=Means.BUBBLEWRAP, uid=65534), source)

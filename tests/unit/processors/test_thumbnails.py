@@ -1,0 +1,78 @@
+"""The ffmpeg commands of the pictures, as text; and what is decided before them."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from processors.errors import Skipped
+from processors.limits import Limits
+from processors.storyboard import storyboard
+from processors.thumbnails import Shot, Thumbnailer, fitted, shots_args, storyboard_args, thumbnail_times
+from processors.toolbox import make_toolbox
+from processors.work import Work
+from schemas.probe import ProbeOutputs, VideoTrack
+
+_VIDEO = VideoTrack(
+    index=2,
+    codec="h264",
+    coded_width_px=1920,
+    coded_height_px=1080,
+    width_px=1080,
+    height_px=1920,
+    rotation_deg=90,
+    fps=25,
+    duration_s=10.0,
+    start_s=1.0,
+)
+_MEDIA = ProbeOutputs(demuxer="mov", container="MP4", size_bytes=1, duration_s=11.0, video=_VIDEO)
+_IN = (
+    "-f mov -analyzeduration 10000000 -format_whitelist mov {}-probesize 20971520 -protocol_whitelist file {}"
+    "-threads 1 -i file:/in/source"
+)
+
+
+def test_thumbnails_are_spread_over_the_video() -> None:
+    assert thumbnail_times(_VIDEO, 5) == [2.0, 4.0, 6.0, 8.0, 10.0]
+
+
+@pytest.mark.parametrize("longest, size", [(1280, (720, 1280)), (4000, (1080, 1920)), (64, (36, 64))])
+def test_pictures_are_never_enlarged(longest: int, size: tuple[int, int]) -> None:
+    assert fitted(_VIDEO, longest) == size
+
+
+def test_a_shot_is_a_seek_that_gives_a_picture_and_its_grey_copy() -> None:
+    shots = [Shot(2.0, True, "thumb-001.jpg", Path("/s/1.gray")), Shot(0.5, False, "poster.jpg", Path("/s/p.gray"))]
+    args = shlex.join(shots_args(Path("/in/source"), _MEDIA, _VIDEO, shots, 1280))
+    exact, before = (
+        _IN.format("-noautorotate ", "-ss 2.000000 "),
+        _IN.format("-noaccurate_seek -noautorotate ", "-ss 0.500000 "),
+    )
+    assert args.startswith(f"{exact} {before} -filter_complex ")
+    assert "[0:2]transpose=clock[s0];[s0]scale=720:1280" in args
+    assert "-f image2 -c:v mjpeg -frames:v 1 -q:v 4 -threads 1 -update 1 thumb-001.jpg" in args
+    assert "-f rawvideo -frames:v 1 file:/s/1.gray" in args
+
+
+def test_the_storyboard_decodes_keyframes_only_and_has_as_many_tiles_as_cues() -> None:
+    board = storyboard(11.0, 90, 160)
+    args = shlex.join(storyboard_args(Path("/in/source"), _MEDIA, _VIDEO, board, Path("/s/t.gray")))
+    assert "-skip_frame nokey" in args
+    assert (
+        "fps=eof_action=pass:fps=1/1.000000:start_time=0[s0];[s0]tpad=stop=-1:stop_mode=clone[s1];[s1]trim=end_frame=11"
+        in args
+    )
+    assert "tile=10x2" in args
+
+
+async def test_sound_alone_has_no_pictures(tmp_path: Path) -> None:
+    work = Work(
+        source=tmp_path,
+        scratch=tmp_path,
+        output=tmp_path,
+        prefix="a",
+        inputs={"probe": {"demuxer": "mp3", "container": "MP3", "size_bytes": 1, "duration_s": 1.0}},
+    )
+    with pytest.raises(Skipped) as caught:
+        await Thumbnailer(make_toolbox(Limits())).process(work)
+    assert caught.value.reason == "no-video-track"

@@ -1,0 +1,52 @@
+"""Every way in which a tool ends badly has its error."""
+
+import pytest
+
+from processors.errors import (
+    CorruptMedia,
+    OutOfCapacity,
+    ProcessingError,
+    ToolFailed,
+    ToolTimedOut,
+    UnsupportedMedia,
+)
+from processors.tools import failure
+
+
+@pytest.mark.parametrize(
+    "returncode, words, kind",
+    [
+        (1, "av_interleaved_write_frame(): No space left on device", OutOfCapacity),
+        (1, "Invalid data found when processing input\nNo space left on device", OutOfCapacity),
+        (1, "Error writing trailer: Disk quota exceeded", OutOfCapacity),
+        (1, "av_interleaved_write_frame(): File too large", OutOfCapacity),
+        (1, "malloc: Cannot allocate memory", OutOfCapacity),
+        (1, "source: Invalid data found when processing input", CorruptMedia),
+        (1, "moov atom not found", CorruptMedia),
+        (1, "Decoder (codec apv) not found for input stream #0:0", UnsupportedMedia),
+        (69, "Conversion failed!", CorruptMedia),
+        (1, "Unknown error", ToolFailed),
+        (255, "Exiting normally, received signal 15.", ToolFailed),
+        (-11, "", ToolFailed),
+        (139, "", ToolFailed),
+        (-9, "", OutOfCapacity),
+        (137, "", OutOfCapacity),
+        (153, "", OutOfCapacity),
+        (152, "", ToolTimedOut),
+        (-24, "", ToolTimedOut),
+    ],
+)
+def test_failures_are_mapped(returncode: int, words: str, kind: type[ProcessingError]) -> None:
+    failed = failure("ffmpeg", returncode, words)
+    assert type(failed) is kind
+    assert words[-50:] in str(failed.detail)
+
+
+def test_success_is_no_failure() -> None:
+    assert failure("ffmpeg", 0, "Invalid data found when processing input") is None
+
+
+def test_the_detail_stays_small() -> None:
+    failed = failure("ffmpeg", 1, "x" * 60_000 + "the end")
+    assert failed is not None and failed.detail is not None
+    assert len(failed.detail) < 5_000 and failed.detail.endswith("the end")
