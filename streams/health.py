@@ -1,0 +1,71 @@
+"""A container's health check: `python -m streams.health control | executor [LANE] | web`; exit code 0 or 1.
+
+Control and executors answer no requests: they are well as long as the broker counts them among their group's members.
+"""
+
+import asyncio
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from streams.settings import Settings, load
+from streams.topics import CONTROL_APP
+
+_TIMEOUT_S = 10.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 when the named process of this machine does its work, 1 when not, 2 for a name that does not exist."""
+    settings = load()
+    match arguments:
+        case ["web"]:
+            healthy = web_is_ready(settings)
+        case ["control"]:
+            healthy = asyncio.run(has_member(settings.bootstrap, CONTROL_APP))
+        case ["executor", *lane]:
+            healthy = asyncio.run(has_member(settings.bootstrap, f"kinolog-exec-{(lane or ['default'])[0]}"))
+        case _:
+            sys.stderr.write(f"{__doc__}\n")
+            return 2
+    return 0 if healthy else 1
+
+
+def web_is_ready(settings: Settings) -> bool:
+    """Whether this machine's web process answers, and from a complete read model."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{settings.web.port}/readyz", timeout=_TIMEOUT_S):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False  # the answer to the question
+
+
+async def has_member(bootstrap: str, group: str) -> bool:
+    """Whether a consumer of this machine is a member of `group`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(_TIMEOUT_S * 1000))
+    try:
+        await admin.start()
+        [answer] = await admin.describe_consumer_groups([group])
+        hosts = {member[2].lstrip("/") for found in answer.groups for member in found[5]}
+        return own_address(bootstrap) in hosts
+    except (KafkaError, OSError):
+        return False  # the answer to the question
+    finally:
+        await admin.close()
+
+
+def own_address(bootstrap: str) -> str:
+    """The address that the first broker of `bootstrap` sees us come from."""
+    host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((host, int(port)))  # sends nothing: it only asks the routing table
+        address: str = probe.getsockname()[0]
+        return address
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
