@@ -49,9 +49,9 @@ class Backoff:
         #: Ends in a row.
         self.ends = 0
 
-    def pause_s(self, lived_s: float) -> float:
-        """How long to wait after an end, the part having lived for `lived_s`."""
-        self.ends = 1 if lived_s >= self._healthy_s else self.ends + 1
+    def pause_s(self, healthy_s: float) -> float:
+        """How long to wait after an end, the part having been ready for `healthy_s`."""
+        self.ends = 1 if healthy_s >= self._healthy_s else self.ends + 1
         return min(self._first_s * 2.0 ** min(self.ends - 1, 16), self._longest_s)
 
 
@@ -69,6 +69,7 @@ class Keeper:
         self.was_ready = asyncio.Event()
         self._backoff = backoff or Backoff()
         self._on_start = on_start
+        self._ready_at: float | None = None
 
     async def run(self) -> None:
         """Start the part and start it again for ever. Raises StartFailed when it cannot even start the first time.
@@ -76,9 +77,9 @@ class Keeper:
         Cancelled, it leaves the part as it is: whoever cancels stops it.
         """
         while True:
-            started_at = time.monotonic()
+            self._ready_at = None
             ending = await self._live()
-            pause_s = self._backoff.pause_s(time.monotonic() - started_at)
+            pause_s = self._backoff.pause_s(0.0 if self._ready_at is None else time.monotonic() - self._ready_at)
             self._report(ending, pause_s)
             await asyncio.sleep(pause_s)
 
@@ -108,6 +109,7 @@ class Keeper:
     async def _note_readiness(self) -> None:
         await self.part.wait_ready()
         log.info("ready", extra={"part": self.name, "pid": self.part.pid})
+        self._ready_at = time.monotonic()
         self.was_ready.set()
 
     def _require_hope(self, code: int) -> None:

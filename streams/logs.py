@@ -14,8 +14,9 @@ import orjson
 
 from streams.settings import Settings
 
-#: Libraries that report every reconnect and rebalance: only what goes wrong in them is worth a line.
-_QUIETED = ("aiokafka", "faust", "mode", "aiohttp.access", "asyncio", "kafka", "urllib3")
+#: What reports every reconnect, rebalance and start: only what goes wrong in it is worth a line. Mode names its
+#: services' loggers after the module of the class, so that of the app is among them.
+_QUIETED = ("aiokafka", "faust", "mode", "streams.faust_app", "aiohttp.access", "asyncio")
 #: Libraries that repeat one line thousands of times while the broker is away.
 _FLOODING = ("aiokafka", "faust", "mode")
 #: What every record has; all else came in by `extra`.

@@ -86,7 +86,7 @@ async def test_a_crash_loop_is_called_one(caplog: pytest.LogCaptureFixture) -> N
 
 
 def pauses(backoff: Backoff) -> Iterator[float]:
-    return (backoff.pause_s(lived_s=1.0) for _ in itertools.count())
+    return (backoff.pause_s(healthy_s=1.0) for _ in itertools.count())
 
 
 def test_pauses_double_to_ten_seconds() -> None:
@@ -96,4 +96,4 @@ def test_pauses_double_to_ten_seconds() -> None:
 def test_a_healthy_minute_forgives() -> None:
     backoff = Backoff()
     list(itertools.islice(pauses(backoff), 8))
-    assert backoff.pause_s(lived_s=60.0) == 0.2
+    assert backoff.pause_s(healthy_s=60.0) == 0.2
