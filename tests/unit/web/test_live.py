@@ -14,6 +14,7 @@ from schemas.step_events import StepProgressed
 from tests.unit.web.replica import Listener, Replica
 from tests.unit.web.rows import a_job, a_step
 from web import queries
+from web.apply import Batch
 from web.hub import REBUILT, TOO_SLOW
 from web.problems import Problem
 from web.subscriptions import Subscription, parse
@@ -144,7 +145,7 @@ async def replica(tmp_path: Path) -> Any:
 
 async def test_a_change_between_the_snapshot_and_its_publication_is_not_told_twice(replica: Replica) -> None:
     """The read model is ahead of the hub for a moment: it commits first."""
-    batch = {"jobs": [replica._record(a_job(1, "active"))]}
+    batch: Batch = {"jobs": [replica._record(a_job(1, "active"))]}
     applied = await replica.model.apply(batch, keep_history=True)
     listener = await replica.listen()
     await replica.follower._announce(batch, applied)
@@ -186,8 +187,8 @@ async def test_only_superseded_progress_is_left_out(replica: Replica) -> None:
         replica.hub.publish_progress(moved)
     await listener.read()
     assert listener.kinds == ["snapshot", "progress"]
-    for n in (0.95, 0.97):
-        moved = replica.progress.fold(progressed(1, n))
+    for share in (0.95, 0.97):
+        moved = replica.progress.fold(progressed(1, share))
         assert moved is not None
         replica.hub.publish_progress(moved)
     await replica.write(a_job(1, "completed"))

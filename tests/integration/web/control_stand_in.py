@@ -1,0 +1,95 @@
+"""Control's neighbour side: commands in, rows and watermarks out, by the real reducer, without Faust."""
+
+import asyncio
+import time
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from msgspec.structs import replace
+
+from schemas.base import Message
+from schemas.jobs import Asset, Job
+from schemas.step_events import StepProgressed
+from streams.envelope import Entry, batch, read, structured
+from streams.partition import partition_of
+from streams.settings import Settings
+from streams.topics import names
+from tables.assets import fold_asset
+from tables.reducer import advance
+from tables.rows import encode_row, watermark_row
+
+
+class ControlStandIn:
+    """Applies what comes on `media.commands` while it is used as a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = names(settings)
+        self.jobs: dict[str, Job] = {}
+        self.assets: dict[str, Asset] = {}
+
+    async def __aenter__(self) -> Self:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap, group_id=None, fetch_max_wait_ms=50
+        )
+        self._producer = AIOKafkaProducer(bootstrap_servers=self._settings.bootstrap)
+        await self._consumer.start()
+        await self._producer.start()
+        parts = [TopicPartition(self._topics.commands, n) for n in range(self._settings.partitions)]
+        self._consumer.assign(parts)
+        await self._consumer.seek_to_end(*parts)
+        await asyncio.gather(*(self._consumer.position(part) for part in parts))
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._consumer.stop()
+        await self._producer.stop()
+
+    async def _run(self) -> None:
+        async for found in self._consumer:
+            for entry in read(found.value, found.headers):
+                if isinstance(entry, Entry):
+                    await self._take(entry.message)
+            await self._vouch(found.partition, {self._topics.commands: found.offset})
+
+    async def _take(self, message: Message) -> None:
+        job, _ = advance(self.jobs.get(getattr(message, "job_id", "")), message, time.time())
+        if job is not None and job is not self.jobs.get(job.id):
+            await self.put(job)
+
+    async def put(self, job: Job) -> None:
+        """Write the job's row, and its asset's."""
+        partition = partition_of(job.asset_id, self._settings.partitions)
+        self.jobs[job.id] = job
+        self.assets[job.asset_id] = asset = fold_asset(self.assets.get(job.asset_id), job)
+        await self._write(self._topics.jobs_changelog, partition, job.id, encode_row(job))
+        await self._write(self._topics.assets_changelog, partition, asset.id, encode_row(asset))
+
+    async def change(self, job_id: str, **fields: Any) -> Job:
+        """The job with other fields, written."""
+        job = replace(self.jobs[job_id], updated_at=time.time(), **fields)
+        await self.put(job)
+        return job
+
+    async def delete(self, job_id: str) -> None:
+        """Write a tombstone."""
+        job = self.jobs.pop(job_id)
+        partition = partition_of(job.asset_id, self._settings.partitions)
+        await self._write(self._topics.jobs_changelog, partition, job_id, None)
+
+    async def say(self, progress: StepProgressed) -> None:
+        """What an executor says on `media.progress`."""
+        event = structured(progress, event_id="p", source="test", subject=progress.asset_id)
+        partition = partition_of(progress.asset_id, self._settings.partitions)
+        await self._producer.send_and_wait(self._topics.progress, batch([event]), partition=partition)
+
+    async def _vouch(self, partition: int, at: dict[str, int]) -> None:
+        key, row = watermark_row(partition, at)
+        for topic in (self._topics.jobs_changelog, self._topics.assets_changelog):
+            await self._write(topic, partition, key, row)
+
+    async def _write(self, topic: str, partition: int, key: str, row: bytes | None) -> None:
+        await self._producer.send_and_wait(topic, row, key=key.encode(), partition=partition)

@@ -1,0 +1,49 @@
+"""One web replica over a real log, spoken to over HTTP."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import ClientSession
+from aiohttp.test_utils import BaseTestServer, TestServer
+
+from streams.settings import Settings
+from tests.conftest import eventually
+from web.app import make_app
+from web.services import SERVICES, Services
+
+ADMIN = "admin-token"
+TOKENS = json.dumps(
+    [
+        {"token": "anna-edits", "owner": "anna", "role": "editor"},
+        {"token": "anna-views", "owner": "anna", "role": "viewer"},
+        {"token": "bert-edits", "owner": "bert", "role": "editor"},
+    ]
+)
+ENVIRON = {"KINOLOG_AUTH__TOKEN": ADMIN, "KINOLOG_AUTH__TOKENS": TOKENS, "KINOLOG_PARTITIONS": "2"}
+
+
+class Site:
+    """A replica and a client with a token."""
+
+    def __init__(self, server: BaseTestServer, session: ClientSession, parts: Services) -> None:
+        self.server, self.session, self.parts = server, session, parts
+
+    async def ask(self, method: str, path: str, token: str | None = ADMIN, **options: Any) -> tuple[int, Any]:
+        """Status, and the body as JSON where it is some."""
+        headers = {**options.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+        async with self.session.request(method, self.server.make_url(path), headers=headers, **options) as answer:
+            return answer.status, (await answer.json() if "json" in answer.content_type else await answer.read())
+
+
+@asynccontextmanager
+async def serve(settings: Settings, *, ready: bool = True) -> AsyncIterator[Site]:
+    """A replica in this process; `ready`: caught up with the log, and able to write."""
+    app = make_app(settings)
+    async with TestServer(app) as server, ClientSession() as session:
+        site = Site(server, session, app[SERVICES])
+        if ready:
+            await eventually(site.parts.position.caught_up.is_set, 60)
+            await eventually(lambda: site.parts.commands._producer is not None, 60)
+        yield site
