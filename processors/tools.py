@@ -11,7 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processors.errors import CorruptMedia, OutOfCapacity, ProcessingError, ToolFailed, ToolTimedOut, UnsupportedMedia
+from processors.errors import (
+    CorruptMedia,
+    OutOfCapacity,
+    ProcessingError,
+    SourceMissing,
+    ToolFailed,
+    ToolTimedOut,
+    UnsupportedMedia,
+)
 from processors.limits import Limits
 from processors.sandbox import Bounds, Means, Reach, Sandbox, detect, give, may_read, sandbox_argv
 
@@ -94,8 +102,11 @@ class Runner:
     async def admit(self, source: Path, scratch: Path) -> Path:
         """The source as tools can read it: itself, or a copy in `scratch` where only we may read it."""
         sandbox = await self.sandbox()
-        if may_read(sandbox, source):
-            return source
+        try:
+            if may_read(sandbox, source):
+                return source
+        except OSError as error:
+            raise SourceMissing("The uploaded file cannot be found any more.", detail=str(error)) from error
         copy = scratch / "source"
         try:
             await asyncio.to_thread(shutil.copyfile, source, copy)

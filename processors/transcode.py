@@ -242,7 +242,7 @@ def _outputs(
     listed = [*variants[0], *([variants[1]] if variants[1] else [])]
     return TranscodeOutputs(
         master=work.key(f"{FOLDER}/master.m3u8"),
-        duration_s=max(round(float(one.duration_s), 6) for one in measured),
+        duration_s=planned.duration_s,
         start_s=float(planned.start_s),
         renditions=tuple(_rendition(work, one, variant) for one, variant in zip(measured, listed, strict=True)),
     )

@@ -24,7 +24,9 @@ def test_the_edit_list_counts_but_not_its_empty_part() -> None:
 def test_a_segment_is_measured(tmp_path: Path) -> None:
     (tmp_path / "0.m4s").write_bytes(segment(1000, 50, offset=80) + segment(3000, 25, flags=OTHER))
     found = read_fragment(tmp_path / "0.m4s", read_init(init(edit_ticks=80)))
-    assert (found.start_s, found.duration_s, found.shown_s, found.samples) == (1, 3, 1, 75)
+    assert found.start_s == found.shown_s == 1
+    assert found.duration_s == 3
+    assert found.samples == 75
     assert found.starts_with_keyframe
 
 

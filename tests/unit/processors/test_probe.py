@@ -48,7 +48,8 @@ def test_durations_are_measured_from_packets() -> None:
     assert (found.duration_s, found.bit_rate_bps) == (10.0, 800_000)
     assert found.video is not None and found.audio is not None
     assert found.video.duration_s == pytest.approx(10.0)
-    assert (found.audio.start_s, found.audio.duration_s, found.audio.language) == (0.5, pytest.approx(9.0), "deu")
+    assert (found.audio.start_s, found.audio.language) == (0.5, "deu")
+    assert found.audio.duration_s == pytest.approx(9.0)
 
 
 def test_packets_outside_the_edit_list_do_not_count() -> None:
@@ -65,7 +66,8 @@ def test_times_count_from_the_start_of_the_file() -> None:
         {"streams": streams, "format": {"start_time": "1.4"}}, _ends("0,11.36,11.3,0.04,__"), MPEGTS, 1
     )
     assert found.video is not None
-    assert (found.video.start_s, found.duration_s) == (0, pytest.approx(10.0))
+    assert found.video.start_s == 0
+    assert found.duration_s == pytest.approx(10.0)
 
 
 def test_a_track_that_ends_before_it_should_is_called_cut_off() -> None:
@@ -77,7 +79,8 @@ def test_matroska_counts_a_tracks_duration_from_the_start_of_the_file() -> None:
     late = {**_AUDIO, "duration": None, "start_time": "5.0", "tags": {"DURATION": "00:00:10.000000000"}}
     found = probe_outputs({"streams": [late], "format": {}}, _ends("1,9.98,9.98,0.02,K_"), MATROSKA, 1)
     assert found.audio is not None
-    assert (found.duration_s, found.audio.duration_s) == (pytest.approx(10.0), pytest.approx(5.0))
+    assert found.duration_s == pytest.approx(10.0)
+    assert found.audio.duration_s == pytest.approx(5.0)
 
 
 def test_a_single_picture_lasts_for_one_frame() -> None:

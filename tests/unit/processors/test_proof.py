@@ -19,7 +19,8 @@ def _expected(duration_s: float = 5.0, *, pictures: bool = True) -> Expected:
 
 def test_a_good_rendition_is_measured(tmp_path: Path) -> None:
     proven = prove(rendition(tmp_path / "a", _GOOD, (4.0, 1.0)), _expected())
-    assert (proven.duration_s, len(proven.fragments)) == (5, 2)
+    assert proven.duration_s == 5
+    assert len(proven.fragments) == 2
     assert proven.peak_bps == round(len(_GOOD[1]) * 8 / 1.0)
     assert proven.average_bps == round(sum(map(len, _GOOD)) * 8 / 5.0)
 
@@ -37,11 +38,12 @@ def test_a_rendition_that_is_too_long_is_not_the_sources_fault(tmp_path: Path) -
 
 def test_a_difference_of_one_frame_is_none(tmp_path: Path) -> None:
     folder = rendition(tmp_path / "a", _GOOD, (4.0, 1.0))
-    assert prove(folder, _expected(5.04)) and prove(folder, _expected(4.96))
+    assert prove(folder, _expected(5.04)).duration_s == prove(folder, _expected(4.96)).duration_s
 
 
 def test_sound_may_lose_its_encoder_delay(tmp_path: Path) -> None:
-    assert prove(rendition(tmp_path / "a", _GOOD, (4.0, 1.0), audio=True), _expected(5.1, pictures=False))
+    sound = rendition(tmp_path / "a", _GOOD, (4.0, 1.0), audio=True)
+    assert prove(sound, _expected(5.1, pictures=False)).init.codec == "mp4a.40.2"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""What every processor promises, whatever it does."""
+
+import asyncio
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from processors.errors import ProcessingError, Skipped
+from processors.limits import Limits
+from processors.toolbox import Toolbox
+from processors.tools import Runner
+from tests.integration.processors.conftest import Bench, Clips, processes_with
+
+_STEPS = ("probe", "transcode", "thumbnails")
+each_step = pytest.mark.parametrize("step", _STEPS)
+
+
+def _tree(folder: Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+async def _inputs(bench: Bench, source: Path) -> dict[str, Any]:
+    return {"probe": msgspec.to_builtins(await bench.probe(source))}
+
+
+@each_step
+async def test_the_same_work_twice_gives_the_same_result(bench: Bench, clip: Clips, step: str) -> None:
+    source = clip("plain.mp4")
+    works = [bench.work(source, await _inputs(bench, source)) for _ in range(2)]
+    one, two = [await bench.processor(step).process(work) for work in works]
+    assert one == two
+    assert _tree(works[0].output) == _tree(works[1].output)
+
+
+@each_step
+async def test_cancelling_leaves_no_process_and_nothing_outside_its_folders(
+    bench: Bench, clip: Clips, tmp_path: Path, step: str
+) -> None:
+    source = tmp_path / "source.mp4"
+    source.write_bytes(clip("long.mp4").read_bytes())
+    work = bench.work(source, await _inputs(bench, source))
+    before = set(tmp_path.iterdir())
+    running = asyncio.create_task(bench.processor(step).process(work))
+    while not processes_with(str(source)) and not running.done():
+        await asyncio.sleep(0.005)
+    at = time.monotonic()
+    running.cancel()
+    await asyncio.wait([running])
+    assert time.monotonic() - at < 2
+    assert not processes_with(str(source))
+    assert set(tmp_path.iterdir()) == before
+
+
+_WRONG: list[dict[str, Any]] = [
+    {"source": "missing"},
+    {"source": "empty"},
+    {"source": "garbage"},
+    {"params": {"profile": 5, "count": "x", "max_width_px": []}},
+    {"params": {"profile": "no-such-profile"}},
+    {"inputs": {}},
+    {"inputs": {"probe": {"demuxer": 1}}},
+]
+
+
+@each_step
+@pytest.mark.parametrize("wrong", _WRONG, ids=str)
+async def test_only_processing_errors_escape(
+    bench: Bench, clip: Clips, tmp_path: Path, step: str, wrong: dict[str, Any]
+) -> None:
+    good = clip("plain.mp4")
+    sources = {"missing": b"", "empty": b"", "garbage": b"\0\0\0\x18ftypisom" + bytes(500)}
+    source = tmp_path / wrong["source"] if "source" in wrong else good
+    if wrong.get("source") in {"empty", "garbage"}:
+        source.write_bytes(sources[wrong["source"]])
+    inputs = wrong["inputs"] if "inputs" in wrong else await _inputs(bench, good)
+    work = bench.work(source, inputs, params=wrong.get("params", {}))
+    try:
+        await bench.processor(step).process(work)
+    except (ProcessingError, Skipped):
+        return
+    assert "source" not in wrong, "a source that cannot be read was accepted"
+
+
+@each_step
+async def test_limits_of_time_hold(bench: Bench, clip: Clips, step: str) -> None:
+    source = clip("long.mp4")
+    work = bench.work(source, await _inputs(bench, source))
+    limits = Limits(tool_time_s=0.01, tool_time_factor=0)
+    hasty = Toolbox(limits=limits, runner=Runner(limits, await bench.toolbox.runner.sandbox()))
+    with pytest.raises(ProcessingError) as caught:
+        await bench.processor(step, hasty).process(work)
+    assert caught.value.code == "tool-timed-out"
+
+
+@each_step
+async def test_sound_alone_gives_what_sound_allows(bench: Bench, clip: Clips, step: str) -> None:
+    source = clip("sound.flac")
+    work = bench.work(source, await _inputs(bench, source))
+    doing = bench.processor(step).process(work)
+    if step == "thumbnails":
+        with pytest.raises(Skipped, match="no-video-track"):
+            await doing
+    else:
+        assert isinstance(await doing, msgspec.Struct)

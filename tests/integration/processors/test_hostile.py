@@ -1,0 +1,76 @@
+"""Files that are broken, or made to harm, end with a code and a sentence that a user understands."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from processors.errors import CorruptMedia, EmptyMedia, InvalidMedia, UnsupportedMedia
+from tests.integration.processors.conftest import Bench, Clips
+
+_PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"
+_ANY = (InvalidMedia, "", "")
+
+
+@pytest.mark.parametrize(
+    "content, refusal",
+    [
+        (b"", (EmptyMedia, "empty-media", "'film.mp4' is empty")),
+        (b"To be or not to be\n" * 100, (UnsupportedMedia, "unsupported-media", "is named .mp4 but holds text")),
+        (_PLAYLIST, (UnsupportedMedia, "unsupported-media", "is named .mp4 but holds a playlist")),
+        (b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + _PLAYLIST * 50, (CorruptMedia, "corrupt-media", "cut off")),
+        (b"\x1a\x45\xdf\xa3\x84webm" + _PLAYLIST * 50, (CorruptMedia, "corrupt-media", "damaged")),
+        (b"OggS" + _PLAYLIST * 50, _ANY),
+        (b"RIFF\x00\x00\x00\x00AVI " + _PLAYLIST * 50, _ANY),
+        ((b"\x47" + bytes(187)) * 200, _ANY),
+        (b"fLaC\0\0\0\x22" + bytes(2000), _ANY),
+    ],
+)
+async def test_content_decides(
+    bench: Bench, tmp_path: Path, content: bytes, refusal: tuple[type[InvalidMedia], str, str]
+) -> None:
+    kind, code, says = refusal
+    (tmp_path / "upload").write_bytes(content)
+    with pytest.raises(kind) as caught:
+        await bench.probe(tmp_path / "upload", filename="film.mp4")
+    record = caught.value.record()
+    assert code in record.code
+    assert not record.retriable
+    assert says in record.message
+    assert "root:" not in str(record.detail)
+
+
+@pytest.mark.parametrize("name", ["plain.mp4", "plain-moov-last.mp4", "plain.mkv", "sound.wav"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
+async def test_a_truncated_file_is_called_cut_off(
+    bench: Bench, clip: Clips, tmp_path: Path, name: str, share: float
+) -> None:
+    whole = clip(name).read_bytes()
+    (tmp_path / "upload").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(CorruptMedia, match="cut off"):
+        await bench.probe(tmp_path / "upload", filename=name)
+
+
+async def test_a_truncated_flac_is_noticed_by_its_declared_length(bench: Bench, clip: Clips, tmp_path: Path) -> None:
+    whole = clip("sound.flac").read_bytes()
+    (tmp_path / "upload").write_bytes(whole[: len(whole) // 3])
+    with pytest.raises(CorruptMedia, match="cut off"):
+        await bench.probe(tmp_path / "upload", filename="sound.flac")
+
+
+async def test_damage_in_the_middle_is_noticed_when_it_is_decoded(bench: Bench, clip: Clips, tmp_path: Path) -> None:
+    whole = bytearray(clip("plain.mp4").read_bytes())
+    for at in range(len(whole) // 2, len(whole) * 7 // 10):
+        whole[at] = at * 73 % 251
+    (tmp_path / "upload").write_bytes(whole)
+    with pytest.raises(CorruptMedia, match="damaged"):
+        await bench.do("transcode", tmp_path / "upload")
+
+
+async def test_a_film_that_ends_before_the_probe_said_is_noticed(bench: Bench, clip: Clips) -> None:
+    found = await bench.probe(clip("slow.mp4"))
+    assert found.video
+    video = msgspec.structs.replace(found.video, duration_s=9.0)
+    longer = msgspec.to_builtins(msgspec.structs.replace(found, duration_s=9.0, video=video))
+    with pytest.raises(CorruptMedia, match=r"only 4\.00 s of 9\.00 s can be decoded"):
+        await bench.processor("transcode").process(bench.work(clip("slow.mp4"), {"probe": longer}))
