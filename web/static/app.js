@@ -150,12 +150,12 @@ function actions(call, sign) {
   const command = (action) => (job) => call("POST", `/v1/jobs/${encodeURIComponent(job.id)}/${action}`);
   const run = { cancel: command("cancel"), retry: command("retry"), play: (job) => openPlayer(job, sign) };
   return async function act(action, job, button) {
-    button.disabled = action !== "play"; // until the job's next frame
+    button.ariaDisabled = String(action !== "play"); // until the job's next frame
     notice("");
     try {
       await run[action](job);
     } catch (error) {
-      button.disabled = false;
+      button.ariaDisabled = "false";
       notice(`${title(job)}: ${error.message}`);
     }
   };

@@ -125,7 +125,7 @@ export class JobList {
   #clicked({ target }) {
     const button = target.closest("[data-action]");
     const row = this.#rows.get(target.closest(".job")?.dataset.id);
-    if (button && row) this.act(button.dataset.action, row.job, button);
+    if (row && button && button.ariaDisabled !== "true") this.act(button.dataset.action, row.job, button);
   }
 }
 

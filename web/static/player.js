@@ -9,32 +9,36 @@ const problem = document.getElementById("player-problem");
 
 let loading;
 let engine = null;
+let latest = null;
 
 dialog.addEventListener("close", stop);
 dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close()); // the backdrop is the dialog itself
 document.getElementById("player-close").addEventListener("click", () => dialog.close());
 video.addEventListener("error", () => video.error && say("This browser cannot play the stream."));
 
-/** Opens the player on the signed addresses that `signed` resolves to. */
+/** Opens the player on the signed addresses that `signed` resolves to. Says in the player what goes wrong. */
 export async function play(title, signed) {
   stop();
   say("");
+  const turn = (latest = {});
   document.getElementById("player-title").textContent = title;
   dialog.showModal();
-  const { master_url, poster_url } = await signed;
-  if (!dialog.open) return;
-  if (!master_url) return say("There is nothing to play yet.");
-  if (poster_url) video.poster = poster_url;
-  await attach(master_url);
-  // A browser that does not start by itself shows its play button: nothing is lost.
-  await video.play().catch(() => {});
+  try {
+    const [addresses, Hls] = await Promise.all([signed, hls()]);
+    if (turn === latest) start(Hls, addresses); // else it was closed meanwhile, and maybe opened on another one
+  } catch (error) {
+    if (turn === latest) say(error.message);
+  }
 }
 
-async function attach(url) {
-  const Hls = await hls();
-  if (Hls?.isSupported()) return attachHls(Hls, url);
-  if (!video.canPlayType(NATIVE_HLS)) return say("This browser cannot play HLS.");
-  video.src = url;
+function start(Hls, { master_url, poster_url }) {
+  if (!master_url) return say("There is nothing to play yet.");
+  if (poster_url) video.poster = poster_url;
+  if (Hls?.isSupported()) attachHls(Hls, master_url);
+  else if (video.canPlayType(NATIVE_HLS)) video.src = master_url;
+  else return say("This browser cannot play HLS.");
+  // A browser that does not start by itself shows its play button: nothing is lost.
+  video.play().catch(() => {});
 }
 
 /** The global Hls, loaded at first use; undefined when it is not installed. */
@@ -64,6 +68,7 @@ function attachHls(Hls, url) {
 }
 
 function stop() {
+  latest = null;
   engine?.destroy();
   engine = null;
   video.pause();

@@ -47,10 +47,11 @@ export function updateRow(row, job) {
 function updateActions(row, job) {
   const held = document.activeElement;
   put(row.cancel, "hidden", hasEnded(job));
-  put(row.cancel, "disabled", Boolean(job.cancelling));
+  // Not `disabled`: that would take the keyboard's focus away.
+  put(row.cancel, "ariaDisabled", String(Boolean(job.cancelling)));
   put(row.cancel, "ariaLabel", `Cancel ${title(job)}`);
   put(row.retry, "hidden", group(job) !== "failed");
-  put(row.retry, "disabled", false);
+  put(row.retry, "ariaDisabled", "false");
   put(row.retry, "ariaLabel", `Retry ${title(job)}`);
   put(row.poster, "disabled", !output(job, "master"));
   put(row.poster.dataset, "kind", kind(job));

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import FilePayload, Locator, Page, expect
 
 from tests.browser import Complaints
 from tests.conftest import eventually
@@ -147,8 +147,8 @@ async def test_a_refused_upload_is_explained_and_tried_again_as_the_same(
     complaints.expect("status of 413")
     page = await open_page()
     kinolog.refusals.append((413, {"code": "too-large", "detail": "The file is too large."}))
-    chosen = {"name": "huge.mov", "mimeType": "video/quicktime", "buffer": b"x" * 100}
-    await page.get_by_label("Choose media files to upload").set_input_files([chosen])  # type: ignore[list-item]  # a TypedDict of playwright's
+    chosen: FilePayload = {"name": "huge.mov", "mimeType": "video/quicktime", "buffer": b"x" * 100}
+    await page.get_by_label("Choose media files to upload").set_input_files(chosen)
     await expect(page.locator(".upload-row")).to_contain_text("The file is too large.")
     await page.get_by_role("button", name="Try again").click()
     await row(page, "huge.mov").wait_for()
