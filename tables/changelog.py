@@ -17,10 +17,8 @@ class ChangelogTable:
         self._table = app.Table(
             name,
             partitions=partitions,
-            key_type=str,
+            key_type=bytes,  # bytes are what Faust leaves as they are
             value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
             recovery_buffer_size=1000,
         )
         self.topic = f"{app.conf.id}-{name}-changelog"
@@ -32,15 +30,16 @@ class ChangelogTable:
 
     def get(self, key: str) -> bytes | None:
         """The row, or None."""
-        row: bytes | None = self._store.data.get(key)
+        row: bytes | None = self._store.data.get(key.encode())
         return row
 
     def items(self) -> list[tuple[str, bytes]]:
         """Every row in memory; after a rebalance also some of partitions that are gone."""
-        return list(self._store.data.items())
+        return [(key.decode(), row) for key, row in self._store.data.items()]
 
     async def put(self, key: str, row: bytes, partition: int) -> None:
         """Write the row. Delivery is not awaited: a failed one ends the process, and commits wait for all of them."""
-        self._store.data[key] = row
-        self._store._key_partition[key] = partition  # so that Faust drops it when the partition goes
-        await self._app.send_record(self.topic, partition, key.encode(), row, [])
+        encoded = key.encode()
+        self._store.data[encoded] = row
+        self._store._key_partition[encoded] = partition  # so that Faust drops it when the partition goes
+        await self._app.send_record(self.topic, partition, encoded, row, [])
