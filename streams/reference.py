@@ -108,7 +108,7 @@ def _struct(heading: str, struct: type[msgspec.Struct]) -> str:
 
 
 def _parts() -> list[type[msgspec.Struct]]:
-    """What messages and rows are made of, and what steps take and give. The envelope is CloudEvents' own to describe."""
+    """What messages and rows are made of, and what steps take and give. The envelope is CloudEvents' own."""
     return [cls for cls in _all_structs() if not issubclass(cls, (Message, StepKind, CloudEvent))]
 
 
