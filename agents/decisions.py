@@ -64,7 +64,8 @@ class Control:
 
     async def take(self, message: Any) -> None:
         """Apply every entry of a Kafka record. Never raises: what cannot be applied becomes a dead letter, and what
-        cannot be said ends the process."""
+        cannot be said ends the process.
+        """
         replayed = message.offset <= self._app.continuity.claimed(message.topic, message.partition)
         turn = Turn(message.partition, time.time(), replayed)
         try:
@@ -219,7 +220,7 @@ class Control:
                 await self._publish(effect)
 
     async def _request(self, request: StepRequested) -> None:
-        """Instant steps share a record; a step that takes long has one of its own, since a record goes to one executor."""
+        """Instant steps share a record; others have one of their own, since a record goes to one executor."""
         topic = self._topics.step_requests(request.step)
         partition = self._request_partition(request.job_id, request.step)
         if step_kinds()[request.step].instant:

@@ -56,6 +56,11 @@ _SAID: tuple[tuple[str, type[ProcessingError], str], ...] = (
     ("Decoder (codec", UnsupportedMedia, "A track of the file is in a codec that cannot be decoded here."),
 )
 
+#: What stands before a tool on its command line; it says its own name first when it fails.
+_WRAPPERS = ("nice:", "prlimit:", "bwrap:", "unshare:", "setpriv:")
+#: ffprobe only reads: it ends so when nothing can be made of the input, whatever its words.
+_UNREADABLE = ("ffprobe", 1)
+
 #: What the signal that ended a tool means, when it was not ours.
 _KILLED: dict[int, tuple[type[ProcessingError], str]] = {
     signal.SIGKILL: (OutOfCapacity, _NO_MEMORY),
@@ -150,6 +155,8 @@ def failure(tool: str, returncode: int, words: str) -> ProcessingError | None:
     for needle, kind, message in _SAID:
         if needle in words:
             return kind(message, detail=detail)
+    if (tool, returncode) == _UNREADABLE and not words.startswith(_WRAPPERS):
+        return CorruptMedia(_BROKEN, detail=detail)
     return ToolFailed(f"{tool} failed unexpectedly; it will be tried again.", detail=detail)
 
 

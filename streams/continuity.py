@@ -11,7 +11,8 @@ from faust.types import TP
 
 class Continuity:
     """Knows what each source partition must bring next. One per process; used from the event loop's thread only,
-    but for `start` and `needs_beginning`, which read while the loop waits for them."""
+    but for `start` and `needs_beginning`, which read while the loop waits for them.
+    """
 
     def __init__(self) -> None:
         self._claimed: dict[tuple[str, int], int] | None = None
@@ -19,7 +20,8 @@ class Continuity:
 
     def reclaim(self, claims: Mapping[tuple[str, int], int]) -> None:
         """Replace what rows vouch for: (topic, partition) -> highest applied offset. Called after a table recovery; an
-        app without tables never does."""
+        app without tables never does.
+        """
         self._claimed = dict(claims)
 
     def claim(self, topic: str, partition: int, offset: int) -> None:
@@ -37,7 +39,8 @@ class Continuity:
 
     def start(self, tp: TP, committed: int | None, beginning: int) -> int:
         """Where reading starts: at the commit, or before it where the rows vouch for less. A partition that no row
-        vouches for is replayed from the log start: that is harmless, a hole is not."""
+        vouches for is replayed from the log start: that is harmless, a hole is not.
+        """
         if committed is None:
             return beginning
         if self._claimed is None:

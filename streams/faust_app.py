@@ -38,7 +38,7 @@ def end_process(code: int, reason: str, **facts: Any) -> NoReturn:
 class FatalMonitor(Monitor):
     """A send that failed would be a silent hole: it ends the process."""
 
-    def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:
+    def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:  # noqa: ARG002 - Faust's signature
         """Ends the process with EX_SOFTWARE."""
         end_process(EX_SOFTWARE, "a message could not be delivered", error=repr(exc))
 
@@ -62,7 +62,7 @@ class KinologApp(faust.App):
     async def send_record(
         self, topic: str, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
     ) -> Awaitable[Any]:
-        """Hand one record to aiokafka; the answer resolves when the broker has it. A failed delivery ends the process."""
+        """Hand one record to aiokafka; the answer resolves when the broker has it. A failed one ends the process."""
         delivery = await self.kafka_producer.send(topic, value, key=key, partition=partition, headers=headers)
         delivery.add_done_callback(_require_delivery)
         return delivery  # type: ignore[no-any-return]  # aiokafka is untyped
@@ -83,7 +83,8 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
     """An app in the consumer group `app_id`. `instance_id` is unique and locked: two live processes with one id both
-    go on, silently (static membership, KIP-345: a killed worker is back in 1.8 s instead of 5.5)."""
+    go on, silently (static membership, KIP-345: a killed worker is back in 1.8 s instead of 5.5).
+    """
     faust_patch.install()
     app = KinologApp(
         app_id,
@@ -125,7 +126,7 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
 def run(
     app: KinologApp, loop: asyncio.AbstractEventLoop, *, before_stop: Callable[[], Awaitable[None]] | None = None
 ) -> int:
-    """Run `app` until SIGINT or SIGTERM (0) or until it crashes (70). `before_stop` runs while the app is still whole."""
+    """Run `app` until SIGINT or SIGTERM (0) or a crash (70). `before_stop` runs while the app is still whole."""
     try:
         return loop.run_until_complete(_run(app, before_stop))
     finally:
@@ -139,7 +140,7 @@ async def _run(app: KinologApp, before_stop: Callable[[], Awaitable[None]] | Non
     app.finalize()
     try:
         await app.start()
-    except Exception as error:  # whatever it is, there is no app: the supervisor decides
+    except Exception as error:  # noqa: BLE001 - whatever it is, there is no app: the supervisor decides
         end_process(EX_SOFTWARE, "the app could not start; is the broker there?", error=repr(error))
     waits = [asyncio.ensure_future(event.wait()) for event in (asked, app._crashed, app._stopped)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -88,7 +88,8 @@ async def _seek_in_thread(
     consumer: Any, sources: list[TopicPartition], changelogs: list[TopicPartition], continuity: Continuity
 ) -> dict[TopicPartition, int]:
     """Runs in the consumer's own thread. Asks for the log start only where nothing else is known: ListOffsets queues
-    behind the long-polling fetch (1.5-3 s instead of 10 ms)."""
+    behind the long-polling fetch (1.5-3 s instead of 10 ms).
+    """
     committed = dict(zip(sources, await asyncio.gather(*[consumer.committed(tp) for tp in sources]), strict=True))
     unknown = [tp for tp in sources if continuity.needs_beginning(TP(*tp), committed[tp])]
     beginning = await consumer.beginning_offsets(unknown) if unknown else {}

@@ -23,7 +23,8 @@ class Guard:
 
     async def _explain_hole(self, tp: Any, offset: int) -> None:
         """Records that retention removed before anybody read them are gone for good; any other hole is healed by a
-        start from the expected offset."""
+        start from the expected offset.
+        """
         expected = self._app.continuity.expected(tp)
         beginning = (await self._app.consumer.earliest_offsets(tp)).get(tp, 0)
         if expected is not None and beginning < offset:

@@ -79,9 +79,13 @@ class Keeper:
         while True:
             self._ready_at = None
             ending = await self._live()
-            pause_s = self._backoff.pause_s(0.0 if self._ready_at is None else time.monotonic() - self._ready_at)
+            pause_s = self._backoff.pause_s(self._healthy_s())
             self._report(ending, pause_s)
             await asyncio.sleep(pause_s)
+
+    def _healthy_s(self) -> float:
+        """How long the part was of use in the life that has just ended."""
+        return 0.0 if self._ready_at is None else time.monotonic() - self._ready_at
 
     async def _live(self) -> str:
         """One life of the part, from start to end; how it ended."""

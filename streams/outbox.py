@@ -91,7 +91,7 @@ class Outbox:
         topic, partition = place
         try:
             answer = await (await self._send(topic, partition, None, batch(group.events), BATCH_HEADERS))
-        except Exception as error:  # the senders wait on `delivered`: it is theirs to handle
+        except Exception as error:  # noqa: BLE001 - the senders wait on `delivered`: it is theirs to handle
             if not group.delivered.done():
                 group.delivered.set_exception(error)
                 group.delivered.exception()  # fetched here: a sender that does not wait causes no warning

@@ -72,7 +72,8 @@ class Clock:
 
     def saw_accepted(self, event: StepAccepted, now: float) -> None:
         """A request was accepted. A request partition is FIFO: those that were asked for before it, there, and have
-        not been accepted within a while, are lost."""
+        not been accepted within a while, are lost.
+        """
         place = (event.job_id, event.step)
         queue = self._queues.get((event.step, event.request_partition), OrderedDict())
         queue.pop(place, None)

@@ -262,10 +262,11 @@ def _settle(job: Job, now: float) -> Job:
     passed = {step.spec.name for step in job.steps if step.status in STEP_PASSED}
     for step in job.steps:
         if ending and step.status in ("waiting", "delayed"):
-            step = _end(step, "cancelled", now, step.error)
+            steps.append(_end(step, "cancelled", now, step.error))
         elif step.status == "waiting" and step.requested_at is None and passed.issuperset(step.spec.after):
-            step = _request(job, step, now)
-        steps.append(step)
+            steps.append(_request(job, step, now))
+        else:
+            steps.append(step)
     return _end_job(replace(job, steps=tuple(steps), updated_at=now), now)
 
 

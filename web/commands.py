@@ -111,15 +111,15 @@ class Commands:
         return True
 
     async def _disconnect(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is None:
+        if self._producer is None:
             return
         with contextlib.suppress(
             KafkaError, TimeoutError
         ):  # whoever waits for an answer was told; there is nobody else
             async with asyncio.timeout(1.0):
                 await self._outbox.close()
-                await producer.stop()
+                await self._producer.stop()
+        self._producer = None
 
     async def _send(
         self, topic: str, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]

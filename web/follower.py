@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import sqlite3
 import time
 
@@ -49,7 +50,7 @@ class Follower:
         #: Marks of the last known records, until they have been seen again.
         self._tails: dict[Part, tuple[int, int]] = {}
         self._replaced: str | None = None
-        self._marked_at = 0.0
+        self._marked_at = -math.inf
         self._looked_at: float | None = None
 
     async def run(self) -> None:
@@ -103,7 +104,7 @@ class Follower:
         self._hub.dismiss_all(REBUILT)
         self._progress.clear()
         await self._model.rebuild(cluster, self._settings.partitions)
-        self._replaced = None
+        self._replaced, self._marked_at = None, -math.inf
         self._position.rebuilding = True
         return Saved(cluster, self._settings.partitions, 0.0, {})
 

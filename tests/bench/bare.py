@@ -54,7 +54,9 @@ async def _walk(toolbox: Toolbox, clip: Path, folder: Path) -> None:
     cpus = settings.executor.cpus or len(os.sched_getaffinity(0))
     probe = await _step(Prober(toolbox), "probe", clip, folder, {}, cpus=1)
     inputs = {"probe": msgspec.to_builtins(probe)}
-    await _step(Transcoder(toolbox, load_profiles(profiles_dir(settings))), "transcode", clip, folder, inputs, cpus=cpus)
+    await _step(
+        Transcoder(toolbox, load_profiles(profiles_dir(settings))), "transcode", clip, folder, inputs, cpus=cpus
+    )
     await _step(Thumbnailer(toolbox), "thumbnails", clip, folder, inputs, cpus=1)
 
 

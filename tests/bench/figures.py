@@ -71,13 +71,19 @@ async def noop_latency(system: System, runs: int) -> Figure:
             async with asyncio.timeout(30):
                 while True:
                     frame = await live.receive_json()
-                    if frame["type"] == "job" and frame["job"]["id"] == job_id and frame["job"]["status"] == "completed":
+                    if (
+                        frame["type"] == "job"
+                        and frame["job"]["id"] == job_id
+                        and frame["job"]["status"] == "completed"
+                    ):
                         break
             took_ms.append((time.monotonic() - began) * 1000)
     took_ms.sort()
     p50, p99 = took_ms[len(took_ms) // 2], took_ms[min(len(took_ms) - 1, int(len(took_ms) * 0.99))]
     bar = "p50 <= 25, p99 <= 100 ms"
-    return Figure("submit -> completed of a no-op job", f"p50 {p50:.0f} ms, p99 {p99:.0f} ms", spread(took_ms, " ms"), bar)
+    return Figure(
+        "submit -> completed of a no-op job", f"p50 {p50:.0f} ms, p99 {p99:.0f} ms", spread(took_ms, " ms"), bar
+    )
 
 
 def spread(values: list[float], unit: str = "") -> str:
@@ -133,7 +139,9 @@ def table(figures: list[Figure]) -> str:
     """The figures as Markdown."""
     lines = ["| what | measured | spread | bar |", "|---|---|---|---|"]
     lines += [f"| {f.what} | {f.measured} | {f.spread} | {f.bar} |" for f in figures]
-    return "\n".join([*lines, "", f"Measured by `make bench` on {machine()}, {time.strftime('%Y-%m-%d', time.gmtime())}."])
+    return "\n".join(
+        [*lines, "", f"Measured by `make bench` on {machine()}, {time.strftime('%Y-%m-%d', time.gmtime())}."]
+    )
 
 
 def write_between_marks(path: Path, text: str) -> None:

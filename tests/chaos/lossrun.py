@@ -124,7 +124,12 @@ async def _submit(settings: Settings, jobs: int, per_s: float) -> list[str]:
             await asyncio.sleep(max(0.0, began + number / per_s - time.monotonic()))
             job_id, asset_id = f"job_{number}", f"asset_{number}"
             command = SubmitJob(
-                job_id=job_id, asset_id=asset_id, pipeline="p", steps=_STEPS, input=Input(object="k"), submitted_at=time.time()
+                job_id=job_id,
+                asset_id=asset_id,
+                pipeline="p",
+                steps=_STEPS,
+                input=Input(object="k"),
+                submitted_at=time.time(),
             )
             event = structured(command, event_id=job_id, source="test", subject=asset_id)
             partition = partition_of(asset_id, settings.partitions)

@@ -117,7 +117,9 @@ class Api:
     async def upload(self, file: Path, **params: str) -> dict[str, str]:
         """Upload a file; `{asset_id, job_id}`."""
         with file.open("rb") as content:
-            async with self.session.post("/v1/uploads", params={"filename": file.name, **params}, data=content) as answer:
+            async with self.session.post(
+                "/v1/uploads", params={"filename": file.name, **params}, data=content
+            ) as answer:
                 body = await answer.json()
                 assert answer.status == 201, (answer.status, body)
                 accepted: dict[str, str] = body["data"]
@@ -154,7 +156,7 @@ def step_of(job: dict[str, Any], name: str) -> dict[str, Any]:
 def is_transcoding(job: dict[str, Any]) -> bool:
     """Whether the transcode has begun to show progress."""
     step = step_of(job, "transcode")
-    return step["status"] == "active" and step["progress"] > 1
+    return bool(step["status"] == "active" and step["progress"] > 1)
 
 
 def processes_naming(text: str) -> list[int]:

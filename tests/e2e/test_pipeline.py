@@ -14,8 +14,8 @@ from tests.e2e.system import Api, System, step_of
 
 
 def test_up_is_ready_with_one_line_that_names_everything(system: System) -> None:
-    assert set(system._ready) >= {"ready", "url", "token", "bootstrap", "pids"}
-    assert set(system._ready["pids"]) == {"broker", "control", "executor", "web"}
+    assert set(system.ready_line) >= {"ready", "url", "token", "bootstrap", "pids"}
+    assert set(system.ready_line["pids"]) == {"broker", "control", "executor", "web"}
 
 
 async def test_a_clip_becomes_a_ready_asset_whose_renditions_all_play(system: System, clip: Path) -> None:
@@ -97,7 +97,9 @@ async def send_upload_event(system: System, event_id: str, data: bytes) -> None:
             "ce_type": "media.upload.completed.v1",
         }
         encoded = [(name, value.encode()) for name, value in headers.items()]
-        await producer.send_and_wait("media.uploads", data, key=b"asset_up", partition=partition_of("asset_up", 8), headers=encoded)
+        await producer.send_and_wait(
+            "media.uploads", data, key=b"asset_up", partition=partition_of("asset_up", 8), headers=encoded
+        )
     finally:
         await producer.stop()
 

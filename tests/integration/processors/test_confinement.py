@@ -139,7 +139,8 @@ from processors.sandbox import Means, Reach, Sandbox
 from processors.tools import Command, Runner
 means, uid, folder, marker = sys.argv[1:]
 sandbox = Sandbox(means=Means(means), uid=int(uid) if uid else None)
-command = Command(argv=("sleep", marker), reach=Reach(cwd=Path(folder)), timeout_s=3600)
+reach = Reach(writes=(Path(folder),), cwd=Path(folder))
+command = Command(argv=("sleep", marker), reach=reach, timeout_s=3600)
 asyncio.run(Runner(Limits(), sandbox).run(command))
 """
 

@@ -143,7 +143,7 @@ async def test_a_tool_cannot_make_us_publish_a_link(bench: Bench) -> None:
 
 async def test_results_that_no_job_can_hold_fail_the_attempt(bench: Bench) -> None:
     class Wordy:
-        async def process(self, work: Work) -> msgspec.Struct:  # noqa: ARG002 - the protocol's
+        async def process(self, work: Work) -> msgspec.Struct:
             return msgspec.defstruct("Wordy", [("text", str)])(text="x" * 200_000)
 
     message = await conclude(attempt_of(), Wordy(), bench)

@@ -42,6 +42,15 @@ def test_failures_are_mapped(returncode: int, words: str, kind: type[ProcessingE
     assert words[-50:] in str(failed.detail)
 
 
+@pytest.mark.parametrize(
+    "words, kind", [("source: End of file", CorruptMedia), ("bwrap: Can't mkdir /store", ToolFailed)]
+)
+def test_what_ffprobe_cannot_open_is_damaged_but_not_when_the_sandbox_failed(
+    words: str, kind: type[ProcessingError]
+) -> None:
+    assert type(failure("ffprobe", 1, words)) is kind
+
+
 def test_success_is_no_failure() -> None:
     assert failure("ffmpeg", 0, "Invalid data found when processing input") is None
 

@@ -57,6 +57,10 @@ def test_no_bytes_make_it_raise(value: bytes, headers: list[tuple[str, bytes]]) 
         assert isinstance(entry, (Entry, Unreadable))
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
 def test_no_json_makes_it_raise(value: object) -> None:
     read(msgspec.json.encode([value, value]))

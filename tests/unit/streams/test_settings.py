@@ -48,6 +48,10 @@ def test_a_bad_setting_is_named(environ: dict[str, str]) -> None:
 
 
 def test_child_processes_get_the_same_settings() -> None:
-    environ = {"KINOLOG_WEB__PORT": "9000", "KINOLOG_AUTH__TOKENS": '[{"token":"t","owner":"o"}]', "KINOLOG_DATA_DIR": "/d"}
+    environ = {
+        "KINOLOG_WEB__PORT": "9000",
+        "KINOLOG_AUTH__TOKENS": '[{"token":"t","owner":"o"}]',
+        "KINOLOG_DATA_DIR": "/d",
+    }
     assert load(to_environ(load(environ))) == load(environ)
     assert to_environ(Settings()) == {}

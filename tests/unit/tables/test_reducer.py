@@ -1,6 +1,7 @@
 """The state machine under duplicated, reordered, lost and stale events."""
 
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -69,9 +70,7 @@ def about(job: Job, name: str) -> dict[str, object]:
 
 
 def accept(job: Job, name: str, lease_id: str) -> StepAccepted:
-    return StepAccepted(
-        **about(job, name), lease_id=lease_id, executor_id="x", requested_at=0.0, request_partition=0
-    )  # type: ignore[arg-type]
+    return StepAccepted(**about(job, name), lease_id=lease_id, executor_id="x", requested_at=0.0, request_partition=0)  # type: ignore[arg-type]
 
 
 def say(kind: type[StepEvent], job: Job, name: str, **more: object) -> StepEvent:
@@ -152,7 +151,7 @@ def test_retriable_failures_are_tried_again_until_the_policy_ends() -> None:
         job, _ = told(job, accept(job, "probe", lease))
         job, _ = told(job, say(StepFailed, job, "probe", lease_id=lease, error=BUSY), now=10.0)
         if attempt < POLICY.attempts:
-            assert step_of(job, "probe").due_at == 10.0 + 2.0 ** attempt
+            assert step_of(job, "probe").due_at == 10.0 + 2.0**attempt
             job, _ = told(job, say(RetryDue, job, "probe"))
     assert job.status == "failed" and job.error == BUSY
     assert all(step.status in ("failed", "cancelled") for step in job.steps)
@@ -310,7 +309,9 @@ class World(RuleBasedStateMachine):
 
     def speak(self, which: object, kind: type[StepEvent], late: bool, lost: bool, **more: object) -> None:
         lease: StepAccepted = which.choice(self.leases)  # type: ignore[attr-defined]
-        place = {name: getattr(lease, name) for name in ("job_id", "asset_id", "run", "step", "attempt", "lease_id")}
+        place: dict[str, Any] = {
+            name: getattr(lease, name) for name in ("job_id", "asset_id", "run", "step", "attempt", "lease_id")
+        }
         event = kind(**place, **more)
         self.events.append(event)
         if late:
