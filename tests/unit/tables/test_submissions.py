@@ -24,7 +24,7 @@ def test_an_upload_without_a_pipeline_gets_the_default_one_resolved() -> None:
 
 
 @pytest.mark.parametrize(
-    ("upload", "code"),
+    "upload, code",
     [
         (UploadCompleted(input=Input(object="a"), pipeline="nope"), "unknown-pipeline"),
         (UploadCompleted(input=Input()), "invalid-input"),
