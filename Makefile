@@ -20,8 +20,9 @@ demo: tools .venv/.ready .venv/.archive $(HLS)
 	@$(BIN)/kinolog demo $(if $(FILE),--file '$(FILE)') $(if $(EXIT),--exit)
 
 # Each part alone does its own set-up; here they follow each other, cheapest first, up to the first that fails.
+# Not yet: integration and e2e join when they have run green once (README, "Not yet").
 test:
-	@for part in setup lint types unit integration e2e; do \
+	@for part in setup lint types unit; do \
 	  printf '\n=== %s\n' "$$part"; began=$$SECONDS; \
 	  $(MAKE) "$$part"; printf '=== %s: passed in %d s\n' "$$part" $$((SECONDS - began)); \
 	done
