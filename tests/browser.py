@@ -1,5 +1,6 @@
 """A headless Chromium for tests of the page. What the browser complains about fails a test that did not expect it."""
 
+import contextlib
 import os
 import re
 import uuid
@@ -11,13 +12,14 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from tests.conftest import eventually
+from tests.e2e.system import command_lines, processes_naming
 
 CHROMIUM = "/usr/bin/chromium"
 
 #: A loaded machine is slow; what comes true ends the wait.
 _PATIENCE_MS = 60_000
 
-#: Environment variable that every process of the browser inherits, so that one that stays is found.
+#: Environment variable by which the browser is found among the processes.
 _MARK = "KINOLOG_TEST_BROWSER"
 
 _ARGUMENTS = (
@@ -77,11 +79,12 @@ async def browser() -> AsyncIterator[Browser]:
         running = await playwright.chromium.launch(
             executable_path=CHROMIUM, args=list(_ARGUMENTS), env={**os.environ, _MARK: mark}, timeout=_PATIENCE_MS
         )
+        profile = _profile_of(mark)
         try:
             yield running
         finally:
             await running.close()
-    await eventually(lambda: not _processes_marked(mark), within_s=30)
+    await eventually(lambda: not processes_naming(profile), within_s=30)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -105,13 +108,15 @@ async def _watched_page(context: BrowserContext, complaints: Complaints) -> Page
     return page
 
 
-def _processes_marked(mark: str) -> list[str]:
-    """Ids of living processes that were started with this mark in their environment."""
-    return [entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit() and _has_mark(entry, mark)]
+def _profile_of(mark: str) -> str:
+    """The folder that the browser was started over; every process of it names it."""
+    profiles = (
+        command.partition("--user-data-dir=")[2].split(" ")[0] for pid, command in command_lines() if _has(pid, mark)
+    )
+    return next(filter(None, profiles))
 
 
-def _has_mark(process: Path, mark: str) -> bool:
-    try:
-        return f"{_MARK}={mark}".encode() in (process / "environ").read_bytes()
-    except OSError:  # it ended while we looked
-        return False
+def _has(pid: int, mark: str) -> bool:
+    with contextlib.suppress(OSError):  # it ended while we looked
+        return f"{_MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    return False

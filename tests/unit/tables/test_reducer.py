@@ -307,7 +307,7 @@ class World(RuleBasedStateMachine):
     def an_attempt_fails(self, which: object, error: ErrorRecord, late: bool, lost: bool) -> None:
         self.speak(which, StepFailed, late, lost, error=error)
 
-    def speak(self, which: object, kind: type[StepEvent], late: bool, lost: bool, **more: object) -> None:
+    def speak(self, which: object, kind: type[StepEvent], late: bool, lost: bool, **more: Any) -> None:
         lease: StepAccepted = which.choice(self.leases)  # type: ignore[attr-defined]
         place: dict[str, Any] = {
             name: getattr(lease, name) for name in ("job_id", "asset_id", "run", "step", "attempt", "lease_id")
