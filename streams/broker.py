@@ -104,6 +104,7 @@ class Broker:
             except TimeoutError:
                 self._process.kill()  # nothing is lost: the log is recovered at the next start
                 await _ended(self._process)
+            self._process.wait()
         if self._reader is not None:
             self._reader.join(timeout=1.0)
         self._unlock()

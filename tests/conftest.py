@@ -19,6 +19,9 @@ from streams.settings import Settings, load
 hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("shared")
 
+# What tests lean on asserts too, and should say as much when it fails.
+pytest.register_assert_rewrite("tests.browser", "tests.e2e.system")
+
 T = TypeVar("T")
 MakeSettings = Callable[..., Settings]
 SampleMedia = Callable[[str], Path | None]

@@ -126,19 +126,19 @@ async def show_asset(request: web.Request) -> web.Response:
 
 
 async def play_asset(request: web.Request) -> web.Response:
-    """Addresses that a plain player can use, good for a while."""
+    """Addresses that a plain player can use, good for a while; null where there is nothing yet."""
     wanted: PlaybackWanted = await json_body(request, PlaybackWanted)
     if not 1 <= wanted.ttl_s <= _MAX_TTL_S:
         raise Problem(422, "invalid-body", f"ttl_s is a number from 1 to {_MAX_TTL_S}")
     asset = await asset_of(request, reader(request), request.match_info["asset_id"])
-    if master_key(asset) is None:
-        raise Problem(409, "not-playable", f"there is nothing to play yet: the asset is {asset.status}")
     return answer(_playback(services(request), asset, int(time.time()) + wanted.ttl_s))
 
 
 def _playback(parts: Services, asset: Asset, expires: int) -> dict[str, Any]:
     base = parts.signer.prefix(asset.id, expires)
     return {
+        "status": asset.status,
+        "base_url": f"{base}/{asset.id}/",
         "master_url": media_path(asset.id, master_key(asset), base),
         "poster_url": media_path(asset.id, poster_key(asset), base),
         "captions": [media_path(asset.id, key, base) for key in caption_keys(asset)],

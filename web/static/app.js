@@ -3,8 +3,8 @@
 import { Connection } from "./connection.js";
 import { put } from "./dom.js";
 import { JobList } from "./jobs.js";
-import { addListed, announcement, emptyState, fold, title } from "./live.js";
-import { signer } from "./posters.js";
+import { addListed, announcement, emptyState, fold, output, title } from "./live.js";
+import { artifact, signer } from "./posters.js";
 import { UploadQueue } from "./uploads.js";
 
 const TOKEN_KEY = "kinolog.token";
@@ -163,7 +163,11 @@ function actions(call, sign) {
 
 async function openPlayer(job, sign) {
   const { play } = await import("./player.js");
-  await play(title(job), sign(job.asset_id));
+  const addresses = async () => {
+    const signed = await sign(job.asset_id);
+    return { master_url: artifact(signed, output(job, "master")), poster_url: artifact(signed, output(job, "poster")) };
+  };
+  await play(title(job), addresses());
 }
 
 function notice(text) {

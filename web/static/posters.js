@@ -6,14 +6,12 @@ import { output, storyboard } from "./live.js";
 const TTL_S = 86_400;
 const KEEP_MS = (TTL_S / 2) * 1000;
 
-/** `sign(asset_id)`: signed addresses {master_url, poster_url, folder_url} of an asset; remembered, and asked for once at a time. */
+/** `sign(asset_id)`: the signed answer {base_url, …} for an asset; remembered, and asked for once at a time. */
 export function signer(call) {
   const known = new Map();
 
   async function ask(asset_id) {
-    const { data } = await call("POST", `/v1/assets/${encodeURIComponent(asset_id)}/playback`, { ttl_s: TTL_S });
-    const any_url = data.master_url ?? data.poster_url ?? "";
-    return { ...data, folder_url: folder(any_url, asset_id) };
+    return (await call("POST", `/v1/assets/${encodeURIComponent(asset_id)}/playback`, { ttl_s: TTL_S })).data;
   }
 
   return function sign(asset_id) {
@@ -26,14 +24,8 @@ export function signer(call) {
   };
 }
 
-/** The signed part of `url` up to and with the asset's folder: every artifact of the asset stands below it. */
-function folder(url, asset_id) {
-  const name = `/${encodeURIComponent(asset_id)}/`;
-  return url.slice(0, url.indexOf(name) + name.length);
-}
-
-/** Signed address of the artifact with the store key `assets/<asset_id>/…`. */
-const artifact = (signed, key) => signed.folder_url + key.split("/").slice(2).join("/");
+/** Signed address of the artifact with the store key `assets/<asset_id>/…`; undefined without a key. */
+export const artifact = (signed, key) => key && signed.base_url + key.split("/").slice(2).join("/");
 
 /** Shows the job's poster in its row, once there is one. A repeat does nothing until there is a newer one. */
 export async function showPoster(row, sign) {

@@ -150,7 +150,6 @@ async def log(broker: Broker, make_settings: Callable[..., Settings], stack: Asy
     settings = make_settings(
         KINOLOG_KAFKA__BOOTSTRAP=broker.bootstrap,
         KINOLOG_TOPIC_PREFIX=f"{lane}.",
-        KINOLOG_PARTITIONS="2",
         KINOLOG_EXECUTOR__LANES=f'{{"{lane}": ["noop"]}}',
         KINOLOG_EXECUTOR__SLOTS='{"noop": 4}',
         KINOLOG_EXECUTOR__DRAIN_S="1",

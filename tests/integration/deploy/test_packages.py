@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = Path(__file__).resolve().parents[3] / "deploy" / "setup" / "packages"
 #: What the script itself is written with.
-TOOLS = ("bash", "dirname", "env", "readlink", "sed", "tr")
+TOOLS = ("bash", "dirname", "env", "readlink", "sed", "tr", "true")
 
 Machine = Callable[..., Path]
 

@@ -17,6 +17,7 @@ from streams.topics import names
 from tables.assets import fold_asset
 from tables.reducer import advance
 from tables.rows import encode_row, watermark_row
+from tests.conftest import eventually
 
 
 class ControlStandIn:
@@ -69,7 +70,8 @@ class ControlStandIn:
         await self._write(self._topics.assets_changelog, partition, asset.id, encode_row(asset))
 
     async def change(self, job_id: str, **fields: Any) -> Job:
-        """The job with other fields, written."""
+        """The job with other fields, written, once it is there."""
+        await eventually(lambda: job_id in self.jobs)
         job = replace(self.jobs[job_id], updated_at=time.time(), **fields)
         await self.put(job)
         return job

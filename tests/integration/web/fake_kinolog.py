@@ -186,7 +186,7 @@ class FakeKinolog:
     async def _playback(self, request: web.Request) -> web.StreamResponse:
         base = f"/media/s/9999999999.signature/{request.match_info['id']}"
         urls = {"master_url": f"{base}/transcode/1-a/master.m3u8", "poster_url": f"{base}/thumbnails/1-a/poster.jpg"}
-        return web.json_response({"data": urls | {"captions": []}})
+        return web.json_response({"data": urls | {"base_url": f"{base}/", "captions": []}})
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
         return web.FileResponse(self.media / request.match_info["name"])

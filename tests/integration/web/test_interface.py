@@ -1,6 +1,7 @@
 """REST and live over a real log: what is written is read, by those who may, and nothing is left of what breaks."""
 
 import asyncio
+import io
 import json
 import socket
 import time
@@ -84,6 +85,17 @@ async def frame(live: ClientWebSocketResponse, kind: str) -> dict[str, Any]:
             found: dict[str, Any] = json.loads(await live.receive_str())
             if found["type"] == kind:
                 return found
+
+
+async def states_until(live: ClientWebSocketResponse, status: str, job_id: str) -> list[str]:
+    """The states of a job that a resumed client is told, up to `status`."""
+    seen: list[str] = []
+    async with asyncio.timeout(30):
+        while status not in seen:
+            found = json.loads(await live.receive_str())
+            jobs = found["jobs"] if found["type"] == "snapshot" else [found["job"]] if found["type"] == "job" else []
+            seen += [job["status"] for job in jobs if job["id"] == job_id]
+    return seen
 
 
 async def test_an_upload_is_stored_and_its_job_is_there_for_whoever_has_the_cursor(site: Site) -> None:
@@ -223,7 +235,7 @@ async def test_a_list_of_assets_gets_a_list_with_each_items_own_result(site: Sit
         ("/v1/assets", {"json": {"input": {"object": "a"}, "colour": "red"}}, (422, "invalid-body")),
         ("/v1/assets", {"json": []}, (422, "invalid-body")),
         ("/v1/assets", {"data": b"a=b", "headers": {"Content-Type": "text/plain"}}, (415, "unsupported-media-type")),
-        ("/v1/assets", {"data": b"[" * 5_000_000}, (413, "body-too-large")),
+        ("/v1/assets", {"data": io.BytesIO(b"[" * 5_000_000)}, (413, "body-too-large")),
         ("/v1/uploads?pipeline=dishes", {"data": b"x"}, (422, "unknown-pipeline")),
         ("/v1/jobs/job_nobody/cancel", {}, (404, "not-found")),
         ("/v1/nothing", {}, (404, "not-found")),
@@ -325,8 +337,7 @@ async def test_a_client_that_comes_back_with_its_cursor_is_told_what_it_missed_o
             async with replica.session.ws_connect(
                 replica.server.make_url(f"{live_url}&cursor={cursor}"), headers=headers
             ) as live:
-                seen = [await frame(live, "job") for _ in range(2)] if replica is site else [await frame(live, "job")]
-            assert seen[-1]["job"]["status"] == "failed"
+                assert await states_until(live, "failed", job["job_id"])
 
 
 async def test_server_sent_events_carry_the_same_frames(site: Site, control: ControlStandIn) -> None:
@@ -346,8 +357,9 @@ async def test_server_sent_events_carry_the_same_frames(site: Site, control: Con
 async def test_a_client_that_stops_reading_is_closed_and_the_others_lose_nothing(
     make: Make, control: ControlStandIn
 ) -> None:
-    async with serve(make(KINOLOG_WEB__LIVE_QUEUE_BYTES="20000")) as site:
+    async with serve(make(KINOLOG_WEB__LIVE_QUEUE_BYTES="200000")) as site:
         job = await submitted(site)
+        await site.ask("GET", f"/v1/jobs/{job['job_id']}?after={job['cursor']}")
         headers = {"Authorization": f"Bearer {ADMIN}"}
         url = site.server.make_url("/v1/live")
         async with (
@@ -357,13 +369,13 @@ async def test_a_client_that_stops_reading_is_closed_and_the_others_lose_nothing
             await frame(live, "snapshot")
             await frame(slow, "snapshot")
             _connection(slow).pause_reading()
-            for n in range(400):
-                await control.change(job["job_id"], passthrough=f"{n}:" + "x" * 4000)
+            for n in range(300):  # 18 MB: more than the kernel keeps for the two ends of a connection
+                await control.change(job["job_id"], passthrough=f"{n}:" + "x" * 60_000)
                 assert (await frame(live, "job"))["job"]["passthrough"].startswith(f"{n}:")
             await eventually(lambda: len(site.parts.hub) == 1)
             _connection(slow).resume_reading()
             codes = [
-                found.data for found in [await slow.receive() for _ in range(401)] if found.type is WSMsgType.CLOSE
+                found.data for found in [await slow.receive() for _ in range(301)] if found.type is WSMsgType.CLOSE
             ]
             assert codes in ([4008], [])
 
@@ -379,7 +391,9 @@ async def test_media_is_served_whole_in_parts_and_to_those_who_may(site: Site, c
     folder.mkdir(parents=True)
     (folder / "master.m3u8").write_bytes(b"#EXTM3U\n" + bytes(range(256)))
     (folder.parents[2] / "secret").write_bytes(b"of somebody else")
-    row = control.jobs[job["job_id"]]
+    row = await eventually(lambda: control.jobs.get(job["job_id"]))
+    _, early = await site.ask("POST", f"/v1/assets/{row.asset_id}/playback?after={job['cursor']}", json={})
+    assert (early["data"]["master_url"], early["data"]["status"]) == (None, "UPLOADED")
     outputs = {"master": f"assets/{job['asset_id']}/transcode/1-l/master.m3u8"}
     step = replace(row.steps[0], spec=replace(row.steps[0].spec, name="transcode"), status="completed", outputs=outputs)
     await control.change(row.id, status="completed", steps=(step,))
@@ -476,7 +490,7 @@ async def test_the_page_and_the_health_need_no_token(site: Site) -> None:
     async with site.session.get(site.server.make_url("/")) as page:
         assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert (await site.ask("GET", "/static/../app.py", None))[0] in (401, 404)
-    assert (await site.ask("GET", "/static/%2e%2e/app.py", None))[0] == 404
+    assert (await site.ask("GET", "/static/%2e%2e/app.py", None))[0] in (401, 404)
 
 
 async def test_a_replica_with_an_empty_disk_reads_it_all_again(site: Site, make: Make, control: ControlStandIn) -> None:
