@@ -131,6 +131,8 @@ class Control:
         if partition_of(message.asset_id, self._partitions) != turn.partition:
             raise Rejected("wrong-partition", f"{message.asset_id} does not belong to partition {turn.partition}")
         before = self._job(turn, message.job_id)
+        if before is None and isinstance(message, SubmitJob):
+            self._require_own_asset(turn, message)
         after, effects = self._advance(before, message, turn.now)
         if after is None:
             turn.effects += effects
@@ -141,6 +143,12 @@ class Control:
             effects += self._keep(turn, after)
         turn.effects += effects
         self._tell_clock(message, before, after, effects, turn.now)
+
+    def _require_own_asset(self, turn: Turn, message: SubmitJob) -> None:
+        """Web asks too, but its read model may be behind: here is where it is known."""
+        asset = self._asset(turn, message.asset_id)
+        if asset is not None and message.owner is not None and asset.owner != message.owner:
+            raise Rejected("asset-of-another-owner", f"{message.asset_id} does not belong to {message.owner}")
 
     def _advance(self, before: Job | None, message: Message, now: float) -> tuple[Job | None, list[Message]]:
         try:

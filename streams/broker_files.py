@@ -34,8 +34,9 @@ PROPERTIES = {
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
-    # With the default of 9 s a restarted node waits out its own old registration: 10.8 s instead of 1.9 s.
-    "broker.session.timeout.ms": "1000",
+    # After a SIGKILL a node waits out its own old registration: 10.8 s with the default of 9 s. With 1 s a starved
+    # machine fenced a living broker (NotLeaderForPartition for 50 s); 3 s rides that out.
+    "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "250",
     # No empty records while nothing happens: each is an fsync, every half second.
     "metadata.max.idle.interval.ms": "0",

@@ -152,4 +152,14 @@ async def _run(app: KinologApp, before_stop: Callable[[], Awaitable[None]] | Non
         await asyncio.wait_for(app.stop(), STOP_TIMEOUT_S)
     except TimeoutError:
         end_process(0, "the app did not stop in time", timeout_s=STOP_TIMEOUT_S)
+    await _cancel_rest()
     return 0
+
+
+async def _cancel_rest() -> None:
+    """What Faust and we left waiting for ever ends here, not as a complaint of the interpreter's."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=1.0)

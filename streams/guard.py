@@ -18,8 +18,12 @@ class Guard:
     async def check(self, message: Any) -> None:
         """Return when the record may be processed; end the process otherwise."""
         self._fence.check()
-        if not self._app.continuity.accept(message.tp, message.offset):
+        if self._app.continuity.accept(message.tp, message.offset):
+            return
+        try:
             await self._explain_hole(message.tp, message.offset)
+        except Exception as error:  # noqa: BLE001 - raised in an agent, it would acknowledge the record
+            end_process(EX_HOLE, "records may be missing, and the broker did not say which", error=repr(error))
 
     async def _explain_hole(self, tp: Any, offset: int) -> None:
         """Records that retention removed before anybody read them are gone for good; any other hole is healed by a

@@ -2,7 +2,7 @@
 
 no-patch      stock Faust: none of streams/faust_patch.py
 no-guard      records are taken whatever is missing before them
-drop          one fetched record in a thousand never reaches the agent
+drop          one fetched record in a hundred never reaches the agent
 """
 
 import random
@@ -16,7 +16,7 @@ from streams import faust_patch, guard
 from streams.settings import load
 
 #: Share of fetched records that `drop` loses.
-DROPPED_SHARE = 0.001
+DROPPED_SHARE = 0.01
 
 
 def without_patch() -> None:

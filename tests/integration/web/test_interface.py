@@ -391,7 +391,8 @@ async def test_media_is_served_whole_in_parts_and_to_those_who_may(site: Site, c
     folder.mkdir(parents=True)
     (folder / "master.m3u8").write_bytes(b"#EXTM3U\n" + bytes(range(256)))
     (folder.parents[2] / "secret").write_bytes(b"of somebody else")
-    row = await eventually(lambda: control.jobs.get(job["job_id"]))
+    await eventually(lambda: job["job_id"] in control.jobs)
+    row = control.jobs[job["job_id"]]
     _, early = await site.ask("POST", f"/v1/assets/{row.asset_id}/playback?after={job['cursor']}", json={})
     assert (early["data"]["master_url"], early["data"]["status"]) == (None, "UPLOADED")
     outputs = {"master": f"assets/{job['asset_id']}/transcode/1-l/master.m3u8"}
