@@ -12,7 +12,7 @@ BIN := .venv/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kinolog/kafka-4.3.1
 HLS := web/static/vendor/hls.min.js
 
-.PHONY: setup demo test lint types unit integration e2e chaos bench lock docs clean tools browser
+.PHONY: setup demo test lint types unit integration e2e bench lock docs clean tools browser
 
 setup: tools browser .venv/.ready .venv/.archive $(HLS)
 
@@ -20,9 +20,8 @@ demo: tools .venv/.ready .venv/.archive $(HLS)
 	@$(BIN)/kinolog demo $(if $(FILE),--file '$(FILE)') $(if $(EXIT),--exit)
 
 # Each part alone does its own set-up; here they follow each other, cheapest first, up to the first that fails.
-# Not yet: integration and e2e join when they have run green once (README, "Not yet").
 test:
-	@for part in setup lint types unit; do \
+	@for part in setup lint types unit integration e2e; do \
 	  printf '\n=== %s\n' "$$part"; began=$$SECONDS; \
 	  $(MAKE) "$$part"; printf '=== %s: passed in %d s\n' "$$part" $$((SECONDS - began)); \
 	done
@@ -42,15 +41,11 @@ integration: setup
 	@$(BIN)/pytest -q tests/integration
 
 e2e: setup
-	@$(BIN)/pytest -q tests/e2e
-
-# Kills things for minutes.
-chaos: setup
-	@$(BIN)/pytest -q -m chaos tests/chaos
+	@$(BIN)/pytest -q tests/e2e tests/chaos
 
 # Measures, and writes the README's table.
 bench: setup
-	@$(BIN)/pytest -q -m bench tests/bench
+	@$(BIN)/python -m tests.bench.figures
 
 # Regenerates what is generated from the sources: docs/settings.md, docs/messages.md, docs/schemas.json.
 docs: .venv/.ready

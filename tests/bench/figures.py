@@ -1,4 +1,4 @@
-"""`make bench`: measures this checkout on this machine and writes the table into docs/bench.md and the README."""
+"""`make bench`: measures this checkout on this machine and writes the table into the README."""
 
 import argparse
 import asyncio

@@ -1,6 +1,7 @@
 """Runs control with faults put in: `python -m tests.chaos.faulty_control FAULT …`. The product has no such switches.
 
-no-patch      stock Faust: none of streams/faust_patch.py
+stock         none of streams/faust_patch.py
+guard-alone   of streams/faust_patch.py only the seek that the guard starts from
 no-guard      records are taken whatever is missing before them
 drop          one fetched record in a hundred never reaches the agent
 """
@@ -19,9 +20,25 @@ from streams.settings import load
 DROPPED_SHARE = 0.01
 
 
-def without_patch() -> None:
+def leave_stock() -> None:
     """Leave Faust as it is."""
     faust_patch.install = lambda: None
+
+
+def keep_the_seek_alone() -> None:
+    """The seek tells the continuity check where reading starts; as stock Faust does, it leaves the flow running, and
+    comes whenever Faust asks for it.
+    """
+
+    async def seek(self: Any) -> None:
+        self.stop_flow = lambda: None
+        try:
+            await faust_patch._seek(self)
+        finally:
+            del self.stop_flow
+
+    seek.__name__ = "perform_seek"
+    faust_patch._REPLACEMENTS[:] = [(Consumer, seek)]
 
 
 def without_guard() -> None:
@@ -47,7 +64,7 @@ def drop_records() -> None:
     Consumer.getmany = leaky  # type: ignore[method-assign]  # that is the fault
 
 
-FAULTS = {"no-patch": without_patch, "no-guard": without_guard, "drop": drop_records}
+FAULTS = {"stock": leave_stock, "guard-alone": keep_the_seek_alone, "no-guard": without_guard, "drop": drop_records}
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
