@@ -37,7 +37,7 @@ PROPERTIES = {
     # After a SIGKILL a node waits out its own old registration: 10.8 s with the default of 9 s. With 1 s a starved
     # machine fenced a living broker (NotLeaderForPartition for 50 s); 3 s rides that out.
     "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "250",
+    "broker.heartbeat.interval.ms": "500",
     # No empty records while nothing happens: each is an fsync, every half second.
     "metadata.max.idle.interval.ms": "0",
     "controlled.shutdown.enable": "false",

@@ -12,8 +12,8 @@ What was seen: an event was fetched, dropped when the streams were cleared for r
 4. `Consumer._new_offset` then commits over the hole (faust-streaming #606): the continuity check refuses holes.
 
 Further: the changelog partitions are paused in aiokafka itself after recovery (left fetching, nobody reads them, and
-they hold back every fetch by 100 ms); the fetch wait is 50 ms in place of a hard-coded 1,500 (a partition left unread
-long-polls behind the others); a commit waits until every send is on the broker.
+they hold back every fetch by 100 ms); fetches do not keep each other waiting (streams/fetch_wait.py); a commit waits
+until every send is on the broker.
 """
 
 import asyncio
@@ -29,15 +29,12 @@ from faust.transport.drivers.aiokafka import Consumer as KafkaConsumer
 from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 
+from streams import fetch_wait
 from streams.continuity import Continuity
 
 #: What the replaced functions were read in; any other version must be read again first.
 PATCHED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
-#: Longest wait of a fetch for its first byte. Measured: 1,500 (Faust's own) stalls a partition for up to 1.3 s.
-FETCH_MAX_WAIT_MS = 50
-
 _stock_stop_flow = Consumer.stop_flow
-_stock_create_worker_consumer = AIOKafkaConsumerThread._create_worker_consumer
 _stock_commit = KafkaConsumer._commit
 _stock_resume_streams = Recovery._resume_streams
 _stock_on_recovery_completed = Recovery.on_recovery_completed
@@ -54,6 +51,7 @@ def install() -> None:
             raise WrongVersion(f"{package} is {version(package)}; streams/faust_patch.py was made for {wanted}")
     for owner, function in _REPLACEMENTS:
         setattr(owner, function.__name__, function)
+    fetch_wait.install()
     ProducerBuffer.max_messages = 10_000
 
 
@@ -120,13 +118,6 @@ async def _fetch_records(
     return records
 
 
-def _create_worker_consumer(self: Any, transport: Any) -> Any:
-    """AIOKafkaConsumerThread._create_worker_consumer with our fetch wait; read by aiokafka when it starts."""
-    consumer = _stock_create_worker_consumer(self, transport)
-    consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
-    return consumer
-
-
 async def _commit(self: Any, offsets: Any) -> Any:
     """Consumer._commit, after everything that was sent because of these offsets is on the broker."""
     await self.app.before_commit()
@@ -149,7 +140,6 @@ _REPLACEMENTS: list[tuple[type, Callable[..., Any]]] = [
     (Consumer, stop_flow),
     (Consumer, perform_seek),
     (AIOKafkaConsumerThread, _fetch_records),
-    (AIOKafkaConsumerThread, _create_worker_consumer),
     (KafkaConsumer, _commit),
     (Recovery, _resume_streams),
     (Recovery, on_recovery_completed),

@@ -11,6 +11,7 @@ import uvloop
 from aiohttp import web
 
 from processors.store import Store, StoreError
+from streams import fetch_wait
 from streams.logs import configure
 from streams.notify import ready
 from streams.places import pipelines_dir
@@ -48,6 +49,7 @@ BROKEN: web.AppKey[asyncio.Future[None]] = web.AppKey("broken", asyncio.Future)
 def main(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT: 0. 2: the settings cannot be used; 1: the port is taken; 70: a part broke."""
     configure(settings, "web")
+    fetch_wait.install()
     try:
         app = make_app(settings)
     except (InvalidPipeline, ReplicaInUse) as error:

@@ -13,9 +13,6 @@ from streams.topics import names
 from web.apply import Batch
 from web.changelog import Changelog, Record
 
-#: Longest time that the broker holds a fetch without news. A partition that was not read in time is only asked for with
-#: the next fetch, so this is also the longest delay under load.
-_FETCH_WAIT_MS = 100
 _POLL_MS = 1_000
 _BATCH_RECORDS = 2_000
 _FETCH_BYTES = 2 * 1024**2
@@ -57,7 +54,6 @@ class LogReader:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
             max_partition_fetch_bytes=_FETCH_BYTES,
         )
 

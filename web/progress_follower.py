@@ -18,7 +18,6 @@ log = logging.getLogger("kinolog.web")
 
 #: Progress is told about once a second: what is older than this will be told again or is over.
 _LOOK_BACK_S = 15.0
-_FETCH_WAIT_MS = 500
 _AGAIN_S = 1.0
 #: Messages that are taken in before the event loop may do something else.
 _AT_ONCE = 256
@@ -50,7 +49,6 @@ class ProgressFollower:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="latest",
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
         try:
             await consumer.start()
