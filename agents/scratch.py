@@ -2,12 +2,17 @@
 
 import contextlib
 import logging
+import os
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
 from processors.store import in_thread
+
+#: What a tool's process may be called: the tool, or what stands before it on its command line.
+TOOL_NAMES = frozenset({"ffmpeg", "ffprobe", "bwrap", "unshare", "setpriv", "prlimit", "nice"})
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +34,8 @@ class Scratch:
         self.root = root
 
     async def sweep(self) -> None:
-        """Remove everything: a killed process of the same name left it."""
+        """End what still works below, and remove everything: a killed process of the same name left it."""
+        await in_thread(_end_tools, self.root)
         await in_thread(shutil.rmtree, self.root, True)
 
     @contextlib.asynccontextmanager
@@ -41,6 +47,16 @@ class Scratch:
             yield space
         finally:
             await in_thread(_remove, space.folder)
+
+
+def _end_tools(root: Path) -> None:
+    """Tools die with their executor, but one that was just being started may have missed it."""
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # no process, or it ended meanwhile
+            program, *arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if Path(program).name in TOOL_NAMES and any(f"{root}/" in argument for argument in arguments):
+                log.warning("a tool outlived its executor and is ended", extra={"pid": folder.name, "tool": program})
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def _make(space: Space) -> None:

@@ -6,10 +6,11 @@ import math
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from processors.errors import (
     CorruptMedia,
@@ -174,6 +175,16 @@ def _bounds(limits: Limits, command: Command) -> Bounds:
 
 
 async def _spawn(argv: list[str], cwd: Path) -> asyncio.subprocess.Process:
+    """The started process. A cancel meanwhile must wait for it: asyncio would kill the sandbox and leave the tool."""
+    starting = asyncio.ensure_future(_start(argv, cwd))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _whole(_end_started(starting))
+        raise
+
+
+async def _start(argv: list[str], cwd: Path) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
             *argv,
@@ -187,6 +198,24 @@ async def _spawn(argv: list[str], cwd: Path) -> asyncio.subprocess.Process:
         )
     except OSError as error:
         raise ToolFailed(f"{argv[0]} cannot be started on this machine.", detail=str(error)) from error
+
+
+async def _end_started(starting: "asyncio.Future[asyncio.subprocess.Process]") -> None:
+    with suppress(ToolFailed):
+        await _end(await starting)
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Does the work to its end; a cancel meanwhile changes only the outcome."""
+    doing = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not doing.done():
+        try:
+            await asyncio.shield(doing)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        raise cancelled
 
 
 async def _listen(process: asyncio.subprocess.Process, on_stdout: Callable[[bytes], None], said: bytearray) -> None:
@@ -214,19 +243,10 @@ def _words(said: bytearray) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the whole process group and wait until it is gone; a cancel meanwhile changes only the outcome."""
-    if _ended(process):
-        return
-    _signal(process, signal.SIGTERM)
-    ending = asyncio.ensure_future(_reap(process))
-    cancelled: asyncio.CancelledError | None = None
-    while not ending.done():
-        try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled:
-        raise cancelled
+    """End the whole process group and wait until it is gone."""
+    if not _ended(process):
+        _signal(process, signal.SIGTERM)
+        await _whole(_reap(process))
 
 
 def _ended(process: asyncio.subprocess.Process) -> bool:

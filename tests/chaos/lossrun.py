@@ -83,7 +83,9 @@ class Victim:
             self.process.wait()
 
 
-async def loss_run(broker: Broker, folder: Path, *, jobs: int, per_s: float, faults: list[str], seed: int) -> Loss:
+async def loss_run(
+    broker: Broker, folder: Path, *, jobs: int, per_s: float, faults: list[str], seed: int, patience_s: float = 60.0
+) -> Loss:
     """Submit `jobs` at `per_s` while control is killed at random; count the jobs that the table does not know."""
     environ = {"KINOLOG_DATA_DIR": str(folder / "data"), "KINOLOG_KAFKA__BOOTSTRAP": broker.bootstrap}
     settings = load({**environ, "KINOLOG_PARTITIONS": "4", "KINOLOG_KAFKA__SESSION_TIMEOUT_S": "2"})
@@ -95,7 +97,7 @@ async def loss_run(broker: Broker, folder: Path, *, jobs: int, per_s: float, fau
         killing = asyncio.create_task(_keep_killing(victim, loss, killer))
         submitted = await _submit(settings, jobs, per_s)
         killing.cancel()
-        known = await _wait_known(settings, victim, submitted, within_s=60.0)
+        known = await _wait_known(settings, victim, submitted, within_s=patience_s)
     finally:
         victim.stop()
     loss.jobs, loss.lost = len(submitted), sorted(set(submitted) - known)
@@ -168,7 +170,13 @@ async def _by_hand(arguments: argparse.Namespace) -> Loss:
         try:
             faults = [fault for fault in arguments.faults.split(",") if fault]
             return await loss_run(
-                broker, Path(folder), jobs=arguments.jobs, per_s=arguments.per_s, faults=faults, seed=arguments.seed
+                broker,
+                Path(folder),
+                jobs=arguments.jobs,
+                per_s=arguments.per_s,
+                faults=faults,
+                seed=arguments.seed,
+                patience_s=arguments.patience_s,
             )
         finally:
             await broker.stop()
@@ -179,6 +187,7 @@ if __name__ == "__main__":
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--per-s", type=float, default=50.0)
     parser.add_argument("--faults", default="")
+    parser.add_argument("--patience-s", type=float, default=60.0, help="for the last job to appear")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     found = asyncio.run(_by_hand(parser.parse_args()))
     print(json.dumps(vars(found) | {"lost": len(found.lost), "first_lost": found.lost[:5]}))

@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ def test_up_is_ready_with_one_line_that_names_everything(system: System) -> None
     assert set(system.ready_line["pids"]) == {"broker", "control", "executor", "web"}
 
 
-async def test_a_clip_becomes_a_ready_asset_whose_renditions_all_play(system: System, clip: Path) -> None:
+@pytest.mark.parametrize("name", ["made here", "bigbuckbunny.mp4", "bikes.mp4"])
+async def test_a_clip_becomes_a_ready_asset_whose_renditions_all_play(
+    system: System, clip: Path, sample_media: Callable[[str], Path | None], name: str
+) -> None:
     async with system.client() as api:
-        accepted = await api.upload(clip)
+        accepted = await api.upload(sample_media(name) or clip)
         job = await api.ended(accepted["job_id"])
         asset = await api.get(f"/v1/assets/{accepted['asset_id']}")
     assert job["status"] == "completed", job

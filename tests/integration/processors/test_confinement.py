@@ -118,6 +118,17 @@ async def test_cancelling_kills_within_two_seconds(runner: Runner, folder: Path,
     assert not processes_with(str(folder))
 
 
+async def test_a_cancel_while_the_tool_is_being_started_leaves_nothing(runner: Runner, folder: Path) -> None:
+    marker = uuid.uuid4().hex
+    for number in range(16):
+        running = asyncio.create_task(runner.run(_shell(folder, f"sleep 60 # {marker}")))
+        await asyncio.sleep(number * 0.002)  # from before the first process to after the last
+        running.cancel()
+        await asyncio.wait([running], timeout=10)
+        assert running.cancelled()
+        assert not processes_with(marker)
+
+
 async def test_a_second_cancel_does_not_leave_the_tool_behind(folder: Path) -> None:
     runner, begun = Runner(Limits(), Sandbox(means=Means.BOUNDS)), asyncio.Event()
     command = _shell(folder, f"trap '' TERM; : {folder}; {_ENDLESS}")

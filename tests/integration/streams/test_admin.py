@@ -10,6 +10,7 @@ from streams.admin import TopicsError, apply_topics
 from streams.broker import Broker
 from streams.settings import Settings
 from streams.topics import names, wanted
+from tests.conftest import eventually
 
 
 @pytest.fixture
@@ -56,7 +57,12 @@ async def test_a_setting_that_differs_is_brought_in_line_and_the_operators_own_a
     report = await apply_topics(settings)
 
     assert report.altered == [f"{uploads}: retention.ms is 1000, should be 2592000000"]
-    assert await _setting(admin, uploads, "retention.ms") == "2592000000"
+
+    # The broker answers before its own cache knows.
+    async def is_set() -> bool:
+        return await _setting(admin, uploads, "retention.ms") == "2592000000"
+
+    await eventually(is_set)
     assert await _setting(admin, uploads, "max.message.bytes") == "2000000"
 
 
