@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from inspect import isawaitable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import hypothesis
 import pytest
@@ -22,19 +22,18 @@ hypothesis.settings.load_profile("shared")
 # What tests lean on asserts too, and should say as much when it fails.
 pytest.register_assert_rewrite("tests.browser", "tests.e2e.system")
 
-T = TypeVar("T")
 MakeSettings = Callable[..., Settings]
 SampleMedia = Callable[[str], Path | None]
 
 _MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], within_s: float = 10.0, every_s: float = 0.02) -> T:
+async def eventually(condition: Callable[[], Any], within_s: float = 10.0, every_s: float = 0.02) -> Any:
     """The first truthy value of `condition` (a plain or an async callable); fails when there is none in time."""
     deadline = time.monotonic() + within_s
     while True:
         found = condition()
-        value: T = await found if isawaitable(found) else found
+        value = await found if isawaitable(found) else found
         if value:
             return value
         assert time.monotonic() < deadline, (

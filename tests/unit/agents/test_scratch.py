@@ -12,10 +12,10 @@ async def test_a_sweep_ends_the_tools_that_outlived_their_executor_and_nobody_el
     root = tmp_path / "scratch" / "default-1"
     (root / "attempt").mkdir(parents=True)
     tool = shutil.copy("/bin/bash", tmp_path / "ffmpeg")  # a shell that waits, under a tool's name
-    commands = {
-        "left": [tool, f"{root}/attempt/x.mp4"],
-        "of another executor": [tool, f"{root}0/attempt/x.mp4"],
-        "no tool": ["/bin/bash", f"{root}/attempt/x.mp4"],
+    commands: dict[str, tuple[str, str]] = {
+        "left": (str(tool), f"{root}/attempt/x.mp4"),
+        "of another executor": (str(tool), f"{root}0/attempt/x.mp4"),
+        "no tool": ("/bin/bash", f"{root}/attempt/x.mp4"),
     }
     running = {
         name: subprocess.Popen([program, "-c", "read -t 60", path], stdin=subprocess.PIPE)
