@@ -3,11 +3,12 @@
 stock         none of streams/faust_patch.py
 guard-alone   of streams/faust_patch.py only the seek that the guard starts from
 no-guard      records are taken whatever is missing before them
-drop          one fetched record in a hundred never reaches the agent
+drop          every 50th record of a partition does not reach the agent when it is fetched for the first time
 """
 
-import random
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from faust.transport.consumer import Consumer
@@ -16,8 +17,8 @@ from agents import control
 from streams import faust_patch, guard
 from streams.settings import load
 
-#: Share of fetched records that `drop` loses.
-DROPPED_SHARE = 0.01
+#: Of each partition, `drop` loses every so many-th record.
+DROPPED_EVERY = 50
 
 
 def leave_stock() -> None:
@@ -51,13 +52,20 @@ def without_guard() -> None:
 
 
 def drop_records() -> None:
-    """Lose records between fetch and agent, and say so on stderr."""
+    """Lose records between fetch and agent, each once however often it is fetched again, and say so on stderr."""
     stock = Consumer.getmany
+    notes = Path(os.environ["KINOLOG_DATA_DIR"]) / "dropped"
+    dropped = set(notes.read_text().splitlines()) if notes.exists() else set[str]()
 
     async def leaky(self: Any, timeout: float) -> Any:
         async for tp, message in stock(self, timeout):
-            if not self._is_changelog_tp(tp) and random.random() < DROPPED_SHARE:
-                print(f"DROPPED {tp.topic} {tp.partition} {message.offset}", file=sys.stderr, flush=True)
+            place = f"{tp.topic} {tp.partition} {message.offset}"
+            due = not self._is_changelog_tp(tp) and message.offset % DROPPED_EVERY == DROPPED_EVERY - 1
+            if due and place not in dropped:
+                dropped.add(place)
+                with notes.open("a") as file:
+                    print(place, file=file)
+                print(f"DROPPED {place}", file=sys.stderr, flush=True)
                 continue
             yield tp, message
 

@@ -146,12 +146,13 @@ async def _submit(settings: Settings, jobs: int, per_s: float) -> list[str]:
 
 async def _wait_known(settings: Settings, victim: Victim, submitted: list[str], within_s: float) -> set[str]:
     """Job ids of the rows on the changelog, once all are there or control has had its time."""
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
+    consumer: Any = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     await consumer.start()
     topic, known = names(settings).jobs_changelog, set[str]()
     try:
         consumer.assign([TopicPartition(topic, p) for p in range(settings.partitions)])
-        await consumer.seek_to_beginning()
         deadline = time.monotonic() + within_s
         while not known.issuperset(submitted) and time.monotonic() < deadline:
             victim.revive()

@@ -14,5 +14,6 @@ async def test_no_job_is_lost_while_control_is_killed_again_and_again(fresh_brok
 
 async def test_every_dropped_record_is_found_as_a_hole_and_healed(fresh_broker: Broker, tmp_path: Path) -> None:
     loss = await loss_run(fresh_broker, tmp_path, jobs=1000, per_s=50.0, faults=["drop"], seed=2)
-    assert loss.dropped > 0 and loss.holes > 0
+    assert loss.dropped >= 10
+    assert loss.holes > 0  # one fetch may have lost several
     assert loss.lost == []

@@ -40,13 +40,14 @@ async def completions(system: System, job_id: str) -> dict[str, int]:
 
 async def whole_topic(system: System, topic: str) -> list[Any]:
     """Every record of a topic."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=system.bootstrap, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=system.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         places = [TopicPartition(topic, number) for number in range(8)]
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
-        await consumer.seek_to_beginning(*places)
         records: list[Any] = []
         while any([await consumer.position(place) < end for place, end in ends.items()]):
             for fetched in (await consumer.getmany(timeout_ms=500)).values():
