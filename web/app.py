@@ -17,24 +17,25 @@ from streams.places import pipelines_dir
 from streams.settings import Settings
 from streams.topics import names
 from tables.pipelines import InvalidPipeline, load_pipelines
-from web import assets, health, jobs, live, media, pages, queries, stats, uploads
+from web import queries
 from web.auth import Tokens, authentication
 from web.commands import Commands
 from web.follower import Follower
 from web.headers import add_headers, identified
 from web.hub import GOING_AWAY, Hub
 from web.journal import Journal
+from web.nouns import NOUNS
 from web.position import Position
 from web.problems import problems
 from web.progress import Progress
 from web.progress_follower import ProgressFollower
 from web.read_model import ReadModel, ReplicaInUse
+from web.routes import add_routes
 from web.services import SERVICES, Services
 from web.signing import Signer, signing_key
 
 log = logging.getLogger("kinolog.web")
 
-_NOUNS = (assets, health, jobs, live, media, pages, stats, uploads)
 #: Largest JSON body.
 _BODY_BYTES = 4 * 1024**2
 #: Seconds that requests are given to end after SIGTERM.
@@ -104,8 +105,7 @@ def make_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_dismiss)
     app.cleanup_ctx.append(_background)
-    for noun in _NOUNS:
-        noun.add_routes(app)
+    add_routes(app, NOUNS)
     return app
 
 

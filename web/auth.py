@@ -9,7 +9,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from streams.settings import Auth
-from web.problems import Handler, Problem
+from web.problems import Problem
+from web.routes import Access, Handler, declared
 
 Role = Literal["viewer", "editor", "admin"]
 
@@ -17,12 +18,8 @@ Role = Literal["viewer", "editor", "admin"]
 SUBPROTOCOL = "kinolog"
 _BEARER_PROTOCOL = "bearer."
 
-#: Answered to anybody: how the service is, what it offers, and the page's own files.
-PUBLIC_PATHS = frozenset(
-    {"/", "/favicon.ico", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/asyncapi.json"}
-)
-#: The second is signed, each address for itself.
-PUBLIC_PREFIXES = ("/static/", "/media/s/")
+#: What each declared access takes; what is not declared (404, 405) takes any token.
+_RANK: dict[Access, int] = {"public": 0, "signed": 0, "viewer": 1, "editor": 2, "admin": 3}
 
 
 class Principal(NamedTuple):
@@ -73,15 +70,21 @@ def authentication(tokens: Tokens) -> Middleware:
 
     @web.middleware
     async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not _is_public(request.path):
-            request[PRINCIPAL] = _principal(tokens, request) if tokens.enabled else OPERATOR
+        route = declared(request)
+        if route is None or not route.public:
+            principal = _principal(tokens, request) if tokens.enabled else OPERATOR
+            require_role(principal, route.access if route else "viewer")
+            request[PRINCIPAL] = principal
         return await handler(request)
 
     return authenticated
 
 
-def _is_public(path: str) -> bool:
-    return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES)
+def require_role(principal: Principal, access: Access) -> None:
+    """Refuse who may not do this. Raises Problem (403)."""
+    if _RANK[principal.role] < _RANK[access]:
+        needed = "admin" if access == "admin" else "editor or admin"
+        raise Problem(403, "forbidden", f"a token of the role {principal.role} may not do this: it takes {needed}")
 
 
 def _principal(tokens: Tokens, request: web.Request) -> Principal:
@@ -105,17 +108,9 @@ def given_token(request: web.Request) -> str | None:
     return None
 
 
-def reader(request: web.Request) -> Principal:
-    """Who asks; any role may read."""
+def asking(request: web.Request) -> Principal:
+    """Who asks. What role that takes stands at the route."""
     return request[PRINCIPAL]
-
-
-def writer(request: web.Request) -> Principal:
-    """Who asks, when they may write. Raises Problem (403)."""
-    principal = reader(request)
-    if principal.role == "viewer":
-        raise Problem(403, "forbidden", "a viewer may not do this: it takes the role editor or admin")
-    return principal
 
 
 def require_same_origin(request: web.Request) -> None:

@@ -7,45 +7,55 @@ from aiohttp import web
 from schemas.commands import CancelJob, RetryJob
 from schemas.jobs import JOB_ENDED, Job, JobStatus
 from web import queries
-from web.auth import reader, writer
+from web.auth import asking
 from web.changelog import job_rows
 from web.commands import Command
-from web.listing import Kind, Listing, parse
+from web.listing import Kind, Listing, ListQuery, parse
 from web.lists import page
 from web.problems import Problem
 from web.progress import Progress
-from web.reading import answer, job_of, settled
+from web.reading import AfterQuery, answer, job_of, settled
+from web.routes import Routes
 from web.services import Services, services
-from web.views import Shown, job_view
+from web.shapes import Answer, JobView, Page, Submitted
+from web.views import job_view
 
 JOBS = Kind("jobs", frozenset(get_args(JobStatus)), frozenset({"pipeline", "asset_id"}))
 
-
-def add_routes(app: web.Application) -> None:
-    """The routes of this noun."""
-    app.router.add_get("/v1/jobs", list_jobs)
-    app.router.add_get("/v1/jobs/{job_id}", show_job)
-    app.router.add_post("/v1/jobs/{job_id}/cancel", cancel_job)
-    app.router.add_post("/v1/jobs/{job_id}/retry", retry_job)
+routes = Routes("Jobs")
 
 
+class JobsQuery(ListQuery, frozen=True, kw_only=True):
+    """What a list of jobs can be asked for."""
+
+    #: Only jobs in one of these states, separated by commas: waiting, active, completed, failed, cancelled.
+    status: str | None = None
+    #: Only jobs of this pipeline.
+    pipeline: str | None = None
+    #: Only jobs of this asset.
+    asset_id: str | None = None
+
+
+@routes.get("/v1/jobs", query=JobsQuery, answers={200: Page[JobView]}, problems=(400, 503))
 async def list_jobs(request: web.Request) -> web.Response:
     """A page of jobs, the newest first unless asked otherwise."""
-    listing, parts = parse(request.query, JOBS, reader(request).scope), services(request)
+    listing, parts = parse(request.query, JOBS, asking(request).scope), services(request)
     await settled(request, "jobs")
     await _require_known_pipeline(parts, listing)
     return await page(request, listing, lambda row: _shown(job_rows.decode(row), parts.progress))
 
 
+@routes.get("/v1/jobs/{job_id}", query=AfterQuery, answers={200: Answer[JobView]}, problems=(400, 404, 503))
 async def show_job(request: web.Request) -> web.Response:
     """One job."""
-    job = await job_of(request, reader(request), request.match_info["job_id"])
+    job = await job_of(request, asking(request), request.match_info["job_id"])
     return answer(_shown(job, services(request).progress))
 
 
+@routes.post("/v1/jobs/{job_id}/cancel", answers={202: Answer[Submitted]}, problems=(404, 409, 503))
 async def cancel_job(request: web.Request) -> web.Response:
     """Ask for the job's end: 202; 409 when it has ended or was asked before."""
-    principal = writer(request)
+    principal = asking(request)
     job = await job_of(request, principal, request.match_info["job_id"])
     if job.status in JOB_ENDED:
         raise Problem(409, "job-ended", f"the job is {job.status} already")
@@ -54,9 +64,10 @@ async def cancel_job(request: web.Request) -> web.Response:
     return await _command(request, job, CancelJob(job_id=job.id, asset_id=job.asset_id, requested_by=principal.owner))
 
 
+@routes.post("/v1/jobs/{job_id}/retry", answers={202: Answer[Submitted]}, problems=(404, 409, 503))
 async def retry_job(request: web.Request) -> web.Response:
     """Resume a failed or cancelled job: 202; 409 in any other state."""
-    principal = writer(request)
+    principal = asking(request)
     job = await job_of(request, principal, request.match_info["job_id"])
     if job.status not in ("failed", "cancelled"):
         raise Problem(409, "not-retryable", f"the job is {job.status}: only a failed or cancelled one can be retried")
@@ -67,7 +78,7 @@ async def retry_job(request: web.Request) -> web.Response:
 
 async def _command(request: web.Request, job: Job, command: Command) -> web.Response:
     cursor = await services(request).commands.send([command])
-    return answer({"job_id": job.id, "asset_id": job.asset_id}, status=202, cursor=cursor)
+    return answer(Submitted(job_id=job.id, asset_id=job.asset_id), status=202, cursor=cursor)
 
 
 async def _require_known_pipeline(parts: Services, listing: Listing) -> None:
@@ -78,5 +89,5 @@ async def _require_known_pipeline(parts: Services, listing: Listing) -> None:
         )
 
 
-def _shown(job: Job, progress: Progress) -> Shown:
+def _shown(job: Job, progress: Progress) -> JobView:
     return job_view(job, progress.live(job.id, job.run))

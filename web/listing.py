@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import msgspec
 
 from web.cursors import InvalidCursor, PageCursor, load
 from web.problems import Problem
@@ -13,6 +15,25 @@ MAX_LIMIT = 500
 _MAX_QUERY_CHARS = 200
 #: Parameters that every list has.
 _COMMON = frozenset({"limit", "cursor", "sort", "after", "q", "created_after", "created_before", "status"})
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What every list can be asked for."""
+
+    #: At most so many.
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
+    #: Go on where a page ended: its next_cursor.
+    cursor: str | None = None
+    #: created_at or updated_at, with "-" in front for descending.
+    sort: str = "-created_at"
+    #: Only what has this text in its names, ids, passthrough or error.
+    q: Annotated[str, msgspec.Meta(max_length=_MAX_QUERY_CHARS)] | None = None
+    #: Only what was created after this time, ISO 8601 with a zone.
+    created_after: str | None = None
+    #: Only what was created before this time, ISO 8601 with a zone.
+    created_before: str | None = None
+    #: Wait until the write of this cursor is visible here.
+    after: str | None = None
 
 
 class Kind(NamedTuple):

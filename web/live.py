@@ -8,13 +8,14 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from web.auth import SUBPROTOCOL, reader, require_same_origin
+from web.auth import SUBPROTOCOL, asking, require_same_origin
 from web.cursors import LiveCursor, load
 from web.frames import Frame
 from web.hub import Client, Farewell
 from web.opening import opening
 from web.problems import unavailable
-from web.reading import asset_of, job_of, settled
+from web.reading import AfterQuery, asset_of, job_of, settled
+from web.routes import Routes
 from web.services import Services, services
 from web.subscriptions import Subscription, parse
 
@@ -29,13 +30,19 @@ _BROKE_OFF = Farewell(1011, "InternalError")
 
 Send = Callable[[Frame], Awaitable[None]]
 
-
-def add_routes(app: web.Application) -> None:
-    """The routes of this noun."""
-    app.router.add_get("/v1/live", live_socket, allow_head=False)
-    app.router.add_get("/v1/live/sse", live_events, allow_head=False)
+routes = Routes("Live")
 
 
+class LiveQuery(AfterQuery, frozen=True, kw_only=True):
+    """What a live connection can be asked for."""
+
+    #: What to tell, separated by commas: all, job:ID, asset:ID, queue:STEP, owner:NAME.
+    subscribe: str | None = None
+    #: Where to go on: the last cursor that was told.
+    cursor: str | None = None
+
+
+@routes.get("/v1/live", query=LiveQuery, answers={101: None}, problems=(400, 403, 404, 503), head=False)
 async def live_socket(request: web.Request) -> web.StreamResponse:
     """A websocket that only speaks; closed with 4008 ConsumerTooSlow when the client does not keep up."""
     require_same_origin(request)
@@ -61,6 +68,9 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
     return socket
 
 
+@routes.get(
+    "/v1/live/sse", query=LiveQuery, answers={200: "text/event-stream"}, problems=(400, 403, 404, 503), head=False
+)
 async def live_events(request: web.Request) -> web.StreamResponse:
     """The same frames as server-sent events; the event id is the cursor. Source: HTML Living Standard, section 9.2."""
     require_same_origin(request)
@@ -90,7 +100,7 @@ async def live_events(request: web.Request) -> web.StreamResponse:
 
 async def _asked_for(request: web.Request, cursor: str | None) -> tuple[Subscription, LiveCursor | None]:
     """What the client wants, and from where on. Raises Problem: 400, 404 for a job or asset it may not see, 503."""
-    principal, parts = reader(request), services(request)
+    principal, parts = asking(request), services(request)
     wanted = parse(request.query.get("subscribe", ""), principal.scope)
     since = load(cursor, LiveCursor) if cursor else None
     await settled(request, "jobs")
