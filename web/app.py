@@ -113,8 +113,8 @@ def make_services(settings: Settings) -> Services:
     """The parts of the process; nothing of it runs yet."""
     home = settings.data_path / "web"
     pipelines = load_pipelines(pipelines_dir(settings))
-    model = ReadModel(home / f"{settings.web.replica}.sqlite3", settings.web.live_history)
     position, progress = Position(names(settings).commands), Progress()
+    model = ReadModel(home / f"{settings.web.replica}.sqlite3", settings.web.live_history, progress.live)
     hub = Hub(position, progress, settings.web.live_queue_bytes)
     return Services(
         settings=settings,
@@ -126,7 +126,7 @@ def make_services(settings: Settings) -> Services:
         hub=hub,
         commands=Commands(settings, position),
         follower=Follower(settings, model, position, progress, hub),
-        progress_follower=ProgressFollower(settings, progress, hub),
+        progress_follower=ProgressFollower(settings, model, progress, hub),
         journal=Journal(home / f"{settings.web.replica}.uploads"),
         tokens=Tokens(settings.auth),
         signer=Signer(signing_key(settings.auth.signing_secret, home / "signing.key")),

@@ -13,7 +13,7 @@ from streams.envelope import iso_time
 from tables.submissions import Refused
 from web.auth import Principal, asking
 from web.changelog import asset_rows
-from web.listing import Kind, ListQuery, parse
+from web.listing import SORTS, Kind, ListQuery, parse
 from web.lists import page
 from web.problems import Problem, as_problem, shown
 from web.reading import AfterQuery, answer, asset_of, json_body, settled
@@ -23,7 +23,7 @@ from web.shapes import Answer, AssetView, Page, Playback, Submitted, SubmittedIt
 from web.submitting import command, fingerprint, ids, owner_for, require_own_sources, submit
 from web.views import asset_view, caption_keys, master_key, media_path, poster_key
 
-ASSETS = Kind("assets", frozenset(get_args(AssetStatus)), frozenset())
+ASSETS = Kind("assets", frozenset(get_args(AssetStatus)), frozenset(), SORTS)
 
 #: Most assets in one request.
 MAX_ITEMS = 1_000

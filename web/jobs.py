@@ -6,11 +6,13 @@ from aiohttp import web
 
 from schemas.commands import CancelJob, RetryJob
 from schemas.jobs import JOB_ENDED, Job, JobStatus
+from schemas.steps import step_kinds
 from web import queries
 from web.auth import asking
 from web.changelog import job_rows
 from web.commands import Command
-from web.listing import Kind, Listing, ListQuery, parse
+from web.counts import STEP_STATUSES
+from web.listing import SORTS, Kind, Listing, ListQuery, Part, parse
 from web.lists import page
 from web.problems import Problem
 from web.progress import Progress
@@ -20,7 +22,28 @@ from web.services import Services, services
 from web.shapes import Answer, JobView, Page, Submitted
 from web.views import job_view
 
-JOBS = Kind("jobs", frozenset(get_args(JobStatus)), frozenset({"pipeline", "asset_id"}))
+
+def _of_step(text: str) -> Part:
+    """`STEP`, or `STEP:STATUS`. Raises Problem (400)."""
+    step, colon, status = text.partition(":")
+    if step not in step_kinds():
+        raise Problem(400, "invalid-step", f"there is no step {step[:50]!r}; there are {', '.join(step_kinds())}")
+    if colon and status not in STEP_STATUSES:
+        known = ", ".join(STEP_STATUSES)
+        raise Problem(400, "invalid-step", f"a step is never {status[:50]!r}; it is one of {known}")
+    return ("instr(states, ?) > 0", (f" {step}={status} " if colon else f" {step}=",))
+
+
+JOBS = Kind(
+    "jobs",
+    frozenset(get_args(JobStatus)),
+    frozenset({"pipeline", "asset_id", "owner"}),
+    SORTS | {"duration": "duration_s", "duration_s": "duration_s", "progress": "progress"},
+    narrow="jobs_narrow",
+    wide=frozenset({"q", "step"}),
+    few={"asset_id": "jobs_asset"},
+    further={"step": _of_step},
+)
 
 routes = Routes("Jobs")
 
@@ -34,6 +57,10 @@ class JobsQuery(ListQuery, frozen=True, kw_only=True):
     pipeline: str | None = None
     #: Only jobs of this asset.
     asset_id: str | None = None
+    #: Only jobs that have this step; "STEP:STATUS": only those where it is in that state, e.g. "transcode:queued".
+    step: str | None = None
+    #: Only jobs of this owner; others than admins see their own anyway.
+    owner: str | None = None
 
 
 @routes.get("/v1/jobs", query=JobsQuery, answers={200: Page[JobView]}, problems=(400, 503))

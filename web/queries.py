@@ -16,6 +16,23 @@ class Moment(NamedTuple):
     seq: int
 
 
+class CountRow(NamedTuple):
+    """How many jobs of a pipeline are in a status (step ''), or have this step in it."""
+
+    pipeline: str
+    step: str
+    status: str
+    jobs: int
+
+
+class Counts(NamedTuple):
+    """What there is, at one moment."""
+
+    rows: list[CountRow]
+    #: Assets by status.
+    assets: dict[str, int]
+
+
 def job(db: sqlite3.Connection, job_id: str) -> Job | None:
     """One job."""
     row = db.execute("SELECT row FROM job_rows WHERE n = (SELECT n FROM jobs WHERE id = ?)", (job_id,)).fetchone()
@@ -42,7 +59,9 @@ def active_jobs(db: sqlite3.Connection) -> list[Job]:
 
 def has_pipeline(db: sqlite3.Connection, pipeline: str) -> bool:
     """Whether any job is of this pipeline."""
-    return db.execute("SELECT 1 FROM jobs WHERE pipeline = ? LIMIT 1", (pipeline,)).fetchone() is not None
+    return (
+        db.execute("SELECT 1 FROM counts WHERE pipeline = ? AND count > 0 LIMIT 1", (pipeline,)).fetchone() is not None
+    )
 
 
 def claims(db: sqlite3.Connection) -> dict[Changelog, Claims]:
@@ -59,15 +78,13 @@ def moment(db: sqlite3.Connection, partitions: int) -> Moment:
     return Moment(tuple(places.get(p, 0) for p in range(partitions)), _last_seq(db))
 
 
-def counts(db: sqlite3.Connection, owner: str | None) -> dict[str, Any]:
-    """Jobs by status and by pipeline, assets by status; of one owner, or of all (None)."""
+def counts(db: sqlite3.Connection, owner: str | None) -> Counts:
+    """Jobs and their steps, and assets; of one owner, or of all (None)."""
     where, args = ("WHERE owner = ?", (owner,)) if owner is not None else ("", ())
-
-    def by(column: str, table: str) -> dict[str, int]:
-        query = f"SELECT {column}, count(*) FROM {table} {where} GROUP BY {column}"  # noqa: S608  names are ours
-        return dict(db.execute(query, args).fetchall())
-
-    return {"jobs": by("status", "jobs"), "pipelines": by("pipeline", "jobs"), "assets": by("status", "assets")}
+    kept = "SELECT pipeline, step, status, sum(count) FROM counts"
+    rows = db.execute(f"{kept} {where} GROUP BY pipeline, step, status HAVING sum(count) > 0", args).fetchall()
+    assets = db.execute(f"SELECT status, count(*) FROM assets {where} GROUP BY status", args).fetchall()  # noqa: S608
+    return Counts([CountRow(*row) for row in rows], dict(assets))
 
 
 def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[Job]:

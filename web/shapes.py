@@ -161,6 +161,42 @@ class ProblemView(View, frozen=True, kw_only=True):
     request_id: str | UnsetType = UNSET
 
 
+class Stats(View, frozen=True, kw_only=True):
+    """How many there are, at one moment. What is not there is left out."""
+
+    #: Jobs by status.
+    jobs: dict[str, int]
+    #: Jobs by pipeline.
+    pipelines: dict[str, int]
+    #: Jobs by pipeline and status.
+    pipeline_status: dict[str, dict[str, int]]
+    #: Steps of jobs by name and status; one that waits for an executor is counted as queued beside.
+    steps: dict[str, dict[str, int]]
+    #: Assets by status.
+    assets: dict[str, int]
+    #: The moment that was asked for, when one was.
+    as_of: str | UnsetType = UNSET
+
+
+class QueueView(View, frozen=True, kw_only=True):
+    """A step's queue: how many of the caller's jobs have the step in each state."""
+
+    #: The step.
+    name: str
+    #: Whether executors take nothing from it until it is resumed.
+    paused: bool
+    #: Waits for other steps, or for an executor.
+    waiting: int
+    #: Waits for an executor.
+    queued: int
+    active: int
+    delayed: int
+    completed: int
+    failed: int
+    cancelled: int
+    skipped: int
+
+
 class SubmittedItem(View, frozen=True, kw_only=True):
     """What came of one item of a list: its ids and 202, or its error and that status."""
 
