@@ -28,6 +28,7 @@ class Names(NamedTuple):
     progress: str
     events: str
     control: str
+    removals: str
     dead_letters: str
     jobs_changelog: str
     assets_changelog: str
@@ -48,6 +49,7 @@ def names(settings: Settings) -> Names:
         progress=prefix + "progress",
         events=prefix + "events",
         control=prefix + "control",
+        removals=prefix + "removals",
         dead_letters=prefix + "dead-letters",
         jobs_changelog=f"{CONTROL_APP}-jobs-changelog",
         assets_changelog=f"{CONTROL_APP}-assets-changelog",
@@ -64,6 +66,7 @@ def wanted(settings: Settings) -> list[Topic]:
         n.step_events: 7 * _DAY_S,
         n.progress: 3600,
         n.events: _FOR_EVER,
+        n.removals: 7 * _DAY_S,
         n.dead_letters: 30 * _DAY_S,
         **{n.step_requests(step): 7 * _DAY_S for step in step_kinds()},
     }
