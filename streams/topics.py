@@ -30,6 +30,8 @@ class Names(NamedTuple):
     control: str
     removals: str
     dead_letters: str
+    tokens: str
+    audit: str
     jobs_changelog: str
     assets_changelog: str
     prefix: str
@@ -51,6 +53,8 @@ def names(settings: Settings) -> Names:
         control=prefix + "control",
         removals=prefix + "removals",
         dead_letters=prefix + "dead-letters",
+        tokens=prefix + "tokens",
+        audit=prefix + "audit",
         jobs_changelog=f"{CONTROL_APP}-jobs-changelog",
         assets_changelog=f"{CONTROL_APP}-assets-changelog",
         prefix=prefix,
@@ -72,6 +76,8 @@ def wanted(settings: Settings) -> list[Topic]:
     }
     topics = [Topic(name, count, _retention(seconds)) for name, seconds in kept.items()]
     topics.append(Topic(n.control, 1, _retention(_DAY_S)))
+    topics.append(Topic(n.tokens, 1, _COMPACTED))
+    topics.append(Topic(n.audit, 1, _retention(_FOR_EVER)))
     topics += [Topic(name, count, _COMPACTED) for name in (n.jobs_changelog, n.assets_changelog)]
     return topics
 

@@ -11,10 +11,11 @@ from schemas.jobs import Asset, AssetStatus, Input
 from schemas.uploads import UploadCompleted
 from streams.envelope import iso_time
 from tables.submissions import Refused
-from web.auth import Principal, asking
+from web.auth import asking
 from web.changelog import asset_rows
 from web.listing import SORTS, Kind, ListQuery, parse
 from web.lists import page
+from web.principal import Principal
 from web.problems import Problem, as_problem, shown
 from web.reading import AfterQuery, answer, asset_of, json_body, settled
 from web.routes import Routes
@@ -132,7 +133,9 @@ async def list_assets(request: web.Request) -> web.Response:
     return await page(request, listing, lambda row: asset_view(asset_rows.decode(row)))
 
 
-@routes.get("/v1/assets/{asset_id}", query=AfterQuery, answers={200: Answer[AssetView]}, problems=(400, 404, 503))
+@routes.get(
+    "/v1/assets/{asset_id}", query=AfterQuery, answers={200: Answer[AssetView]}, problems=(400, 404, 503), etag=True
+)
 async def show_asset(request: web.Request) -> web.Response:
     """One asset."""
     return answer(asset_view(await asset_of(request, asking(request), request.match_info["asset_id"])))

@@ -7,7 +7,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from schemas.jobs import Asset, Job, Step, Watermark
+from schemas.jobs import Asset, Job, Step
 
 log = logging.getLogger("kinolog.web")
 
@@ -19,7 +19,17 @@ QUEUED = "queued"
 Changelog = Literal["jobs", "assets"]
 R = TypeVar("R", Job, Asset)
 
-_watermark = msgspec.json.Decoder(Watermark)
+
+class Vouching(msgspec.Struct):
+    """What every row says beside what it is about."""
+
+    #: Highest applied offset by source topic.
+    at: dict[str, int] = {}
+
+
+#: First characters of keys that are no job's or asset's: watermarks, and what is left of deleted jobs.
+_NO_ROWS = (b"@", b"!")
+_vouching = msgspec.json.Decoder(Vouching)
 job_rows = msgspec.json.Decoder(Job)
 asset_rows = msgspec.json.Decoder(Asset)
 
@@ -81,8 +91,8 @@ def read(records: Iterable[Record], rows: "msgspec.json.Decoder[R]") -> Reading[
 
 
 def _read_one(record: Record, rows: "msgspec.json.Decoder[R]", changes: list[Change[R]]) -> dict[str, int]:
-    if record.key.startswith(b"@"):
-        return _watermark.decode(record.value).at if record.value else {}
+    if record.key[:1] in _NO_ROWS:
+        return _vouching.decode(record.value).at if record.value else {}
     row = None if record.value is None else rows.decode(record.value)
     changes.append(Change(record.partition, record.offset, record.key.decode(), row, record.value or b""))
     return row.at if row is not None else {}

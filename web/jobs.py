@@ -72,7 +72,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     return await page(request, listing, lambda row: _shown(job_rows.decode(row), parts.progress))
 
 
-@routes.get("/v1/jobs/{job_id}", query=AfterQuery, answers={200: Answer[JobView]}, problems=(400, 404, 503))
+@routes.get("/v1/jobs/{job_id}", query=AfterQuery, answers={200: Answer[JobView]}, problems=(400, 404, 503), etag=True)
 async def show_job(request: web.Request) -> web.Response:
     """One job."""
     job = await job_of(request, asking(request), request.match_info["job_id"])

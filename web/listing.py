@@ -16,7 +16,20 @@ _MAX_QUERY_CHARS = 200
 #: Sorts that every list has.
 SORTS = {"created_at": "created_at", "created": "created_at", "updated_at": "updated_at", "updated": "updated_at"}
 #: Parameters that every list has.
-_COMMON = frozenset({"limit", "cursor", "sort", "after", "q", "created_after", "created_before", "status"})
+_COMMON = frozenset(
+    {
+        "limit",
+        "cursor",
+        "sort",
+        "after",
+        "q",
+        "created_after",
+        "created_before",
+        "updated_after",
+        "updated_before",
+        "status",
+    }
+)
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +47,10 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     created_after: str | None = None
     #: Only what was created before this time, ISO 8601 with a zone.
     created_before: str | None = None
+    #: Only what last changed after this time.
+    updated_after: str | None = None
+    #: Only what last changed before this time.
+    updated_before: str | None = None
     #: Wait until the write of this cursor is visible here.
     after: str | None = None
 
@@ -142,8 +159,13 @@ def _statuses(query: Mapping[str, str], kind: Kind) -> list[Part]:
 
 
 def _times(query: Mapping[str, str]) -> list[Part]:
-    signs = {"created_after": ">", "created_before": "<"}
-    return [(f"created_at {sign} ?", (_time(name, query[name]),)) for name, sign in signs.items() if name in query]
+    signs = {"after": ">", "before": "<"}
+    return [
+        (f"{column}_at {sign} ?", (_time(name, query[name]),))
+        for column in ("created", "updated")
+        for side, sign in signs.items()
+        if (name := f"{column}_{side}") in query
+    ]
 
 
 def _time(name: str, text: str) -> float:

@@ -40,12 +40,14 @@ class LiveQuery(AfterQuery, frozen=True, kw_only=True):
     subscribe: str | None = None
     #: Where to go on: the last cursor that was told.
     cursor: str | None = None
+    #: A ticket of `POST /v1/live/tickets`, in place of a token.
+    ticket: str | None = None
 
 
-@routes.get("/v1/live", query=LiveQuery, answers={101: None}, problems=(400, 403, 404, 503), head=False)
+@routes.get("/v1/live", query=LiveQuery, answers={101: None}, problems=(400, 403, 404, 503), head=False, ticket=True)
 async def live_socket(request: web.Request) -> web.StreamResponse:
     """A websocket that only speaks; closed with 4008 ConsumerTooSlow when the client does not keep up."""
-    require_same_origin(request)
+    require_same_origin(request, services(request).settings.web.cors_origins)
     wanted, cursor = await _asked_for(request, request.query.get("cursor"))
     socket = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,), heartbeat=_PING_S, compress=False, max_msg_size=_MAX_MESSAGE_BYTES, timeout=_CLOSE_S
@@ -59,7 +61,7 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
         async for _ in socket:
             pass  # until it closes
 
-    farewell = await _serve(services(request), wanted, cursor, send, listen())
+    farewell = await _serve(request, wanted, cursor, send, listen())
     if farewell is not None:
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_CLOSE_S):
@@ -69,11 +71,16 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
 
 
 @routes.get(
-    "/v1/live/sse", query=LiveQuery, answers={200: "text/event-stream"}, problems=(400, 403, 404, 503), head=False
+    "/v1/live/sse",
+    query=LiveQuery,
+    answers={200: "text/event-stream"},
+    problems=(400, 403, 404, 503),
+    head=False,
+    ticket=True,
 )
 async def live_events(request: web.Request) -> web.StreamResponse:
     """The same frames as server-sent events; the event id is the cursor. Source: HTML Living Standard, section 9.2."""
-    require_same_origin(request)
+    require_same_origin(request, services(request).settings.web.cors_origins)
     wanted, cursor = await _asked_for(request, request.headers.get("Last-Event-ID") or request.query.get("cursor"))
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(request)
@@ -88,7 +95,7 @@ async def live_events(request: web.Request) -> web.StreamResponse:
             await response.write(b": still here\n\n")
             await asyncio.sleep(_PING_S)
 
-    farewell = await _serve(services(request), wanted, cursor, send, ping())
+    farewell = await _serve(request, wanted, cursor, send, ping())
     if farewell is not None:
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_CLOSE_S):
@@ -114,14 +121,16 @@ async def _asked_for(request: web.Request, cursor: str | None) -> tuple[Subscrip
 
 
 async def _serve(
-    parts: Services, wanted: Subscription, cursor: LiveCursor | None, send: Send, beside: Coroutine[Any, Any, None]
+    request: web.Request, wanted: Subscription, cursor: LiveCursor | None, send: Send, beside: Coroutine[Any, Any, None]
 ) -> Farewell | None:
     """Send until the client goes, or must go: then why. `beside` runs for as long and may end it."""
+    parts = services(request)
     client = parts.hub.join(wanted)
     tasks = [asyncio.create_task(_pump(parts, client, cursor, send)), asyncio.create_task(beside)]
     over: list[asyncio.Future[Any]] = [*tasks, client.farewell]
     try:
-        await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+        with parts.sessions.watched(client, asking(request)):
+            await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         return client.farewell.result() if client.farewell.done() else _outcome(tasks)
     finally:
         parts.hub.leave(client)

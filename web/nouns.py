@@ -1,15 +1,18 @@
 """Every noun of the interface: its module's routes, in the order of the document."""
 
-from web import assets, health, jobs, live, media, pages, stats, uploads
+from web import access, assets, clearing, health, jobs, live, media, pages, scraping, stats, uploads
 from web.routes import Routes
 
 NOUNS: tuple[Routes, ...] = (
     uploads.routes,
     assets.routes,
     jobs.routes,
+    clearing.routes,
     stats.routes,
     live.routes,
     media.routes,
+    access.routes,
     health.routes,
+    scraping.routes,
     pages.routes,
 )

@@ -20,6 +20,9 @@ log = logging.getLogger("kinolog.web")
 #: The request's id, as it stands in answers and in the log.
 REQUEST_ID = web.RequestKey("request_id", str)
 
+#: The code of a problem, on its answer: for the audit and the metrics.
+CODE = web.ResponseKey("code", str)
+
 #: For answers after which the rest of the body is not wanted.
 CLOSE = {"Connection": "close"}
 
@@ -118,6 +121,7 @@ def _response(request: web.Request, problem: Problem) -> web.Response:
     text = msgspec.json.encode(shown(problem, request.get(REQUEST_ID, UNSET)))
     response = web.Response(body=text, status=problem.status, content_type="application/problem+json")
     response.headers.update(problem.headers)
+    response[CODE] = problem.code
     if problem.headers.get("Connection") == "close":
         response.force_close()
     return response

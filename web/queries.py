@@ -3,9 +3,10 @@
 import sqlite3
 from typing import Any, NamedTuple
 
-from schemas.jobs import Asset, Job
+from schemas.jobs import JOB_ENDED, Asset, Job
 from web.apply import JobChange
 from web.changelog import Changelog, Claims, asset_rows, job_rows
+from web.listing import Listing
 from web.subscriptions import Subscription
 
 
@@ -14,6 +15,15 @@ class Moment(NamedTuple):
 
     offsets: tuple[int, ...]
     seq: int
+
+
+class Rule(NamedTuple):
+    """How many ended jobs of one group are kept, and for how long; 0: without limit."""
+
+    pipeline: str
+    status: str
+    jobs: int
+    age_s: float
 
 
 class CountRow(NamedTuple):
@@ -37,6 +47,36 @@ def job(db: sqlite3.Connection, job_id: str) -> Job | None:
     """One job."""
     row = db.execute("SELECT row FROM job_rows WHERE n = (SELECT n FROM jobs WHERE id = ?)", (job_id,)).fetchone()
     return job_rows.decode(row[0]) if row else None
+
+
+def chosen(db: sqlite3.Connection, listing: Listing, after: tuple[float, str], limit: int) -> list[Job]:
+    """The next jobs of a listing in order of (created_at, id), after that place; its own sort and limit do not count."""
+    page = f"SELECT n, created_at, id FROM {listing.source} WHERE {listing.where} AND (created_at, id) > (?, ?)"  # noqa: S608
+    query = f"SELECT row FROM ({page} ORDER BY created_at, id LIMIT ?) CROSS JOIN job_rows USING (n) ORDER BY created_at, id"  # noqa: S608, E501
+    return [job_rows.decode(row) for (row,) in db.execute(query, (*listing.args, *after, limit))]
+
+
+def superfluous(db: sqlite3.Connection, rule: Rule, now: float, limit: int) -> list[tuple[str, str]]:
+    """Ids of jobs, and of their assets, that are to go: too old, or more than are kept; the oldest first."""
+    group = "FROM jobs INDEXED BY jobs_narrow WHERE status = ? AND pipeline = ?"
+    args = (rule.status, rule.pipeline)
+    count = "SELECT ifnull(sum(count), 0) FROM counts WHERE step = '' AND status = ? AND pipeline = ?"
+    (there,) = db.execute(count, args).fetchone()
+    beyond = max(there - rule.jobs, 0) if rule.jobs else 0
+    old = f"SELECT count(*) {group} AND updated_at < ?"  # noqa: S608
+    if rule.age_s:
+        beyond = max(beyond, db.execute(old, (*args, now - rule.age_s)).fetchone()[0])
+    if not beyond:
+        return []
+    query = f"SELECT id, n {group} ORDER BY updated_at, id LIMIT ?"  # noqa: S608
+    named = f"SELECT id, asset_id FROM jobs WHERE n IN (SELECT n FROM ({query}))"  # noqa: S608
+    return db.execute(named, (*args, min(beyond, limit))).fetchall()
+
+
+def ended_groups(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Pipeline and status of every group of ended jobs that has any."""
+    query = "SELECT DISTINCT pipeline, status FROM counts WHERE step = '' AND count > 0 AND status IN (?, ?, ?)"
+    return db.execute(query, sorted(JOB_ENDED)).fetchall()
 
 
 def asset(db: sqlite3.Connection, asset_id: str) -> Asset | None:

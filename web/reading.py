@@ -8,9 +8,9 @@ from aiohttp import web
 
 from schemas.jobs import Asset, Job
 from web import queries
-from web.auth import Principal
 from web.changelog import Changelog
 from web.cursors import InvalidCursor, WriteCursor, dump, load
+from web.principal import Principal
 from web.problems import Problem, not_found, unavailable
 from web.services import Services, services
 from web.shapes import Answer

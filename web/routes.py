@@ -46,6 +46,10 @@ class Route:
     problems: tuple[int, ...]
     #: Whether a repeat with the same Idempotency-Key is the same request.
     idempotent: bool
+    #: Whether its answer has an ETag, so that one that has not changed need not be sent again.
+    etag: bool
+    #: Whether a live ticket opens it.
+    ticket: bool
     #: Whether it answers HEAD as it answers GET.
     head: bool
     #: What happens on `Expect: 100-continue`; None: the body is asked for at once.
@@ -97,6 +101,8 @@ class Routes:
         answers: Mapping[int, Any],
         problems: tuple[int, ...] = (),
         idempotent: bool = False,
+        etag: bool = False,
+        ticket: bool = False,
         head: bool = False,
         expect: Callable[[web.Request], Awaitable[Any]] | None = None,
     ) -> Declared:
@@ -114,6 +120,8 @@ class Routes:
                 answers=answers,
                 problems=problems,
                 idempotent=idempotent,
+                etag=etag,
+                ticket=ticket,
                 head=head,
                 expect=expect,
             )

@@ -145,6 +145,18 @@ class Submitted(View, frozen=True, kw_only=True):
     job_id: str
 
 
+class Affected(View, frozen=True, kw_only=True):
+    """How many jobs a command went to."""
+
+    count: int
+
+
+class DeletedAsset(View, frozen=True, kw_only=True):
+    """An asset whose deletion was accepted."""
+
+    asset_id: str
+
+
 class ProblemView(View, frozen=True, kw_only=True):
     """An error. Source: RFC 9457."""
 

@@ -15,8 +15,9 @@ from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
 from web import queries
-from web.auth import Principal, asking
+from web.auth import asking
 from web.incoming import FIELDS, incoming, unasked
+from web.principal import Principal
 from web.problems import CLOSE, Problem
 from web.reading import answer
 from web.routes import Routes
