@@ -147,7 +147,7 @@ def _job_id(command: Command) -> str | None:
 
 
 def _event_id(command: Command) -> str:
-    """The same for a repeat, except of a cancel or the deletion of an asset: which run or asset it meant is not said."""
+    """The same for a repeat, except where it is not said which run, or which asset of that id, was meant."""
     if isinstance(command, SubmitJob):
         return f"{command.job_id}/submit"
     if isinstance(command, RetryJob):

@@ -50,7 +50,7 @@ def job(db: sqlite3.Connection, job_id: str) -> Job | None:
 
 
 def chosen(db: sqlite3.Connection, listing: Listing, after: tuple[float, str], limit: int) -> list[Job]:
-    """The next jobs of a listing in order of (created_at, id), after that place; its own sort and limit do not count."""
+    """The next jobs that a listing's filters find, after that (created_at, id), in this order."""
     page = f"SELECT n, created_at, id FROM {listing.source} WHERE {listing.where} AND (created_at, id) > (?, ?)"  # noqa: S608
     query = f"SELECT row FROM ({page} ORDER BY created_at, id LIMIT ?) CROSS JOIN job_rows USING (n) ORDER BY created_at, id"  # noqa: S608, E501
     return [job_rows.decode(row) for (row,) in db.execute(query, (*listing.args, *after, limit))]
@@ -63,12 +63,12 @@ def superfluous(db: sqlite3.Connection, rule: Rule, now: float, limit: int) -> l
     count = "SELECT ifnull(sum(count), 0) FROM counts WHERE step = '' AND status = ? AND pipeline = ?"
     (there,) = db.execute(count, args).fetchone()
     beyond = max(there - rule.jobs, 0) if rule.jobs else 0
-    old = f"SELECT count(*) {group} AND updated_at < ?"  # noqa: S608
+    old = f"SELECT count(*) {group} AND updated_at < ?"
     if rule.age_s:
         beyond = max(beyond, db.execute(old, (*args, now - rule.age_s)).fetchone()[0])
     if not beyond:
         return []
-    query = f"SELECT id, n {group} ORDER BY updated_at, id LIMIT ?"  # noqa: S608
+    query = f"SELECT id, n {group} ORDER BY updated_at, id LIMIT ?"
     named = f"SELECT id, asset_id FROM jobs WHERE n IN (SELECT n FROM ({query}))"  # noqa: S608
     return db.execute(named, (*args, min(beyond, limit))).fetchall()
 

@@ -31,7 +31,7 @@ def crowd(count: int, seed: int, began: float) -> tuple[list[Job], dict[str, Job
     jobs: dict[str, Job] = {}
     for number in range(count):
         job = advance(None, submission(number, chance, began + number // 3), began + number)[0]
-        assert job is not None
+        assert isinstance(job, Job)
         jobs[job.id] = job
         rows.append(job)
     now = began + count
@@ -40,7 +40,7 @@ def crowd(count: int, seed: int, began: float) -> tuple[list[Job], dict[str, Job
         job = chance.choice(list(jobs.values()))
         event = _event(job, chance, moment)
         after = advance(job, event, now)[0] if event else None
-        if after is not None and after is not job:
+        if isinstance(after, Job) and after is not job:
             jobs[job.id] = after
             rows.append(after)
     return rows, jobs
