@@ -1,6 +1,6 @@
 """The asset as a fold of its jobs, pure: folding a job twice changes nothing the second time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ def fold_asset(asset: Asset | None, job: Job) -> Asset:
         job.id: AssetJob(status=job.status, pipeline=job.pipeline, created_at=job.created_at, reason=_reason(job)),
     }
     outputs, published_at = _published(asset, job)
-    status = _status(jobs, kept=asset.kept)
+    status = asset_status({known.status for known in jobs.values()}, kept=asset.kept)
     reason = jobs[job.id].reason if status == "FAILED" else None
     folded = replace(asset, status=status, reason=reason, jobs=jobs, outputs=outputs, published_at=published_at)
     return (
@@ -38,7 +38,7 @@ def forget_job(asset: Asset, job: Job, others: Iterable[Job], *, artifacts: bool
     left = replace(asset, jobs=jobs, kept=kept)
     if artifacts:
         left = _without_outputs(left, job, others)
-    status = _status(jobs, kept=kept)
+    status = asset_status({known.status for known in jobs.values()}, kept=kept)
     return replace(left, status=status, reason=_first_reason(jobs) if status == "FAILED" else None)
 
 
@@ -98,9 +98,8 @@ def _fresh(job: Job) -> Asset:
     )
 
 
-def _status(jobs: dict[str, AssetJob], *, kept: bool) -> AssetStatus:
-    """READY once any job completed; else what the others are at."""
-    states = {job.status for job in jobs.values()}
+def asset_status(states: Set[str], *, kept: bool) -> AssetStatus:
+    """READY once any job completed, also when that one is forgotten (`kept`); else what the others are at."""
     if kept or "completed" in states:
         return "READY"
     if "active" in states:

@@ -24,6 +24,8 @@ from web import queries
 from web.audit import Audit, auditing
 from web.auth import Door, authentication
 from web.commands import Commands
+from web.documents import add_documents
+from web.event_log import EventLog
 from web.follower import Follower
 from web.headers import add_headers, identified
 from web.hub import GOING_AWAY, Hub
@@ -118,6 +120,7 @@ def make_app(settings: Settings) -> web.Application:
     app.on_shutdown.append(_dismiss)
     app.cleanup_ctx.append(_background)
     add_routes(app, NOUNS)
+    add_documents(app)
     return app
 
 
@@ -158,6 +161,7 @@ def make_services(settings: Settings) -> Services:
         commands=Commands(settings, position),
         follower=Follower(settings, model, position, progress, hub),
         progress_follower=ProgressFollower(settings, model, progress, hub),
+        events=EventLog(settings),
         journal=Journal(home / f"{settings.web.replica}.uploads"),
         tokens=tokens,
         tickets=tickets,

@@ -8,6 +8,7 @@ from schemas.commands import CancelJob, RetryJob
 from schemas.jobs import JOB_ENDED, Job, JobStatus
 from schemas.steps import step_kinds
 from web import queries
+from web.as_of import AsOfQuery, asked_moment, job_at
 from web.auth import asking
 from web.changelog import job_rows
 from web.commands import Command
@@ -16,7 +17,7 @@ from web.listing import SORTS, Kind, Listing, ListQuery, Part, parse
 from web.lists import page
 from web.problems import Problem
 from web.progress import Progress
-from web.reading import AfterQuery, answer, job_of, settled
+from web.reading import answer, job_of, settled
 from web.routes import Routes
 from web.services import Services, services
 from web.shapes import Answer, JobView, Page, Submitted
@@ -68,15 +69,18 @@ async def list_jobs(request: web.Request) -> web.Response:
     """A page of jobs, the newest first unless asked otherwise."""
     listing, parts = parse(request.query, JOBS, asking(request).scope), services(request)
     await settled(request, "jobs")
-    await _require_known_pipeline(parts, listing)
-    return await page(request, listing, lambda row: _shown(job_rows.decode(row), parts.progress))
+    await require_known_pipeline(parts, listing)
+    return await page(request, listing, lambda row: shown(job_rows.decode(row), parts.progress))
 
 
-@routes.get("/v1/jobs/{job_id}", query=AfterQuery, answers={200: Answer[JobView]}, problems=(400, 404, 503), etag=True)
+@routes.get("/v1/jobs/{job_id}", query=AsOfQuery, answers={200: Answer[JobView]}, problems=(400, 404, 503), etag=True)
 async def show_job(request: web.Request) -> web.Response:
-    """One job."""
+    """One job; with `as_of`, as it was at that moment."""
+    at = asked_moment(request)
     job = await job_of(request, asking(request), request.match_info["job_id"])
-    return answer(_shown(job, services(request).progress))
+    if at is not None:
+        return answer(job_view(await job_at(services(request), job, at)))
+    return answer(shown(job, services(request).progress))
 
 
 @routes.post("/v1/jobs/{job_id}/cancel", answers={202: Answer[Submitted]}, problems=(404, 409, 503))
@@ -108,7 +112,8 @@ async def _command(request: web.Request, job: Job, command: Command) -> web.Resp
     return answer(Submitted(job_id=job.id, asset_id=job.asset_id), status=202, cursor=cursor)
 
 
-async def _require_known_pipeline(parts: Services, listing: Listing) -> None:
+async def require_known_pipeline(parts: Services, listing: Listing) -> None:
+    """Refuse the name of a pipeline that neither exists nor ever had a job. Raises Problem (400)."""
     name = listing.equals.get("pipeline")
     if name is not None and name not in parts.pipelines and not await parts.model.read(queries.has_pipeline, name):
         raise Problem(
@@ -116,5 +121,6 @@ async def _require_known_pipeline(parts: Services, listing: Listing) -> None:
         )
 
 
-def _shown(job: Job, progress: Progress) -> JobView:
+def shown(job: Job, progress: Progress) -> JobView:
+    """The job as it is now."""
     return job_view(job, progress.live(job.id, job.run))

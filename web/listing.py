@@ -161,14 +161,15 @@ def _statuses(query: Mapping[str, str], kind: Kind) -> list[Part]:
 def _times(query: Mapping[str, str]) -> list[Part]:
     signs = {"after": ">", "before": "<"}
     return [
-        (f"{column}_at {sign} ?", (_time(name, query[name]),))
+        (f"{column}_at {sign} ?", (moment(name, query[name]),))
         for column in ("created", "updated")
         for side, sign in signs.items()
         if (name := f"{column}_{side}") in query
     ]
 
 
-def _time(name: str, text: str) -> float:
+def moment(name: str, text: str) -> float:
+    """A time that a parameter gives, seconds since the epoch. Raises Problem (400)."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:

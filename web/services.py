@@ -11,6 +11,7 @@ from tables.pipelines import Pipelines
 from web.audit import Audit
 from web.auth import Door
 from web.commands import Commands
+from web.event_log import EventLog
 from web.follower import Follower
 from web.hub import Hub
 from web.journal import Journal
@@ -39,6 +40,7 @@ class Services:
     commands: Commands
     follower: Follower
     progress_follower: ProgressFollower
+    events: EventLog
     journal: Journal
     tokens: TokenLog
     tickets: Tickets

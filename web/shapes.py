@@ -3,7 +3,7 @@
 A field of type `… | UnsetType` is left out when there is nothing to say; any other is always there.
 """
 
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -11,6 +11,8 @@ from msgspec import UNSET, UnsetType
 from schemas.jobs import AssetStatus, JobStatus, StepStatus
 
 T = TypeVar("T")
+#: ISO 8601 in UTC with milliseconds.
+Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,13 +59,13 @@ class StepView(View, frozen=True, kw_only=True):
     attempt: int
     #: Tries in all.
     attempts: int
-    started_at: str | None
-    finished_at: str | None
+    started_at: Time | None
+    finished_at: Time | None
     error: ErrorView | UnsetType = UNSET
     #: What it produced; file values are keys in the store.
     outputs: dict[str, Any] | UnsetType = UNSET
     #: When a delayed step is tried again.
-    retry_at: str | UnsetType = UNSET
+    retry_at: Time | UnsetType = UNSET
     #: Why it was skipped.
     reason: str | UnsetType = UNSET
 
@@ -81,10 +83,10 @@ class JobView(View, frozen=True, kw_only=True):
     current_step: str | None
     #: Counts resumes, from 1.
     run: int
-    created_at: str
-    updated_at: str
-    started_at: str | None
-    finished_at: str | None
+    created_at: Time
+    updated_at: Time
+    started_at: Time | None
+    finished_at: Time | None
     error: ErrorView | UnsetType = UNSET
     #: The submitter's own text.
     passthrough: str | UnsetType = UNSET
@@ -101,7 +103,7 @@ class AssetJobView(View, frozen=True, kw_only=True):
     id: str
     status: JobStatus
     pipeline: str
-    created_at: str
+    created_at: Time
 
 
 class AssetView(View, frozen=True, kw_only=True):
@@ -110,8 +112,8 @@ class AssetView(View, frozen=True, kw_only=True):
     id: str
     status: AssetStatus
     filename: str | None
-    created_at: str
-    updated_at: str
+    created_at: Time
+    updated_at: Time
     #: Why it failed: an error code, or "cancelled".
     reason: str | UnsetType = UNSET
     passthrough: str | UnsetType = UNSET
@@ -135,7 +137,7 @@ class Playback(View, frozen=True, kw_only=True):
     poster_url: str | None
     #: WebVTT files.
     captions: list[str]
-    expires_at: str
+    expires_at: Time
 
 
 class Submitted(View, frozen=True, kw_only=True):
@@ -143,6 +145,27 @@ class Submitted(View, frozen=True, kw_only=True):
 
     asset_id: str
     job_id: str
+
+
+class EventView(View, frozen=True, kw_only=True):
+    """A fact about a job, as it stands on the log."""
+
+    #: Deterministic: the same fact has the same id, however often it is said.
+    id: str
+    #: E.g. "media.step.completed.v1".
+    type: str
+    time: str
+    #: Counts resumes of the job, from 1.
+    run: int
+    step: str | UnsetType = UNSET
+    attempt: int | UnsetType = UNSET
+    #: Seconds since that attempt began.
+    elapsed_s: float | UnsetType = UNSET
+    error: ErrorView | UnsetType = UNSET
+    #: When the next attempt is due.
+    retry_at: str | UnsetType = UNSET
+    #: Why the step was skipped.
+    reason: str | UnsetType = UNSET
 
 
 class Affected(View, frozen=True, kw_only=True):

@@ -4,9 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from schemas.steps import step_kinds
+from streams.envelope import iso_time
 from web import queries
+from web.as_of import AsOfQuery, asked_moment, counts_at
 from web.auth import asking
 from web.counts import STEP_STATUSES
 from web.queries import CountRow, Counts
@@ -18,11 +21,17 @@ from web.shapes import Answer, QueueView, Stats
 routes = Routes("Statistics")
 
 
-@routes.get("/v1/stats", query=AfterQuery, answers={200: Answer[Stats]}, problems=(400, 503))
+@routes.get("/v1/stats", query=AsOfQuery, answers={200: Answer[Stats]}, problems=(400, 503))
 async def show_stats(request: web.Request) -> web.Response:
-    """Jobs by status and pipeline, their steps, and assets by status, of what the caller may see."""
+    """Jobs by status and pipeline, their steps, and assets by status, of what the caller may see.
+
+    With `as_of`, as it was at that moment; of steps only those are counted then that had begun.
+    """
+    parts, scope, at = services(request), asking(request).scope, asked_moment(request)
+    if at is not None:
+        return answer(replace(stats(await counts_at(parts, scope, at)), as_of=iso_time(at)))
     await settled(request, "jobs")
-    return answer(stats(await services(request).model.read(queries.counts, asking(request).scope)))
+    return answer(stats(await parts.model.read(queries.counts, scope)))
 
 
 @routes.get("/v1/queues", query=AfterQuery, answers={200: Answer[list[QueueView]]}, problems=(400, 503))

@@ -32,7 +32,7 @@ def job_view(job: Job, live: Live = _NO_LIVE) -> JobView:
         updated_at=iso_time(job.updated_at),
         started_at=_time(job.started_at),
         finished_at=_time(job.finished_at),
-        error=_error(job.error),
+        error=error_view(job.error),
         passthrough=_present(job.passthrough),
         filename=_present(job.filename),
         owner=_present(job.owner),
@@ -51,7 +51,7 @@ def step_view(step: Step, live: Live = _NO_LIVE) -> StepView:
         attempts=attempts_allowed(step),
         started_at=_time(step.started_at),
         finished_at=_time(step.finished_at),
-        error=_error(step.error),
+        error=error_view(step.error),
         outputs=_present(step.outputs),
         retry_at=_present(_time(step.due_at) if step.status == "delayed" else None),
         reason=_present(step.reason),
@@ -148,7 +148,8 @@ def _time(at: float | None) -> str | None:
     return None if at is None else iso_time(at)
 
 
-def _error(error: ErrorRecord | None) -> ErrorView | UnsetType:
+def error_view(error: ErrorRecord | None) -> ErrorView | UnsetType:
+    """An error as clients see it."""
     if error is None:
         return UNSET
     return ErrorView(code=error.code, message=error.message, retriable=error.retriable, detail=_present(error.detail))

@@ -24,14 +24,22 @@ ERRORS = (
 )
 
 
-def crowd(count: int, seed: int, began: float) -> tuple[list[Job], dict[str, Job]]:
-    """Every row that was ever written, in order, and how each job stands in the end."""
+Said = list[tuple[float, list[Message], Job]]
+
+
+def crowd(count: int, seed: int, began: float, said: Said | None = None) -> tuple[list[Job], dict[str, Job]]:
+    """Every row that was ever written, in order, and how each job stands in the end.
+
+    `said` is filled with what each change made control say: when, what, and the row.
+    """
     chance = random.Random(seed)
     rows: list[Job] = []
     jobs: dict[str, Job] = {}
     for number in range(count):
-        job = advance(None, submission(number, chance, began + number // 3), began + number)[0]
+        job, effects = advance(None, submission(number, chance, began + number // 3), began + number)
         assert isinstance(job, Job)
+        if said is not None:
+            said.append((began + number, effects, job))
         jobs[job.id] = job
         rows.append(job)
     now = began + count
@@ -39,7 +47,9 @@ def crowd(count: int, seed: int, began: float) -> tuple[list[Job], dict[str, Job
         now += chance.random()
         job = chance.choice(list(jobs.values()))
         event = _event(job, chance, moment)
-        after = advance(job, event, now)[0] if event else None
+        after, effects = advance(job, event, now) if event else (None, [])
+        if said is not None and isinstance(after, Job):
+            said.append((now, effects, after))
         if isinstance(after, Job) and after is not job:
             jobs[job.id] = after
             rows.append(after)
