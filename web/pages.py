@@ -22,7 +22,7 @@ routes = Routes("Pages", hidden=True)
 @routes.get("/", access="public", answers={200: "text/html"})
 async def show_page(_request: web.Request) -> web.StreamResponse:
     """The page itself; it holds no secret and is the same for everybody."""
-    return _file("index.html", _PLAIN)
+    return page_file("index.html")
 
 
 @routes.get("/favicon.ico", access="public", answers={204: None})
@@ -35,6 +35,11 @@ async def show_icon(_request: web.Request) -> web.StreamResponse:
 async def show_file(request: web.Request) -> web.StreamResponse:
     """A file of the page."""
     return _file(request.match_info["path"], _VERSIONED if "v" in request.query else _PLAIN)
+
+
+def page_file(name: str) -> web.FileResponse:
+    """A page of ours, asked for again each time."""
+    return _file(name, _PLAIN)
 
 
 def _file(name: str, cache: str) -> web.FileResponse:

@@ -134,10 +134,13 @@ class Routes:
 #: What each of the router's routes was declared as.
 DECLARED: web.AppKey[dict[web.AbstractRoute, Route]] = web.AppKey("declared", dict)
 
+#: All that was declared, for the document.
+NOUNS: web.AppKey[tuple[Routes, ...]] = web.AppKey("nouns", tuple)
+
 
 def add_routes(app: web.Application, nouns: tuple[Routes, ...]) -> None:
     """Fill the router."""
-    app[DECLARED] = {}
+    app[DECLARED], app[NOUNS] = {}, nouns
     for routes in nouns:
         for route in routes.found:
             for method in ("HEAD", route.method) if route.head else (route.method,):

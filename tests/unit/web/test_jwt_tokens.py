@@ -19,7 +19,7 @@ from web.principal import Principal
 SECRET = "s" * 40
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-SETTINGS = {"issuer": "https://id.example", "audience": "kinolog"}
+SETTINGS: dict[str, Any] = {"issuer": "https://id.example", "audience": "kinolog"}
 
 
 def claims(**changed: Any) -> dict[str, Any]:
