@@ -110,6 +110,22 @@ class Auth(Section, frozen=True, kw_only=True):
     enabled: bool = True
 
 
+class Compat(Section, frozen=True, kw_only=True):
+    """The routes of the systems that kinolog replaces, see docs/compat.md."""
+
+    #: Where an attachment's media lies in the store; {id} stands for its id.
+    attachment_object: str = "attachments/{id}"
+    #: Key that signs the calls of a scheduler; unset: none is taken.
+    signing_key: str | None = None
+    #: The key that will follow it; both are good.
+    next_signing_key: str | None = None
+    #: Owner of what a signed call starts; unset: nobody's.
+    owner: str | None = None
+    #: Pipelines that the calls of steps start, as JSON, where they are not called as the steps are:
+    #: {"audio-convert": "audio"}.
+    step_pipelines: dict[str, str] = {}
+
+
 class LeaseTimes(Section, frozen=True, kw_only=True):
     """How a dead executor is noticed."""
 
@@ -210,6 +226,7 @@ class Settings(Section, frozen=True, kw_only=True):
     auth: Auth = Auth()
     lease: LeaseTimes = LeaseTimes()
     dispatch: Dispatch = Dispatch()
+    compat: Compat = Compat()
     retention: Retention = Retention()
     store: Store = Store()
     executor: Executor = Executor()

@@ -16,6 +16,7 @@ from web import (
     stats,
     uploads,
 )
+from web.compat import job_status, media_admin, studio, video_processing
 from web.routes import Routes
 
 NOUNS: tuple[Routes, ...] = (
@@ -32,5 +33,9 @@ NOUNS: tuple[Routes, ...] = (
     health.routes,
     scraping.routes,
     documents.routes,
+    media_admin.routes,
+    studio.routes,
+    video_processing.routes,
+    job_status.routes,
     pages.routes,
 )
