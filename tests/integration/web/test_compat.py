@@ -32,12 +32,12 @@ async def submitted(site: Site, control: ControlStandIn, **fields: str) -> dict[
 async def shown(site: Site, path: str, field: str, value: Any) -> dict[str, Any]:
     """What the path shows once `field`, "a.b", is `value`."""
 
-    async def has() -> dict[str, Any] | None:
+    async def has() -> dict[str, Any]:
         _, body = await site.ask("GET", path, ANNA)
         found: Any = body
         for name in field.split("."):
             found = found.get(name) if isinstance(found, dict) else None
-        return body if found == value else None
+        return dict(body) if found == value else {}
 
     found: dict[str, Any] = await eventually(has)
     return found
