@@ -27,7 +27,7 @@ class Frame(NamedTuple):
 
 def snapshot_frame(cursor: str, jobs: Iterable[Job], progress: Progress, *, more: bool) -> Frame:
     """Everything at one moment. `more`: there are further jobs, to be had page by page."""
-    shown = [job_view(job, progress.live(job.id, job.run)) for job in jobs]
+    shown = [job_view(job, beside=progress.beside(job)) for job in jobs]
     return Frame(_encode(SnapshotFrame(cursor=cursor, jobs=shown, more=more or UNSET)), cursor)
 
 
@@ -36,7 +36,7 @@ def change_frame(cursor: str, change: JobChange, progress: Progress) -> Frame:
     if change.job is None:
         gone = DeletedFrame(cursor=cursor, job_id=change.job_id, asset_id=change.asset_id)
         return Frame(_encode(gone), cursor)
-    shown = job_view(change.job, progress.live(change.job.id, change.job.run))
+    shown = job_view(change.job, beside=progress.beside(change.job))
     return Frame(_encode(JobFrame(cursor=cursor, job=shown)), cursor)
 
 

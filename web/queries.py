@@ -91,10 +91,17 @@ def asset_owner(db: sqlite3.Connection, asset_id: str) -> tuple[str | None] | No
     return found
 
 
-def active_jobs(db: sqlite3.Connection) -> list[Job]:
-    """Every job of which a step runs or is about to."""
-    rows = db.execute("SELECT row FROM jobs CROSS JOIN job_rows USING (n) WHERE status = 'active'")
+def open_jobs(db: sqlite3.Connection) -> list[Job]:
+    """Every job that has not ended."""
+    rows = db.execute("SELECT row FROM jobs INDEXED BY jobs_ended CROSS JOIN job_rows USING (n) WHERE ended = 0")
     return [job_rows.decode(row) for (row,) in rows]
+
+
+def latest_completed(db: sqlite3.Connection, limit: int) -> list[Job]:
+    """The newest completed jobs, the oldest of them first."""
+    newest = "SELECT n, created_at FROM jobs INDEXED BY jobs_narrow WHERE status = 'completed'"
+    query = f"SELECT row FROM ({newest} ORDER BY created_at DESC, id DESC LIMIT ?) CROSS JOIN job_rows USING (n)"  # noqa: S608
+    return [job_rows.decode(row) for (row,) in db.execute(f"{query} ORDER BY created_at", (limit,))]
 
 
 def has_pipeline(db: sqlite3.Connection, pipeline: str) -> bool:

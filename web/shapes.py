@@ -68,6 +68,12 @@ class StepView(View, frozen=True, kw_only=True):
     retry_at: Time | UnsetType = UNSET
     #: Why it was skipped.
     reason: str | UnsetType = UNSET
+    #: 0-100, by part of a running step, e.g. by rendition.
+    parts: dict[str, float] | UnsetType = UNSET
+    #: While it waits for an executor: its place among all requests for this step, from 1.
+    queue_position: int | UnsetType = UNSET
+    #: Seconds that it will still take, from how long the same step took before; absent without history.
+    eta_s: float | UnsetType = UNSET
 
 
 class JobView(View, frozen=True, kw_only=True):
@@ -94,6 +100,10 @@ class JobView(View, frozen=True, kw_only=True):
     owner: str | UnsetType = UNSET
     #: True while a cancel waits for running steps to end.
     cancelling: bool | UnsetType = UNSET
+    #: Seconds of work until it is done, from how long the same steps took before; null without history.
+    eta_s: float | None
+    #: Seconds from the first step's start to the end, once it has ended.
+    duration_s: float | UnsetType = UNSET
     steps: list[StepView]
 
 
@@ -283,7 +293,7 @@ class ProgressFrame(View, frozen=True, kw_only=True, tag_field="type", tag="prog
     progress: float
     #: 0-100, of the job.
     job_progress: float
-    #: Seconds until the step is done, where that is known.
+    #: Seconds until the step is done, from how long the same step took before; null without history.
     eta_s: float | None
     #: 0-100, by part of the step, e.g. by rendition.
     parts: dict[str, float] | UnsetType = UNSET

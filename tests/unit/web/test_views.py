@@ -21,6 +21,7 @@ def test_a_fresh_job_shows_every_field_that_clients_rely_on() -> None:
         "updated_at",
         "started_at",
         "finished_at",
+        "eta_s",
         "steps",
     }
     assert set(shown["steps"][0]) == {"name", "status", "progress", "attempt", "attempts", "started_at", "finished_at"}
