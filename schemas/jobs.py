@@ -152,6 +152,20 @@ class Grave(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: dict[str, int] = {}
 
 
+class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step's queue, when anything was ever said about it. Row with key `~<step>`."""
+
+    step: str
+    #: Whether executors take nothing from it.
+    paused: bool
+    #: Since when it is so.
+    changed_at: float
+    #: Who asked for it.
+    changed_by: str | None = None
+    #: As in Job; its partition is that of `queue:<step>`.
+    at: dict[str, int] = {}
+
+
 class AssetJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an asset keeps of one of its jobs."""
 

@@ -17,6 +17,7 @@ from web.changelog import (
     job_columns,
     job_rows,
     read,
+    read_queues,
     step_names,
 )
 from web.counts import Counted, Tally, count
@@ -97,6 +98,8 @@ class Applier:
             changes = _numbered(db, jobs.changes, self._seq)
             _put_jobs(db, jobs.changes, self._live)
             _put_assets(db, assets.changes)
+            queues = read_queues(fresh.get("jobs", ()))
+            db.executemany(sql.PUT_QUEUE, [(q.step, q.paused, q.changed_at, q.changed_by) for q in queues])
             if keep_history:
                 db.executemany(sql.PUT_CHANGE, [_history_row(change) for change in changes])
             db.executemany(sql.PUT_POSITION, [(*key, *place) for key, place in places.items()])

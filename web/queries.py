@@ -134,6 +134,11 @@ def counts(db: sqlite3.Connection, owner: str | None) -> Counts:
     return Counts([CountRow(*row) for row in rows], dict(assets))
 
 
+def paused(db: sqlite3.Connection) -> dict[str, float]:
+    """Steps whose queue is paused, and since when."""
+    return dict(db.execute("SELECT step, changed_at FROM queues WHERE paused").fetchall())
+
+
 def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[Job]:
     """The jobs of a subscription, at most `limit`: those that have not ended first, then the newest."""
     where, args = wanted.condition()

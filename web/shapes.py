@@ -184,6 +184,14 @@ class Affected(View, frozen=True, kw_only=True):
     count: int
 
 
+class QueueChange(View, frozen=True, kw_only=True):
+    """What a queue will be."""
+
+    #: The step.
+    name: str
+    paused: bool
+
+
 class DeletedAsset(View, frozen=True, kw_only=True):
     """An asset whose deletion was accepted."""
 
@@ -230,6 +238,8 @@ class QueueView(View, frozen=True, kw_only=True):
     name: str
     #: Whether executors take nothing from it until it is resumed.
     paused: bool
+    #: Since when.
+    paused_at: str | UnsetType = UNSET
     #: Waits for other steps, or for an executor.
     waiting: int
     #: Waits for an executor.

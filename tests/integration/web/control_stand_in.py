@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from msgspec.structs import replace
 
 from schemas.base import Message
-from schemas.commands import DeleteAsset, DeleteJob
+from schemas.commands import DeleteAsset, DeleteJob, PauseQueue, ResumeQueue
 from schemas.facts import JobFact
 from schemas.jobs import Asset, Grave, Job
 from schemas.step_events import StepProgressed
@@ -18,8 +18,9 @@ from streams.partition import partition_of
 from streams.settings import Settings
 from streams.topics import names
 from tables.assets import fold_asset, forget_job
+from tables.queues import advance_queue, queue_key
 from tables.reducer import State, advance
-from tables.rows import encode_row, watermark_row
+from tables.rows import QUEUE_PREFIX, encode_row, watermark_row
 from tables.statements import event_id
 from tests.conftest import eventually
 
@@ -61,6 +62,11 @@ class ControlStandIn:
             await self._vouch(found.partition, {self._topics.commands: found.offset})
 
     async def _take(self, message: Message) -> None:
+        if isinstance(message, PauseQueue | ResumeQueue):
+            queue, _ = advance_queue(None, message, time.time())
+            partition = partition_of(queue_key(queue.step), self._settings.partitions)
+            await self._write(self._topics.jobs_changelog, partition, QUEUE_PREFIX + queue.step, encode_row(queue))
+            return
         if isinstance(message, DeleteAsset):
             for job_id in list(self.assets[message.asset_id].jobs):
                 await self._take(DeleteJob(job_id=job_id, asset_id=message.asset_id))

@@ -42,7 +42,7 @@ async def rows_on_log(settings: Settings) -> dict[str, Job]:
         rows: dict[str, bytes | None] = {}
         while any([await consumer.position(part) < ends[part] for part in parts]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
-                rows |= {record.key.decode(): record.value for record in records if not record.key.startswith(b"@")}
+                rows |= {record.key.decode(): record.value for record in records if record.key[:1].isalnum()}
         return {key: decode_job(row) for key, row in rows.items() if row is not None}
     finally:
         await consumer.stop()
@@ -216,6 +216,19 @@ async def test_a_retention_forgets_the_oldest(site: Site, control: ControlStandI
     assert count == sum(len(group) for group in ended.values()) - len(expected)
     kept = await listed(site, {"status": "completed,failed,cancelled", "limit": "500"}, "admin-token")
     assert set(kept) == expected
+
+
+async def test_admins_pause_and_resume_a_queue(site: Site, control: ControlStandIn) -> None:
+    async def noop() -> dict[str, Any]:
+        _, body = await site.ask("GET", "/v1/queues", "anna-views")
+        return next(queue for queue in body["data"] if queue["name"] == "noop")
+
+    assert (await site.ask("POST", "/v1/queues/noop/pause", "anna-edits"))[0] == 403
+    assert (await site.ask("POST", "/v1/queues/dishes/pause"))[0] == 404
+    assert (await site.ask("POST", "/v1/queues/noop/pause"))[0] == 202
+    assert (await noop())["paused"] and "paused_at" in await noop()
+    assert (await site.ask("POST", "/v1/queues/noop/resume"))[0] == 202
+    assert not (await noop())["paused"]
 
 
 async def test_a_timeline_and_the_past_come_from_the_log(site: Site, control: ControlStandIn) -> None:
