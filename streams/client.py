@@ -166,7 +166,7 @@ class Client:
         return int(_content(answer)["count"])
 
     async def retry_all(self, **wanted: Any) -> int:
-        """Retry failed or cancelled jobs; how many. Filters: status, pipeline, step, q, created_after, created_before."""
+        """Retry failed or cancelled jobs; how many. Filters: status, pipeline, step, q, created_after …"""
         answer = await self._ask("POST", "/v1/jobs/retry", json={k: v for k, v in wanted.items() if v is not None})
         return int(_content(answer)["count"])
 
