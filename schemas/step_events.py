@@ -146,6 +146,17 @@ class LeaseRevoked(Message, frozen=True, kw_only=True):
     reason: str
 
 
+class QueueChanged(Message, frozen=True, kw_only=True):
+    """On `media.control`, to every executor: whether to take from a step's queue. Said again while it is paused."""
+
+    TYPE: ClassVar[str] = "media.queue.changed.v1"
+
+    step: str
+    paused: bool
+    #: Since when; an older message than one that is known changes nothing.
+    changed_at: float
+
+
 class StepProgressed(Message, frozen=True, kw_only=True):
     """On `media.progress`, about once a second per attempt; may be lost."""
 

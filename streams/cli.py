@@ -1,6 +1,6 @@
 """The command line. Each command imports what it needs when it runs, so that `kinolog submit` starts at once.
 
-Exit codes: 0 ok, 1 the job failed, 2 usage or configuration, 3 the service cannot be reached.
+Exit codes: 0 ok, 1 the job failed or the audit has findings, 2 usage or configuration, 3 the service is unreachable.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import click
 
@@ -164,7 +164,7 @@ async def _follow(client: "Client", job_id: str, as_json: bool, *, after: str | 
 
 @cli.group()
 def jobs() -> None:
-    """List, show, cancel and retry jobs."""
+    """List, show, cancel, retry, delete and export jobs."""
 
 
 @jobs.command("list")
@@ -234,11 +234,136 @@ def retry(job_id: str, as_json: bool, url: str | None, token: str | None) -> Non
     _with_client(url, token, work)
 
 
+@jobs.command()
+@click.argument("job_id", metavar="JOB")
+@json_option
+@reaches_service
+def delete(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """Delete a job that has ended, and what it published."""
+
+    async def work(client: "Client") -> int:
+        await client.delete(job_id)
+        return _accepted(job_id, "delete", as_json)
+
+    _with_client(url, token, work)
+
+
+@jobs.command()
+@click.argument("status", type=click.Choice(["completed", "failed", "cancelled", "all"]))
+@click.option("--older-than", "older_than_s", type=click.FloatRange(min=0), help="Only ended so many seconds ago.")
+@click.option("--pipeline", help="Only jobs of this pipeline.")
+@click.option("--artifacts", is_flag=True, help="Remove what they published, too; otherwise assets stay playable.")
+@json_option
+@reaches_service
+def clear(*, as_json: bool, url: str | None, token: str | None, **wanted: str | float | bool | None) -> None:
+    """Forget ended jobs."""
+
+    async def work(client: "Client") -> int:
+        return _counted(await client.clear(**wanted), "forgotten", as_json)
+
+    _with_client(url, token, work)
+
+
+@jobs.command("retry-all")
+@click.option("--status", type=click.Choice(["failed", "cancelled", "all"]), default="failed", show_default=True)
+@click.option("--pipeline", help="Only jobs of this pipeline.")
+@click.option("--step", help="Only jobs with this step; STEP:STATUS for those where it is in that state.")
+@click.option("--q", help="Only jobs with this text in their names, ids, passthrough or error.")
+@json_option
+@reaches_service
+def retry_all(as_json: bool, url: str | None, token: str | None, **wanted: str | None) -> None:
+    """Retry all failed or cancelled jobs that the filters find."""
+
+    async def work(client: "Client") -> int:
+        return _counted(await client.retry_all(**wanted), "retried", as_json)
+
+    _with_client(url, token, work)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="JOB")
+@json_option
+@reaches_service
+def events(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """What was said of JOB, in order, from the log."""
+    from streams.rendering import event_lines, print_json
+
+    async def work(client: "Client") -> int:
+        found = await client.events(job_id)
+        if as_json:
+            for event in found:
+                print_json(event)
+        else:
+            click.echo("\n".join(event_lines(found)))
+        return OK
+
+    _with_client(url, token, work)
+
+
+@jobs.command()
+@click.option("--format", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option("--status", help="Only jobs in these states, separated by commas.")
+@click.option("--pipeline", help="Only jobs of this pipeline.")
+@click.option("--q", help="Only jobs with this text in their names, ids, passthrough or error.")
+@reaches_service
+def export(url: str | None, token: str | None, **filters: str | None) -> None:
+    """Write all jobs to stdout, the oldest first."""
+
+    async def work(client: "Client") -> int:
+        async for chunk in client.export(**filters):
+            click.echo(chunk, nl=False)
+        return OK
+
+    _with_client(url, token, work)
+
+
+def _counted(count: int, what: str, as_json: bool) -> int:
+    from streams.rendering import print_json
+
+    print_json({"count": count}) if as_json else click.echo(f"{count} jobs {what}")
+    return OK
+
+
 def _accepted(job_id: str, what: str, as_json: bool) -> int:
     from streams.rendering import print_json
 
     print_json({"job_id": job_id, "accepted": what}) if as_json else click.echo(f"{what} of {job_id} accepted")
     return OK
+
+
+@cli.group()
+def queues() -> None:
+    """Pause and resume the queues of steps."""
+
+
+@queues.command()
+@click.argument("step")
+@json_option
+@reaches_service
+def pause(step: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """Let executors take nothing more of STEP; what runs goes on."""
+    _change_queue(step, as_json, url, token, paused=True)
+
+
+@queues.command()
+@click.argument("step")
+@json_option
+@reaches_service
+def resume(step: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """Let executors take from the queue of STEP again."""
+    _change_queue(step, as_json, url, token, paused=False)
+
+
+def _change_queue(step: str, as_json: bool, url: str | None, token: str | None, *, paused: bool) -> None:
+    from streams.rendering import print_json
+
+    async def work(client: "Client") -> int:
+        await client.change_queue(step, paused=paused)
+        said = "paused" if paused else "resumed"
+        print_json({"name": step, "paused": paused}) if as_json else click.echo(f"{step} {said}")
+        return OK
+
+    _with_client(url, token, work)
 
 
 @cli.group()
@@ -262,6 +387,102 @@ def apply(as_json: bool) -> None:
     else:
         lines = [f"{what}: {line}" for what, found in report.items() for line in found]
         click.echo("\n".join(lines) or "all topics are as they should be")
+
+
+@cli.group()
+def token() -> None:
+    """Make, list and revoke API tokens; takes an admin's token."""
+
+
+class Duration(click.ParamType):
+    """Seconds, or a number with s, m, h or d."""
+
+    name = "duration"
+    _UNITS_S: ClassVar = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds."""
+        number, unit = (value[:-1], value[-1]) if value[-1:] in self._UNITS_S else (value, "s")
+        try:
+            return float(number) * self._UNITS_S[unit]
+        except ValueError:
+            self.fail(f"{value!r} is no duration: write 90s, 15m, 12h or 30d", param, ctx)
+
+
+@token.command("create")
+@click.option("--role", type=click.Choice(["viewer", "editor", "admin"]), required=True, help="What it may do.")
+@click.option("--owner", help="Whose things it is for; only an admin's token may have none.")
+@click.option("--ttl", "ttl_s", type=Duration(), help="Ends by itself after this, e.g. 12h or 30d; never otherwise.")
+@click.option("--label", help="What it is for, in your words.")
+@click.option("--rate", "requests_per_s", type=float, help="Most requests per second to one replica.")
+@json_option
+@reaches_service
+def create_token(as_json: bool, url: str | None, token: str | None, **wanted: str | float | None) -> None:
+    """Make a token and print it: it is told this once, only its hash is kept."""
+    from streams.rendering import print_json
+
+    async def work(client: "Client") -> int:
+        made = await client.create_token(**wanted)
+        print_json(made) if as_json else click.echo(made["token"])
+        return OK
+
+    _with_client(url, token, work)
+
+
+@token.command("list")
+@json_option
+@reaches_service
+def list_tokens(as_json: bool, url: str | None, token: str | None) -> None:
+    """Every token that was made, the newest first."""
+    from streams.rendering import print_json, token_table
+
+    async def work(client: "Client") -> int:
+        found = await client.tokens()
+        print_json(found) if as_json else click.echo("\n".join(token_table(found)) or "no tokens")
+        return OK
+
+    _with_client(url, token, work)
+
+
+@token.command("revoke")
+@click.argument("token_id", metavar="TOKEN_ID")
+@json_option
+@reaches_service
+def revoke_token(token_id: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """End a token on every replica."""
+    from streams.rendering import print_json
+
+    async def work(client: "Client") -> int:
+        ended = await client.revoke_token(token_id)
+        print_json(ended) if as_json else click.echo(f"{token_id} is revoked")
+        return OK
+
+    _with_client(url, token, work)
+
+
+@cli.group()
+def audit() -> None:
+    """The record of who asked for what."""
+
+
+@audit.command("verify")
+@json_option
+def verify_audit(as_json: bool) -> None:
+    """Prove on the log itself that no entry was changed or removed; exit code 1 when one was."""
+    settings = load()
+    from streams import logs
+    from streams.audit import read_all, verify
+    from streams.rendering import print_json
+
+    logs.configure(settings, "audit")
+    verdict = verify(asyncio.run(read_all(settings)))
+    if as_json:
+        print_json(asdict(verdict))
+    else:
+        heads = [f"{chain} {head}" for chain, head in verdict.heads.items()]
+        sentence = f"{verdict.entries} entries, {len(verdict.findings) or 'no'} findings"
+        click.echo("\n".join([*verdict.findings, *heads, sentence]))
+    _end(JOB_FAILED if verdict.findings else OK)
 
 
 @cli.command()

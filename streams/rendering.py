@@ -173,6 +173,29 @@ def table(jobs: list[Job]) -> list[str]:
     return [_row(job).rstrip() for job in jobs]
 
 
+def event_lines(events: list[dict[str, Any]]) -> list[str]:
+    """A line per event of a job's timeline."""
+    return [_event_line(event).rstrip() for event in events]
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    what = event["type"].removeprefix("media.").rpartition(".")[0]
+    words = [f"try {event['attempt']}"] if event.get("attempt", 1) > 1 else []
+    words += [f"{event['elapsed_s']:.1f} s"] if "elapsed_s" in event else []
+    words += [event["reason"]] if "reason" in event else []
+    words += [problem(event["error"])] if "error" in event else []
+    return f"{event['time']}  {what:<16} {event.get('step', ''):<12} {', '.join(words)}"
+
+
+def token_table(tokens: list[dict[str, Any]]) -> list[str]:
+    """A line per token: id, role, whether it is good, owner, when it was made, what it is for."""
+    return [
+        f"{token['id']:<28} {token['role']:<7} {'good' if token['good'] else 'ended':<6} {token['owner'] or '-':<20} "
+        f"{token['created_at']}  {token.get('label', '')}".rstrip()
+        for token in tokens
+    ]
+
+
 def _row(job: Job) -> str:
     state = f"{job['id']:<28} {job['status']:<10} {job.get('progress') or 0:>3.0f} %"
     return f"{state}  {job['pipeline']:<12} {job['created_at']}  {_headline(job)}"

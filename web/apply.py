@@ -1,9 +1,9 @@
 """A batch of changelog records -> the tables of the read model, in one transaction with the offsets."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.jobs import Asset, Job
 from web import sql
@@ -17,8 +17,20 @@ from web.changelog import (
     job_columns,
     job_rows,
     read,
+    read_queues,
     step_names,
 )
+from web.counts import Counted, Tally, count
+from web.views import Live, job_progress
+
+#: (job id, run) -> progress by step that no row has yet.
+LiveOf = Callable[[str, int], Live]
+
+
+def no_live(_job_id: str, _run: int) -> Live:
+    """Nothing is known but the rows."""
+    return {}
+
 
 #: What one fetch brought, by changelog.
 Batch = Mapping[Changelog, Sequence[Record]]
@@ -66,9 +78,10 @@ class Applied(NamedTuple):
 class Applier:
     """Writes batches to one database. Used in the writer's thread only."""
 
-    def __init__(self, db: sqlite3.Connection, history: int) -> None:
+    def __init__(self, db: sqlite3.Connection, history: int, live: LiveOf) -> None:
         self._db = db
         self._history = history
+        self._live = live
         rows = db.execute("SELECT changelog, partition, next_offset, tail, floor FROM positions")
         self.places: dict[tuple[Changelog, int], Place] = {
             (name, partition): Place(*rest) for name, partition, *rest in rows
@@ -83,8 +96,10 @@ class Applier:
         places = self._advanced(fresh, keep_history=keep_history)
         with transaction(self._db) as db:
             changes = _numbered(db, jobs.changes, self._seq)
-            _put_jobs(db, jobs.changes)
+            _put_jobs(db, jobs.changes, self._live)
             _put_assets(db, assets.changes)
+            queues = read_queues(fresh.get("jobs", ()))
+            db.executemany(sql.PUT_QUEUE, [(q.step, q.paused, q.changed_at, q.changed_by) for q in queues])
             if keep_history:
                 db.executemany(sql.PUT_CHANGE, [_history_row(change) for change in changes])
             db.executemany(sql.PUT_POSITION, [(*key, *place) for key, place in places.items()])
@@ -177,24 +192,49 @@ def _history_row(change: JobChange) -> tuple[object, ...]:
     return (*place, change.job_id, change.asset_id, change.owner, change.steps, change.raw)
 
 
-def _put_jobs(db: sqlite3.Connection, changes: Sequence[Change[Job]]) -> None:
+def _put_jobs(db: sqlite3.Connection, changes: Sequence[Change[Job]], live: LiveOf) -> None:
     last = {change.id: change for change in changes}.values()
-    rows = [job_columns(change.row, change.raw) for change in last if change.row is not None]
-    gone = [(change.id,) for change in last if change.row is None]
-    db.executemany(sql.PUT_JOB, rows)
-    db.executemany(sql.PUT_JOB_ROW, rows)
+    rows = [_columns(change.row, change.raw, live) for change in last if change.row is not None]
+    gone = _deleted(changes)
+    _put_counts(db, rows, gone)
     db.executemany(sql.DELETE_JOB_ROW, gone)
     db.executemany(sql.DELETE_JOB, gone)
+    db.executemany(sql.PUT_JOB, rows)
+    db.executemany(sql.PUT_JOB_ROW, rows)
+
+
+def _deleted(changes: Sequence[Change[Any]]) -> list[tuple[str]]:
+    """Also what has come back since: it is another one, of which nothing of the first may stay."""
+    return [(an_id,) for an_id in dict.fromkeys(change.id for change in changes if change.row is None)]
+
+
+def _columns(job: Job, raw: bytes, live: LiveOf) -> dict[str, Any]:
+    return job_columns(job, raw, job_progress(job, live(job.id, job.run)))
+
+
+def _put_counts(db: sqlite3.Connection, rows: Sequence[dict[str, Any]], gone: Sequence[tuple[str]]) -> None:
+    """Before the rows themselves: what is there tells what is counted already."""
+    tally = Tally()
+    for job_id in {row["id"] for row in rows} | {job_id for (job_id,) in gone}:
+        count(tally, _counted(db, job_id), None)
+    for row in rows:
+        count(tally, None, Counted(row["owner"], row["pipeline"], row["status"], row["states"]))
+    db.executemany(sql.PUT_COUNT, [(*place, change) for place, change in tally.items() if change])
+
+
+def _counted(db: sqlite3.Connection, job_id: str) -> Counted | None:
+    row = db.execute(sql.JOB_COUNTED, (job_id,)).fetchone()
+    return None if row is None else Counted._make(row)
 
 
 def _put_assets(db: sqlite3.Connection, changes: Sequence[Change[Asset]]) -> None:
     last = {change.id: change for change in changes}.values()
     rows = [asset_columns(change.row, change.raw) for change in last if change.row is not None]
-    gone = [(change.id,) for change in last if change.row is None]
-    db.executemany(sql.PUT_ASSET, rows)
-    db.executemany(sql.PUT_ASSET_ROW, rows)
+    gone = _deleted(changes)
     db.executemany(sql.DELETE_ASSET_ROW, gone)
     db.executemany(sql.DELETE_ASSET, gone)
+    db.executemany(sql.PUT_ASSET, rows)
+    db.executemany(sql.PUT_ASSET_ROW, rows)
 
 
 def _put_claims(db: sqlite3.Connection, name: Changelog, claims: Claims) -> None:

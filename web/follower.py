@@ -5,6 +5,7 @@ import logging
 import math
 import sqlite3
 import time
+from functools import partial
 
 from aiokafka.errors import KafkaError
 
@@ -27,6 +28,8 @@ _AGAIN_S = 1.0
 #: keep rows that are gone.
 TOO_OLD_S = 12 * 3600.0
 _MARK_CURRENT_S = 600.0
+#: Latest completed jobs that say how long steps take.
+_HISTORY = 200
 #: Changes that are handed out before the event loop may do something else.
 _PUBLISHED_AT_ONCE = 64
 
@@ -112,8 +115,9 @@ class Follower:
         offsets = [saved.places.get(("jobs", partition), Place()).next_offset for partition in range(saved.partitions)]
         self._position.restart(log_mark(saved.cluster), offsets, rebuilding=rebuilding)
         self._position.claim(await self._model.read(queries.claims))
-        for job in await self._model.read(queries.active_jobs):
-            self._progress.watch(job)
+        for query in (partial(queries.latest_completed, limit=_HISTORY), queries.open_jobs):
+            for job in await self._model.read(query):
+                self._progress.watch(job)
 
     # Going on
 

@@ -4,15 +4,16 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-import orjson
+import msgspec
 from aiohttp import web
 
 from web.cursors import PageCursor, dump
 from web.listing import Listing
 from web.services import services
+from web.shapes import Page
 
 #: A stored row -> what is shown of it.
-View = Callable[[bytes], dict[str, Any]]
+View = Callable[[bytes], Any]
 
 
 async def page(request: web.Request, listing: Listing, view: View) -> web.Response:
@@ -21,11 +22,16 @@ async def page(request: web.Request, listing: Listing, view: View) -> web.Respon
     return web.Response(body=body, content_type="application/json")
 
 
+def page_rows(db: sqlite3.Connection, listing: Listing) -> list[tuple[str, Any, bytes]]:
+    """Id, sorted value and row; one more than the page has when another follows."""
+    return db.execute(listing.sql(), listing.args).fetchall()
+
+
 def _page(db: sqlite3.Connection, listing: Listing, view: View) -> bytes:
-    rows = db.execute(listing.sql(), listing.args).fetchall()
+    rows = page_rows(db, listing)
     shown = rows[: listing.limit]
     following = None
     if len(rows) > listing.limit:
         an_id, value, _ = shown[-1]
         following = dump(PageCursor(listing.sort, value, an_id))
-    return orjson.dumps({"data": [view(row) for _, _, row in shown], "next_cursor": following})
+    return msgspec.json.encode(Page(data=[view(row) for _, _, row in shown], next_cursor=following))

@@ -1,19 +1,103 @@
-"""GET /v1/stats: how many there are."""
+"""GET /v1/stats and /v1/queues: how many there are, equal to what lists would count at the same moment."""
+
+from collections import Counter
+from collections.abc import Iterable
 
 from aiohttp import web
+from msgspec import UNSET
+from msgspec.structs import replace
 
+from schemas.commands import PauseQueue, ResumeQueue
+from schemas.steps import step_kinds
+from streams.envelope import iso_time
 from web import queries
-from web.auth import reader
-from web.reading import answer, settled
+from web.as_of import AsOfQuery, asked_moment, counts_at
+from web.auth import asking
+from web.counts import STEP_STATUSES
+from web.problems import not_found
+from web.queries import CountRow, Counts
+from web.reading import AfterQuery, answer, settled
+from web.routes import Routes
 from web.services import services
+from web.shapes import Answer, QueueChange, QueueView, Stats
+
+routes = Routes("Statistics")
+
+#: Seconds that an answer waits for control, so that the queue shows what it says.
+_SEEN_S = 5.0
 
 
-def add_routes(app: web.Application) -> None:
-    """The routes of this noun."""
-    app.router.add_get("/v1/stats", show_stats)
-
-
+@routes.get("/v1/stats", query=AsOfQuery, answers={200: Answer[Stats]}, problems=(400, 503))
 async def show_stats(request: web.Request) -> web.Response:
-    """Jobs by status and pipeline, assets by status, of what the caller may see."""
+    """Jobs by status and pipeline, their steps, and assets by status, of what the caller may see.
+
+    With `as_of`, as it was at that moment; of steps only those are counted then that had begun.
+    """
+    parts, scope, at = services(request), asking(request).scope, asked_moment(request)
+    if at is not None:
+        return answer(replace(stats(await counts_at(parts, scope, at)), as_of=iso_time(at)))
     await settled(request, "jobs")
-    return answer(await services(request).model.read(queries.counts, reader(request).scope))
+    return answer(stats(await parts.model.read(queries.counts, scope)))
+
+
+@routes.get("/v1/queues", query=AfterQuery, answers={200: Answer[list[QueueView]]}, problems=(400, 503))
+async def show_queues(request: web.Request) -> web.Response:
+    """The queue of each step: what waits, runs and ended there, of what the caller may see."""
+    await settled(request, "jobs")
+    found = await services(request).model.read(queries.counts, asking(request).scope)
+    by_step = _by((row for row in found.rows if row.step), "step")
+    paused = await services(request).model.read(queries.paused)
+    return answer([_queue(name, by_step.get(name, {}), paused.get(name)) for name in step_kinds()])
+
+
+@routes.post("/v1/queues/{step}/pause", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
+async def pause_queue(request: web.Request) -> web.Response:
+    """Let executors take nothing more from a step's queue, anywhere, until it is resumed: 202. What runs goes on."""
+    return await _change(request, PauseQueue)
+
+
+@routes.post("/v1/queues/{step}/resume", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
+async def resume_queue(request: web.Request) -> web.Response:
+    """Let executors take from a step's queue again: 202."""
+    return await _change(request, ResumeQueue)
+
+
+async def _change(request: web.Request, command: type[PauseQueue | ResumeQueue]) -> web.Response:
+    step, parts = request.match_info["step"], services(request)
+    if step not in step_kinds():
+        raise not_found("queue")
+    cursor = await parts.commands.send([command(step=step, requested_by=asking(request).owner)])
+    await parts.position.until(lambda: parts.position.has_applied("jobs", cursor), _SEEN_S)
+    return answer(QueueChange(name=step, paused=command is PauseQueue), status=202, cursor=cursor)
+
+
+def stats(found: Counts) -> Stats:
+    """The counts as they are shown."""
+    jobs = [row for row in found.rows if not row.step]
+    return Stats(
+        jobs=_total(jobs, "status"),
+        pipelines=_total(jobs, "pipeline"),
+        pipeline_status=_by(jobs, "pipeline"),
+        steps=_by((row for row in found.rows if row.step), "step"),
+        assets=found.assets,
+    )
+
+
+def _queue(name: str, counts: dict[str, int], paused_at: float | None) -> QueueView:
+    since = UNSET if paused_at is None else iso_time(paused_at)
+    numbers = {status: counts.get(status, 0) for status in STEP_STATUSES}
+    return QueueView(name=name, paused=paused_at is not None, paused_at=since, **numbers)
+
+
+def _total(rows: Iterable[CountRow], by: str) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for row in rows:
+        total[getattr(row, by)] += row.jobs
+    return dict(total)
+
+
+def _by(rows: Iterable[CountRow], by: str) -> dict[str, dict[str, int]]:
+    found: dict[str, Counter[str]] = {}
+    for row in rows:
+        found.setdefault(getattr(row, by), Counter())[row.status] += row.jobs
+    return {name: dict(counted) for name, counted in found.items()}

@@ -1,81 +1,117 @@
-"""Rows as clients see them: the JSON of jobs, steps and assets. Pure; `live` is progress that no row has yet."""
+"""Rows -> what clients see of jobs, steps and assets. Pure; `live` is progress that no row has yet."""
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
+
+from msgspec import UNSET, UnsetType
 
 from schemas.base import ErrorRecord
 from schemas.jobs import JOB_ENDED, STEP_PASSED, Asset, Job, Step
 from streams.envelope import iso_time
+from web.changelog import duration_s
+from web.shapes import AssetJobView, AssetView, ErrorView, JobView, StepView
 
 #: Progress by step name, 0-1, the highest seen in the job's run.
 Live = Mapping[str, float]
-Shown = dict[str, Any]
+T = TypeVar("T")
+
+
+class Beside(NamedTuple):
+    """What no row says of a job."""
+
+    live: Live = {}
+    #: Progress by part of a step, by step name.
+    parts: Mapping[str, Mapping[str, float]] = {}
+    #: Place in the step's queue, from 1, by step name.
+    positions: Mapping[str, int] = {}
+    #: Seconds until a step is done, by step name.
+    left_s: Mapping[str, float] = {}
+
 
 _NO_LIVE: Live = {}
+_NOTHING = Beside()
 
 
-def job_view(job: Job, live: Live = _NO_LIVE) -> Shown:
-    """The job as `GET /v1/jobs/{id}` shows it."""
-    return {
-        "id": job.id,
-        "asset_id": job.asset_id,
-        "pipeline": job.pipeline,
-        "status": job.status,
-        "progress": percent(job_progress(job, live)),
-        "current_step": current_step(job),
-        "run": job.run,
-        "created_at": iso_time(job.created_at),
-        "updated_at": iso_time(job.updated_at),
-        "started_at": _time(job.started_at),
-        "finished_at": _time(job.finished_at),
-        **_present(
-            error=_error(job.error),
-            passthrough=job.passthrough,
-            filename=job.filename,
-            owner=job.owner,
-            cancelling=job.cancelling or None,
-        ),
-        "steps": [step_view(step, live) for step in job.steps],
-    }
+def job_view(job: Job, live: Live = _NO_LIVE, beside: Beside = _NOTHING) -> JobView:
+    """The job as `GET /v1/jobs/{id}` shows it. `live` is short for a `beside` that knows nothing else."""
+    beside = beside._replace(live=live) if live else beside
+    live = beside.live
+    return JobView(
+        id=job.id,
+        asset_id=job.asset_id,
+        pipeline=job.pipeline,
+        status=job.status,
+        progress=percent(job_progress(job, live)),
+        current_step=current_step(job),
+        run=job.run,
+        created_at=iso_time(job.created_at),
+        updated_at=iso_time(job.updated_at),
+        started_at=_time(job.started_at),
+        finished_at=_time(job.finished_at),
+        error=error_view(job.error),
+        passthrough=_present(job.passthrough),
+        filename=_present(job.filename),
+        owner=_present(job.owner),
+        cancelling=job.cancelling or UNSET,
+        eta_s=job_left_s(job, beside.left_s),
+        duration_s=_present(duration_s(job)),
+        steps=[step_view(step, beside) for step in job.steps],
+    )
 
 
-def step_view(step: Step, live: Live = _NO_LIVE) -> Shown:
+def job_left_s(job: Job, left_s: Mapping[str, float]) -> float | None:
+    """Seconds until the job is done, without its waits for executors: steps share the machine, so it is their sum.
+    None when it has ended, or when of any step to come nothing is known.
+    """
+    if job.status in JOB_ENDED:
+        return None
+    to_come = [left_s.get(step.spec.name) for step in job.steps if step.status not in STEP_PASSED]
+    known = [seconds for seconds in to_come if seconds is not None]
+    return round(sum(known), 1) if len(known) == len(to_come) else None
+
+
+def step_view(step: Step, beside: Beside = _NOTHING) -> StepView:
     """A step as it stands in its job's view."""
-    return {
-        "name": step.spec.name,
-        "status": step.status,
-        "progress": percent(step_progress(step, live)),
-        "attempt": step.attempt,
-        "attempts": attempts_allowed(step),
-        "started_at": _time(step.started_at),
-        "finished_at": _time(step.finished_at),
-        **_present(
-            error=_error(step.error),
-            outputs=step.outputs,
-            retry_at=_time(step.due_at) if step.status == "delayed" else None,
-            reason=step.reason,
-        ),
-    }
+    name, live = step.spec.name, beside.live
+    parts = beside.parts.get(name, {}) if step.status == "active" else {}
+    return StepView(
+        name=step.spec.name,
+        status=step.status,
+        progress=percent(step_progress(step, live)),
+        attempt=step.attempt,
+        attempts=attempts_allowed(step),
+        started_at=_time(step.started_at),
+        finished_at=_time(step.finished_at),
+        error=error_view(step.error),
+        outputs=_present(step.outputs),
+        retry_at=_present(_time(step.due_at) if step.status == "delayed" else None),
+        reason=_present(step.reason),
+        parts={part: percent(share) for part, share in parts.items()} or UNSET,
+        queue_position=_present(beside.positions.get(name)),
+        eta_s=_present(beside.left_s.get(name) if step.status in ("active", "waiting", "delayed") else None),
+    )
 
 
-def asset_view(asset: Asset) -> Shown:
+def asset_view(asset: Asset) -> AssetView:
     """The asset as `GET /v1/assets/{id}` shows it."""
-    return {
-        "id": asset.id,
-        "status": asset.status,
-        "filename": asset.filename,
-        "created_at": iso_time(asset.created_at),
-        "updated_at": iso_time(asset.updated_at),
-        **_present(reason=asset.reason, passthrough=asset.passthrough, owner=asset.owner),
-        "jobs": [
-            {"id": job_id, "status": job.status, "pipeline": job.pipeline, "created_at": iso_time(job.created_at)}
+    return AssetView(
+        id=asset.id,
+        status=asset.status,
+        filename=asset.filename,
+        created_at=iso_time(asset.created_at),
+        updated_at=iso_time(asset.updated_at),
+        reason=_present(asset.reason),
+        passthrough=_present(asset.passthrough),
+        owner=_present(asset.owner),
+        jobs=[
+            AssetJobView(id=job_id, status=job.status, pipeline=job.pipeline, created_at=iso_time(job.created_at))
             for job_id, job in sorted(asset.jobs.items(), key=lambda item: (item[1].created_at, item[0]))
         ],
-        "outputs": asset.outputs,
-        "master_url": media_path(asset.id, master_key(asset)),
-        "poster_url": media_path(asset.id, poster_key(asset)),
-    }
+        outputs=asset.outputs,
+        master_url=media_path(asset.id, master_key(asset)),
+        poster_url=media_path(asset.id, poster_key(asset)),
+    )
 
 
 def step_progress(step: Step, live: Live = _NO_LIVE) -> float:
@@ -147,11 +183,12 @@ def _time(at: float | None) -> str | None:
     return None if at is None else iso_time(at)
 
 
-def _error(error: ErrorRecord | None) -> Shown | None:
+def error_view(error: ErrorRecord | None) -> ErrorView | UnsetType:
+    """An error as clients see it."""
     if error is None:
-        return None
-    return {"code": error.code, "message": error.message, "retriable": error.retriable, **_present(detail=error.detail)}
+        return UNSET
+    return ErrorView(code=error.code, message=error.message, retriable=error.retriable, detail=_present(error.detail))
 
 
-def _present(**fields: Any) -> Shown:
-    return {name: value for name, value in fields.items() if value is not None}
+def _present(value: T | None) -> T | UnsetType:
+    return UNSET if value is None else value

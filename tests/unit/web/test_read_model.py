@@ -17,6 +17,7 @@ from web.jobs import JOBS
 from web.listing import parse
 from web.log_reader import Extent
 from web.read_model import ReadModel, ReplicaInUse, Saved
+from web.stats import stats
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ async def test_the_last_row_of_a_job_is_the_job(replica: Replica) -> None:
     await replica.write(a_job(1, "failed", error=an_error()))
     job = await replica.model.read(queries.job, "job_000001")
     assert job is not None and job.status == "failed"
-    assert (await replica.model.read(queries.counts, None))["jobs"] == {"failed": 1}
+    assert stats(await replica.model.read(queries.counts, None)).jobs == {"failed": 1}
 
 
 async def test_a_deleted_job_is_gone_everywhere(replica: Replica) -> None:
@@ -139,7 +140,7 @@ async def test_a_damaged_file_is_replaced_not_trusted(tmp_path: Path, damage: st
         path.write_bytes({"noise": b"no database" * 1000, "empty": b"", "middle": middle}[damage])
     model = ReadModel(path, 100)
     assert await model.saved() is None
-    assert await model.read(queries.counts, None) == {"jobs": {}, "pipelines": {}, "assets": {}}
+    assert await model.read(queries.counts, None) == ([], {})
     model.close()
 
 
@@ -189,9 +190,22 @@ async def test_a_job_made_and_deleted_in_one_batch_leaves_nothing_but_its_story(
     assert [(change.job is None, change.owner) for change in told] == [(False, "anna"), (True, "anna")]
 
 
-async def test_active_jobs_are_found_for_their_progress(replica: Replica) -> None:
+async def test_what_comes_back_under_the_id_of_a_deleted_one_is_another_one(replica: Replica) -> None:
+    await replica.take({"jobs": [], "assets": [record(an_asset(1, owner="anna"), 0)]})
+    again = an_asset(1, owner="bert", created_at=5.0)
+    await replica.take({"jobs": [], "assets": [tombstone("asset_000001", 1), record(again, 2)]})
+    assert await replica.model.read(queries.asset_owner, "asset_000001") == ("bert",)
+    await replica.take({"jobs": [record(a_job(1, owner="anna"), 0)]})
+    await replica.take({"jobs": [tombstone("job_000001", 1), record(a_job(1, owner="bert"), 2)]})
+    assert (await ids(replica, "anna"), await ids(replica, "bert")) == ([], ["job_000001"])
+    assert stats(await replica.model.read(queries.counts, None)).jobs == {"waiting": 1}
+
+
+async def test_open_jobs_and_the_latest_completed_are_found_for_progress_and_pace(replica: Replica) -> None:
     await replica.write(a_job(1, "active", (a_step("transcode", "active"),)), a_job(2))
-    assert [job.id for job in await replica.model.read(queries.active_jobs)] == ["job_000001"]
+    await replica.write(a_job(3, "completed"), a_job(4, "completed"), a_job(5, "failed"))
+    assert [job.id for job in await replica.model.read(queries.open_jobs)] == ["job_000001", "job_000002"]
+    assert [job.id for job in await replica.model.read(queries.latest_completed, 1)] == ["job_000004"]
 
 
 # Whether the file still fits the log
