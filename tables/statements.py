@@ -26,6 +26,7 @@ from schemas.facts import (
 )
 from schemas.jobs import Job, Step
 from schemas.step_events import LeaseRevoked, StepRequested
+from tables.policies import MAX_ASLEEP
 
 Effects = list[Message]
 
@@ -93,6 +94,7 @@ def _requested(job: Job, step: Step) -> StepRequested:
         filename=job.filename,
         params=step.spec.params,
         inputs=_inputs(job, step),
+        asleep_left=max(0, MAX_ASLEEP - step.asleep),
     )
 
 
