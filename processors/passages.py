@@ -6,6 +6,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from schemas.embed import Passage
+from schemas.transcribe import Transcript, TranscriptSegment
 
 #: Changes whenever the same words would be cut in another way: vectors of different cuts are not compared.
 CHUNKER_VERSION = 1
@@ -46,6 +47,25 @@ class Atom(NamedTuple):
     end_ms: int
     segment: int
     tokens: int
+
+
+def speech_of(transcript: Transcript) -> list[Speech]:
+    """What was said, by words where the transcript has their times, by segments elsewhere."""
+    return [piece for segment in transcript.segments for piece in _pieces(segment)]
+
+
+def _pieces(segment: TranscriptSegment) -> list[Speech]:
+    """The segment's text is what counts: words that do not add up to it are passed over."""
+    pieces, end = [], 0
+    for word in segment.words:
+        begin = segment.text.find(word.text.strip(), end)
+        if begin < 0 or segment.text[end:begin].strip():
+            return [Speech(segment.text, segment.start_ms, segment.end_ms, segment.id)]
+        begin, end = end, begin + len(word.text.strip())
+        pieces.append(Speech(segment.text[begin:end], word.start_ms, word.end_ms, segment.id))
+    if not pieces or segment.text[end:].strip():
+        return [Speech(segment.text, segment.start_ms, segment.end_ms, segment.id)]
+    return pieces
 
 
 def passages(speech: Sequence[Speech]) -> list[Passage]:
@@ -89,7 +109,7 @@ def _spans(atoms: Sequence[Atom]) -> Iterator[tuple[int, int]]:
 def _cut_quality(left: Atom, right: Atom) -> int:
     """How good a cut between two atoms is: 0 in a word, 1 between words, more at a sentence end or a pause."""
     ends, pauses = bool(_SENTENCE_END.search(left.text)), right.start_ms - left.end_ms >= _PAUSE_MS
-    apart = right.text[0].isspace() or right.segment != left.segment
+    apart = right.text[:1].isspace() or right.segment != left.segment
     return 1 * (apart or ends) + 2 * pauses + 3 * ends
 
 
