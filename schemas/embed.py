@@ -37,6 +37,8 @@ class Space(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     normalised: bool = True
     #: Numbers in a vector.
     dim: int
+    #: Put before each passage.
+    passage_prefix: str = ""
     #: Version of the cutting into passages.
     chunker: int
 

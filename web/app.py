@@ -11,30 +11,34 @@ import uvloop
 from aiohttp import web
 
 from processors.store import Store, StoreError
+from streams.embedding import embeddings
 from streams.logs import configure
 from streams.notify import ready
 from streams.places import pipelines_dir
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 from streams.topics import names
 from tables.pipelines import InvalidPipeline, load_pipelines
-from web import assets, health, jobs, live, media, pages, queries, stats, uploads
+from web import assets, health, jobs, live, media, pages, queries, search, stats, uploads
 from web.auth import Tokens, authentication
 from web.commands import Commands
 from web.follower import Follower
 from web.headers import add_headers, identified
 from web.hub import GOING_AWAY, Hub
+from web.indexer import Indexer
 from web.journal import Journal
 from web.position import Position
 from web.problems import problems
 from web.progress import Progress
 from web.progress_follower import ProgressFollower
+from web.query_vectors import QueryVectors
 from web.read_model import ReadModel, ReplicaInUse
+from web.search_index import SearchIndex
 from web.services import SERVICES, Services
 from web.signing import Signer, signing_key
 
 log = logging.getLogger("kinolog.web")
 
-_NOUNS = (assets, health, jobs, live, media, pages, stats, uploads)
+_NOUNS = (assets, health, jobs, live, media, pages, search, stats, uploads)
 #: Largest JSON body.
 _BODY_BYTES = 4 * 1024**2
 #: Seconds that requests are given to end after SIGTERM.
@@ -50,7 +54,7 @@ def main(settings: Settings) -> int:
     configure(settings, "web")
     try:
         app = make_app(settings)
-    except (InvalidPipeline, ReplicaInUse) as error:
+    except (InvalidPipeline, ReplicaInUse, SettingsError) as error:
         log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400  the sentence says it all
         return 2
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -116,20 +120,27 @@ def make_services(settings: Settings) -> Services:
     model = ReadModel(home / f"{settings.web.replica}.sqlite3", settings.web.live_history)
     position, progress = Position(names(settings).commands), Progress()
     hub = Hub(position, progress, settings.web.live_queue_bytes)
+    store = Store(settings.store_url)
+    follower = Follower(settings, model, position, progress, hub)
+    index = SearchIndex(home / f"{settings.web.replica}.search")
+    follower.listener = indexer = Indexer(model, position, store, index)
     return Services(
         settings=settings,
         pipelines=pipelines,
-        store=Store(settings.store_url),
+        store=store,
         model=model,
         position=position,
         progress=progress,
         hub=hub,
         commands=Commands(settings, position),
-        follower=Follower(settings, model, position, progress, hub),
+        follower=follower,
         progress_follower=ProgressFollower(settings, progress, hub),
         journal=Journal(home / f"{settings.web.replica}.uploads"),
         tokens=Tokens(settings.auth),
         signer=Signer(signing_key(settings.auth.signing_secret, home / "signing.key")),
+        index=index,
+        indexer=indexer,
+        query_vectors=QueryVectors(embeddings(settings), settings.embed.query_timeout_s),
     )
 
 
@@ -144,6 +155,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         parts.follower.run,
         parts.progress_follower.run,
         parts.commands.run,
+        parts.indexer.run,
         lambda: _clean_up_again_and_again(parts),
     ]
     tasks = [asyncio.create_task(work()) for work in works]
@@ -153,8 +165,10 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await parts.query_vectors.close()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.to_thread(parts.model.close)
+        await asyncio.to_thread(parts.index.close)
 
 
 def _note(ended: asyncio.Task[None], broken: asyncio.Future[None]) -> None:

@@ -11,11 +11,14 @@ from web.auth import Tokens
 from web.commands import Commands
 from web.follower import Follower
 from web.hub import Hub
+from web.indexer import Indexer
 from web.journal import Journal
 from web.position import Position
 from web.progress import Progress
 from web.progress_follower import ProgressFollower
+from web.query_vectors import QueryVectors
 from web.read_model import ReadModel
+from web.search_index import SearchIndex
 from web.signing import Signer
 
 
@@ -36,6 +39,9 @@ class Services:
     journal: Journal
     tokens: Tokens
     signer: Signer
+    index: SearchIndex
+    indexer: Indexer
+    query_vectors: QueryVectors
 
 
 SERVICES = web.AppKey("services", Services)

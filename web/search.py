@@ -1,0 +1,171 @@
+"""/v1/search: what was said, by its words, by its meaning, or by both."""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import orjson
+from aiohttp import web
+
+from schemas.embed import Space
+from schemas.jobs import Asset, Job
+from web import queries
+from web.auth import reader
+from web.problems import Problem, unavailable
+from web.query_vectors import SpaceUnavailable
+from web.ranking import fused
+from web.search_index import Hit
+from web.services import Services, services
+from web.words import highlighted, match_queries
+
+Mode = Literal["text", "vector", "hybrid"]
+_MODES: dict[str, Mode] = {mode: mode for mode in get_args(Mode)}
+
+MAX_QUERY_CHARS = 400
+_DEFAULT_LIMIT, _MAX_LIMIT = 20, 100
+#: How much deeper than the answer each ranking goes that is fused.
+_DEPTH, _LEAST_DEPTH = 3, 50
+_PARAMETERS = frozenset({"q", "mode", "limit"})
+
+
+class Asked(NamedTuple):
+    """A search that was understood."""
+
+    text: str
+    mode: Mode
+    limit: int
+    #: Whose passages are visible; None: everybody's.
+    owner: str | None
+
+    @property
+    def depth(self) -> int:
+        """How long the rankings are that are fused."""
+        return max(self.limit * _DEPTH, _LEAST_DEPTH)
+
+
+class Found(NamedTuple):
+    """What a search gave."""
+
+    #: The best first.
+    hits: Sequence[Hit]
+    #: What was searched in the end: a hybrid search may have had words only.
+    mode: Mode
+    #: Why a part of it was left out.
+    left_out: Sequence[str] = ()
+
+
+def add_routes(app: web.Application) -> None:
+    """The routes of this noun."""
+    app.router.add_get("/v1/search", search)
+
+
+async def search(request: web.Request) -> web.Response:
+    """Passages of what was said, the best first."""
+    asked = parse(request.query, reader(request).scope)
+    parts = services(request)
+    found = await _SEARCHES[asked.mode](parts, asked)
+    rows = [await _row(parts, hit, asked.text) for hit in found.hits]
+    body: dict[str, Any] = {"data": [row for row in rows if row is not None][: asked.limit], "mode": found.mode}
+    if found.left_out:
+        body["left_out"] = list(found.left_out)
+    return web.Response(body=orjson.dumps(body), content_type="application/json")
+
+
+def parse(query: Mapping[str, str], owner: str | None) -> Asked:
+    """The search that `query` asks for, of what belongs to `owner` (None: everybody). Raises Problem (400)."""
+    if unknown := sorted(set(query) - _PARAMETERS):
+        raise Problem(400, "unknown-parameter", f"there is no parameter {unknown[0][:50]!r} here")
+    text, mode = query.get("q", "").strip(), _MODES.get(query.get("mode", "hybrid"))
+    if not 1 <= len(text) <= MAX_QUERY_CHARS:
+        raise Problem(400, "invalid-query", f"q is what to search for, 1 to {MAX_QUERY_CHARS} characters")
+    if mode is None:
+        raise Problem(400, "invalid-mode", f"mode is one of {', '.join(_MODES)}")
+    limit = query.get("limit", str(_DEFAULT_LIMIT))
+    if not re.fullmatch(r"[0-9]{1,6}", limit) or not 1 <= int(limit) <= _MAX_LIMIT:
+        raise Problem(400, "invalid-limit", f"limit is a number from 1 to {_MAX_LIMIT}")
+    return Asked(text, mode, int(limit), owner)
+
+
+async def _text(parts: Services, asked: Asked) -> Found:
+    return Found(await _by_words(parts, asked, asked.limit), "text")
+
+
+async def _vector(parts: Services, asked: Asked) -> Found:
+    rankings, troubles = await _by_meaning(parts, asked)
+    if troubles and not rankings:
+        raise unavailable("model-unavailable", f"{troubles[0]}; mode=text searches without a model", 10)
+    return Found(_merged(rankings), "vector", troubles)
+
+
+async def _hybrid(parts: Services, asked: Asked) -> Found:
+    words, (rankings, troubles) = await asyncio.gather(_by_words(parts, asked, asked.depth), _by_meaning(parts, asked))
+    if not rankings:
+        return Found(words, "text", troubles)
+    return Found(_merged([words, *rankings], even_one=True), "hybrid", troubles)
+
+
+_SEARCHES = {"text": _text, "vector": _vector, "hybrid": _hybrid}
+
+
+async def _by_words(parts: Services, asked: Asked, limit: int) -> list[Hit]:
+    """Passages with all the words; with any of them where there is none with all."""
+    for query in match_queries(asked.text):
+        if hits := await parts.index.find_words(query, asked.owner, limit):
+            return hits
+    return []
+
+
+async def _by_meaning(parts: Services, asked: Asked) -> tuple[list[list[Hit]], list[str]]:
+    """A ranking of each space, and why others could not be searched. Spaces are never compared with each other."""
+    spaces = parts.index.spaces()
+    outcomes = await asyncio.gather(*(_in_space(parts, asked, space) for space in spaces), return_exceptions=True)
+    rankings, troubles = [], []
+    for outcome in outcomes:
+        if isinstance(outcome, SpaceUnavailable):
+            troubles.append(str(outcome))
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            rankings.append(outcome)
+    return rankings, troubles
+
+
+async def _in_space(parts: Services, asked: Asked, space: Space) -> list[Hit]:
+    vector = await parts.query_vectors.vector(asked.text, space)
+    return await parts.index.nearest(space.id, vector, asked.owner, asked.depth)
+
+
+def _merged(rankings: Sequence[Sequence[Hit]], *, even_one: bool = False) -> list[Hit]:
+    """One ranking by place; one that is alone keeps its own scores."""
+    if len(rankings) == 1 and not even_one:
+        return list(rankings[0])
+    hits = {hit.n: hit for ranking in rankings for hit in ranking}
+    return [hits[n]._replace(score=score) for n, score in fused([[hit.n for hit in ranking] for ranking in rankings])]
+
+
+async def _row(parts: Services, hit: Hit, asked: str) -> dict[str, Any] | None:
+    """The hit as it is shown; None when its asset has gone meanwhile."""
+    asset = await parts.model.read(queries.asset, hit.asset_id)
+    if asset is None:
+        return None
+    jobs = await parts.model.read(queries.jobs_of_asset, hit.asset_id)
+    return {
+        "asset_id": hit.asset_id,
+        "job_id": _job_of(asset, jobs),
+        "filename": asset.filename,
+        "start_ms": hit.start_ms,
+        "end_ms": hit.end_ms,
+        "text": hit.text,
+        "highlight": highlighted(hit.text, asked),
+        "score": round(hit.score, 6),
+    }
+
+
+def _job_of(asset: Asset, jobs: Sequence[Job]) -> str | None:
+    """The job that transcribed what is indexed."""
+    wanted = asset.outputs.get("transcribe")
+    return next(
+        (job.id for job in jobs for step in job.steps if step.spec.name == "transcribe" and step.outputs == wanted),
+        None,
+    )
