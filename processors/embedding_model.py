@@ -35,14 +35,15 @@ class EmbeddingModel:
 
 def load(options: Json) -> EmbeddingModel:
     """The model in the folder, or of the name in the local cache, `options["model"]`. Never from the network."""
+    folder = _folder(options["model"])  # first: what follows takes seconds
     import torch
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(options["threads"])
-    model = SentenceTransformer(options["model"], device="cpu", local_files_only=True)
-    return EmbeddingModel(model, _revision(_folder(options["model"])))
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    return EmbeddingModel(model, _revision(folder))
 
 
 def _folder(model: str) -> Path:

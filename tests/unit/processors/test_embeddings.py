@@ -62,7 +62,14 @@ def test_anything_but_one_vector_of_the_right_dimension_for_each_text_is_refused
 
 def test_a_space_is_told_by_everything_that_makes_its_vectors() -> None:
     fields: dict[str, Any] = {"model": "m", "revision": "r", "pooling": "mean", "dim": 3, "chunker": 1}
-    others = [{"model": "n"}, {"revision": None}, {"pooling": "cls"}, {"dim": 4}, {"chunker": 2}, {"normalised": False}]
+    others: list[dict[str, Any]] = [
+        {"model": "n"},
+        {"revision": None},
+        {"pooling": "cls"},
+        {"dim": 4},
+        {"chunker": 2},
+        {"normalised": False},
+    ]
     others += [{"passage_prefix": "passage: "}]
     ids = {Space(**fields | other).id for other in others} | {Space(**fields).id}
     assert len(ids) == len(others) + 1
