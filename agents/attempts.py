@@ -41,7 +41,7 @@ Stop = Literal["cancelled", "released"]
 _MAX_OUTPUTS_BYTES = 96 * 1024
 _NO_ROOM = "The machine ran out of disk space; it will be tried again."
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-#: Handed to steps without files, so that a mistake fails instead of writing somewhere.
+#: Handed to steps without files or without a source, so that a mistake fails instead of writing somewhere.
 _NOWHERE = Path(os.devnull)
 
 
@@ -163,7 +163,8 @@ async def _outputs(attempt: Attempt, processor: Processor, bench: Bench) -> Json
         work = Work(source=_NOWHERE, scratch=_NOWHERE, output=_NOWHERE, prefix=attempt.prefix, **_asked(attempt))
         return _as_json(await processor.process(work))
     async with bench.scratch.space(f"{attempt.requested.step}-{attempt.name}") as space:
-        source = await bench.sources.resolve(attempt.requested.input, space.folder)
+        wanted = attempt.requested.input
+        source = await bench.sources.resolve(wanted, space.folder) if attempt.kind.source else _NOWHERE
         outputs = _as_json(await _processed(attempt, processor, bench, source, space))
         await _publish(attempt, bench.store, space.output)
     return outputs

@@ -149,7 +149,8 @@ def vectors_of(answer: Any, count: int, dim: int | None) -> Floats:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or (lengths < _SHORTEST).any():
         raise AnswerInvalid("The endpoint's vectors have no direction.")
-    return (vectors / lengths).astype(np.float32)
+    normalised: Floats = (vectors / lengths).astype(np.float32)
+    return normalised
 
 
 def make_embeddings(
