@@ -15,7 +15,7 @@ from processors.toolbox import Toolbox
 from processors.tools import Runner
 from tests.integration.processors.conftest import Bench, Clips, processes_with
 
-_STEPS = ("probe", "transcode", "thumbnails")
+_STEPS = ("probe", "transcode", "thumbnails", "audio")
 each_step = pytest.mark.parametrize("step", _STEPS)
 
 
