@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -147,8 +148,8 @@ async def test_words_and_a_paraphrase_find_the_same_passage_with_its_range(archi
 async def test_what_is_transcribed_is_found_within_two_seconds(archive: Archive) -> None:
     for number in range(1, 6):
         began = time.monotonic()
-        asset = await archive.say(number, [(0, 1000, f" Number nr{number} is called.")])
-        await soon(lambda asset=asset, number=number: archive.found(f"nr{number}"), 2)
+        await archive.say(number, [(0, 1000, f" Number nr{number} is called.")])
+        await soon(partial(archive.found, f"nr{number}"), 2)
         assert time.monotonic() - began < 2
 
 
@@ -212,7 +213,8 @@ async def test_each_space_is_asked_with_its_own_model_and_places_are_fused(
             only_other = load({**ENVIRON, **own, "KINOLOG_EMBED__BACKENDS": other.url})
             second = await archive.embed(await archive.say(2), only_other)
             await soon(lambda: _as_many(archive, 2, mode="vector"))
-            endpoint.asked.clear(), other.asked.clear()
+            endpoint.asked.clear()
+            other.asked.clear()
             assert set(await archive.found("nation", mode="vector")) == {first.id, second.id}
             assert endpoint.asked == other.asked == [["nation"]]
             other.stuck = True
