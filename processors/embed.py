@@ -20,8 +20,6 @@ from schemas.embed import EmbedOutputs, EmbedParams, Passage, PassagesFile
 from schemas.transcribe import Transcript
 
 PASSAGES, VECTORS = "passages.json", "vectors.npy"
-#: Passages in one request: progress moves after each, and an endpoint need not take everything at once.
-_TEXTS = 64
 _LIBRARY = "sentence_transformers"
 _HINT = "pip install 'kinolog[embed]', or set KINOLOG_EMBED__BACKENDS to an endpoint"
 
@@ -76,12 +74,13 @@ class Embedder:
 async def _embedded(backend: Embeddings, found: Sequence[Passage], work: Work) -> Embedded:
     """All vectors by one backend; they are of one space, or none of them counts."""
     parts: list[Embedded] = []
-    for begin in range(0, len(found), _TEXTS):
-        texts = [passage.text for passage in found[begin : begin + _TEXTS]]
+    step = backend.texts_at_once
+    for begin in range(0, len(found), step):
+        texts = [passage.text for passage in found[begin : begin + step]]
         parts.append(await backend.embed(texts, "passage"))
         if parts[-1].space != parts[0].space:
             raise AnswerInvalid("The endpoint's vectors have another dimension than before.")
-        work.report(min(begin + _TEXTS, len(found)) / len(found), {})
+        work.report(min(begin + step, len(found)) / len(found), {})
     return Embedded(np.concatenate([part.vectors for part in parts]), parts[0].space)
 
 

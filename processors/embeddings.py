@@ -40,6 +40,11 @@ class Embedded(NamedTuple):
 class Embeddings(Protocol):
     """One backend."""
 
+    @property
+    def texts_at_once(self) -> int:
+        """How many texts one request should have."""
+        ...
+
     async def embed(self, texts: Sequence[str], kind: Kind) -> Embedded:
         """The vectors of at least one text. Raises BackendError."""
         ...
@@ -89,6 +94,8 @@ class LocalEmbeddings:
     host: ModelHost
     #: For one request.
     timeout_s: float
+    #: The library sorts them by length, so that little is padding; progress moves after each request.
+    texts_at_once: int = 256
 
     async def embed(self, texts: Sequence[str], kind: Kind) -> Embedded:
         """See Embeddings."""
@@ -117,6 +124,8 @@ class RemoteEmbeddings:
 
     backend: Backend
     endpoint: Endpoint
+    #: Source: Hugging Face, text-embeddings-inference, --max-client-batch-size, 32 by default.
+    texts_at_once: int = 32
 
     async def embed(self, texts: Sequence[str], kind: Kind) -> Embedded:
         """See Embeddings. Raises AnswerInvalid for anything but one vector of the right dimension per text."""

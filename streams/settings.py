@@ -180,7 +180,7 @@ class Embed(Section, frozen=True, kw_only=True):
     memory_bytes: int = 8 * 1024**3
     #: Seconds without work after which a local model is unloaded; 0: never.
     idle_s: float = 600.0
-    #: Longest time for one request of at most 64 passages, seconds.
+    #: Longest time for one request of at most 256 passages, seconds.
     timeout_s: float = 300.0
     #: Longest that a search waits for its query's vector, seconds; then text alone is searched.
     query_timeout_s: float = 45.0
