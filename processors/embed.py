@@ -21,7 +21,8 @@ from schemas.transcribe import Transcript
 
 PASSAGES, VECTORS = "passages.json", "vectors.npy"
 _LIBRARY = "sentence_transformers"
-_HINT = "pip install 'kinolog[embed]', or set KINOLOG_EMBED__BACKENDS to an endpoint"
+_NOT_INSTALLED = "pip install 'kinolog[embed]', or set KINOLOG_EMBED__BACKENDS to an endpoint"
+_NO_MODEL = "set KINOLOG_EMBED__BACKENDS, e.g. to local:/path/of/a/sentence-transformers/model"
 
 
 def is_installed() -> bool:
@@ -66,8 +67,10 @@ class Embedder:
         usable = {
             name: found for name, found in self.backends.items() if here or not isinstance(found, LocalEmbeddings)
         }
+        if not usable and here:
+            raise Skipped("no-model", hint=_NO_MODEL)
         if not usable:
-            raise Skipped("not-installed", hint=_HINT)
+            raise Skipped("not-installed", hint=_NOT_INSTALLED)
         return usable
 
 

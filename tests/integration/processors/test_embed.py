@@ -110,11 +110,14 @@ async def test_many_passages_are_embedded_in_order(tmp_path: Path, chain: dict[s
 
 
 async def test_without_the_library_or_a_model_the_step_is_skipped_with_a_hint(tmp_path: Path) -> None:
-    for embedder in (Embedder(embeddings(Settings()), installed=lambda: False), Embedder({})):
-        with pytest.raises(Skipped) as caught:
+    without = {
+        "not-installed": Embedder(embeddings(Settings()), installed=lambda: False),
+        "no-model": Embedder({}, installed=lambda: True),
+    }
+    for reason, embedder in without.items():
+        with pytest.raises(Skipped, match=reason) as caught:
             await embedder.process(work_on(tmp_path, transcript_json()))
-        assert caught.value.reason == "not-installed"
-        assert "kinolog[embed]" in (caught.value.hint or "")
+        assert "KINOLOG_EMBED__BACKENDS" in (caught.value.hint or "")
 
 
 async def test_where_nothing_was_said_there_is_nothing_to_do(tmp_path: Path, chain: dict[str, LocalEmbeddings]) -> None:
