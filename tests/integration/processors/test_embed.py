@@ -70,7 +70,8 @@ async def test_passages_come_with_normalised_vectors_and_the_identity_of_their_s
     [passage] = file.passages
     assert (passage.start_ms, passage.end_ms, passage.segments) == (320, 10_600, (0, 1))
     assert "ask not what your country can do for you" in passage.text
-    assert (vectors.dtype, vectors.shape) == (np.float32, (1, 384))
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (1, 384)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
     assert (file.space, file.transcript) == (outputs.space, KEY)
     assert (outputs.space.dim, outputs.space.pooling, outputs.count) == (384, "mean", 1)
