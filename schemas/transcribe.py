@@ -2,6 +2,10 @@
 
 import msgspec
 
+from schemas.steps import StepKind
+
+STEP = StepKind(name="transcribe", slots=1, heavy=True, source=False)
+
 
 class TranscribeParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a pipeline may choose. Which model serves is a setting."""

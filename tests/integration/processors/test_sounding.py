@@ -14,20 +14,31 @@ from tests.integration.processors.conftest import Bench, Clips
 
 def ebur128(path: Path) -> tuple[float, float]:
     """Integrated loudness and true peak, by ffmpeg's meter."""
-    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-i", path, "-af", "ebur128=peak=true", "-f", "null", "-"]
+    argv: list[str | Path] = [
+        "ffmpeg",
+        "-nostdin",
+        "-hide_banner",
+        "-i",
+        path,
+        "-af",
+        "ebur128=peak=true",
+        "-f",
+        "null",
+        "-",
+    ]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stderr
     return float(re.findall(r"I:\s+(\S+) LUFS", said)[-1]), float(re.findall(r"Peak:\s+(\S+) dBFS", said)[-1])
 
 
 def duration_s(path: Path) -> float:
-    argv = ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", path]
+    argv: list[str | Path] = ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", path]
     return float(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
 
 
 def spectrum_has(path: Path, hz: int) -> bool:
     """Whether a tone of that frequency is plainly there."""
     band = f"bandpass=f={hz}:width_type=h:w=20,astats=metadata=1:reset=0"
-    argv = ["ffmpeg", "-nostdin", "-hide_banner", "-i", path, "-af", band, "-f", "null", "-"]
+    argv: list[str | Path] = ["ffmpeg", "-nostdin", "-hide_banner", "-i", path, "-af", band, "-f", "null", "-"]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stderr
     return float(re.findall(r"RMS level dB: (\S+)", said)[-1]) > -40
 
