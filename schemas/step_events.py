@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from schemas.base import ErrorRecord, Json, Message
 from schemas.jobs import Input
+from schemas.transcribe import Caption
 
 
 class StepRequested(Message, frozen=True, kw_only=True):
@@ -165,3 +166,17 @@ class StepProgressed(Message, frozen=True, kw_only=True):
     eta_s: float | None = None
     #: 0-1 per part of the step, e.g. per rendition.
     parts: dict[str, float] = {}
+
+
+class StepCaptioned(Message, frozen=True, kw_only=True):
+    """On `media.progress`: what was just heard, before the step has ended; may be lost."""
+
+    TYPE: ClassVar[str] = "media.step.captioned.v1"
+
+    job_id: str
+    asset_id: str
+    run: int
+    step: str
+    attempt: int
+    lease_id: str
+    caption: Caption

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
 import orjson
 
 from schemas.jobs import Job
+from schemas.step_events import StepCaptioned
 from web.apply import JobChange
 from web.cursors import LiveCursor, dump
 from web.progress import Moved, Progress
@@ -52,6 +54,12 @@ def progress_frame(moved: Moved) -> Frame:
     }
     parts = {name: percent(share) for name, share in moved.parts.items()}
     return Frame(orjson.dumps({**frame, "parts": parts} if parts else frame))
+
+
+def caption_frame(job: Job, said: StepCaptioned) -> Frame:
+    """What was just heard in the speech of a job's asset."""
+    caption = msgspec.to_builtins(said.caption)
+    return Frame(orjson.dumps({"type": "caption", "job_id": job.id, "asset_id": job.asset_id, **caption}))
 
 
 def cursor_at(log: str, offsets: Iterable[int]) -> str:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from schemas.jobs import Job
-from schemas.step_events import StepProgressed
+from schemas.step_events import StepCaptioned, StepProgressed
 from web.views import Live, job_progress
 
 _NONE: Live = {}
@@ -77,6 +77,11 @@ class Progress:
             return None
         return Moved(job, event.step, steps[event.step], job_progress(job, steps), event.eta_s, event.parts)
 
+    def speaker(self, event: StepCaptioned) -> Job | None:
+        """The running job that a caption belongs to; None when it comes from no attempt that is known to run."""
+        job = self._active.get(event.job_id)
+        return job if job is not None and _is_owner(job, event) else None
+
     def _steps(self, event: StepProgressed) -> dict[str, float] | None:
         """Where the event's run is kept; None for an older run than the one that is."""
         seen = self._seen.get(event.job_id)
@@ -90,7 +95,7 @@ class Progress:
         return seen.steps
 
 
-def _is_owner(job: Job, event: StepProgressed) -> bool:
+def _is_owner(job: Job, event: StepProgressed | StepCaptioned) -> bool:
     """Whether the message comes from the attempt that the row says is running."""
     return job.run == event.run and any(
         step.spec.name == event.step
