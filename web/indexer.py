@@ -115,6 +115,8 @@ class Indexer:
         except (StoreError, OSError) as error:
             log.warning("an asset cannot be indexed now", extra={"asset_id": asset_id, "reason": str(error)})
             asyncio.get_running_loop().call_later(_AGAIN_S, self.changed, [asset_id])
+        except Exception:  # a bug of ours: without its speech in the index an asset is worth more than without a page
+            log.exception("an asset cannot be indexed", extra={"asset_id": asset_id})
 
     async def _index_asset(self, asset_id: str) -> None:
         asset = await self._model.read(queries.asset, asset_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -9,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from schemas.embed import Space
-from schemas.jobs import Asset, Job
+from schemas.jobs import Asset
 from web import queries
 from web.auth import reader
 from web.problems import Problem, unavailable
@@ -65,8 +66,8 @@ async def search(request: web.Request) -> web.Response:
     asked = parse(request.query, reader(request).scope)
     parts = services(request)
     found = await _SEARCHES[asked.mode](parts, asked)
-    rows = [await _row(parts, hit, asked.text) for hit in found.hits]
-    body: dict[str, Any] = {"data": [row for row in rows if row is not None][: asked.limit], "mode": found.mode}
+    rows = await parts.model.read(_rows, found.hits, asked)
+    body: dict[str, Any] = {"data": rows, "mode": found.mode}
     if found.left_out:
         body["left_out"] = list(found.left_out)
     return web.Response(body=orjson.dumps(body), content_type="application/json")
@@ -144,15 +145,21 @@ def _merged(rankings: Sequence[Sequence[Hit]], *, even_one: bool = False) -> lis
     return [hits[n]._replace(score=score) for n, score in fused([[hit.n for hit in ranking] for ranking in rankings])]
 
 
-async def _row(parts: Services, hit: Hit, asked: str) -> dict[str, Any] | None:
-    """The hit as it is shown; None when its asset has gone meanwhile."""
-    asset = await parts.model.read(queries.asset, hit.asset_id)
-    if asset is None:
-        return None
-    jobs = await parts.model.read(queries.jobs_of_asset, hit.asset_id)
+def _rows(db: sqlite3.Connection, hits: Sequence[Hit], asked: Asked) -> list[dict[str, Any]]:
+    """The best hits as they are shown; without those whose asset has gone meanwhile."""
+    rows: list[dict[str, Any]] = []
+    for hit in hits:
+        if len(rows) == asked.limit:
+            break
+        if (asset := queries.asset(db, hit.asset_id)) is not None:
+            rows.append(_row(asset, _job_of(db, asset), hit, asked.text))
+    return rows
+
+
+def _row(asset: Asset, job_id: str | None, hit: Hit, asked: str) -> dict[str, Any]:
     return {
-        "asset_id": hit.asset_id,
-        "job_id": _job_of(asset, jobs),
+        "asset_id": asset.id,
+        "job_id": job_id,
         "filename": asset.filename,
         "start_ms": hit.start_ms,
         "end_ms": hit.end_ms,
@@ -162,10 +169,10 @@ async def _row(parts: Services, hit: Hit, asked: str) -> dict[str, Any] | None:
     }
 
 
-def _job_of(asset: Asset, jobs: Sequence[Job]) -> str | None:
+def _job_of(db: sqlite3.Connection, asset: Asset) -> str | None:
     """The job that transcribed what is indexed."""
     wanted = asset.outputs.get("transcribe")
-    return next(
-        (job.id for job in jobs for step in job.steps if step.spec.name == "transcribe" and step.outputs == wanted),
-        None,
-    )
+    for job in queries.jobs_of_asset(db, asset.id):
+        if any(step.spec.name == "transcribe" and step.outputs == wanted for step in job.steps):
+            return job.id
+    return None
