@@ -120,6 +120,11 @@ class Attempt:
         if self._shown is not None and not self.ended:
             self._shown(self, caption)
 
+    def leave_cpus(self) -> None:
+        """See processors.work.Work."""
+        if self.turn is not None:
+            self.turn.leave()
+
     def stop(self, why: Stop) -> None:
         """Kill the work; it ends with the message that says why. Harmless when it has ended or is stopping already."""
         if self.ended or self.stopping is not None:
@@ -189,6 +194,7 @@ async def _processed(
         prefix=attempt.prefix,
         cpus=cpus,
         fetch=fetch,
+        leave_cpus=attempt.leave_cpus,
         **_asked(attempt),
     )
     try:

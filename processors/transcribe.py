@@ -12,7 +12,7 @@ from processors.backends import first_served
 from processors.cues import cues, plain_text, subrip, webvtt
 from processors.errors import InvalidParams, Skipped
 from processors.inputs import params_of
-from processors.speech import Heard, Speech, Transcribes
+from processors.speech import Heard, RemoteSpeech, Speech, Transcribes
 from processors.work import Work
 from schemas.audio import AudioOutputs
 from schemas.transcribe import Caption, TranscribeOutputs, TranscribeParams, Transcript, TranscriptSegment
@@ -37,6 +37,8 @@ class Transcriber:
         params, audio = params_of(work, TranscribeParams), _audio(work)
         if self.missing is not None:
             raise self.missing
+        if all(isinstance(backend, RemoteSpeech) for backend in self.chain.values()):
+            work.leave_cpus()  # others work meanwhile: nothing is computed here
         speech = Speech(await work.fetch(audio.speech), audio.duration_s, params.language)
         tries = {name: _Listening(backend, speech, work).hear for name, backend in self.chain.items()}
         backend, heard = await first_served(tries, asleep_left=work.asleep_left)

@@ -28,6 +28,10 @@ def _silent(progress: float, parts: Mapping[str, float]) -> None:
     """Nobody listens."""
 
 
+def _leave() -> None:
+    """There is no line for the CPUs."""
+
+
 def _unseen(caption: Caption) -> None:
     """Nobody watches."""
 
@@ -56,6 +60,8 @@ class Work:
     fetch: Fetch = _nothing
     #: Called with every caption as soon as it is known, for whoever watches; may be lost.
     show: Callable[[Caption], None] = _unseen
+    #: Called by a heavy step that needs the CPUs no more, or not here: the next one begins. A repeat is harmless.
+    leave_cpus: Callable[[], None] = _leave
     #: Further waits of the step's policy for an endpoint that is asleep; 0: go on to the next backend.
     asleep_left: int = 0
 

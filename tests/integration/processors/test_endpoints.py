@@ -176,6 +176,18 @@ async def test_a_sleeper_that_wakes_up_serves(endpoint: Endpoint, tmp_path: Path
     assert (await transcribe(work_in(tmp_path, asleep_left=1), make_settings, endpoint.url)).segments == 2
 
 
+async def test_waiting_for_an_endpoint_keeps_nobody_from_the_cpus(
+    endpoint: Endpoint, tmp_path: Path, make_settings: MakeSettings
+) -> None:
+    left: list[bool] = []
+    endpoint.answers = [(200, SERVED)]
+    await transcribe(work_in(tmp_path, leave_cpus=lambda: left.append(True)), make_settings, endpoint.url)
+    assert left == [True]
+    chain = f"{endpoint.url},local:/no/such/model"
+    await transcribe(work_in(tmp_path, leave_cpus=lambda: left.append(True)), make_settings, chain)
+    assert left == [True], "a local model may yet be asked"
+
+
 def test_long_speech_is_sent_in_stretches_cut_where_it_is_silent(tmp_path: Path) -> None:
     found = [(start, end) for start, end, _ in pieces(speech_of(tmp_path, 700))]
     assert found[0][0] == 0 and found[-1][1] == 700
