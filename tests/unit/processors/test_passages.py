@@ -1,6 +1,7 @@
 """The cutting of a transcript into passages."""
 
 import re
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +58,7 @@ def test_passages_hold_every_word_in_order_within_the_bounds_of_length(speech: l
 @given(speeches())
 def test_neighbours_share_a_tenth_to_a_fifth(speech: list[Speech]) -> None:
     found = passages([Speech(f" w{n:07}", n * 10, n * 10 + 10, n) for n, _ in enumerate(speech)])
-    for left, right in zip(found, found[1:], strict=False):
+    for left, right in pairwise(found):
         shared = set(left.segments) & set(right.segments)
         assert 0.10 <= len(shared) / len(left.segments) <= 0.20
 
