@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from processors.embeddings import Embeddings, LocalEmbeddings, RemoteEmbeddings, model_name
 from processors.errors import BackendError
 from schemas.embed import Space
@@ -52,7 +54,8 @@ class QueryVectors:
             except BackendError as error:
                 log.warning("query model failed", extra={"code": error.code, "detail": error.detail})
                 raise SpaceUnavailable(f"the model {space.model} cannot be asked now: {error}") from error
-            if embedded.space == space:
+            # How passages were cut makes no difference to a query.
+            if replace(embedded.space, chunker=space.chunker) == space:
                 vector: Floats = embedded.vectors[0]
                 return vector
         raise SpaceUnavailable(f"the model {space.model} that these vectors are of is not available here")
