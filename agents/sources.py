@@ -1,5 +1,6 @@
 """Where the source media is: makes a local, readable file out of a job's input."""
 
+import hashlib
 from pathlib import Path
 
 from processors.errors import SourceMissing, SourceUnavailable
@@ -22,6 +23,10 @@ class Sources:
         if source.path is not None:
             return await in_thread(_allowed_file, Path(source.path), self._roots)
         raise SourceMissing("This pipeline takes media that is in the store already, not an address.")
+
+    async def artifact(self, key: str, folder: Path) -> Path:
+        """A published file of a step before; one of a bucket is fetched into `folder`. Raises as `resolve` does."""
+        return await self._object(key, folder / f"artifact-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
 
     async def _object(self, key: str, target: Path) -> Path:
         try:

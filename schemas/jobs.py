@@ -39,6 +39,8 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     #: Names of the steps that must have completed or been skipped before this one.
     after: tuple[str, ...] = ()
+    #: Those of them without whose outputs there is nothing to do: when one was skipped, so is this step.
+    needs: tuple[str, ...] = ()
     #: The step's own parameters; its schema is schemas/<name>.py.
     params: Json = {}
     #: When to try again.

@@ -162,6 +162,56 @@ async def _follow(client: "Client", job_id: str, as_json: bool, *, after: str | 
     return OK if job["status"] == "completed" else JOB_FAILED
 
 
+@cli.command()
+@click.argument("text")
+@click.option(
+    "--mode", type=click.Choice(["text", "vector", "hybrid"]), help="By words, by meaning, or both (default)."
+)
+@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="At most so many.")
+@json_option
+@reaches_service
+def search(*, text: str, mode: str | None, limit: int, as_json: bool, url: str | None, token: str | None) -> None:
+    """Find what was said: passages with their place in the media."""
+    from streams.rendering import passages, print_json
+
+    async def work(client: "Client") -> int:
+        found = await client.search(text, mode=mode, limit=limit)
+        print_json(found) if as_json else click.echo("\n".join(passages(found)))
+        return OK
+
+    _with_client(url, token, work)
+
+
+@cli.command()
+@click.argument("job_id", metavar="JOB")
+@click.option(
+    "--format",
+    "wanted",
+    type=click.Choice(["txt", "vtt", "srt", "json"]),
+    default="txt",
+    show_default=True,
+    help="Plain text, captions, or everything that is known.",
+)
+@reaches_service
+def transcript(job_id: str, wanted: str, url: str | None, token: str | None) -> None:
+    """Print what was said in the media of JOB."""
+    _with_client(url, token, lambda client: _print_transcript(client, job_id, wanted))
+
+
+async def _print_transcript(client: "Client", job_id: str, wanted: str) -> int:
+    job = await client.job(job_id)
+    steps: dict[str, dict[str, Any]] = {step["name"]: step for step in job["steps"]}
+    step = steps.get("transcribe", {"status": "not part of it"})
+    outputs = step.get("outputs") or {}
+    key = outputs.get({"txt": "text", "json": "transcript"}.get(wanted, wanted))
+    if step["status"] != "completed" or key is None:
+        reason = f" ({step['reason']})" if step.get("reason") else ""
+        click.echo(f"kinolog: {job_id} has no transcript: transcribe is {step['status']}{reason}", err=True)
+        return JOB_FAILED
+    click.echo(await client.file(job["asset_id"], key), nl=False)
+    return OK
+
+
 @cli.group()
 def jobs() -> None:
     """List, show, cancel, retry, delete and export jobs."""

@@ -203,6 +203,20 @@ class Client:
         """End a token everywhere; harmless to repeat. Raises NotFound."""
         return _content(await self._ask("DELETE", f"/v1/tokens/{quote(token_id, safe='')}"))
 
+    async def search(self, text: str, *, mode: str | None = None, limit: int | None = None) -> dict[str, Any]:
+        """Passages of what was said: {"data": [passage, …], "mode": …, "left_out"?: […]}."""
+        return await self._ask("GET", "/v1/search", params=_given(q=text, mode=mode, limit=limit))
+
+    async def file(self, asset_id: str, key: str) -> bytes:
+        """The content of an artifact, by the key that stands in the outputs. Raises NotFound."""
+        path = key.removeprefix(f"assets/{asset_id}/")
+        url = f"{self.url}/media/{quote(asset_id, safe='')}/{quote(path)}"
+        async with self._mapped(), self._session.get(url) as answer:
+            content = await answer.read()
+            if answer.status >= 400:
+                raise _rejection(answer.status, _decoded(content))
+            return content
+
     async def follow(self, job_id: str, *, after: str | None = None) -> AsyncIterator[Job]:
         """The job now and after every change, progress folded in, until it has ended. Rides out a restarted service.
 

@@ -205,6 +205,25 @@ def _headline(job: Job) -> str:
     return problem(job["error"]) if job.get("error") else job.get("current_step") or ""
 
 
+def passages(found: dict[str, Any]) -> list[str]:
+    """A line per passage that was found: when, in which file, what; and what was left out."""
+    lines = [
+        f"{clock(hit['start_ms'])}-{clock(hit['end_ms'])}  {_where(hit)}\n    {hit['text']}" for hit in found["data"]
+    ]
+    return [*lines, *(f"(left out: {reason})" for reason in found.get("left_out", ()))] or ["nothing was found"]
+
+
+def _where(hit: dict[str, Any]) -> str:
+    return "  ".join(filter(None, [hit.get("filename") or hit["asset_id"], hit.get("job_id")]))
+
+
+def clock(at_ms: int) -> str:
+    """Milliseconds as h:mm:ss."""
+    minutes, seconds = divmod(at_ms // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
+
+
 def print_json(value: Any) -> None:
     """One line of JSON on stdout, at once."""
     click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

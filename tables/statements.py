@@ -29,6 +29,7 @@ from schemas.facts import (
 from schemas.jobs import Grave, Job, Step
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, QueueChanged, StepRequested
+from tables.policies import MAX_ASLEEP
 
 Effects = list[Message]
 
@@ -115,6 +116,7 @@ def _requested(job: Job, step: Step) -> StepRequested:
         filename=job.filename,
         params=step.spec.params,
         inputs=_inputs(job, step),
+        asleep_left=max(0, MAX_ASLEEP - step.asleep),
     )
 
 

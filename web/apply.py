@@ -71,6 +71,8 @@ class Applied(NamedTuple):
     """What one batch did; it is committed."""
 
     jobs: list[JobChange]
+    #: Ids of the assets whose rows are new, different or gone.
+    assets: list[str]
     #: What each changelog vouches for now.
     claims: dict[Changelog, Claims]
 
@@ -109,7 +111,8 @@ class Applier:
         self.places.update(places)
         self._seq += len(changes)
         self._trim()
-        return Applied(changes, {"jobs": jobs.claims, "assets": assets.claims})
+        changed = [change.id for change in assets.changes]
+        return Applied(changes, changed, {"jobs": jobs.claims, "assets": assets.claims})
 
     def _is_new(self, name: Changelog, record: Record) -> bool:
         place = self.places.get((name, record.partition))

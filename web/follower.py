@@ -5,7 +5,9 @@ import logging
 import math
 import sqlite3
 import time
+from collections.abc import Iterable
 from functools import partial
+from typing import Protocol
 
 from aiokafka.errors import KafkaError
 
@@ -38,8 +40,23 @@ class LogReplaced(Exception):
     """What is being read is not the log that the read model comes from; the message says what shows it."""
 
 
+class AssetListener(Protocol):
+    """Somebody who does something with assets."""
+
+    def changed(self, asset_ids: Iterable[str]) -> None:
+        """These rows are new, different or gone."""
+        ...
+
+    def caught_up(self) -> None:
+        """The read model is complete (again): what it does not have is gone."""
+        ...
+
+
 class Follower:
     """Keeps the read model at the end of the log, whatever happens to either."""
+
+    #: Told of every change of an asset.
+    listener: AssetListener | None = None
 
     def __init__(self, settings: Settings, model: ReadModel, position: Position, progress: Progress, hub: Hub) -> None:
         self._settings = settings
@@ -135,6 +152,8 @@ class Follower:
         self._tails = verified(batch, self._tails)
         applied = await self._model.apply(batch, keep_history=not self._position.rebuilding)
         await self._announce(batch, applied)
+        if self.listener is not None and applied.assets:
+            self.listener.changed(applied.assets)
 
     async def _announce(self, batch: Batch, applied: Applied) -> None:
         offsets = self._position.offsets
@@ -163,6 +182,8 @@ class Follower:
             log.info("read model has caught up")
             self._position.rebuilding = False
             self._position.caught_up.set()
+            if self.listener is not None:
+                self.listener.caught_up()
         now = asyncio.get_running_loop().time()
         if now - self._marked_at > _MARK_CURRENT_S:
             self._marked_at = now

@@ -13,6 +13,7 @@ from web import (
     media,
     pages,
     scraping,
+    search,
     stats,
     uploads,
 )
@@ -27,6 +28,7 @@ NOUNS: tuple[Routes, ...] = (
     exporting.routes,
     clearing.routes,
     stats.routes,
+    search.routes,
     live.routes,
     media.routes,
     access.routes,

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from schemas.jobs import JOB_ENDED, Job
-from schemas.step_events import StepProgressed
+from schemas.step_events import StepCaptioned, StepProgressed
 from web.pace import Pace
 from web.queueing import Queues
 from web.views import Beside, Live, job_progress
@@ -108,6 +108,11 @@ class Progress:
         left_s = self._pace.left_s(job, step, progress)
         return Moved(job, event.step, progress, job_progress(job, seen.steps), left_s, event.parts)
 
+    def speaker(self, event: StepCaptioned) -> Job | None:
+        """The running job that a caption belongs to; None when it comes from no attempt that is known to run."""
+        job = self._active.get(event.job_id)
+        return job if job is not None and _is_owner(job, event) else None
+
     def _run(self, event: StepProgressed) -> _Seen | None:
         """Where the event's run is kept; None for an older run than the one that is."""
         seen = self._seen.get(event.job_id)
@@ -121,7 +126,7 @@ class Progress:
         return seen
 
 
-def _is_owner(job: Job, event: StepProgressed) -> bool:
+def _is_owner(job: Job, event: StepProgressed | StepCaptioned) -> bool:
     """Whether the message comes from the attempt that the row says is running."""
     return job.run == event.run and any(
         step.spec.name == event.step

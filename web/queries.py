@@ -1,6 +1,7 @@
 """What is read from the read model. Each takes a connection first and reads at one moment of the log."""
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from schemas.jobs import JOB_ENDED, Asset, Job
@@ -89,6 +90,19 @@ def asset_owner(db: sqlite3.Connection, asset_id: str) -> tuple[str | None] | No
     """The asset's owner, in a tuple; None when there is no such asset."""
     found: tuple[str | None] | None = db.execute("SELECT owner FROM assets WHERE id = ?", (asset_id,)).fetchone()
     return found
+
+
+def all_assets(db: sqlite3.Connection) -> Iterator[Asset]:
+    """Every asset, one after another."""
+    for (row,) in db.execute("SELECT row FROM asset_rows"):
+        yield asset_rows.decode(row)
+
+
+def jobs_of_asset(db: sqlite3.Connection, asset_id: str) -> list[Job]:
+    """The asset's jobs, the newest first."""
+    where = "WHERE asset_id = ? ORDER BY created_at DESC, id DESC"
+    rows = db.execute(f"SELECT row FROM jobs CROSS JOIN job_rows USING (n) {where}", (asset_id,))  # noqa: S608
+    return [job_rows.decode(row) for (row,) in rows]
 
 
 def open_jobs(db: sqlite3.Connection) -> list[Job]:

@@ -14,12 +14,15 @@ from web.commands import Commands
 from web.event_log import EventLog
 from web.follower import Follower
 from web.hub import Hub
+from web.indexer import Indexer
 from web.journal import Journal
 from web.metrics import Metrics
 from web.position import Position
 from web.progress import Progress
 from web.progress_follower import ProgressFollower
+from web.query_vectors import QueryVectors
 from web.read_model import ReadModel
+from web.search_index import SearchIndex
 from web.sessions import Sessions
 from web.signing import Signer
 from web.tickets import Tickets
@@ -51,6 +54,9 @@ class Services:
     notary: Producer
     metrics: Metrics
     signer: Signer
+    index: SearchIndex
+    indexer: Indexer
+    query_vectors: QueryVectors
 
 
 SERVICES = web.AppKey("services", Services)

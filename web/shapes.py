@@ -309,4 +309,44 @@ class ProgressFrame(View, frozen=True, kw_only=True, tag_field="type", tag="prog
     parts: dict[str, float] | UnsetType = UNSET
 
 
-LiveFrame = SnapshotFrame | JobFrame | DeletedFrame | ProgressFrame
+class CaptionFrame(View, frozen=True, kw_only=True, tag_field="type", tag="caption"):
+    """What was just heard in the speech of a job's asset; the captions that are published replace it."""
+
+    job_id: str
+    asset_id: str
+    #: Place in the transcript, from 0.
+    id: int
+    start_ms: int
+    end_ms: int
+    text: str
+    #: ISO 639-1, as far as it is known.
+    language: str | None
+
+
+LiveFrame = SnapshotFrame | JobFrame | DeletedFrame | ProgressFrame | CaptionFrame
+
+
+class FoundPassage(View, frozen=True, kw_only=True):
+    """A passage of what was said."""
+
+    asset_id: str
+    #: The job that transcribed it.
+    job_id: str | None
+    filename: str | None
+    start_ms: int
+    end_ms: int
+    text: str
+    #: The text as HTML, what matches within <mark>.
+    highlight: str
+    #: Higher is better; comparable within one answer only.
+    score: float
+
+
+class Found(View, frozen=True, kw_only=True):
+    """What a search found, the best first."""
+
+    data: list[FoundPassage]
+    #: What was searched in the end: text, vector or hybrid.
+    mode: str
+    #: Why a part of the search was left out.
+    left_out: list[str] | UnsetType = UNSET

@@ -153,8 +153,9 @@ def percent(share: float) -> float:
 
 
 def master_key(asset: Asset) -> str | None:
-    """Store key of the master playlist, once there is one."""
-    return _key(asset.outputs.get("transcode"), "master")
+    """Store key of the master playlist, once there is one: the one with captions, if it lists the same renditions."""
+    master, captions = _key(asset.outputs.get("transcode"), "master"), asset.outputs.get("captions")
+    return _key(captions, "master") if master and _key(captions, "based_on") == master else master
 
 
 def poster_key(asset: Asset) -> str | None:

@@ -6,6 +6,7 @@ import { JobList } from "./jobs.js";
 import { Kinolog, Problem } from "./kinolog.js";
 import { addListed, announcement, emptyState, fold, output, title } from "./live.js";
 import { artifact, signer } from "./posters.js";
+import { listenForSearch } from "./search.js";
 import { UploadQueue } from "./uploads.js";
 
 const TOKEN_KEY = "kinolog.token";
@@ -69,6 +70,14 @@ function follow(token, call) {
   });
   listenForFiles(uploads);
   listenForFilter(list, load.matching);
+  listenForSearch({
+    form: $("speech-form"),
+    field: $("speech"),
+    note: $("speech-note"),
+    list: $("passages"),
+    call,
+    play: (hit) => openPassage(hit, sign),
+  });
   $("workspace").hidden = false;
   new Connection({
     token,
@@ -140,6 +149,11 @@ async function openPlayer(job, sign) {
     return { master_url: artifact(signed, output(job, "master")), poster_url: artifact(signed, output(job, "poster")) };
   };
   await play(title(job), addresses());
+}
+
+async function openPassage({ asset_id, filename, start_ms }, sign) {
+  const { play } = await import("./player.js");
+  await play(filename ?? asset_id, sign(asset_id), start_ms / 1000);
 }
 
 function notice(text) {

@@ -17,7 +17,7 @@ from processors.tools import Runner
 from schemas.transcode import TranscodeOutputs
 from tests.integration.processors.conftest import Bench, Clips, processes_with
 
-_STEPS = ("probe", "transcode", "thumbnails")
+_STEPS = ("probe", "transcode", "thumbnails", "audio")
 each_step = pytest.mark.parametrize("step", _STEPS)
 
 

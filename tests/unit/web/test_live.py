@@ -5,18 +5,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.jobs import Watermark
-from schemas.step_events import StepProgressed
+from schemas.step_events import StepCaptioned, StepProgressed
+from schemas.transcribe import Caption
 from tests.unit.web.replica import Listener, Replica
 from tests.unit.web.rows import a_job, a_step, as_json
 from web import queries
 from web.apply import Batch
 from web.hub import REBUILT, TOO_SLOW
 from web.problems import Problem
+from web.progress_follower import ProgressFollower
 from web.subscriptions import Subscription, parse
 from web.views import job_view
 
@@ -285,3 +288,34 @@ async def test_the_last_change_of_the_model_is_known_even_without_history(replic
     await replica.write(a_job(1), a_job(2))
     moment = await replica.model.read(queries.moment, 2)
     assert moment.seq == 2 and sum(moment.offsets) == 2
+
+
+def captioned(number: int, lease_id: str = "lease-transcribe") -> StepCaptioned:
+    caption = Caption(id=7, start_ms=1000, end_ms=2000, text="Ask not.", language="en")
+    names = {"job_id": f"job_{number:06}", "asset_id": f"asset_{number:06}", "step": "transcribe"}
+    return StepCaptioned(run=1, attempt=1, lease_id=lease_id, caption=caption, **names)
+
+
+async def test_what_is_heard_reaches_whoever_may_hear_it_while_it_is_being_heard(replica: Replica) -> None:
+    running = a_job(1, "active", steps=(a_step("transcribe", "active"),), owner="anna")
+    await replica.write(running)
+    mine = await replica.listen(wanted=Subscription(frozenset({"asset:asset_000001"}), "anna"))
+    theirs = await replica.listen(wanted=Subscription(frozenset({"all"}), "bert"))
+    follower = ProgressFollower(replica.settings, replica.model, replica.progress, replica.hub)
+    for message in (captioned(1), captioned(1, "lease-of-a-zombie"), captioned(2)):
+        follower._take(message)
+    [frame] = await mine.client.next_frames()
+    assert orjson.loads(frame.text) == {
+        "type": "caption",
+        "job_id": "job_000001",
+        "asset_id": "asset_000001",
+        "id": 7,
+        "start_ms": 1000,
+        "end_ms": 2000,
+        "text": "Ask not.",
+        "language": "en",
+    }
+    assert not theirs.client._captions
+    for _ in range(1000):
+        follower._take(captioned(1))
+    assert len(await mine.client.next_frames()) < 1000, "a client that does not read must not fill the memory"
