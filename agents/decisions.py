@@ -20,7 +20,7 @@ from streams.envelope import BATCH_HEADERS, Unreadable, batch, binary, read, str
 from streams.faust_app import EX_SOFTWARE, KinologApp, end_process
 from streams.partition import partition_of
 from streams.settings import Settings
-from streams.topics import names
+from streams.topics import names, request_line
 from tables.assets import asset_gone, asset_news, asset_outstanding, fold_asset, forget_job
 from tables.changelog import ChangelogTable
 from tables.clock import Clock
@@ -80,7 +80,7 @@ class Control:
     def __init__(self, app: KinologApp, settings: Settings, jobs: ChangelogTable, assets: ChangelogTable) -> None:
         self._app, self._jobs, self._assets = app, jobs, assets
         self._topics, self._partitions = names(settings), settings.partitions
-        self._clock = Clock(settings.lease, settings.dispatch, self._request_partition)
+        self._clock = Clock(settings.lease, settings.dispatch, self._request_line)
         self._unmarked: set[int] = set()
         #: (when it was deleted, job id, partition), oldest first.
         self._graves: deque[tuple[float, str, int]] = deque()
@@ -371,7 +371,7 @@ class Control:
 
     async def _request(self, request: StepRequested) -> None:
         """Instant steps share a record; others have one of their own, since a record goes to one executor."""
-        topic = self._topics.step_requests(request.step)
+        topic = self._topics.step_requests(request.step, request.priority)
         partition = self._request_partition(request.job_id, request.step)
         if step_kinds()[request.step].instant:
             self._app.outbox.put(topic, partition, _structured(request))
@@ -394,6 +394,9 @@ class Control:
         error = ErrorRecord(code=rejected.code, message=str(rejected))
         value, headers = dead_letter(message, raw, error, "control")
         await self._app.send_record(self._topics.dead_letters, message.partition, message.key, value, headers)
+
+    def _request_line(self, job: Job, step: str) -> int:
+        return request_line(self._request_partition(job.id, step), job.priority, self._partitions)
 
     def _request_partition(self, job_id: str, step: str) -> int:
         return partition_of(f"{job_id}/{step}", self._partitions)

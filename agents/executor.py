@@ -18,6 +18,7 @@ from agents.control_tail import ControlTail
 from agents.executor_name import ExecutorName, claim
 from agents.intake import Pulls, Unusable, requests_of
 from agents.lanes import DEFAULT_LANE, processor_of, slots_of, steps_of
+from agents.precedence import Precedence
 from agents.removals import add_removals_agent
 from agents.roster import Roster, Station
 from agents.scratch import Scratch
@@ -29,6 +30,7 @@ from processors.profiles import ProfileError
 from processors.store import Store
 from processors.toolbox import make_toolbox
 from schemas.base import ErrorRecord
+from schemas.jobs import PRIORITIES, Priority
 from schemas.step_events import LeaseRevoked
 from schemas.steps import StepKind
 from streams import logs, notify
@@ -38,7 +40,7 @@ from streams.locks import NameTaken
 from streams.outbox import Outbox
 from streams.producer import Producer
 from streams.settings import Settings, SettingsError
-from streams.topics import names
+from streams.topics import names, request_line
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +101,9 @@ class Executor:
         app.task(self._begin)
         app.on_partitions_assigned.connect(self._note_assignment)
         for station in self._stations.values():
-            self._add_agent(app, station)
+            precedence = Precedence()
+            for priority in PRIORITIES:
+                self._add_agent(app, station, priority, precedence)
         if lane == DEFAULT_LANE:
             add_removals_agent(app, self._settings, self._bench.store, self._producer.deliver)
 
@@ -143,41 +147,47 @@ class Executor:
             self._roster.tick()
             await asyncio.sleep(_TICK_S)
 
-    def _add_agent(self, app: KinologApp, station: Station) -> None:
+    def _add_agent(self, app: KinologApp, station: Station, priority: Priority, precedence: Precedence) -> None:
         requests = app.topic(
-            self._topics.step_requests(station.kind.name),
+            self._topics.step_requests(station.kind.name, priority),
             value_type=bytes,
             value_serializer="raw",
             key_serializer="raw",
         )
 
         async def serve(stream: Any) -> None:
-            await self._serve(station, stream)
+            await self._serve(station, stream, priority, precedence)
 
-        app.agent(requests, name=f"executor-{station.kind.name}")(serve)
+        name = f"executor-{station.kind.name}"
+        app.agent(requests, name=name if priority == "normal" else f"{name}-{priority}")(serve)
 
-    async def _serve(self, station: Station, stream: Any) -> None:
+    async def _serve(self, station: Station, stream: Any, priority: Priority, precedence: Precedence) -> None:
         await self._opened.wait()
         pulls = Pulls(stream)
+        precedence.join(priority, pulls.waiting)
         try:
             while True:
-                await self._wait_for_room(station)
+                await self._wait_for_room(station, priority, precedence)
                 events = await pulls.group(1 if station.kind.heavy else station.slots.free)
                 if not self._valves.is_open(station.kind.name):
                     await self._put_back(events)
                     continue
-                await self._take(events, station.kind.name)
+                precedence.took(priority, len(events))
+                await self._take(events, station.kind.name, priority)
         except StopAsyncIteration:
             return  # the app is stopping
         finally:
             pulls.close()
 
-    async def _wait_for_room(self, station: Station) -> None:
+    async def _wait_for_room(self, station: Station, priority: Priority, precedence: Precedence) -> None:
         """Return when a request may be pulled: what is pulled holds up every rebalance until it is acknowledged."""
         await self._valves.wait_open(station.kind.name)
         await station.slots.wait_free()
         if station.kind.heavy:
             await self._bench.budget.wait_free()
+        if not precedence.may_go(priority):
+            await precedence.turn(priority)
+            await self._wait_for_room(station, priority, precedence)  # it may be taken by now
         if self._closing:
             await asyncio.Event().wait()  # for good: the app cancels this agent when the drain is over
 
@@ -194,10 +204,11 @@ class Executor:
                 _fatal("a request can never be put back", error=repr(error))
             event.ack()
 
-    async def _take(self, events: list[Any], step: str) -> None:
+    async def _take(self, events: list[Any], step: str, priority: Priority) -> None:
         """Accept what the events ask for, then acknowledge them, in order. Never raises."""
         try:
-            understood = [requests_of(event.message, step) for event in events]
+            lines = [request_line(e.message.partition, priority, self._settings.partitions) for e in events]
+            understood = [requests_of(e.message, step, line) for e, line in zip(events, lines, strict=True)]
             await self._roster.accept([request for requests, _ in understood for request in requests])
             for unusable in [entry for _, entries in understood for entry in entries]:
                 await self._bury(unusable)

@@ -39,6 +39,10 @@ class Pulls:
             self._late = None
         return events
 
+    def waiting(self) -> bool:
+        """Whether there are records that nobody pulled yet."""
+        return not self._queue.empty()
+
     def close(self) -> None:
         """Wait for nothing any more."""
         if self._late is not None:
@@ -54,12 +58,14 @@ class Unusable(NamedTuple):
     error: ErrorRecord
 
 
-def requests_of(message: Any, step: str) -> tuple[list[Request], list[Unusable]]:
-    """What the entries of one record ask for, and those that cannot be understood."""
+def requests_of(message: Any, step: str, line: int | None = None) -> tuple[list[Request], list[Unusable]]:
+    """What the entries of one record ask for, and those that cannot be understood. `line`: in which the record stood;
+    that of its partition otherwise.
+    """
     requests: list[Request] = []
     unusable: list[Unusable] = []
     for entry in read(message.value, message.headers or ()):
-        understood = _request(entry, message, step)
+        understood = _request(entry, message, step, message.partition if line is None else line)
         if isinstance(understood, Request):
             requests.append(understood)
         else:
@@ -67,7 +73,7 @@ def requests_of(message: Any, step: str) -> tuple[list[Request], list[Unusable]]
     return requests, unusable
 
 
-def _request(entry: Entry | Unreadable, message: Any, step: str) -> Request | Unusable:
+def _request(entry: Entry | Unreadable, message: Any, step: str, line: int) -> Request | Unusable:
     if isinstance(entry, Unreadable):
         return Unusable(message, entry.raw, ErrorRecord(code=entry.code, message=entry.reason))
     raw = bytes(entry.event.data)
@@ -76,7 +82,7 @@ def _request(entry: Entry | Unreadable, message: Any, step: str) -> Request | Un
         return Unusable(message, raw, ErrorRecord(code="unexpected-type", message=f"{asked.TYPE} is no request"))
     if reason := _objection(asked, step):
         return Unusable(message, raw, ErrorRecord(code="invalid-message", message=reason))
-    return Request(asked, entry.event.id, message.partition)
+    return Request(asked, entry.event.id, line)
 
 
 def _objection(asked: StepRequested, step: str) -> str | None:

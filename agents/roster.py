@@ -35,7 +35,7 @@ class Request(NamedTuple):
     requested: StepRequested
     #: Id of its event.
     event_id: str
-    #: Partition of the request topic.
+    #: Line in which it stood, see streams.topics.request_line.
     partition: int
 
 

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from schemas.base import Message
-from schemas.jobs import Input, StepSpec
+from schemas.jobs import Input, Priority, StepSpec
 
 
 class SubmitJob(Message, frozen=True, kw_only=True):
@@ -20,6 +20,7 @@ class SubmitJob(Message, frozen=True, kw_only=True):
     input: Input
     #: When it was submitted, seconds since the epoch.
     submitted_at: float
+    priority: Priority = "normal"
     owner: str | None = None
     filename: str | None = None
     passthrough: str | None = None

@@ -10,6 +10,11 @@ JobStatus = Literal["waiting", "active", "completed", "failed", "cancelled"]
 StepStatus = Literal["waiting", "active", "delayed", "completed", "failed", "cancelled", "skipped"]
 AssetStatus = Literal["UPLOADED", "PROCESSING", "READY", "FAILED"]
 
+#: Which of two waiting requests for one step goes first.
+Priority = Literal["high", "normal", "low"]
+
+#: From first to last.
+PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 JOB_ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
 STEP_ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "skipped"})
 STEP_PASSED: frozenset[str] = frozenset({"completed", "skipped"})
@@ -123,6 +128,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     updated_at: float
     #: Counts resumes: 1, then + 1 with every retry of the job.
     run: int = 1
+    #: Where its steps' requests stand among those of other jobs.
+    priority: Priority = "normal"
     owner: str | None = None
     filename: str | None = None
     #: The submitter's own text, returned untouched.

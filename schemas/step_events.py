@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from schemas.base import ErrorRecord, Json, Message
-from schemas.jobs import Input
+from schemas.jobs import Input, Priority
 from schemas.transcribe import Caption
 
 
@@ -22,6 +22,8 @@ class StepRequested(Message, frozen=True, kw_only=True):
     input: Input
     #: Control's clock; comes back in StepAccepted.
     requested_at: float
+    #: Which of the step's request topics it stands on.
+    priority: Priority = "normal"
     filename: str | None = None
     params: Json = {}
     #: Outputs of the completed steps that this one comes after, directly or not, by step name.
@@ -49,7 +51,7 @@ class StepAccepted(StepEvent, frozen=True, kw_only=True):
     executor_id: str
     #: `requested_at` of the request that was accepted.
     requested_at: float
-    #: Partition of the request topic it came from.
+    #: Line of requests it came from: the partition on the topic of normal priority; partitions further for others.
     request_partition: int
 
 

@@ -19,6 +19,8 @@ class UploadCompleted(Message, frozen=True, kw_only=True):
     filename: str | None = None
     #: Name of a pipeline; the default pipeline otherwise.
     pipeline: str | None = None
+    #: "high", "normal" or "low": which requests for a step go first; low ones are never starved for ever.
+    priority: str = "normal"
     #: The submitter's own text, at most 4,096 characters.
     passthrough: str | None = None
     #: Whose it is; owners see their own.

@@ -5,6 +5,7 @@ sha256 of its predecessor's bytes; a chain's first entry carries offset and hash
 the topic, so that the end of an older chain cannot be cut off either once another has been opened.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from streams.topics import names
 HASH_HEADER = "ce_hash"
 _PARTITION = 0
 _READ_MS = 1_000
+_LINK_S = 10.0
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -168,18 +170,19 @@ async def read_all(settings: Settings) -> list[Found]:
 
 
 async def last_link(settings: Settings) -> AuditLink | None:
-    """The topic's last record now; None when it is empty. Raises KafkaError."""
+    """The topic's last record now; None when it is empty. Raises KafkaError, TimeoutError."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, group_id=None, enable_auto_commit=False)
     place = TopicPartition(names(settings).audit, _PARTITION)
     try:
-        await consumer.start()
-        consumer.assign([place])
-        end = (await consumer.end_offsets([place]))[place]
-        if end <= (await consumer.beginning_offsets([place]))[place]:
-            return None
-        consumer.seek(place, end - 1)
-        record = await consumer.getone(place)
-        return AuditLink(offset=record.offset, hash=digest(record.value))
+        async with asyncio.timeout(_LINK_S):
+            await consumer.start()
+            consumer.assign([place])
+            end = (await consumer.end_offsets([place]))[place]
+            if end <= (await consumer.beginning_offsets([place]))[place]:
+                return None
+            consumer.seek(place, end - 1)
+            record = await consumer.getone(place)
+            return AuditLink(offset=record.offset, hash=digest(record.value))
     finally:
         await consumer.stop()
 

@@ -2,11 +2,14 @@
 
 from typing import NamedTuple
 
+from schemas.jobs import PRIORITIES, Priority
 from schemas.steps import step_kinds
 from streams.settings import Settings
 
 CONTROL_APP = "kinolog-control"
 _DAY_S = 86_400
+#: Normal first: its lines have the numbers of the partitions.
+_LINES: tuple[Priority, ...] = ("normal", "high", "low")
 _FOR_EVER = -1
 
 
@@ -36,9 +39,15 @@ class Names(NamedTuple):
     assets_changelog: str
     prefix: str
 
-    def step_requests(self, step: str) -> str:
-        """The request topic of one step."""
-        return f"{self.prefix}step-requests.{step}"
+    def step_requests(self, step: str, priority: Priority = "normal") -> str:
+        """The request topic of one step and priority."""
+        topic = f"{self.prefix}step-requests.{step}"
+        return topic if priority == "normal" else f"{topic}.{priority}"
+
+
+def request_line(partition: int, priority: Priority, partitions: int) -> int:
+    """Number of the line in which a request stands: each partition of each priority's topic is one."""
+    return partition + partitions * _LINES.index(priority)
 
 
 def names(settings: Settings) -> Names:
@@ -72,7 +81,7 @@ def wanted(settings: Settings) -> list[Topic]:
         n.events: _FOR_EVER,
         n.removals: 7 * _DAY_S,
         n.dead_letters: 30 * _DAY_S,
-        **{n.step_requests(step): 7 * _DAY_S for step in step_kinds()},
+        **{n.step_requests(step, priority): 7 * _DAY_S for step in step_kinds() for priority in PRIORITIES},
     }
     topics = [Topic(name, count, _retention(seconds)) for name, seconds in kept.items()]
     topics.append(Topic(n.control, 1, _retention(_DAY_S)))

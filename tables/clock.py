@@ -20,8 +20,8 @@ _MAX_DISPATCH_S = 86_400.0
 #: The heap is made anew when more than half of this many entries and more have gone stale.
 _MIN_COMPACT = 1_000
 
-#: (job id, step name) -> partition of the step's request topic.
-RequestPartition = Callable[[str, str], int]
+#: (job, step name) -> number of the line in which the step's request stands.
+RequestLine = Callable[[Job, str], int]
 _Place = tuple[str, str]
 
 
@@ -34,13 +34,15 @@ class _Renewal(NamedTuple):
 class Clock:
     """What is due, for the jobs this process owns. Renewals of leases and signs of lost requests live in memory."""
 
-    def __init__(self, lease: LeaseTimes, dispatch: Dispatch, request_partition: RequestPartition) -> None:
-        self._lease, self._dispatch, self._request_partition = lease, dispatch, request_partition
+    def __init__(self, lease: LeaseTimes, dispatch: Dispatch, request_line: RequestLine) -> None:
+        self._lease, self._dispatch, self._request_line = lease, dispatch, request_line
         self._heap: list[tuple[float, _Place]] = []
         self._entered: dict[_Place, float] = {}
         self._renewals: dict[_Place, _Renewal] = {}
         self._grace_from = 0.0
         self._queues: dict[tuple[str, int], OrderedDict[_Place, float]] = {}
+        #: In which of the queues a step stands.
+        self._lines: dict[_Place, tuple[str, int]] = {}
         self._overtaken: dict[_Place, float] = {}
 
     def __len__(self) -> int:
@@ -50,7 +52,7 @@ class Clock:
     def restart(self, now: float) -> None:
         """Forget everything; every lease gets one TTL of grace. Then `watch` every job again."""
         self._heap.clear()
-        for known in (self._entered, self._renewals, self._queues, self._overtaken):
+        for known in (self._entered, self._renewals, self._queues, self._lines, self._overtaken):
             known.clear()
         self._grace_from = now
 
@@ -62,7 +64,7 @@ class Clock:
                 self._forget(place)
                 continue
             if step.status == "waiting":
-                self._queue(place)[place] = step.requested_at or 0.0
+                self._join(place, (step.spec.name, self._request_line(job, step.spec.name)), step.requested_at or 0.0)
             self._enter(place, self._due_at(place, step))
         self._compact()
 
@@ -75,13 +77,13 @@ class Clock:
         not been accepted within a while, are lost.
         """
         place = (event.job_id, event.step)
+        self._leave(place)
         queue = self._queues.get((event.step, event.request_partition), OrderedDict())
-        queue.pop(place, None)
         while queue:
             other, requested_at = next(iter(queue.items()))
             if requested_at >= event.requested_at:
                 break
-            del queue[other]
+            self._leave(other)
             self._overtaken[other] = now + self._dispatch.overtaken_s
             self._enter(other, self._overtaken[other])
 
@@ -120,12 +122,17 @@ class Clock:
         known = self._renewals.get(place)
         return known if known is not None and known.lease_id == lease.id else _Renewal(lease.id, 0.0, 0.0)
 
-    def _queue(self, place: _Place) -> OrderedDict[_Place, float]:
-        """The requests of the same request partition that nobody accepted yet, oldest first; without `place`."""
+    def _join(self, place: _Place, line: tuple[str, int], requested_at: float) -> None:
+        """Stand last among the requests of one line that nobody accepted yet."""
+        self._leave(place)
+        self._lines[place] = line
+        self._queues.setdefault(line, OrderedDict())[place] = requested_at
+
+    def _leave(self, place: _Place) -> None:
         self._overtaken.pop(place, None)
-        queue = self._queues.setdefault((place[1], self._request_partition(*place)), OrderedDict())
-        queue.pop(place, None)
-        return queue
+        line = self._lines.pop(place, None)
+        if line is not None:
+            del self._queues[line][place]
 
     def _enter(self, place: _Place, due_at: float) -> None:
         """An earlier entry stands: when it is due, the step is looked at and entered again."""
@@ -135,7 +142,7 @@ class Clock:
 
     def _forget(self, place: _Place) -> None:
         if self._entered.pop(place, None) is not None:
-            self._queue(place)
+            self._leave(place)
         self._renewals.pop(place, None)
 
     def _compact(self) -> None:

@@ -94,6 +94,7 @@ def _submit(job: Job | None, event: SubmitJob, now: float) -> Advance:
         input=event.input,
         created_at=event.submitted_at,
         updated_at=now,
+        priority=event.priority,
         owner=event.owner,
         filename=event.filename,
         passthrough=event.passthrough,

@@ -113,6 +113,7 @@ def _requested(job: Job, step: Step) -> StepRequested:
         attempt=step.attempt,
         input=job.input,
         requested_at=step.requested_at or 0.0,
+        priority=job.priority,
         filename=job.filename,
         params=step.spec.params,
         inputs=_inputs(job, step),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from schemas.commands import SubmitJob
-from schemas.jobs import Input
+from schemas.jobs import PRIORITIES, Input
 from schemas.uploads import UploadCompleted
 from streams.ids import ID_PATTERN
 from tables.pipelines import Pipelines
@@ -34,7 +34,7 @@ def submission(
     now: float,
     body_hash: str | None = None,
 ) -> SubmitJob:
-    """The command for `upload`. Raises Refused: unknown-pipeline, invalid-input, invalid-id, invalid-passthrough."""
+    """The command for `upload`. Raises Refused: unknown-pipeline, invalid-input, -id, -passthrough, -priority."""
     pipeline = upload.pipeline or default_pipeline
     if pipeline not in pipelines:
         raise Refused("unknown-pipeline", f"there is no pipeline {pipeline!r}; there are {', '.join(pipelines)}")
@@ -44,6 +44,10 @@ def submission(
         )
     if upload.passthrough is not None and len(upload.passthrough) > MAX_PASSTHROUGH:
         raise Refused("invalid-passthrough", f"passthrough is longer than {MAX_PASSTHROUGH} characters")
+    if upload.priority not in PRIORITIES:
+        raise Refused(
+            "invalid-priority", f"there is no priority {upload.priority[:50]!r}; there are {', '.join(PRIORITIES)}"
+        )
     return SubmitJob(
         job_id=job_id,
         asset_id=asset_id,
@@ -51,6 +55,7 @@ def submission(
         steps=pipelines[pipeline],
         input=checked_input(upload.input, input_roots),
         submitted_at=now,
+        priority=upload.priority,
         owner=upload.owner,
         filename=upload.filename[:MAX_FILENAME] if upload.filename else None,
         passthrough=upload.passthrough,

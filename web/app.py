@@ -228,18 +228,22 @@ def _note(ended: asyncio.Task[None], broken: asyncio.Future[None]) -> None:
 
 async def _record(parts: Services) -> None:
     """Connect the notary, then write the audit."""
-    while True:
-        try:
-            await parts.notary.start()
-            break
-        except (KafkaError, OSError) as error:
-            log.warning("no broker yet", extra={"reason": str(error)})
-            await parts.notary.stop(1.0)
-            await asyncio.sleep(_CONNECT_AGAIN_S)
     try:
+        while not await _connected(parts.notary):
+            await asyncio.sleep(_CONNECT_AGAIN_S)
         await parts.audit.run()
     finally:
         await parts.notary.stop(1.0)
+
+
+async def _connected(producer: Producer) -> bool:
+    try:
+        await producer.start()
+    except (KafkaError, OSError) as error:
+        log.warning("no broker yet", extra={"reason": str(error)})
+        await producer.stop(1.0)
+        return False
+    return True
 
 
 def janitor(parts: Services) -> Janitor:

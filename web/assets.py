@@ -47,6 +47,8 @@ class NewAsset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pipeline: str | None = None
     #: The submitter's own text, at most 4,096 characters.
     passthrough: str | None = None
+    #: high, normal or low: whose requests go first.
+    priority: str = "normal"
     #: Whose it will be; for admins.
     owner: str | None = None
 

@@ -52,6 +52,8 @@ class Audit:
         self._news = asyncio.Event()
         #: Entries that were dropped because too many waited.
         self.dropped = 0
+        #: Whether the broker takes entries at the moment: no answer waits for one that it does not.
+        self.flowing = False
 
     def record(self, entry: AuditRecorded) -> asyncio.Future[None]:
         """Queue an entry; the future resolves when the broker has it."""
@@ -94,9 +96,11 @@ class Audit:
             try:
                 answers = [await self._producer.send(self._topic, 0, None, one.value, one.headers) for one in group]
                 await asyncio.gather(*answers)
+                self.flowing = True
                 return
             except (KafkaError, OSError) as error:
                 log.warning("audit entries were not delivered, trying again", extra={"error": repr(error)})
+                self.flowing = False
                 await asyncio.sleep(_AGAIN_S)
 
 
@@ -117,8 +121,10 @@ def auditing(audit: Audit, trusted_proxies: int) -> Middleware:
         if is_refusal and refusals.wait_s(remote, time.monotonic(), per_s=_REFUSALS_PER_S, burst=_REFUSALS_BURST):
             return response
         written = audit.record(entry_of(request, response, remote))
-        if not is_refusal and response.status < 500:
-            await asyncio.wait([written], timeout=_WAIT_S)
+        if audit.flowing and not is_refusal and response.status < 500:
+            _, late = await asyncio.wait([written], timeout=_WAIT_S)
+            if late:
+                audit.flowing = False
         return response
 
     return audited

@@ -13,7 +13,7 @@ _PIECE_BYTES = 256 * 1024
 #: Longest text field of a form, bytes.
 _FIELD_BYTES = 64 * 1024
 #: Form fields that say the same as the query's parameters.
-FIELDS = ("filename", "pipeline", "passthrough", "owner")
+FIELDS = ("filename", "pipeline", "passthrough", "priority", "owner")
 
 T = TypeVar("T")
 

@@ -24,6 +24,7 @@ CODES: dict[str, str] = {
     "invalid-mode": "There is no such way to search.",
     "invalid-passthrough": "The passthrough is too long.",
     "invalid-pipeline": "There is no pipeline of that name.",
+    "invalid-priority": "A priority is high, normal or low.",
     "invalid-query": "The text to search for is too long.",
     "invalid-signature": "The signature of the request is missing, wrong or too old.",
     "invalid-sort": "The list cannot be sorted so.",

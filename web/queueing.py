@@ -2,11 +2,11 @@
 
 from bisect import bisect_left, insort
 
-from schemas.jobs import JOB_ENDED, Job
+from schemas.jobs import JOB_ENDED, PRIORITIES, Job
 from web.changelog import is_queued
 
-#: When it was asked for, and the job's id.
-_Place = tuple[float, str]
+#: Rank of its priority, when it was asked for, and the job's id.
+_Place = tuple[int, float, str]
 
 
 class Queues:
@@ -19,10 +19,11 @@ class Queues:
 
     def watch(self, job: Job) -> None:
         """Learn how the job stands now."""
+        rank = PRIORITIES.index(job.priority)
         waiting = (
             {}
             if job.status in JOB_ENDED
-            else {s.spec.name: (s.requested_at or 0.0, job.id) for s in job.steps if is_queued(s)}
+            else {s.spec.name: (rank, s.requested_at or 0.0, job.id) for s in job.steps if is_queued(s)}
         )
         known = self._places.pop(job.id, {})
         for step, place in known.items():

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from schemas.jobs import AssetStatus, JobStatus, StepStatus
+from schemas.jobs import AssetStatus, JobStatus, Priority, StepStatus
 
 T = TypeVar("T")
 #: ISO 8601 in UTC with milliseconds.
@@ -98,6 +98,8 @@ class JobView(View, frozen=True, kw_only=True):
     passthrough: str | UnsetType = UNSET
     filename: str | UnsetType = UNSET
     owner: str | UnsetType = UNSET
+    #: Where its requests stand among others; absent when it is normal.
+    priority: Priority | UnsetType = UNSET
     #: True while a cancel waits for running steps to end.
     cancelling: bool | UnsetType = UNSET
     #: Seconds of work until it is done, from how long the same steps took before; null without history.

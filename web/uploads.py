@@ -39,6 +39,8 @@ class UploadQuery(msgspec.Struct, frozen=True, kw_only=True):
     pipeline: str | None = None
     #: The submitter's own text, at most 4,096 characters.
     passthrough: str | None = None
+    #: high, normal or low: whose requests go first.
+    priority: str | None = None
     #: Whose it will be; for admins.
     owner: str | None = None
 

@@ -53,6 +53,7 @@ def job_view(job: Job, live: Live = _NO_LIVE, beside: Beside = _NOTHING) -> JobV
         passthrough=_present(job.passthrough),
         filename=_present(job.filename),
         owner=_present(job.owner),
+        priority=job.priority if job.priority != "normal" else UNSET,
         cancelling=job.cancelling or UNSET,
         eta_s=job_left_s(job, beside.left_s),
         duration_s=_present(duration_s(job)),

@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.base import Message
-from schemas.jobs import Input
+from schemas.jobs import Input, Priority
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import (
     LeaseRevoked,
@@ -86,11 +86,11 @@ class Log:
                 entries = read(record.value, record.headers)
                 self.heard += [entry.message for entry in entries if isinstance(entry, Entry)]
 
-    async def ask(self, *requests: StepRequested) -> None:
+    async def ask(self, *requests: StepRequested, priority: Priority = "normal") -> None:
         events = [
             structured(r, event_id=f"{r.job_id}/{r.attempt}", source="test", subject=r.asset_id) for r in requests
         ]
-        await self.raw(self.topics.step_requests("noop"), batch(events))
+        await self.raw(self.topics.step_requests("noop", priority), batch(events))
 
     async def raw(self, topic: str, value: bytes) -> None:
         await self._producer.send_and_wait(topic, value, partition=0, headers=BATCH_HEADERS)
@@ -303,3 +303,25 @@ async def test_files_that_nothing_points_at_are_removed_and_newer_ones_stay(
     stack.push_async_callback(process.end, signal.SIGKILL)
     await eventually(lambda: not any(path.exists() for path in old), START_S)
     assert all(path.exists() for path in new)
+
+
+async def test_a_high_request_overtakes_waiting_ones_and_low_ones_come_after_all_others(
+    log: Log, executor: Process, eventually: Eventually
+) -> None:
+    await log.ask(request("first"))
+    await eventually(lambda: log.of(StepCompleted, "first"), START_S)
+    normal = [f"normal_{n}" for n in range(16)]
+    for job in normal:
+        await log.ask(request(job, sleep_s=0.5))
+    for n in range(4):
+        await log.ask(request(f"low_{n}", sleep_s=0.1), priority="low")
+    await log.ask(request("high", sleep_s=0.1), priority="high")
+    jobs = [*normal, *(f"low_{n}" for n in range(4)), "high"]
+    await eventually(lambda: all(log.of(StepCompleted, job) for job in jobs), START_S)
+    accepted = [m for m in log.heard if isinstance(m, StepAccepted)]
+    order = [m.job_id for m in accepted]
+    assert order.index("high") < order.index("normal_10")
+    assert order.index("low_3") > order.index("normal_8")
+    lines = {m.job_id: m.request_partition for m in accepted}
+    partitions = log.settings.partitions
+    assert (lines["normal_0"], lines["high"], lines["low_0"]) == (0, partitions, 2 * partitions)

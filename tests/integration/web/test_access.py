@@ -12,6 +12,7 @@ import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError
 
 from streams.audit import read_all, verify
+from streams.client import Client, NotFound, Unauthorized
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make, site
@@ -183,3 +184,38 @@ async def test_writes_and_refusals_are_audited_by_both_replicas_in_chains_that_v
 def _content(record: Any) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(record.value)
     return found
+
+
+async def test_of_many_at_once_with_one_key_on_two_replicas_one_body_wins(
+    pair: tuple[Site, Site], control: ControlStandIn
+) -> None:
+    for number in range(5):
+        headers = {"Idempotency-Key": f"race-{number}-{time.time_ns()}"}
+        bodies = [{"input": {"object": f"media/{name}.mp4"}, "pipeline": "noop"} for name in ("one", "two")]
+        asks = [
+            site.ask("POST", "/v1/assets", "anna-edits", json=body, headers=headers)
+            for site in pair
+            for body in (*bodies, *bodies)
+        ]
+        answers = await asyncio.gather(*asks)
+        won = {answer["data"]["job_id"] for status, answer in answers if status == 202}
+        lost = {answer["code"] for status, answer in answers if status == 409}
+        assert sorted(status for status, _ in answers) == [202] * 4 + [409] * 4
+        assert (len(won), lost) == (1, {"idempotency-key-reused"})
+        winner = control.jobs[won.pop()].input.object
+        repeat = bodies[0] if winner == "media/one.mp4" else bodies[1]
+        assert (await pair[1].ask("POST", "/v1/assets", "anna-edits", json=repeat, headers=headers))[0] == 202
+
+
+async def test_the_python_client_makes_lists_and_revokes_tokens(pair: tuple[Site, Site]) -> None:
+    url = str(pair[0].server.make_url("/"))
+    async with Client(url, ADMIN) as admin:
+        made = await admin.create_token(role="viewer", owner="erik", label="dashboard")
+        async with Client(url, made["token"]) as erik:
+            assert (await erik.jobs())["data"] == []
+            assert (await admin.revoke_token(made["id"]))["good"] is False
+            with pytest.raises(Unauthorized):
+                await erik.jobs()
+        assert made["id"] in [token["id"] for token in await admin.tokens()]
+        with pytest.raises(NotFound):
+            await admin.revoke_token("tok_none")

@@ -65,6 +65,8 @@ ASKS: dict[str, Ask] = {
     "POST /v1/jobs/retry": Ask("/v1/jobs/retry", 202, body={"status": "failed", "q": "no such job"}),
     "GET /v1/stats": Ask("/v1/stats", 200),
     "GET /v1/queues": Ask("/v1/queues", 200),
+    "POST /v1/queues/{step}/pause": Ask("/v1/queues/noop/pause", 202),
+    "POST /v1/queues/{step}/resume": Ask("/v1/queues/noop/resume", 202),
     "GET /media/{asset_id}/{path:.+}": Ask("/media/{asset}/probe/1-a/file.txt", 200, True),
     "GET /media/s/{grant}/{asset_id}/{path:.+}": Ask("{signed}probe/1-a/file.txt", 200),
     "POST /v1/tokens": Ask("/v1/tokens", 201, body={"role": "viewer", "owner": "zoe"}),

@@ -93,3 +93,22 @@ def test_submit_does_not_pay_for_what_only_servers_need() -> None:
     code = "import sys, json; import streams.cli, streams.client; print(json.dumps(sorted(sys.modules)))"
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
     assert not {"faust", "aiokafka", "obstore", "rich", "uvloop", "agents.control"} & set(loaded)
+
+
+@pytest.mark.parametrize("ttl", ["soon", "12x", "", "d"])
+def test_a_ttl_that_is_none_is_bad_usage(ttl: str) -> None:
+    result = run("token", "create", "--role", "viewer", "--owner", "anna", "--ttl", ttl)
+    assert result.exit_code == 2 and "duration" in result.stderr
+
+
+def test_a_token_of_a_role_that_does_not_exist_is_bad_usage() -> None:
+    assert run("token", "create", "--role", "root").exit_code == 2
+
+
+def test_tokens_of_a_service_that_is_not_there_end_with_3() -> None:
+    assert run("token", "list", "--url", nobody()).exit_code == 3
+
+
+def test_an_audit_that_cannot_be_read_is_not_called_proven() -> None:
+    result = run("audit", "verify", KINOLOG_KAFKA__BOOTSTRAP=nobody().removeprefix("http://"))
+    assert result.exit_code == 3 and "cannot be read" in result.stderr
