@@ -44,6 +44,8 @@ class Embedder:
         params_of(work, EmbedParams)
         key = _transcript_key(work)
         usable = self._usable()
+        if not any(isinstance(backend, LocalEmbeddings) for backend in usable.values()):
+            work.leave_cpus()  # others work meanwhile: nothing is computed here
         transcript = await asyncio.to_thread(_read, await work.fetch(key))
         found = await asyncio.to_thread(lambda: passages(speech_of(transcript)))
         if not found:

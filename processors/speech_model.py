@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # importing it takes a second
 
 _RATE_HZ = 16_000
 #: A segment in which probably nobody speaks, and of whose words the model is not sure, was made up.
-_NO_SPEECH, _UNSURE_LOGPROB = 0.6, -0.8
+_NO_SPEECH, _UNSURE_LOGPROB = 0.6, -1.0
 #: Silences longer than this are skipped when what is "heard" in them looks made up.
 _HALLUCINATION_SILENCE_S = 2.0
 

@@ -1,6 +1,8 @@
 """What becomes of sound in the running system: captions, live and in the player; nothing where there is none."""
 
+import contextlib
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -8,8 +10,8 @@ from urllib.parse import urljoin
 import aiohttp
 import pytest
 
-from tests.conftest import SampleMedia
-from tests.e2e.system import JOB_ENDED, Api, System, step_of
+from tests.conftest import SampleMedia, eventually
+from tests.e2e.system import JOB_ENDED, Api, System, command_lines, step_of
 
 SAID = "My fellow Americans, ask not what your country can do for you. Ask what you can do for your country."
 _FFMPEG = ["ffmpeg", "-nostdin", "-v", "error", "-y"]
@@ -103,6 +105,39 @@ async def test_a_video_without_sound_is_ready_and_says_why_the_rest_was_skipped(
             found = step_of(job, step)
             assert (found["status"], found["reason"]) == ("skipped", "no-audio-track"), found
         assert (await _asset(api, accepted["asset_id"]))["status"] == "READY"
+
+
+def models_of(system: System) -> list[int]:
+    """Processes of the executor that hold a speech model."""
+    found = []
+    for pid, command in command_lines():
+        if "processors.speech_model" in command:
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                if int(stat[1]) == system.pid("executor"):
+                    found.append(pid)
+    return found
+
+
+async def test_cancelling_in_the_middle_of_speech_ends_the_model_and_the_next_job_has_one(
+    system: System, speech: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.wav"
+    subprocess.run(["espeak-ng", "-v", "en-us", "-w", str(long), f"{SAID} " * 40], check=True, timeout=60)
+    async with system.client() as api, api.session.ws_connect("/v1/live", params={"subscribe": "all"}) as live:
+        accepted = await api.upload(long)
+        while (await live.receive_json(timeout=180))["type"] != "caption":
+            pass
+        assert models_of(system)
+        cancelled_at = time.monotonic()
+        status, _ = await api.post(f"/v1/jobs/{accepted['job_id']}/cancel")
+        assert status == 202
+        await eventually(lambda: not models_of(system))
+        assert time.monotonic() - cancelled_at < 2
+        assert (await api.ended(accepted["job_id"], 30))["status"] == "cancelled"
+        again = await api.upload(speech)
+        job = await api.ended(again["job_id"], 180)
+        assert step_of(job, "transcribe")["status"] == "completed", job
 
 
 async def _asset(api: Api, asset_id: str) -> dict[str, Any]:
