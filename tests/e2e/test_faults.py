@@ -1,6 +1,6 @@
 """Parts are killed while they work: nothing is lost, nothing runs on, nothing is published twice."""
 
-import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ async def test_a_killed_executor_is_replaced_and_its_attempt_done_again(fragile:
         job = await api.ended(accepted["job_id"], 300)
     assert job["status"] == "completed"
     assert step_of(job, "transcode")["attempt"] == 2
-    assert await completions(fragile, accepted["job_id"]) == {"probe": 1, "transcode": 1, "thumbnails": 1}
+    done = [step["name"] for step in job["steps"] if step["status"] == "completed"]
+    assert {"probe", "transcode", "thumbnails"} <= set(done)
+    assert await completions(fragile, accepted["job_id"]) == dict.fromkeys(done, 1)
     assert fragile.tools() == []
 
 
@@ -99,13 +101,13 @@ async def test_garbage_on_every_topic_becomes_dead_letters_and_stops_nothing(fra
     async with fragile.client() as api:
         accepted = await api.upload(clip)
         assert (await api.ended(accepted["job_id"]))["status"] == "completed"
-    needed = set(inputs) - {topics.progress, topics.control}
+    # Every process reads these for itself: each would bury the same record again at every start.
+    needed = set(inputs) - {topics.progress, topics.control, topics.tokens, topics.audit}
 
-    async def buried() -> bool:
+    missing = set(needed)
+    deadline = time.monotonic() + 30
+    while missing and time.monotonic() < deadline:
         letters = await whole_topic(fragile, topics.dead_letters)
-        return needed <= {entry.message.topic for r in letters for entry in read(r.value, r.headers)}  # type: ignore[union-attr]
-
-    async with asyncio.timeout(30):
-        while not await buried():
-            await asyncio.sleep(0.5)
+        missing = needed - {entry.message.topic for r in letters for entry in read(r.value, r.headers)}  # type: ignore[union-attr]
+    assert not missing
     assert "restarting" not in fragile.log().lower()
