@@ -2,14 +2,17 @@
 
 import logging
 import time
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec.structs import replace
 
 from schemas.base import ErrorRecord, Message
-from schemas.commands import CancelJob, RetryJob, SubmitJob
-from schemas.jobs import Asset, Job
+from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
+from schemas.jobs import JOB_ENDED, Asset, Grave, Job
+from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, StepAccepted, StepEvent, StepHeartbeat, StepRequested
 from schemas.steps import step_kinds
 from streams.dead_letters import dead_letter
@@ -18,12 +21,23 @@ from streams.faust_app import EX_SOFTWARE, KinologApp, end_process
 from streams.partition import partition_of
 from streams.settings import Settings
 from streams.topics import names
-from tables.assets import asset_news, asset_outstanding, fold_asset
+from tables.assets import asset_gone, asset_news, asset_outstanding, fold_asset, forget_job
 from tables.changelog import ChangelogTable
 from tables.clock import Clock
 from tables.pipelines import InvalidPipeline, require_resolved
-from tables.reducer import advance
-from tables.rows import RowTooLarge, claims_of, decode_asset, decode_job, encode_row, split_rows, watermark_row
+from tables.reducer import State, advance
+from tables.rows import (
+    GRAVE_S,
+    RowTooLarge,
+    claims_of,
+    decode_asset,
+    decode_grave,
+    decode_job,
+    encode_row,
+    grave_key,
+    split_rows,
+    watermark_row,
+)
 from tables.statements import event_id, outstanding
 
 log = logging.getLogger(__name__)
@@ -48,8 +62,9 @@ class Turn:
     partition: int
     now: float
     replayed: bool
-    jobs: dict[str, tuple[Job, bytes]] = field(default_factory=dict)
-    assets: dict[str, tuple[Asset, bytes]] = field(default_factory=dict)
+    jobs: dict[str, tuple[Job | Grave, bytes]] = field(default_factory=dict)
+    #: None: the asset goes.
+    assets: dict[str, tuple[Asset, bytes] | None] = field(default_factory=dict)
     effects: list[Message] = field(default_factory=list)
 
 
@@ -61,6 +76,8 @@ class Control:
         self._topics, self._partitions = names(settings), settings.partitions
         self._clock = Clock(settings.lease, settings.dispatch, self._request_partition)
         self._unmarked: set[int] = set()
+        #: (when it was deleted, job id, partition), oldest first.
+        self._graves: deque[tuple[float, str, int]] = deque()
 
     async def take(self, message: Any) -> None:
         """Apply every entry of a Kafka record. Never raises: what cannot be applied becomes a dead letter, and what
@@ -88,13 +105,17 @@ class Control:
         owned = {tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topics.commands}
         self._clock.restart(time.time())
         self._unmarked.clear()
-        claims = []
-        for key, job, at in split_rows(self._jobs.items()):
-            partition = partition_of(job.asset_id, self._partitions) if job is not None else int(key[1:])
-            if partition in owned:
-                claims.append((partition, at))
-                if job is not None:
-                    self._clock.watch(job)
+        claims, graves = [], []
+        for key, row, at in split_rows(self._jobs.items()):
+            partition = partition_of(row.asset_id, self._partitions) if row is not None else int(key[1:])
+            if partition not in owned:
+                continue
+            claims.append((partition, at))
+            if isinstance(row, Grave):
+                graves.append((row.deleted_at, row.id, partition))
+            elif row is not None:
+                self._clock.watch(row)
+        self._graves = deque(sorted(graves))
         self._app.continuity.reclaim(claims_of(claims))
         log.info("tables recovered", extra={"partitions": len(owned), "rows": len(claims), "waiting": len(self._clock)})
 
@@ -108,10 +129,19 @@ class Control:
         for partition in sorted(self._unmarked):
             await self._mark(partition)
         self._unmarked.clear()
+        await self._level_graves(now)
 
     def mark_later(self, partition: int) -> None:
         """An offset of `partition` was applied and no row says so: the next tick writes it down."""
         self._unmarked.add(partition)
+
+    async def _level_graves(self, now: float) -> None:
+        """Forget deleted jobs that nothing on the log can bring back any more."""
+        for _ in range(_MAX_DUE):
+            if not self._graves or self._graves[0][0] + GRAVE_S > now:
+                return
+            _, job_id, partition = self._graves.popleft()
+            await self._jobs.delete(grave_key(job_id), partition)
 
     def _remind(self, place: tuple[str, str], now: float) -> None:
         row = self._jobs.get(place[0])
@@ -126,17 +156,26 @@ class Control:
     # One entry
 
     def _apply(self, turn: Turn, message: Message) -> None:
-        if not isinstance(message, (SubmitJob, CancelJob, RetryJob, StepEvent)):
+        if not isinstance(message, (SubmitJob, CancelJob, RetryJob, DeleteJob, DeleteAsset, StepEvent)):
             raise Rejected("unexpected-type", f"{message.TYPE} is nothing that control is told")
         if partition_of(message.asset_id, self._partitions) != turn.partition:
             raise Rejected("wrong-partition", f"{message.asset_id} does not belong to partition {turn.partition}")
+        if isinstance(message, DeleteAsset):
+            self._delete_asset(turn, message)
+            return
         before = self._job(turn, message.job_id)
         if before is None and isinstance(message, SubmitJob):
             self._require_own_asset(turn, message)
         after, effects = self._advance(before, message, turn.now)
-        if after is None:
+        if isinstance(after, Grave):
+            turn.effects += effects + self._bury_job(turn, before, after, message)
+        elif after is None or isinstance(before, Grave):
             turn.effects += effects
-            return
+        else:
+            self._carry_on(turn, before, after, message, effects)
+
+    def _carry_on(self, turn: Turn, before: Job | None, after: Job, message: Any, effects: list[Message]) -> None:
+        """Keep what became of a job that is there."""
         if turn.replayed and after is before:
             effects = effects or outstanding(after)
         if after is not before or turn.replayed:
@@ -144,13 +183,58 @@ class Control:
         turn.effects += effects
         self._tell_clock(message, before, after, effects, turn.now)
 
+    # Deletion
+
+    def _bury_job(self, turn: Turn, before: Job | Grave | None, grave: Grave, message: Message) -> list[Message]:
+        """Note that a job is gone, and what that makes of its asset. Returns what must be said about the asset."""
+        asset = self._asset(turn, grave.asset_id)
+        if not isinstance(before, Job):
+            again = turn.replayed and asset is None and isinstance(message, DeleteJob)
+            return asset_gone(grave.asset_id, grave.owner, grave.deleted_at) if again else []
+        self._dig(turn, grave)
+        if asset is None:
+            return []
+        artifacts = isinstance(message, DeleteJob) and message.artifacts
+        left = forget_job(asset, before, self._jobs_of(turn, asset) if artifacts else (), artifacts=artifacts)
+        if left is None:
+            turn.assets[asset.id] = None
+            return asset_gone(asset.id, asset.owner, grave.deleted_at)
+        left = replace(left, updated_at=turn.now)
+        turn.assets[asset.id] = (left, self._encode(left))
+        return []
+
+    def _dig(self, turn: Turn, grave: Grave) -> None:
+        turn.jobs[grave.id] = (grave, self._encode(grave))
+        self._graves.append((grave.deleted_at, grave.id, turn.partition))
+
+    def _jobs_of(self, turn: Turn, asset: Asset) -> list[Job]:
+        return [job for job_id in asset.jobs if isinstance(job := self._job(turn, job_id), Job)]
+
+    def _delete_asset(self, turn: Turn, message: DeleteAsset) -> None:
+        """Delete all of its jobs, when all have ended, and it. Again on a replay: what is said may have been lost."""
+        asset = self._asset(turn, message.asset_id)
+        if asset is None:
+            turn.effects += asset_gone(message.asset_id, None, message.requested_at) if turn.replayed else []
+            return
+        jobs = self._jobs_of(turn, asset)
+        if any(job.status not in JOB_ENDED for job in jobs):
+            return  # a job was submitted meanwhile; whoever asked sees that the asset is still there
+        for job in jobs:
+            order = DeleteJob(job_id=job.id, asset_id=asset.id, artifacts=False, requested_by=message.requested_by)
+            grave, effects = self._advance(job, order, turn.now)
+            if isinstance(grave, Grave):
+                self._dig(turn, grave)
+                turn.effects += effects
+        turn.assets[asset.id] = None
+        turn.effects += asset_gone(asset.id, asset.owner, message.requested_at)
+
     def _require_own_asset(self, turn: Turn, message: SubmitJob) -> None:
         """Web asks too, but its read model may be behind: here is where it is known."""
         asset = self._asset(turn, message.asset_id)
         if asset is not None and message.owner is not None and asset.owner != message.owner:
             raise Rejected("asset-of-another-owner", f"{message.asset_id} does not belong to {message.owner}")
 
-    def _advance(self, before: Job | None, message: Message, now: float) -> tuple[Job | None, list[Message]]:
+    def _advance(self, before: State, message: Message, now: float) -> tuple[State, list[Message]]:
         try:
             if before is None and isinstance(message, SubmitJob):
                 require_resolved(message.pipeline, message.steps)
@@ -170,7 +254,7 @@ class Control:
         turn.jobs[job.id] = (job, encoded)
         return asset_outstanding(after, job) if turn.replayed else asset_news(before, after, job)
 
-    def _encode(self, row: Job | Asset) -> bytes:
+    def _encode(self, row: Job | Asset | Grave) -> bytes:
         try:
             return encode_row(replace(row, at={}) if row.at else row)
         except RowTooLarge as error:
@@ -185,15 +269,18 @@ class Control:
         if after is not before:
             self._clock.watch(after)
 
-    def _job(self, turn: Turn, job_id: str) -> Job | None:
+    def _job(self, turn: Turn, job_id: str) -> State:
         if job_id in turn.jobs:
             return turn.jobs[job_id][0]
-        row = self._jobs.get(job_id)
-        return decode_job(row) if row is not None else None
+        if (row := self._jobs.get(job_id)) is not None:
+            return decode_job(row)
+        grave = self._jobs.get(grave_key(job_id))
+        return decode_grave(grave) if grave is not None else None
 
     def _asset(self, turn: Turn, asset_id: str) -> Asset | None:
         if asset_id in turn.assets:
-            return turn.assets[asset_id][0]
+            known = turn.assets[asset_id]
+            return known[0] if known is not None else None
         row = self._assets.get(asset_id)
         return decode_asset(row) if row is not None else None
 
@@ -201,14 +288,25 @@ class Control:
 
     async def _write(self, turn: Turn, topic: str, offset: int) -> None:
         """The rows, and the claim. A changelog is ordered, so only a record's last row may vouch for the record."""
-        at = {topic: offset}
         self._app.continuity.claim(topic, turn.partition, offset)
-        if not (turn.jobs and turn.assets):
+        assets = {key: known for key, known in turn.assets.items() if known is not None}
+        jobs = {_key(row): (row, encoded) for row, encoded in turn.jobs.values()}
+        if not (jobs and assets):
             self._unmarked.add(turn.partition)
-        for table, rows in ((self._assets, turn.assets), (self._jobs, turn.jobs)):
-            last = next(reversed(rows), None)
-            for key, (row, encoded) in rows.items():
-                await table.put(key, encode_row(replace(row, at=at)) if key == last else encoded, turn.partition)
+        for key in turn.assets.keys() - assets.keys():
+            await self._assets.delete(key, turn.partition)
+        for row, _ in turn.jobs.values():
+            if isinstance(row, Grave):
+                await self._jobs.delete(row.id, turn.partition)
+        await self._put(self._assets, assets, turn.partition, {topic: offset})
+        await self._put(self._jobs, jobs, turn.partition, {topic: offset})
+
+    async def _put(
+        self, table: ChangelogTable, rows: Mapping[str, tuple[Any, bytes]], partition: int, at: dict[str, int]
+    ) -> None:
+        last = next(reversed(list(rows)), None)
+        for key, (row, encoded) in rows.items():
+            await table.put(key, encode_row(replace(row, at=at)) if key == last else encoded, partition)
 
     async def _mark(self, partition: int) -> None:
         continuity = self._app.continuity
@@ -224,6 +322,9 @@ class Control:
                 await self._request(effect)
             elif isinstance(effect, LeaseRevoked):
                 self._app.outbox.put(self._topics.control, 0, _structured(effect))
+            elif isinstance(effect, RemoveArtifacts):
+                partition = partition_of(effect.asset_id, self._partitions)
+                self._app.outbox.put(self._topics.removals, partition, _structured(effect))
             else:
                 await self._publish(effect)
 
@@ -240,7 +341,11 @@ class Control:
     async def _publish(self, fact: Any) -> None:
         partition = partition_of(fact.asset_id, self._partitions)
         value, headers = binary(
-            fact, event_id=event_id(fact), source=SOURCE, subject=fact.asset_id, correlation_id=fact.job_id
+            fact,
+            event_id=event_id(fact),
+            source=SOURCE,
+            subject=fact.asset_id,
+            correlation_id=getattr(fact, "job_id", None),
         )
         await self._app.send_record(self._topics.events, partition, fact.asset_id.encode(), value, headers)
 
@@ -253,7 +358,11 @@ class Control:
         return partition_of(f"{job_id}/{step}", self._partitions)
 
 
-def _structured(effect: StepRequested | LeaseRevoked) -> bytes:
+def _key(row: Job | Grave) -> str:
+    return grave_key(row.id) if isinstance(row, Grave) else row.id
+
+
+def _structured(effect: StepRequested | LeaseRevoked | RemoveArtifacts) -> bytes:
     return structured(
         effect, event_id=event_id(effect), source=SOURCE, subject=effect.asset_id, correlation_id=effect.job_id
     )

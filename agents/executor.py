@@ -17,7 +17,8 @@ from agents.attempts import Bench
 from agents.control_tail import ControlTail
 from agents.executor_name import ExecutorName, claim
 from agents.intake import Pulls, Unusable, requests_of
-from agents.lanes import processor_of, slots_of, steps_of
+from agents.lanes import DEFAULT_LANE, processor_of, slots_of, steps_of
+from agents.removals import add_removals_agent
 from agents.roster import Roster, Station
 from agents.scratch import Scratch
 from agents.slots import CpuBudget, Slots
@@ -65,7 +66,7 @@ def main(settings: Settings, lane: str) -> int:
         log.critical(str(error))
         return EX_SOFTWARE
     app = make_app(settings, f"kinolog-exec-{lane}", name.instance_id)
-    executor.join(app)
+    executor.join(app, lane)
     return run(app, loop, before_stop=executor.drain)
 
 
@@ -85,13 +86,15 @@ class Executor:
         self._closing = False
         self._background: list[asyncio.Task[None]] = []
 
-    def join(self, app: KinologApp) -> None:
-        """Add the agents to `app`, and what begins with it."""
+    def join(self, app: KinologApp, lane: str) -> None:
+        """Add the agents to `app`, and what begins with it. The default lane removes what is deleted, too."""
         self._app = app
         app.task(self._begin)
         app.on_partitions_assigned.connect(self._note_assignment)
         for station in self._stations.values():
             self._add_agent(app, station)
+        if lane == DEFAULT_LANE:
+            add_removals_agent(app, self._settings, self._bench.store, self._producer.deliver)
 
     async def drain(self) -> None:
         """Stop accepting, let running work end, release the rest. Takes `executor.drain_s` and 7 s at most."""

@@ -47,3 +47,26 @@ class RetryJob(Message, frozen=True, kw_only=True):
     #: The run that is to be retried: a repeat of the command must not retry twice.
     run: int
     requested_by: str | None = None
+
+
+class DeleteJob(Message, frozen=True, kw_only=True):
+    """Forget a job that has ended. A repeat changes nothing, and no late message brings the job back."""
+
+    TYPE: ClassVar[str] = "media.job.delete.v1"
+
+    job_id: str
+    asset_id: str
+    #: Whether what it published goes too; a retention forgets jobs and leaves their asset playable.
+    artifacts: bool = True
+    requested_by: str | None = None
+
+
+class DeleteAsset(Message, frozen=True, kw_only=True):
+    """Forget the asset, its jobs and its files, when none of its jobs runs."""
+
+    TYPE: ClassVar[str] = "media.asset.delete.v1"
+
+    asset_id: str
+    #: When it was asked for, seconds since the epoch: files that are newer belong to an asset that came after.
+    requested_at: float
+    requested_by: str | None = None

@@ -47,6 +47,12 @@ class JobCancelled(JobFact, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "media.job.cancelled.v1"
 
 
+class JobDeleted(JobFact, frozen=True, kw_only=True):
+    """The job was deleted; it does not come back."""
+
+    TYPE: ClassVar[str] = "media.job.deleted.v1"
+
+
 class StepFact(JobFact, frozen=True, kw_only=True):
     """What every fact about a step carries."""
 
@@ -119,6 +125,17 @@ class AssetFailed(Message, frozen=True, kw_only=True):
     run: int
     #: An error code, or "cancelled".
     reason: str
+    owner: str | None = None
+
+
+class AssetDeleted(Message, frozen=True, kw_only=True):
+    """The asset is gone, with everything derived from it."""
+
+    TYPE: ClassVar[str] = "media.asset.deleted.v1"
+
+    asset_id: str
+    #: When, seconds since the epoch.
+    deleted_at: float
     owner: str | None = None
 
 

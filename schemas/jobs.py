@@ -137,6 +137,21 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: dict[str, int] = {}
 
 
+class Grave(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is left of a deleted job, so that no late message brings it back. Row with key `!<job id>`."""
+
+    id: str
+    asset_id: str
+    pipeline: str
+    run: int
+    deleted_at: float
+    owner: str | None = None
+    #: Folders of what it published, which must go.
+    prefixes: tuple[str, ...] = ()
+    #: As in Job.
+    at: dict[str, int] = {}
+
+
 class AssetJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an asset keeps of one of its jobs."""
 
@@ -166,6 +181,8 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outputs: dict[str, Any] = {}
     #: When each of them was published, by step.
     published_at: dict[str, float] = {}
+    #: A job that had completed is forgotten, and what it published is kept: the asset stays READY without it.
+    kept: bool = False
     #: As in Job.
     at: dict[str, int] = {}
 

@@ -1,6 +1,6 @@
 """The command line. Each command imports what it needs when it runs, so that `kinolog submit` starts at once.
 
-Exit codes: 0 ok, 1 the job failed, 2 usage or configuration, 3 the service cannot be reached.
+Exit codes: 0 ok, 1 the job failed or the audit has findings, 2 usage or configuration, 3 the service is unreachable.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import click
 
@@ -262,6 +262,102 @@ def apply(as_json: bool) -> None:
     else:
         lines = [f"{what}: {line}" for what, found in report.items() for line in found]
         click.echo("\n".join(lines) or "all topics are as they should be")
+
+
+@cli.group()
+def token() -> None:
+    """Make, list and revoke API tokens; takes an admin's token."""
+
+
+class Duration(click.ParamType):
+    """Seconds, or a number with s, m, h or d."""
+
+    name = "duration"
+    _UNITS_S: ClassVar = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds."""
+        number, unit = (value[:-1], value[-1]) if value[-1:] in self._UNITS_S else (value, "s")
+        try:
+            return float(number) * self._UNITS_S[unit]
+        except ValueError:
+            self.fail(f"{value!r} is no duration: write 90s, 15m, 12h or 30d", param, ctx)
+
+
+@token.command("create")
+@click.option("--role", type=click.Choice(["viewer", "editor", "admin"]), required=True, help="What it may do.")
+@click.option("--owner", help="Whose things it is for; only an admin's token may have none.")
+@click.option("--ttl", "ttl_s", type=Duration(), help="Ends by itself after this, e.g. 12h or 30d; never otherwise.")
+@click.option("--label", help="What it is for, in your words.")
+@click.option("--rate", "requests_per_s", type=float, help="Most requests per second to one replica.")
+@json_option
+@reaches_service
+def create_token(as_json: bool, url: str | None, token: str | None, **wanted: str | float | None) -> None:
+    """Make a token and print it: it is told this once, only its hash is kept."""
+    from streams.rendering import print_json
+
+    async def work(client: "Client") -> int:
+        made = await client.create_token(**wanted)
+        print_json(made) if as_json else click.echo(made["token"])
+        return OK
+
+    _with_client(url, token, work)
+
+
+@token.command("list")
+@json_option
+@reaches_service
+def list_tokens(as_json: bool, url: str | None, token: str | None) -> None:
+    """Every token that was made, the newest first."""
+    from streams.rendering import print_json, token_table
+
+    async def work(client: "Client") -> int:
+        found = await client.tokens()
+        print_json(found) if as_json else click.echo("\n".join(token_table(found)) or "no tokens")
+        return OK
+
+    _with_client(url, token, work)
+
+
+@token.command("revoke")
+@click.argument("token_id", metavar="TOKEN_ID")
+@json_option
+@reaches_service
+def revoke_token(token_id: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """End a token on every replica."""
+    from streams.rendering import print_json
+
+    async def work(client: "Client") -> int:
+        ended = await client.revoke_token(token_id)
+        print_json(ended) if as_json else click.echo(f"{token_id} is revoked")
+        return OK
+
+    _with_client(url, token, work)
+
+
+@cli.group()
+def audit() -> None:
+    """The record of who asked for what."""
+
+
+@audit.command("verify")
+@json_option
+def verify_audit(as_json: bool) -> None:
+    """Prove on the log itself that no entry was changed or removed; exit code 1 when one was."""
+    settings = load()
+    from streams import logs
+    from streams.audit import read_all, verify
+    from streams.rendering import print_json
+
+    logs.configure(settings, "audit")
+    verdict = verify(asyncio.run(read_all(settings)))
+    if as_json:
+        print_json(asdict(verdict))
+    else:
+        heads = [f"{chain} {head}" for chain, head in verdict.heads.items()]
+        sentence = f"{verdict.entries} entries, {len(verdict.findings) or 'no'} findings"
+        click.echo("\n".join([*verdict.findings, *heads, sentence]))
+    _end(JOB_FAILED if verdict.findings else OK)
 
 
 @cli.command()

@@ -156,6 +156,20 @@ class Client:
         """Resume a failed or cancelled job from the steps that did not complete. Raises NotFound, Conflict."""
         await self._ask("POST", f"{_job_path(job_id)}/retry")
 
+    async def create_token(self, **wanted: str | float | None) -> dict[str, Any]:
+        """Make an API token: role, owner, label, ttl_s, requests_per_s. `token` in the answer is told this once."""
+        body = {name: value for name, value in wanted.items() if value is not None}
+        return _content(await self._ask("POST", "/v1/tokens", json=body))
+
+    async def tokens(self) -> list[dict[str, Any]]:
+        """Every token that was made, without its secret."""
+        found: list[dict[str, Any]] = (await self._ask("GET", "/v1/tokens"))["data"]
+        return found
+
+    async def revoke_token(self, token_id: str) -> dict[str, Any]:
+        """End a token everywhere; harmless to repeat. Raises NotFound."""
+        return _content(await self._ask("DELETE", f"/v1/tokens/{quote(token_id, safe='')}"))
+
     async def follow(self, job_id: str, *, after: str | None = None) -> AsyncIterator[Job]:
         """The job now and after every change, progress folded in, until it has ended. Rides out a restarted service.
 

@@ -60,7 +60,7 @@ class KinologApp(faust.App):
         return self.producer._producer  # type: ignore[attr-defined]  # of the aiokafka driver
 
     async def send_record(
-        self, topic: str, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> Awaitable[Any]:
         """Hand one record to aiokafka; the answer resolves when the broker has it. A failed one ends the process."""
         delivery = await self.kafka_producer.send(topic, value, key=key, partition=partition, headers=headers)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
 from streams.settings import Settings
 
@@ -63,6 +63,8 @@ class Producer:
         self, topic: str, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
     ) -> Awaitable[Any]:
         """Hand one record over; what is returned resolves when the broker has it, or raises a KafkaError."""
+        if self._kafka is None:
+            raise KafkaConnectionError("not connected yet")
         answer: Awaitable[Any] = await self._kafka.send(topic, value, key=key, partition=partition, headers=headers)
         return answer
 

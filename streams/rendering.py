@@ -173,6 +173,15 @@ def table(jobs: list[Job]) -> list[str]:
     return [_row(job).rstrip() for job in jobs]
 
 
+def token_table(tokens: list[dict[str, Any]]) -> list[str]:
+    """A line per token: id, role, whether it is good, owner, when it was made, what it is for."""
+    return [
+        f"{token['id']:<28} {token['role']:<7} {'good' if token['good'] else 'ended':<6} {token['owner'] or '-':<20} "
+        f"{token['created_at']}  {token.get('label', '')}".rstrip()
+        for token in tokens
+    ]
+
+
 def _row(job: Job) -> str:
     state = f"{job['id']:<28} {job['status']:<10} {job.get('progress') or 0:>3.0f} %"
     return f"{state}  {job['pipeline']:<12} {job['created_at']}  {_headline(job)}"

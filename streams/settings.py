@@ -53,6 +53,14 @@ class Web(Section, frozen=True, kw_only=True):
     live_history: int = 100_000
     #: Jobs in the first frame of a live client, running ones first; the rest is there to page through.
     live_snapshot_jobs: int = 1000
+    #: Origins whose pages may call this interface, as JSON, e.g. ["https://app.example.com"]; ["*"]: any.
+    cors_origins: tuple[str, ...] = ()
+    #: Proxies in front that each add an address to X-Forwarded-For; 0: the header is not believed.
+    trusted_proxies: int = 0
+    #: Largest body that is no upload, bytes.
+    max_body_bytes: int = 4 * 1024**2
+    #: Largest sum of a request's headers, bytes.
+    max_headers_bytes: int = 32 * 1024
     #: Longest wait of a GET with `?after=`, seconds.
     after_timeout_s: float = 10.0
 
@@ -65,6 +73,25 @@ class FixedToken(Section, frozen=True, kw_only=True):
     role: Literal["viewer", "editor", "admin"] = "editor"
 
 
+class Jwt(Section, frozen=True, kw_only=True):
+    """JSON Web Tokens of an identity provider; off while there is neither a secret nor a place of keys."""
+
+    #: Shared secret of tokens signed with HS256, 32 bytes or more.
+    secret: str | None = None
+    #: File or http(s) address of the provider's keys (JWKS), for tokens signed with RS256.
+    jwks: str | None = None
+    #: What `iss` must be.
+    issuer: str | None = None
+    #: What `aud` must be, or have among others.
+    audience: str | None = None
+    #: Claim that names the owner.
+    owner_claim: str = "sub"
+    #: Claim that names the role; a token without it is a viewer's.
+    role_claim: str = "role"
+    #: Seconds by which clocks may differ.
+    leeway_s: float = 10.0
+
+
 class Auth(Section, frozen=True, kw_only=True):
     """Who may do what."""
 
@@ -74,6 +101,11 @@ class Auth(Section, frozen=True, kw_only=True):
     tokens: tuple[FixedToken, ...] = ()
     #: Key of signed media addresses, shared by all replicas; unset: a file below the data dir, made when needed.
     signing_secret: str | None = None
+    #: Failed tries of one address in a row after which it must wait; one more is allowed every two seconds.
+    failures: int = 20
+    #: Most requests per second of one token to one replica, twice as many at once; 0: no limit.
+    requests_per_s: float = 0.0
+    jwt: Jwt = Jwt()
     #: Off: everybody is admin. Only for a machine of one's own.
     enabled: bool = True
 
@@ -94,6 +126,17 @@ class Dispatch(Section, frozen=True, kw_only=True):
     overtaken_s: float = 30.0
     #: Seconds until a request counts as lost without such a sign; doubles each time.
     deadline_s: float = 3600.0
+
+
+class Retention(Section, frozen=True, kw_only=True):
+    """How long ended jobs are kept; their assets stay. A pipeline's file may say otherwise for its own (`keep`)."""
+
+    #: Most jobs kept of each pipeline and end (completed, failed, cancelled); 0: any number.
+    jobs: int = 100_000
+    #: Seconds since its end after which a job goes; 0: never.
+    age_s: float = 30 * 86_400.0
+    #: Seconds between looks.
+    every_s: float = 60.0
 
 
 class Store(Section, frozen=True, kw_only=True):
@@ -167,6 +210,7 @@ class Settings(Section, frozen=True, kw_only=True):
     auth: Auth = Auth()
     lease: LeaseTimes = LeaseTimes()
     dispatch: Dispatch = Dispatch()
+    retention: Retention = Retention()
     store: Store = Store()
     executor: Executor = Executor()
     limits: Limits = Limits()

@@ -28,7 +28,10 @@ class Names(NamedTuple):
     progress: str
     events: str
     control: str
+    removals: str
     dead_letters: str
+    tokens: str
+    audit: str
     jobs_changelog: str
     assets_changelog: str
     prefix: str
@@ -48,7 +51,10 @@ def names(settings: Settings) -> Names:
         progress=prefix + "progress",
         events=prefix + "events",
         control=prefix + "control",
+        removals=prefix + "removals",
         dead_letters=prefix + "dead-letters",
+        tokens=prefix + "tokens",
+        audit=prefix + "audit",
         jobs_changelog=f"{CONTROL_APP}-jobs-changelog",
         assets_changelog=f"{CONTROL_APP}-assets-changelog",
         prefix=prefix,
@@ -64,11 +70,14 @@ def wanted(settings: Settings) -> list[Topic]:
         n.step_events: 7 * _DAY_S,
         n.progress: 3600,
         n.events: _FOR_EVER,
+        n.removals: 7 * _DAY_S,
         n.dead_letters: 30 * _DAY_S,
         **{n.step_requests(step): 7 * _DAY_S for step in step_kinds()},
     }
     topics = [Topic(name, count, _retention(seconds)) for name, seconds in kept.items()]
     topics.append(Topic(n.control, 1, _retention(_DAY_S)))
+    topics.append(Topic(n.tokens, 1, _COMPACTED))
+    topics.append(Topic(n.audit, 1, _retention(_FOR_EVER)))
     topics += [Topic(name, count, _COMPACTED) for name in (n.jobs_changelog, n.assets_changelog)]
     return topics
 

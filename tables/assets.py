@@ -1,11 +1,13 @@
 """The asset as a fold of its jobs, pure: folding a job twice changes nothing the second time."""
 
+from collections.abc import Iterable, Set
 from typing import Any
 
 from msgspec.structs import replace
 
-from schemas.facts import AssetFailed, AssetReady
+from schemas.facts import AssetDeleted, AssetFailed, AssetReady
 from schemas.jobs import JOB_ENDED, Asset, AssetJob, AssetStatus, Job
+from schemas.removals import RemoveArtifacts
 from tables.statements import Effects
 
 
@@ -17,12 +19,54 @@ def fold_asset(asset: Asset | None, job: Job) -> Asset:
         job.id: AssetJob(status=job.status, pipeline=job.pipeline, created_at=job.created_at, reason=_reason(job)),
     }
     outputs, published_at = _published(asset, job)
-    status = _status(jobs)
+    status = asset_status({known.status for known in jobs.values()}, kept=asset.kept)
     reason = jobs[job.id].reason if status == "FAILED" else None
     folded = replace(asset, status=status, reason=reason, jobs=jobs, outputs=outputs, published_at=published_at)
     return (
         asset if folded == asset and asset.updated_at >= job.created_at else replace(folded, updated_at=job.updated_at)
     )
+
+
+def forget_job(asset: Asset, job: Job, others: Iterable[Job], *, artifacts: bool) -> Asset | None:
+    """`asset` without `job`; None when nothing is left of it. `others`: its other jobs. `artifacts`: what the job
+    published goes too; otherwise the asset stays as playable as it was.
+    """
+    jobs = {job_id: known for job_id, known in asset.jobs.items() if job_id != job.id}
+    if not jobs and (artifacts or asset.status != "READY"):
+        return None
+    kept = asset.kept or (not artifacts and job.status == "completed")
+    left = replace(asset, jobs=jobs, kept=kept)
+    if artifacts:
+        left = _without_outputs(left, job, others)
+    status = asset_status({known.status for known in jobs.values()}, kept=kept)
+    return replace(left, status=status, reason=_first_reason(jobs) if status == "FAILED" else None)
+
+
+def _without_outputs(asset: Asset, job: Job, others: Iterable[Job]) -> Asset:
+    """What `job` published is not pointed at any more; what another one had published before stands again."""
+    own = {step.spec.name: step.finished_at for step in job.steps if step.status == "completed"}
+    theirs = {name for name, at in asset.published_at.items() if name not in own or own[name] != at}
+    left = replace(
+        asset,
+        outputs={name: outputs for name, outputs in asset.outputs.items() if name in theirs},
+        published_at={name: at for name, at in asset.published_at.items() if name in theirs},
+    )
+    for other in others:
+        outputs, published_at = _published(left, other)
+        left = replace(left, outputs=outputs, published_at=published_at)
+    return left
+
+
+def _first_reason(jobs: dict[str, AssetJob]) -> str | None:
+    return next((job.reason for job in jobs.values() if job.reason is not None), None)
+
+
+def asset_gone(asset_id: str, owner: str | None, deleted_at: float) -> Effects:
+    """What stands about an asset of which nothing is left."""
+    return [
+        AssetDeleted(asset_id=asset_id, deleted_at=deleted_at, owner=owner),
+        RemoveArtifacts(asset_id=asset_id, deleted_at=deleted_at, whole_asset=True),
+    ]
 
 
 def asset_news(before: Asset | None, after: Asset, job: Job) -> Effects:
@@ -54,10 +98,9 @@ def _fresh(job: Job) -> Asset:
     )
 
 
-def _status(jobs: dict[str, AssetJob]) -> AssetStatus:
-    """READY once any job completed; else what the others are at."""
-    states = {job.status for job in jobs.values()}
-    if "completed" in states:
+def asset_status(states: Set[str], *, kept: bool) -> AssetStatus:
+    """READY once any job completed, also when that one is forgotten (`kept`); else what the others are at."""
+    if kept or "completed" in states:
         return "READY"
     if "active" in states:
         return "PROCESSING"

@@ -43,3 +43,10 @@ class ChangelogTable:
         self._store.data[encoded] = row
         self._store._key_partition[encoded] = partition  # so that Faust drops it when the partition goes
         await self._app.send_record(self.topic, partition, encoded, row, [])
+
+    async def delete(self, key: str, partition: int) -> None:
+        """Write a tombstone. As with `put`, delivery is not awaited; a key that is not there is harmless."""
+        encoded = key.encode()
+        self._store.data.pop(encoded, None)
+        self._store._key_partition.pop(encoded, None)
+        await self._app.send_record(self.topic, partition, encoded, None, [])

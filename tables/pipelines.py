@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Set
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import yaml
@@ -18,6 +19,15 @@ class InvalidPipeline(Exception):
     exit_code = 2
 
 
+class Keep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long jobs that ended in one way are kept; what is not said is as in the settings."""
+
+    #: At most so many, >= 1; 0: any number.
+    jobs: int | None = None
+    #: Seconds since the job's end; 0: for ever.
+    age_s: float | None = None
+
+
 class PipelineFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A pipeline as it stands in its file."""
 
@@ -25,15 +35,25 @@ class PipelineFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     name: str
     #: In any order.
     steps: tuple[StepSpec, ...]
+    #: How long its ended jobs are kept, by how they ended: completed, failed, cancelled.
+    keep: dict[Literal["completed", "failed", "cancelled"], Keep] = {}
 
 
 Pipelines = Mapping[str, tuple[StepSpec, ...]]
+#: By pipeline, and how a job ended.
+Keeping = Mapping[str, Mapping[str, Keep]]
 
 
 def load_pipelines(folder: Path) -> Pipelines:
     """Every pipeline of `folder` by name. Raises InvalidPipeline."""
     found = [_read(path) for path in sorted(folder.glob("*.yaml"))]
     return {pipeline.name: ordered(pipeline.name, pipeline.steps) for pipeline in found}
+
+
+def load_keeping(folder: Path) -> Keeping:
+    """What the pipeline files of `folder` say of retention, by name. Raises InvalidPipeline."""
+    found = [_read(path) for path in sorted(folder.glob("*.yaml"))]
+    return {pipeline.name: {str(end): kept for end, kept in pipeline.keep.items()} for pipeline in found}
 
 
 def _read(path: Path) -> PipelineFile:

@@ -13,8 +13,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from schemas.base import ErrorRecord, Message
-from schemas.commands import CancelJob, RetryJob, SubmitJob
-from schemas.jobs import JOB_ENDED, STEP_ENDED, STEP_PASSED, Job, Lease, Step
+from schemas.commands import CancelJob, DeleteJob, RetryJob, SubmitJob
+from schemas.jobs import JOB_ENDED, STEP_ENDED, STEP_PASSED, Grave, Job, Lease, Step
 from schemas.step_events import (
     DispatchDue,
     LeaseExpired,
@@ -38,25 +38,40 @@ from tables.policies import (
     loss_delay_s,
     retry_delay_s,
 )
-from tables.statements import Effects, news, outstanding
+from tables.statements import Effects, epitaph, news, outstanding
 
-Advance = tuple[Job | None, Effects]
+#: A job that is there; what is left of a deleted one; None: there never was one.
+State = Job | Grave | None
+Advance = tuple[State, Effects]
 
 
-def advance(job: Job | None, event: Message, now: float) -> Advance:
+def advance(job: State, event: Message, now: float) -> Advance:
     """The job after `event`, and what must be said because of it. `now`: seconds since the epoch.
 
     An event that changes nothing returns the same object. Applying an event twice changes nothing the second time.
     """
+    if isinstance(job, Grave):
+        return job, _at_rest(job, event)
     if isinstance(event, SubmitJob):
         return _submit(job, event, now)
     if isinstance(event, StepEvent):
         return _step_event(job, event, now)
-    if job is not None and isinstance(event, CancelJob):
+    return (None, []) if job is None else _command(job, event, now)
+
+
+def _command(job: Job, event: Message, now: float) -> Advance:
+    if isinstance(event, CancelJob):
         return _after(job, _cancel(job, now))
-    if job is not None and isinstance(event, RetryJob):
+    if isinstance(event, RetryJob):
         return _after(job, _retry(job, event, now))
-    return job, []
+    return _delete(job, event, now) if isinstance(event, DeleteJob) else (job, [])
+
+
+def _at_rest(grave: Grave, event: Message) -> Effects:
+    """A deleted job stays deleted: whoever works on it shall stop, and whoever deletes it again is told again."""
+    if isinstance(event, StepEvent):
+        return _disown(event)
+    return epitaph(grave) if isinstance(event, DeleteJob) else []
 
 
 def _after(before: Job, after: Job) -> Advance:
@@ -109,6 +124,31 @@ def _retry(job: Job, event: RetryJob, now: float) -> Job:
         finished_at=None,
     )
     return _settle(started, now)
+
+
+def _delete(job: Job, event: DeleteJob, now: float) -> Advance:
+    """Only what has ended: whatever runs would have nobody to report to."""
+    if job.status not in JOB_ENDED:
+        return job, []
+    grave = Grave(
+        id=job.id,
+        asset_id=job.asset_id,
+        pipeline=job.pipeline,
+        run=job.run,
+        deleted_at=now,
+        owner=job.owner,
+        prefixes=_published_prefixes(job) if event.artifacts else (),
+    )
+    return grave, epitaph(grave)
+
+
+def _published_prefixes(job: Job) -> tuple[str, ...]:
+    """Where the attempts that published staged their files; those of any other attempt remove theirs themselves."""
+    return tuple(
+        f"assets/{job.asset_id}/{step.spec.name}/{step.attempt}-{step.lease.id}"
+        for step in job.steps
+        if step.status == "completed" and step.lease is not None
+    )
 
 
 # Events about a step

@@ -4,16 +4,21 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from schemas.jobs import Asset, Job, Watermark
+from schemas.jobs import Asset, Grave, Job, Watermark
 
 #: Longest row. Kafka refuses a record above 1 MiB, and a refused row would stop control for ever.
 MAX_ROW_BYTES = 256 * 1024
 #: First character of the key of a watermark row; no job or asset id may start with it.
 WATERMARK_PREFIX = "@"
+#: First character of the key of what is left of a deleted job; as above.
+GRAVE_PREFIX = "!"
+#: How long a deleted job is remembered, seconds: longer than any topic keeps what could bring it back (uploads, 30 d).
+GRAVE_S = 31 * 86_400.0
 
 _encode = msgspec.json.Encoder().encode
 _job_decoder = msgspec.json.Decoder(Job)
 _asset_decoder = msgspec.json.Decoder(Asset)
+_grave_decoder = msgspec.json.Decoder(Grave)
 _watermark_decoder = msgspec.json.Decoder(Watermark)
 
 
@@ -21,7 +26,7 @@ class RowTooLarge(Exception):
     """The row would be longer than MAX_ROW_BYTES."""
 
 
-def encode_row(row: Job | Asset) -> bytes:
+def encode_row(row: Job | Asset | Grave) -> bytes:
     """The row as JSON. Raises RowTooLarge."""
     encoded = _encode(row)
     if len(encoded) > MAX_ROW_BYTES:
@@ -37,6 +42,16 @@ def decode_job(encoded: bytes) -> Job:
 def decode_asset(encoded: bytes) -> Asset:
     """The asset of a row."""
     return _asset_decoder.decode(encoded)
+
+
+def grave_key(job_id: str) -> str:
+    """Key of what is left of a deleted job."""
+    return GRAVE_PREFIX + job_id
+
+
+def decode_grave(encoded: bytes) -> Grave:
+    """What is left of a deleted job, of its row."""
+    return _grave_decoder.decode(encoded)
 
 
 def watermark_row(partition: int, at: dict[str, int]) -> tuple[str, bytes]:
@@ -66,11 +81,11 @@ def claims_of(rows: Iterable[tuple[int, dict[str, int]]]) -> Claims:
     return claims
 
 
-def split_rows(rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Job | None, dict[str, int]]]:
-    """Key, job and `at` of each row of the jobs table; a watermark row has no job."""
+def split_rows(rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Job | Grave | None, dict[str, int]]]:
+    """Key, job or grave, and `at` of each row of the jobs table; a watermark row has neither."""
     for key, encoded in rows:
-        if watermark_partition(key) is None:
-            job = decode_job(encoded)
-            yield key, job, job.at
-        else:
+        if watermark_partition(key) is not None:
             yield key, None, decode_watermark(encoded)
+        else:
+            row = decode_grave(encoded) if key.startswith(GRAVE_PREFIX) else decode_job(encoded)
+            yield key, row, row.at

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from schemas.base import ErrorRecord, Json, Message
 from schemas.facts import (
+    AssetDeleted,
     AssetFailed,
     AssetReady,
     JobCancelled,
     JobCompleted,
+    JobDeleted,
     JobFact,
     JobFailed,
     JobSubmitted,
@@ -24,7 +26,8 @@ from schemas.facts import (
     StepRetried,
     StepStarted,
 )
-from schemas.jobs import Job, Step
+from schemas.jobs import Grave, Job, Step
+from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, StepRequested
 
 Effects = list[Message]
@@ -37,6 +40,10 @@ def event_id(message: Message) -> str:
         return f"{message.job_id}/{message.run}/{message.step}/{message.attempt}/{message.lease_id}/revoked"
     if isinstance(message, (StepRequested, StepFact)):
         return f"{message.job_id}/{message.run}/{message.step}/{message.attempt}/{kind}"
+    if isinstance(message, RemoveArtifacts):
+        return f"{message.asset_id}/{message.job_id or ''}/{message.deleted_at:.3f}/remove"
+    if isinstance(message, AssetDeleted):
+        return f"{message.asset_id}/{message.deleted_at:.3f}/deleted"
     if isinstance(message, (JobFact, AssetReady, AssetFailed)):
         return f"{message.job_id}/{message.run}/{kind}"
     raise TypeError(f"{message.TYPE} is not said by control")
@@ -58,6 +65,19 @@ def news(before: Job, after: Job) -> Effects:
     """What stands in `after` and did not in `before`."""
     old = {statement.key for statement in _statements(before)}
     return [statement.make() for statement in _statements(after) if statement.key not in old]
+
+
+def epitaph(grave: Grave) -> Effects:
+    """Everything that stands about a deleted job."""
+    gone = JobDeleted(
+        job_id=grave.id, asset_id=grave.asset_id, pipeline=grave.pipeline, run=grave.run, owner=grave.owner
+    )
+    if not grave.prefixes:
+        return [gone]
+    return [
+        gone,
+        RemoveArtifacts(asset_id=grave.asset_id, job_id=grave.id, deleted_at=grave.deleted_at, prefixes=grave.prefixes),
+    ]
 
 
 def _statements(job: Job) -> Iterator[_Statement]:

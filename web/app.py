@@ -9,35 +9,49 @@ from typing import Any
 
 import uvloop
 from aiohttp import web
+from aiohttp.typedefs import Middleware
+from aiokafka.errors import KafkaError
 
 from processors.store import Store, StoreError
 from streams import fetch_wait
 from streams.logs import configure
 from streams.notify import ready
 from streams.places import pipelines_dir
+from streams.producer import Producer
 from streams.settings import Settings
 from streams.topics import names
-from tables.pipelines import InvalidPipeline, load_pipelines
-from web import assets, health, jobs, live, media, pages, queries, stats, uploads
-from web.auth import Tokens, authentication
+from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
+from web import queries
+from web.audit import Audit, auditing
+from web.auth import Door, authentication
 from web.commands import Commands
+from web.documents import add_documents
+from web.event_log import EventLog
 from web.follower import Follower
 from web.headers import add_headers, identified
 from web.hub import GOING_AWAY, Hub
 from web.journal import Journal
+from web.manners import compressed, conditional, cors, limits, share_answer
+from web.metrics import Metrics, measuring
+from web.nouns import NOUNS
 from web.position import Position
 from web.problems import problems
 from web.progress import Progress
 from web.progress_follower import ProgressFollower
 from web.read_model import ReadModel, ReplicaInUse
+from web.retention import Janitor
+from web.routes import add_routes
 from web.services import SERVICES, Services
+from web.sessions import Sessions
 from web.signing import Signer, signing_key
+from web.tickets import Tickets
+from web.token_log import TokenLog
 
 log = logging.getLogger("kinolog.web")
 
-_NOUNS = (assets, health, jobs, live, media, pages, stats, uploads)
-#: Largest JSON body.
-_BODY_BYTES = 4 * 1024**2
+#: Beyond what web/manners.py refuses itself, so that it is the one who answers. Source: aiohttp's web.Server options.
+SERVER_OPTIONS: dict[str, Any] = {"max_line_size": 64 * 1024, "max_field_size": 128 * 1024}
+_CONNECT_AGAIN_S = 1.0
 #: Seconds that requests are given to end after SIGTERM.
 _DRAIN_S = 1.0
 _JANITOR_S = 3600.0
@@ -63,7 +77,7 @@ async def _serve(app: web.Application, settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S, lingering_time=2.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S, lingering_time=2.0, **SERVER_OPTIONS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.web.host, settings.web.port, backlog=1024)
@@ -99,25 +113,45 @@ def make_app(settings: Settings) -> web.Application:
     """The application; its background tasks run from start-up to clean-up. Raises InvalidPipeline, ReplicaInUse."""
     parts = make_services(settings)
     app = web.Application(
-        middlewares=[identified, problems, authentication(parts.tokens)],  # the outermost first
-        client_max_size=_BODY_BYTES,
+        middlewares=_middlewares(settings, parts),
+        client_max_size=settings.web.max_body_bytes,
     )
     app[SERVICES] = parts
     app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(share_answer)
     app.on_shutdown.append(_dismiss)
     app.cleanup_ctx.append(_background)
-    for noun in _NOUNS:
-        noun.add_routes(app)
+    add_routes(app, NOUNS)
+    add_documents(app)
     return app
+
+
+def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
+    """The outermost first: what is refused further in is still measured, recorded and told as a problem."""
+    return [
+        identified,
+        measuring(parts.metrics),
+        cors(settings.web.cors_origins),
+        compressed,
+        conditional,
+        auditing(parts.audit, settings.web.trusted_proxies),
+        problems,
+        limits(settings.web),
+        authentication(parts.door),
+    ]
 
 
 def make_services(settings: Settings) -> Services:
     """The parts of the process; nothing of it runs yet."""
     home = settings.data_path / "web"
     pipelines = load_pipelines(pipelines_dir(settings))
-    model = ReadModel(home / f"{settings.web.replica}.sqlite3", settings.web.live_history)
     position, progress = Position(names(settings).commands), Progress()
+    model = ReadModel(home / f"{settings.web.replica}.sqlite3", settings.web.live_history, progress.live)
     hub = Hub(position, progress, settings.web.live_queue_bytes)
+    key = signing_key(settings.auth.signing_secret, home / "signing.key")
+    notary = Producer(settings, f"kinolog-web-{settings.web.replica}-notary")
+    tokens, tickets = TokenLog(settings, notary), Tickets(key)
+    door = Door(settings, tokens, tickets)
     return Services(
         settings=settings,
         pipelines=pipelines,
@@ -128,10 +162,17 @@ def make_services(settings: Settings) -> Services:
         hub=hub,
         commands=Commands(settings, position),
         follower=Follower(settings, model, position, progress, hub),
-        progress_follower=ProgressFollower(settings, progress, hub),
+        progress_follower=ProgressFollower(settings, model, progress, hub),
+        events=EventLog(settings),
         journal=Journal(home / f"{settings.web.replica}.uploads"),
-        tokens=Tokens(settings.auth),
-        signer=Signer(signing_key(settings.auth.signing_secret, home / "signing.key")),
+        tokens=tokens,
+        tickets=tickets,
+        door=door,
+        sessions=Sessions(door),
+        audit=Audit(settings, notary),
+        notary=notary,
+        metrics=Metrics(),
+        signer=Signer(key),
     )
 
 
@@ -146,7 +187,11 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         parts.follower.run,
         parts.progress_follower.run,
         parts.commands.run,
+        parts.tokens.run,
+        parts.sessions.run,
+        lambda: _record(parts),
         lambda: _clean_up_again_and_again(parts),
+        janitor(parts).run,
     ]
     tasks = [asyncio.create_task(work()) for work in works]
     for task in tasks:
@@ -165,6 +210,28 @@ def _note(ended: asyncio.Task[None], broken: asyncio.Future[None]) -> None:
         return
     log.critical("a part of the process broke", exc_info=ended.exception())
     broken.set_result(None)
+
+
+async def _record(parts: Services) -> None:
+    """Connect the notary, then write the audit."""
+    while True:
+        try:
+            await parts.notary.start()
+            break
+        except (KafkaError, OSError) as error:
+            log.warning("no broker yet", extra={"reason": str(error)})
+            await parts.notary.stop(1.0)
+            await asyncio.sleep(_CONNECT_AGAIN_S)
+    try:
+        await parts.audit.run()
+    finally:
+        await parts.notary.stop(1.0)
+
+
+def janitor(parts: Services) -> Janitor:
+    """What forgets old jobs."""
+    keeping = load_keeping(pipelines_dir(parts.settings))
+    return Janitor(parts.settings.retention, keeping, parts.model, parts.position, parts.commands)
 
 
 async def _clean_up_again_and_again(parts: Services) -> None:

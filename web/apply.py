@@ -1,9 +1,9 @@
 """A batch of changelog records -> the tables of the read model, in one transaction with the offsets."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.jobs import Asset, Job
 from web import sql
@@ -19,6 +19,17 @@ from web.changelog import (
     read,
     step_names,
 )
+from web.counts import Counted, Tally, count
+from web.views import Live, job_progress
+
+#: (job id, run) -> progress by step that no row has yet.
+LiveOf = Callable[[str, int], Live]
+
+
+def no_live(_job_id: str, _run: int) -> Live:
+    """Nothing is known but the rows."""
+    return {}
+
 
 #: What one fetch brought, by changelog.
 Batch = Mapping[Changelog, Sequence[Record]]
@@ -66,9 +77,10 @@ class Applied(NamedTuple):
 class Applier:
     """Writes batches to one database. Used in the writer's thread only."""
 
-    def __init__(self, db: sqlite3.Connection, history: int) -> None:
+    def __init__(self, db: sqlite3.Connection, history: int, live: LiveOf) -> None:
         self._db = db
         self._history = history
+        self._live = live
         rows = db.execute("SELECT changelog, partition, next_offset, tail, floor FROM positions")
         self.places: dict[tuple[Changelog, int], Place] = {
             (name, partition): Place(*rest) for name, partition, *rest in rows
@@ -83,7 +95,7 @@ class Applier:
         places = self._advanced(fresh, keep_history=keep_history)
         with transaction(self._db) as db:
             changes = _numbered(db, jobs.changes, self._seq)
-            _put_jobs(db, jobs.changes)
+            _put_jobs(db, jobs.changes, self._live)
             _put_assets(db, assets.changes)
             if keep_history:
                 db.executemany(sql.PUT_CHANGE, [_history_row(change) for change in changes])
@@ -177,14 +189,34 @@ def _history_row(change: JobChange) -> tuple[object, ...]:
     return (*place, change.job_id, change.asset_id, change.owner, change.steps, change.raw)
 
 
-def _put_jobs(db: sqlite3.Connection, changes: Sequence[Change[Job]]) -> None:
+def _put_jobs(db: sqlite3.Connection, changes: Sequence[Change[Job]], live: LiveOf) -> None:
     last = {change.id: change for change in changes}.values()
-    rows = [job_columns(change.row, change.raw) for change in last if change.row is not None]
+    rows = [_columns(change.row, change.raw, live) for change in last if change.row is not None]
     gone = [(change.id,) for change in last if change.row is None]
+    _put_counts(db, rows, gone)
     db.executemany(sql.PUT_JOB, rows)
     db.executemany(sql.PUT_JOB_ROW, rows)
     db.executemany(sql.DELETE_JOB_ROW, gone)
     db.executemany(sql.DELETE_JOB, gone)
+
+
+def _columns(job: Job, raw: bytes, live: LiveOf) -> dict[str, Any]:
+    return job_columns(job, raw, job_progress(job, live(job.id, job.run)))
+
+
+def _put_counts(db: sqlite3.Connection, rows: Sequence[dict[str, Any]], gone: Sequence[tuple[str]]) -> None:
+    """Before the rows themselves: what is there tells what is counted already."""
+    tally = Tally()
+    for row in rows:
+        count(tally, _counted(db, row["id"]), Counted(row["owner"], row["pipeline"], row["status"], row["states"]))
+    for (job_id,) in gone:
+        count(tally, _counted(db, job_id), None)
+    db.executemany(sql.PUT_COUNT, [(*place, change) for place, change in tally.items() if change])
+
+
+def _counted(db: sqlite3.Connection, job_id: str) -> Counted | None:
+    row = db.execute(sql.JOB_COUNTED, (job_id,)).fetchone()
+    return None if row is None else Counted._make(row)
 
 
 def _put_assets(db: sqlite3.Connection, changes: Sequence[Change[Asset]]) -> None:

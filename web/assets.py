@@ -1,7 +1,7 @@
 """/v1/assets: submit what lies somewhere already, list, show, and addresses to play from."""
 
 import time
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 from aiohttp import web
@@ -11,21 +11,27 @@ from schemas.jobs import Asset, AssetStatus, Input
 from schemas.uploads import UploadCompleted
 from streams.envelope import iso_time
 from tables.submissions import Refused
-from web.auth import Principal, reader, writer
+from web.auth import asking
 from web.changelog import asset_rows
-from web.listing import Kind, parse
+from web.listing import SORTS, Kind, ListQuery, parse
 from web.lists import page
-from web.problems import Problem, as_problem, body
-from web.reading import answer, asset_of, json_body, settled
+from web.principal import Principal
+from web.problems import Problem, as_problem, shown
+from web.reading import AfterQuery, answer, asset_of, json_body, settled
+from web.routes import Routes
 from web.services import Services, services
+from web.shapes import Answer, AssetView, Page, Playback, Submitted, SubmittedItem
 from web.submitting import command, fingerprint, ids, owner_for, require_own_sources, submit
 from web.views import asset_view, caption_keys, master_key, media_path, poster_key
 
-ASSETS = Kind("assets", frozenset(get_args(AssetStatus)), frozenset())
+ASSETS = Kind("assets", frozenset(get_args(AssetStatus)), frozenset(), SORTS)
 
 #: Most assets in one request.
 MAX_ITEMS = 1_000
 _DEFAULT_TTL_S, _MAX_TTL_S = 3600, 7 * 86_400
+
+
+routes = Routes("Assets")
 
 
 class NewAsset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,17 +58,23 @@ class PlaybackWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ttl_s: int = _DEFAULT_TTL_S
 
 
-def add_routes(app: web.Application) -> None:
-    """The routes of this noun."""
-    app.router.add_post("/v1/assets", submit_assets)
-    app.router.add_get("/v1/assets", list_assets)
-    app.router.add_get("/v1/assets/{asset_id}", show_asset)
-    app.router.add_post("/v1/assets/{asset_id}/playback", play_asset)
+class AssetsQuery(ListQuery, frozen=True, kw_only=True):
+    """What a list of assets can be asked for."""
+
+    #: Only assets in one of these states, separated by commas: UPLOADED, PROCESSING, READY, FAILED.
+    status: str | None = None
 
 
+@routes.post(
+    "/v1/assets",
+    body=NewAsset | list[NewAsset],
+    answers={202: Answer[Submitted | list[SubmittedItem]]},
+    problems=(400, 403, 404, 409, 413, 415, 422, 503),
+    idempotent=True,
+)
 async def submit_assets(request: web.Request) -> web.Response:
     """Start a job on each: 202. A list gets a list, each item with its ids or its own error."""
-    principal, given = writer(request), await json_body(request, NewAsset | list[NewAsset])
+    principal, given = asking(request), await json_body(request, NewAsset | list[NewAsset])
     if isinstance(given, NewAsset):
         return await _submit_one(request, principal, given)
     if not 1 <= len(given) <= MAX_ITEMS:
@@ -75,7 +87,7 @@ async def _submit_one(request: web.Request, principal: Principal, item: NewAsset
     cursor, [problem] = await submit(services(request), [wanted], repeatable="Idempotency-Key" in request.headers)
     if problem is not None:
         raise problem
-    return answer({"asset_id": wanted.asset_id, "job_id": wanted.job_id}, status=202, cursor=cursor)
+    return answer(Submitted(asset_id=wanted.asset_id, job_id=wanted.job_id), status=202, cursor=cursor)
 
 
 async def _submit_list(request: web.Request, principal: Principal, items: list[NewAsset]) -> web.Response:
@@ -96,12 +108,12 @@ async def _result(request: web.Request, principal: Principal, item: NewAsset, in
         return as_problem(error) or Problem(422, "invalid-body", str(error))
 
 
-def _told(result: SubmitJob | Problem, clash: Problem | None) -> dict[str, Any]:
+def _told(result: SubmitJob | Problem, clash: Problem | None) -> SubmittedItem:
     problem = result if isinstance(result, Problem) else clash
     if problem is not None:
-        return {"status": problem.status, "error": body(problem)}
+        return SubmittedItem(status=problem.status, error=shown(problem))
     assert isinstance(result, SubmitJob)
-    return {"asset_id": result.asset_id, "job_id": result.job_id, "status": 202}
+    return SubmittedItem(status=202, asset_id=result.asset_id, job_id=result.job_id)
 
 
 async def _wanted(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob:
@@ -113,34 +125,47 @@ async def _wanted(request: web.Request, principal: Principal, item: NewAsset, in
     return wanted
 
 
+@routes.get("/v1/assets", query=AssetsQuery, answers={200: Page[AssetView]}, problems=(400, 503))
 async def list_assets(request: web.Request) -> web.Response:
     """A page of assets, the newest first unless asked otherwise."""
-    listing = parse(request.query, ASSETS, reader(request).scope)
+    listing = parse(request.query, ASSETS, asking(request).scope)
     await settled(request, "assets")
     return await page(request, listing, lambda row: asset_view(asset_rows.decode(row)))
 
 
+@routes.get(
+    "/v1/assets/{asset_id}", query=AfterQuery, answers={200: Answer[AssetView]}, problems=(400, 404, 503), etag=True
+)
 async def show_asset(request: web.Request) -> web.Response:
     """One asset."""
-    return answer(asset_view(await asset_of(request, reader(request), request.match_info["asset_id"])))
+    return answer(asset_view(await asset_of(request, asking(request), request.match_info["asset_id"])))
 
 
+@routes.post(
+    "/v1/assets/{asset_id}/playback",
+    access="viewer",
+    query=AfterQuery,
+    body=PlaybackWanted,
+    answers={200: Answer[Playback]},
+    problems=(400, 404, 413, 415, 422, 503),
+)
 async def play_asset(request: web.Request) -> web.Response:
     """Addresses that a plain player can use, good for a while; null where there is nothing yet."""
     wanted: PlaybackWanted = await json_body(request, PlaybackWanted)
     if not 1 <= wanted.ttl_s <= _MAX_TTL_S:
         raise Problem(422, "invalid-body", f"ttl_s is a number from 1 to {_MAX_TTL_S}")
-    asset = await asset_of(request, reader(request), request.match_info["asset_id"])
+    asset = await asset_of(request, asking(request), request.match_info["asset_id"])
     return answer(_playback(services(request), asset, int(time.time()) + wanted.ttl_s))
 
 
-def _playback(parts: Services, asset: Asset, expires: int) -> dict[str, Any]:
+def _playback(parts: Services, asset: Asset, expires: int) -> Playback:
     base = parts.signer.prefix(asset.id, expires)
-    return {
-        "status": asset.status,
-        "base_url": f"{base}/{asset.id}/",
-        "master_url": media_path(asset.id, master_key(asset), base),
-        "poster_url": media_path(asset.id, poster_key(asset), base),
-        "captions": [media_path(asset.id, key, base) for key in caption_keys(asset)],
-        "expires_at": iso_time(expires),
-    }
+    captions = [media_path(asset.id, key, base) for key in caption_keys(asset)]
+    return Playback(
+        status=asset.status,
+        base_url=f"{base}/{asset.id}/",
+        master_url=media_path(asset.id, master_key(asset), base),
+        poster_url=media_path(asset.id, poster_key(asset), base),
+        captions=[path for path in captions if path is not None],
+        expires_at=iso_time(expires),
+    )

@@ -1,57 +1,46 @@
-"""Who asks, and what they may: bearer tokens, three roles, owners."""
+"""Who asks, and what they may: tokens of four kinds, three roles, owners."""
 
 import hashlib
 import hmac
-from typing import Literal, NamedTuple
+import math
+import time
+from collections import OrderedDict
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from streams.settings import Auth
-from web.problems import Handler, Problem
-
-Role = Literal["viewer", "editor", "admin"]
+from schemas.access import Role
+from streams.settings import Auth, Settings
+from web.jwt_tokens import JwtTokens
+from web.principal import OPERATOR, Principal
+from web.problems import Problem, unavailable
+from web.rates import Buckets
+from web.routes import Access, Handler, declared
+from web.tickets import Tickets
+from web.token_log import TokenLog
 
 #: The websocket subprotocol; a browser adds a second one, "bearer.<token>", because it cannot set headers.
 SUBPROTOCOL = "kinolog"
 _BEARER_PROTOCOL = "bearer."
 
-#: Answered to anybody: how the service is, what it offers, and the page's own files.
-PUBLIC_PATHS = frozenset(
-    {"/", "/favicon.ico", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/asyncapi.json"}
-)
-#: The second is signed, each address for itself.
-PUBLIC_PREFIXES = ("/static/", "/media/s/")
+#: What each declared access takes; what is not declared (404, 405) takes any token.
+_RANK: dict[Access, int] = {"public": 0, "signed": 0, "viewer": 1, "editor": 2, "admin": 3}
+#: How fast an address that has failed too often may try again.
+_TRIES_PER_S = 0.5
+_REMEMBERED = 10_000
 
-
-class Principal(NamedTuple):
-    """Who asks."""
-
-    #: None: the operator, who owns nothing and sees all.
-    owner: str | None
-    role: Role
-
-    @property
-    def scope(self) -> str | None:
-        """The owner whose things are visible; None: everybody's."""
-        return None if self.role == "admin" else self.owner
-
-    def sees(self, owner: str | None) -> bool:
-        """Whether something that belongs to `owner` is visible."""
-        return self.role == "admin" or (owner is not None and owner == self.owner)
-
-
-OPERATOR = Principal(None, "admin")
 PRINCIPAL = web.RequestKey("principal", Principal)
 
 
-class Tokens:
+class FixedTokens:
     """The tokens that the settings give."""
 
     def __init__(self, auth: Auth) -> None:
-        self.enabled = auth.enabled
-        self._known = [(_digest(fixed.token), Principal(fixed.owner, fixed.role)) for fixed in auth.tokens]
+        self._known = [
+            (_digest(fixed.token), Principal(fixed.owner, fixed.role, token_id=f"fixed:{number}"))
+            for number, fixed in enumerate(auth.tokens, 1)
+        ]
         if auth.token:
             self._known.append((_digest(auth.token), OPERATOR))
 
@@ -64,34 +53,125 @@ class Tokens:
         return found
 
 
+class Door:
+    """Tells who asks, and makes wait who asks too often."""
+
+    def __init__(self, settings: Settings, tokens: TokenLog, tickets: Tickets) -> None:
+        self._settings = settings
+        self._fixed = FixedTokens(settings.auth)
+        self._tokens = tokens
+        self._jwt = JwtTokens(settings.auth.jwt)
+        self._tickets = tickets
+        self._failures, self._rates = Buckets(), Buckets()
+        #: Digests of tokens that were good: their holders do not wait for what others at their address did.
+        self._good: OrderedDict[bytes, None] = OrderedDict()
+
+    async def principal(self, request: web.Request) -> Principal:
+        """Who asks. Raises Problem: 401, 429 after too many failures, 503 while tokens are not known yet."""
+        if not self._settings.auth.enabled:
+            return OPERATOR
+        route = declared(request)
+        ticket = request.query.get("ticket") if route is not None and route.ticket else None
+        token = given_token(request) or ticket
+        self._require_patience(request, token)
+        if token is None:
+            raise self._unknown(request, None)
+        found = self._tickets.redeem(token, time.time()) if token == ticket else await self.find(token)
+        if found is None or not self.still_good(found):
+            raise self._unknown(request, token)
+        self._remember(_digest(token))
+        return found
+
+    async def find(self, token: str) -> Principal | None:
+        """Whose token it is. Raises Problem (503)."""
+        if (fixed := self._fixed.find(token)) is not None:
+            return fixed
+        if token.count(".") == 2 and self._jwt.enabled:
+            return await self._jwt.find(token)
+        row = self._tokens.find(token, time.time())
+        if row is not None:
+            return Principal(row.owner, row.role, row.id, row.expires_at, row.requests_per_s)
+        if not self._tokens.caught_up.is_set() and token.startswith("tok_"):
+            raise unavailable("not-ready", "the tokens are being read from the log: try again", 1)
+        return None
+
+    def still_good(self, principal: Principal) -> bool:
+        """Whether a token that was good has not ended or been revoked since: for connections that stay."""
+        if principal.expires_at is not None and time.time() >= principal.expires_at:
+            return False
+        row = self._tokens.rows.get(principal.token_id)
+        if row is None:
+            return not (principal.token_id.startswith("tok_") and self._tokens.caught_up.is_set())
+        return row.revoked_at is None
+
+    def require_rate(self, principal: Principal) -> None:
+        """Take one from the token's allowance. Raises Problem (429)."""
+        per_s = principal.requests_per_s or self._settings.auth.requests_per_s
+        if per_s <= 0:
+            return
+        wait_s = self._rates.wait_s(principal.token_id, time.monotonic(), per_s=per_s, burst=max(2 * per_s, 1.0))
+        if wait_s > 0:
+            raise _wait("too-many-requests", f"this token may ask {per_s:g} times a second", wait_s)
+
+    def _require_patience(self, request: web.Request, token: str | None) -> None:
+        if token is not None and _digest(token) in self._good:
+            return
+        level = self._failures.level(self._remote(request), time.monotonic(), **self._failure_rate())
+        if level < 1.0:
+            raise _wait(
+                "too-many-failures", "too many wrong tokens came from this address", (1.0 - level) / _TRIES_PER_S
+            )
+
+    def _unknown(self, request: web.Request, token: str | None) -> Problem:
+        if token is not None:
+            self._failures.wait_s(self._remote(request), time.monotonic(), **self._failure_rate())
+        detail = (
+            "this token is not known, or not good any more" if token else "a token is needed: Authorization: Bearer …"
+        )
+        challenge = 'Bearer realm="kinolog"' + (', error="invalid_token"' if token else "")
+        return Problem(401, "unauthorized", detail, {"WWW-Authenticate": challenge})
+
+    def _failure_rate(self) -> dict[str, float]:
+        return {"per_s": _TRIES_PER_S, "burst": float(max(self._settings.auth.failures, 1))}
+
+    def _remote(self, request: web.Request) -> str:
+        return remote_of(request, self._settings.web.trusted_proxies)
+
+    def _remember(self, digest: bytes) -> None:
+        self._good[digest] = None
+        self._good.move_to_end(digest)
+        if len(self._good) > _REMEMBERED:
+            self._good.popitem(last=False)
+
+
+def _wait(code: str, detail: str, wait_s: float) -> Problem:
+    return Problem(429, code, f"{detail}: try again later", {"Retry-After": str(max(math.ceil(wait_s), 1))})
+
+
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
-def authentication(tokens: Tokens) -> Middleware:
+def authentication(door: Door) -> Middleware:
     """Middleware that lets nobody in without a token, except where that is public."""
 
     @web.middleware
     async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not _is_public(request.path):
-            request[PRINCIPAL] = _principal(tokens, request) if tokens.enabled else OPERATOR
+        route = declared(request)
+        if route is None or not route.public:
+            request[PRINCIPAL] = principal = await door.principal(request)
+            door.require_rate(principal)
+            require_role(principal.role, route.access if route else "viewer")
         return await handler(request)
 
     return authenticated
 
 
-def _is_public(path: str) -> bool:
-    return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES)
-
-
-def _principal(tokens: Tokens, request: web.Request) -> Principal:
-    token = given_token(request)
-    found = tokens.find(token) if token else None
-    if found is None:
-        detail = "this token is not known" if token else "a token is needed: Authorization: Bearer …"
-        challenge = 'Bearer realm="kinolog"' + (', error="invalid_token"' if token else "")
-        raise Problem(401, "unauthorized", detail, {"WWW-Authenticate": challenge})
-    return found
+def require_role(role: Role, access: Access) -> None:
+    """Refuse who may not do this. Raises Problem (403)."""
+    if _RANK[role] < _RANK[access]:
+        needed = "admin" if access == "admin" else "editor or admin"
+        raise Problem(403, "forbidden", f"a token of the role {role} may not do this: it takes {needed}")
 
 
 def given_token(request: web.Request) -> str | None:
@@ -105,21 +185,24 @@ def given_token(request: web.Request) -> str | None:
     return None
 
 
-def reader(request: web.Request) -> Principal:
-    """Who asks; any role may read."""
+def remote_of(request: web.Request, trusted_proxies: int) -> str:
+    """The caller's address: the connection's, or what the outermost trusted proxy says."""
+    direct = request.remote or "?"
+    if trusted_proxies < 1:
+        return direct
+    told = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+    return told[-trusted_proxies] if len(told) >= trusted_proxies else direct
+
+
+def asking(request: web.Request) -> Principal:
+    """Who asks. What role that takes stands at the route."""
     return request[PRINCIPAL]
 
 
-def writer(request: web.Request) -> Principal:
-    """Who asks, when they may write. Raises Problem (403)."""
-    principal = reader(request)
-    if principal.role == "viewer":
-        raise Problem(403, "forbidden", "a viewer may not do this: it takes the role editor or admin")
-    return principal
-
-
-def require_same_origin(request: web.Request) -> None:
-    """Refuse a browser that another site's page drives. Raises Problem (403)."""
+def require_same_origin(request: web.Request, allowed: tuple[str, ...] = ()) -> None:
+    """Refuse a browser that another site's page drives, unless the settings allow that site. Raises Problem (403)."""
     origin = request.headers.get(hdrs.ORIGIN)
-    if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
+    if origin is None or origin in allowed or "*" in allowed:
+        return
+    if urlsplit(origin).netloc.lower() != request.host.lower():
         raise Problem(403, "foreign-origin", "pages of other sites may not open this")

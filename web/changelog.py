@@ -7,14 +7,29 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from schemas.jobs import Asset, Job, Watermark
+from schemas.jobs import Asset, Job, Step
 
 log = logging.getLogger("kinolog.web")
+
+#: In lists sorted by duration, what has none stands where something shorter than everything would.
+NO_DURATION = -1.0
+#: What a waiting step counts as beside, once an executor is asked for.
+QUEUED = "queued"
 
 Changelog = Literal["jobs", "assets"]
 R = TypeVar("R", Job, Asset)
 
-_watermark = msgspec.json.Decoder(Watermark)
+
+class Vouching(msgspec.Struct):
+    """What every row says beside what it is about."""
+
+    #: Highest applied offset by source topic.
+    at: dict[str, int] = {}
+
+
+#: First characters of keys that are no job's or asset's: watermarks, and what is left of deleted jobs.
+_NO_ROWS = (b"@", b"!")
+_vouching = msgspec.json.Decoder(Vouching)
 job_rows = msgspec.json.Decoder(Job)
 asset_rows = msgspec.json.Decoder(Asset)
 
@@ -76,15 +91,15 @@ def read(records: Iterable[Record], rows: "msgspec.json.Decoder[R]") -> Reading[
 
 
 def _read_one(record: Record, rows: "msgspec.json.Decoder[R]", changes: list[Change[R]]) -> dict[str, int]:
-    if record.key.startswith(b"@"):
-        return _watermark.decode(record.value).at if record.value else {}
+    if record.key[:1] in _NO_ROWS:
+        return _vouching.decode(record.value).at if record.value else {}
     row = None if record.value is None else rows.decode(record.value)
     changes.append(Change(record.partition, record.offset, record.key.decode(), row, record.value or b""))
     return row.at if row is not None else {}
 
 
-def job_columns(job: Job, raw: bytes) -> dict[str, object]:
-    """What the read model keeps of a job."""
+def job_columns(job: Job, raw: bytes, progress: float) -> dict[str, object]:
+    """What the read model keeps of a job. `progress`: 0-1, of the whole job."""
     return {
         "id": job.id,
         "asset_id": job.asset_id,
@@ -94,7 +109,10 @@ def job_columns(job: Job, raw: bytes) -> dict[str, object]:
         "owner": job.owner,
         "created_at": job.created_at,
         "updated_at": job.updated_at,
+        "duration_s": NO_DURATION if (took_s := duration_s(job)) is None else took_s,
+        "progress": progress,
         "steps": step_names(job),
+        "states": step_states(job),
         "words": _words(job.id, job.asset_id, job.filename, job.passthrough, *_error_words(job)),
         "row": raw,
     }
@@ -116,6 +134,25 @@ def asset_columns(asset: Asset, raw: bytes) -> dict[str, object]:
 def step_names(job: Job) -> str:
     """Names of the job's steps, each between two spaces."""
     return f" {' '.join(step.spec.name for step in job.steps)} "
+
+
+def step_states(job: Job) -> str:
+    """The text "step=status" of each step, each between two spaces; a requested one is queued too."""
+    found = [f"{step.spec.name}={step.status}" for step in job.steps]
+    found += [f"{step.spec.name}={QUEUED}" for step in job.steps if is_queued(step)]
+    return f" {' '.join(found)} "
+
+
+def is_queued(step: Step) -> bool:
+    """Whether the step waits for an executor, not for other steps."""
+    return step.status == "waiting" and step.requested_at is not None
+
+
+def duration_s(job: Job) -> float | None:
+    """Seconds from the first acceptance to the end of the job's latest run; None before the end, or without one."""
+    if job.started_at is None or job.finished_at is None:
+        return None
+    return max(job.finished_at - job.started_at, 0.0)
 
 
 def _words(*texts: str | None) -> str:

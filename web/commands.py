@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.commands import CancelJob, RetryJob, SubmitJob
+from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
 from streams.envelope import structured
 from streams.ids import new_id
 from streams.outbox import Outbox
@@ -23,7 +23,7 @@ from web.problems import Problem, unavailable
 
 log = logging.getLogger("kinolog.web")
 
-Command = SubmitJob | CancelJob | RetryJob
+Command = SubmitJob | CancelJob | RetryJob | DeleteJob | DeleteAsset
 
 #: Seconds after which a write is given up; the producer gives up before that, so that the outcome is mostly known.
 _WRITE_S = 5.0
@@ -86,7 +86,9 @@ class Commands:
         mark = self._position.log or ""
         for command, (partition, offset) in zip(commands, places, strict=True):
             cursor = WriteCursor(mark, {partition: offset})
-            self._recent[command.job_id] = self._recent[command.asset_id] = cursor
+            self._recent[command.asset_id] = cursor
+            if (job_id := _job_id(command)) is not None:
+                self._recent[job_id] = cursor
         while len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
         highest: dict[int, int] = {}
@@ -136,16 +138,20 @@ def _event(command: Command) -> bytes:
         event_id=_event_id(command),
         source="kinolog/web",
         subject=command.asset_id,
-        correlation_id=command.job_id,
+        correlation_id=_job_id(command),
     )
+
+
+def _job_id(command: Command) -> str | None:
+    return None if isinstance(command, DeleteAsset) else command.job_id
 
 
 def _event_id(command: Command) -> str:
-    """The same for a repeat, except of a cancel: which run it meant is not said."""
+    """The same for a repeat, except where it is not said which run, or which asset of that id, was meant."""
     if isinstance(command, SubmitJob):
         return f"{command.job_id}/submit"
-    return (
-        f"{command.job_id}/{command.run}/retry"
-        if isinstance(command, RetryJob)
-        else f"{command.job_id}/{new_id('cancel')}"
-    )
+    if isinstance(command, RetryJob):
+        return f"{command.job_id}/{command.run}/retry"
+    if isinstance(command, DeleteJob):
+        return f"{command.job_id}/delete"
+    return f"{_job_id(command) or command.asset_id}/{new_id('command')}"

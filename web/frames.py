@@ -3,13 +3,17 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import orjson
+import msgspec
+from msgspec import UNSET
 
 from schemas.jobs import Job
 from web.apply import JobChange
 from web.cursors import LiveCursor, dump
 from web.progress import Moved, Progress
+from web.shapes import DeletedFrame, JobFrame, ProgressFrame, SnapshotFrame
 from web.views import job_view, percent
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Frame(NamedTuple):
@@ -24,34 +28,33 @@ class Frame(NamedTuple):
 def snapshot_frame(cursor: str, jobs: Iterable[Job], progress: Progress, *, more: bool) -> Frame:
     """Everything at one moment. `more`: there are further jobs, to be had page by page."""
     shown = [job_view(job, progress.live(job.id, job.run)) for job in jobs]
-    frame = {"type": "snapshot", "cursor": cursor, "jobs": shown}
-    return Frame(orjson.dumps({**frame, "more": True} if more else frame), cursor)
+    return Frame(_encode(SnapshotFrame(cursor=cursor, jobs=shown, more=more or UNSET)), cursor)
 
 
 def change_frame(cursor: str, change: JobChange, progress: Progress) -> Frame:
     """A job as it is now, or that it is gone."""
     if change.job is None:
-        return Frame(
-            orjson.dumps({"type": "deleted", "cursor": cursor, "job_id": change.job_id, "asset_id": change.asset_id}),
-            cursor,
-        )
+        gone = DeletedFrame(cursor=cursor, job_id=change.job_id, asset_id=change.asset_id)
+        return Frame(_encode(gone), cursor)
     shown = job_view(change.job, progress.live(change.job.id, change.job.run))
-    return Frame(orjson.dumps({"type": "job", "cursor": cursor, "job": shown}), cursor)
+    return Frame(_encode(JobFrame(cursor=cursor, job=shown)), cursor)
 
 
 def progress_frame(moved: Moved) -> Frame:
     """How far a running step is."""
-    frame = {
-        "type": "progress",
-        "job_id": moved.job.id,
-        "asset_id": moved.job.asset_id,
-        "step": moved.step,
-        "progress": percent(moved.step_progress),
-        "job_progress": percent(moved.job_progress),
-        "eta_s": moved.eta_s,
-    }
-    parts = {name: percent(share) for name, share in moved.parts.items()}
-    return Frame(orjson.dumps({**frame, "parts": parts} if parts else frame))
+    return Frame(
+        _encode(
+            ProgressFrame(
+                job_id=moved.job.id,
+                asset_id=moved.job.asset_id,
+                step=moved.step,
+                progress=percent(moved.step_progress),
+                job_progress=percent(moved.job_progress),
+                eta_s=moved.eta_s,
+                parts={name: percent(share) for name, share in moved.parts.items()} or UNSET,
+            )
+        )
+    )
 
 
 def cursor_at(log: str, offsets: Iterable[int]) -> str:

@@ -5,7 +5,8 @@ import secrets
 
 from aiohttp import web
 
-from web.problems import REQUEST_ID, Handler
+from web.problems import REQUEST_ID
+from web.routes import Handler
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 

@@ -1,23 +1,23 @@
 """/healthz: the process answers. /readyz: its answers are up to date."""
 
-import orjson
+import msgspec
 from aiohttp import web
 
 from web.problems import unavailable
+from web.routes import Routes
 from web.services import services
+from web.shapes import Health
+
+routes = Routes("Operation")
 
 
-def add_routes(app: web.Application) -> None:
-    """The routes of this noun."""
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-
-
+@routes.get("/healthz", access="public", answers={200: Health})
 async def healthz(_request: web.Request) -> web.Response:
     """200 while the process can answer at all."""
     return _ok()
 
 
+@routes.get("/readyz", access="public", answers={200: Health}, problems=(503,))
 async def readyz(request: web.Request) -> web.Response:
     """200 when the read model holds what the log holds; 503 with the reason otherwise."""
     troubles = services(request).follower.troubles()
@@ -27,4 +27,4 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 def _ok() -> web.Response:
-    return web.Response(body=orjson.dumps({"status": "ok"}), content_type="application/json")
+    return web.Response(body=msgspec.json.encode(Health()), content_type="application/json")

@@ -1,9 +1,11 @@
 """Query parameters -> one SQL statement for a page, by keyset: stable while rows change. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import msgspec
 
 from web.cursors import InvalidCursor, PageCursor, load
 from web.problems import Problem
@@ -11,8 +13,46 @@ from web.problems import Problem
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 _MAX_QUERY_CHARS = 200
+#: Sorts that every list has.
+SORTS = {"created_at": "created_at", "created": "created_at", "updated_at": "updated_at", "updated": "updated_at"}
 #: Parameters that every list has.
-_COMMON = frozenset({"limit", "cursor", "sort", "after", "q", "created_after", "created_before", "status"})
+_COMMON = frozenset(
+    {
+        "limit",
+        "cursor",
+        "sort",
+        "after",
+        "q",
+        "created_after",
+        "created_before",
+        "updated_after",
+        "updated_before",
+        "status",
+    }
+)
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What every list can be asked for."""
+
+    #: At most so many.
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
+    #: Go on where a page ended: its next_cursor.
+    cursor: str | None = None
+    #: What the list is sorted by, with "-" in front for descending.
+    sort: str = "-created_at"
+    #: Only what has this text in its names, ids, passthrough or error.
+    q: Annotated[str, msgspec.Meta(max_length=_MAX_QUERY_CHARS)] | None = None
+    #: Only what was created after this time, ISO 8601 with a zone.
+    created_after: str | None = None
+    #: Only what was created before this time, ISO 8601 with a zone.
+    created_before: str | None = None
+    #: Only what last changed after this time.
+    updated_after: str | None = None
+    #: Only what last changed before this time.
+    updated_before: str | None = None
+    #: Wait until the write of this cursor is visible here.
+    after: str | None = None
 
 
 class Kind(NamedTuple):
@@ -22,7 +62,20 @@ class Kind(NamedTuple):
     statuses: frozenset[str]
     #: Columns that a parameter of the same name must equal.
     equals: frozenset[str]
-    sorts: frozenset[str] = frozenset({"created_at", "updated_at"})
+    #: What `sort` may say, without "-": the column that it means.
+    sorts: Mapping[str, str]
+    #: Index that holds every column which is sorted or filtered by, but for the two below.
+    narrow: str | None = None
+    #: Parameters whose columns stand in the table only.
+    wide: frozenset[str] = frozenset()
+    #: Indexes of filters that leave few rows, by parameter.
+    few: Mapping[str, str] = {}
+    #: Further parameters: how each becomes a condition.
+    further: "Mapping[str, Callable[[str], Part]]" = {}
+
+
+#: An SQL condition and what is bound in it.
+Part = tuple[str, tuple[object, ...]]
 
 
 class Listing(NamedTuple):
@@ -36,25 +89,44 @@ class Listing(NamedTuple):
     limit: int
     #: Values of the parameters in `kind.equals`.
     equals: dict[str, str]
+    #: Names of all parameters that were given.
+    given: frozenset[str]
 
     @property
     def column(self) -> str:
         """What it is sorted by."""
-        return self.sort.removeprefix("-")
+        return self.kind.sorts[self.sort.removeprefix("-")]
+
+    @property
+    def where(self) -> str:
+        """The conditions as one."""
+        return " AND ".join(self.conditions) or "1"
+
+    @property
+    def source(self) -> str:
+        """The table, with the index to walk: SQLite guesses badly between a sort's index and a filter's."""
+        few = sorted(self.given & self.kind.few.keys())
+        if self.kind.narrow is None:
+            return self.kind.table
+        if few:
+            return f"{self.kind.table} INDEXED BY {self.kind.few[few[0]]}"
+        if self.given & self.kind.wide and self.column != "created_at":
+            return f"{self.kind.table} NOT INDEXED"
+        return f"{self.kind.table} INDEXED BY {self.kind.narrow}"
 
     def sql(self) -> str:
         """id, sorted value and row of one row more than the page has."""
         order = "DESC" if self.sort.startswith("-") else "ASC"
         rows = f"{self.kind.table.removesuffix('s')}_rows"
-        where = " AND ".join(self.conditions) or "1"
-        # CROSS JOIN keeps SQLite from walking the rows first. Names are ours, values are bound.
-        page = f"ORDER BY {self.column} {order}, id {order} LIMIT {self.limit + 1}"
-        return f"SELECT id, {self.column}, row FROM {self.kind.table} CROSS JOIN {rows} USING (n) WHERE {where} {page}"  # noqa: S608
+        by = f"{self.column} {order}, id {order}"
+        # The page first, its rows then: a walk never touches the rows. Names are ours, values are bound.
+        page = f"SELECT n, id, {self.column} AS value FROM {self.source} WHERE {self.where} ORDER BY {by} LIMIT {self.limit + 1}"  # noqa: S608, E501
+        return f"SELECT id, value, row FROM ({page}) CROSS JOIN {rows} USING (n) ORDER BY value {order}, id {order}"  # noqa: S608
 
 
 def parse(query: Mapping[str, str], kind: Kind, owner: str | None) -> Listing:
     """The listing that `query` asks for, of what belongs to `owner` (None: everybody). Raises Problem (400)."""
-    unknown = sorted(set(query) - _COMMON - kind.equals)
+    unknown = sorted(set(query) - _COMMON - kind.equals - kind.further.keys())
     if unknown:
         raise Problem(400, "unknown-parameter", f"there is no parameter {unknown[0][:50]!r} here")
     sort = query.get("sort", "-created_at")
@@ -63,15 +135,13 @@ def parse(query: Mapping[str, str], kind: Kind, owner: str | None) -> Listing:
             400, "invalid-sort", f"sort is one of {', '.join(sorted(kind.sorts))}, with '-' in front for descending"
         )
     equals = {name: query[name] for name in sorted(kind.equals & set(query))}
-    parts = [*_statuses(query, kind), *_times(query), *_search(query), *_after(query, sort)]
+    parts = [*_statuses(query, kind), *_times(query), *_search(query), *_after(query, kind, sort)]
     parts += [(f"{name} = ?", (value,)) for name, value in equals.items()]
+    parts += [condition(query[name]) for name, condition in kind.further.items() if name in query]
     if owner is not None:
         parts.append(("owner = ?", (owner,)))
     args = tuple(arg for _, some in parts for arg in some)
-    return Listing(kind, tuple(text for text, _ in parts), args, sort, _limit(query), equals)
-
-
-Part = tuple[str, tuple[object, ...]]
+    return Listing(kind, tuple(text for text, _ in parts), args, sort, _limit(query), equals, frozenset(query))
 
 
 def _statuses(query: Mapping[str, str], kind: Kind) -> list[Part]:
@@ -89,11 +159,17 @@ def _statuses(query: Mapping[str, str], kind: Kind) -> list[Part]:
 
 
 def _times(query: Mapping[str, str]) -> list[Part]:
-    signs = {"created_after": ">", "created_before": "<"}
-    return [(f"created_at {sign} ?", (_time(name, query[name]),)) for name, sign in signs.items() if name in query]
+    signs = {"after": ">", "before": "<"}
+    return [
+        (f"{column}_at {sign} ?", (moment(name, query[name]),))
+        for column in ("created", "updated")
+        for side, sign in signs.items()
+        if (name := f"{column}_{side}") in query
+    ]
 
 
-def _time(name: str, text: str) -> float:
+def moment(name: str, text: str) -> float:
+    """A time that a parameter gives, seconds since the epoch. Raises Problem (400)."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:
@@ -110,14 +186,14 @@ def _search(query: Mapping[str, str]) -> list[Part]:
     return [("instr(words, ?) > 0", (text.casefold(),))] if text else []
 
 
-def _after(query: Mapping[str, str], sort: str) -> list[Part]:
+def _after(query: Mapping[str, str], kind: Kind, sort: str) -> list[Part]:
     if "cursor" not in query:
         return []
     cursor = load(query["cursor"], PageCursor)
     if cursor.sort != sort:
         raise InvalidCursor("the cursor is of a list with another sort")
     sign = "<" if sort.startswith("-") else ">"
-    return [(f"({sort.removeprefix('-')}, id) {sign} (?, ?)", (cursor.value, cursor.id))]
+    return [(f"({kind.sorts[sort.removeprefix('-')]}, id) {sign} (?, ?)", (cursor.value, cursor.id))]
 
 
 def _limit(query: Mapping[str, str]) -> int:

@@ -4,15 +4,16 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-import orjson
+import msgspec
 from aiohttp import web
 
 from web.cursors import PageCursor, dump
 from web.listing import Listing
 from web.services import services
+from web.shapes import Page
 
 #: A stored row -> what is shown of it.
-View = Callable[[bytes], dict[str, Any]]
+View = Callable[[bytes], Any]
 
 
 async def page(request: web.Request, listing: Listing, view: View) -> web.Response:
@@ -28,4 +29,4 @@ def _page(db: sqlite3.Connection, listing: Listing, view: View) -> bytes:
     if len(rows) > listing.limit:
         an_id, value, _ = shown[-1]
         following = dump(PageCursor(listing.sort, value, an_id))
-    return orjson.dumps({"data": [view(row) for _, _, row in shown], "next_cursor": following})
+    return msgspec.json.encode(Page(data=[view(row) for _, _, row in shown], next_cursor=following))

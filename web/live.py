@@ -8,13 +8,14 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from web.auth import SUBPROTOCOL, reader, require_same_origin
+from web.auth import SUBPROTOCOL, asking, require_same_origin
 from web.cursors import LiveCursor, load
 from web.frames import Frame
 from web.hub import Client, Farewell
 from web.opening import opening
 from web.problems import unavailable
-from web.reading import asset_of, job_of, settled
+from web.reading import AfterQuery, asset_of, job_of, settled
+from web.routes import Routes
 from web.services import Services, services
 from web.subscriptions import Subscription, parse
 
@@ -29,16 +30,24 @@ _BROKE_OFF = Farewell(1011, "InternalError")
 
 Send = Callable[[Frame], Awaitable[None]]
 
-
-def add_routes(app: web.Application) -> None:
-    """The routes of this noun."""
-    app.router.add_get("/v1/live", live_socket, allow_head=False)
-    app.router.add_get("/v1/live/sse", live_events, allow_head=False)
+routes = Routes("Live")
 
 
+class LiveQuery(AfterQuery, frozen=True, kw_only=True):
+    """What a live connection can be asked for."""
+
+    #: What to tell, separated by commas: all, job:ID, asset:ID, queue:STEP, owner:NAME.
+    subscribe: str | None = None
+    #: Where to go on: the last cursor that was told.
+    cursor: str | None = None
+    #: A ticket of `POST /v1/live/tickets`, in place of a token.
+    ticket: str | None = None
+
+
+@routes.get("/v1/live", query=LiveQuery, answers={101: None}, problems=(400, 403, 404, 503), head=False, ticket=True)
 async def live_socket(request: web.Request) -> web.StreamResponse:
     """A websocket that only speaks; closed with 4008 ConsumerTooSlow when the client does not keep up."""
-    require_same_origin(request)
+    require_same_origin(request, services(request).settings.web.cors_origins)
     wanted, cursor = await _asked_for(request, request.query.get("cursor"))
     socket = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,), heartbeat=_PING_S, compress=False, max_msg_size=_MAX_MESSAGE_BYTES, timeout=_CLOSE_S
@@ -52,7 +61,7 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
         async for _ in socket:
             pass  # until it closes
 
-    farewell = await _serve(services(request), wanted, cursor, send, listen())
+    farewell = await _serve(request, wanted, cursor, send, listen())
     if farewell is not None:
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_CLOSE_S):
@@ -61,9 +70,17 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
     return socket
 
 
+@routes.get(
+    "/v1/live/sse",
+    query=LiveQuery,
+    answers={200: "text/event-stream"},
+    problems=(400, 403, 404, 503),
+    head=False,
+    ticket=True,
+)
 async def live_events(request: web.Request) -> web.StreamResponse:
     """The same frames as server-sent events; the event id is the cursor. Source: HTML Living Standard, section 9.2."""
-    require_same_origin(request)
+    require_same_origin(request, services(request).settings.web.cors_origins)
     wanted, cursor = await _asked_for(request, request.headers.get("Last-Event-ID") or request.query.get("cursor"))
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(request)
@@ -78,7 +95,7 @@ async def live_events(request: web.Request) -> web.StreamResponse:
             await response.write(b": still here\n\n")
             await asyncio.sleep(_PING_S)
 
-    farewell = await _serve(services(request), wanted, cursor, send, ping())
+    farewell = await _serve(request, wanted, cursor, send, ping())
     if farewell is not None:
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_CLOSE_S):
@@ -90,7 +107,7 @@ async def live_events(request: web.Request) -> web.StreamResponse:
 
 async def _asked_for(request: web.Request, cursor: str | None) -> tuple[Subscription, LiveCursor | None]:
     """What the client wants, and from where on. Raises Problem: 400, 404 for a job or asset it may not see, 503."""
-    principal, parts = reader(request), services(request)
+    principal, parts = asking(request), services(request)
     wanted = parse(request.query.get("subscribe", ""), principal.scope)
     since = load(cursor, LiveCursor) if cursor else None
     await settled(request, "jobs")
@@ -104,14 +121,16 @@ async def _asked_for(request: web.Request, cursor: str | None) -> tuple[Subscrip
 
 
 async def _serve(
-    parts: Services, wanted: Subscription, cursor: LiveCursor | None, send: Send, beside: Coroutine[Any, Any, None]
+    request: web.Request, wanted: Subscription, cursor: LiveCursor | None, send: Send, beside: Coroutine[Any, Any, None]
 ) -> Farewell | None:
     """Send until the client goes, or must go: then why. `beside` runs for as long and may end it."""
+    parts = services(request)
     client = parts.hub.join(wanted)
     tasks = [asyncio.create_task(_pump(parts, client, cursor, send)), asyncio.create_task(beside)]
     over: list[asyncio.Future[Any]] = [*tasks, client.farewell]
     try:
-        await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+        with parts.sessions.watched(client, asking(request)):
+            await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         return client.farewell.result() if client.farewell.done() else _outcome(tasks)
     finally:
         parts.hub.leave(client)

@@ -9,32 +9,34 @@ from aiohttp import web
 from processors.store import NotStored, Stored
 from processors.store_keys import IMMUTABLE, InvalidKey, checked_key, content_type
 from web import queries
-from web.auth import reader
+from web.auth import asking
 from web.problems import Problem, not_found
 from web.ranges import Span, Unsatisfiable, matches, span, still
+from web.routes import Routes
 from web.services import services
 
-
-def add_routes(app: web.Application) -> None:
-    """The routes of this noun."""
-    app.router.add_get("/media/s/{grant}/{asset_id}/{path:.+}", signed_file)
-    app.router.add_get("/media/{asset_id}/{path:.+}", own_file)
+routes = Routes("Media")
+#: What a request for bytes is answered with.
+_BYTES = {200: "application/octet-stream", 206: "application/octet-stream", 304: None}
 
 
-async def own_file(request: web.Request) -> web.StreamResponse:
-    """A file of an asset that the caller may see."""
-    asset_id = request.match_info["asset_id"]
-    owner = await services(request).model.read(queries.asset_owner, asset_id)
-    if owner is None or not reader(request).sees(owner[0]):
-        raise not_found("file")
-    return await _serve(request, asset_id)
-
-
+# The signed one first: "s" would be an asset id otherwise.
+@routes.get("/media/s/{grant}/{asset_id}/{path:.+}", access="signed", answers=_BYTES, problems=(403, 404, 416, 503))
 async def signed_file(request: web.Request) -> web.StreamResponse:
     """A file to whoever has its signed address."""
     asset_id, grant = request.match_info["asset_id"], request.match_info["grant"]
     if not services(request).signer.allows(grant, asset_id, time.time()):
         raise Problem(403, "address-expired", "this address is not valid, or not any more: ask for a new one")
+    return await _serve(request, asset_id)
+
+
+@routes.get("/media/{asset_id}/{path:.+}", answers=_BYTES, problems=(404, 416, 503))
+async def own_file(request: web.Request) -> web.StreamResponse:
+    """A file of an asset that the caller may see."""
+    asset_id = request.match_info["asset_id"]
+    owner = await services(request).model.read(queries.asset_owner, asset_id)
+    if owner is None or not asking(request).sees(owner[0]):
+        raise not_found("file")
     return await _serve(request, asset_id)
 
 

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from web.headers import PAGE_POLICY
 from web.problems import not_found
+from web.routes import Routes
 
 STATIC = Path(__file__).parent / "static"
 #: An address with a version in it never changes its content; any other is asked for again, and mostly answered by 304.
@@ -15,27 +16,30 @@ _SUFFIXES = frozenset(
     {".css", ".html", ".ico", ".js", ".json", ".map", ".mjs", ".png", ".svg", ".txt", ".webmanifest", ".woff2"}
 )
 
-
-def add_routes(app: web.Application) -> None:
-    """The routes of this noun."""
-    app.router.add_get("/", show_page)
-    app.router.add_get("/favicon.ico", show_icon)
-    app.router.add_get("/static/{path:.+}", show_file)
+routes = Routes("Pages", hidden=True)
 
 
+@routes.get("/", access="public", answers={200: "text/html"})
 async def show_page(_request: web.Request) -> web.StreamResponse:
     """The page itself; it holds no secret and is the same for everybody."""
-    return _file("index.html", _PLAIN)
+    return page_file("index.html")
 
 
+@routes.get("/favicon.ico", access="public", answers={204: None})
 async def show_icon(_request: web.Request) -> web.StreamResponse:
     """Browsers ask for one whether the page names it or not."""
     return _file("favicon.ico", _PLAIN) if (STATIC / "favicon.ico").is_file() else web.Response(status=204)
 
 
+@routes.get("/static/{path:.+}", access="public", answers={200: "application/octet-stream"}, problems=(404,))
 async def show_file(request: web.Request) -> web.StreamResponse:
     """A file of the page."""
     return _file(request.match_info["path"], _VERSIONED if "v" in request.query else _PLAIN)
+
+
+def page_file(name: str) -> web.FileResponse:
+    """A page of ours, asked for again each time."""
+    return _file(name, _PLAIN)
 
 
 def _file(name: str, cache: str) -> web.FileResponse:

@@ -1,26 +1,30 @@
 """Errors as problem details: one exception, one shape, a code that never changes. Source: RFC 9457."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-import orjson
+import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from processors.store import NotStored, StoreError
 from tables.submissions import Refused
 from web.cursors import InvalidCursor
+from web.routes import Handler
+from web.shapes import ProblemView
 
 log = logging.getLogger("kinolog.web")
 
 #: The request's id, as it stands in answers and in the log.
 REQUEST_ID = web.RequestKey("request_id", str)
 
+#: The code of a problem, on its answer: for the audit and the metrics.
+CODE = web.ResponseKey("code", str)
+
 #: For answers after which the rest of the body is not wanted.
 CLOSE = {"Connection": "close"}
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 #: Stable codes of what aiohttp itself refuses.
 _CODES = {
@@ -50,15 +54,17 @@ def unavailable(code: str, detail: str, retry_after_s: int = 1) -> Problem:
     return Problem(503, code, detail, {"Retry-After": str(retry_after_s)})
 
 
-def body(problem: Problem) -> dict[str, Any]:
-    """The problem as JSON, without what only the request knows."""
-    return {
-        "type": f"urn:kinolog:problem:{problem.code}",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "code": problem.code,
-        "detail": problem.detail,
-    }
+def shown(problem: Problem, request_id: str | UnsetType = UNSET) -> ProblemView:
+    """The problem as clients see it."""
+    return ProblemView(
+        type=f"urn:kinolog:problem:{problem.code}",
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        code=problem.code,
+        detail=problem.detail,
+        docs=f"/docs#{problem.code}",
+        request_id=request_id,
+    )
 
 
 def as_problem(error: Exception) -> Problem | None:
@@ -112,9 +118,10 @@ def _unexpected(request: web.Request, error: Exception) -> Problem:
 
 
 def _response(request: web.Request, problem: Problem) -> web.Response:
-    text = orjson.dumps({**body(problem), "request_id": request.get(REQUEST_ID)})
+    text = msgspec.json.encode(shown(problem, request.get(REQUEST_ID, UNSET)))
     response = web.Response(body=text, status=problem.status, content_type="application/problem+json")
     response.headers.update(problem.headers)
+    response[CODE] = problem.code
     if problem.headers.get("Connection") == "close":
         response.force_close()
     return response

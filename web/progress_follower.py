@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 import time
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -13,12 +14,14 @@ from streams.settings import Settings
 from streams.topics import names
 from web.hub import Hub
 from web.progress import Progress
+from web.read_model import ReadModel
 
 log = logging.getLogger("kinolog.web")
 
 #: Progress is told about once a second: what is older than this will be told again or is over.
 _LOOK_BACK_S = 15.0
 _AGAIN_S = 1.0
+_SORT_S = 1.0
 #: Messages that are taken in before the event loop may do something else.
 _AT_ONCE = 256
 
@@ -26,8 +29,12 @@ _AT_ONCE = 256
 class ProgressFollower:
     """Reads `media.progress` from a little before its end. What is lost on the way is told again a second later."""
 
-    def __init__(self, settings: Settings, progress: Progress, hub: Hub) -> None:
+    def __init__(self, settings: Settings, model: ReadModel, progress: Progress, hub: Hub) -> None:
         self._settings = settings
+        self._model = model
+        #: Progress (0-1) of jobs that have moved since lists were last told how to sort them.
+        self._moved: dict[str, float] = {}
+        self._sorted_at = 0.0
         self._progress = progress
         self._hub = hub
         topic = names(settings).progress
@@ -57,6 +64,7 @@ class ProgressFollower:
             while True:
                 for records in (await consumer.getmany(timeout_ms=1_000, max_records=1_000)).values():
                     await self._fold(records)
+                await self._sort_again()
         finally:
             await consumer.stop()
 
@@ -67,6 +75,17 @@ class ProgressFollower:
         for part in self._parts:
             consumer.seek(part, found[part].offset if found.get(part) else ends[part])
 
+    async def _sort_again(self) -> None:
+        """Once a second, so that a list sorted by progress follows what runs."""
+        now = asyncio.get_running_loop().time()
+        if not self._moved or now - self._sorted_at < _SORT_S:
+            return
+        moved, self._moved, self._sorted_at = self._moved, {}, now
+        try:
+            await self._model.note_progress(moved)
+        except sqlite3.Error as error:  # the row of the next change says it again; the follower sees to the damage
+            log.warning("progress cannot be written", extra={"error": str(error)})
+
     async def _fold(self, records: list[ConsumerRecord]) -> None:
         entries = [entry for record in records for entry in read(record.value, record.headers)]
         for n, entry in enumerate(entries, 1):
@@ -75,5 +94,6 @@ class ProgressFollower:
                 moved = self._progress.fold(entry.message)
                 if moved is not None:
                     self._hub.publish_progress(moved)
+                    self._moved[moved.job.id] = moved.job_progress
             if n % _AT_ONCE == 0:
                 await asyncio.sleep(0)

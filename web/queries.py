@@ -3,9 +3,10 @@
 import sqlite3
 from typing import Any, NamedTuple
 
-from schemas.jobs import Asset, Job
+from schemas.jobs import JOB_ENDED, Asset, Job
 from web.apply import JobChange
 from web.changelog import Changelog, Claims, asset_rows, job_rows
+from web.listing import Listing
 from web.subscriptions import Subscription
 
 
@@ -16,10 +17,66 @@ class Moment(NamedTuple):
     seq: int
 
 
+class Rule(NamedTuple):
+    """How many ended jobs of one group are kept, and for how long; 0: without limit."""
+
+    pipeline: str
+    status: str
+    jobs: int
+    age_s: float
+
+
+class CountRow(NamedTuple):
+    """How many jobs of a pipeline are in a status (step ''), or have this step in it."""
+
+    pipeline: str
+    step: str
+    status: str
+    jobs: int
+
+
+class Counts(NamedTuple):
+    """What there is, at one moment."""
+
+    rows: list[CountRow]
+    #: Assets by status.
+    assets: dict[str, int]
+
+
 def job(db: sqlite3.Connection, job_id: str) -> Job | None:
     """One job."""
     row = db.execute("SELECT row FROM job_rows WHERE n = (SELECT n FROM jobs WHERE id = ?)", (job_id,)).fetchone()
     return job_rows.decode(row[0]) if row else None
+
+
+def chosen(db: sqlite3.Connection, listing: Listing, after: tuple[float, str], limit: int) -> list[Job]:
+    """The next jobs that a listing's filters find, after that (created_at, id), in this order."""
+    page = f"SELECT n, created_at, id FROM {listing.source} WHERE {listing.where} AND (created_at, id) > (?, ?)"  # noqa: S608
+    query = f"SELECT row FROM ({page} ORDER BY created_at, id LIMIT ?) CROSS JOIN job_rows USING (n) ORDER BY created_at, id"  # noqa: S608, E501
+    return [job_rows.decode(row) for (row,) in db.execute(query, (*listing.args, *after, limit))]
+
+
+def superfluous(db: sqlite3.Connection, rule: Rule, now: float, limit: int) -> list[tuple[str, str]]:
+    """Ids of jobs, and of their assets, that are to go: too old, or more than are kept; the oldest first."""
+    group = "FROM jobs INDEXED BY jobs_narrow WHERE status = ? AND pipeline = ?"
+    args = (rule.status, rule.pipeline)
+    count = "SELECT ifnull(sum(count), 0) FROM counts WHERE step = '' AND status = ? AND pipeline = ?"
+    (there,) = db.execute(count, args).fetchone()
+    beyond = max(there - rule.jobs, 0) if rule.jobs else 0
+    old = f"SELECT count(*) {group} AND updated_at < ?"
+    if rule.age_s:
+        beyond = max(beyond, db.execute(old, (*args, now - rule.age_s)).fetchone()[0])
+    if not beyond:
+        return []
+    query = f"SELECT id, n {group} ORDER BY updated_at, id LIMIT ?"
+    named = f"SELECT id, asset_id FROM jobs WHERE n IN (SELECT n FROM ({query}))"  # noqa: S608
+    return db.execute(named, (*args, min(beyond, limit))).fetchall()
+
+
+def ended_groups(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Pipeline and status of every group of ended jobs that has any."""
+    query = "SELECT DISTINCT pipeline, status FROM counts WHERE step = '' AND count > 0 AND status IN (?, ?, ?)"
+    return db.execute(query, sorted(JOB_ENDED)).fetchall()
 
 
 def asset(db: sqlite3.Connection, asset_id: str) -> Asset | None:
@@ -42,7 +99,9 @@ def active_jobs(db: sqlite3.Connection) -> list[Job]:
 
 def has_pipeline(db: sqlite3.Connection, pipeline: str) -> bool:
     """Whether any job is of this pipeline."""
-    return db.execute("SELECT 1 FROM jobs WHERE pipeline = ? LIMIT 1", (pipeline,)).fetchone() is not None
+    return (
+        db.execute("SELECT 1 FROM counts WHERE pipeline = ? AND count > 0 LIMIT 1", (pipeline,)).fetchone() is not None
+    )
 
 
 def claims(db: sqlite3.Connection) -> dict[Changelog, Claims]:
@@ -59,15 +118,13 @@ def moment(db: sqlite3.Connection, partitions: int) -> Moment:
     return Moment(tuple(places.get(p, 0) for p in range(partitions)), _last_seq(db))
 
 
-def counts(db: sqlite3.Connection, owner: str | None) -> dict[str, Any]:
-    """Jobs by status and by pipeline, assets by status; of one owner, or of all (None)."""
+def counts(db: sqlite3.Connection, owner: str | None) -> Counts:
+    """Jobs and their steps, and assets; of one owner, or of all (None)."""
     where, args = ("WHERE owner = ?", (owner,)) if owner is not None else ("", ())
-
-    def by(column: str, table: str) -> dict[str, int]:
-        query = f"SELECT {column}, count(*) FROM {table} {where} GROUP BY {column}"  # noqa: S608  names are ours
-        return dict(db.execute(query, args).fetchall())
-
-    return {"jobs": by("status", "jobs"), "pipelines": by("pipeline", "jobs"), "assets": by("status", "assets")}
+    kept = "SELECT pipeline, step, status, sum(count) FROM counts"
+    rows = db.execute(f"{kept} {where} GROUP BY pipeline, step, status HAVING sum(count) > 0", args).fetchall()
+    assets = db.execute(f"SELECT status, count(*) FROM assets {where} GROUP BY status", args).fetchall()  # noqa: S608
+    return Counts([CountRow(*row) for row in rows], dict(assets))
 
 
 def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[Job]:

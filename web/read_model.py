@@ -6,13 +6,13 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from web import sql
-from web.apply import Applied, Applier, Batch, Place
+from web.apply import Applied, Applier, Batch, LiveOf, Place, no_live, transaction
 from web.changelog import Changelog
 
 log = logging.getLogger("kinolog.web")
@@ -42,9 +42,10 @@ class Saved(NamedTuple):
 class ReadModel:
     """The file and its threads. A file that is missing, damaged or of another version is made anew."""
 
-    def __init__(self, path: Path, history: int) -> None:
+    def __init__(self, path: Path, history: int, live: LiveOf = no_live) -> None:
         self._path = path
         self._history = history
+        self._live = live
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(path.with_suffix(".lock"))
         #: Set when a reader or the writer ran into damage; the file must be rebuilt.
@@ -55,7 +56,7 @@ class ReadModel:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="read-model-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read-model-reader")
         self._db = self._open()
-        self._applier = Applier(self._db, history)
+        self._applier = Applier(self._db, history, live)
 
     def close(self) -> None:
         """Let go of the file, after what is running in the threads has ended."""
@@ -88,6 +89,11 @@ class ReadModel:
         """Note that nothing is missing now."""
         await self._write(lambda: self._db.execute("UPDATE log SET current_at = ?", (time.time(),)))
 
+    async def note_progress(self, moved: Mapping[str, float]) -> None:
+        """Sort these jobs, which have not ended, by this progress (0-1) from now on. Safe to lose."""
+        rows = [(progress, job_id) for job_id, progress in moved.items()]
+        await self._write(lambda: self._note_progress(rows))
+
     async def _write(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: self._noticing_damage(work))
 
@@ -101,6 +107,10 @@ class ReadModel:
 
     # In the writer's thread
 
+    def _note_progress(self, rows: list[tuple[float, str]]) -> None:
+        with transaction(self._db) as db:
+            db.executemany(sql.PUT_PROGRESS, rows)
+
     def _saved(self) -> Saved | None:
         row = self._db.execute("SELECT cluster, partitions, current_at FROM log").fetchone()
         if row is None:
@@ -113,7 +123,7 @@ class ReadModel:
         self._remove()
         self._generation += 1
         self._db = self._create()
-        self._applier = Applier(self._db, self._history)
+        self._applier = Applier(self._db, self._history, self._live)
         self._db.execute("INSERT INTO log VALUES (?, ?, 0, 0)", (cluster, partitions))
         self.damaged.clear()
 

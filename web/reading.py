@@ -4,25 +4,32 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
-import orjson
 from aiohttp import web
 
 from schemas.jobs import Asset, Job
 from web import queries
-from web.auth import Principal
 from web.changelog import Changelog
 from web.cursors import InvalidCursor, WriteCursor, dump, load
+from web.principal import Principal
 from web.problems import Problem, not_found, unavailable
 from web.services import Services, services
+from web.shapes import Answer
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 
 
+class AfterQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a read can be asked for."""
+
+    #: Wait until the write of this cursor is visible here.
+    after: str | None = None
+
+
 def answer(content: Any, *, status: int = 200, cursor: WriteCursor | None = None) -> web.Response:
     """`{"data": …}`, and the cursor of the write that it tells of."""
-    body = {"data": content} if cursor is None else {"data": content, "cursor": dump(cursor)}
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
+    shown = Answer(data=content, cursor=msgspec.UNSET if cursor is None else dump(cursor))
+    return web.Response(body=msgspec.json.encode(shown), status=status, content_type="application/json")
 
 
 async def settled(request: web.Request, changelog: Changelog) -> None:

@@ -5,18 +5,25 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from processors.store import Store
+from streams.producer import Producer
 from streams.settings import Settings
 from tables.pipelines import Pipelines
-from web.auth import Tokens
+from web.audit import Audit
+from web.auth import Door
 from web.commands import Commands
+from web.event_log import EventLog
 from web.follower import Follower
 from web.hub import Hub
 from web.journal import Journal
+from web.metrics import Metrics
 from web.position import Position
 from web.progress import Progress
 from web.progress_follower import ProgressFollower
 from web.read_model import ReadModel
+from web.sessions import Sessions
 from web.signing import Signer
+from web.tickets import Tickets
+from web.token_log import TokenLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +40,16 @@ class Services:
     commands: Commands
     follower: Follower
     progress_follower: ProgressFollower
+    events: EventLog
     journal: Journal
-    tokens: Tokens
+    tokens: TokenLog
+    tickets: Tickets
+    door: Door
+    sessions: Sessions
+    audit: Audit
+    #: Writes what concerns access: tokens and the audit.
+    notary: Producer
+    metrics: Metrics
     signer: Signer
 
 

@@ -1,7 +1,7 @@
 """The read model's tables and the statements that write them. Everything in it can be made again from the log."""
 
 #: Of the tables below; a file of another version is made anew.
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 -- One row: the log that all of this comes from, when nothing was missing, and the number of the last change.
@@ -18,18 +18,23 @@ CREATE TABLE applied (
   PRIMARY KEY (changelog, topic, partition)
 ) WITHOUT ROWID;
 -- What is searched and sorted by stands apart from the rows themselves: a scan touches a tenth of the pages.
+-- `duration_s` is -1 where there is none; `states` has "step=status" of each step, each between two spaces.
 CREATE TABLE jobs (
   n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, asset_id TEXT NOT NULL, pipeline TEXT NOT NULL, status TEXT NOT NULL,
-  ended INTEGER NOT NULL, owner TEXT, created_at REAL NOT NULL, updated_at REAL NOT NULL,
-  steps TEXT NOT NULL, words TEXT NOT NULL
+  ended INTEGER NOT NULL, owner TEXT, created_at REAL NOT NULL, updated_at REAL NOT NULL, duration_s REAL NOT NULL,
+  progress REAL NOT NULL, steps TEXT NOT NULL, states TEXT NOT NULL, words TEXT NOT NULL
 );
 CREATE TABLE job_rows (n INTEGER PRIMARY KEY, row BLOB NOT NULL);
-CREATE INDEX jobs_created ON jobs (created_at, id);
-CREATE INDEX jobs_status ON jobs (status, created_at, id);
+-- Any filter and any sort without the words: 100,000 entries are walked in some 12 ms, and mostly far fewer. An index
+-- for each filter and sort would be faster to read, and would have to be written with every change of a job.
+CREATE INDEX jobs_narrow ON jobs (created_at, id, status, pipeline, owner, updated_at, duration_s, progress);
 CREATE INDEX jobs_ended ON jobs (ended, created_at);
-CREATE INDEX jobs_owner ON jobs (owner, created_at, id);
-CREATE INDEX jobs_pipeline ON jobs (pipeline, created_at, id);
 CREATE INDEX jobs_asset ON jobs (asset_id, created_at, id);
+-- How many jobs there are (step ''), and how many of their steps, by owner ('' for nobody's), pipeline and status.
+CREATE TABLE counts (
+  owner TEXT NOT NULL, pipeline TEXT NOT NULL, step TEXT NOT NULL, status TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (owner, pipeline, step, status)
+) WITHOUT ROWID;
 CREATE TABLE assets (
   n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, status TEXT NOT NULL, owner TEXT,
   created_at REAL NOT NULL, updated_at REAL NOT NULL, words TEXT NOT NULL
@@ -47,11 +52,16 @@ CREATE INDEX changes_place ON changes (partition, offset);
 """
 
 PUT_JOB = """
-INSERT INTO jobs (id, asset_id, pipeline, status, ended, owner, created_at, updated_at, steps, words)
-VALUES (:id, :asset_id, :pipeline, :status, :ended, :owner, :created_at, :updated_at, :steps, :words)
-ON CONFLICT (id) DO UPDATE
-SET status = excluded.status, ended = excluded.ended, updated_at = excluded.updated_at, words = excluded.words
+INSERT INTO jobs (
+  id, asset_id, pipeline, status, ended, owner, created_at, updated_at, duration_s, progress, steps, states, words
+) VALUES (
+  :id, :asset_id, :pipeline, :status, :ended, :owner, :created_at, :updated_at, :duration_s, :progress, :steps, :states,
+  :words
+) ON CONFLICT (id) DO UPDATE SET
+  status = excluded.status, ended = excluded.ended, updated_at = excluded.updated_at, duration_s = excluded.duration_s,
+  progress = excluded.progress, states = excluded.states, words = excluded.words
 """
+PUT_PROGRESS = "UPDATE jobs SET progress = ? WHERE id = ? AND ended = 0"
 PUT_JOB_ROW = """
 INSERT INTO job_rows (n, row) SELECT n, :row FROM jobs WHERE id = :id ON CONFLICT (n) DO UPDATE SET row = excluded.row
 """
@@ -69,6 +79,12 @@ ON CONFLICT (n) DO UPDATE SET row = excluded.row
 """
 DELETE_ASSET_ROW = "DELETE FROM asset_rows WHERE n = (SELECT n FROM assets WHERE id = ?)"
 DELETE_ASSET = "DELETE FROM assets WHERE id = ?"
+
+JOB_COUNTED = "SELECT owner, pipeline, status, states FROM jobs WHERE id = ?"
+PUT_COUNT = """
+INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT (owner, pipeline, step, status)
+DO UPDATE SET count = count + excluded.count
+"""
 
 PUT_CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_POSITION = """

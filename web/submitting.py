@@ -14,8 +14,8 @@ from schemas.uploads import UploadCompleted
 from streams.ids import derived_id, new_id
 from tables.submissions import submission
 from web import queries
-from web.auth import Principal
 from web.cursors import WriteCursor
+from web.principal import Principal
 from web.problems import Problem, not_found
 from web.services import Services
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from aiohttp import web
 
 from processors.store import StoreError, TooLarge
@@ -14,19 +15,32 @@ from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
 from web import queries
-from web.auth import Principal, writer
+from web.auth import asking
 from web.incoming import FIELDS, incoming, unasked
+from web.principal import Principal
 from web.problems import CLOSE, Problem
 from web.reading import answer
+from web.routes import Routes
 from web.services import Services, services
+from web.shapes import Answer, Submitted
 from web.submitting import Ids, command, fingerprint, ids, owner_for, submit
 
 log = logging.getLogger("kinolog.web")
 
+routes = Routes("Uploads")
 
-def add_routes(app: web.Application) -> None:
-    """The routes of this noun."""
-    app.router.add_post("/v1/uploads", upload, expect_handler=unasked)
+
+class UploadQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said about an upload; a form may say it in fields of the same names."""
+
+    #: Original file name, for people.
+    filename: str | None = None
+    #: Name of a pipeline; the default pipeline otherwise.
+    pipeline: str | None = None
+    #: The submitter's own text, at most 4,096 characters.
+    passthrough: str | None = None
+    #: Whose it will be; for admins.
+    owner: str | None = None
 
 
 class Slot(NamedTuple):
@@ -39,9 +53,18 @@ class Slot(NamedTuple):
     key: str
 
 
+@routes.post(
+    "/v1/uploads",
+    query=UploadQuery,
+    body=("application/octet-stream", "multipart/form-data"),
+    answers={201: Answer[Submitted]},
+    problems=(400, 403, 408, 409, 413, 422, 503),
+    idempotent=True,
+    expect=unasked,
+)
 async def upload(request: web.Request) -> web.Response:
     """Store the body and start its job: 201 with its ids. Nothing is left of an upload that breaks off."""
-    parts, principal = services(request), writer(request)
+    parts, principal = services(request), asking(request)
     slot = _slot(parts, principal, ids(request, principal))
     _command(slot, dict(request.query), "")  # what can be refused is refused before the body
     _require_size(parts, request.content_length)
@@ -114,7 +137,7 @@ async def _submit(slot: Slot, wanted: SubmitJob, entry: Path) -> web.Response:
     await _keep_one(slot, entry)
     if problem is not None:
         raise problem
-    return answer({"asset_id": wanted.asset_id, "job_id": wanted.job_id}, status=201, cursor=cursor)
+    return answer(Submitted(asset_id=wanted.asset_id, job_id=wanted.job_id), status=201, cursor=cursor)
 
 
 async def _keep_one(slot: Slot, entry: Path) -> None:

@@ -1,81 +1,82 @@
-"""Rows as clients see them: the JSON of jobs, steps and assets. Pure; `live` is progress that no row has yet."""
+"""Rows -> what clients see of jobs, steps and assets. Pure; `live` is progress that no row has yet."""
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec import UNSET, UnsetType
 
 from schemas.base import ErrorRecord
 from schemas.jobs import JOB_ENDED, STEP_PASSED, Asset, Job, Step
 from streams.envelope import iso_time
+from web.shapes import AssetJobView, AssetView, ErrorView, JobView, StepView
 
 #: Progress by step name, 0-1, the highest seen in the job's run.
 Live = Mapping[str, float]
-Shown = dict[str, Any]
+T = TypeVar("T")
 
 _NO_LIVE: Live = {}
 
 
-def job_view(job: Job, live: Live = _NO_LIVE) -> Shown:
+def job_view(job: Job, live: Live = _NO_LIVE) -> JobView:
     """The job as `GET /v1/jobs/{id}` shows it."""
-    return {
-        "id": job.id,
-        "asset_id": job.asset_id,
-        "pipeline": job.pipeline,
-        "status": job.status,
-        "progress": percent(job_progress(job, live)),
-        "current_step": current_step(job),
-        "run": job.run,
-        "created_at": iso_time(job.created_at),
-        "updated_at": iso_time(job.updated_at),
-        "started_at": _time(job.started_at),
-        "finished_at": _time(job.finished_at),
-        **_present(
-            error=_error(job.error),
-            passthrough=job.passthrough,
-            filename=job.filename,
-            owner=job.owner,
-            cancelling=job.cancelling or None,
-        ),
-        "steps": [step_view(step, live) for step in job.steps],
-    }
+    return JobView(
+        id=job.id,
+        asset_id=job.asset_id,
+        pipeline=job.pipeline,
+        status=job.status,
+        progress=percent(job_progress(job, live)),
+        current_step=current_step(job),
+        run=job.run,
+        created_at=iso_time(job.created_at),
+        updated_at=iso_time(job.updated_at),
+        started_at=_time(job.started_at),
+        finished_at=_time(job.finished_at),
+        error=error_view(job.error),
+        passthrough=_present(job.passthrough),
+        filename=_present(job.filename),
+        owner=_present(job.owner),
+        cancelling=job.cancelling or UNSET,
+        steps=[step_view(step, live) for step in job.steps],
+    )
 
 
-def step_view(step: Step, live: Live = _NO_LIVE) -> Shown:
+def step_view(step: Step, live: Live = _NO_LIVE) -> StepView:
     """A step as it stands in its job's view."""
-    return {
-        "name": step.spec.name,
-        "status": step.status,
-        "progress": percent(step_progress(step, live)),
-        "attempt": step.attempt,
-        "attempts": attempts_allowed(step),
-        "started_at": _time(step.started_at),
-        "finished_at": _time(step.finished_at),
-        **_present(
-            error=_error(step.error),
-            outputs=step.outputs,
-            retry_at=_time(step.due_at) if step.status == "delayed" else None,
-            reason=step.reason,
-        ),
-    }
+    return StepView(
+        name=step.spec.name,
+        status=step.status,
+        progress=percent(step_progress(step, live)),
+        attempt=step.attempt,
+        attempts=attempts_allowed(step),
+        started_at=_time(step.started_at),
+        finished_at=_time(step.finished_at),
+        error=error_view(step.error),
+        outputs=_present(step.outputs),
+        retry_at=_present(_time(step.due_at) if step.status == "delayed" else None),
+        reason=_present(step.reason),
+    )
 
 
-def asset_view(asset: Asset) -> Shown:
+def asset_view(asset: Asset) -> AssetView:
     """The asset as `GET /v1/assets/{id}` shows it."""
-    return {
-        "id": asset.id,
-        "status": asset.status,
-        "filename": asset.filename,
-        "created_at": iso_time(asset.created_at),
-        "updated_at": iso_time(asset.updated_at),
-        **_present(reason=asset.reason, passthrough=asset.passthrough, owner=asset.owner),
-        "jobs": [
-            {"id": job_id, "status": job.status, "pipeline": job.pipeline, "created_at": iso_time(job.created_at)}
+    return AssetView(
+        id=asset.id,
+        status=asset.status,
+        filename=asset.filename,
+        created_at=iso_time(asset.created_at),
+        updated_at=iso_time(asset.updated_at),
+        reason=_present(asset.reason),
+        passthrough=_present(asset.passthrough),
+        owner=_present(asset.owner),
+        jobs=[
+            AssetJobView(id=job_id, status=job.status, pipeline=job.pipeline, created_at=iso_time(job.created_at))
             for job_id, job in sorted(asset.jobs.items(), key=lambda item: (item[1].created_at, item[0]))
         ],
-        "outputs": asset.outputs,
-        "master_url": media_path(asset.id, master_key(asset)),
-        "poster_url": media_path(asset.id, poster_key(asset)),
-    }
+        outputs=asset.outputs,
+        master_url=media_path(asset.id, master_key(asset)),
+        poster_url=media_path(asset.id, poster_key(asset)),
+    )
 
 
 def step_progress(step: Step, live: Live = _NO_LIVE) -> float:
@@ -147,11 +148,12 @@ def _time(at: float | None) -> str | None:
     return None if at is None else iso_time(at)
 
 
-def _error(error: ErrorRecord | None) -> Shown | None:
+def error_view(error: ErrorRecord | None) -> ErrorView | UnsetType:
+    """An error as clients see it."""
     if error is None:
-        return None
-    return {"code": error.code, "message": error.message, "retriable": error.retriable, **_present(detail=error.detail)}
+        return UNSET
+    return ErrorView(code=error.code, message=error.message, retriable=error.retriable, detail=_present(error.detail))
 
 
-def _present(**fields: Any) -> Shown:
-    return {name: value for name, value in fields.items() if value is not None}
+def _present(value: T | None) -> T | UnsetType:
+    return UNSET if value is None else value

@@ -8,14 +8,15 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from msgspec.structs import replace
 
 from schemas.base import Message
-from schemas.jobs import Asset, Job
+from schemas.commands import DeleteAsset, DeleteJob
+from schemas.jobs import Asset, Grave, Job
 from schemas.step_events import StepProgressed
 from streams.envelope import Entry, batch, read, structured
 from streams.partition import partition_of
 from streams.settings import Settings
 from streams.topics import names
-from tables.assets import fold_asset
-from tables.reducer import advance
+from tables.assets import fold_asset, forget_job
+from tables.reducer import State, advance
 from tables.rows import encode_row, watermark_row
 from tests.conftest import eventually
 
@@ -57,9 +58,25 @@ class ControlStandIn:
             await self._vouch(found.partition, {self._topics.commands: found.offset})
 
     async def _take(self, message: Message) -> None:
-        job, _ = advance(self.jobs.get(getattr(message, "job_id", "")), message, time.time())
-        if job is not None and job is not self.jobs.get(job.id):
-            await self.put(job)
+        if isinstance(message, DeleteAsset):
+            for job_id in list(self.assets[message.asset_id].jobs):
+                await self._take(DeleteJob(job_id=job_id, asset_id=message.asset_id))
+            return
+        before: State = self.jobs.get(getattr(message, "job_id", ""))
+        after, _ = advance(before, message, time.time())
+        if isinstance(after, Grave) and isinstance(before, Job) and isinstance(message, DeleteJob):
+            await self._forget(before, artifacts=message.artifacts)
+        elif isinstance(after, Job) and after is not before:
+            await self.put(after)
+
+    async def _forget(self, job: Job, *, artifacts: bool) -> None:
+        await self.delete(job.id)
+        left = forget_job(self.assets.pop(job.asset_id), job, (), artifacts=artifacts)
+        if left is not None:
+            self.assets[left.id] = left
+        partition = partition_of(job.asset_id, self._settings.partitions)
+        row = encode_row(left) if left is not None else None
+        await self._write(self._topics.assets_changelog, partition, job.asset_id, row)
 
     async def put(self, job: Job) -> None:
         """Write the job's row, and its asset's."""

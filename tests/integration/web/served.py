@@ -10,7 +10,7 @@ from aiohttp.test_utils import BaseTestServer, TestServer
 
 from streams.settings import Settings
 from tests.conftest import eventually
-from web.app import make_app
+from web.app import SERVER_OPTIONS, make_app
 from web.services import SERVICES, Services
 
 ADMIN = "admin-token"
@@ -38,10 +38,21 @@ class Site:
 
 
 @asynccontextmanager
+async def served(server: TestServer) -> AsyncIterator[None]:
+    """The server with the options that `kinolog web` gives it."""
+    await server.start_server(**SERVER_OPTIONS)
+    try:
+        yield
+    finally:
+        await server.close()
+
+
+@asynccontextmanager
 async def serve(settings: Settings, *, ready: bool = True) -> AsyncIterator[Site]:
     """A replica in this process; `ready`: caught up with the log, and able to write."""
     app = make_app(settings)
-    async with TestServer(app) as server, ClientSession() as session:
+    server = TestServer(app)
+    async with served(server), ClientSession() as session:
         site = Site(server, session, app[SERVICES])
         if ready:
             await eventually(site.parts.position.caught_up.is_set, 60)

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from schemas.base import ErrorRecord
 from schemas.facts import AssetFailed, AssetReady
 from schemas.jobs import Input, Job, Step, StepSpec
-from tables.assets import asset_news, fold_asset
+from tables.assets import asset_news, fold_asset, forget_job
 
 
 def job(number: int, **changes: object) -> Job:
@@ -71,3 +71,25 @@ def test_being_ready_is_said_once() -> None:
     ready = fold_asset(asset, completed(1, 5.0))
     assert isinstance(asset_news(asset, ready, completed(1, 5.0))[0], AssetReady)
     assert asset_news(ready, ready, completed(1, 5.0)) == []
+
+
+def test_an_asset_without_its_only_job_is_gone() -> None:
+    assert forget_job(fold_asset(None, completed(1, 5.0)), completed(1, 5.0), (), artifacts=True) is None
+    failed = job(1, status="failed", finished_at=2.0)
+    assert forget_job(fold_asset(None, failed), failed, (), artifacts=False) is None
+
+
+def test_a_retention_leaves_a_ready_asset_as_playable_as_it_was() -> None:
+    ready = fold_asset(None, completed(1, 5.0))
+    left = forget_job(ready, completed(1, 5.0), (), artifacts=False)
+    assert left is not None and (left.status, left.outputs, left.jobs) == ("READY", ready.outputs, {})
+    assert fold_asset(left, job(2, status="failed", finished_at=9.0)).status == "READY"
+
+
+def test_what_an_older_job_had_published_stands_again_when_the_newer_is_deleted() -> None:
+    older, newer = completed(1, 5.0), completed(2, 9.0)
+    both = fold_asset(fold_asset(None, older), newer)
+    left = forget_job(both, newer, [older], artifacts=True)
+    assert left is not None and left.outputs == {"transcode": {"n": 1}} and list(left.jobs) == ["job_1"]
+    left = forget_job(both, older, [newer], artifacts=True)
+    assert left is not None and left.outputs == {"transcode": {"n": 2}}

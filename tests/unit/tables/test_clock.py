@@ -26,7 +26,7 @@ def submitted(number: int, now: float) -> Job:
         submitted_at=now,
     )
     job, _ = advance(None, command, now)
-    assert job is not None
+    assert isinstance(job, Job)
     return job
 
 
@@ -121,11 +121,11 @@ def test_ended_jobs_leave_the_heap() -> None:
         job = submitted(number, 1.0)
         watcher.watch(job)
         ended, _ = advance(job, acceptance(job), 1.0)
-        assert ended is not None
+        assert isinstance(ended, Job)
         broken = ErrorRecord(code="corrupt-media", message="")
         failed = StepFailed(job_id=job.id, asset_id="a", run=1, step="probe", attempt=1, lease_id="L1", error=broken)
         ended, _ = advance(ended, failed, 1.0)
-        assert ended is not None
+        assert isinstance(ended, Job)
         watcher.watch(ended)
     assert len(watcher) == 0
     assert len(watcher._heap) < 2_500

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from schemas.base import ErrorRecord, Message
-from schemas.commands import CancelJob, RetryJob, SubmitJob
-from schemas.facts import JobCancelled, JobCompleted, JobFailed, StepPublished
-from schemas.jobs import JOB_ENDED, STEP_PASSED, Input, Job, RetryPolicy, Step, StepSpec
+from schemas.commands import CancelJob, DeleteJob, RetryJob, SubmitJob
+from schemas.facts import JobCancelled, JobCompleted, JobDeleted, JobFailed, StepPublished
+from schemas.jobs import JOB_ENDED, STEP_PASSED, Grave, Input, Job, RetryPolicy, Step, StepSpec
+from schemas.removals import RemoveArtifacts
 from schemas.step_events import (
     DispatchDue,
     LeaseExpired,
@@ -50,13 +51,13 @@ def submit(steps: tuple[StepSpec, ...] = DIAMOND) -> SubmitJob:
 
 def submitted(steps: tuple[StepSpec, ...] = DIAMOND) -> tuple[Job, list[Message]]:
     job, effects = advance(None, submit(steps), 0.0)
-    assert job is not None
+    assert isinstance(job, Job)
     return job, effects
 
 
 def told(job: Job, event: Message, now: float = 1.0) -> tuple[Job, list[Message]]:
     after, effects = advance(job, event, now)
-    assert after is not None
+    assert isinstance(after, Job)
     return after, effects
 
 
@@ -226,12 +227,54 @@ def test_a_retry_keeps_what_completed_and_happens_once_per_run() -> None:
     assert told(job, retry)[0] is job
 
 
+def ended() -> Job:
+    """A job that was cancelled after its probe had published."""
+    job = active()
+    job, _ = told(job, say(StepCompleted, job, "probe", lease_id="L1", outputs={"a": 1}))
+    return told(job, CancelJob(job_id=job.id, asset_id=job.asset_id))[0]
+
+
+def delete(job: Job | Grave, *, artifacts: bool = True) -> DeleteJob:
+    return DeleteJob(job_id=job.id, asset_id=job.asset_id, artifacts=artifacts)
+
+
+def test_a_job_that_runs_cannot_be_deleted() -> None:
+    job = active()
+    assert advance(job, delete(job), 5.0) == (job, [])
+
+
+def test_a_deletion_says_so_and_orders_the_published_files_away() -> None:
+    job = ended()
+    grave, effects = advance(job, delete(job), 5.0)
+    assert isinstance(grave, Grave) and kinds(effects) == {JobDeleted, RemoveArtifacts}
+    assert grave.prefixes == ("assets/asset_1/probe/1-L1",)
+    assert kinds(advance(job, delete(job, artifacts=False), 5.0)[1]) == {JobDeleted}
+
+
+def test_a_deletion_that_is_said_again_says_the_same_with_the_same_ids() -> None:
+    job = ended()
+    grave, effects = advance(job, delete(job), 5.0)
+    assert isinstance(grave, Grave)
+    again, repeated = advance(grave, delete(grave), 9.0)
+    assert again is grave and [event_id(e) for e in repeated] == [event_id(e) for e in effects]
+
+
+def test_nothing_brings_a_deleted_job_back() -> None:
+    job = ended()
+    grave, _ = advance(job, delete(job), 5.0)
+    late = accept(job, "transcode", "L9")
+    for event in (submit(), late, RetryJob(job_id=job.id, asset_id=job.asset_id, run=1)):
+        assert advance(grave, event, 9.0)[0] is grave
+    assert kinds(advance(grave, late, 9.0)[1]) == {LeaseRevoked}, "whoever works on it shall stop"
+
+
 class World(RuleBasedStateMachine):
     """A job among executors and a log that repeat, reorder, lose and delay whatever they like."""
 
     def __init__(self) -> None:
         super().__init__()
         self.job: Job | None = None
+        self.grave: Grave | None = None
         self.requests: list[StepRequested] = []
         self.leases: list[StepAccepted] = []
         self.events: list[Message] = []
@@ -248,7 +291,15 @@ class World(RuleBasedStateMachine):
         """Apply an event; its effects reach nobody when they are lost."""
         self.now += 1.0
         before = self.job
-        self.job, effects = advance(self.job, event, self.now)
+        after, effects = advance(self.grave or self.job, event, self.now)
+        if isinstance(after, Grave):
+            assert self.grave in (None, after), "what is left of a job changed"
+            assert self.job is not None and self.job.status in JOB_ENDED, "a running job was deleted"
+            assert not any(isinstance(effect, StepRequested) for effect in effects), "a deleted job asked for work"
+            self.grave = after
+            return
+        assert self.grave is None, "a deleted job came back"
+        self.job = after
         if before is not None and before.status in JOB_ENDED and not isinstance(event, RetryJob):
             assert self.job is before, "an ended job changed"
         for effect in effects:
@@ -321,7 +372,7 @@ class World(RuleBasedStateMachine):
         owned = step.status == "active" and step.lease is not None and step.lease.id == lease.lease_id
         before = self.job
         self.tell(event, lost=lost)
-        assert owned or self.job is before, "a lease that owns nothing changed the job"
+        assert self.grave is not None or owned or self.job is before, "a lease that owns nothing changed the job"
 
     @precondition(lambda self: self.events)
     @rule(which=st.randoms(use_true_random=False), lost=st.booleans())
@@ -342,6 +393,15 @@ class World(RuleBasedStateMachine):
     @rule(lost=st.booleans())
     def somebody_cancels(self, lost: bool) -> None:
         self.tell(CancelJob(job_id="job_1", asset_id="asset_1"), lost=lost)
+
+    @rule(lost=st.booleans())
+    def somebody_submits_it_again(self, lost: bool) -> None:
+        self.tell(submit(), lost=lost)
+
+    @rule(sure=st.integers(0, 5), lost=st.booleans())
+    def somebody_deletes(self, sure: int, lost: bool) -> None:
+        if sure == 0:
+            self.tell(DeleteJob(job_id="job_1", asset_id="asset_1"), lost=lost)
 
     @rule(run=st.integers(1, 3), lost=st.booleans())
     def somebody_retries(self, run: int, lost: bool) -> None:
@@ -368,7 +428,7 @@ class World(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whatever was lost: from what is outstanding alone, the job comes to an end."""
         for _ in range(200):
-            if self.job is None or self.job.status in JOB_ENDED:
+            if self.job is None or self.grave is not None or self.job.status in JOB_ENDED:
                 break
             self.help_on(self.job)
         assert self.job is None or self.job.status in JOB_ENDED

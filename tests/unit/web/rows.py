@@ -65,3 +65,9 @@ def record(row: Job | Asset | Watermark, offset: int, partition: int = 0) -> Rec
 def tombstone(an_id: str, offset: int, partition: int = 0) -> Record:
     """The changelog record of a deletion."""
     return Record(partition, offset, int(time.time() * 1000), an_id.encode(), None)
+
+
+def as_json(shown: msgspec.Struct) -> dict[str, Any]:
+    """What a client gets to see."""
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(shown))
+    return found

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.jobs import Watermark
 from schemas.step_events import StepProgressed
 from tests.unit.web.replica import Listener, Replica
-from tests.unit.web.rows import a_job, a_step
+from tests.unit.web.rows import a_job, a_step, as_json
 from web import queries
 from web.apply import Batch
 from web.hub import REBUILT, TOO_SLOW
@@ -27,7 +27,7 @@ async def rest(replica: Replica) -> dict[str, Any]:
 
     rows = await replica.model.read(lambda db: db.execute("SELECT row FROM job_rows").fetchall())
     jobs = [job_rows.decode(row) for (row,) in rows]
-    return {job.id: job_view(job, replica.progress.live(job.id, job.run)) for job in jobs}
+    return {job.id: as_json(job_view(job, replica.progress.live(job.id, job.run))) for job in jobs}
 
 
 def progressed(number: int, progress: float) -> StepProgressed:
@@ -76,7 +76,7 @@ class World:
             if status != "gone":
                 known.add(job.id)
                 batch.append(job)
-                self.story.append((job.id, job_view(job)["updated_at"]))
+                self.story.append((job.id, job_view(job).updated_at))
             elif job.id in known:
                 known.discard(job.id)
                 batch.append(job.id)

@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.web.rows import NOW, a_job, a_step, an_asset, an_error
+from tests.unit.web.rows import NOW, a_job, a_step, an_asset, an_error, as_json
 from web.views import asset_view, attempts_allowed, current_step, job_view, percent
 
 
 def test_a_fresh_job_shows_every_field_that_clients_rely_on() -> None:
-    shown = job_view(a_job(1))
+    shown = as_json(job_view(a_job(1)))
     assert set(shown) == {
         "id",
         "asset_id",
@@ -27,7 +27,7 @@ def test_a_fresh_job_shows_every_field_that_clients_rely_on() -> None:
 
 
 def test_times_are_utc_with_milliseconds() -> None:
-    assert job_view(a_job(0, created_at=1_780_000_000.5))["created_at"] == "2026-05-28T20:26:40.500Z"
+    assert as_json(job_view(a_job(0, created_at=1_780_000_000.5)))["created_at"] == "2026-05-28T20:26:40.500Z"
 
 
 def test_progress_is_the_weighted_sum_of_the_steps() -> None:
@@ -36,18 +36,18 @@ def test_progress_is_the_weighted_sum_of_the_steps() -> None:
         a_step("transcode", "active", weight=85),
         a_step("thumbnails", "skipped", weight=13, reason="no-video-track"),
     )
-    shown = job_view(a_job(1, "active", steps), {"transcode": 0.5})
+    shown = as_json(job_view(a_job(1, "active", steps), {"transcode": 0.5}))
     assert shown["progress"] == 57.5
     assert [step["progress"] for step in shown["steps"]] == [100.0, 50.0, 100.0]
 
 
 def test_progress_in_the_row_is_not_undercut_by_what_was_seen_live() -> None:
     steps = (a_step("transcode", "active", progress=0.6),)
-    assert job_view(a_job(1, "active", steps), {"transcode": 0.4})["progress"] == 60.0
+    assert as_json(job_view(a_job(1, "active", steps), {"transcode": 0.4}))["progress"] == 60.0
 
 
 def test_a_completed_job_is_at_100_percent() -> None:
-    assert job_view(a_job(1, "completed", (a_step("noop", "completed", weight=0.0),)))["progress"] == 100.0
+    assert as_json(job_view(a_job(1, "completed", (a_step("noop", "completed", weight=0.0),))))["progress"] == 100.0
 
 
 def test_100_percent_is_not_shown_before_it_is_true() -> None:
@@ -56,7 +56,7 @@ def test_100_percent_is_not_shown_before_it_is_true() -> None:
 
 def test_a_delayed_step_says_when_it_is_tried_again_and_why() -> None:
     step = a_step("transcode", "delayed", attempt=1, failures=1, due_at=NOW, error=an_error())
-    shown = job_view(a_job(1, "active", (step,)))["steps"][0]
+    shown = as_json(job_view(a_job(1, "active", (step,))))["steps"][0]
     assert shown["retry_at"] == "2026-05-28T20:26:40.000Z"
     assert shown["error"] == {"code": "corrupt-media", "message": "The file ends too early.", "retriable": False}
 
@@ -91,11 +91,11 @@ def test_a_lost_executor_does_not_use_up_an_attempt() -> None:
 
 def test_an_asset_shows_its_jobs_in_order_and_where_it_can_be_played() -> None:
     outputs = {"transcode": {"master": "assets/asset_000001/transcode/1-l/master.m3u8"}}
-    shown = asset_view(an_asset(1, "READY", outputs=outputs))
+    shown = as_json(asset_view(an_asset(1, "READY", outputs=outputs)))
     assert shown["master_url"] == "/media/asset_000001/transcode/1-l/master.m3u8"
     assert shown["poster_url"] is None
 
 
 def test_an_output_outside_the_assets_folder_gets_no_address() -> None:
     outputs = {"transcode": {"master": "assets/asset_000002/transcode/1-l/master.m3u8"}}
-    assert asset_view(an_asset(1, "READY", outputs=outputs))["master_url"] is None
+    assert as_json(asset_view(an_asset(1, "READY", outputs=outputs)))["master_url"] is None

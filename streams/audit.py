@@ -1,0 +1,188 @@
+"""The chain of audit entries: how one follows the other, and how it is proven that none was changed or removed.
+
+Every replica writes a chain of its own, because nobody could order them without asking each other. An entry carries the
+sha256 of its predecessor's bytes; a chain's first entry carries offset and hash of the record that stood before it in
+the topic, so that the end of an older chain cannot be cut off either once another has been opened.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from msgspec.structs import replace
+
+from schemas.audit import AuditLink, AuditRecorded
+from streams.envelope import binary
+from streams.settings import Settings
+from streams.topics import names
+
+#: CloudEvents extension that carries the sha256 of the value.
+HASH_HEADER = "ce_hash"
+_PARTITION = 0
+_READ_MS = 1_000
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class AuditUnreachable(Exception):
+    """The log cannot be read."""
+
+    exit_code = 3
+
+
+class Sealed(NamedTuple):
+    """An entry as it goes onto the log."""
+
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    hash: str
+
+
+class Chain:
+    """Seals entries, each onto the one before it. `name` is unique among all chains that ever were."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._seq = 0
+        self._prev = ""
+
+    def seal(self, entry: AuditRecorded) -> Sealed:
+        """The entry with its place in the chain; what it said of that is overwritten."""
+        self._seq += 1
+        placed = replace(entry, chain=self.name, seq=self._seq, prev=self._prev)
+        value, headers = binary(
+            placed,
+            event_id=f"{self.name}/{self._seq}",
+            source="kinolog/web",
+            subject=self.name,
+            at=placed.at,
+        )
+        self._prev = digest(value)
+        return Sealed(value, [*headers, (HASH_HEADER, self._prev.encode())], self._prev)
+
+
+def digest(value: bytes) -> str:
+    """sha256, hex."""
+    return hashlib.sha256(value).hexdigest()
+
+
+class Found(NamedTuple):
+    """A record of `media.audit`."""
+
+    offset: int
+    value: bytes
+    headers: Headers
+
+
+@dataclass
+class Verdict:
+    """What a check of the topic found."""
+
+    entries: int = 0
+    #: First offset that is there: what was before it is not vouched for.
+    first_offset: int | None = None
+    #: What is wrong, one sentence each; empty when nothing is.
+    findings: list[str] = field(default_factory=list)
+    #: Hash of the last entry of each chain: keep them elsewhere, and a cut-off end shows.
+    heads: dict[str, str] = field(default_factory=dict)
+
+
+class _Head(NamedTuple):
+    seq: int
+    hash: str
+
+
+def verify(records: Iterable[Found]) -> Verdict:
+    """Check all records of the topic, in order. A record that the producer repeated unchanged is no fault."""
+    verdict, heads, hashes, seen = Verdict(), dict[str, _Head](), dict[int, str](), set[str]()
+    expected: int | None = None
+    for record in records:
+        if expected is None:
+            verdict.first_offset = record.offset
+        elif record.offset != expected:
+            verdict.findings.append(f"offset {expected} to {record.offset - 1}: removed")
+        expected = record.offset + 1
+        hashes[record.offset] = digest(record.value)
+        verdict.entries += 1
+        if hashes[record.offset] not in seen or not _is_sealed(record, hashes[record.offset]):
+            faults = _faults(record, verdict.first_offset or 0, heads, hashes)
+            verdict.findings += [f"offset {record.offset}: {reason}" for reason in faults]
+        seen.add(hashes[record.offset])
+    verdict.heads = {name: head.hash for name, head in heads.items()}
+    return verdict
+
+
+def _faults(record: Found, first_offset: int, heads: dict[str, _Head], hashes: dict[int, str]) -> list[str]:
+    found = hashes[record.offset]
+    try:
+        entry = msgspec.json.decode(record.value, type=AuditRecorded)
+    except msgspec.MsgspecError as error:
+        return [f"not an audit entry: {error}"]
+    faults = [] if _is_sealed(record, found) else ["changed: it has another hash"]
+    faults += _chain_faults(entry, heads.get(entry.chain), first_offset)
+    if entry.after is not None and hashes.get(entry.after.offset, entry.after.hash) != entry.after.hash:
+        faults.append(f"the record at offset {entry.after.offset} is not the one that stood there when it was written")
+    heads[entry.chain] = _Head(entry.seq, found)
+    return faults
+
+
+def _is_sealed(record: Found, found: str) -> bool:
+    return dict(record.headers).get(HASH_HEADER, b"").decode(errors="replace") == found
+
+
+def _chain_faults(entry: AuditRecorded, head: _Head | None, first_offset: int) -> list[str]:
+    if head is None:
+        is_opening = entry.seq == 1 and entry.prev == ""
+        return [] if is_opening or first_offset > 0 else [f"chain {entry.chain} begins at {entry.seq}, not at 1"]
+    faults = []
+    if entry.seq != head.seq + 1:
+        faults.append(f"chain {entry.chain} goes from {head.seq} to {entry.seq}")
+    if entry.prev != head.hash:
+        faults.append(f"chain {entry.chain}: the entry before it was changed")
+    return faults
+
+
+async def read_all(settings: Settings) -> list[Found]:
+    """Every record of the topic, as far as it goes now. Raises AuditUnreachable."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    place = TopicPartition(names(settings).audit, _PARTITION)
+    found: list[Found] = []
+    try:
+        await consumer.start()
+        consumer.assign([place])
+        await consumer.seek_to_beginning(place)
+        end = (await consumer.end_offsets([place]))[place]
+        while await consumer.position(place) < end:
+            found += map(_found, (await consumer.getmany(place, timeout_ms=_READ_MS)).get(place, []))
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise AuditUnreachable(f"the log at {settings.bootstrap} cannot be read: {error}") from error
+    finally:
+        await consumer.stop()
+    return found
+
+
+async def last_link(settings: Settings) -> AuditLink | None:
+    """The topic's last record now; None when it is empty. Raises KafkaError."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, group_id=None, enable_auto_commit=False)
+    place = TopicPartition(names(settings).audit, _PARTITION)
+    try:
+        await consumer.start()
+        consumer.assign([place])
+        end = (await consumer.end_offsets([place]))[place]
+        if end <= (await consumer.beginning_offsets([place]))[place]:
+            return None
+        consumer.seek(place, end - 1)
+        record = await consumer.getone(place)
+        return AuditLink(offset=record.offset, hash=digest(record.value))
+    finally:
+        await consumer.stop()
+
+
+def _found(record: Any) -> Found:
+    return Found(record.offset, record.value or b"", tuple(record.headers))

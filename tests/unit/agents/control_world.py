@@ -1,0 +1,123 @@
+"""Control without Faust and Kafka: records in, what it writes out, and a compacted changelog to start again from."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from agents.decisions import Control
+from schemas.base import Message
+from schemas.jobs import Asset, Grave, Job
+from streams.continuity import Continuity
+from streams.envelope import BATCH_HEADERS, Entry, batch, read, structured
+from streams.partition import partition_of
+from streams.settings import Settings
+from streams.topics import names
+from tables.changelog import ChangelogTable
+from tables.rows import decode_asset, split_rows
+
+PARTITIONS = 1
+
+
+class App:
+    """What control needs of a Faust app."""
+
+    def __init__(self, log: "Log") -> None:
+        self.conf = SimpleNamespace(id="kinolog-control")
+        self.continuity = Continuity()
+        self.outbox = self
+        self._log = log
+        tp = SimpleNamespace(topic=names(log.settings).commands, partition=0)
+        self.consumer = SimpleNamespace(assignment=lambda: [tp])
+
+    def Table(self, name: str, **_: Any) -> Any:  # noqa: N802 - Faust's name
+        rows = dict(self._log.changelogs.get(name, {}))
+        return SimpleNamespace(data=SimpleNamespace(data=rows, _key_partition={}), on_recover=None)
+
+    async def send_record(self, topic: str, _partition: int, key: bytes, value: bytes | None, headers: Any) -> Any:
+        name = topic.removeprefix("kinolog-control-").removesuffix("-changelog")
+        if name != topic:
+            self._log.write(name, key, value)
+        else:
+            self._log.hear(value, headers)
+        return asyncio.get_running_loop().create_future()
+
+    def put(self, _topic: str, _partition: int, event: bytes) -> None:
+        self._log.hear(batch([event]), BATCH_HEADERS)
+
+
+class Log:
+    """What is on the broker: compacted changelogs, and everything that was said, by event id."""
+
+    def __init__(self) -> None:
+        self.settings = Settings(partitions=PARTITIONS)
+        self.changelogs: dict[str, dict[bytes, bytes]] = {"jobs": {}, "assets": {}}
+        self.said: dict[str, Message] = {}
+        self.commands: list[Message] = []
+
+    def write(self, name: str, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self.changelogs[name].pop(key, None)
+        else:
+            self.changelogs[name][key] = value
+
+    def hear(self, value: bytes | None, headers: Any) -> None:
+        for entry in read(value, headers):
+            assert isinstance(entry, Entry), entry
+            self.said[entry.event.id] = entry.message
+
+    async def control(self) -> Control:
+        """A new process, recovered from the changelogs."""
+        app: Any = App(self)
+        tables = [ChangelogTable(app, name, PARTITIONS) for name in ("jobs", "assets")]
+        control = Control(app, self.settings, *tables)
+        await control.recovered()
+        return control
+
+    async def tell(self, control: Control, *messages: Message) -> None:
+        """Append to `media.commands`, and let `control` read it."""
+        for message in messages:
+            self.commands.append(message)
+            await self.again(control, [len(self.commands) - 1])
+
+    async def again(self, control: Control, offsets: Iterable[int]) -> None:
+        """Let `control` read these records."""
+        for offset in offsets:
+            message: Any = self.commands[offset]
+            event = structured(message, event_id=f"c{offset}", source="test", subject=message.asset_id)
+            topic = names(self.settings).commands
+            partition = partition_of(message.asset_id, PARTITIONS)
+            record = SimpleNamespace(
+                topic=topic, partition=partition, offset=offset, key=None, value=batch([event]), headers=BATCH_HEADERS
+            )
+            await control.take(record)
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        return {row.id: row for row in self._rows() if isinstance(row, Job)}
+
+    @property
+    def graves(self) -> dict[str, Grave]:
+        return {row.id: row for row in self._rows() if isinstance(row, Grave)}
+
+    @property
+    def assets(self) -> dict[str, Asset]:
+        return {
+            key.decode(): decode_asset(row)
+            for key, row in self.changelogs["assets"].items()
+            if not key.startswith(b"@")
+        }
+
+    def _rows(self) -> Iterable[Any]:
+        rows = ((key.decode(), row) for key, row in self.changelogs["jobs"].items())
+        return [row for _, row, _ in split_rows(rows)]
+
+    def all(self, kind: type[Any]) -> list[Any]:
+        """Everything of that kind that was said, a repeat once."""
+        return [message for message in self.said.values() if isinstance(message, kind)]
+
+    def claims(self) -> int:
+        """Highest offset of the commands that the jobs' rows vouch for."""
+        found = [json.loads(row).get("at", {}) for row in self.changelogs["jobs"].values()]
+        return max((at.get(names(self.settings).commands, -1) for at in found), default=-1)

@@ -1,0 +1,36 @@
+"""Every noun of the interface: its module's routes, in the order of the document."""
+
+from web import (
+    access,
+    assets,
+    clearing,
+    documents,
+    events,
+    exporting,
+    health,
+    jobs,
+    live,
+    media,
+    pages,
+    scraping,
+    stats,
+    uploads,
+)
+from web.routes import Routes
+
+NOUNS: tuple[Routes, ...] = (
+    uploads.routes,
+    assets.routes,
+    jobs.routes,
+    events.routes,
+    exporting.routes,
+    clearing.routes,
+    stats.routes,
+    live.routes,
+    media.routes,
+    access.routes,
+    health.routes,
+    scraping.routes,
+    documents.routes,
+    pages.routes,
+)
