@@ -6,6 +6,7 @@ from processors.errors import SourceMissing, SourceUnavailable
 from processors.store import NotStored, Store, StoreError, in_thread
 from processors.store_keys import InvalidKey
 from schemas.jobs import Input
+from schemas.step_events import StepRequested
 
 
 class Sources:
@@ -36,6 +37,14 @@ class Sources:
         if self._store.root is None or not await in_thread(_is_file_below, local, (self._store.root.resolve(),)):
             raise SourceMissing(f"There is no object {key[:200]!r} in the store.")
         return local
+
+
+def downloaded(requested: StepRequested) -> Input:
+    """The input of a request; of one that names an address: what the step before it brought from there."""
+    found = requested.inputs.get("download", {}).get("object")
+    if requested.input.url is None or not isinstance(found, str):
+        return requested.input
+    return Input(object=found)
 
 
 def _allowed_file(path: Path, roots: tuple[Path, ...]) -> Path:

@@ -22,6 +22,8 @@ class StepKind(msgspec.Struct, frozen=True, kw_only=True):
     instant: bool = False
     #: Whether it reads the source and may write files; without, it gets neither a source nor scratch space.
     files: bool = True
+    #: Whether it reads the source; the step that brings the source does not.
+    source: bool = True
 
 
 @cache
