@@ -109,6 +109,26 @@ class Store:
             await self._put_object(key, counted)
         return await self.head(key)
 
+    async def put_file(self, path: Path, key: str) -> None:
+        """Store a local file; it appears whole or not at all. A local store takes the file itself. A repeat replaces.
+
+        Raises StoreError, OSError.
+        """
+        with _mapped(checked_key(key)):
+            if self.root is not None:
+                await in_thread(local_tree.publish_file, path, self.root, key)
+            else:
+                await self._send(key, path)
+
+    async def copy(self, key: str, target: str) -> None:
+        """Make `target` an object with the same content, inside the store. Raises NotStored, StoreError."""
+        checked_key(target)
+        with _mapped(checked_key(key)):
+            if self.root is not None:
+                await in_thread(local_tree.link_file, self.root / key, self.root, target)
+            else:
+                await obstore.copy_async(self._objects, key, target)
+
     async def publish_tree(self, folder: Path, prefix: str) -> None:
         """Store everything below `folder` under `prefix`; a local store takes the folder itself. A repeat replaces.
 
