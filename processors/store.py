@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -140,6 +140,13 @@ class Store:
                 await in_thread(local_tree.publish_folder, folder, self.root, prefix)
             else:
                 await self._upload_tree(folder, prefix)
+
+    async def presigned(self, method: Literal["GET", "PUT"], key: str, ttl_s: int) -> str:
+        """An address that lets whoever has it read or write one object of a bucket for `ttl_s`. Raises StoreError."""
+        with _mapped(checked_key(key)):
+            if self.root is not None:
+                raise StoreError("a local store has no addresses of its own")
+            return str(await obstore.sign_async(self._objects, method, key, timedelta(seconds=ttl_s)))
 
     async def list(self, prefix: str) -> list[Stored]:
         """Every object below `prefix`, by key."""

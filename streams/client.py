@@ -170,6 +170,10 @@ class Client:
         """End a token everywhere; harmless to repeat. Raises NotFound."""
         return _content(await self._ask("DELETE", f"/v1/tokens/{quote(token_id, safe='')}"))
 
+    async def cache(self, method: str, path: str = "", body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask `/v1/cache-assets<path>` for cached media: {"data": …}."""
+        return await self._ask(method, f"/v1/cache-assets{path}", json=body)
+
     async def follow(self, job_id: str, *, after: str | None = None) -> AsyncIterator[Job]:
         """The job now and after every change, progress folded in, until it has ended. Rides out a restarted service.
 

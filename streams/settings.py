@@ -146,6 +146,8 @@ class Store(Section, frozen=True, kw_only=True):
     url: str | None = None
     #: Folders that an input's `path` may point below, as JSON.
     input_roots: tuple[str, ...] = ()
+    #: Whether /media sends readers to the bucket itself, by presigned addresses; that takes a CORS rule on the bucket.
+    redirect: bool = True
     #: Bytes of a bucket's objects that an executor keeps on its own disk, for the steps that read them next.
     local_cache_bytes: int = 20 * 1024**3
 

@@ -3,6 +3,7 @@
 from web import (
     access,
     assets,
+    cache_assets,
     clearing,
     documents,
     events,
@@ -21,6 +22,7 @@ from web.routes import Routes
 NOUNS: tuple[Routes, ...] = (
     uploads.routes,
     assets.routes,
+    cache_assets.routes,
     jobs.routes,
     events.routes,
     exporting.routes,
