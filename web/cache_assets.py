@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -188,11 +188,15 @@ class _Wanted(NamedTuple):
 @routes.post(
     "/v1/cache-assets",
     body=CacheWanted,
-    answers={202: Answer[CacheItem | list[CacheItem] | PostItems]},
+    # One item for `url`, a list for `urls`, and for `post` an object of items by the part of the post.
+    answers={202: Answer[dict[str, Any] | list[CacheItem]]},
     problems=(400, 403, 413, 415, 422, 503),
 )
 async def add_cache_assets(request: web.Request) -> web.Response:
-    """Have foreign media downloaded: answered at once, with ids. The same address has the same id while it is kept."""
+    """Have foreign media downloaded: answered at once, with ids. The same address has the same id while it is kept.
+
+    For `url` the answer is an item, for `urls` a list of items, for `post` an object with the items of its parts.
+    """
     given: CacheWanted = await json_body(request, CacheWanted)
     if sum(kind is not None for kind in (given.url, given.urls, given.post)) != 1:
         raise Problem(422, "invalid-body", "give exactly one of url, urls and post")
