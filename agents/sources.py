@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from processors.errors import SourceMissing, SourceUnavailable
+from processors.local_cache import LocalCache
 from processors.store import NotStored, Store, StoreError, in_thread
 from processors.store_keys import InvalidKey
 from schemas.jobs import Input
@@ -12,8 +13,8 @@ from schemas.step_events import StepRequested
 class Sources:
     """Finds sources in the store and below the allowed folders."""
 
-    def __init__(self, store: Store, roots: tuple[Path, ...]) -> None:
-        self._store = store
+    def __init__(self, store: Store, roots: tuple[Path, ...], cache: LocalCache | None = None) -> None:
+        self._store, self._cache = store, cache
         self._roots = tuple(root.resolve() for root in roots)
 
     async def resolve(self, source: Input, folder: Path) -> Path:
@@ -24,11 +25,22 @@ class Sources:
             return await in_thread(_allowed_file, Path(source.path), self._roots)
         raise SourceMissing("This pipeline takes media that is in the store already, not an address.")
 
+    async def sweep(self) -> None:
+        """Remove what a killed process of the same name was fetching."""
+        if self._cache is not None:
+            await self._cache.sweep()
+
+    async def _fetch(self, key: str, target: Path) -> None:
+        if self._cache is None:
+            await self._store.fetch(key, target)
+        else:
+            await self._cache.give(self._store, key, target)
+
     async def _object(self, key: str, target: Path) -> Path:
         try:
             local = self._store.local_path(key)
             if local is None:
-                await self._store.fetch(key, target)
+                await self._fetch(key, target)
                 return target
         except (InvalidKey, NotStored) as error:
             raise SourceMissing(f"There is no object {key[:200]!r} in the store.") from error

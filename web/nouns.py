@@ -13,6 +13,7 @@ from web import (
     live,
     media,
     pages,
+    presign,
     scraping,
     stats,
     uploads,
@@ -21,6 +22,7 @@ from web.routes import Routes
 
 NOUNS: tuple[Routes, ...] = (
     uploads.routes,
+    presign.routes,
     assets.routes,
     cache_assets.routes,
     jobs.routes,

@@ -40,6 +40,7 @@ CODES: dict[str, str] = {
     "not-retryable": "Only a failed or cancelled job can be retried.",
     "range-not-satisfiable": "The range lies beyond the file.",
     "read-model-behind": "The write is not visible here yet: try again.",
+    "store-not-remote": "The store is a folder, which has no addresses of its own: upload to /v1/uploads.",
     "store-unavailable": "The object store cannot be reached at the moment.",
     "too-many-failures": "Too many wrong tokens came from this address: wait.",
     "too-many-requests": "The token's rate is used up: wait.",
