@@ -45,6 +45,8 @@ class Web(Section, frozen=True, kw_only=True):
     max_upload_bytes: int = 20 * 1024**3
     #: Seconds without a byte until an upload is dropped.
     upload_stall_s: float = 30.0
+    #: Seconds without a byte until a resumable upload is removed.
+    tus_expire_s: float = 86_400.0
     #: Name of this replica: its read model is kept under it.
     replica: str = "web-1"
     #: Unsent bytes at which a live client is closed as too slow.

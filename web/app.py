@@ -21,7 +21,7 @@ from streams.producer import Producer
 from streams.settings import Settings
 from streams.topics import names
 from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
-from web import queries
+from web import queries, tus
 from web.audit import Audit, auditing
 from web.auth import Door, authentication
 from web.commands import Commands
@@ -191,6 +191,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         parts.sessions.run,
         lambda: _record(parts),
         lambda: _clean_up_again_and_again(parts),
+        lambda: tus.sweep_again_and_again(parts),
         janitor(parts).run,
     ]
     tasks = [asyncio.create_task(work()) for work in works]

@@ -16,6 +16,7 @@ from web import (
     presign,
     scraping,
     stats,
+    tus,
     uploads,
 )
 from web.routes import Routes
@@ -23,6 +24,7 @@ from web.routes import Routes
 NOUNS: tuple[Routes, ...] = (
     uploads.routes,
     presign.routes,
+    tus.routes,
     assets.routes,
     cache_assets.routes,
     jobs.routes,
