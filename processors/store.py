@@ -174,6 +174,13 @@ class Store:
             found = await obstore.list(self._objects, prefix).collect_async()
             return sorted(_stored(meta) for meta in found)
 
+    async def walk(self, prefix: str) -> AsyncIterator[Stored]:
+        """Every object below `prefix`, in no order, page by page: for stores of any size."""
+        with _mapped(checked_key(prefix)):
+            async for entries in obstore.list(self._objects, prefix):
+                for meta in entries:
+                    yield _stored(meta)
+
     async def delete_prefix(self, prefix: str) -> None:
         """Remove the object `prefix` and everything below it. A repeat is harmless."""
         with _mapped(checked_key(prefix)):

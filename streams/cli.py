@@ -325,6 +325,22 @@ def _show_fields(found: dict[str, Any], as_json: bool) -> int:
     return OK
 
 
+@cli.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option(
+    "--older-than-days", type=click.FloatRange(0), default=1.0, show_default=True, help="Leave what is newer."
+)
+@json_option
+@reaches_service
+def gc(dry_run: bool, older_than_days: float, as_json: bool, url: str | None, token: str | None) -> None:
+    """Remove files that no row points at: what killed executors and broken uploads left."""
+
+    async def work(client: "Client") -> int:
+        return _show_fields(await client.collect_garbage(dry_run=dry_run, older_than_days=older_than_days), as_json)
+
+    _with_client(url, token, work)
+
+
 @cli.group()
 def topics() -> None:
     """The topics on the log."""

@@ -174,6 +174,11 @@ class Client:
         """Ask `/v1/cache-assets<path>` for cached media: {"data": …}."""
         return await self._ask(method, f"/v1/cache-assets{path}", json=body)
 
+    async def collect_garbage(self, *, dry_run: bool, older_than_days: float = 1.0) -> dict[str, Any]:
+        """Have files removed that no row points at; what was found. Takes an admin's token."""
+        body = {"dry_run": dry_run, "older_than_days": older_than_days}
+        return _content(await self._ask("POST", "/v1/store/gc", json=body))
+
     async def follow(self, job_id: str, *, after: str | None = None) -> AsyncIterator[Job]:
         """The job now and after every change, progress folded in, until it has ended. Rides out a restarted service.
 

@@ -68,3 +68,23 @@ async def test_an_upload_that_is_given_up_is_gone(system: System) -> None:
         for headers, status in (({"Upload-Length": "10"}, 412), (TUS, 400), ({**TUS, "Upload-Length": "9" * 14}, 413)):
             async with api.session.post("/v1/uploads/tus", headers=headers) as reply:
                 assert reply.status == status
+
+
+async def test_what_no_row_points_at_is_found_and_removed_and_nothing_else(system: System, clip: Path) -> None:
+    async with system.client() as api:
+        job = await api.ended((await api.upload(clip))["job_id"])
+        asset_id = job["asset_id"]
+        before = {path for path in (system.data_dir / "store").rglob("*") if path.is_file()}
+        orphans = [f"assets/{asset_id}/transcode/2-lease_lost/master.m3u8", "assets/asset_gone/probe/1-lease_x/a.json"]
+        orphans.append("uploads/asset_gone/source")
+        for key in orphans:
+            system.stored(key).parent.mkdir(parents=True, exist_ok=True)
+            system.stored(key).write_bytes(b"lost")
+        _, body = await api.post("/v1/store/gc", {"dry_run": True})
+        assert body["data"]["objects"] == 0  # younger than a day
+        _, body = await api.post("/v1/store/gc", {"dry_run": True, "older_than_days": 0})
+        assert (body["data"]["objects"], body["data"]["bytes"]) == (3, 12)
+        assert all(system.stored(key).exists() for key in orphans)
+        _, body = await api.post("/v1/store/gc", {"older_than_days": 0})
+        assert body["data"]["objects"] == 3
+        assert {path for path in (system.data_dir / "store").rglob("*") if path.is_file()} == before
