@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -129,16 +129,16 @@ class Store:
             await self._put_object(key, counted)
         return await self.head(key)
 
-    async def put_file(self, path: Path, key: str) -> None:
+    async def put_file(self, path: Path, key: str, attributes: Mapping[str, str] | None = None) -> None:
         """Store a local file; it appears whole or not at all. A local store takes the file itself. A repeat replaces.
 
-        Raises StoreError, OSError.
+        `attributes`: headers and metadata of a bucket's object, over the usual ones. Raises StoreError, OSError.
         """
         with _mapped(checked_key(key)):
             if self.root is not None:
                 await in_thread(local_tree.publish_file, path, self.root, key)
             else:
-                await self._send(key, path)
+                await self._send(key, path, attributes)
 
     async def copy(self, key: str, target: str) -> None:
         """Make `target` an object with the same content, inside the store. Raises NotStored, StoreError."""
@@ -215,12 +215,14 @@ class Store:
         except StoreError as error:
             raise (failed[0] if failed else error) from error
 
-    async def _send(self, key: str, source: Path | AsyncIterator[bytes]) -> None:
+    async def _send(
+        self, key: str, source: Path | AsyncIterator[bytes], attributes: Mapping[str, str] | None = None
+    ) -> None:
         await obstore.put_async(
             self._objects,
             key,
             source,
-            attributes={"Content-Type": content_type(key), "Cache-Control": IMMUTABLE},
+            attributes={"Content-Type": content_type(key), "Cache-Control": IMMUTABLE, **(attributes or {})},
             chunk_size=_PART_BYTES,
             max_concurrency=_PARTS,
         )
