@@ -35,6 +35,8 @@ class Origin:
     plays: dict[str, bytes | Play] = field(default_factory=dict)
     #: (path, headers) of each request.
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    #: What comes from whom is written to.
+    readers: dict[asyncio.StreamWriter, asyncio.StreamReader] = field(default_factory=dict)
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -50,6 +52,7 @@ class Origin:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.readers[writer] = reader
         request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         path = request[0].split(" ")[1]
         headers = {
