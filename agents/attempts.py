@@ -30,6 +30,7 @@ from schemas.step_events import (
     StepSkipped,
 )
 from schemas.steps import StepKind
+from schemas.transcribe import Caption
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ Stop = Literal["cancelled", "released"]
 _MAX_OUTPUTS_BYTES = 96 * 1024
 _NO_ROOM = "The machine ran out of disk space; it will be tried again."
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-#: Handed to steps without files, so that a mistake fails instead of writing somewhere.
+#: Handed to steps without files or without a source, so that a mistake fails instead of writing somewhere.
 _NOWHERE = Path(os.devnull)
 
 
@@ -66,6 +67,7 @@ class Attempt:
         partition: int,
         turn: Turn | None = None,
         heard: Callable[["Attempt"], None] | None = None,
+        shown: Callable[["Attempt", Caption], None] | None = None,
     ) -> None:
         self.requested = requested
         self.kind = kind
@@ -74,10 +76,10 @@ class Attempt:
         self.event_id = event_id
         self.partition = partition
         self.turn = turn
-        self._heard = heard
+        self._heard, self._shown = heard, shown
         # What takes no time says all that it has to say: it may be over within the second.
         self.progress = Progress(interval_s=0.0 if kind.instant else 1.0)
-        self.progress_messages = 0
+        self.progress_messages = self.captions = 0
         self.beats = 0
         self.beat: asyncio.Future[Any] | None = None
         self.beaten_at = 0.0
@@ -112,6 +114,17 @@ class Attempt:
         if self._heard is not None:
             self._heard(self)
 
+    def show(self, caption: Caption) -> None:
+        """See processors.work.Work."""
+        self.captions += 1
+        if self._shown is not None and not self.ended:
+            self._shown(self, caption)
+
+    def leave_cpus(self) -> None:
+        """See processors.work.Work."""
+        if self.turn is not None:
+            self.turn.leave()
+
     def stop(self, why: Stop) -> None:
         """Kill the work; it ends with the message that says why. Harmless when it has ended or is stopping already."""
         if self.ended or self.stopping is not None:
@@ -140,7 +153,8 @@ async def conclude(attempt: Attempt, processor: Processor, bench: Bench) -> Step
     except asyncio.CancelledError as error:
         return _stopped(attempt) if attempt.stopping is not None else _failed(attempt, _bug(attempt, error))
     except Skipped as skipped:
-        return StepSkipped(**attempt.identity, lease_id=attempt.lease_id, reason=skipped.reason)
+        told = {"hint": skipped.hint} if skipped.hint else {}
+        return StepSkipped(**attempt.identity, lease_id=attempt.lease_id, reason=skipped.reason, outputs=told)
     except Exception as error:  # noqa: BLE001 - whatever it is, an attempt ends with a message, never the process
         return _failed(attempt, _recorded(attempt, error))
     finally:
@@ -155,7 +169,7 @@ async def _outputs(attempt: Attempt, processor: Processor, bench: Bench) -> Json
         return _as_json(await processor.process(work))
     async with bench.scratch.space(f"{attempt.requested.step}-{attempt.name}") as space:
         source = await _source(attempt, bench, space)
-        outputs = _as_json(await _processed(attempt, processor, bench.budget, source, space))
+        outputs = _as_json(await _processed(attempt, processor, bench, source, space))
         await _publish(attempt, bench.store, space.output)
     return outputs
 
@@ -167,15 +181,26 @@ async def _source(attempt: Attempt, bench: Bench, space: Space) -> Path:
 
 
 async def _processed(
-    attempt: Attempt, processor: Processor, budget: CpuBudget, source: Path, space: Space
+    attempt: Attempt, processor: Processor, bench: Bench, source: Path, space: Space
 ) -> msgspec.Struct:
     cpus = 1
     if attempt.turn is not None:
         await attempt.turn.come()
-        cpus = budget.cpus
+        cpus = bench.budget.cpus
     attempt.progress.begin(time.monotonic())
+
+    async def fetch(key: str) -> Path:
+        return await bench.sources.artifact(key, space.folder)
+
     work = Work(
-        source=source, scratch=space.work, output=space.output, prefix=attempt.prefix, cpus=cpus, **_asked(attempt)
+        source=source,
+        scratch=space.work,
+        output=space.output,
+        prefix=attempt.prefix,
+        cpus=cpus,
+        fetch=fetch,
+        leave_cpus=attempt.leave_cpus,
+        **_asked(attempt),
     )
     try:
         return await processor.process(work)
@@ -192,6 +217,8 @@ def _asked(attempt: Attempt) -> Mapping[str, Any]:
         "url": asked.input.url,
         "filename": asked.filename,
         "report": attempt.report,
+        "show": attempt.show,
+        "asleep_left": asked.asleep_left,
     }
 
 

@@ -1,4 +1,4 @@
-"""media.control -> revokes: every executor reads all of it, from the moment it starts."""
+"""media.control -> revokes, and which queues are paused: every executor reads all of it, from what is kept of it on."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from agents.intake import Unusable
 from schemas.base import ErrorRecord
-from schemas.step_events import LeaseRevoked
+from schemas.step_events import LeaseRevoked, QueueChanged
 from streams.envelope import Entry, Unreadable, read
 from streams.settings import Settings
 
@@ -19,21 +19,33 @@ log = logging.getLogger(__name__)
 _RETRY_S = 1.0
 #: Longest that a read waits before it looks whether there is anything else to do.
 _READ_MS = 5_000
+_CATCH_UP_MS = 100
 
 OnRevoke = Callable[[LeaseRevoked], None]
+OnQueue = Callable[[QueueChanged], None]
 OnUnusable = Callable[[Unusable], Awaitable[None]]
 
 
 class ControlTail:
-    """Follows the topic without a group. `positioned` is set once no later revoke can be missed."""
+    """Follows the topic without a group. `positioned` is set once all that was there is known, and nothing later can
+    be missed. An old revoke names a lease that is over.
+    """
 
     def __init__(
-        self, settings: Settings, topic: str, client_id: str, on_revoke: OnRevoke, on_unusable: OnUnusable
+        self,
+        settings: Settings,
+        topic: str,
+        client_id: str,
+        *,
+        on_revoke: OnRevoke,
+        on_queue: OnQueue,
+        on_unusable: OnUnusable,
     ) -> None:
         self._settings = settings
         self._topic = topic
         self._client_id = client_id
         self._on_revoke = on_revoke
+        self._on_queue = on_queue
         self._on_unusable = on_unusable
         #: Next offset per partition, once it is known: a new connection goes on there, not at the end.
         self._next: dict[TopicPartition, int] = {}
@@ -58,23 +70,30 @@ class ControlTail:
         )
         try:
             await consumer.start()
-            await self._position(consumer)
+            ends = await self._position(consumer)
             while True:
-                for records in (await consumer.getmany(timeout_ms=_READ_MS)).values():
+                if all(self._next[tp] >= end for tp, end in ends.items()):
+                    self.positioned.set()
+                wait_ms = _READ_MS if self.positioned.is_set() else _CATCH_UP_MS
+                for records in (await consumer.getmany(timeout_ms=wait_ms)).values():
                     for record in records:
                         await self._take(record)
+                for tp in ends:
+                    self._next[tp] = max(self._next[tp], await consumer.position(tp))
         finally:
             await consumer.stop()
 
-    async def _position(self, consumer: Any) -> None:
+    async def _position(self, consumer: Any) -> dict[TopicPartition, int]:
+        """Begin where it was left, or at the beginning; what there is at the moment, by partition."""
         partitions = await self._partitions(consumer)
         consumer.assign(partitions)
         unknown = [tp for tp in partitions if tp not in self._next]
         if unknown:
-            self._next.update(await consumer.end_offsets(unknown))
+            self._next.update(await consumer.beginning_offsets(unknown))
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         for tp in partitions:
             consumer.seek(tp, self._next[tp])
-        self.positioned.set()
+        return ends
 
     async def _partitions(self, consumer: Any) -> list[TopicPartition]:
         while not (numbers := consumer.partitions_for_topic(self._topic)):
@@ -87,7 +106,9 @@ class ControlTail:
         for entry in read(record.value, record.headers):
             if isinstance(entry, Entry) and isinstance(entry.message, LeaseRevoked):
                 self._on_revoke(entry.message)
-            else:
+            elif isinstance(entry, Entry) and isinstance(entry.message, QueueChanged):
+                self._on_queue(entry.message)
+            elif self.positioned.is_set():  # before, it is somebody else's old complaint
                 await self._on_unusable(Unusable(record, *_complaint(entry)))
         self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
 

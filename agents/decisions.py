@@ -10,10 +10,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from schemas.base import ErrorRecord, Message
-from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
-from schemas.jobs import JOB_ENDED, Asset, Grave, Job
+from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
+from schemas.jobs import JOB_ENDED, Asset, Grave, Job, Queue
 from schemas.removals import RemoveArtifacts
-from schemas.step_events import LeaseRevoked, StepAccepted, StepEvent, StepHeartbeat, StepRequested
+from schemas.step_events import LeaseRevoked, QueueChanged, StepAccepted, StepEvent, StepHeartbeat, StepRequested
 from schemas.steps import step_kinds
 from streams.dead_letters import dead_letter
 from streams.envelope import BATCH_HEADERS, Unreadable, batch, binary, read, structured
@@ -25,14 +25,17 @@ from tables.assets import asset_gone, asset_news, asset_outstanding, fold_asset,
 from tables.changelog import ChangelogTable
 from tables.clock import Clock
 from tables.pipelines import InvalidPipeline, require_resolved
+from tables.queues import advance_queue, queue_key, queue_standing
 from tables.reducer import State, advance
 from tables.rows import (
     GRAVE_S,
+    QUEUE_PREFIX,
     RowTooLarge,
     claims_of,
     decode_asset,
     decode_grave,
     decode_job,
+    decode_queue,
     encode_row,
     grave_key,
     split_rows,
@@ -43,6 +46,8 @@ from tables.statements import event_id, outstanding
 log = logging.getLogger(__name__)
 
 SOURCE = "kinolog/control"
+#: Between repeats of what is paused: executors that start read what `media.control` has, and that is a day.
+_SAY_PAUSED_S = 6 * 3600.0
 #: Events that one tick of the clock may cause; the rest waits for the next one.
 _MAX_DUE = 5_000
 
@@ -65,6 +70,7 @@ class Turn:
     jobs: dict[str, tuple[Job | Grave, bytes]] = field(default_factory=dict)
     #: None: the asset goes.
     assets: dict[str, tuple[Asset, bytes] | None] = field(default_factory=dict)
+    queues: dict[str, tuple[Queue, bytes]] = field(default_factory=dict)
     effects: list[Message] = field(default_factory=list)
 
 
@@ -78,6 +84,9 @@ class Control:
         self._unmarked: set[int] = set()
         #: (when it was deleted, job id, partition), oldest first.
         self._graves: deque[tuple[float, str, int]] = deque()
+        #: Paused queues that this process owns, by step, and when that is said again.
+        self._paused: dict[str, Queue] = {}
+        self._say_paused_at = 0.0
 
     async def take(self, message: Any) -> None:
         """Apply every entry of a Kafka record. Never raises: what cannot be applied becomes a dead letter, and what
@@ -105,19 +114,27 @@ class Control:
         owned = {tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topics.commands}
         self._clock.restart(time.time())
         self._unmarked.clear()
-        claims, graves = [], []
+        claims, graves, paused = [], [], dict[str, Queue]()
         for key, row, at in split_rows(self._jobs.items()):
-            partition = partition_of(row.asset_id, self._partitions) if row is not None else int(key[1:])
+            partition = self._partition_of_row(key, row)
             if partition not in owned:
                 continue
             claims.append((partition, at))
             if isinstance(row, Grave):
                 graves.append((row.deleted_at, row.id, partition))
+            elif isinstance(row, Queue):
+                paused |= {row.step: row} if row.paused else {}
             elif row is not None:
                 self._clock.watch(row)
+        self._paused, self._say_paused_at = paused, 0.0
         self._graves = deque(sorted(graves))
         self._app.continuity.reclaim(claims_of(claims))
         log.info("tables recovered", extra={"partitions": len(owned), "rows": len(claims), "waiting": len(self._clock)})
+
+    def _partition_of_row(self, key: str, row: Job | Grave | Queue | None) -> int:
+        if row is None:
+            return int(key[1:])
+        return partition_of(queue_key(row.step) if isinstance(row, Queue) else row.asset_id, self._partitions)
 
     async def tick(self, now: float) -> None:
         """Say what is due, and write down how far the log is applied where no row said so."""
@@ -130,6 +147,9 @@ class Control:
             await self._mark(partition)
         self._unmarked.clear()
         await self._level_graves(now)
+        if now >= self._say_paused_at:
+            self._say_paused_at = now + _SAY_PAUSED_S
+            await self._say([effect for queue in self._paused.values() for effect in queue_standing(queue)])
 
     def mark_later(self, partition: int) -> None:
         """An offset of `partition` was applied and no row says so: the next tick writes it down."""
@@ -156,6 +176,9 @@ class Control:
     # One entry
 
     def _apply(self, turn: Turn, message: Message) -> None:
+        if isinstance(message, (PauseQueue, ResumeQueue)):
+            self._change_queue(turn, message)
+            return
         if not isinstance(message, (SubmitJob, CancelJob, RetryJob, DeleteJob, DeleteAsset, StepEvent)):
             raise Rejected("unexpected-type", f"{message.TYPE} is nothing that control is told")
         if partition_of(message.asset_id, self._partitions) != turn.partition:
@@ -182,6 +205,21 @@ class Control:
             effects += self._keep(turn, after)
         turn.effects += effects
         self._tell_clock(message, before, after, effects, turn.now)
+
+    def _change_queue(self, turn: Turn, message: PauseQueue | ResumeQueue) -> None:
+        if message.step not in step_kinds():
+            raise Rejected("unknown-step", f"there is no step {message.step!r}")
+        if partition_of(queue_key(message.step), self._partitions) != turn.partition:
+            raise Rejected("wrong-partition", f"the queue of {message.step} does not belong to {turn.partition}")
+        key = QUEUE_PREFIX + message.step
+        row = self._jobs.get(key)
+        known = turn.queues[key][0] if key in turn.queues else decode_queue(row) if row is not None else None
+        after, effects = advance_queue(known, message, turn.now)
+        turn.effects += effects
+        turn.queues[key] = (after, self._encode(after))
+        self._paused.pop(after.step, None)
+        if after.paused:
+            self._paused[after.step] = after
 
     # Deletion
 
@@ -254,7 +292,7 @@ class Control:
         turn.jobs[job.id] = (job, encoded)
         return asset_outstanding(after, job) if turn.replayed else asset_news(before, after, job)
 
-    def _encode(self, row: Job | Asset | Grave) -> bytes:
+    def _encode(self, row: Job | Asset | Grave | Queue) -> bytes:
         try:
             return encode_row(replace(row, at={}) if row.at else row)
         except RowTooLarge as error:
@@ -299,7 +337,7 @@ class Control:
             if isinstance(row, Grave):
                 await self._jobs.delete(row.id, turn.partition)
         await self._put(self._assets, assets, turn.partition, {topic: offset})
-        await self._put(self._jobs, jobs, turn.partition, {topic: offset})
+        await self._put(self._jobs, {**turn.queues, **jobs}, turn.partition, {topic: offset})
 
     async def _put(
         self, table: ChangelogTable, rows: Mapping[str, tuple[Any, bytes]], partition: int, at: dict[str, int]
@@ -320,6 +358,9 @@ class Control:
         for effect in effects:
             if isinstance(effect, StepRequested):
                 await self._request(effect)
+            elif isinstance(effect, QueueChanged):
+                event = structured(effect, event_id=event_id(effect), source=SOURCE, subject=queue_key(effect.step))
+                self._app.outbox.put(self._topics.control, 0, event)
             elif isinstance(effect, LeaseRevoked):
                 self._app.outbox.put(self._topics.control, 0, _structured(effect))
             elif isinstance(effect, RemoveArtifacts):

@@ -21,7 +21,7 @@ from agents.lanes import DEFAULT_LANE, processor_of, slots_of, steps_of
 from agents.removals import add_removals_agent
 from agents.roster import Roster, Station
 from agents.scratch import Scratch
-from agents.slots import CpuBudget, Slots
+from agents.slots import CpuBudget, Slots, Valves
 from agents.sources import Sources
 from agents.voice import Voice
 from processors.limits import Limits
@@ -79,10 +79,17 @@ class Executor:
         self._producer = Producer(settings, name.instance_id)
         outbox = Outbox(self._producer.send)
         self._voice = Voice(outbox, self._topics, settings.partitions, name.instance_id, _fatal)
-        self._stations = stations(settings, kinds)
+        self._stations, self._valves = stations(settings, kinds), Valves(kind.name for kind in kinds)
         self._bench = bench(settings, name.name)
         self._roster = Roster(self._stations, self._bench, self._voice, settings.lease.heartbeat_s)
-        self._tail = ControlTail(settings, self._topics.control, name.instance_id, self._revoke, self._bury)
+        self._tail = ControlTail(
+            settings,
+            self._topics.control,
+            name.instance_id,
+            on_revoke=self._revoke,
+            on_queue=self._valves.turn,
+            on_unusable=self._bury,
+        )
         self._opened, self._assigned = asyncio.Event(), asyncio.Event()
         self._closing = False
         self._background: list[asyncio.Task[None]] = []
@@ -158,6 +165,9 @@ class Executor:
             while True:
                 await self._wait_for_room(station)
                 events = await pulls.group(1 if station.kind.heavy else station.slots.free)
+                if not self._valves.is_open(station.kind.name):
+                    await self._put_back(events)
+                    continue
                 await self._take(events, station.kind.name)
         except StopAsyncIteration:
             return  # the app is stopping
@@ -166,11 +176,25 @@ class Executor:
 
     async def _wait_for_room(self, station: Station) -> None:
         """Return when a request may be pulled: what is pulled holds up every rebalance until it is acknowledged."""
+        await self._valves.wait_open(station.kind.name)
         await station.slots.wait_free()
         if station.kind.heavy:
             await self._bench.budget.wait_free()
         if self._closing:
             await asyncio.Event().wait()  # for good: the app cancels this agent when the drain is over
+
+    async def _put_back(self, events: list[Any]) -> None:
+        """The queue was paused while a record was waited for. Holding it would hold up every rebalance, so it goes to
+        the end of its partition; pulling stops until the queue is resumed.
+        """
+        for event in events:
+            record = event.message
+            headers = list(dict(record.headers or ()).items())
+            try:
+                await self._producer.deliver(record.topic, record.partition, record.key, record.value or b"", headers)
+            except KafkaError as error:
+                _fatal("a request can never be put back", error=repr(error))
+            event.ack()
 
     async def _take(self, events: list[Any], step: str) -> None:
         """Accept what the events ask for, then acknowledge them, in order. Never raises."""

@@ -102,6 +102,7 @@ class Roster:
             event_id=request.event_id,
             partition=request.partition,
             heard=self._say_progress,
+            shown=self._voice.caption,
         )
         if attempt.key in self._by_key:
             return None

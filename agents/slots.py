@@ -2,6 +2,9 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
+
+from schemas.step_events import QueueChanged
 
 
 class Slots:
@@ -32,6 +35,33 @@ class Slots:
     async def wait_free(self) -> None:
         """Return when a slot is free."""
         await self._changed.wait()
+
+
+class Valves:
+    """Which steps' queues may be taken from."""
+
+    def __init__(self, steps: Iterable[str]) -> None:
+        self._open = {step: asyncio.Event() for step in steps}
+        self._changed_at: dict[str, float] = {}
+        for valve in self._open.values():
+            valve.set()
+
+    def turn(self, change: QueueChanged) -> None:
+        """Pause or resume, unless something newer is known of that queue."""
+        if change.changed_at < self._changed_at.get(change.step, 0.0):
+            return
+        self._changed_at[change.step] = change.changed_at
+        valve = self._open.get(change.step)
+        if valve is not None:
+            valve.clear() if change.paused else valve.set()
+
+    def is_open(self, step: str) -> bool:
+        """Whether the step's queue is not paused."""
+        return self._open[step].is_set()
+
+    async def wait_open(self, step: str) -> None:
+        """Return when the step's queue is not paused."""
+        await self._open[step].wait()
 
 
 class Turn:

@@ -1,5 +1,6 @@
 """Where the source media is: makes a local, readable file out of a job's input."""
 
+import hashlib
 from pathlib import Path
 
 from processors.errors import SourceMissing, SourceUnavailable
@@ -35,6 +36,10 @@ class Sources:
             await self._store.fetch(key, target)
         else:
             await self._cache.give(self._store, key, target)
+
+    async def artifact(self, key: str, folder: Path) -> Path:
+        """A published file of a step before; one of a bucket is fetched into `folder`. Raises as `resolve` does."""
+        return await self._object(key, folder / f"artifact-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
 
     async def _object(self, key: str, target: Path) -> Path:
         try:

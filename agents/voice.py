@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from agents.attempts import Attempt
-from schemas.step_events import StepAccepted, StepEvent, StepHeartbeat, StepProgressed
+from schemas.step_events import StepAccepted, StepCaptioned, StepEvent, StepHeartbeat, StepProgressed
+from schemas.transcribe import Caption
 from streams.envelope import structured
 from streams.outbox import Outbox
 from streams.partition import partition_of
@@ -78,6 +79,11 @@ class Voice:
         )
         said = self._event(attempt, self._topics.progress, message, f"progress/{attempt.progress_messages}")
         self._outbox.put(*said)
+
+    def caption(self, attempt: Attempt, caption: Caption) -> None:
+        """Say what was just heard; not waited for."""
+        message = StepCaptioned(**attempt.identity, lease_id=attempt.lease_id, caption=caption)
+        self._outbox.put(*self._event(attempt, self._topics.progress, message, f"caption/{attempt.captions}"))
 
     async def deliver(self, sayings: Sequence[Saying]) -> None:
         """Return when the broker has all of them; tries for as long as it takes. Cancelling harms no other sender."""

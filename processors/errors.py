@@ -19,8 +19,19 @@
     ├── ToolFailed               tool-failed
     ├── ToolTimedOut             tool-timed-out
     ├── OutputInvalid            output-invalid          the encode ended but does not prove right
-    ├── EndpointAsleep           endpoint-asleep         counted apart from failures
-    └── OutOfCapacity            out-of-capacity         disk, memory
+    ├── OutOfCapacity            out-of-capacity         disk, memory
+    └── BackendError             a model did not serve: the next backend of its chain is asked
+        ├── ModelUnavailable     model-unavailable       it cannot be loaded here: never retried
+        ├── ModelFailed          model-failed
+        ├── ModelLost            model-lost              its process ended in the middle
+        ├── ModelTimedOut        model-timed-out
+        ├── ModelOutgrown        model-memory-exceeded
+        ├── EndpointAsleep       endpoint-asleep         counted apart from failures
+        ├── EndpointUnreachable  endpoint-unreachable
+        ├── EndpointTimedOut     endpoint-timed-out
+        ├── EndpointBusy         endpoint-busy
+        ├── EndpointRefused      endpoint-refused        it says that the request is wrong: never retried
+        └── AnswerInvalid        endpoint-answer-invalid it answered something else than was asked: never retried
 
 `Skipped` is no error: there was nothing to do, with the reason.
 """
@@ -166,13 +177,6 @@ class OutputInvalid(ProcessingError):
     retriable = True
 
 
-class EndpointAsleep(ProcessingError):
-    """A remote model endpoint is waking up."""
-
-    code = "endpoint-asleep"
-    retriable = True
-
-
 class OutOfCapacity(ProcessingError):
     """The machine ran out of disk or memory."""
 
@@ -180,9 +184,85 @@ class OutOfCapacity(ProcessingError):
     retriable = True
 
 
-class Skipped(Exception):
-    """There is nothing to do for this input. `reason` is stable, e.g. "no-video-track"."""
+class BackendError(ProcessingError):
+    """A model, here or behind an endpoint, did not serve."""
 
-    def __init__(self, reason: str) -> None:
+    retriable = True
+
+
+class ModelUnavailable(BackendError):
+    """The model cannot be loaded on this machine."""
+
+    code = "model-unavailable"
+    retriable = False
+
+
+class ModelFailed(BackendError):
+    """The model raised an error."""
+
+    code = "model-failed"
+
+
+class ModelLost(BackendError):
+    """The process that held the model ended in the middle of a request."""
+
+    code = "model-lost"
+
+
+class ModelTimedOut(BackendError):
+    """The model took longer than a request may take."""
+
+    code = "model-timed-out"
+
+
+class ModelOutgrown(BackendError):
+    """The model took more memory than it may have."""
+
+    code = "model-memory-exceeded"
+
+
+class EndpointAsleep(BackendError):
+    """A remote model endpoint is waking up."""
+
+    code = "endpoint-asleep"
+
+
+class EndpointUnreachable(BackendError):
+    """A remote model endpoint cannot be reached, or fails."""
+
+    code = "endpoint-unreachable"
+
+
+class EndpointTimedOut(BackendError):
+    """A remote model endpoint did not answer in time."""
+
+    code = "endpoint-timed-out"
+
+
+class EndpointBusy(BackendError):
+    """A remote model endpoint asks to be asked less often."""
+
+    code = "endpoint-busy"
+
+
+class EndpointRefused(BackendError):
+    """A remote model endpoint says that the request is wrong: its address, its token or what it was sent."""
+
+    code = "endpoint-refused"
+    retriable = False
+
+
+class AnswerInvalid(BackendError):
+    """A remote model endpoint answered something else than was asked for."""
+
+    code = "endpoint-answer-invalid"
+    retriable = False
+
+
+class Skipped(Exception):
+    """There is nothing to do for this input. `reason` is stable, e.g. "no-video-track"; `hint` says what would help."""
+
+    def __init__(self, reason: str, *, hint: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.hint = hint

@@ -40,10 +40,10 @@ def file_address(path: Path) -> str:
     return f"file:{path}"
 
 
-def ffmpeg_argv(args: list[str], threads: int) -> tuple[str, ...]:
+def ffmpeg_argv(args: list[str], threads: int, *, loglevel: str = "warning") -> tuple[str, ...]:
     """A whole command line around what ffmpeg-python compiled; progress goes to stdout, the rest to stderr."""
     return (
-        *("ffmpeg", "-nostdin", "-hide_banner", "-y", "-loglevel", "warning", "-nostats"),
+        *("ffmpeg", "-nostdin", "-hide_banner", "-y", "-loglevel", loglevel, "-nostats"),
         *("-progress", "pipe:1", "-stats_period", str(_STATS_S), "-max_error_rate", str(MAX_DECODE_ERRORS)),
         *("-filter_complex_threads", str(threads)),
         *args,

@@ -1,5 +1,6 @@
 """HLS playlists as text: reads what ffmpeg wrote, writes the master from what was measured. Source: RFC 8216."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,10 @@ from processors.errors import OutputInvalid
 VERSION = 7
 #: The group that every video rendition takes its sound from.
 AUDIO_GROUP = "audio"
+#: The group of captions.
+SUBTITLES_GROUP = "captions"
+#: Ticks a second of MPEG-2 time stamps, which X-TIMESTAMP-MAP counts in. Source: ISO/IEC 13818-1.
+MPEGTS_HZ = 90_000
 
 
 @dataclass(frozen=True)
@@ -67,16 +72,58 @@ def read_media_playlist(text: str) -> MediaPlaylist:
     return MediaPlaylist(init_uri=init_uri, segments=tuple(segments), ended=ended, target_duration_s=target)
 
 
-def master_playlist(videos: Sequence[Variant], audio: Variant | None) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Subtitles:
+    """Captions as the master playlist lists them."""
+
+    name: str
+    uri: str
+    #: ISO 639.
+    language: str | None = None
+
+
+def master_playlist(videos: Sequence[Variant], audio: Variant | None, subtitles: Subtitles | None = None) -> str:
     """The master playlist; with sound alone the sound is the variant."""
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     if audio and videos:
         lines += ["", _audio_media(audio)]
+    if subtitles:
+        lines += ["", _subtitles_media(subtitles)]
+    shown = f',SUBTITLES="{SUBTITLES_GROUP}"' if subtitles else ""
     for video in videos:
-        lines += ["", _video_stream(video, audio), video.uri]
+        lines += ["", _video_stream(video, audio) + shown, video.uri]
     if audio and not videos:
-        lines += ["", f'#EXT-X-STREAM-INF:{_rates(audio)},CODECS="{audio.codecs}"', audio.uri]
+        lines += ["", f'#EXT-X-STREAM-INF:{_rates(audio)},CODECS="{audio.codecs}"{shown}', audio.uri]
     return "\n".join([*lines, ""])
+
+
+def subtitles_playlist(uri: str, duration_s: float) -> str:
+    """The media playlist of captions that are one WebVTT file."""
+    return "\n".join(
+        [
+            "#EXTM3U",
+            f"#EXT-X-VERSION:{VERSION}",
+            f"#EXT-X-TARGETDURATION:{max(1, math.ceil(duration_s))}",
+            "#EXT-X-PLAYLIST-TYPE:VOD",
+            f"#EXTINF:{duration_s:.6f},",
+            uri,
+            "#EXT-X-ENDLIST",
+            "",
+        ]
+    )
+
+
+def timestamp_map(start_s: float) -> str:
+    """The line that says where in the segments' clock the captions' zero is. Source: RFC 8216, 3.5."""
+    return f"X-TIMESTAMP-MAP=MPEGTS:{round(start_s * MPEGTS_HZ)},LOCAL:00:00:00.000"
+
+
+def _subtitles_media(subtitles: Subtitles) -> str:
+    language = f'LANGUAGE="{subtitles.language}",' if subtitles.language and _is_tag(subtitles.language) else ""
+    return (
+        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{SUBTITLES_GROUP}",NAME="{subtitles.name}",{language}'
+        f'DEFAULT=YES,AUTOSELECT=YES,FORCED=NO,URI="{subtitles.uri}"'
+    )
 
 
 def _audio_media(audio: Variant) -> str:

@@ -11,7 +11,7 @@ from processors.ffmpeg_tool import ask_json, ffprobe_argv, input_options, listen
 from processors.limits import Limits
 from processors.sniff import Container, recognise
 from processors.toolbox import Toolbox
-from processors.tracks import audio_track, average_rate, best_audio, best_video, count, seconds, video_track
+from processors.tracks import audio_track, average_rate, best_audio, best_video, count, seconds, sounds, video_track
 from processors.work import Work
 from schemas.base import Json
 from schemas.probe import ProbeOutputs
@@ -111,6 +111,7 @@ def probe_outputs(shown: Json, ends: Ends, container: Container, size_bytes: int
     total_s = max(start + duration for start, duration in spans.values())
     if not any(duration > 0 for _, duration in spans.values()):
         raise CorruptMedia("The file holds no playable moment. Export or upload it again.")
+    others = sounds(shown["streams"])
     bit_rate = str(shown["format"].get("bit_rate", ""))
     return ProbeOutputs(
         demuxer=container.demuxer,
@@ -119,6 +120,7 @@ def probe_outputs(shown: Json, ends: Ends, container: Container, size_bytes: int
         duration_s=round(total_s, 6),
         video=video_track(video, **_times(spans[int(video["index"])])) if video else None,
         audio=audio_track(audio, **_times(spans[int(audio["index"])])) if audio else None,
+        sounds=tuple(audio_track(track) for track in others) if len(others) > 1 else (),
         video_tracks=count(shown["streams"], "video"),
         audio_tracks=count(shown["streams"], "audio"),
         bit_rate_bps=int(bit_rate) if bit_rate.isdigit() else None,

@@ -31,8 +31,12 @@ def best_video(tracks: Sequence[Json]) -> Json | None:
 
 def best_audio(tracks: Sequence[Json]) -> Json | None:
     """The sound to play: the default one, or else the one with most channels."""
-    found = [t for t in tracks if t.get("codec_type") == "audio" and t.get("codec_name") and t.get("channels")]
-    return max(found, key=lambda t: (_is_default(t), int(t["channels"])), default=None)
+    return max(sounds(tracks), key=lambda t: (_is_default(t), int(t["channels"])), default=None)
+
+
+def sounds(tracks: Sequence[Json]) -> list[Json]:
+    """Every track with sound that can be decoded."""
+    return [t for t in tracks if t.get("codec_type") == "audio" and t.get("codec_name") and t.get("channels")]
 
 
 def count(tracks: Sequence[Json], kind: str) -> int:
@@ -66,7 +70,7 @@ def video_track(track: Json, *, start_s: float, duration_s: float | None) -> Vid
     )
 
 
-def audio_track(track: Json, *, start_s: float, duration_s: float | None) -> AudioTrack:
+def audio_track(track: Json, *, start_s: float = 0.0, duration_s: float | None = None) -> AudioTrack:
     """What later steps need to know of it."""
     language = track.get("tags", {}).get("language")
     return AudioTrack(
@@ -77,6 +81,7 @@ def audio_track(track: Json, *, start_s: float, duration_s: float | None) -> Aud
         language=None if language == "und" else language,
         duration_s=duration_s,
         start_s=start_s,
+        default=_is_default(track),
     )
 
 

@@ -70,3 +70,21 @@ class DeleteAsset(Message, frozen=True, kw_only=True):
     #: When it was asked for, seconds since the epoch: files that are newer belong to an asset that came after.
     requested_at: float
     requested_by: str | None = None
+
+
+class PauseQueue(Message, frozen=True, kw_only=True):
+    """Let executors take nothing more of this step until it is resumed; what runs goes on. A repeat changes nothing."""
+
+    TYPE: ClassVar[str] = "media.queue.pause.v1"
+
+    step: str
+    requested_by: str | None = None
+
+
+class ResumeQueue(Message, frozen=True, kw_only=True):
+    """Let executors take from this step's queue again. A repeat changes nothing."""
+
+    TYPE: ClassVar[str] = "media.queue.resume.v1"
+
+    step: str
+    requested_by: str | None = None

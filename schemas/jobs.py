@@ -41,6 +41,8 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     #: Names of the steps that must have completed or been skipped before this one.
     after: tuple[str, ...] = ()
+    #: Those of them without whose outputs there is nothing to do: when one was skipped, so is this step.
+    needs: tuple[str, ...] = ()
     #: The step's own parameters; its schema is schemas/<name>.py.
     params: Json = {}
     #: When to try again.
@@ -151,6 +153,20 @@ class Grave(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Folders of what it published, which must go.
     prefixes: tuple[str, ...] = ()
     #: As in Job.
+    at: dict[str, int] = {}
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step's queue, when anything was ever said about it. Row with key `~<step>`."""
+
+    step: str
+    #: Whether executors take nothing from it.
+    paused: bool
+    #: Since when it is so.
+    changed_at: float
+    #: Who asked for it.
+    changed_by: str | None = None
+    #: As in Job; its partition is that of `queue:<step>`.
     at: dict[str, int] = {}
 
 

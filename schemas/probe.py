@@ -51,6 +51,8 @@ class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     language: str | None = None
     duration_s: float | None = None
     start_s: float = 0.0
+    #: Whether the file says that it is the one to play.
+    default: bool = False
 
 
 class ProbeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,6 +66,8 @@ class ProbeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     duration_s: float
     video: VideoTrack | None = None
     audio: AudioTrack | None = None
+    #: All tracks with sound, where there is more than one; only of `audio` it is measured when it starts and ends.
+    sounds: tuple[AudioTrack, ...] = ()
     #: How many tracks of each kind the file has.
     video_tracks: int = 0
     audio_tracks: int = 0

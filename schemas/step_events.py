@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from schemas.base import ErrorRecord, Json, Message
 from schemas.jobs import Input
+from schemas.transcribe import Caption
 
 
 class StepRequested(Message, frozen=True, kw_only=True):
@@ -25,6 +26,8 @@ class StepRequested(Message, frozen=True, kw_only=True):
     params: Json = {}
     #: Outputs of the completed steps that this one comes after, directly or not, by step name.
     inputs: dict[str, Json] = {}
+    #: How often this step may still wait for a remote endpoint that is asleep; 0: go on to the next backend.
+    asleep_left: int = 0
 
 
 class StepEvent(Message, frozen=True, kw_only=True):
@@ -146,6 +149,17 @@ class LeaseRevoked(Message, frozen=True, kw_only=True):
     reason: str
 
 
+class QueueChanged(Message, frozen=True, kw_only=True):
+    """On `media.control`, to every executor: whether to take from a step's queue. Said again while it is paused."""
+
+    TYPE: ClassVar[str] = "media.queue.changed.v1"
+
+    step: str
+    paused: bool
+    #: Since when; an older message than one that is known changes nothing.
+    changed_at: float
+
+
 class StepProgressed(Message, frozen=True, kw_only=True):
     """On `media.progress`, about once a second per attempt; may be lost."""
 
@@ -163,3 +177,17 @@ class StepProgressed(Message, frozen=True, kw_only=True):
     eta_s: float | None = None
     #: 0-1 per part of the step, e.g. per rendition.
     parts: dict[str, float] = {}
+
+
+class StepCaptioned(Message, frozen=True, kw_only=True):
+    """On `media.progress`: what was just heard, before the step has ended; may be lost."""
+
+    TYPE: ClassVar[str] = "media.step.captioned.v1"
+
+    job_id: str
+    asset_id: str
+    run: int
+    step: str
+    attempt: int
+    lease_id: str
+    caption: Caption

@@ -22,7 +22,7 @@ class StepKind(msgspec.Struct, frozen=True, kw_only=True):
     instant: bool = False
     #: Whether it reads the source and may write files; without, it gets neither a source nor scratch space.
     files: bool = True
-    #: Whether it reads the source; the step that brings the source does not.
+    #: Whether it reads the source; without, none is fetched for it.
     source: bool = True
 
 

@@ -11,9 +11,9 @@ import uuid
 from pathlib import Path
 from typing import IO
 
+from processors.tether import tethered
 from streams.jvm import BrokerError, Jvm
 from streams.ports import free_port, is_free
-from streams.tether import tethered
 
 #: What the node is told, besides its addresses.
 PROPERTIES = {

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from processors.tether import tethered
 from streams.relay import Relay
-from streams.tether import tethered
 
 
 class Child:

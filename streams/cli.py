@@ -162,9 +162,59 @@ async def _follow(client: "Client", job_id: str, as_json: bool, *, after: str | 
     return OK if job["status"] == "completed" else JOB_FAILED
 
 
+@cli.command()
+@click.argument("text")
+@click.option(
+    "--mode", type=click.Choice(["text", "vector", "hybrid"]), help="By words, by meaning, or both (default)."
+)
+@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="At most so many.")
+@json_option
+@reaches_service
+def search(*, text: str, mode: str | None, limit: int, as_json: bool, url: str | None, token: str | None) -> None:
+    """Find what was said: passages with their place in the media."""
+    from streams.rendering import passages, print_json
+
+    async def work(client: "Client") -> int:
+        found = await client.search(text, mode=mode, limit=limit)
+        print_json(found) if as_json else click.echo("\n".join(passages(found)))
+        return OK
+
+    _with_client(url, token, work)
+
+
+@cli.command()
+@click.argument("job_id", metavar="JOB")
+@click.option(
+    "--format",
+    "wanted",
+    type=click.Choice(["txt", "vtt", "srt", "json"]),
+    default="txt",
+    show_default=True,
+    help="Plain text, captions, or everything that is known.",
+)
+@reaches_service
+def transcript(job_id: str, wanted: str, url: str | None, token: str | None) -> None:
+    """Print what was said in the media of JOB."""
+    _with_client(url, token, lambda client: _print_transcript(client, job_id, wanted))
+
+
+async def _print_transcript(client: "Client", job_id: str, wanted: str) -> int:
+    job = await client.job(job_id)
+    steps: dict[str, dict[str, Any]] = {step["name"]: step for step in job["steps"]}
+    step = steps.get("transcribe", {"status": "not part of it"})
+    outputs = step.get("outputs") or {}
+    key = outputs.get({"txt": "text", "json": "transcript"}.get(wanted, wanted))
+    if step["status"] != "completed" or key is None:
+        reason = f" ({step['reason']})" if step.get("reason") else ""
+        click.echo(f"kinolog: {job_id} has no transcript: transcribe is {step['status']}{reason}", err=True)
+        return JOB_FAILED
+    click.echo(await client.file(job["asset_id"], key), nl=False)
+    return OK
+
+
 @cli.group()
 def jobs() -> None:
-    """List, show, cancel and retry jobs."""
+    """List, show, cancel, retry, delete and export jobs."""
 
 
 @jobs.command("list")
@@ -234,11 +284,136 @@ def retry(job_id: str, as_json: bool, url: str | None, token: str | None) -> Non
     _with_client(url, token, work)
 
 
+@jobs.command()
+@click.argument("job_id", metavar="JOB")
+@json_option
+@reaches_service
+def delete(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """Delete a job that has ended, and what it published."""
+
+    async def work(client: "Client") -> int:
+        await client.delete(job_id)
+        return _accepted(job_id, "delete", as_json)
+
+    _with_client(url, token, work)
+
+
+@jobs.command()
+@click.argument("status", type=click.Choice(["completed", "failed", "cancelled", "all"]))
+@click.option("--older-than", "older_than_s", type=click.FloatRange(min=0), help="Only ended so many seconds ago.")
+@click.option("--pipeline", help="Only jobs of this pipeline.")
+@click.option("--artifacts", is_flag=True, help="Remove what they published, too; otherwise assets stay playable.")
+@json_option
+@reaches_service
+def clear(*, as_json: bool, url: str | None, token: str | None, **wanted: str | float | bool | None) -> None:
+    """Forget ended jobs."""
+
+    async def work(client: "Client") -> int:
+        return _counted(await client.clear(**wanted), "forgotten", as_json)
+
+    _with_client(url, token, work)
+
+
+@jobs.command("retry-all")
+@click.option("--status", type=click.Choice(["failed", "cancelled", "all"]), default="failed", show_default=True)
+@click.option("--pipeline", help="Only jobs of this pipeline.")
+@click.option("--step", help="Only jobs with this step; STEP:STATUS for those where it is in that state.")
+@click.option("--q", help="Only jobs with this text in their names, ids, passthrough or error.")
+@json_option
+@reaches_service
+def retry_all(as_json: bool, url: str | None, token: str | None, **wanted: str | None) -> None:
+    """Retry all failed or cancelled jobs that the filters find."""
+
+    async def work(client: "Client") -> int:
+        return _counted(await client.retry_all(**wanted), "retried", as_json)
+
+    _with_client(url, token, work)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="JOB")
+@json_option
+@reaches_service
+def events(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """What was said of JOB, in order, from the log."""
+    from streams.rendering import event_lines, print_json
+
+    async def work(client: "Client") -> int:
+        found = await client.events(job_id)
+        if as_json:
+            for event in found:
+                print_json(event)
+        else:
+            click.echo("\n".join(event_lines(found)))
+        return OK
+
+    _with_client(url, token, work)
+
+
+@jobs.command()
+@click.option("--format", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option("--status", help="Only jobs in these states, separated by commas.")
+@click.option("--pipeline", help="Only jobs of this pipeline.")
+@click.option("--q", help="Only jobs with this text in their names, ids, passthrough or error.")
+@reaches_service
+def export(url: str | None, token: str | None, **filters: str | None) -> None:
+    """Write all jobs to stdout, the oldest first."""
+
+    async def work(client: "Client") -> int:
+        async for chunk in client.export(**filters):
+            click.echo(chunk, nl=False)
+        return OK
+
+    _with_client(url, token, work)
+
+
+def _counted(count: int, what: str, as_json: bool) -> int:
+    from streams.rendering import print_json
+
+    print_json({"count": count}) if as_json else click.echo(f"{count} jobs {what}")
+    return OK
+
+
 def _accepted(job_id: str, what: str, as_json: bool) -> int:
     from streams.rendering import print_json
 
     print_json({"job_id": job_id, "accepted": what}) if as_json else click.echo(f"{what} of {job_id} accepted")
     return OK
+
+
+@cli.group()
+def queues() -> None:
+    """Pause and resume the queues of steps."""
+
+
+@queues.command()
+@click.argument("step")
+@json_option
+@reaches_service
+def pause(step: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """Let executors take nothing more of STEP; what runs goes on."""
+    _change_queue(step, as_json, url, token, paused=True)
+
+
+@queues.command()
+@click.argument("step")
+@json_option
+@reaches_service
+def resume(step: str, as_json: bool, url: str | None, token: str | None) -> None:
+    """Let executors take from the queue of STEP again."""
+    _change_queue(step, as_json, url, token, paused=False)
+
+
+def _change_queue(step: str, as_json: bool, url: str | None, token: str | None, *, paused: bool) -> None:
+    from streams.rendering import print_json
+
+    async def work(client: "Client") -> int:
+        await client.change_queue(step, paused=paused)
+        said = "paused" if paused else "resumed"
+        print_json({"name": step, "paused": paused}) if as_json else click.echo(f"{step} {said}")
+        return OK
+
+    _with_client(url, token, work)
 
 
 @cli.group()

@@ -156,6 +156,39 @@ class Client:
         """Resume a failed or cancelled job from the steps that did not complete. Raises NotFound, Conflict."""
         await self._ask("POST", f"{_job_path(job_id)}/retry")
 
+    async def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, and what it published. Raises NotFound, Conflict while it waits or runs."""
+        await self._ask("DELETE", _job_path(job_id))
+
+    async def clear(self, **wanted: Any) -> int:
+        """Forget ended jobs; how many. Filters: status (or "all"), older_than_s, pipeline, artifacts."""
+        answer = await self._ask("POST", "/v1/jobs/clear", json={k: v for k, v in wanted.items() if v is not None})
+        return int(_content(answer)["count"])
+
+    async def retry_all(self, **wanted: Any) -> int:
+        """Retry failed or cancelled jobs; how many. Filters: status, pipeline, step, q, created_after …"""
+        answer = await self._ask("POST", "/v1/jobs/retry", json={k: v for k, v in wanted.items() if v is not None})
+        return int(_content(answer)["count"])
+
+    async def events(self, job_id: str) -> list[dict[str, Any]]:
+        """The job's timeline, from the log. Raises NotFound."""
+        return cast(list[dict[str, Any]], (await self._ask("GET", f"{_job_path(job_id)}/events"))["data"])
+
+    async def export(self, **filters: str | None) -> AsyncIterator[bytes]:
+        """Every job that the filters find, as one stream. Filters: format ("csv" or "json"), and those of `jobs`."""
+        async with (
+            self._mapped(),
+            self._session.get(f"{self.url}/v1/jobs/export", params=_given(**filters)) as answer,
+        ):
+            if answer.status >= 400:
+                raise _rejection(answer.status, _decoded(await answer.read()))
+            async for chunk in answer.content.iter_any():
+                yield chunk
+
+    async def change_queue(self, step: str, *, paused: bool) -> None:
+        """Pause or resume a step's queue; takes an admin's token. Raises NotFound."""
+        await self._ask("POST", f"/v1/queues/{quote(step, safe='')}/{'pause' if paused else 'resume'}")
+
     async def create_token(self, **wanted: str | float | None) -> dict[str, Any]:
         """Make an API token: role, owner, label, ttl_s, requests_per_s. `token` in the answer is told this once."""
         body = {name: value for name, value in wanted.items() if value is not None}
@@ -178,6 +211,20 @@ class Client:
         """Have files removed that no row points at; what was found. Takes an admin's token."""
         body = {"dry_run": dry_run, "older_than_days": older_than_days}
         return _content(await self._ask("POST", "/v1/store/gc", json=body))
+
+    async def search(self, text: str, *, mode: str | None = None, limit: int | None = None) -> dict[str, Any]:
+        """Passages of what was said: {"data": [passage, …], "mode": …, "left_out"?: […]}."""
+        return await self._ask("GET", "/v1/search", params=_given(q=text, mode=mode, limit=limit))
+
+    async def file(self, asset_id: str, key: str) -> bytes:
+        """The content of an artifact, by the key that stands in the outputs. Raises NotFound."""
+        path = key.removeprefix(f"assets/{asset_id}/")
+        url = f"{self.url}/media/{quote(asset_id, safe='')}/{quote(path)}"
+        async with self._mapped(), self._session.get(url) as answer:
+            content = await answer.read()
+            if answer.status >= 400:
+                raise _rejection(answer.status, _decoded(content))
+            return content
 
     async def follow(self, job_id: str, *, after: str | None = None) -> AsyncIterator[Job]:
         """The job now and after every change, progress folded in, until it has ended. Rides out a restarted service.

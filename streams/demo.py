@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,16 @@ def make_clip(folder: Path) -> Path:
 def _run(command: Sequence[str]) -> None:
     if shutil.which(command[0]) is None:
         raise DemoFailed(f"{command[0]} is not installed: run `make setup`")
-    done = subprocess.run(
-        command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
-    )
+    with tempfile.TemporaryDirectory() as folder:  # espeak-ng leaves a folder behind wherever temporary files go
+        done = subprocess.run(
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env={**os.environ, "TMPDIR": folder},
+        )
     if done.returncode:
         raise DemoFailed(f"{command[0]} could not make the clip:\n{done.stderr.strip()}")
 

@@ -173,6 +173,20 @@ def table(jobs: list[Job]) -> list[str]:
     return [_row(job).rstrip() for job in jobs]
 
 
+def event_lines(events: list[dict[str, Any]]) -> list[str]:
+    """A line per event of a job's timeline."""
+    return [_event_line(event).rstrip() for event in events]
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    what = event["type"].removeprefix("media.").rpartition(".")[0]
+    words = [f"try {event['attempt']}"] if event.get("attempt", 1) > 1 else []
+    words += [f"{event['elapsed_s']:.1f} s"] if "elapsed_s" in event else []
+    words += [event["reason"]] if "reason" in event else []
+    words += [problem(event["error"])] if "error" in event else []
+    return f"{event['time']}  {what:<16} {event.get('step', ''):<12} {', '.join(words)}"
+
+
 def token_table(tokens: list[dict[str, Any]]) -> list[str]:
     """A line per token: id, role, whether it is good, owner, when it was made, what it is for."""
     return [
@@ -189,6 +203,25 @@ def _row(job: Job) -> str:
 
 def _headline(job: Job) -> str:
     return problem(job["error"]) if job.get("error") else job.get("current_step") or ""
+
+
+def passages(found: dict[str, Any]) -> list[str]:
+    """A line per passage that was found: when, in which file, what; and what was left out."""
+    lines = [
+        f"{clock(hit['start_ms'])}-{clock(hit['end_ms'])}  {_where(hit)}\n    {hit['text']}" for hit in found["data"]
+    ]
+    return [*lines, *(f"(left out: {reason})" for reason in found.get("left_out", ()))] or ["nothing was found"]
+
+
+def _where(hit: dict[str, Any]) -> str:
+    return "  ".join(filter(None, [hit.get("filename") or hit["asset_id"], hit.get("job_id")]))
+
+
+def clock(at_ms: int) -> str:
+    """Milliseconds as h:mm:ss."""
+    minutes, seconds = divmod(at_ms // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
 
 
 def print_json(value: Any) -> None:

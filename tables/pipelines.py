@@ -83,6 +83,12 @@ def _require_known(name: str, steps: Mapping[str, StepSpec], kinds: Set[str]) ->
         for other in spec.after:
             if other not in steps:
                 raise InvalidPipeline(f"pipeline {name}: {spec.name} comes after {other!r}, which is not in it")
+        _require_needs(name, spec)
+
+
+def _require_needs(name: str, spec: StepSpec) -> None:
+    if not {*spec.needs} <= {*spec.after}:
+        raise InvalidPipeline(f"pipeline {name}: {spec.name} needs a step that it does not come after")
 
 
 def require_resolved(name: str, steps: tuple[StepSpec, ...]) -> None:
@@ -93,6 +99,7 @@ def require_resolved(name: str, steps: tuple[StepSpec, ...]) -> None:
             raise InvalidPipeline(
                 f"pipeline {name}: {spec.name} is unknown, there twice, or before a step it comes after"
             )
+        _require_needs(name, spec)
         seen.add(spec.name)
     if not seen:
         raise InvalidPipeline(f"pipeline {name}: there is no step in it")

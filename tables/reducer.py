@@ -7,7 +7,7 @@ Events repeat, arrive late, out of order, or from an executor that has lost its 
 attempt's lease changes a step; everybody else is answered, with a revoke or with what is outstanding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -301,15 +301,31 @@ def _settle(job: Job, now: float) -> Job:
     """Start what may start, stop what must not, and end the job when nothing is left to do."""
     ending = _is_ending(job)
     steps: list[Step] = []
-    passed = {step.spec.name for step in job.steps if step.status in STEP_PASSED}
-    for step in job.steps:
-        if ending and step.status in ("waiting", "delayed"):
-            steps.append(_end(step, "cancelled", now, step.error))
-        elif step.status == "waiting" and step.requested_at is None and passed.issuperset(step.spec.after):
-            steps.append(_request(job, step, now))
-        else:
-            steps.append(step)
+    passed = {step.spec.name: step for step in job.steps if step.status in STEP_PASSED}
+    for before in job.steps:  # each stands behind those it comes after
+        step = _settle_step(job, before, passed, ending, now)
+        if step.status in STEP_PASSED:
+            passed[step.spec.name] = step
+        steps.append(step)
     return _end_job(replace(job, steps=tuple(steps), updated_at=now), now)
+
+
+def _settle_step(job: Job, step: Step, passed: Mapping[str, Step], ending: bool, now: float) -> Step:
+    if ending and step.status in ("waiting", "delayed"):
+        return _end(step, "cancelled", now, step.error)
+    if step.status == "waiting" and step.requested_at is None and passed.keys() >= {*step.spec.after}:
+        return _begin(job, step, passed, now)
+    return step
+
+
+def _begin(job: Job, step: Step, passed: Mapping[str, Step], now: float) -> Step:
+    """Requested; or skipped for the reason for which something that it needs was."""
+    for name in step.spec.needs:
+        if passed[name].status == "skipped":
+            return replace(
+                step, status="skipped", run=job.run, reason=passed[name].reason, progress=1.0, finished_at=now
+            )
+    return _request(job, step, now)
 
 
 def _end_job(job: Job, now: float) -> Job:

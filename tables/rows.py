@@ -1,10 +1,10 @@
 """Rows as bytes: how jobs and assets stand in the changelog."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from schemas.jobs import Asset, Grave, Job, Watermark
+from schemas.jobs import Asset, Grave, Job, Queue, Watermark
 
 #: Longest row. Kafka refuses a record above 1 MiB, and a refused row would stop control for ever.
 MAX_ROW_BYTES = 256 * 1024
@@ -12,6 +12,8 @@ MAX_ROW_BYTES = 256 * 1024
 WATERMARK_PREFIX = "@"
 #: First character of the key of what is left of a deleted job; as above.
 GRAVE_PREFIX = "!"
+#: First character of the key of a queue's row; as above.
+QUEUE_PREFIX = "~"
 #: How long a deleted job is remembered, seconds: longer than any topic keeps what could bring it back (uploads, 30 d).
 GRAVE_S = 31 * 86_400.0
 
@@ -19,6 +21,7 @@ _encode = msgspec.json.Encoder().encode
 _job_decoder = msgspec.json.Decoder(Job)
 _asset_decoder = msgspec.json.Decoder(Asset)
 _grave_decoder = msgspec.json.Decoder(Grave)
+_queue_decoder = msgspec.json.Decoder(Queue)
 _watermark_decoder = msgspec.json.Decoder(Watermark)
 
 
@@ -26,11 +29,12 @@ class RowTooLarge(Exception):
     """The row would be longer than MAX_ROW_BYTES."""
 
 
-def encode_row(row: Job | Asset | Grave) -> bytes:
+def encode_row(row: Job | Asset | Grave | Queue) -> bytes:
     """The row as JSON. Raises RowTooLarge."""
     encoded = _encode(row)
     if len(encoded) > MAX_ROW_BYTES:
-        raise RowTooLarge(f"the row of {row.id} would have {len(encoded)} bytes; {MAX_ROW_BYTES} are allowed")
+        name = row.step if isinstance(row, Queue) else row.id
+        raise RowTooLarge(f"the row of {name} would have {len(encoded)} bytes; {MAX_ROW_BYTES} are allowed")
     return encoded
 
 
@@ -52,6 +56,11 @@ def grave_key(job_id: str) -> str:
 def decode_grave(encoded: bytes) -> Grave:
     """What is left of a deleted job, of its row."""
     return _grave_decoder.decode(encoded)
+
+
+def decode_queue(encoded: bytes) -> Queue:
+    """The queue of a row."""
+    return _queue_decoder.decode(encoded)
 
 
 def watermark_row(partition: int, at: dict[str, int]) -> tuple[str, bytes]:
@@ -81,11 +90,14 @@ def claims_of(rows: Iterable[tuple[int, dict[str, int]]]) -> Claims:
     return claims
 
 
-def split_rows(rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Job | Grave | None, dict[str, int]]]:
-    """Key, job or grave, and `at` of each row of the jobs table; a watermark row has neither."""
+def split_rows(rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Job | Grave | Queue | None, dict[str, int]]]:
+    """Key, what the row is, and `at` of each row of the jobs table; a watermark row is nothing else."""
     for key, encoded in rows:
         if watermark_partition(key) is not None:
             yield key, None, decode_watermark(encoded)
         else:
-            row = decode_grave(encoded) if key.startswith(GRAVE_PREFIX) else decode_job(encoded)
+            row = _DECODERS.get(key[0], decode_job)(encoded)
             yield key, row, row.at
+
+
+_DECODERS: dict[str, Callable[[bytes], Job | Grave | Queue]] = {GRAVE_PREFIX: decode_grave, QUEUE_PREFIX: decode_queue}

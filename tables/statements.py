@@ -28,7 +28,8 @@ from schemas.facts import (
 )
 from schemas.jobs import Grave, Job, Step
 from schemas.removals import RemoveArtifacts
-from schemas.step_events import LeaseRevoked, StepRequested
+from schemas.step_events import LeaseRevoked, QueueChanged, StepRequested
+from tables.policies import MAX_ASLEEP
 
 Effects = list[Message]
 
@@ -42,6 +43,8 @@ def event_id(message: Message) -> str:
         return f"{message.job_id}/{message.run}/{message.step}/{message.attempt}/{kind}"
     if isinstance(message, RemoveArtifacts):
         return f"{message.asset_id}/{message.job_id or ''}/{message.deleted_at:.3f}/remove"
+    if isinstance(message, QueueChanged):
+        return f"queue/{message.step}/{message.changed_at:.3f}/{'paused' if message.paused else 'resumed'}"
     if isinstance(message, AssetDeleted):
         return f"{message.asset_id}/{message.deleted_at:.3f}/deleted"
     if isinstance(message, (JobFact, AssetReady, AssetFailed)):
@@ -113,6 +116,7 @@ def _requested(job: Job, step: Step) -> StepRequested:
         filename=job.filename,
         params=step.spec.params,
         inputs=_inputs(job, step),
+        asleep_left=max(0, MAX_ASLEEP - step.asleep),
     )
 
 

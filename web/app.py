@@ -14,11 +14,12 @@ from aiokafka.errors import KafkaError
 
 from processors.store import Store, StoreError
 from streams import fetch_wait
+from streams.embedding import embeddings
 from streams.logs import configure
 from streams.notify import ready
 from streams.places import pipelines_dir
 from streams.producer import Producer
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 from streams.topics import names
 from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
 from web import cache_eviction, queries, tus
@@ -30,6 +31,7 @@ from web.event_log import EventLog
 from web.follower import Follower
 from web.headers import add_headers, identified
 from web.hub import GOING_AWAY, Hub
+from web.indexer import Indexer
 from web.journal import Journal
 from web.manners import compressed, conditional, cors, limits, share_answer
 from web.metrics import Metrics, measuring
@@ -38,9 +40,11 @@ from web.position import Position
 from web.problems import problems
 from web.progress import Progress
 from web.progress_follower import ProgressFollower
+from web.query_vectors import QueryVectors
 from web.read_model import ReadModel, ReplicaInUse
 from web.retention import Janitor
 from web.routes import add_routes
+from web.search_index import SearchIndex
 from web.services import SERVICES, Services
 from web.sessions import Sessions
 from web.signing import Signer, signing_key
@@ -66,7 +70,7 @@ def main(settings: Settings) -> int:
     fetch_wait.install()
     try:
         app = make_app(settings)
-    except (InvalidPipeline, ReplicaInUse) as error:
+    except (InvalidPipeline, ReplicaInUse, SettingsError) as error:
         log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400  the sentence says it all
         return 2
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -152,16 +156,20 @@ def make_services(settings: Settings) -> Services:
     notary = Producer(settings, f"kinolog-web-{settings.web.replica}-notary")
     tokens, tickets = TokenLog(settings, notary), Tickets(key)
     door = Door(settings, tokens, tickets)
+    store = Store(settings.store_url)
+    follower = Follower(settings, model, position, progress, hub)
+    index = SearchIndex(home / f"{settings.web.replica}.search")
+    follower.listener = indexer = Indexer(model, position, store, index)
     return Services(
         settings=settings,
         pipelines=pipelines,
-        store=Store(settings.store_url),
+        store=store,
         model=model,
         position=position,
         progress=progress,
         hub=hub,
         commands=Commands(settings, position),
-        follower=Follower(settings, model, position, progress, hub),
+        follower=follower,
         progress_follower=ProgressFollower(settings, model, progress, hub),
         events=EventLog(settings),
         journal=Journal(home / f"{settings.web.replica}.uploads"),
@@ -173,6 +181,9 @@ def make_services(settings: Settings) -> Services:
         notary=notary,
         metrics=Metrics(),
         signer=Signer(key),
+        index=index,
+        indexer=indexer,
+        query_vectors=QueryVectors(embeddings(settings), settings.embed.query_timeout_s),
     )
 
 
@@ -190,6 +201,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         parts.tokens.run,
         parts.sessions.run,
         lambda: _record(parts),
+        parts.indexer.run,
         lambda: _clean_up_again_and_again(parts),
         lambda: tus.sweep_again_and_again(parts),
         lambda: _evict(parts),
@@ -202,8 +214,10 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await parts.query_vectors.close()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.to_thread(parts.model.close)
+        await asyncio.to_thread(parts.index.close)
 
 
 def _note(ended: asyncio.Task[None], broken: asyncio.Future[None]) -> None:

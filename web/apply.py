@@ -17,6 +17,7 @@ from web.changelog import (
     job_columns,
     job_rows,
     read,
+    read_queues,
     step_names,
 )
 from web.counts import Counted, Tally, count
@@ -70,6 +71,8 @@ class Applied(NamedTuple):
     """What one batch did; it is committed."""
 
     jobs: list[JobChange]
+    #: Ids of the assets whose rows are new, different or gone.
+    assets: list[str]
     #: What each changelog vouches for now.
     claims: dict[Changelog, Claims]
 
@@ -97,6 +100,8 @@ class Applier:
             changes = _numbered(db, jobs.changes, self._seq)
             _put_jobs(db, jobs.changes, self._live)
             _put_assets(db, assets.changes)
+            queues = read_queues(fresh.get("jobs", ()))
+            db.executemany(sql.PUT_QUEUE, [(q.step, q.paused, q.changed_at, q.changed_by) for q in queues])
             if keep_history:
                 db.executemany(sql.PUT_CHANGE, [_history_row(change) for change in changes])
             db.executemany(sql.PUT_POSITION, [(*key, *place) for key, place in places.items()])
@@ -106,7 +111,8 @@ class Applier:
         self.places.update(places)
         self._seq += len(changes)
         self._trim()
-        return Applied(changes, {"jobs": jobs.claims, "assets": assets.claims})
+        changed = [change.id for change in assets.changes]
+        return Applied(changes, changed, {"jobs": jobs.claims, "assets": assets.claims})
 
     def _is_new(self, name: Changelog, record: Record) -> bool:
         place = self.places.get((name, record.partition))
@@ -192,12 +198,17 @@ def _history_row(change: JobChange) -> tuple[object, ...]:
 def _put_jobs(db: sqlite3.Connection, changes: Sequence[Change[Job]], live: LiveOf) -> None:
     last = {change.id: change for change in changes}.values()
     rows = [_columns(change.row, change.raw, live) for change in last if change.row is not None]
-    gone = [(change.id,) for change in last if change.row is None]
+    gone = _deleted(changes)
     _put_counts(db, rows, gone)
-    db.executemany(sql.PUT_JOB, rows)
-    db.executemany(sql.PUT_JOB_ROW, rows)
     db.executemany(sql.DELETE_JOB_ROW, gone)
     db.executemany(sql.DELETE_JOB, gone)
+    db.executemany(sql.PUT_JOB, rows)
+    db.executemany(sql.PUT_JOB_ROW, rows)
+
+
+def _deleted(changes: Sequence[Change[Any]]) -> list[tuple[str]]:
+    """Also what has come back since: it is another one, of which nothing of the first may stay."""
+    return [(an_id,) for an_id in dict.fromkeys(change.id for change in changes if change.row is None)]
 
 
 def _columns(job: Job, raw: bytes, live: LiveOf) -> dict[str, Any]:
@@ -207,10 +218,10 @@ def _columns(job: Job, raw: bytes, live: LiveOf) -> dict[str, Any]:
 def _put_counts(db: sqlite3.Connection, rows: Sequence[dict[str, Any]], gone: Sequence[tuple[str]]) -> None:
     """Before the rows themselves: what is there tells what is counted already."""
     tally = Tally()
-    for row in rows:
-        count(tally, _counted(db, row["id"]), Counted(row["owner"], row["pipeline"], row["status"], row["states"]))
-    for (job_id,) in gone:
+    for job_id in {row["id"] for row in rows} | {job_id for (job_id,) in gone}:
         count(tally, _counted(db, job_id), None)
+    for row in rows:
+        count(tally, None, Counted(row["owner"], row["pipeline"], row["status"], row["states"]))
     db.executemany(sql.PUT_COUNT, [(*place, change) for place, change in tally.items() if change])
 
 
@@ -222,11 +233,11 @@ def _counted(db: sqlite3.Connection, job_id: str) -> Counted | None:
 def _put_assets(db: sqlite3.Connection, changes: Sequence[Change[Asset]]) -> None:
     last = {change.id: change for change in changes}.values()
     rows = [asset_columns(change.row, change.raw) for change in last if change.row is not None]
-    gone = [(change.id,) for change in last if change.row is None]
-    db.executemany(sql.PUT_ASSET, rows)
-    db.executemany(sql.PUT_ASSET_ROW, rows)
+    gone = _deleted(changes)
     db.executemany(sql.DELETE_ASSET_ROW, gone)
     db.executemany(sql.DELETE_ASSET, gone)
+    db.executemany(sql.PUT_ASSET, rows)
+    db.executemany(sql.PUT_ASSET_ROW, rows)
 
 
 def _put_claims(db: sqlite3.Connection, name: Changelog, claims: Claims) -> None:

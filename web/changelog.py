@@ -7,7 +7,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from schemas.jobs import Asset, Job, Step
+from schemas.jobs import Asset, Job, Queue, Step
 
 log = logging.getLogger("kinolog.web")
 
@@ -27,8 +27,9 @@ class Vouching(msgspec.Struct):
     at: dict[str, int] = {}
 
 
-#: First characters of keys that are no job's or asset's: watermarks, and what is left of deleted jobs.
-_NO_ROWS = (b"@", b"!")
+#: First characters of keys that are no job's or asset's: watermarks, what is left of deleted jobs, queues.
+_NO_ROWS = (b"@", b"!", b"~")
+_queue = msgspec.json.Decoder(Queue)
 _vouching = msgspec.json.Decoder(Vouching)
 job_rows = msgspec.json.Decoder(Job)
 asset_rows = msgspec.json.Decoder(Asset)
@@ -96,6 +97,11 @@ def _read_one(record: Record, rows: "msgspec.json.Decoder[R]", changes: list[Cha
     row = None if record.value is None else rows.decode(record.value)
     changes.append(Change(record.partition, record.offset, record.key.decode(), row, record.value or b""))
     return row.at if row is not None else {}
+
+
+def read_queues(records: Iterable[Record]) -> list[Queue]:
+    """The queues that were paused or resumed."""
+    return [_queue.decode(record.value) for record in records if record.key.startswith(b"~") and record.value]
 
 
 def job_columns(job: Job, raw: bytes, progress: float) -> dict[str, object]:

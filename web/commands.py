@@ -10,20 +10,22 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
+from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
 from streams.envelope import structured
 from streams.ids import new_id
 from streams.outbox import Outbox
 from streams.partition import partition_of
 from streams.settings import Settings
 from streams.topics import names
+from tables.queues import queue_key
 from web.cursors import WriteCursor
 from web.position import Position
 from web.problems import Problem, unavailable
 
 log = logging.getLogger("kinolog.web")
 
-Command = SubmitJob | CancelJob | RetryJob | DeleteJob | DeleteAsset
+QueueCommand = PauseQueue | ResumeQueue
+Command = SubmitJob | CancelJob | RetryJob | DeleteJob | DeleteAsset | QueueCommand
 
 #: Seconds after which a write is given up; the producer gives up before that, so that the outcome is mostly known.
 _WRITE_S = 5.0
@@ -64,7 +66,7 @@ class Commands:
         Raises Problem (503): then they may still arrive, which is harmless to repeat with an Idempotency-Key.
         """
         self.require_connection()
-        placed = [(partition_of(command.asset_id, self._settings.partitions), command) for command in commands]
+        placed = [(partition_of(_key(command), self._settings.partitions), command) for command in commands]
         answers = [self._outbox.put(self._topic, partition, _event(command)) for partition, command in placed]
         try:
             async with asyncio.timeout(_WRITE_S):
@@ -86,7 +88,7 @@ class Commands:
         mark = self._position.log or ""
         for command, (partition, offset) in zip(commands, places, strict=True):
             cursor = WriteCursor(mark, {partition: offset})
-            self._recent[command.asset_id] = cursor
+            self._recent[_key(command)] = cursor
             if (job_id := _job_id(command)) is not None:
                 self._recent[job_id] = cursor
         while len(self._recent) > _REMEMBERED:
@@ -137,13 +139,18 @@ def _event(command: Command) -> bytes:
         command,
         event_id=_event_id(command),
         source="kinolog/web",
-        subject=command.asset_id,
+        subject=_key(command),
         correlation_id=_job_id(command),
     )
 
 
+def _key(command: Command) -> str:
+    """What it is partitioned by."""
+    return queue_key(command.step) if isinstance(command, QueueCommand) else command.asset_id
+
+
 def _job_id(command: Command) -> str | None:
-    return None if isinstance(command, DeleteAsset) else command.job_id
+    return None if isinstance(command, DeleteAsset | QueueCommand) else command.job_id
 
 
 def _event_id(command: Command) -> str:
@@ -154,4 +161,4 @@ def _event_id(command: Command) -> str:
         return f"{command.job_id}/{command.run}/retry"
     if isinstance(command, DeleteJob):
         return f"{command.job_id}/delete"
-    return f"{_job_id(command) or command.asset_id}/{new_id('command')}"
+    return f"{_job_id(command) or _key(command)}/{new_id('command')}"

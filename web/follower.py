@@ -5,6 +5,9 @@ import logging
 import math
 import sqlite3
 import time
+from collections.abc import Iterable
+from functools import partial
+from typing import Protocol
 
 from aiokafka.errors import KafkaError
 
@@ -27,6 +30,8 @@ _AGAIN_S = 1.0
 #: keep rows that are gone.
 TOO_OLD_S = 12 * 3600.0
 _MARK_CURRENT_S = 600.0
+#: Latest completed jobs that say how long steps take.
+_HISTORY = 200
 #: Changes that are handed out before the event loop may do something else.
 _PUBLISHED_AT_ONCE = 64
 
@@ -35,8 +40,23 @@ class LogReplaced(Exception):
     """What is being read is not the log that the read model comes from; the message says what shows it."""
 
 
+class AssetListener(Protocol):
+    """Somebody who does something with assets."""
+
+    def changed(self, asset_ids: Iterable[str]) -> None:
+        """These rows are new, different or gone."""
+        ...
+
+    def caught_up(self) -> None:
+        """The read model is complete (again): what it does not have is gone."""
+        ...
+
+
 class Follower:
     """Keeps the read model at the end of the log, whatever happens to either."""
+
+    #: Told of every change of an asset.
+    listener: AssetListener | None = None
 
     def __init__(self, settings: Settings, model: ReadModel, position: Position, progress: Progress, hub: Hub) -> None:
         self._settings = settings
@@ -112,8 +132,9 @@ class Follower:
         offsets = [saved.places.get(("jobs", partition), Place()).next_offset for partition in range(saved.partitions)]
         self._position.restart(log_mark(saved.cluster), offsets, rebuilding=rebuilding)
         self._position.claim(await self._model.read(queries.claims))
-        for job in await self._model.read(queries.active_jobs):
-            self._progress.watch(job)
+        for query in (partial(queries.latest_completed, limit=_HISTORY), queries.open_jobs):
+            for job in await self._model.read(query):
+                self._progress.watch(job)
 
     # Going on
 
@@ -131,6 +152,8 @@ class Follower:
         self._tails = verified(batch, self._tails)
         applied = await self._model.apply(batch, keep_history=not self._position.rebuilding)
         await self._announce(batch, applied)
+        if self.listener is not None and applied.assets:
+            self.listener.changed(applied.assets)
 
     async def _announce(self, batch: Batch, applied: Applied) -> None:
         offsets = self._position.offsets
@@ -159,6 +182,8 @@ class Follower:
             log.info("read model has caught up")
             self._position.rebuilding = False
             self._position.caught_up.set()
+            if self.listener is not None:
+                self.listener.caught_up()
         now = asyncio.get_running_loop().time()
         if now - self._marked_at > _MARK_CURRENT_S:
             self._marked_at = now

@@ -7,10 +7,11 @@ import msgspec
 from msgspec import UNSET
 
 from schemas.jobs import Job
+from schemas.step_events import StepCaptioned
 from web.apply import JobChange
 from web.cursors import LiveCursor, dump
 from web.progress import Moved, Progress
-from web.shapes import DeletedFrame, JobFrame, ProgressFrame, SnapshotFrame
+from web.shapes import CaptionFrame, DeletedFrame, JobFrame, ProgressFrame, SnapshotFrame
 from web.views import job_view, percent
 
 _encode = msgspec.json.Encoder().encode
@@ -27,7 +28,7 @@ class Frame(NamedTuple):
 
 def snapshot_frame(cursor: str, jobs: Iterable[Job], progress: Progress, *, more: bool) -> Frame:
     """Everything at one moment. `more`: there are further jobs, to be had page by page."""
-    shown = [job_view(job, progress.live(job.id, job.run)) for job in jobs]
+    shown = [job_view(job, beside=progress.beside(job)) for job in jobs]
     return Frame(_encode(SnapshotFrame(cursor=cursor, jobs=shown, more=more or UNSET)), cursor)
 
 
@@ -36,7 +37,7 @@ def change_frame(cursor: str, change: JobChange, progress: Progress) -> Frame:
     if change.job is None:
         gone = DeletedFrame(cursor=cursor, job_id=change.job_id, asset_id=change.asset_id)
         return Frame(_encode(gone), cursor)
-    shown = job_view(change.job, progress.live(change.job.id, change.job.run))
+    shown = job_view(change.job, beside=progress.beside(change.job))
     return Frame(_encode(JobFrame(cursor=cursor, job=shown)), cursor)
 
 
@@ -52,6 +53,24 @@ def progress_frame(moved: Moved) -> Frame:
                 job_progress=percent(moved.job_progress),
                 eta_s=moved.eta_s,
                 parts={name: percent(share) for name, share in moved.parts.items()} or UNSET,
+            )
+        )
+    )
+
+
+def caption_frame(job: Job, said: StepCaptioned) -> Frame:
+    """What was just heard in the speech of a job's asset."""
+    heard = said.caption
+    return Frame(
+        _encode(
+            CaptionFrame(
+                job_id=job.id,
+                asset_id=job.asset_id,
+                id=heard.id,
+                start_ms=heard.start_ms,
+                end_ms=heard.end_ms,
+                text=heard.text,
+                language=heard.language,
             )
         )
     )

@@ -4,14 +4,18 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
+from schemas.jobs import Job
+from schemas.step_events import StepCaptioned
 from web.apply import JobChange
-from web.frames import Frame, change_frame, cursor_at, progress_frame
+from web.frames import Frame, caption_frame, change_frame, cursor_at, progress_frame
 from web.position import Position
 from web.progress import Moved, Progress
 from web.subscriptions import Subscription, topics_of
 
 #: Shortest time between two rounds of progress to one client: 8 a second, above which eyes see no difference.
 PROGRESS_EVERY_S = 0.125
+#: Captions that wait for one client.
+_CAPTIONS_KEPT = 256
 
 
 class Farewell(NamedTuple):
@@ -36,6 +40,7 @@ class Client:
         self._queue_bytes = queue_bytes
         self._changes: deque[tuple[int, Frame]] = deque()
         self._queued_bytes = 0
+        self._captions: deque[Frame] = deque(maxlen=_CAPTIONS_KEPT)
         self._progress: dict[str, dict[str, Frame]] = {}
         self._progress_due = 0.0
         self._known = 0
@@ -57,11 +62,17 @@ class Client:
         self._progress.setdefault(job_id, {})[step] = frame
         self._news.set()
 
+    def add_caption(self, frame: Frame) -> None:
+        """Queue what was heard; of a client that is behind, the oldest is dropped: the step's outputs have it all."""
+        self._captions.append(frame)
+        self._news.set()
+
     def dismiss(self, why: Farewell) -> None:
         """Let the client go; what is queued is dropped, it resumes by its cursor."""
         if not self.farewell.done():
             self.farewell.set_result(why)
         self._changes.clear()
+        self._captions.clear()
         self._progress.clear()
 
     def skip_to(self, seq: int) -> None:
@@ -76,6 +87,8 @@ class Client:
         while True:
             if self._changes:
                 return self._take_changes()
+            if self._captions:
+                return self._take_captions()
             if self._progress and loop.time() >= self._progress_due:
                 self._progress_due = loop.time() + PROGRESS_EVERY_S
                 return self._take_progress()
@@ -93,6 +106,11 @@ class Client:
         frames = [frame for _, frame in self._changes]
         self._changes.clear()
         self._queued_bytes = 0
+        return frames
+
+    def _take_captions(self) -> list[Frame]:
+        frames = list(self._captions)
+        self._captions.clear()
         return frames
 
     def _take_progress(self) -> list[Frame]:
@@ -138,11 +156,17 @@ class Hub:
             for client in clients:
                 client.add_change(change.seq, change.job_id, frame)
 
+    def publish_caption(self, job: Job, said: StepCaptioned) -> None:
+        """What was heard goes to everybody who wants that job."""
+        clients = self._listeners(_place(job))
+        if clients:
+            frame = caption_frame(job, said)
+            for client in clients:
+                client.add_caption(frame)
+
     def publish_progress(self, moved: Moved) -> None:
         """Progress goes to everybody who wants that job."""
-        names = " ".join(step.spec.name for step in moved.job.steps)
-        place = JobChange(0, 0, 0, moved.job.id, moved.job.asset_id, moved.job.owner, names, moved.job, None)
-        clients = self._listeners(place)
+        clients = self._listeners(_place(moved.job))
         if clients:
             frame = progress_frame(moved)
             for client in clients:
@@ -160,3 +184,9 @@ class Hub:
             for topic in topics_of(change):
                 found |= self._by_topic.get(topic, set())
         return {client for client in found if client.wanted.allows(change.owner) and not client.farewell.done()}
+
+
+def _place(job: Job) -> JobChange:
+    """Where a job stands for those who listen."""
+    names = " ".join(step.spec.name for step in job.steps)
+    return JobChange(0, 0, 0, job.id, job.asset_id, job.owner, names, job, None)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import BadHttpMessage
 
 from web.problems import CLOSE, Problem
 
@@ -30,13 +31,13 @@ async def incoming(request: web.Request, stall_s: float) -> Incoming:
     await _continue(request)
     if not request.content_type.startswith("multipart/"):
         return Incoming(_pieces(request.content.readany, stall_s), {})
-    form, fields = await request.multipart(), dict[str, str]()
-    while (part := await _timely(form.next(), stall_s)) is not None:
+    form, fields = await _understood(request.multipart()), dict[str, str]()
+    while (part := await _understood(_timely(form.next(), stall_s))) is not None:
         if not isinstance(part, BodyPartReader):
             raise Problem(422, "invalid-form", "a form within the form is not understood")
         if part.filename is not None or part.name == "file":
             named = {"filename": part.filename} if part.filename else {}
-            return Incoming(_pieces(lambda: part.read_chunk(_PIECE_BYTES), stall_s), named | fields)
+            return Incoming(_pieces(lambda: _understood(part.read_chunk(_PIECE_BYTES)), stall_s), named | fields)
         if part.name in FIELDS:
             fields[part.name] = await _field(part, stall_s)
     raise Problem(422, "missing-file", "the form has no file")
@@ -60,7 +61,7 @@ async def _pieces(read: Callable[[], Awaitable[bytes]], stall_s: float) -> Async
 
 async def _field(part: BodyPartReader, stall_s: float) -> str:
     text = b""
-    async for piece in _pieces(part.read_chunk, stall_s):
+    async for piece in _pieces(lambda: _understood(part.read_chunk()), stall_s):
         text += piece
         if len(text) > _FIELD_BYTES:
             raise Problem(413, "body-too-large", f"the field {part.name} is longer than {_FIELD_BYTES} bytes", CLOSE)
@@ -68,6 +69,14 @@ async def _field(part: BodyPartReader, stall_s: float) -> str:
         return text.decode()
     except UnicodeDecodeError as error:
         raise Problem(422, "invalid-form", f"the field {part.name} is not UTF-8") from error
+
+
+async def _understood(reading: Awaitable[T]) -> T:
+    """What aiohttp's reader of forms gives; its complaints become one problem."""
+    try:
+        return await reading
+    except (BadHttpMessage, ValueError, RuntimeError, AssertionError) as error:
+        raise Problem(422, "invalid-form", "the form breaks its own framing", CLOSE) from error
 
 
 async def _timely(reading: Awaitable[T], stall_s: float) -> T:

@@ -123,4 +123,4 @@ async def require_known_pipeline(parts: Services, listing: Listing) -> None:
 
 def shown(job: Job, progress: Progress) -> JobView:
     """The job as it is now."""
-    return job_view(job, progress.live(job.id, job.run))
+    return job_view(job, beside=progress.beside(job))

@@ -22,8 +22,13 @@ async def page(request: web.Request, listing: Listing, view: View) -> web.Respon
     return web.Response(body=body, content_type="application/json")
 
 
+def page_rows(db: sqlite3.Connection, listing: Listing) -> list[tuple[str, Any, bytes]]:
+    """Id, sorted value and row; one more than the page has when another follows."""
+    return db.execute(listing.sql(), listing.args).fetchall()
+
+
 def _page(db: sqlite3.Connection, listing: Listing, view: View) -> bytes:
-    rows = db.execute(listing.sql(), listing.args).fetchall()
+    rows = page_rows(db, listing)
     shown = rows[: listing.limit]
     following = None
     if len(rows) > listing.limit:

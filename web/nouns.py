@@ -16,10 +16,12 @@ from web import (
     pages,
     presign,
     scraping,
+    search,
     stats,
     tus,
     uploads,
 )
+from web.compat import job_status, media_admin, studio, video_processing
 from web.routes import Routes
 
 NOUNS: tuple[Routes, ...] = (
@@ -33,6 +35,7 @@ NOUNS: tuple[Routes, ...] = (
     exporting.routes,
     clearing.routes,
     stats.routes,
+    search.routes,
     live.routes,
     media.routes,
     garbage.routes,
@@ -40,5 +43,9 @@ NOUNS: tuple[Routes, ...] = (
     health.routes,
     scraping.routes,
     documents.routes,
+    media_admin.routes,
+    studio.routes,
+    video_processing.routes,
+    job_status.routes,
     pages.routes,
 )

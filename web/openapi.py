@@ -237,8 +237,12 @@ def _response(status: int, kind: Any, schemas: Schemas) -> Document:
     if _is_json(kind):
         described["content"] = {"application/json": {"schema": schemas.of(kind)}}
     elif kind is not None:
-        described["content"] = {kind: {"schema": {"type": "string"}}}
+        described["content"] = {name: {"schema": _text_of(name)} for name in kind.split(", ")}
     return described
+
+
+def _text_of(media_type: str) -> Document:
+    return {} if media_type == "application/json" else {"type": "string"}
 
 
 def _problem(schemas: Schemas) -> Document:

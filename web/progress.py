@@ -3,9 +3,11 @@
 from collections import OrderedDict
 from typing import NamedTuple
 
-from schemas.jobs import Job
-from schemas.step_events import StepProgressed
-from web.views import Live, job_progress
+from schemas.jobs import JOB_ENDED, Job
+from schemas.step_events import StepCaptioned, StepProgressed
+from web.pace import Pace
+from web.queueing import Queues
+from web.views import Beside, Live, job_progress
 
 _NONE: Live = {}
 
@@ -25,20 +27,41 @@ class Moved(NamedTuple):
 class _Seen:
     """The highest progress of each step in one run."""
 
-    __slots__ = ("run", "steps")
+    __slots__ = ("parts", "run", "steps")
 
     def __init__(self, run: int) -> None:
         self.run = run
         self.steps: dict[str, float] = {}
+        #: The latest progress by part, by step.
+        self.parts: dict[str, dict[str, float]] = {}
 
 
 class Progress:
-    """What `media.progress` says, beside the rows. Changed on the event loop only; `live` may be read in any thread."""
+    """What no row says: progress, places in queues, the time left.
+
+    Changed on the event loop only; `live` and `beside` may be read in any thread.
+    """
 
     def __init__(self, remembered: int = 20_000) -> None:
         self._remembered = remembered
         self._active: dict[str, Job] = {}
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._queues, self._pace = Queues(), Pace()
+
+    def beside(self, job: Job) -> Beside:
+        """All that is known of the job beside its row."""
+        if job.status in JOB_ENDED:
+            return Beside(self.live(job.id, job.run))
+        live, seen = self.live(job.id, job.run), self._seen.get(job.id)
+        names = [step.spec.name for step in job.steps]
+        positions = {name: place for name in names if (place := self._queues.position(job.id, name)) is not None}
+        left_s = {
+            step.spec.name: left
+            for step in job.steps
+            if (left := self._pace.left_s(job, step, live.get(step.spec.name, 0.0))) is not None
+        }
+        parts = seen.parts if seen is not None and seen.run == job.run else {}
+        return Beside(live, parts, positions, left_s)
 
     def live(self, job_id: str, run: int) -> Live:
         """Progress by step of that run, as far as it was seen."""
@@ -47,6 +70,8 @@ class Progress:
 
     def watch(self, job: Job) -> None:
         """Learn how the job stands now. Kept after a failure, where it still shows how far it came."""
+        self._queues.watch(job)
+        self._pace.watch(job)
         if job.status == "active":
             self._active[job.id] = job
             return
@@ -56,11 +81,14 @@ class Progress:
 
     def forget(self, job_id: str) -> None:
         """The job was deleted."""
+        self._queues.forget(job_id)
         self._active.pop(job_id, None)
         self._seen.pop(job_id, None)
 
     def clear(self) -> None:
         """Everything was rebuilt from another log."""
+        self._queues.clear()
+        self._pace.clear()
         self._active.clear()
         self._seen.clear()
 
@@ -69,15 +97,23 @@ class Progress:
         job = self._active.get(event.job_id)
         if job is not None and not _is_owner(job, event):
             return None
-        steps = self._steps(event)
-        if steps is None or event.progress <= steps.get(event.step, -1.0):
+        seen = self._run(event)
+        if seen is None or event.progress <= seen.steps.get(event.step, -1.0):
             return None
-        steps[event.step] = min(event.progress, 1.0)
+        progress = seen.steps[event.step] = min(event.progress, 1.0)
+        seen.parts[event.step] = event.parts
         if job is None:
             return None
-        return Moved(job, event.step, steps[event.step], job_progress(job, steps), event.eta_s, event.parts)
+        step = next(step for step in job.steps if step.spec.name == event.step)
+        left_s = self._pace.left_s(job, step, progress)
+        return Moved(job, event.step, progress, job_progress(job, seen.steps), left_s, event.parts)
 
-    def _steps(self, event: StepProgressed) -> dict[str, float] | None:
+    def speaker(self, event: StepCaptioned) -> Job | None:
+        """The running job that a caption belongs to; None when it comes from no attempt that is known to run."""
+        job = self._active.get(event.job_id)
+        return job if job is not None and _is_owner(job, event) else None
+
+    def _run(self, event: StepProgressed) -> _Seen | None:
         """Where the event's run is kept; None for an older run than the one that is."""
         seen = self._seen.get(event.job_id)
         if seen is not None and event.run < seen.run:
@@ -87,10 +123,10 @@ class Progress:
         self._seen.move_to_end(event.job_id)
         if len(self._seen) > self._remembered:
             self._seen.popitem(last=False)
-        return seen.steps
+        return seen
 
 
-def _is_owner(job: Job, event: StepProgressed) -> bool:
+def _is_owner(job: Job, event: StepProgressed | StepCaptioned) -> bool:
     """Whether the message comes from the attempt that the row says is running."""
     return job.run == event.run and any(
         step.spec.name == event.step

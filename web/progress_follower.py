@@ -8,7 +8,8 @@ import time
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.step_events import StepProgressed
+from schemas.base import Message
+from schemas.step_events import StepCaptioned, StepProgressed
 from streams.envelope import Entry, read
 from streams.settings import Settings
 from streams.topics import names
@@ -89,11 +90,19 @@ class ProgressFollower:
     async def _fold(self, records: list[ConsumerRecord]) -> None:
         entries = [entry for record in records for entry in read(record.value, record.headers)]
         for n, entry in enumerate(entries, 1):
-            # What cannot be read is passed over: progress may be lost, and control dead-letters nothing of this topic.
-            if isinstance(entry, Entry) and isinstance(entry.message, StepProgressed):
-                moved = self._progress.fold(entry.message)
-                if moved is not None:
-                    self._hub.publish_progress(moved)
-                    self._moved[moved.job.id] = moved.job_progress
+            if isinstance(entry, Entry):
+                self._take(entry.message)
             if n % _AT_ONCE == 0:
                 await asyncio.sleep(0)
+
+    def _take(self, message: Message) -> None:
+        # What cannot be read is passed over: progress may be lost, and control dead-letters nothing of this topic.
+        if isinstance(message, StepProgressed):
+            moved = self._progress.fold(message)
+            if moved is not None:
+                self._hub.publish_progress(moved)
+                self._moved[moved.job.id] = moved.job_progress
+        elif isinstance(message, StepCaptioned):
+            job = self._progress.speaker(message)
+            if job is not None:
+                self._hub.publish_caption(job, message)

@@ -1,6 +1,7 @@
 """What is read from the read model. Each takes a connection first and reads at one moment of the log."""
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from schemas.jobs import JOB_ENDED, Asset, Job
@@ -91,10 +92,30 @@ def asset_owner(db: sqlite3.Connection, asset_id: str) -> tuple[str | None] | No
     return found
 
 
-def active_jobs(db: sqlite3.Connection) -> list[Job]:
-    """Every job of which a step runs or is about to."""
-    rows = db.execute("SELECT row FROM jobs CROSS JOIN job_rows USING (n) WHERE status = 'active'")
+def all_assets(db: sqlite3.Connection) -> Iterator[Asset]:
+    """Every asset, one after another."""
+    for (row,) in db.execute("SELECT row FROM asset_rows"):
+        yield asset_rows.decode(row)
+
+
+def jobs_of_asset(db: sqlite3.Connection, asset_id: str) -> list[Job]:
+    """The asset's jobs, the newest first."""
+    where = "WHERE asset_id = ? ORDER BY created_at DESC, id DESC"
+    rows = db.execute(f"SELECT row FROM jobs CROSS JOIN job_rows USING (n) {where}", (asset_id,))  # noqa: S608
     return [job_rows.decode(row) for (row,) in rows]
+
+
+def open_jobs(db: sqlite3.Connection) -> list[Job]:
+    """Every job that has not ended."""
+    rows = db.execute("SELECT row FROM jobs INDEXED BY jobs_ended CROSS JOIN job_rows USING (n) WHERE ended = 0")
+    return [job_rows.decode(row) for (row,) in rows]
+
+
+def latest_completed(db: sqlite3.Connection, limit: int) -> list[Job]:
+    """The newest completed jobs, the oldest of them first."""
+    newest = "SELECT n, created_at FROM jobs INDEXED BY jobs_narrow WHERE status = 'completed'"
+    query = f"SELECT row FROM ({newest} ORDER BY created_at DESC, id DESC LIMIT ?) CROSS JOIN job_rows USING (n)"  # noqa: S608
+    return [job_rows.decode(row) for (row,) in db.execute(f"{query} ORDER BY created_at", (limit,))]
 
 
 def has_pipeline(db: sqlite3.Connection, pipeline: str) -> bool:
@@ -125,6 +146,11 @@ def counts(db: sqlite3.Connection, owner: str | None) -> Counts:
     rows = db.execute(f"{kept} {where} GROUP BY pipeline, step, status HAVING sum(count) > 0", args).fetchall()
     assets = db.execute(f"SELECT status, count(*) FROM assets {where} GROUP BY status", args).fetchall()  # noqa: S608
     return Counts([CountRow(*row) for row in rows], dict(assets))
+
+
+def paused(db: sqlite3.Connection) -> dict[str, float]:
+    """Steps whose queue is paused, and since when."""
+    return dict(db.execute("SELECT step, changed_at FROM queues WHERE paused").fetchall())
 
 
 def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[Job]:

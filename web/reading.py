@@ -32,6 +32,11 @@ def answer(content: Any, *, status: int = 200, cursor: WriteCursor | None = None
     return web.Response(body=msgspec.json.encode(shown), status=status, content_type="application/json")
 
 
+def plain(content: Any, *, status: int = 200) -> web.Response:
+    """`content` as it is, without `{"data": …}`."""
+    return web.Response(body=msgspec.json.encode(content), status=status, content_type="application/json")
+
+
 async def settled(request: web.Request, changelog: Changelog) -> None:
     """Wait until the write of `?after=` is visible. Raises Problem: 400 for no cursor, 503 when it takes too long.
 

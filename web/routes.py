@@ -40,7 +40,7 @@ class Route:
     query: type[msgspec.Struct] | None
     #: The type of its JSON body, or media types of another one.
     body: Any
-    #: The type of the body by status; a media type for what is not JSON; None for no body.
+    #: The type of the body by status; media types, ", " between them, for what no type tells; None for no body.
     answers: Mapping[int, Any]
     #: Statuses of the problems that are particular to it.
     problems: tuple[int, ...]

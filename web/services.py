@@ -15,12 +15,15 @@ from web.commands import Commands
 from web.event_log import EventLog
 from web.follower import Follower
 from web.hub import Hub
+from web.indexer import Indexer
 from web.journal import Journal
 from web.metrics import Metrics
 from web.position import Position
 from web.progress import Progress
 from web.progress_follower import ProgressFollower
+from web.query_vectors import QueryVectors
 from web.read_model import ReadModel
+from web.search_index import SearchIndex
 from web.sessions import Sessions
 from web.signing import Signer
 from web.tickets import Tickets
@@ -52,6 +55,9 @@ class Services:
     notary: Producer
     metrics: Metrics
     signer: Signer
+    index: SearchIndex
+    indexer: Indexer
+    query_vectors: QueryVectors
     #: What this replica remembers of cached media; safe to lose.
     cache: CacheDesk = field(default_factory=CacheDesk)
 

@@ -68,6 +68,12 @@ class StepView(View, frozen=True, kw_only=True):
     retry_at: Time | UnsetType = UNSET
     #: Why it was skipped.
     reason: str | UnsetType = UNSET
+    #: 0-100, by part of a running step, e.g. by rendition.
+    parts: dict[str, float] | UnsetType = UNSET
+    #: While it waits for an executor: its place among all requests for this step, from 1.
+    queue_position: int | UnsetType = UNSET
+    #: Seconds that it will still take, from how long the same step took before; absent without history.
+    eta_s: float | UnsetType = UNSET
 
 
 class JobView(View, frozen=True, kw_only=True):
@@ -94,6 +100,10 @@ class JobView(View, frozen=True, kw_only=True):
     owner: str | UnsetType = UNSET
     #: True while a cancel waits for running steps to end.
     cancelling: bool | UnsetType = UNSET
+    #: Seconds of work until it is done, from how long the same steps took before; null without history.
+    eta_s: float | None
+    #: Seconds from the first step's start to the end, once it has ended.
+    duration_s: float | UnsetType = UNSET
     steps: list[StepView]
 
 
@@ -174,6 +184,14 @@ class Affected(View, frozen=True, kw_only=True):
     count: int
 
 
+class QueueChange(View, frozen=True, kw_only=True):
+    """What a queue will be."""
+
+    #: The step.
+    name: str
+    paused: bool
+
+
 class DeletedAsset(View, frozen=True, kw_only=True):
     """An asset whose deletion was accepted."""
 
@@ -220,6 +238,8 @@ class QueueView(View, frozen=True, kw_only=True):
     name: str
     #: Whether executors take nothing from it until it is resumed.
     paused: bool
+    #: Since when.
+    paused_at: str | UnsetType = UNSET
     #: Waits for other steps, or for an executor.
     waiting: int
     #: Waits for an executor.
@@ -283,10 +303,50 @@ class ProgressFrame(View, frozen=True, kw_only=True, tag_field="type", tag="prog
     progress: float
     #: 0-100, of the job.
     job_progress: float
-    #: Seconds until the step is done, where that is known.
+    #: Seconds until the step is done, from how long the same step took before; null without history.
     eta_s: float | None
     #: 0-100, by part of the step, e.g. by rendition.
     parts: dict[str, float] | UnsetType = UNSET
 
 
-LiveFrame = SnapshotFrame | JobFrame | DeletedFrame | ProgressFrame
+class CaptionFrame(View, frozen=True, kw_only=True, tag_field="type", tag="caption"):
+    """What was just heard in the speech of a job's asset; the captions that are published replace it."""
+
+    job_id: str
+    asset_id: str
+    #: Place in the transcript, from 0.
+    id: int
+    start_ms: int
+    end_ms: int
+    text: str
+    #: ISO 639-1, as far as it is known.
+    language: str | None
+
+
+LiveFrame = SnapshotFrame | JobFrame | DeletedFrame | ProgressFrame | CaptionFrame
+
+
+class FoundPassage(View, frozen=True, kw_only=True):
+    """A passage of what was said."""
+
+    asset_id: str
+    #: The job that transcribed it.
+    job_id: str | None
+    filename: str | None
+    start_ms: int
+    end_ms: int
+    text: str
+    #: The text as HTML, what matches within <mark>.
+    highlight: str
+    #: Higher is better; comparable within one answer only.
+    score: float
+
+
+class Found(View, frozen=True, kw_only=True):
+    """What a search found, the best first."""
+
+    data: list[FoundPassage]
+    #: What was searched in the end: text, vector or hybrid.
+    mode: str
+    #: Why a part of the search was left out.
+    left_out: list[str] | UnsetType = UNSET

@@ -35,6 +35,8 @@ CREATE TABLE counts (
   owner TEXT NOT NULL, pipeline TEXT NOT NULL, step TEXT NOT NULL, status TEXT NOT NULL, count INTEGER NOT NULL,
   PRIMARY KEY (owner, pipeline, step, status)
 ) WITHOUT ROWID;
+-- Steps whose queue was ever paused.
+CREATE TABLE queues (step TEXT PRIMARY KEY, paused INTEGER NOT NULL, changed_at REAL NOT NULL, changed_by TEXT);
 CREATE TABLE assets (
   n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, status TEXT NOT NULL, owner TEXT,
   created_at REAL NOT NULL, updated_at REAL NOT NULL, words TEXT NOT NULL
@@ -85,6 +87,8 @@ PUT_COUNT = """
 INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT (owner, pipeline, step, status)
 DO UPDATE SET count = count + excluded.count
 """
+
+PUT_QUEUE = "INSERT OR REPLACE INTO queues VALUES (?, ?, ?, ?)"
 
 PUT_CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_POSITION = """

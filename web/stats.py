@@ -4,21 +4,27 @@ from collections import Counter
 from collections.abc import Iterable
 
 from aiohttp import web
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from schemas.commands import PauseQueue, ResumeQueue
 from schemas.steps import step_kinds
 from streams.envelope import iso_time
 from web import queries
 from web.as_of import AsOfQuery, asked_moment, counts_at
 from web.auth import asking
 from web.counts import STEP_STATUSES
+from web.problems import not_found
 from web.queries import CountRow, Counts
 from web.reading import AfterQuery, answer, settled
 from web.routes import Routes
 from web.services import services
-from web.shapes import Answer, QueueView, Stats
+from web.shapes import Answer, QueueChange, QueueView, Stats
 
 routes = Routes("Statistics")
+
+#: Seconds that an answer waits for control, so that the queue shows what it says.
+_SEEN_S = 5.0
 
 
 @routes.get("/v1/stats", query=AsOfQuery, answers={200: Answer[Stats]}, problems=(400, 503))
@@ -40,7 +46,29 @@ async def show_queues(request: web.Request) -> web.Response:
     await settled(request, "jobs")
     found = await services(request).model.read(queries.counts, asking(request).scope)
     by_step = _by((row for row in found.rows if row.step), "step")
-    return answer([_queue(name, by_step.get(name, {})) for name in step_kinds()])
+    paused = await services(request).model.read(queries.paused)
+    return answer([_queue(name, by_step.get(name, {}), paused.get(name)) for name in step_kinds()])
+
+
+@routes.post("/v1/queues/{step}/pause", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
+async def pause_queue(request: web.Request) -> web.Response:
+    """Let executors take nothing more from a step's queue, anywhere, until it is resumed: 202. What runs goes on."""
+    return await _change(request, PauseQueue)
+
+
+@routes.post("/v1/queues/{step}/resume", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
+async def resume_queue(request: web.Request) -> web.Response:
+    """Let executors take from a step's queue again: 202."""
+    return await _change(request, ResumeQueue)
+
+
+async def _change(request: web.Request, command: type[PauseQueue | ResumeQueue]) -> web.Response:
+    step, parts = request.match_info["step"], services(request)
+    if step not in step_kinds():
+        raise not_found("queue")
+    cursor = await parts.commands.send([command(step=step, requested_by=asking(request).owner)])
+    await parts.position.until(lambda: parts.position.has_applied("jobs", cursor), _SEEN_S)
+    return answer(QueueChange(name=step, paused=command is PauseQueue), status=202, cursor=cursor)
 
 
 def stats(found: Counts) -> Stats:
@@ -55,8 +83,10 @@ def stats(found: Counts) -> Stats:
     )
 
 
-def _queue(name: str, counts: dict[str, int]) -> QueueView:
-    return QueueView(name=name, paused=False, **{status: counts.get(status, 0) for status in STEP_STATUSES})
+def _queue(name: str, counts: dict[str, int], paused_at: float | None) -> QueueView:
+    since = UNSET if paused_at is None else iso_time(paused_at)
+    numbers = {status: counts.get(status, 0) for status in STEP_STATUSES}
+    return QueueView(name=name, paused=paused_at is not None, paused_at=since, **numbers)
 
 
 def _total(rows: Iterable[CountRow], by: str) -> dict[str, int]:

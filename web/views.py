@@ -2,24 +2,41 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec import UNSET, UnsetType
 
 from schemas.base import ErrorRecord
 from schemas.jobs import JOB_ENDED, STEP_PASSED, Asset, Job, Step
 from streams.envelope import iso_time
+from web.changelog import duration_s
 from web.shapes import AssetJobView, AssetView, ErrorView, JobView, StepView
 
 #: Progress by step name, 0-1, the highest seen in the job's run.
 Live = Mapping[str, float]
 T = TypeVar("T")
 
+
+class Beside(NamedTuple):
+    """What no row says of a job."""
+
+    live: Live = {}
+    #: Progress by part of a step, by step name.
+    parts: Mapping[str, Mapping[str, float]] = {}
+    #: Place in the step's queue, from 1, by step name.
+    positions: Mapping[str, int] = {}
+    #: Seconds until a step is done, by step name.
+    left_s: Mapping[str, float] = {}
+
+
 _NO_LIVE: Live = {}
+_NOTHING = Beside()
 
 
-def job_view(job: Job, live: Live = _NO_LIVE) -> JobView:
-    """The job as `GET /v1/jobs/{id}` shows it."""
+def job_view(job: Job, live: Live = _NO_LIVE, beside: Beside = _NOTHING) -> JobView:
+    """The job as `GET /v1/jobs/{id}` shows it. `live` is short for a `beside` that knows nothing else."""
+    beside = beside._replace(live=live) if live else beside
+    live = beside.live
     return JobView(
         id=job.id,
         asset_id=job.asset_id,
@@ -37,12 +54,27 @@ def job_view(job: Job, live: Live = _NO_LIVE) -> JobView:
         filename=_present(job.filename),
         owner=_present(job.owner),
         cancelling=job.cancelling or UNSET,
-        steps=[step_view(step, live) for step in job.steps],
+        eta_s=job_left_s(job, beside.left_s),
+        duration_s=_present(duration_s(job)),
+        steps=[step_view(step, beside) for step in job.steps],
     )
 
 
-def step_view(step: Step, live: Live = _NO_LIVE) -> StepView:
+def job_left_s(job: Job, left_s: Mapping[str, float]) -> float | None:
+    """Seconds until the job is done, without its waits for executors: steps share the machine, so it is their sum.
+    None when it has ended, or when of any step to come nothing is known.
+    """
+    if job.status in JOB_ENDED:
+        return None
+    to_come = [left_s.get(step.spec.name) for step in job.steps if step.status not in STEP_PASSED]
+    known = [seconds for seconds in to_come if seconds is not None]
+    return round(sum(known), 1) if len(known) == len(to_come) else None
+
+
+def step_view(step: Step, beside: Beside = _NOTHING) -> StepView:
     """A step as it stands in its job's view."""
+    name, live = step.spec.name, beside.live
+    parts = beside.parts.get(name, {}) if step.status == "active" else {}
     return StepView(
         name=step.spec.name,
         status=step.status,
@@ -55,6 +87,9 @@ def step_view(step: Step, live: Live = _NO_LIVE) -> StepView:
         outputs=_present(step.outputs),
         retry_at=_present(_time(step.due_at) if step.status == "delayed" else None),
         reason=_present(step.reason),
+        parts={part: percent(share) for part, share in parts.items()} or UNSET,
+        queue_position=_present(beside.positions.get(name)),
+        eta_s=_present(beside.left_s.get(name) if step.status in ("active", "waiting", "delayed") else None),
     )
 
 
@@ -118,8 +153,9 @@ def percent(share: float) -> float:
 
 
 def master_key(asset: Asset) -> str | None:
-    """Store key of the master playlist, once there is one."""
-    return _key(asset.outputs.get("transcode"), "master")
+    """Store key of the master playlist, once there is one: the one with captions, if it lists the same renditions."""
+    master, captions = _key(asset.outputs.get("transcode"), "master"), asset.outputs.get("captions")
+    return _key(captions, "master") if master and _key(captions, "based_on") == master else master
 
 
 def poster_key(asset: Asset) -> str | None:

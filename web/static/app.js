@@ -3,8 +3,10 @@
 import { Connection } from "./connection.js";
 import { put } from "./dom.js";
 import { JobList } from "./jobs.js";
+import { Kinolog, Problem } from "./kinolog.js";
 import { addListed, announcement, emptyState, fold, output, title } from "./live.js";
 import { artifact, signer } from "./posters.js";
+import { listenForSearch } from "./search.js";
 import { UploadQueue } from "./uploads.js";
 
 const TOKEN_KEY = "kinolog.token";
@@ -14,24 +16,6 @@ const SEARCH_PAUSE_MS = 300;
 const CONNECTION_TEXT = { connecting: "Connecting…", live: "Live", lost: "Reconnecting…" };
 
 const $ = (id) => document.getElementById(id);
-
-/** An answer that was not 2xx: `code` is stable, `message` is for people. */
-class Problem extends Error {
-  constructor(status, text) {
-    const body = parsed(text);
-    super(body.detail ?? body.title ?? `The server answered ${status}.`);
-    this.status = status;
-    this.code = body.code ?? "unknown";
-  }
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text) ?? {};
-  } catch {
-    return {}; // a proxy's page of HTML says no more than its status
-  }
-}
 
 /** The token that the link carried, once, or that this tab keeps. The address is left without it. */
 function takeToken() {
@@ -47,18 +31,6 @@ function takeToken() {
   return sessionStorage.getItem(TOKEN_KEY) ?? "";
 }
 
-/** Calls the API and resolves to the answer's JSON. Throws Problem. */
-function caller(token) {
-  return async function call(method, path, body) {
-    const headers = token ? { Authorization: `Bearer ${token}` } : {};
-    if (body) headers["Content-Type"] = "application/json";
-    const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
-    const text = await answer.text();
-    if (!answer.ok) throw new Problem(answer.status, text);
-    return parsed(text);
-  };
-}
-
 /** Whether the server takes the token; one that cannot be reached has not refused it. */
 async function isWelcome(call) {
   try {
@@ -71,7 +43,8 @@ async function isWelcome(call) {
 
 async function start() {
   const token = takeToken();
-  const call = caller(token);
+  const kinolog = new Kinolog({ token });
+  const call = kinolog.call.bind(kinolog);
   if (!token && !(await isWelcome(call))) return askForToken("");
   follow(token, call);
 }
@@ -97,6 +70,14 @@ function follow(token, call) {
   });
   listenForFiles(uploads);
   listenForFilter(list, load.matching);
+  listenForSearch({
+    form: $("speech-form"),
+    field: $("speech"),
+    note: $("speech-note"),
+    list: $("passages"),
+    call,
+    play: (hit) => openPassage(hit, sign),
+  });
   $("workspace").hidden = false;
   new Connection({
     token,
@@ -168,6 +149,11 @@ async function openPlayer(job, sign) {
     return { master_url: artifact(signed, output(job, "master")), poster_url: artifact(signed, output(job, "poster")) };
   };
   await play(title(job), addresses());
+}
+
+async function openPassage({ asset_id, filename, start_ms }, sign) {
+  const { play } = await import("./player.js");
+  await play(filename ?? asset_id, sign(asset_id), start_ms / 1000);
 }
 
 function notice(text) {

@@ -1,13 +1,9 @@
 // Follows /v1/live for as long as the page is open: reconnects with the cursor, with backoff.
 
-const LONGEST_WAIT_MS = 15_000;
+import { backoff_ms } from "./kinolog.js";
+
 // A server that refuses this many handshakes may be refusing the cursor: the next one asks for a snapshot.
 const REFUSALS_UNTIL_FRESH = 3;
-
-/** Milliseconds before try `attempt` (from 0): doubling from 0.5 s to 15 s, spread by half. `random` is 0-1. */
-export function backoff_ms(attempt, random) {
-  return Math.min(LONGEST_WAIT_MS, 500 * 2 ** attempt) * (0.5 + random / 2);
-}
 
 /** Address and subprotocols of the live socket; a browser can send no header there, so the token is a subprotocol. */
 export function liveTarget(origin, cursor, token) {

@@ -116,8 +116,8 @@ export const title = (job) => job.filename || job.asset_id;
 /** The kind of file as its name says, e.g. "MP4"; "" when it does not. */
 export const kind = (job) => job.filename?.match(/\.([a-z0-9]{1,5})$/i)?.[1].toUpperCase() ?? "";
 
-/** Outputs of the first step that published `name`, e.g. the key of "master" or "poster"; undefined when none did. */
-export const output = (job, name) => job.steps.find((step) => step.outputs?.[name])?.outputs[name];
+/** Outputs of the last step that published `name`, e.g. the key of "master" or "poster"; undefined when none did. */
+export const output = (job, name) => job.steps.findLast((step) => step.outputs?.[name])?.outputs[name];
 
 /** The job's state in a word or two. */
 export function statusText(job) {

@@ -10,14 +10,20 @@ const problem = document.getElementById("player-problem");
 let loading;
 let engine = null;
 let latest = null;
+// Where the next stream begins; 0 once it has begun.
+let begin_s = 0;
 
 dialog.addEventListener("close", stop);
 dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close()); // the backdrop is the dialog itself
 document.getElementById("player-close").addEventListener("click", () => dialog.close());
+video.addEventListener("loadedmetadata", () => {
+  if (begin_s) video.currentTime = begin_s;
+  begin_s = 0;
+});
 video.addEventListener("error", () => video.error && say("This browser cannot play the stream."));
 
-/** Opens the player on the signed addresses that `signed` resolves to. Says in the player what goes wrong. */
-export async function play(title, signed) {
+/** Opens the player on the signed addresses that `signed` resolves to, at a time. Says in the player what goes wrong. */
+export async function play(title, signed, at_s = 0) {
   stop();
   say("");
   const turn = (latest = {});
@@ -25,15 +31,16 @@ export async function play(title, signed) {
   dialog.showModal();
   try {
     const [addresses, Hls] = await Promise.all([signed, hls()]);
-    if (turn === latest) start(Hls, addresses); // else it was closed meanwhile, and maybe opened on another one
+    if (turn === latest) start(Hls, addresses, at_s); // else it was closed meanwhile, and maybe opened on another one
   } catch (error) {
     if (turn === latest) say(error.message);
   }
 }
 
-function start(Hls, { master_url, poster_url }) {
+function start(Hls, { master_url, poster_url }, at_s) {
   if (!master_url) return say("There is nothing to play yet.");
   if (poster_url) video.poster = poster_url;
+  begin_s = at_s;
   if (Hls?.isSupported()) attachHls(Hls, master_url);
   else if (video.canPlayType(NATIVE_HLS)) video.src = master_url;
   else return say("This browser cannot play HLS.");
@@ -69,6 +76,7 @@ function attachHls(Hls, url) {
 
 function stop() {
   latest = null;
+  begin_s = 0;
   engine?.destroy();
   engine = null;
   video.pause();

@@ -14,8 +14,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.base import Message
 from schemas.jobs import Input
+from schemas.removals import RemoveArtifacts
 from schemas.step_events import (
     LeaseRevoked,
+    QueueChanged,
     StepAccepted,
     StepCancelled,
     StepCompleted,
@@ -104,6 +106,10 @@ class Log:
             reason="cancelled",
         )
         await self.raw(self.topics.control, batch([structured(message, event_id="r", source="test", subject="a")]))
+
+    async def change_queue(self, at: float, *, paused: bool) -> None:
+        message = QueueChanged(step="noop", paused=paused, changed_at=at)
+        await self.raw(self.topics.control, batch([structured(message, event_id="q", source="test", subject="q")]))
 
     def of(self, kind: type[Message], job_id: str) -> list[Any]:
         return [m for m in self.heard if isinstance(m, kind) and getattr(m, "job_id", None) == job_id]
@@ -254,3 +260,46 @@ async def test_a_killed_executor_takes_up_what_it_had_not_accepted(
     await log.ask(request("job_2"))
     await executor.start()
     await eventually(lambda: log.of(StepCompleted, "job_2"), START_S)
+
+
+#: Long enough for a message to have been heard, and for a request to have been accepted where it may not be.
+HEARD_S = 1.5
+
+
+async def test_a_paused_queue_is_left_alone_until_it_is_resumed_also_by_who_starts_meanwhile(
+    log: Log, executor: Process, eventually: Eventually
+) -> None:
+    await log.ask(request("job_1"))
+    await eventually(lambda: log.of(StepCompleted, "job_1"), START_S)
+    await log.change_queue(5.0, paused=True)
+    await asyncio.sleep(HEARD_S)  # nobody answers
+    await log.ask(request("job_2"))
+    await asyncio.sleep(HEARD_S)
+    await executor.end(signal.SIGKILL)
+    await executor.start()
+    await log.ask(request("job_3"))
+    await asyncio.sleep(4 * HEARD_S)
+    assert not log.of(StepAccepted, "job_2") and not log.of(StepAccepted, "job_3")
+    await log.change_queue(6.0, paused=False)
+    await eventually(lambda: log.of(StepCompleted, "job_2") and log.of(StepCompleted, "job_3"), START_S)
+
+
+async def test_files_that_nothing_points_at_are_removed_and_newer_ones_stay(
+    log: Log, stack: AsyncExitStack, eventually: Eventually
+) -> None:
+    store = log.settings.data_path / "store"
+    old = [store / "assets/a1/noop/1-old/x.ts", store / "uploads/a1/source", store / "assets/a2/noop/1-mine/x.ts"]
+    new = [store / "assets/a1/noop/1-new/x.ts", store / "assets/a2/noop/1-other/x.ts"]
+    for path in (*old, *new):
+        path.parent.mkdir(parents=True)
+        path.write_text("x")
+        os.utime(path, (1000.0, 1000.0) if path in old else None)
+    whole = RemoveArtifacts(asset_id="a1", deleted_at=2000.0, whole_asset=True)
+    one = RemoveArtifacts(asset_id="a2", deleted_at=2000.0, job_id="j", prefixes=("assets/a2/noop/1-mine",))
+    events = [structured(order, event_id="r", source="test", subject="a") for order in (whole, one)]
+    await log.raw(log.topics.removals, batch(events))
+    process = Process(log.settings, "default")
+    await process.start()
+    stack.push_async_callback(process.end, signal.SIGKILL)
+    await eventually(lambda: not any(path.exists() for path in old), START_S)
+    assert all(path.exists() for path in new)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from processors.audio import AudioMaker
 from processors.limits import Limits
 from processors.probe import Prober
 from processors.profiles import load_profiles
@@ -48,6 +49,15 @@ RECIPES = {
     "sound.mp3": f"{_SOUND} -i {{cover.png}} -map 0 -map 1 -c:a libmp3lame -c:v copy -disposition:v attached_pic",
     "sound.flac": _SOUND,
     "sound.wav": _SOUND,
+    "soft.flac": "-f lavfi -i sine=duration=5 -af volume=-30dB",
+    "loud.flac": "-f lavfi -i anoisesrc=duration=8:amplitude=1,volume=20dB",
+    "brief.wav": "-f lavfi -i sine=frequency=800:duration=1.2",
+    "surround.mka": "-f lavfi -i sine=duration=4 -af pan=5.1|FL=c0|FR=c0|FC=c0|LFE=c0|BL=c0|BR=c0 -c:a aac",
+    "turned-silent.mp4": f"{_PICTURE} -f lavfi -i anullsrc -t 2 {_X264} -c:a aac",
+    "microphones.mka": "-f lavfi -i sine=frequency=500:duration=4 -f lavfi -i sine=frequency=2000:duration=4 "
+    "-map 0 -map 1 -c:a flac -disposition:a 0",
+    "languages.mka": "-f lavfi -i sine=frequency=500:duration=4 -f lavfi -i sine=frequency=2000:duration=4 "
+    "-map 0 -map 1 -c:a flac -metadata:s:a:0 language=eng -metadata:s:a:1 language=ger -disposition:a:0 default",
     "vp8.webm": f"{_PICTURE} {_SOUND} -c:v libvpx -deadline realtime -cpu-used 8 -c:a libopus",
     "dark-start.mp4": "-f lavfi -i color=black:size=320x240:rate=25:duration=3 -f lavfi -i "
     f"testsrc2=size=320x240:rate=25:duration=1 -filter_complex concat {_X264} -g 500 -sc_threshold 0",
@@ -57,6 +67,14 @@ RECIPES = {
 
 Clips = Callable[[str], Path]
 
+#: What is said in "speech.wav", by a synthetic voice.
+SPOKEN = "Ask not what your country can do for you. Ask what you can do for your country."
+
+
+def say(path: Path, text: str) -> None:
+    """Write speech to a WAV file."""
+    subprocess.run(["espeak-ng", "-v", "en-us", "-s", "150", "-w", path, text], check=True, timeout=60)
+
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
@@ -65,6 +83,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
     def make(name: str) -> Path:
         path = folder / name
+        if name == "speech.wav" and not path.exists():
+            say(path, SPOKEN)
         if not path.exists():
             recipe = RECIPES[name]
             for other in RECIPES:
@@ -103,6 +123,7 @@ class Bench:
             "probe": Prober(chosen),
             "transcode": Transcoder(chosen, profiles),
             "thumbnails": Thumbnailer(chosen),
+            "audio": AudioMaker(chosen),
         }
         return found[step]
 
@@ -126,6 +147,11 @@ class Bench:
     async def probe(self, source: Path, **more: Any) -> ProbeOutputs:
         found = await self.processor("probe").process(self.work(source, **more))
         assert isinstance(found, ProbeOutputs)
+        return found
+
+    async def probe_json(self, source: Path) -> dict[str, Any]:
+        """What later steps are given of the probe."""
+        found: dict[str, Any] = msgspec.to_builtins(await self.probe(source))
         return found
 
     async def do(self, step: str, source: Path, report: Report | None = None) -> tuple[Any, Path]:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from processors.tether import tethered
 from streams import jvm, ports
 from streams.broker import Broker
 from streams.jvm import BrokerError, find_jvm
 from streams.settings import Settings
-from streams.tether import tethered
 from tests.conftest import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[3]

@@ -2,22 +2,26 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from msgspec.structs import replace
 
 from schemas.base import Message
-from schemas.commands import DeleteAsset, DeleteJob
+from schemas.commands import DeleteAsset, DeleteJob, PauseQueue, ResumeQueue
+from schemas.facts import JobFact
 from schemas.jobs import Asset, Grave, Job
 from schemas.step_events import StepProgressed
-from streams.envelope import Entry, batch, read, structured
+from streams.envelope import Entry, batch, binary, read, structured
 from streams.partition import partition_of
 from streams.settings import Settings
 from streams.topics import names
 from tables.assets import fold_asset, forget_job
+from tables.queues import advance_queue, queue_key
 from tables.reducer import State, advance
-from tables.rows import encode_row, watermark_row
+from tables.rows import QUEUE_PREFIX, encode_row, watermark_row
+from tables.statements import event_id
 from tests.conftest import eventually
 
 
@@ -58,16 +62,40 @@ class ControlStandIn:
             await self._vouch(found.partition, {self._topics.commands: found.offset})
 
     async def _take(self, message: Message) -> None:
+        if isinstance(message, PauseQueue | ResumeQueue):
+            queue, _ = advance_queue(None, message, time.time())
+            partition = partition_of(queue_key(queue.step), self._settings.partitions)
+            await self._write(self._topics.jobs_changelog, partition, QUEUE_PREFIX + queue.step, encode_row(queue))
+            return
         if isinstance(message, DeleteAsset):
             for job_id in list(self.assets[message.asset_id].jobs):
                 await self._take(DeleteJob(job_id=job_id, asset_id=message.asset_id))
             return
         before: State = self.jobs.get(getattr(message, "job_id", ""))
-        after, _ = advance(before, message, time.time())
+        after, effects = advance(before, message, time.time())
+        await self.publish([effect for effect in effects if isinstance(effect, JobFact)])
         if isinstance(after, Grave) and isinstance(before, Job) and isinstance(message, DeleteJob):
             await self._forget(before, artifacts=message.artifacts)
         elif isinstance(after, Job) and after is not before:
             await self.put(after)
+
+    async def publish(self, facts: Sequence[Any]) -> None:
+        """Say facts on `media.events`."""
+        for fact in facts:
+            ids = {"event_id": event_id(fact), "source": "test", "subject": fact.asset_id}
+            value, headers = binary(fact, **ids, correlation_id=fact.job_id)
+            partition = partition_of(fact.asset_id, self._settings.partitions)
+            await self._producer.send_and_wait(self._topics.events, value, partition=partition, headers=headers)
+
+    async def put_all(self, rows: Sequence[Job]) -> None:
+        """Write rows in order, as fast as the broker takes them."""
+        for job in rows:
+            self.jobs[job.id] = job
+            self.assets[job.asset_id] = asset = fold_asset(self.assets.get(job.asset_id), job)
+            partition = partition_of(job.asset_id, self._settings.partitions)
+            for topic, row in ((self._topics.jobs_changelog, job), (self._topics.assets_changelog, asset)):
+                await self._producer.send(topic, encode_row(row), key=row.id.encode(), partition=partition)
+        await self._producer.flush()
 
     async def _forget(self, job: Job, *, artifacts: bool) -> None:
         await self.delete(job.id)

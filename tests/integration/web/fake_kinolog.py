@@ -82,6 +82,9 @@ class FakeKinolog:
         self.resumed_from: list[str | None] = []
         #: (status, body) that the next commands and uploads are answered with, instead of being done.
         self.refusals: list[tuple[int, Json]] = []
+        #: What every search is answered with, and what was asked.
+        self.found: Json = {"data": [], "mode": "hybrid"}
+        self.searches: list[str] = []
         #: Most jobs in a snapshot.
         self.snapshot_jobs = 10_000
         self._sockets: set[web.WebSocketResponse] = set()
@@ -121,6 +124,7 @@ class FakeKinolog:
         app.router.add_static("/static", STATIC)
         app.router.add_get("/v1/live", self._live)
         app.router.add_get("/v1/jobs", self._list)
+        app.router.add_get("/v1/search", self._search)
         app.router.add_post("/v1/jobs/{id}/{action}", self._command)
         app.router.add_post("/v1/uploads", self._upload)
         app.router.add_post("/v1/assets/{id}/playback", self._playback)
@@ -166,6 +170,10 @@ class FakeKinolog:
         before, text = request.query.get("created_before", "~"), request.query.get("q", "")
         found = [job for job in self._newest_first() if job["created_at"] < before and text in job["filename"]]
         return web.json_response({"data": found[: int(request.query["limit"])], "next_cursor": None})
+
+    async def _search(self, request: web.Request) -> web.StreamResponse:
+        self.searches.append(request.query["q"])
+        return web.json_response(self.found)
 
     async def _command(self, request: web.Request) -> web.StreamResponse:
         self.calls.append(f"{request.match_info['action']} {request.match_info['id']}")

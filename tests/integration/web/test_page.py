@@ -200,9 +200,9 @@ async def test_a_thousand_jobs_stay_readable(open_page: OpenPage, kinolog: FakeK
     await page.get_by_role("button", name="Show 50 more of 1450").click()
     await expect(page.locator(".job")).to_have_count(100)
     await page.get_by_role("radio", name="Failed 150").check(force=True)
-    await page.get_by_role("searchbox").fill("clip-1490")
+    await page.get_by_role("searchbox", name="Find jobs by name or id").fill("clip-1490")
     await expect(page.locator(".job .name")).to_have_text(["clip-1490.mp4"])
-    await page.get_by_role("searchbox").fill("no such name")
+    await page.get_by_role("searchbox", name="Find jobs by name or id").fill("no such name")
     await expect(page.get_by_text("No job matches.")).to_be_visible()
 
 
@@ -221,7 +221,7 @@ async def test_a_job_that_the_snapshot_left_out_is_found_by_name(open_page: Open
     kinolog.snapshot_jobs = 20
     kinolog.jobs = {f"job_{number:06}": job(number, "failed") for number in range(30)}
     page = await open_page()
-    await page.get_by_role("searchbox").fill("clip-3.mp4")
+    await page.get_by_role("searchbox", name="Find jobs by name or id").fill("clip-3.mp4")
     await row(page, "clip-3.mp4").wait_for()
 
 

@@ -85,9 +85,10 @@ class Log:
         """Let `control` read these records."""
         for offset in offsets:
             message: Any = self.commands[offset]
-            event = structured(message, event_id=f"c{offset}", source="test", subject=message.asset_id)
+            subject = getattr(message, "asset_id", "queue")
+            event = structured(message, event_id=f"c{offset}", source="test", subject=subject)
             topic = names(self.settings).commands
-            partition = partition_of(message.asset_id, PARTITIONS)
+            partition = partition_of(subject, PARTITIONS)
             record = SimpleNamespace(
                 topic=topic, partition=partition, offset=offset, key=None, value=batch([event]), headers=BATCH_HEADERS
             )

@@ -15,6 +15,7 @@ from processors.work import Work
 from schemas.step_events import (
     StepAccepted,
     StepCancelled,
+    StepCaptioned,
     StepCompleted,
     StepHeartbeat,
     StepProgressed,
@@ -22,6 +23,7 @@ from schemas.step_events import (
     StepRequested,
 )
 from schemas.steps import StepKind
+from schemas.transcribe import Caption
 from streams import producer
 from streams.outbox import Outbox
 from streams.partition import partition_of
@@ -227,3 +229,23 @@ async def test_events_of_one_attempt_have_ids_of_their_own(floor: Floor) -> None
     floor.go.set()
     await floor.heard(StepCompleted)
     assert len(set(floor.log.ids)) == len(floor.log.ids)
+
+
+async def test_what_is_heard_is_told_at_once_and_not_after_the_end(tmp_path: Path) -> None:
+    floor = Floor(tmp_path)
+    kept: list[Work] = []
+
+    async def hear(work: Work) -> None:
+        kept.append(work)
+        work.show(Caption(id=0, start_ms=0, end_ms=900, text="Hello."))
+        await floor.go.wait()
+
+    floor.processors["plain"].does = hear
+    await floor.accept(request())
+    await eventually(lambda: floor.log.of(StepCaptioned))
+    floor.go.set()
+    await eventually(lambda: floor.log.of(StepCompleted))
+    kept[0].show(Caption(id=1, start_ms=900, end_ms=1000, text="Late."))
+    await floor.outbox.flush()
+    [said] = floor.log.of(StepCaptioned)
+    assert (said.caption.text, said.lease_id) == ("Hello.", floor.log.of(StepAccepted)[0].lease_id)

@@ -48,7 +48,19 @@ def test_a_file_that_is_not_there_ends_with_2_before_anything_is_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["jobs", "list"], ["jobs", "show", "job_1"], ["watch", "job_1"], ["submit", __file__]]
+    "command",
+    [
+        ["jobs", "list"],
+        ["jobs", "show", "job_1"],
+        ["jobs", "delete", "job_1"],
+        ["jobs", "clear", "completed", "--older-than", "60"],
+        ["jobs", "retry-all", "--step", "transcode:failed"],
+        ["jobs", "events", "job_1"],
+        ["jobs", "export", "--status", "failed"],
+        ["queues", "pause", "noop"],
+        ["watch", "job_1"],
+        ["submit", __file__],
+    ],
 )
 def test_a_service_that_is_not_there_ends_with_3_and_names_the_address(command: list[str]) -> None:
     url = nobody()

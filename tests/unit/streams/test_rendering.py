@@ -98,3 +98,17 @@ def test_one_job_shows_all_its_steps() -> None:
 
 def test_progress_is_whole_for_what_was_passed() -> None:
     assert [rendering.percent(step("a", status, 7.0)) for status in ("active", "skipped", "completed")] == [7, 100, 100]
+
+
+def test_a_timeline_is_a_line_per_event_with_what_matters() -> None:
+    from streams.rendering import event_lines
+
+    error = {"code": "tool-failed", "message": "The tool failed."}
+    events = [
+        {"type": "media.job.submitted.v1", "time": "T1", "run": 1},
+        {"type": "media.step.failed.v1", "time": "T2", "run": 1, "step": "probe", "attempt": 2, "elapsed_s": 1.25}
+        | {"error": error},
+    ]
+    submitted, failed = event_lines(events)
+    assert submitted == "T1  job.submitted"
+    assert " ".join(failed.split()) == "T2 step.failed probe try 2, 1.2 s, The tool failed. (tool-failed)"

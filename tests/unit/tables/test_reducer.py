@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteJob, RetryJob, SubmitJob
-from schemas.facts import JobCancelled, JobCompleted, JobDeleted, JobFailed, StepPublished
+from schemas.facts import JobCancelled, JobCompleted, JobDeleted, JobFailed, StepOmitted, StepPublished
 from schemas.jobs import JOB_ENDED, STEP_PASSED, Grave, Input, Job, RetryPolicy, Step, StepSpec
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import (
@@ -28,7 +28,7 @@ from schemas.step_events import (
     StepRequested,
     StepSkipped,
 )
-from tables.policies import MAX_LOSSES
+from tables.policies import MAX_ASLEEP, MAX_LOSSES
 from tables.reducer import advance
 from tables.statements import event_id, outstanding
 
@@ -38,7 +38,7 @@ PROBE, LEFT, RIGHT = (
     StepSpec(name="transcode", after=("probe",), retry=POLICY),
     StepSpec(name="thumbnails", after=("probe",), retry=POLICY),
 )
-DIAMOND = (PROBE, LEFT, RIGHT, StepSpec(name="noop", after=("transcode", "thumbnails"), retry=POLICY))
+DIAMOND = (PROBE, LEFT, RIGHT, StepSpec(name="noop", after=("transcode", "thumbnails"), needs=("transcode",)))
 BUSY = ErrorRecord(code="tool-failed", message="The tool failed.", retriable=True)
 BROKEN = ErrorRecord(code="corrupt-media", message="The file is broken.")
 
@@ -190,6 +190,34 @@ def test_a_release_requests_the_step_again_and_is_no_failure() -> None:
     job, effects = told(job, say(StepReleased, job, "probe", lease_id="L1"))
     assert step_of(job, "probe").failures == 0
     assert [e.attempt for e in effects if isinstance(e, StepRequested)] == [2]
+
+
+def test_what_needs_a_skipped_step_is_skipped_for_the_same_reason_and_what_only_follows_it_runs() -> None:
+    steps = (
+        PROBE,
+        StepSpec(name="transcode", after=("probe",), needs=("probe",)),
+        StepSpec(name="noop", after=("transcode",), needs=("transcode",)),
+        StepSpec(name="thumbnails", after=("noop",)),
+    )
+    job, _ = submitted(steps)
+    job, _ = told(job, accept(job, "probe", "L1"))
+    job, effects = told(job, say(StepSkipped, job, "probe", lease_id="L1", reason="no-audio-track"))
+    assert {step_of(job, name).reason for name in ("transcode", "noop")} == {"no-audio-track"}
+    assert [e.step for e in effects if isinstance(e, StepOmitted)] == ["probe", "transcode", "noop"]
+    assert [e.step for e in effects if isinstance(e, StepRequested)] == ["thumbnails"]
+
+
+def test_a_request_says_how_often_a_sleeping_endpoint_may_be_waited_for() -> None:
+    asleep = ErrorRecord(code="endpoint-asleep", message="It is waking up.", retriable=True)
+    job, effects = submitted()
+    left = [e.asleep_left for e in effects if isinstance(e, StepRequested)]
+    for wait in range(MAX_ASLEEP):
+        job, _ = told(job, accept(job, "probe", f"L{wait}"))
+        job, _ = told(job, say(StepFailed, job, "probe", lease_id=f"L{wait}", error=asleep))
+        job, effects = told(job, say(RetryDue, job, "probe"))
+        left += [e.asleep_left for e in effects if isinstance(e, StepRequested)]
+    assert left == [3, 2, 1, 0]
+    assert step_of(job, "probe").failures == 0
 
 
 def test_a_lost_request_is_requested_again_with_the_same_id() -> None:
@@ -413,6 +441,13 @@ class World(RuleBasedStateMachine):
             if step.status == "active" or step.requested_at is not None:
                 assert self.job is not None
                 assert all(step_of(self.job, name).status in STEP_PASSED for name in step.spec.after)
+
+    @invariant()
+    def no_step_runs_without_what_it_needs(self) -> None:
+        for step in self.job.steps if self.job else ():
+            if step.status in ("active", "completed", "delayed"):
+                assert self.job is not None
+                assert all(step_of(self.job, name).status == "completed" for name in step.spec.needs)
 
     @invariant()
     def attempts_never_exceed_the_policy(self) -> None:

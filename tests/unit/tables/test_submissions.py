@@ -75,6 +75,7 @@ def test_steps_are_put_behind_those_they_come_after() -> None:
         "name: x\nsteps: [{name: probe, after: [transcode]}]",
         "name: x\nsteps: [{name: probe, after: [transcode]}, {name: transcode, after: [probe]}]",
         "name: x\nsteps: [{name: probe}, {name: probe}]",
+        "name: x\nsteps: [{name: probe}, {name: transcode, needs: [probe]}]",
         "name: x\nsteps: 3",
         "}{",
     ],

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import { Connection, backoff_ms, liveTarget } from "../../../web/static/connection.js";
+import { Connection, liveTarget } from "../../../web/static/connection.js";
+import { backoff_ms } from "../../../web/static/kinolog.js";
 
 class FakeSocket {
   static CLOSED = 3;

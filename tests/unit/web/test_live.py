@@ -5,18 +5,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.jobs import Watermark
-from schemas.step_events import StepProgressed
+from schemas.step_events import StepCaptioned, StepProgressed
+from schemas.transcribe import Caption
 from tests.unit.web.replica import Listener, Replica
 from tests.unit.web.rows import a_job, a_step, as_json
 from web import queries
 from web.apply import Batch
 from web.hub import REBUILT, TOO_SLOW
 from web.problems import Problem
+from web.progress_follower import ProgressFollower
 from web.subscriptions import Subscription, parse
 from web.views import job_view
 
@@ -47,9 +50,10 @@ WRITE = st.tuples(
     st.just("write"), st.lists(st.tuples(st.integers(1, 6), st.sampled_from([*STATUSES, "gone"])), max_size=4)
 )
 #: What may happen: control writes, a client comes, reads, goes away and comes back with its cursor, a watermark.
+OWNERS = (None, "anna", "bert", None, "anna", "bert", "anna")
 HAPPENING = st.one_of(
     WRITE,
-    st.tuples(st.sampled_from(["come", "watermark"]), st.none()),
+    st.tuples(st.sampled_from(["come", "come_for_anna", "watermark"]), st.none()),
     st.tuples(st.sampled_from(["read", "drop"]), st.integers(0, 3)),
 )
 
@@ -85,7 +89,7 @@ class World:
 
     def _job(self, number: int, status: str) -> Any:
         steps = (a_step("transcode", "active" if status == "active" else "waiting"),)
-        return a_job(number, status, steps, updated_at=1e9 + self._moment)
+        return a_job(number, status, steps, updated_at=1e9 + self._moment, owner=OWNERS[number])
 
     async def watermark(self, _: None) -> None:
         await self.replica.write(Watermark(at={"media.commands": self._moment}))
@@ -94,8 +98,15 @@ class World:
         self.clients.append(await self.replica.listen())
         self.joined.append(len(self.story))
 
+    async def come_for_anna(self, _: None) -> None:
+        self.clients.append(await self.replica.listen(wanted=Subscription(frozenset({"all"}), "anna")))
+        self.joined.append(len(self.story))
+
     async def read(self, n: int) -> None:
+        """The client takes what is there; one that was let go for being too slow comes back with its cursor."""
         if n < len(self.clients):
+            if self.clients[n].client.farewell.done():
+                await self.drop(n)
             await self.clients[n].read()
 
     async def drop(self, n: int) -> None:
@@ -104,7 +115,7 @@ class World:
             return
         old = self.clients[n]
         self.replica.hub.leave(old.client)
-        again = await self.replica.listen(old.cursor)
+        again = await self.replica.listen(old.cursor, old.client.wanted)
         if "snapshot" in again.kinds:
             pytest.fail("the history reaches back far enough")
         old.client, old.cursor, old.told = again.client, again.cursor or old.cursor, old.told + again.told
@@ -118,17 +129,20 @@ class World:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_client_is_told_every_change_once_in_order_and_ends_with_what_rest_shows(happenings: list[Any]) -> None:
     async def run(folder: Path) -> None:
-        replica = Replica(folder)
+        replica = Replica(folder, live_queue_bytes=1_500)  # two or three changes: who does not read is let go
         await replica.begin()
         world = World(replica)
         for what, with_what in happenings:
             await world.happen(what, with_what)
-        for client, joined in zip(world.clients, world.joined, strict=True):
-            await client.read()
-            by_job = {job_id: [told for told in client.told if told[0] == job_id] for job_id, _ in world.story}
-            for job_id, told in by_job.items():
-                assert told == [change for change in world.story[joined:] if change[0] == job_id]
-            assert client.jobs == await rest(replica)
+        for n, (client, joined) in enumerate(zip(world.clients, world.joined, strict=True)):
+            await world.read(n)
+            owner = client.client.wanted.owner
+            seen = [change for change in world.story[joined:] if owner in (None, OWNERS[int(change[0][4:])])]
+            for job_id in {job_id for job_id, _ in world.story}:
+                told = [change for change in client.told if change[0] == job_id]
+                assert told == [change for change in seen if change[0] == job_id]
+            shown = await rest(replica)
+            assert client.jobs == {i: job for i, job in shown.items() if owner in (None, job.get("owner"))}
         replica.model.close()
 
     with tempfile.TemporaryDirectory() as folder:
@@ -274,3 +288,34 @@ async def test_the_last_change_of_the_model_is_known_even_without_history(replic
     await replica.write(a_job(1), a_job(2))
     moment = await replica.model.read(queries.moment, 2)
     assert moment.seq == 2 and sum(moment.offsets) == 2
+
+
+def captioned(number: int, lease_id: str = "lease-transcribe") -> StepCaptioned:
+    caption = Caption(id=7, start_ms=1000, end_ms=2000, text="Ask not.", language="en")
+    names = {"job_id": f"job_{number:06}", "asset_id": f"asset_{number:06}", "step": "transcribe"}
+    return StepCaptioned(run=1, attempt=1, lease_id=lease_id, caption=caption, **names)
+
+
+async def test_what_is_heard_reaches_whoever_may_hear_it_while_it_is_being_heard(replica: Replica) -> None:
+    running = a_job(1, "active", steps=(a_step("transcribe", "active"),), owner="anna")
+    await replica.write(running)
+    mine = await replica.listen(wanted=Subscription(frozenset({"asset:asset_000001"}), "anna"))
+    theirs = await replica.listen(wanted=Subscription(frozenset({"all"}), "bert"))
+    follower = ProgressFollower(replica.settings, replica.model, replica.progress, replica.hub)
+    for message in (captioned(1), captioned(1, "lease-of-a-zombie"), captioned(2)):
+        follower._take(message)
+    [frame] = await mine.client.next_frames()
+    assert orjson.loads(frame.text) == {
+        "type": "caption",
+        "job_id": "job_000001",
+        "asset_id": "asset_000001",
+        "id": 7,
+        "start_ms": 1000,
+        "end_ms": 2000,
+        "text": "Ask not.",
+        "language": "en",
+    }
+    assert not theirs.client._captions
+    for _ in range(1000):
+        follower._take(captioned(1))
+    assert len(await mine.client.next_frames()) < 1000, "a client that does not read must not fill the memory"

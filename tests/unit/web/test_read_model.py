@@ -190,9 +190,22 @@ async def test_a_job_made_and_deleted_in_one_batch_leaves_nothing_but_its_story(
     assert [(change.job is None, change.owner) for change in told] == [(False, "anna"), (True, "anna")]
 
 
-async def test_active_jobs_are_found_for_their_progress(replica: Replica) -> None:
+async def test_what_comes_back_under_the_id_of_a_deleted_one_is_another_one(replica: Replica) -> None:
+    await replica.take({"jobs": [], "assets": [record(an_asset(1, owner="anna"), 0)]})
+    again = an_asset(1, owner="bert", created_at=5.0)
+    await replica.take({"jobs": [], "assets": [tombstone("asset_000001", 1), record(again, 2)]})
+    assert await replica.model.read(queries.asset_owner, "asset_000001") == ("bert",)
+    await replica.take({"jobs": [record(a_job(1, owner="anna"), 0)]})
+    await replica.take({"jobs": [tombstone("job_000001", 1), record(a_job(1, owner="bert"), 2)]})
+    assert (await ids(replica, "anna"), await ids(replica, "bert")) == ([], ["job_000001"])
+    assert stats(await replica.model.read(queries.counts, None)).jobs == {"waiting": 1}
+
+
+async def test_open_jobs_and_the_latest_completed_are_found_for_progress_and_pace(replica: Replica) -> None:
     await replica.write(a_job(1, "active", (a_step("transcode", "active"),)), a_job(2))
-    assert [job.id for job in await replica.model.read(queries.active_jobs)] == ["job_000001"]
+    await replica.write(a_job(3, "completed"), a_job(4, "completed"), a_job(5, "failed"))
+    assert [job.id for job in await replica.model.read(queries.open_jobs)] == ["job_000001", "job_000002"]
+    assert [job.id for job in await replica.model.read(queries.latest_completed, 1)] == ["job_000004"]
 
 
 # Whether the file still fits the log

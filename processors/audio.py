@@ -1,0 +1,217 @@
+"""The step `audio`: the sound of the source at a common loudness, for people and for models."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from processors.errors import OutputInvalid, Skipped
+from processors.ffmpeg_tool import Progress, ask_json, ffmpeg_argv, ffprobe_argv, file_address, input_options
+from processors.inputs import params_of, probed
+from processors.loudness import Filter, Loudness, measuring, normalising, read_loudness
+from processors.pictures import Chain
+from processors.sandbox import Reach
+from processors.toolbox import Toolbox
+from processors.tools import Command
+from processors.tracks import seconds
+from processors.work import Work
+from schemas.audio import AudioOutputs, AudioParams
+from schemas.probe import AudioTrack, ProbeOutputs
+
+AUDIO, SPEECH = "audio.m4a", "speech.wav"
+NO_SOUND, SILENCE = "no-audio-track", "silence"
+RATE_HZ, SPEECH_RATE_HZ = 48_000, 16_000
+#: AAC-LC, per channel.
+_BIT_RATE_BPS = 80_000
+#: Further from the media's duration than this is not what was asked for.
+_SLACK_S = 0.05
+#: Share of the progress that is the first pass, which only decodes.
+_MEASURE_SHARE = 0.3
+#: … and where the second ends, after which the result is measured.
+_WRITE_SHARE = 0.9
+#: Tries to hit the target, how far from it is near enough, and what loudnorm takes for one.
+_AIMS, _MISS_LU = 4, 0.5
+#: Limiting takes back a part of every gain.
+_EAGER = 1.7
+#: How far AAC may overshoot the peak, dB.
+_OVER_DB = 0.5
+_LOWEST_AIM_LUFS, _HIGHEST_AIM_LUFS, _LOWEST_AIM_DBTP = -70.0, -5.0, -9.0
+#: Stands back behind the transcode, which is waited for.
+_THREADS = 1
+
+
+def chosen_tracks(media: ProbeOutputs, languages: Sequence[str]) -> tuple[AudioTrack, ...]:
+    """The tracks to hear: one, or several mono ones that belong together. None without sound.
+
+    First by language, in the order of `languages`, as far as any track has it. Of what is left: several tracks that
+    are all mono and of one language are the microphones of one recording, and are mixed at equal gain; else the
+    default track, else the one with most channels, else the first.
+    """
+    tracks = media.sounds or ((media.audio,) if media.audio else ())
+    for language in languages:
+        spoken = tuple(track for track in tracks if track.language == language)
+        if spoken:
+            tracks = spoken
+            break
+    if len(tracks) > 1 and all(t.channels == 1 for t in tracks) and len({t.language for t in tracks}) == 1:
+        return tracks
+    return tuple(sorted(tracks, key=lambda t: (not t.default, -t.channels, t.index))[:1])
+
+
+def channels_of(tracks: Sequence[AudioTrack]) -> int:
+    """Channels of the result: stereo is the most that is kept."""
+    return min(2, max(track.channels for track in tracks))
+
+
+def measure_args(source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack]) -> list[str]:
+    """Arguments for ffmpeg: the first pass, which writes nothing."""
+    measured = _sound(source, media, tracks).filter("ebur128", **measuring())
+    compiled: list[str] = ffmpeg.output(measured, "-", f="null").get_args()
+    return compiled
+
+
+def check_args(path: Path) -> list[str]:
+    """Arguments for ffmpeg: how loud a written file is."""
+    measured = ffmpeg.input(file_address(path), **input_options("mov")).filter("ebur128", **measuring())
+    compiled: list[str] = ffmpeg.output(measured, "-", f="null").get_args()
+    return compiled
+
+
+def audio_args(
+    source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack], normalise: Sequence[Filter]
+) -> list[str]:
+    """Arguments for ffmpeg: the second pass, both files from one decode."""
+    sound = _sound(source, media, tracks)
+    for name, options in normalise:
+        sound = sound.filter(name, **options)
+    shaped = _shaped(sound, tracks)  # loudnorm gives 192 kHz where it limits
+    copies = shaped.filter_multi_output("asplit", 2)
+    models = copies[1].filter("aformat", sample_fmts="s16", sample_rates=SPEECH_RATE_HZ, channel_layouts="mono")
+    channels = channels_of(tracks)
+    clean = {"map_metadata": -1, "threads": _THREADS}
+    aac = {"c:a": "aac", "b:a": _BIT_RATE_BPS * channels, "movflags": "+faststart", "f": "ipod"}
+    outputs = [
+        ffmpeg.output(copies[0], AUDIO, **clean, **aac),
+        ffmpeg.output(models, SPEECH, **clean, **{"c:a": "pcm_s16le", "f": "wav", "flags": "+bitexact"}),
+    ]
+    compiled: list[str] = ffmpeg.merge_outputs(*outputs).get_args()
+    return compiled
+
+
+def _sound(source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack]) -> Chain:
+    """The tracks as one, from the first moment of the media to the last: gaps and a late start are silence."""
+    opened = ffmpeg.input(file_address(source), **input_options(media.demuxer), threads=_THREADS, vn=None)
+    steady = [opened[str(t.index)].filter("aresample", RATE_HZ, **{"async": 1, "first_pts": 0}) for t in tracks]
+    mixed = steady[0]
+    if len(steady) > 1:
+        mixed = ffmpeg.filter(steady, "amix", inputs=len(steady), duration="longest", normalize=0)
+    whole = f"{media.duration_s:.6f}"
+    return _shaped(mixed, tracks).filter("apad", whole_dur=whole).filter("atrim", end=whole)
+
+
+def _shaped(sound: Chain, tracks: Sequence[AudioTrack]) -> Chain:
+    layout = "stereo" if channels_of(tracks) > 1 else "mono"
+    return sound.filter("aformat", sample_fmts="fltp", sample_rates=RATE_HZ, channel_layouts=layout)
+
+
+@dataclass(frozen=True)
+class AudioMaker:
+    """Makes the sound files, at low priority."""
+
+    toolbox: Toolbox
+
+    async def process(self, work: Work) -> AudioOutputs:
+        """Both files. Raises Skipped where there is nothing to hear, InvalidMedia when it cannot be decoded."""
+        params, media = params_of(work, AudioParams), probed(work)
+        tracks = chosen_tracks(media, params.languages)
+        if not tracks:
+            raise Skipped(NO_SOUND)
+        source = await self.toolbox.runner.admit(work.source, work.scratch)
+        session = _Session(self.toolbox, work, source, media, tracks)
+        before = await session.measured()
+        if before.is_silence:
+            raise Skipped(SILENCE)
+        after = await _written(session, before, params)
+        duration_s = await session.proven()
+        work.report(1.0, {})
+        return AudioOutputs(
+            audio=work.key(AUDIO),
+            speech=work.key(SPEECH),
+            duration_s=duration_s,
+            tracks=tuple(track.index for track in tracks),
+            language=tracks[0].language,
+            channels=channels_of(tracks),
+            source_lufs=before.lufs if before.is_measured else None,
+            lufs=after.lufs if after else None,
+        )
+
+
+async def _written(session: "_Session", before: Loudness, params: AudioParams) -> Loudness | None:
+    """How loud the files became; None for what is too short to have a loudness, and left as it is."""
+    if before.is_measured:
+        return await session.normalised(before, params)
+    await session.write(())
+    return None
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One piece of work with everything that its passes need."""
+
+    toolbox: Toolbox
+    work: Work
+    source: Path
+    media: ProbeOutputs
+    tracks: tuple[AudioTrack, ...]
+
+    async def measured(self) -> Loudness:
+        """How loud the source is."""
+        return read_loudness(await self._run(measure_args(self.source, self.media, self.tracks), 0.0, _MEASURE_SHARE))
+
+    async def normalised(self, before: Loudness, params: AudioParams) -> Loudness:
+        """Write both files at the wanted loudness; how loud they are. Where the encoder misses it, it is aimed anew."""
+        aim_lufs, aim_dbtp = params.target_lufs, params.peak_dbtp
+        for tries_left in reversed(range(_AIMS)):
+            await self.write(normalising(before, aim_lufs, aim_dbtp, self.media.duration_s))
+            reached = read_loudness(await self._run(check_args(self.work.output / AUDIO), _WRITE_SHARE, 1.0))
+            missed_lu, over_db = reached.lufs - params.target_lufs, max(0.0, reached.peak_dbfs - params.peak_dbtp)
+            if (abs(missed_lu) <= _MISS_LU and over_db <= _OVER_DB) or not tries_left:
+                break
+            aim_lufs = min(max(aim_lufs - missed_lu * _EAGER, _LOWEST_AIM_LUFS), _HIGHEST_AIM_LUFS)
+            aim_dbtp = max(aim_dbtp - (over_db if over_db > _OVER_DB else 0.0), _LOWEST_AIM_DBTP)
+        return reached
+
+    async def write(self, normalise: Sequence[Filter]) -> None:
+        """Write both files."""
+        await self._run(audio_args(self.source, self.media, self.tracks, normalise), _MEASURE_SHARE, _WRITE_SHARE)
+
+    async def _run(self, args: list[str], from_share: float, to_share: float) -> str:
+        """One pass; what ffmpeg said."""
+        span = to_share - from_share
+        progress = Progress(self.media.duration_s, lambda done: self.work.report(from_share + done * span, {}))
+        command = Command(
+            argv=ffmpeg_argv(args, _THREADS, loglevel="info"),
+            reach=Reach(reads=(self.source,), writes=(self.work.output,), cwd=self.work.output),
+            timeout_s=self.toolbox.limits.tool_timeout_s(self.media.duration_s),
+            niced=True,
+        )
+        return await self.toolbox.runner.run(command, progress.feed)
+
+    async def proven(self) -> float:
+        """Duration of what was written, which is that of the media. Raises OutputInvalid."""
+        found_s = [await self._duration_s(name, demuxer) for name, demuxer in ((AUDIO, "mov"), (SPEECH, "wav"))]
+        for name, duration_s in zip((AUDIO, SPEECH), found_s, strict=True):
+            if abs(duration_s - self.media.duration_s) > _SLACK_S:
+                raise OutputInvalid(f"{name} lasts {duration_s:.2f} s of {self.media.duration_s:.2f} s.")
+        return round(found_s[0], 3)
+
+    async def _duration_s(self, name: str, demuxer: str) -> float:
+        path = self.work.output / name
+        if path.is_symlink() or not await asyncio.to_thread(path.is_file):
+            raise OutputInvalid(f"{name} was not written.")
+        argv = ffprobe_argv(path, input_options(demuxer), "-show_format", "-of", "json")
+        shown: dict[str, Any] = await ask_json(self.toolbox.runner, path, argv, self.toolbox.limits.tool_time_s)
+        return seconds(shown.get("format", {}).get("duration")) or 0.0

@@ -1,0 +1,106 @@
+"""The step `embed`: passages of the transcript and their vectors, for search by meaning."""
+
+import asyncio
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from processors.backends import first_served
+from processors.embeddings import Embedded, Embeddings, LocalEmbeddings
+from processors.errors import AnswerInvalid, InvalidParams, OutputInvalid, Skipped
+from processors.inputs import params_of
+from processors.passages import passages, speech_of
+from processors.work import Work
+from schemas.embed import EmbedOutputs, EmbedParams, Passage, PassagesFile
+from schemas.transcribe import Transcript
+
+PASSAGES, VECTORS = "passages.json", "vectors.npy"
+_LIBRARY = "sentence_transformers"
+_NOT_INSTALLED = "pip install 'kinolog[embed]', or set KINOLOG_EMBED__BACKENDS to an endpoint"
+_NO_MODEL = "set KINOLOG_EMBED__BACKENDS, e.g. to local:/path/of/a/sentence-transformers/model"
+
+
+def is_installed() -> bool:
+    """Whether local models can be used here."""
+    return importlib.util.find_spec(_LIBRARY) is not None
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """Embeds what was said, by the first backend of its chain that serves."""
+
+    #: By name, in the order in which they are asked.
+    backends: Mapping[str, Embeddings]
+    #: Whether local models can be used here.
+    installed: Callable[[], bool] = field(default=is_installed)
+
+    async def process(self, work: Work) -> EmbedOutputs:
+        """Passages and vectors. Raises Skipped when nothing was said or no model is there, BackendError."""
+        params_of(work, EmbedParams)
+        key = _transcript_key(work)
+        usable = self._usable()
+        transcript = await asyncio.to_thread(_read, await work.fetch(key))
+        found = await asyncio.to_thread(lambda: passages(speech_of(transcript)))
+        if not found:
+            raise Skipped("no-speech")
+        tries = {name: partial(_embedded, backend, found, work) for name, backend in usable.items()}
+        served, embedded = await first_served(tries, asleep_left=work.asleep_left)
+        file = PassagesFile(transcript=key, space=embedded.space, passages=tuple(found))
+        await asyncio.to_thread(_write, work.output, file, embedded)
+        work.report(1.0, {})
+        return EmbedOutputs(
+            passages=work.key(PASSAGES),
+            vectors=work.key(VECTORS),
+            transcript=key,
+            count=len(found),
+            space=embedded.space,
+            backend=served,
+        )
+
+    def _usable(self) -> Mapping[str, Embeddings]:
+        here = self.installed()
+        usable = {
+            name: found for name, found in self.backends.items() if here or not isinstance(found, LocalEmbeddings)
+        }
+        if not usable and here:
+            raise Skipped("no-model", hint=_NO_MODEL)
+        if not usable:
+            raise Skipped("not-installed", hint=_NOT_INSTALLED)
+        return usable
+
+
+async def _embedded(backend: Embeddings, found: Sequence[Passage], work: Work) -> Embedded:
+    """All vectors by one backend; they are of one space, or none of them counts."""
+    parts: list[Embedded] = []
+    step = backend.texts_at_once
+    for begin in range(0, len(found), step):
+        texts = [passage.text for passage in found[begin : begin + step]]
+        parts.append(await backend.embed(texts, "passage"))
+        if parts[-1].space != parts[0].space:
+            raise AnswerInvalid("The endpoint's vectors have another dimension than before.")
+        work.report(min(begin + step, len(found)) / len(found), {})
+    return Embedded(np.concatenate([part.vectors for part in parts]), parts[0].space)
+
+
+def _transcript_key(work: Work) -> str:
+    key = work.inputs.get("transcribe", {}).get("transcript")
+    if not isinstance(key, str):
+        raise InvalidParams("The pipeline must run the step `transcribe` before this one.")
+    return key
+
+
+def _read(path: Path) -> Transcript:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Transcript)
+    except msgspec.MsgspecError as error:
+        raise OutputInvalid("The transcript cannot be read.", detail=str(error)) from error
+
+
+def _write(folder: Path, file: PassagesFile, embedded: Embedded) -> None:
+    (folder / PASSAGES).write_bytes(msgspec.json.encode(file))
+    np.save(folder / VECTORS, embedded.vectors.astype(np.float32), allow_pickle=False)

@@ -1,0 +1,110 @@
+"""The step `transcribe`: what was said, as captions and as data."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from processors.backends import first_served
+from processors.cues import cues, plain_text, subrip, webvtt
+from processors.errors import InvalidParams, Skipped
+from processors.inputs import params_of
+from processors.speech import Heard, RemoteSpeech, Speech, Transcribes
+from processors.work import Work
+from schemas.audio import AudioOutputs
+from schemas.transcribe import Caption, TranscribeOutputs, TranscribeParams, Transcript, TranscriptSegment
+
+VTT, SRT, TRANSCRIPT, TEXT = "captions.vtt", "captions.srt", "transcript.json", "transcript.txt"
+NO_SPEECH = "no-speech"
+#: Share of the progress that is the transcription itself.
+_HEARD_SHARE = 0.98
+
+
+@dataclass(frozen=True)
+class Transcriber:
+    """Asks the backends of a chain, in order, and writes down what the first one that serves has heard."""
+
+    #: By name.
+    chain: Mapping[str, Transcribes]
+    #: Why there is no backend, where there is none.
+    missing: Skipped | None = None
+
+    async def process(self, work: Work) -> TranscribeOutputs:
+        """Captions and transcript. Raises BackendError, Skipped without speech or without a model."""
+        params, audio = params_of(work, TranscribeParams), _audio(work)
+        if self.missing is not None:
+            raise self.missing
+        if all(isinstance(backend, RemoteSpeech) for backend in self.chain.values()):
+            work.leave_cpus()  # others work meanwhile: nothing is computed here
+        speech = Speech(await work.fetch(audio.speech), audio.duration_s, params.language)
+        tries = {name: _Listening(backend, speech, work).hear for name, backend in self.chain.items()}
+        backend, heard = await first_served(tries, asleep_left=work.asleep_left)
+        if not heard.segments:
+            raise Skipped(NO_SPEECH)
+        transcript = Transcript(
+            language=heard.language,
+            language_confidence=heard.language_confidence,
+            duration_ms=round(audio.duration_s * 1000),
+            model=replace(heard.model, backend=backend),
+            segments=heard.segments,
+        )
+        await asyncio.to_thread(write, work.output, transcript)
+        work.report(1.0, {})
+        return _outputs(work, transcript)
+
+
+@dataclass(frozen=True)
+class _Listening:
+    """One backend at work."""
+
+    backend: Transcribes
+    speech: Speech
+    work: Work
+
+    async def hear(self) -> Heard:
+        return await self.backend.transcribe(self.speech, self._tell)
+
+    def _tell(self, segment: TranscriptSegment | None, language: str | None, done: float) -> None:
+        self.work.report(done * _HEARD_SHARE, {})
+        if segment is not None:
+            self.work.show(
+                Caption(
+                    id=segment.id,
+                    start_ms=segment.start_ms,
+                    end_ms=segment.end_ms,
+                    text=segment.text,
+                    language=language,
+                )
+            )
+
+
+def write(folder: Path, transcript: Transcript) -> None:
+    """The step's files. Blocking."""
+    shown = cues(transcript.segments)
+    (folder / VTT).write_text(webvtt(shown))
+    (folder / SRT).write_text(subrip(shown))
+    (folder / TEXT).write_text(plain_text(transcript.segments))
+    (folder / TRANSCRIPT).write_bytes(msgspec.json.format(msgspec.json.encode(transcript), indent=1))
+
+
+def _audio(work: Work) -> AudioOutputs:
+    try:
+        return msgspec.convert(work.inputs["audio"], AudioOutputs)
+    except (KeyError, msgspec.ValidationError) as error:
+        raise InvalidParams("The pipeline must run the step `audio` before this one.", detail=str(error)) from error
+
+
+def _outputs(work: Work, transcript: Transcript) -> TranscribeOutputs:
+    return TranscribeOutputs(
+        vtt=work.key(VTT),
+        srt=work.key(SRT),
+        transcript=work.key(TRANSCRIPT),
+        text=work.key(TEXT),
+        language=transcript.language,
+        language_confidence=transcript.language_confidence,
+        segments=len(transcript.segments),
+        model=transcript.model,
+    )

@@ -1,0 +1,81 @@
+"""Speech goes in, and is found by what was said: over REST, and on the command line, by the running system."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import SampleMedia, eventually
+from tests.e2e.system import Api, System, step_of
+
+SAID = "And so, my fellow Americans. Ask not what your country can do for you. Ask what you can do for your country."
+
+
+@pytest.fixture
+def speech(tmp_path: Path, sample_media: SampleMedia) -> Path:
+    """A video of somebody who speaks: Kennedy where the recording is there, a machine elsewhere."""
+    voice = sample_media("jfk.flac")
+    if voice is None:
+        voice = tmp_path / "voice.wav"
+        subprocess.run(["espeak-ng", "-v", "en-us", "-s", "130", "-w", str(voice), SAID], check=True, timeout=60)
+    video = tmp_path / "speech.mp4"
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"]
+    codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest"]
+    command = ["ffmpeg", "-nostdin", "-v", "error", *picture, "-i", str(voice), *codecs, str(video)]
+    subprocess.run(command, check=True, timeout=120)
+    return video
+
+
+async def search(api: Api, q: str, mode: str) -> list[dict[str, Any]]:
+    async with api.session.get("/v1/search", params={"q": q, "mode": mode}) as answer:
+        body = await answer.json()
+        assert answer.status == 200, body
+        assert body["mode"] == mode, body
+        passages: list[dict[str, Any]] = body["data"]
+        return passages
+
+
+def kinolog(system: System, *arguments: str) -> str:
+    """What a command prints; it finds the service by its data dir."""
+    environ = {**os.environ, "KINOLOG_DATA_DIR": str(system.data_dir)}
+    command = [sys.executable, "-m", "streams.cli", *arguments]
+    return subprocess.run(command, env=environ, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+async def test_speech_is_found_by_its_words_and_by_what_it_means(system: System, speech: Path) -> None:
+    async with system.client() as api:
+        accepted = await api.upload(speech)
+        await api.wait(accepted["job_id"], lambda job: step_of(job, "transcribe")["status"] == "completed", 180)
+        transcribed = time.monotonic()
+
+        async def by_word() -> list[dict[str, Any]]:
+            return await search(api, "country", "text")
+
+        await eventually(by_word, 10, 0.05)
+        assert time.monotonic() - transcribed < 2
+        job = await api.ended(accepted["job_id"], 240)
+        assert job["status"] == "completed", job
+        embedded = step_of(job, "embed")["outputs"]
+        assert embedded["space"]["dim"] == 384
+
+        async def by_meaning() -> list[dict[str, Any]]:
+            return await search(api, "serving one's nation", "vector")
+
+        await eventually(by_meaning, 60, 0.2)
+        for q, mode in (("country", "text"), ("serving one's nation", "vector"), ("serving one's nation", "hybrid")):
+            best = (await search(api, q, mode))[0]
+            assert best["asset_id"] == accepted["asset_id"]
+            assert "what you can do for your country" in best["text"].lower().replace(",", "")
+            assert (best["job_id"], best["filename"]) == (accepted["job_id"], "speech.mp4")
+            assert best["start_ms"] < 1500
+            assert 6_000 < best["end_ms"] < 12_000
+        printed = await asyncio.to_thread(kinolog, system, "search", "country")
+        assert "speech.mp4" in printed and accepted["job_id"] in printed
+        captions = await asyncio.to_thread(kinolog, system, "transcript", accepted["job_id"], "--format", "vtt")
+        assert captions.startswith("WEBVTT") and "country" in captions
+        assert "country" in await asyncio.to_thread(kinolog, system, "transcript", accepted["job_id"])

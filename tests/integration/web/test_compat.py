@@ -1,0 +1,155 @@
+"""The routes of the replaced systems speak their own words over the same jobs."""
+
+import hashlib
+import hmac
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.conftest import eventually
+from tests.integration.web.control_stand_in import ControlStandIn
+from tests.integration.web.logs import Make, control, log, make, site
+from tests.integration.web.served import Site, serve
+from tests.unit.web.rows import an_error
+
+__all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
+
+ANNA, BERT, VIEWER = "anna-edits", "bert-edits", "anna-views"
+STUDIO = "/api/v1/studio/processing-jobs"
+
+
+async def submitted(site: Site, control: ControlStandIn, **fields: str) -> dict[str, Any]:
+    item = {"input": {"object": "media/clip.mp4"}, "pipeline": "noop", "filename": "Clip.mp4"} | fields
+    status, body = await site.ask("POST", "/v1/assets", ANNA, json=item)
+    assert status == 202, body
+    await site.ask("GET", f"/v1/jobs/{body['data']['job_id']}?after={body['cursor']}", ANNA)
+    await eventually(lambda: body["data"]["job_id"] in control.jobs)
+    return dict(body["data"])
+
+
+async def shown(site: Site, path: str, field: str, value: Any) -> dict[str, Any]:
+    """What the path shows once `field`, "a.b", is `value`."""
+
+    async def has() -> dict[str, Any]:
+        _, body = await site.ask("GET", path, ANNA)
+        found: Any = body
+        for name in field.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+        return dict(body) if found == value else {}
+
+    found: dict[str, Any] = await eventually(has)
+    return found
+
+
+async def test_media_admin_is_told_of_an_asset(site: Site, control: ControlStandIn) -> None:
+    ids = await submitted(site, control)
+    path = f"/api/admin/media/jobs?mediaId={ids['asset_id']}"
+    found = await shown(site, path, "jobState", "waiting")
+    assert found["mediaId"] == ids["asset_id"]
+    assert (found["status"], found["fileName"], found["jobId"]) == ("UPLOADED", "Clip.mp4", ids["job_id"])
+    assert (found["progress"], found["manifestUrl"], found["thumbnails"]) == (0.0, None, [])
+    assert (await site.ask("GET", path, BERT))[0] == 404
+    assert (await site.ask("GET", "/api/admin/media/jobs", ANNA))[0] == 400
+
+
+async def test_the_studio_lists_filters_cancels_and_deletes(site: Site, control: ControlStandIn) -> None:
+    film = await submitted(site, control, passthrough=json.dumps({"type": "film", "resourceId": 7}))
+    said = {"type": "episode", "resourceId": "e1", "resourceName": "Pilot"}
+    episode = await submitted(site, control, passthrough=json.dumps(said))
+    _, listed = await site.ask("GET", f"{STUDIO}?type=episode&limit=500", ANNA)
+    ids = [record["jobId"] for record in listed["data"]]
+    assert episode["job_id"] in ids
+    assert film["job_id"] not in ids
+    (record,) = [record for record in listed["data"] if record["id"] == episode["job_id"]]
+    assert (record["type"], record["resourceId"], record["resourceName"]) == ("episode", "e1", "Pilot")
+    assert (record["status"], record["canCancel"], record["queueName"]) == ("waiting", True, "noop")
+    stats = (await site.ask("GET", "/v1/stats", ANNA))[1]["data"]
+    assert listed["statistics"]["total"] == sum(stats["jobs"].values())
+    assert (await site.ask("POST", f"{STUDIO}/{episode['job_id']}/cancel", VIEWER))[0] == 403
+    assert (await site.ask("POST", f"{STUDIO}/{episode['job_id']}/cancel", BERT))[0] == 404
+    assert (await site.ask("POST", f"{STUDIO}/{episode['job_id']}/cancel", ANNA))[0] == 202
+    one = await shown(site, f"{STUDIO}/{episode['job_id']}", "data.status", "cancelled")
+    assert one["data"]["cancelledAt"] is not None
+    assert one["data"]["canCancel"] is False
+    assert (await site.ask("POST", f"{STUDIO}/{film['job_id']}/retry", ANNA))[0] == 409
+    assert (await site.ask("DELETE", f"{STUDIO}/{film['job_id']}", ANNA))[0] == 409
+
+
+async def test_the_studios_pages_follow_each_other(site: Site, control: ControlStandIn) -> None:
+    made = [(await submitted(site, control, passthrough='{"type": "episode"}'))["job_id"] for _ in range(3)]
+    seen: list[str] = []
+    cursor = ""
+    for _ in range(200):
+        _, listed = await site.ask("GET", f"{STUDIO}?type=episode&limit=1{cursor}", ANNA)
+        seen += [record["id"] for record in listed["data"]]
+        if listed["nextCursor"] is None:
+            break
+        cursor = f"&cursor={listed['nextCursor']}"
+    assert [job_id for job_id in seen if job_id in made] == made[::-1]
+    assert len(seen) == len(set(seen))
+
+
+async def test_an_attachment_is_queued_and_its_steps_are_told(site: Site, control: ControlStandIn) -> None:
+    status, queued = await site.ask(
+        "POST", "/api/video-processing/upload", ANNA, json={"attachment_id": 4711, "filename": "A.mp4"}
+    )
+    assert status == 202, queued
+    job_id = queued["queue_id"]
+    await eventually(lambda: job_id in control.jobs)
+    assert control.jobs[job_id].input.object == "attachments/4711"
+    path = f"/api/video-processing/status/{job_id}"
+    item = await shown(site, path, "status", "pending")
+    assert (item["attachment_id"], item["progress_percentage"]) == ("4711", 0.0)
+    assert set(item["steps"]) == {step.spec.name for step in control.jobs[job_id].steps}
+    _, queue = await site.ask("GET", "/api/video-processing/queue", ANNA)
+    assert job_id in [found["queue_id"] for found in queue["items"]]
+    assert (await site.ask("DELETE", path, BERT))[0] == 404
+    assert (await site.ask("DELETE", path, ANNA)) == (202, {"success": True, "queue_id": job_id, "action": "cancelled"})
+    await shown(site, path, "status", "cancelled")
+
+
+async def test_a_failed_job_says_why_in_each_systems_words(site: Site, control: ControlStandIn) -> None:
+    ids = await submitted(site, control)
+    await control.change(ids["job_id"], status="failed", error=an_error(), finished_at=time.time())
+    await shown(site, f"/api/jobs/{ids['job_id']}/status", "data.state", "failed")
+    _, envelope = await site.ask("GET", f"/api/jobs/{ids['job_id']}/status", ANNA)
+    assert (envelope["success"], envelope["data"]["error"]) == (True, "The file ends too early.")
+    assert envelope["meta"]["operation"] == "getJobStatus"
+    _, record = await site.ask("GET", f"{STUDIO}/{ids['job_id']}", ANNA)
+    assert record["data"]["failedReason"] == "The file ends too early."
+    _, item = await site.ask("GET", f"/api/video-processing/status/{ids['job_id']}", ANNA)
+    assert item["error_message"] == "The file ends too early."
+
+
+async def test_an_unknown_job_has_its_code_in_the_envelope(site: Site, control: ControlStandIn) -> None:
+    ids = await submitted(site, control)
+    for job_id, token in (("job_unknown", ANNA), (ids["job_id"], BERT)):
+        status, envelope = await site.ask("GET", f"/api/jobs/{job_id}/status", token)
+        assert (status, envelope["success"], envelope["error"]["code"]) == (404, False, "JOB_NOT_FOUND")
+
+
+def signed(key: str, body: bytes, at: float) -> dict[str, str]:
+    stamp = str(int(at))
+    found = hmac.digest(key.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hex()
+    return {"X-Timestamp": stamp, "X-Signature": f"sha256={found}", "Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("key, age_s, status", [("now", 0, 202), ("next", 0, 202), ("old", 0, 401), ("now", 900, 401)])
+async def test_a_schedulers_call_is_taken_with_either_key_and_not_late(
+    make: Make, control: ControlStandIn, key: str, age_s: int, status: int
+) -> None:
+    environ = {"SIGNING_KEY": "now", "NEXT_SIGNING_KEY": "next", "STEP_PIPELINES": '{"compress": "noop"}'}
+    async with serve(make(**{f"KINOLOG_COMPAT__{name}": value for name, value in environ.items()})) as site:
+        body = b'{"attachment_id": 12}'
+        headers = signed(key, body, time.time() - age_s)
+        path = "/api/video-processing/steps/compress"
+        assert (await site.ask("POST", path, None, data=body, headers=headers))[0] == status
+        assert (await site.ask("POST", path, None, data=body + b" ", headers=headers))[0] == 401
+
+
+async def test_without_a_key_no_signed_call_is_taken(site: Site) -> None:
+    body = b'{"attachment_id": 12}'
+    path = "/api/video-processing/steps/compress"
+    assert (await site.ask("POST", path, None, data=body, headers=signed("", body, time.time())))[0] == 401

@@ -1,0 +1,86 @@
+"""GET /api/jobs/{id}/status: the envelope of `getJobStatus`."""
+
+import time
+from typing import Any, Literal
+
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from schemas.jobs import Job, JobStatus
+from streams.envelope import iso_time
+from web.auth import asking
+from web.problems import REQUEST_ID, Problem
+from web.reading import job_of, plain
+from web.routes import Routes
+from web.services import services
+from web.shapes import Time, View
+from web.views import job_progress, percent
+
+routes = Routes("Replaced: job status")
+
+
+class State(View, frozen=True, kw_only=True, rename="camel"):
+    """A job."""
+
+    id: str
+    state: JobStatus
+    #: 0-100.
+    progress: float
+    #: Published outputs by step, once the job has completed.
+    result: dict[str, Any] | None
+    error: str | None
+    created_at: Time
+    processed_at: Time | None
+    completed_at: Time | None
+
+
+class Meta(View, frozen=True, kw_only=True, rename="camel"):
+    """Of the answer."""
+
+    request_id: str
+    timestamp: Time
+    operation: Literal["getJobStatus"] = "getJobStatus"
+
+
+class Failure(View, frozen=True, kw_only=True):
+    """Why there is no answer."""
+
+    code: Literal["JOB_NOT_FOUND"] = "JOB_NOT_FOUND"
+    message: str
+
+
+class Envelope(View, frozen=True, kw_only=True):
+    """Either data or an error."""
+
+    success: bool
+    data: State | UnsetType = UNSET
+    error: Failure | UnsetType = UNSET
+    meta: Meta
+
+
+@routes.get("/api/jobs/{job_id}/status", answers={200: Envelope, 404: Envelope})
+async def get_job_status(request: web.Request) -> web.Response:
+    """How a job stands, in an envelope."""
+    meta = Meta(request_id=request.get(REQUEST_ID, ""), timestamp=iso_time(time.time()))
+    try:
+        job = await job_of(request, asking(request), request.match_info["job_id"])
+    except Problem as problem:
+        if problem.status != 404:
+            raise
+        return plain(Envelope(success=False, error=Failure(message="there is no such job"), meta=meta), status=404)
+    live = services(request).progress.live(job.id, job.run)
+    return plain(Envelope(success=True, data=_state(job, percent(job_progress(job, live))), meta=meta))
+
+
+def _state(job: Job, progress: float) -> State:
+    outputs = {step.spec.name: step.outputs for step in job.steps if step.outputs is not None}
+    return State(
+        id=job.id,
+        state=job.status,
+        progress=progress,
+        result=outputs if job.status == "completed" else None,
+        error=job.error.message if job.error else None,
+        created_at=iso_time(job.created_at),
+        processed_at=None if job.started_at is None else iso_time(job.started_at),
+        completed_at=None if job.finished_at is None else iso_time(job.finished_at),
+    )

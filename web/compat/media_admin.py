@@ -1,0 +1,69 @@
+"""GET /api/admin/media/jobs: how the media of an admin page stands."""
+
+import time
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+
+from schemas.jobs import Asset, AssetStatus
+from web import queries
+from web.auth import asking
+from web.problems import Problem
+from web.reading import asset_of, plain
+from web.routes import Routes
+from web.services import Services, services
+from web.shapes import View
+from web.views import job_progress, master_key, media_path, percent, poster_key
+
+routes = Routes("Replaced: media admin")
+
+_TTL_S = 3600
+
+
+class MediaQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for."""
+
+    #: The asset's id.
+    mediaId: str  # noqa: N815  theirs
+
+
+class Media(View, frozen=True, kw_only=True, rename="camel"):
+    """An asset and its newest job. Addresses are signed and good for an hour."""
+
+    media_id: str
+    status: AssetStatus
+    file_name: str | None
+    job_id: str | None
+    job_state: Literal["waiting", "active", "completed", "failed", "cancelled"] | None
+    #: 0-100.
+    progress: float
+    manifest_url: str | None
+    thumbnails: list[str]
+
+
+@routes.get("/api/admin/media/jobs", query=MediaQuery, answers={200: Media}, problems=(400, 404))
+async def show_media(request: web.Request) -> web.Response:
+    """How a piece of media stands."""
+    media_id = request.query.get("mediaId")
+    if not media_id:
+        raise Problem(400, "unknown-parameter", "mediaId is needed")
+    asset = await asset_of(request, asking(request), media_id)
+    return plain(await _media(services(request), asset))
+
+
+async def _media(parts: Services, asset: Asset) -> Media:
+    job_id = max(asset.jobs, key=lambda known: (asset.jobs[known].created_at, known), default=None)
+    job = await parts.model.read(queries.job, job_id) if job_id else None
+    base = parts.signer.prefix(asset.id, int(time.time()) + _TTL_S)
+    poster = media_path(asset.id, poster_key(asset), base)
+    return Media(
+        media_id=asset.id,
+        status=asset.status,
+        file_name=asset.filename,
+        job_id=job_id,
+        job_state=job.status if job else asset.jobs[job_id].status if job_id else None,
+        progress=percent(job_progress(job, parts.progress.live(job.id, job.run))) if job else 0.0,
+        manifest_url=media_path(asset.id, master_key(asset), base),
+        thumbnails=[poster] if poster else [],
+    )

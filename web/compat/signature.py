@@ -1,0 +1,50 @@
+"""Requests of a scheduler that sign themselves, with the current key or, while keys are changed, the next one.
+
+Two forms: `X-Signature: sha256=<hex>` over `<X-Timestamp>.<body>`, HMAC-SHA256; or `Upstash-Signature`, a JSON Web
+Token (HS256) whose `body` claim is the hash of the body.
+Source: RFC 2104; https://upstash.com/docs/qstash/howto/signature
+"""
+
+import base64
+import hashlib
+import hmac
+
+import jwt
+from aiohttp import web
+
+from web.problems import Problem
+
+#: Seconds that a signed request is good for.
+_FRESH_S = 300.0
+
+
+async def require_signature(request: web.Request, keys: tuple[str | None, ...], now: float) -> None:
+    """Refuse what no key has signed, or not lately. Raises Problem (401)."""
+    body = await request.read()
+    if not any(_is_signed(request, key, body, now) for key in keys if key):
+        raise Problem(401, "invalid-signature", "the request must be signed with the current or the next key")
+
+
+def _is_signed(request: web.Request, key: str, body: bytes, now: float) -> bool:
+    if (token := request.headers.get("Upstash-Signature")) is not None:
+        return _is_signed_by_token(token, key, body)
+    return _is_signed_plainly(
+        request.headers.get("X-Signature", ""), request.headers.get("X-Timestamp", ""), key, body, now
+    )
+
+
+def _is_signed_plainly(signature: str, timestamp: str, key: str, body: bytes, now: float) -> bool:
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+        return False
+    wanted = hmac.digest(key.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hex()
+    genuine = hmac.compare_digest(f"sha256={wanted}".encode(), signature.encode(errors="replace"))
+    return genuine and abs(now - int(timestamp)) <= _FRESH_S
+
+
+def _is_signed_by_token(token: str, key: str, body: bytes) -> bool:
+    try:
+        claims = jwt.decode(token, key, algorithms=["HS256"], options={"require": ["exp", "body"], "verify_aud": False})
+    except (jwt.PyJWTError, ValueError):
+        return False
+    wanted = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=")
+    return hmac.compare_digest(wanted, str(claims["body"]).rstrip("=").encode(errors="replace"))

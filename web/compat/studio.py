@@ -1,0 +1,193 @@
+"""/api/v1/studio/processing-jobs: jobs as the studio lists them."""
+
+from collections import Counter
+from typing import Any, Literal
+
+import msgspec
+import orjson
+from aiohttp import web
+
+from schemas.jobs import JOB_ENDED, Job, JobStatus
+from streams.envelope import iso_time
+from web import clearing, jobs, queries
+from web.auth import asking
+from web.changelog import job_rows
+from web.cursors import PageCursor, dump
+from web.listing import DEFAULT_LIMIT, parse
+from web.lists import page_rows
+from web.problems import Problem
+from web.reading import job_of, plain
+from web.routes import Routes
+from web.services import services
+from web.shapes import Time, View
+from web.views import current_step, job_progress, percent
+
+routes = Routes("Replaced: studio")
+
+_PATH = "/api/v1/studio/processing-jobs"
+Kind = Literal["film", "episode"]
+#: Jobs that are looked through for one page of a type: it stands in the passthrough, which no index knows.
+_MOST_LOOKED_AT = 20_000
+_PIECE = 500
+
+
+class StudioQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What the list can be asked for."""
+
+    #: waiting, active, completed, failed or cancelled; several separated by commas.
+    status: str | None = None
+    #: film or episode.
+    type: str | None = None
+    #: At most so many, 1-500.
+    limit: str | None = None
+    #: The nextCursor of a page.
+    cursor: str | None = None
+
+
+class Record(View, frozen=True, kw_only=True, rename="camel"):
+    """A job. Type and resource stand in the job's passthrough, JSON: {"type", "resourceId", "resourceName"}."""
+
+    id: str
+    job_id: str
+    #: The step that it is at, else its pipeline.
+    queue_name: str
+    status: JobStatus
+    #: 0-100.
+    progress: float
+    type: Kind
+    resource_id: str
+    resource_name: str | None
+    file_name: str | None
+    can_cancel: bool
+    cancelled_at: Time | None
+    failed_reason: str | None
+    created_at: Time
+    updated_at: Time
+    completed_at: Time | None
+
+
+class Records(View, frozen=True, kw_only=True, rename="camel"):
+    """A page, and counts of all jobs that the caller sees."""
+
+    data: list[Record]
+    statistics: dict[str, int]
+    next_cursor: str | None
+
+
+class One(View, frozen=True, kw_only=True):
+    """One job."""
+
+    data: Record
+
+
+class Done(View, frozen=True, kw_only=True, rename="camel"):
+    """A command that was accepted."""
+
+    success: bool = True
+    job_id: str
+
+
+@routes.get(_PATH, query=StudioQuery, answers={200: Records}, problems=(400,))
+async def list_studio_jobs(request: web.Request) -> web.Response:
+    """Jobs with statistics, the newest first."""
+    wanted = request.query.get("type")
+    if wanted not in (None, "film", "episode"):
+        raise Problem(400, "unknown-parameter", "type is film or episode")
+    parts, scope = services(request), asking(request).scope
+    limit = parse({"limit": request.query.get("limit", str(DEFAULT_LIMIT))}, jobs.JOBS, scope).limit
+    query = {name: request.query[name] for name in ("status", "cursor") if name in request.query}
+    found: list[Job] = []
+    following = query.get("cursor")
+    for _ in range(_MOST_LOOKED_AT // _PIECE):
+        piece = {**query, "limit": str(_PIECE), **({"cursor": following} if following else {})}
+        rows = await parts.model.read(page_rows, parse(piece, jobs.JOBS, scope))
+        for number, (_, _, row) in enumerate(rows[:_PIECE]):
+            job = job_rows.decode(row)
+            if wanted is None or _resource(job)["type"] == wanted:
+                found.append(job)
+            is_last = number == len(rows) - 1
+            following = None if is_last else dump(PageCursor("-created_at", job.created_at, job.id))
+            if len(found) == limit:
+                break
+        if len(found) == limit or following is None:
+            break
+    records = [_record(request, job) for job in found]
+    return plain(Records(data=records, statistics=await _statistics(request, scope), next_cursor=following))
+
+
+@routes.get(f"{_PATH}/{{job_id}}", answers={200: One}, problems=(404,))
+async def show_studio_job(request: web.Request) -> web.Response:
+    """One job."""
+    job = await job_of(request, asking(request), request.match_info["job_id"])
+    return plain(One(data=_record(request, job)))
+
+
+@routes.post(f"{_PATH}/{{job_id}}/cancel", answers={202: Done}, problems=(404, 409))
+async def cancel_studio_job(request: web.Request) -> web.Response:
+    """Ask for the job's end."""
+    await jobs.cancel_job(request)
+    return plain(Done(job_id=request.match_info["job_id"]), status=202)
+
+
+@routes.post(f"{_PATH}/{{job_id}}/retry", answers={202: Done}, problems=(404, 409))
+async def retry_studio_job(request: web.Request) -> web.Response:
+    """Resume a failed or cancelled job."""
+    await jobs.retry_job(request)
+    return plain(Done(job_id=request.match_info["job_id"]), status=202)
+
+
+@routes.delete(f"{_PATH}/{{job_id}}", answers={202: Done}, problems=(404, 409))
+async def delete_studio_job(request: web.Request) -> web.Response:
+    """Delete a job that has ended."""
+    await clearing.delete_job(request)
+    return plain(Done(job_id=request.match_info["job_id"]), status=202)
+
+
+@routes.post(f"{_PATH}/clear", body=clearing.ClearWanted, answers={202: dict[str, Any]}, problems=(400, 415, 422))
+async def clear_studio_jobs(request: web.Request) -> web.StreamResponse:
+    """Forget ended jobs; the body and the answer are those of `POST /v1/jobs/clear`."""
+    return await clearing.clear_jobs(request)
+
+
+async def _statistics(request: web.Request, scope: str | None) -> dict[str, int]:
+    counted: Counter[str] = Counter(dict.fromkeys(("waiting", "active", "completed", "failed", "cancelled"), 0))
+    for row in (await services(request).model.read(queries.counts, scope)).rows:
+        counted[row.status] += 0 if row.step else row.jobs
+    return {"total": counted.total(), **counted}
+
+
+def _record(request: web.Request, job: Job) -> Record:
+    resource, live = _resource(job), services(request).progress.live(job.id, job.run)
+    ended = None if job.finished_at is None else iso_time(job.finished_at)
+    return Record(
+        id=job.id,
+        job_id=job.id,
+        queue_name=current_step(job) or job.pipeline,
+        status=job.status,
+        progress=percent(job_progress(job, live)),
+        type=resource["type"],
+        resource_id=resource["resourceId"],
+        resource_name=resource["resourceName"],
+        file_name=job.filename,
+        can_cancel=job.status not in JOB_ENDED and not job.cancelling,
+        cancelled_at=ended if job.status == "cancelled" else None,
+        failed_reason=job.error.message if job.error else None,
+        created_at=iso_time(job.created_at),
+        updated_at=iso_time(job.updated_at),
+        completed_at=ended if job.status == "completed" else None,
+    )
+
+
+def _resource(job: Job) -> dict[str, Any]:
+    """What the passthrough says of the resource; a film of the asset's id otherwise."""
+    try:
+        said = orjson.loads(job.passthrough or "{}")
+    except orjson.JSONDecodeError:
+        said = {}
+    said = said if isinstance(said, dict) else {}
+    name = said.get("resourceName")
+    return {
+        "type": said.get("type") if said.get("type") in ("film", "episode") else "film",
+        "resourceId": str(said.get("resourceId") or job.asset_id),
+        "resourceName": str(name) if name else job.filename,
+    }

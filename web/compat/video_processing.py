@@ -1,0 +1,211 @@
+"""/api/video-processing: attachments of a content system, by queue id; steps that a scheduler calls, signed."""
+
+import time
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from schemas.jobs import JOB_ENDED, Input, Job, JobStatus
+from schemas.uploads import UploadCompleted
+from streams.envelope import iso_time
+from web import clearing, jobs, queries
+from web.auth import asking
+from web.changelog import job_rows
+from web.compat.signature import require_signature
+from web.listing import parse
+from web.lists import page_rows
+from web.principal import Principal
+from web.problems import not_found
+from web.reading import job_of, json_body, plain
+from web.routes import Routes
+from web.services import services
+from web.shapes import Time, View
+from web.submitting import command, fingerprint, ids, require_own_sources, submit
+from web.views import current_step, job_progress, percent, step_progress
+
+routes = Routes("Replaced: video processing")
+
+Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
+STATUSES: dict[JobStatus, Status] = {
+    "waiting": "pending",
+    "active": "processing",
+    "completed": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+_QUEUE_ITEMS = 100
+_STEPS = ("compress", "audio-convert", "transcribe", "embed")
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be processed."""
+
+    #: Of the content system; the media lies in the store where KINOLOG_COMPAT__ATTACHMENT_OBJECT says.
+    attachment_id: int | str
+    #: Key in the store, where it lies elsewhere.
+    object: str | None = None
+    filename: str | None = None
+
+
+class Queued(View, frozen=True, kw_only=True):
+    """A job was started."""
+
+    success: bool = True
+    queue_id: str
+    attachment_id: str
+
+
+class StepDetail(View, frozen=True, kw_only=True):
+    """How a step stands."""
+
+    status: str
+    #: 0-100.
+    progress_percentage: float
+    attempts: int
+    started_at: Time | None
+    completed_at: Time | None
+    error: str | None
+
+
+class Item(View, frozen=True, kw_only=True):
+    """A job."""
+
+    queue_id: str
+    attachment_id: str
+    status: Status
+    #: 0-100.
+    progress_percentage: float
+    current_step: str | None
+    steps: dict[str, StepDetail]
+    error_message: str | None
+    created_at: Time
+    updated_at: Time
+    completed_at: Time | None
+
+
+class Queue(View, frozen=True, kw_only=True):
+    """What waits and runs, the oldest first."""
+
+    pending: int
+    processing: int
+    items: list[Item]
+
+
+class Removed(View, frozen=True, kw_only=True):
+    """What became of a job: cancelled while it waits or runs, deleted once it has ended."""
+
+    success: bool = True
+    queue_id: str
+    action: Literal["cancelled", "deleted"]
+
+
+@routes.post(
+    "/api/video-processing/upload",
+    body=Attachment,
+    answers={202: Queued},
+    problems=(400, 404, 409, 415, 422),
+    idempotent=True,
+)
+async def queue_attachment(request: web.Request) -> web.Response:
+    """Start the default pipeline on an attachment."""
+    return await _start(request, asking(request), await json_body(request, Attachment), None)
+
+
+@routes.post(
+    "/api/video-processing/steps/{step}",
+    access="signed",
+    body=Attachment,
+    answers={202: Queued},
+    problems=(400, 401, 404, 409, 415, 422, 503),
+)
+async def run_step(request: web.Request) -> web.Response:
+    """Start one step's pipeline on an attachment: compress, audio-convert, transcribe or embed; signed."""
+    compat = services(request).settings.compat
+    await require_signature(request, (compat.signing_key, compat.next_signing_key), time.time())
+    step = request.match_info["step"]
+    if step not in _STEPS:
+        raise not_found("step")
+    caller = Principal(compat.owner, "editor" if compat.owner else "admin", token_id="signature")  # noqa: S106  a name
+    return await _start(request, caller, await json_body(request, Attachment), compat.step_pipelines.get(step, step))
+
+
+async def _start(request: web.Request, principal: Principal, wanted: Attachment, pipeline: str | None) -> web.Response:
+    parts, attachment = services(request), str(wanted.attachment_id)
+    key = wanted.object or parts.settings.compat.attachment_object.replace("{id}", attachment)
+    upload = UploadCompleted(
+        asset_id=f"attachment-{attachment}",
+        input=Input(object=key),
+        filename=wanted.filename,
+        pipeline=pipeline,
+        owner=principal.owner,
+    )
+    known = ids(request, principal)
+    order = command(parts, upload, known, fingerprint("attachment", msgspec.to_builtins(upload)))
+    await require_own_sources(parts, principal, order)
+    _, [problem] = await submit(parts, [order], repeatable=known.repeatable)
+    if problem is not None:
+        raise problem
+    return plain(Queued(queue_id=order.job_id, attachment_id=attachment), status=202)
+
+
+@routes.get("/api/video-processing/status/{job_id}", answers={200: Item}, problems=(404,))
+async def show_item(request: web.Request) -> web.Response:
+    """How a job stands, step by step."""
+    return plain(_item(request, await job_of(request, asking(request), request.match_info["job_id"])))
+
+
+@routes.delete("/api/video-processing/status/{job_id}", answers={202: Removed}, problems=(404, 409))
+async def remove_item(request: web.Request) -> web.Response:
+    """Cancel a job that has not ended, delete one that has."""
+    job = await job_of(request, asking(request), request.match_info["job_id"])
+    if job.status in JOB_ENDED:
+        await clearing.delete_job(request)
+        return plain(Removed(queue_id=job.id, action="deleted"), status=202)
+    await jobs.cancel_job(request)
+    return plain(Removed(queue_id=job.id, action="cancelled"), status=202)
+
+
+@routes.get("/api/video-processing/queue", answers={200: Queue})
+async def show_queue(request: web.Request) -> web.Response:
+    """What waits and runs."""
+    query = {"status": "waiting,active", "sort": "created_at", "limit": str(_QUEUE_ITEMS)}
+    scope, model = asking(request).scope, services(request).model
+    rows = await model.read(page_rows, parse(query, jobs.JOBS, scope))
+    counted = dict.fromkeys(("waiting", "active"), 0)
+    for row in (await model.read(queries.counts, scope)).rows:
+        if not row.step and row.status in counted:
+            counted[row.status] += row.jobs
+    items = [_item(request, job_rows.decode(row)) for _, _, row in rows[:_QUEUE_ITEMS]]
+    return plain(Queue(pending=counted["waiting"], processing=counted["active"], items=items))
+
+
+def _item(request: web.Request, job: Job) -> Item:
+    live = services(request).progress.live(job.id, job.run)
+    return Item(
+        queue_id=job.id,
+        attachment_id=job.asset_id.removeprefix("attachment-"),
+        status=STATUSES[job.status],
+        progress_percentage=percent(job_progress(job, live)),
+        current_step=current_step(job),
+        steps={step.spec.name: _detail(step, live) for step in job.steps},
+        error_message=job.error.message if job.error else None,
+        created_at=iso_time(job.created_at),
+        updated_at=iso_time(job.updated_at),
+        completed_at=_time(job.finished_at),
+    )
+
+
+def _detail(step: Any, live: Any) -> StepDetail:
+    return StepDetail(
+        status=step.status,
+        progress_percentage=percent(step_progress(step, live)),
+        attempts=step.attempt,
+        started_at=_time(step.started_at),
+        completed_at=_time(step.finished_at),
+        error=step.error.message if step.error else None,
+    )
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else iso_time(at)

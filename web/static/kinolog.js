@@ -1,0 +1,279 @@
+// kinolog from JavaScript: submit media, watch jobs, cancel and retry. An ES module without dependencies, for browsers
+// and for Node 22 or newer.
+//
+//   import { Kinolog } from "https://kinolog.example/static/kinolog.js";
+//   const kinolog = new Kinolog({ url: "https://kinolog.example", token });
+//   const { job_id, cursor } = await kinolog.submit(file, { filename: file.name });
+//   for await (const job of kinolog.watch(job_id, { after: cursor })) console.log(job.status, job.progress);
+
+/**
+ * @typedef {"waiting"|"active"|"completed"|"failed"|"cancelled"} JobStatus
+ * @typedef {{code: string, message: string, retriable: boolean, detail?: string}} JobError
+ * @typedef {{name: string, status: string, progress: number, attempt: number, attempts: number, started_at: ?string,
+ *   finished_at: ?string, eta_s?: ?number, error?: JobError, outputs?: Object, retry_at?: string, reason?: string}} Step
+ * @typedef {{id: string, asset_id: string, pipeline: string, status: JobStatus, progress: number, current_step: ?string,
+ *   run: number, created_at: string, updated_at: string, started_at: ?string, finished_at: ?string, error?: JobError,
+ *   passthrough?: string, filename?: string, owner?: string, cancelling?: boolean, steps: Step[]}} Job
+ * @typedef {{asset_id: string, job_id: string, cursor?: string}} Submitted `cursor`: give it as `after` to read this write
+ * @typedef {{object: string}|{url: string}|{path: string}} Source media that lies somewhere already
+ * @typedef {{filename?: string, pipeline?: string, passthrough?: string, idempotencyKey?: string, signal?: AbortSignal}} SubmitOptions
+ * @typedef {{type: "snapshot"|"job"|"progress"|"deleted", cursor?: string, [key: string]: any}} Frame
+ */
+
+const ENDED = new Set(["completed", "failed", "cancelled"]);
+const LONGEST_WAIT_MS = 15_000;
+const POLL_MS = 2_000;
+// A way that has failed so often without a frame is left for the next one.
+const TRIES_PER_WAY = 3;
+
+/** An answer that was not 2xx: `code` is stable, `message` is for people. */
+export class Problem extends Error {
+  /** @param {number} status @param {string} text the body */
+  constructor(status, text) {
+    const body = parsed(text);
+    super(body.detail ?? body.title ?? `The server answered ${status}.`);
+    this.status = status;
+    this.code = body.code ?? "unknown";
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {}; // a proxy's page of HTML says no more than its status
+  }
+}
+
+/** Milliseconds before try `attempt` (from 0): doubling from 0.5 s to 15 s, spread by half. `random` is 0-1. */
+export function backoff_ms(attempt, random) {
+  return Math.min(LONGEST_WAIT_MS, 500 * 2 ** attempt) * (0.5 + random / 2);
+}
+
+/** One service. Without a token only where the service asks for none. */
+export class Kinolog {
+  #token;
+  #fetch;
+  #WebSocket;
+  #sleep;
+
+  /** @param {{url?: string, token?: string, fetch?: typeof fetch, WebSocket?: typeof WebSocket, sleep?: Function}} [options] */
+  constructor({ url = globalThis.location?.origin, token = "", ...own } = {}) {
+    this.url = url.replace(/\/$/, "");
+    this.#token = token;
+    this.#fetch = own.fetch ?? ((...args) => fetch(...args));
+    this.#WebSocket = own.WebSocket ?? globalThis.WebSocket;
+    this.#sleep = own.sleep ?? pause;
+  }
+
+  /**
+   * Starts a job on a file's bytes, or on media that lies somewhere already. Safe to repeat with an idempotencyKey.
+   * @param {Blob|ArrayBuffer|Uint8Array|Source} source @param {SubmitOptions} [options] @returns {Promise<Submitted>}
+   */
+  async submit(source, { filename, pipeline, passthrough, idempotencyKey, signal } = {}) {
+    const headers = idempotencyKey ? { "Idempotency-Key": idempotencyKey } : {};
+    const said = given({ filename: filename ?? source.name, pipeline, passthrough });
+    const isBytes = source instanceof Blob || source instanceof ArrayBuffer || ArrayBuffer.isView(source);
+    const answer = isBytes
+      ? await this.#ask("POST", `/v1/uploads?${new URLSearchParams(said)}`, {
+          body: source, signal, headers: { ...headers, "Content-Type": "application/octet-stream" },
+        })
+      : await this.call("POST", "/v1/assets", { input: source, ...said }, { headers, signal });
+    return { ...answer.data, cursor: answer.cursor };
+  }
+
+  /**
+   * One job; with `after`, not before the write of that cursor is visible.
+   * @param {string} id @param {{after?: string, signal?: AbortSignal}} [options] @returns {Promise<Job>}
+   */
+  async job(id, { after, signal } = {}) {
+    const query = new URLSearchParams(given({ after }));
+    return (await this.call("GET", `${path(id)}?${query}`, undefined, { signal })).data;
+  }
+
+  /** Asks for the job's end; accepted is not yet done. @param {string} id @returns {Promise<void>} */
+  async cancel(id) {
+    await this.call("POST", `${path(id)}/cancel`);
+  }
+
+  /** Resumes a failed or cancelled job from the steps that did not complete. @param {string} id @returns {Promise<void>} */
+  async retry(id) {
+    await this.call("POST", `${path(id)}/retry`);
+  }
+
+  /**
+   * The job now and after every change, progress folded in, until it has ended. Rides out lost connections.
+   * Throws Problem (404) when there is no such job or it is deleted meanwhile.
+   * @param {string} id @param {{after?: string, signal?: AbortSignal}} [options] @returns {AsyncGenerator<Job>}
+   */
+  async *watch(id, { after, signal } = {}) {
+    let job = await this.job(id, { after, signal });
+    yield job;
+    if (ENDED.has(job.status)) return;
+    for await (const frame of this.frames(`job:${id}`, { signal })) {
+      const changed = folded(job, frame);
+      if (changed === job) continue;
+      job = changed;
+      yield job;
+      if (ENDED.has(job.status)) return;
+    }
+  }
+
+  /**
+   * Live frames for ever: over a websocket; where none can be had, over server-sent events; where those do not come
+   * through either, by asking again and again (one job only). Every way goes on where the last one was.
+   * @param {string} subscribe "all", "job:ID", "asset:ID", "queue:STEP", "owner:NAME" @param {{cursor?: string, signal?: AbortSignal}} [options]
+   * @returns {AsyncGenerator<Frame>}
+   */
+  async *frames(subscribe, { cursor, signal } = {}) {
+    const ways = [this.#WebSocket && this.#socket, this.#events, subscribe.startsWith("job:") && this.#polls].filter(Boolean);
+    let way = 0;
+    for (let tries = 0; ; tries += 1) {
+      try {
+        for await (const frame of ways[way].call(this, subscribe, cursor, signal)) {
+          cursor = frame.cursor ?? cursor;
+          tries = 0;
+          yield frame;
+        }
+      } catch (error) {
+        signal?.throwIfAborted();
+        // What was refused for good stays refused, whatever the way; an odd cursor is dropped for a snapshot.
+        if (error instanceof Problem && error.status === 400 && cursor) cursor = undefined;
+        else if (error instanceof Problem && error.status < 500 && error.status !== 429) throw error;
+      }
+      signal?.throwIfAborted();
+      if (tries + 1 >= TRIES_PER_WAY && way + 1 < ways.length) [way, tries] = [way + 1, -1];
+      else await this.#sleep(backoff_ms(tries, Math.random()), signal);
+    }
+  }
+
+  /**
+   * Any request of the interface with a JSON body; resolves to the answer's JSON. Throws Problem.
+   * @param {string} method @param {string} target @param {any} [body] @param {RequestInit} [more] @returns {Promise<any>}
+   */
+  call(method, target, body, { headers, ...more } = {}) {
+    const json = body === undefined ? {} : { body: JSON.stringify(body) };
+    const type = body === undefined ? {} : { "Content-Type": "application/json" };
+    return this.#ask(method, target, { ...json, ...more, headers: { ...type, ...headers } });
+  }
+
+  async #ask(method, target, options) {
+    const answer = await this.#request(method, target, options);
+    return parsed(await answer.text());
+  }
+
+  async #request(method, target, { headers, ...more } = {}) {
+    const bearer = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
+    const answer = await this.#fetch(this.url + target, { method, headers: { ...bearer, ...headers }, ...more });
+    if (!answer.ok) throw new Problem(answer.status, await answer.text());
+    return answer;
+  }
+
+  /** Frames of one websocket, until it closes. A browser can send no header there, so the token is a subprotocol. */
+  async *#socket(subscribe, cursor, signal) {
+    const url = new URL(`${this.url}/v1/live?${new URLSearchParams(given({ subscribe, cursor }))}`);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new this.#WebSocket(url.href, this.#token ? ["kinolog", `bearer.${this.#token}`] : ["kinolog"]);
+    const queue = mailbox();
+    socket.onmessage = ({ data }) => queue.put(JSON.parse(data));
+    socket.onclose = () => queue.end();
+    const stop = () => socket.close();
+    signal?.addEventListener("abort", stop);
+    try {
+      yield* queue;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      socket.close();
+    }
+  }
+
+  /** Frames of one stream of server-sent events, read with fetch: EventSource can send no header. */
+  async *#events(subscribe, cursor, signal) {
+    const query = new URLSearchParams(given({ subscribe, cursor }));
+    const answer = await this.#request("GET", `/v1/live/sse?${query}`, { signal, headers: { Accept: "text/event-stream" } });
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        const events = (text + value).split("\n\n");
+        text = events.pop();
+        for (const event of events) {
+          const found = event.match(/^data: (.*)$/m);
+          if (found && !/^event: end$/m.test(event)) yield JSON.parse(found[1]);
+        }
+      }
+    } finally {
+      await reader.cancel();
+    }
+  }
+
+  /** A job asked for again and again, as frames. */
+  async *#polls(subscribe, _cursor, signal) {
+    const id = subscribe.slice("job:".length);
+    for (;;) {
+      yield { type: "job", job: await this.job(id, { signal }) };
+      await this.#sleep(POLL_MS, signal);
+    }
+  }
+}
+
+/**
+ * `job` after `frame`; the same object when nothing of it has changed. Throws Problem (404) when it was deleted.
+ * @param {Job} job @param {Frame} frame @returns {Job}
+ */
+export function folded(job, frame) {
+  if (frame.type === "snapshot") return newer(job, frame.jobs.find(({ id }) => id === job.id));
+  if (frame.type === "job" && frame.job.id === job.id) return newer(job, frame.job);
+  if (frame.type === "progress" && frame.job_id === job.id) return progressed(job, frame);
+  if (frame.type === "deleted" && frame.job_id === job.id) {
+    throw new Problem(404, JSON.stringify({ code: "job-deleted", detail: "The job was deleted." }));
+  }
+  return job;
+}
+
+/** A late frame changes nothing. */
+function newer(job, found) {
+  if (!found || found.run < job.run || found.updated_at < job.updated_at) return job;
+  return JSON.stringify(found) === JSON.stringify(job) ? job : found;
+}
+
+/** Progress never falls within a run. */
+function progressed(job, frame) {
+  const step = job.steps.find(({ name }) => name === frame.step);
+  if (!step || step.status === "completed" || frame.progress <= step.progress) return job;
+  const moved = { ...step, progress: frame.progress, eta_s: frame.eta_s };
+  const steps = job.steps.map((other) => (other === step ? moved : other));
+  return { ...job, steps, progress: Math.max(job.progress, frame.job_progress ?? 0) };
+}
+
+const path = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
+const given = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value != null));
+
+/** Resolves after `ms`; rejects when the signal aborts. */
+function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => (clearTimeout(timer), reject(signal.reason));
+    const timer = setTimeout(() => (signal?.removeEventListener("abort", stop), resolve()), ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** What is put in comes out in order; iteration ends after `end()`, once it is empty. */
+function mailbox() {
+  const waiting = [];
+  let over = false;
+  let wake = () => {};
+  return {
+    put: (item) => (waiting.push(item), wake()),
+    end: () => ((over = true), wake()),
+    async *[Symbol.asyncIterator]() {
+      for (;;) {
+        while (waiting.length) yield waiting.shift();
+        if (over) return;
+        await new Promise((resolve) => (wake = resolve));
+      }
+    },
+  };
+}
