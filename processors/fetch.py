@@ -40,8 +40,8 @@ _GONE = frozenset({404, 410})
 #: Answers of a server that may do better later. Source: RFC 9110 section 15.6, RFC 6585 section 4, RFC 8470.
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 #: Bytes that are hashed and written at a time, while the next ones come in.
-_PIECE_BYTES = 4 * 1024**2
-_BUFFER_BYTES = 4 * 1024**2
+_PIECE_BYTES = 2 * 1024**2
+_BUFFER_BYTES = 1024**2
 _FIRST_PAUSE_S = 0.5
 _UNAVAILABLE = "The server that has the media cannot be reached at the moment."
 
