@@ -64,7 +64,7 @@ clean:
 	  deploy/web/node_modules $(HLS)
 
 tools:
-	@deploy/setup/packages java mvn npm ffmpeg espeak-ng bwrap
+	@deploy/setup/packages java mvn npm ffmpeg espeak-ng bwrap redis-server
 
 browser:
 	@deploy/setup/packages chromium

@@ -14,7 +14,7 @@ import msgspec
 from agents.progress import Progress
 from agents.scratch import Scratch, Space
 from agents.slots import CpuBudget, Turn
-from agents.sources import Sources
+from agents.sources import Sources, downloaded
 from processors.errors import OutOfCapacity, OutputInvalid, ProcessingError, Skipped, SourceUnavailable
 from processors.local_tree import UnexpectedFile, files_below
 from processors.store import Store, StoreError, in_thread
@@ -168,11 +168,16 @@ async def _outputs(attempt: Attempt, processor: Processor, bench: Bench) -> Json
         work = Work(source=_NOWHERE, scratch=_NOWHERE, output=_NOWHERE, prefix=attempt.prefix, **_asked(attempt))
         return _as_json(await processor.process(work))
     async with bench.scratch.space(f"{attempt.requested.step}-{attempt.name}") as space:
-        wanted = attempt.requested.input
-        source = await bench.sources.resolve(wanted, space.folder) if attempt.kind.source else _NOWHERE
+        source = await _source(attempt, bench, space)
         outputs = _as_json(await _processed(attempt, processor, bench, source, space))
         await _publish(attempt, bench.store, space.output)
     return outputs
+
+
+async def _source(attempt: Attempt, bench: Bench, space: Space) -> Path:
+    if not attempt.kind.source:
+        return _NOWHERE
+    return await bench.sources.resolve(downloaded(attempt.requested), space.folder)
 
 
 async def _processed(
@@ -209,6 +214,7 @@ def _asked(attempt: Attempt) -> Mapping[str, Any]:
     return {
         "params": asked.params,
         "inputs": asked.inputs,
+        "url": asked.input.url,
         "filename": asked.filename,
         "report": attempt.report,
         "show": attempt.show,

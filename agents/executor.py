@@ -26,6 +26,7 @@ from agents.slots import CpuBudget, Slots, Valves
 from agents.sources import Sources
 from agents.voice import Voice
 from processors.limits import Limits
+from processors.local_cache import LocalCache
 from processors.profiles import ProfileError
 from processors.store import Store
 from processors.toolbox import make_toolbox
@@ -122,6 +123,7 @@ class Executor:
         """Everything that must stand before the first request is accepted. An error ends the process."""
         await self._bench.scratch.sweep()
         await self._bench.store.sweep()
+        await self._bench.sources.sweep()
         await self._producer.start(self._topics.step_events, self._topics.progress)
         self._keep_running(self._tail.run())
         self._keep_running(self._tick())
@@ -246,10 +248,11 @@ def stations(settings: Settings, kinds: list[StepKind]) -> dict[str, Station]:
 def bench(settings: Settings, executor_name: str) -> Bench:
     """What attempts of one executor work with."""
     store = Store(settings.store_url)
+    inputs = LocalCache(settings.data_path / "inputs" / executor_name, settings.store.local_cache_bytes)
     return Bench(
         store=store,
         scratch=Scratch(settings.data_path / "scratch" / executor_name),
-        sources=Sources(store, tuple(Path(root) for root in settings.store.input_roots)),
+        sources=Sources(store, tuple(Path(root) for root in settings.store.input_roots), inputs),
         budget=CpuBudget(settings.executor.cpus or len(os.sched_getaffinity(0))),
     )
 

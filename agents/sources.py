@@ -4,16 +4,18 @@ import hashlib
 from pathlib import Path
 
 from processors.errors import SourceMissing, SourceUnavailable
+from processors.local_cache import LocalCache
 from processors.store import NotStored, Store, StoreError, in_thread
 from processors.store_keys import InvalidKey
 from schemas.jobs import Input
+from schemas.step_events import StepRequested
 
 
 class Sources:
     """Finds sources in the store and below the allowed folders."""
 
-    def __init__(self, store: Store, roots: tuple[Path, ...]) -> None:
-        self._store = store
+    def __init__(self, store: Store, roots: tuple[Path, ...], cache: LocalCache | None = None) -> None:
+        self._store, self._cache = store, cache
         self._roots = tuple(root.resolve() for root in roots)
 
     async def resolve(self, source: Input, folder: Path) -> Path:
@@ -24,6 +26,17 @@ class Sources:
             return await in_thread(_allowed_file, Path(source.path), self._roots)
         raise SourceMissing("This pipeline takes media that is in the store already, not an address.")
 
+    async def sweep(self) -> None:
+        """Remove what a killed process of the same name was fetching."""
+        if self._cache is not None:
+            await self._cache.sweep()
+
+    async def _fetch(self, key: str, target: Path) -> None:
+        if self._cache is None:
+            await self._store.fetch(key, target)
+        else:
+            await self._cache.give(self._store, key, target)
+
     async def artifact(self, key: str, folder: Path) -> Path:
         """A published file of a step before; one of a bucket is fetched into `folder`. Raises as `resolve` does."""
         return await self._object(key, folder / f"artifact-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
@@ -32,7 +45,7 @@ class Sources:
         try:
             local = self._store.local_path(key)
             if local is None:
-                await self._store.fetch(key, target)
+                await self._fetch(key, target)
                 return target
         except (InvalidKey, NotStored) as error:
             raise SourceMissing(f"There is no object {key[:200]!r} in the store.") from error
@@ -41,6 +54,14 @@ class Sources:
         if self._store.root is None or not await in_thread(_is_file_below, local, (self._store.root.resolve(),)):
             raise SourceMissing(f"There is no object {key[:200]!r} in the store.")
         return local
+
+
+def downloaded(requested: StepRequested) -> Input:
+    """The input of a request; of one that names an address: what the step before it brought from there."""
+    found = requested.inputs.get("download", {}).get("object")
+    if requested.input.url is None or not isinstance(found, str):
+        return requested.input
+    return Input(object=found)
 
 
 def _allowed_file(path: Path, roots: tuple[Path, ...]) -> Path:

@@ -8,8 +8,14 @@
     │   ├── MediaTooLarge        media-too-large         beyond a limit: duration, pixels, fps, tracks
     │   └── NothingToShow        no-usable-track
     ├── InvalidParams            invalid-params          the pipeline's fault: never retried
+    ├── InvalidUrl               invalid-url             not an http(s) address that may be asked for: never retried
+    ├── AddressForbidden         address-forbidden       the address leads where downloads must not go: never retried
+    ├── TooManyRedirects         too-many-redirects      never retried
     ├── SourceMissing            source-missing          the object, path or URL is not there: never retried
+    ├── SourceRefused            source-refused          the server does not give it to us: never retried
+    ├── SourceMisbehaved         source-misbehaved       the server's answer breaks the rules: never retried
     ├── SourceUnavailable        source-unavailable      it may be there later
+    ├── SourceTooSlow            source-too-slow         it came slower than is waited for
     ├── ToolFailed               tool-failed
     ├── ToolTimedOut             tool-timed-out
     ├── OutputInvalid            output-invalid          the encode ended but does not prove right
@@ -41,13 +47,21 @@ class ProcessingError(Exception):
     code: ClassVar[str] = "processing-failed"
     retriable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, detail: str | None = None) -> None:
+    def __init__(self, message: str, *, detail: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.detail = detail
+        #: Seconds that a server asked us to wait before we come again.
+        self.retry_after_s = retry_after_s
 
     def record(self) -> ErrorRecord:
         """The error as it travels."""
-        return ErrorRecord(code=self.code, message=str(self), retriable=self.retriable, detail=self.detail)
+        return ErrorRecord(
+            code=self.code,
+            message=str(self),
+            retriable=self.retriable,
+            detail=self.detail,
+            retry_after_s=self.retry_after_s,
+        )
 
 
 class InvalidMedia(ProcessingError):
@@ -90,6 +104,43 @@ class InvalidParams(ProcessingError):
     """The step's parameters do not fit its schema."""
 
     code = "invalid-params"
+
+
+class InvalidUrl(ProcessingError):
+    """The address is not one that may be asked for."""
+
+    code = "invalid-url"
+
+
+class AddressForbidden(ProcessingError):
+    """The address leads to where downloads must not go."""
+
+    code = "address-forbidden"
+
+
+class TooManyRedirects(ProcessingError):
+    """The address leads on and on."""
+
+    code = "too-many-redirects"
+
+
+class SourceRefused(ProcessingError):
+    """The server does not give it to us."""
+
+    code = "source-refused"
+
+
+class SourceMisbehaved(ProcessingError):
+    """The server's answer breaks the rules of HTTP, or what we asked for."""
+
+    code = "source-misbehaved"
+
+
+class SourceTooSlow(ProcessingError):
+    """The media came more slowly than is waited for."""
+
+    code = "source-too-slow"
+    retriable = True
 
 
 class SourceMissing(ProcessingError):

@@ -52,6 +52,37 @@ def publish_folder(folder: Path, root: Path, key: str) -> None:
         _copy_into_place(folder, root, target)
 
 
+def publish_file(path: Path, root: Path, key: str) -> None:
+    """Let the file `path` appear as `root/key` at once, replacing a repeat; `path` is gone then."""
+    path.chmod(0o644)
+    try:
+        move_into_place(path, root / key)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy = staged(root)
+        try:
+            shutil.copyfile(path, copy)
+            move_into_place(copy, root / key)
+        finally:
+            copy.unlink(missing_ok=True)
+
+
+def link_file(source: Path, root: Path, key: str) -> None:
+    """Give the same content a second name, `root/key`: objects never change. Where links do not work, copy it."""
+    second = staged(root)
+    try:
+        try:
+            os.link(source, second)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            shutil.copyfile(source, second)
+        move_into_place(second, root / key)
+    finally:
+        second.unlink(missing_ok=True)
+
+
 def _copy_into_place(folder: Path, root: Path, target: Path) -> None:
     copy = staged(root)
     try:

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
-from datetime import datetime
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -22,6 +23,9 @@ _PART_BYTES = 8 * 1024**2
 #: Files of a tree that travel to a bucket at a time, and parts of one file.
 _UPLOADS = 8
 _PARTS = 3
+#: Tries to read one object, each going on where the one before it broke.
+_FETCH_TRIES = 5
+_FETCH_PAUSE_S = 0.5
 #: Age at which what a killed process left on its way in is removed; a living upload stalls for seconds only.
 STAGING_AGE_S = 6 * 3600.0
 
@@ -63,13 +67,13 @@ async def in_thread(work: Callable[..., T], *args: Any) -> T:
 class Store:
     """Objects by key. `url` is "file:///folder" or what obstore understands, e.g. "s3://bucket/prefix"."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, retry_s: float = 60.0) -> None:
         parts = urlsplit(url)
         #: Folder of a local store, None otherwise.
         self.root: Path | None = Path(unquote(parts.path)) if parts.scheme == "file" else None
         if self.root is not None:
             self.root.mkdir(parents=True, exist_ok=True)
-        self._objects: Any = from_url(url)
+        self._objects: Any = from_url(url) if self.root is not None else _bucket(url, retry_s)
 
     def local_path(self, key: str) -> Path | None:
         """The object as a file that tools can read, whether it exists or not; None for a bucket. Raises InvalidKey."""
@@ -90,10 +94,26 @@ class Store:
                 yield bytes(chunk)
 
     async def fetch(self, key: str, path: Path) -> None:
-        """Write an object to the local file `path`. Raises NotStored, StoreError."""
-        with path.open("wb") as file:
-            async for chunk in self.get(key):
-                await in_thread(file.write, chunk)
+        """Write an object to the local file `path`; a body that is cut off is continued. Raises NotStored, StoreError.
+
+        For objects that do not change: what is continued must be what was begun.
+        """
+        stored = await self.head(key)
+        with await in_thread(path.open, "wb") as file:
+            for left in reversed(range(_FETCH_TRIES)):
+                try:
+                    if file.tell() < stored.size_bytes:
+                        async for part in _gathered(self.get(key, file.tell())):
+                            await in_thread(file.write, part)
+                    break
+                except NotStored:
+                    raise
+                except StoreError:
+                    if not left:
+                        raise
+                    await asyncio.sleep(_FETCH_PAUSE_S)
+        if (await in_thread(path.stat)).st_size != stored.size_bytes:
+            raise StoreError(f"{key} changed while it was read")
 
     async def put(self, key: str, chunks: AsyncIterable[bytes], max_bytes: int) -> Stored:
         """Store a stream; it appears whole or not at all, and a broken one leaves nothing behind, not even folders.
@@ -109,6 +129,26 @@ class Store:
             await self._put_object(key, counted)
         return await self.head(key)
 
+    async def put_file(self, path: Path, key: str, attributes: Mapping[str, str] | None = None) -> None:
+        """Store a local file; it appears whole or not at all. A local store takes the file itself. A repeat replaces.
+
+        `attributes`: headers and metadata of a bucket's object, over the usual ones. Raises StoreError, OSError.
+        """
+        with _mapped(checked_key(key)):
+            if self.root is not None:
+                await in_thread(local_tree.publish_file, path, self.root, key)
+            else:
+                await self._send(key, path, attributes)
+
+    async def copy(self, key: str, target: str) -> None:
+        """Make `target` an object with the same content, inside the store. Raises NotStored, StoreError."""
+        checked_key(target)
+        with _mapped(checked_key(key)):
+            if self.root is not None:
+                await in_thread(local_tree.link_file, self.root / key, self.root, target)
+            else:
+                await obstore.copy_async(self._objects, key, target)
+
     async def publish_tree(self, folder: Path, prefix: str) -> None:
         """Store everything below `folder` under `prefix`; a local store takes the folder itself. A repeat replaces.
 
@@ -121,11 +161,25 @@ class Store:
             else:
                 await self._upload_tree(folder, prefix)
 
+    async def presigned(self, method: Literal["GET", "PUT"], key: str, ttl_s: int) -> str:
+        """An address that lets whoever has it read or write one object of a bucket for `ttl_s`. Raises StoreError."""
+        with _mapped(checked_key(key)):
+            if self.root is not None:
+                raise StoreError("a local store has no addresses of its own")
+            return str(await obstore.sign_async(self._objects, method, key, timedelta(seconds=ttl_s)))
+
     async def list(self, prefix: str) -> list[Stored]:
         """Every object below `prefix`, by key."""
         with _mapped(checked_key(prefix)):
             found = await obstore.list(self._objects, prefix).collect_async()
             return sorted(_stored(meta) for meta in found)
+
+    async def walk(self, prefix: str) -> AsyncIterator[Stored]:
+        """Every object below `prefix`, in no order, page by page: for stores of any size."""
+        with _mapped(checked_key(prefix)):
+            async for entries in obstore.list(self._objects, prefix):
+                for meta in entries:
+                    yield _stored(meta)
 
     async def delete_prefix(self, prefix: str) -> None:
         """Remove the object `prefix` and everything below it. A repeat is harmless."""
@@ -161,12 +215,14 @@ class Store:
         except StoreError as error:
             raise (failed[0] if failed else error) from error
 
-    async def _send(self, key: str, source: Path | AsyncIterator[bytes]) -> None:
+    async def _send(
+        self, key: str, source: Path | AsyncIterator[bytes], attributes: Mapping[str, str] | None = None
+    ) -> None:
         await obstore.put_async(
             self._objects,
             key,
             source,
-            attributes={"Content-Type": content_type(key), "Cache-Control": IMMUTABLE},
+            attributes={"Content-Type": content_type(key), "Cache-Control": IMMUTABLE, **(attributes or {})},
             chunk_size=_PART_BYTES,
             max_concurrency=_PARTS,
         )
@@ -188,6 +244,21 @@ class Store:
             if isinstance(error, BaseExceptionGroup):
                 raise error.exceptions[0] from error
             raise
+
+
+def _bucket(url: str, retry_s: float) -> Any:
+    """A bucket; where it is and what opens it stands in the usual AWS variables."""
+    if urlsplit(url).scheme == "memory":
+        return from_url(url)
+    retries: Any = {
+        "max_retries": 12,
+        "retry_timeout": timedelta(seconds=retry_s),
+        "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5), "base": 2},
+    }
+    # A server of one's own may have no certificate; whoever names it so has decided that.
+    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    options: Any = {"allow_http": plain, "timeout": timedelta(hours=1), "connect_timeout": timedelta(seconds=10)}
+    return from_url(url, client_options=options, retry_config=retries)
 
 
 def _stored(meta: Any) -> Stored:

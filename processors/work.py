@@ -52,6 +52,8 @@ class Work:
     params: Json = field(default_factory=dict)
     #: Outputs of the steps before, by step name.
     inputs: Mapping[str, Json] = field(default_factory=dict)
+    #: Address of the source, for the step that downloads it.
+    url: str | None = None
     #: Name of the upload, for people only.
     filename: str | None = None
     #: Threads to use.

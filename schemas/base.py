@@ -22,6 +22,8 @@ class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     retriable: bool = False
     #: Further facts for an engineer, e.g. the last lines of a tool; never secrets.
     detail: str | None = None
+    #: Seconds that the other side asked us to wait before the next try.
+    retry_after_s: float | None = None
 
 
 Json = dict[str, Any]

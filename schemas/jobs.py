@@ -8,7 +8,9 @@ from schemas.base import ErrorRecord, Json
 
 JobStatus = Literal["waiting", "active", "completed", "failed", "cancelled"]
 StepStatus = Literal["waiting", "active", "delayed", "completed", "failed", "cancelled", "skipped"]
-AssetStatus = Literal["UPLOADED", "PROCESSING", "READY", "FAILED"]
+AssetStatus = Literal["UPLOADED", "PROCESSING", "READY", "FAILED", "PENDING", "DOWNLOADING", "CACHED"]
+#: Pipeline whose assets are cached media: foreign files by their address, with a status of their own words.
+CACHE_PIPELINE = "cache"
 
 #: Which of two waiting requests for one step goes first.
 Priority = Literal["high", "normal", "low"]

@@ -417,6 +417,106 @@ def _change_queue(step: str, as_json: bool, url: str | None, token: str | None, 
 
 
 @cli.group()
+def cache() -> None:
+    """Foreign media that is kept here."""
+
+
+@cache.command("add")
+@click.argument("urls", nargs=-1, required=True, metavar="URL…")
+@json_option
+@reaches_service
+def add_cached(urls: tuple[str, ...], as_json: bool, url: str | None, token: str | None) -> None:
+    """Have each URL downloaded, and print its id. Ends with 1 when one of them cannot be asked for."""
+    from streams.rendering import print_json
+
+    async def work(client: "Client") -> int:
+        items = (await client.cache("POST", body={"urls": list(urls)}))["data"]
+        for item in items:
+            said = f"{item['id']} {item['status']}" if "id" in item else item["error"]["detail"]
+            print_json(item) if as_json else click.echo(f"{said} {item['url']}")
+        return JOB_FAILED if any("error" in item for item in items) else OK
+
+    _with_client(url, token, work)
+
+
+@cache.command("get")
+@click.argument("asset_ids", nargs=-1, required=True, metavar="ID…")
+@json_option
+@reaches_service
+def get_cached(asset_ids: tuple[str, ...], as_json: bool, url: str | None, token: str | None) -> None:
+    """Where each ID is to be had: a signed address when it is cached, the original otherwise."""
+    from streams.rendering import print_json
+
+    async def work(client: "Client") -> int:
+        for found in (await client.cache("POST", "/resolve", {"ids": list(asset_ids)}))["data"]:
+            print_json(found) if as_json else click.echo(f"{found['id']} {found['status']} {found['url'] or '-'}")
+        return OK
+
+    _with_client(url, token, work)
+
+
+@cache.command("stats")
+@json_option
+@reaches_service
+def cache_stats(as_json: bool, url: str | None, token: str | None) -> None:
+    """How much is cached, and how often it was of use."""
+
+    async def work(client: "Client") -> int:
+        return _show_fields((await client.cache("GET", "/stats"))["data"], as_json)
+
+    _with_client(url, token, work)
+
+
+@cache.command("retry-failed")
+@json_option
+@reaches_service
+def retry_failed_downloads(as_json: bool, url: str | None, token: str | None) -> None:
+    """Try every failed download again."""
+
+    async def work(client: "Client") -> int:
+        return _show_fields((await client.cache("POST", "/retry-failed"))["data"], as_json)
+
+    _with_client(url, token, work)
+
+
+@cache.command("cleanup")
+@click.option("--older-than-days", type=click.FloatRange(0), default=30.0, show_default=True, help="Since it changed.")
+@json_option
+@reaches_service
+def clean_cache(older_than_days: float, as_json: bool, url: str | None, token: str | None) -> None:
+    """Delete cached media of that age."""
+
+    async def work(client: "Client") -> int:
+        body = {"older_than_days": older_than_days}
+        return _show_fields((await client.cache("POST", "/cleanup", body))["data"], as_json)
+
+    _with_client(url, token, work)
+
+
+def _show_fields(found: dict[str, Any], as_json: bool) -> int:
+    from streams.rendering import print_json
+
+    print_json(found) if as_json else click.echo("\n".join(f"{name}: {value}" for name, value in found.items()))
+    return OK
+
+
+@cli.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option(
+    "--older-than-days", type=click.FloatRange(0), default=1.0, show_default=True, help="Leave what is newer."
+)
+@json_option
+@reaches_service
+def gc(dry_run: bool, older_than_days: float, as_json: bool, url: str | None, token: str | None) -> None:
+    """Remove files that no row points at: what killed executors and broken uploads left."""
+
+    async def work(client: "Client") -> int:
+        return _show_fields(await client.collect_garbage(dry_run=dry_run, older_than_days=older_than_days), as_json)
+
+    _with_client(url, token, work)
+
+
+@cli.group()
 def topics() -> None:
     """The topics on the log."""
 

@@ -203,6 +203,15 @@ class Client:
         """End a token everywhere; harmless to repeat. Raises NotFound."""
         return _content(await self._ask("DELETE", f"/v1/tokens/{quote(token_id, safe='')}"))
 
+    async def cache(self, method: str, path: str = "", body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask `/v1/cache-assets<path>` for cached media: {"data": …}."""
+        return await self._ask(method, f"/v1/cache-assets{path}", json=body)
+
+    async def collect_garbage(self, *, dry_run: bool, older_than_days: float = 1.0) -> dict[str, Any]:
+        """Have files removed that no row points at; what was found. Takes an admin's token."""
+        body = {"dry_run": dry_run, "older_than_days": older_than_days}
+        return _content(await self._ask("POST", "/v1/store/gc", json=body))
+
     async def search(self, text: str, *, mode: str | None = None, limit: int | None = None) -> dict[str, Any]:
         """Passages of what was said: {"data": [passage, …], "mode": …, "left_out"?: […]}."""
         return await self._ask("GET", "/v1/search", params=_given(q=text, mode=mode, limit=limit))

@@ -45,6 +45,8 @@ class Web(Section, frozen=True, kw_only=True):
     max_upload_bytes: int = 20 * 1024**3
     #: Seconds without a byte until an upload is dropped.
     upload_stall_s: float = 30.0
+    #: Seconds without a byte until a resumable upload is removed.
+    tus_expire_s: float = 86_400.0
     #: Name of this replica: its read model is kept under it.
     replica: str = "web-1"
     #: Unsent bytes at which a live client is closed as too slow.
@@ -162,6 +164,65 @@ class Store(Section, frozen=True, kw_only=True):
     url: str | None = None
     #: Folders that an input's `path` may point below, as JSON.
     input_roots: tuple[str, ...] = ()
+    #: Whether /media sends readers to the bucket itself, by presigned addresses; that takes a CORS rule on the bucket.
+    redirect: bool = True
+    #: Bytes of a bucket's objects that an executor keeps on its own disk, for the steps that read them next.
+    local_cache_bytes: int = 20 * 1024**3
+
+
+class Download(Section, frozen=True, kw_only=True):
+    """What is fetched from foreign servers, and how politely."""
+
+    #: Hosts whose address and port are not judged, "host" or "host:port", as JSON or separated by commas.
+    allow_hosts: tuple[str, ...] | str = ()
+    #: Ports that are asked, as JSON.
+    ports: tuple[int, ...] = (80, 443)
+    #: Largest file, bytes.
+    max_bytes: int = 20 * 1024**3
+    #: Seconds for one download, its tries included.
+    timeout_s: float = 3600.0
+    #: Seconds until a connection must stand.
+    connect_timeout_s: float = 10.0
+    #: Longest silence, and the stretch over which the speed is measured, seconds.
+    stall_s: float = 20.0
+    #: Least speed, bytes a second.
+    min_bytes_per_s: int = 1024
+    #: Most redirects that are followed.
+    max_redirects: int = 5
+    #: Tries within one attempt when a connection breaks.
+    tries: int = 3
+    #: Downloads from one host at a time, over all executors where there is Redis.
+    per_host: int = 4
+    #: Downloads from one host that may begin in a second; 0: any number.
+    per_host_per_s: float = 0.0
+    #: Seconds for which a download of the same address is taken as it is, without asking its server again.
+    fresh_s: float = 300.0
+
+    @property
+    def allowed_hosts(self) -> tuple[str, ...]:
+        """`allow_hosts`, however it was written."""
+        hosts = self.allow_hosts.split(",") if isinstance(self.allow_hosts, str) else self.allow_hosts
+        return tuple(host.strip() for host in hosts if host.strip())
+
+
+class Redis(Section, frozen=True, kw_only=True):
+    """What executors share beside the log; all of it may be lost at any time."""
+
+    #: "redis://host:port/0"; unset: each process keeps its own.
+    url: str | None = None
+    #: Longest wait for an answer, seconds.
+    timeout_s: float = 1.0
+    #: Seconds after which a dead executor's download may be done by another one.
+    lease_s: float = 10.0
+
+
+class Cache(Section, frozen=True, kw_only=True):
+    """Foreign media that is kept."""
+
+    #: Bytes that cached media may take, the least recently asked for goes first; 0: any number.
+    max_bytes: int = 0
+    #: Seconds for which an address that `resolve` gives is good.
+    url_ttl_s: int = 3600
 
 
 class Executor(Section, frozen=True, kw_only=True):
@@ -272,6 +333,9 @@ class Settings(Section, frozen=True, kw_only=True):
     compat: Compat = Compat()
     retention: Retention = Retention()
     store: Store = Store()
+    download: Download = Download()
+    redis: Redis = Redis()
+    cache: Cache = Cache()
     executor: Executor = Executor()
     limits: Limits = Limits()
     transcribe: Transcribe = Transcribe()

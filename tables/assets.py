@@ -1,12 +1,12 @@
 """The asset as a fold of its jobs, pure: folding a job twice changes nothing the second time."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from msgspec.structs import replace
 
 from schemas.facts import AssetDeleted, AssetFailed, AssetReady
-from schemas.jobs import JOB_ENDED, Asset, AssetJob, AssetStatus, Job
+from schemas.jobs import CACHE_PIPELINE, JOB_ENDED, Asset, AssetJob, AssetStatus, Job
 from schemas.removals import RemoveArtifacts
 from tables.statements import Effects
 
@@ -19,7 +19,7 @@ def fold_asset(asset: Asset | None, job: Job) -> Asset:
         job.id: AssetJob(status=job.status, pipeline=job.pipeline, created_at=job.created_at, reason=_reason(job)),
     }
     outputs, published_at = _published(asset, job)
-    status = asset_status({known.status for known in jobs.values()}, kept=asset.kept)
+    status = _status(asset, jobs, kept=asset.kept)
     reason = jobs[job.id].reason if status == "FAILED" else None
     folded = replace(asset, status=status, reason=reason, jobs=jobs, outputs=outputs, published_at=published_at)
     return (
@@ -32,13 +32,13 @@ def forget_job(asset: Asset, job: Job, others: Iterable[Job], *, artifacts: bool
     published goes too; otherwise the asset stays as playable as it was.
     """
     jobs = {job_id: known for job_id, known in asset.jobs.items() if job_id != job.id}
-    if not jobs and (artifacts or asset.status != "READY"):
+    if not jobs and (artifacts or asset.status not in ("READY", "CACHED")):
         return None
     kept = asset.kept or (not artifacts and job.status == "completed")
     left = replace(asset, jobs=jobs, kept=kept)
     if artifacts:
         left = _without_outputs(left, job, others)
-    status = asset_status({known.status for known in jobs.values()}, kept=kept)
+    status = _status(left, jobs, kept=kept)
     return replace(left, status=status, reason=_first_reason(jobs) if status == "FAILED" else None)
 
 
@@ -105,6 +105,18 @@ def asset_status(states: Set[str], *, kept: bool) -> AssetStatus:
     if "active" in states:
         return "PROCESSING"
     return "UPLOADED" if "waiting" in states else "FAILED"
+
+
+#: The same of cached media, which has nothing but its download.
+_CACHED: dict[AssetStatus, AssetStatus] = {"UPLOADED": "PENDING", "PROCESSING": "DOWNLOADING", "READY": "CACHED"}
+
+
+def _status(asset: Asset, jobs: Mapping[str, AssetJob], *, kept: bool) -> AssetStatus:
+    status = asset_status({known.status for known in jobs.values()}, kept=kept)
+    only_cached = all(known.pipeline == CACHE_PIPELINE for known in jobs.values())
+    if asset.input.url is not None and only_cached and asset.outputs.keys() <= {"download"}:
+        return _CACHED.get(status, status)
+    return status
 
 
 def _reason(job: Job) -> str | None:

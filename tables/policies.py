@@ -13,6 +13,8 @@ _ASLEEP_DELAY_S = 60.0
 #: Tries that may be lost with their executor: an input that kills its executor every time must end.
 MAX_LOSSES = 8
 _LOSS_DELAY_S, _LOSS_MAX_S = 1.0, 60.0
+#: Longest wait that a server's Retry-After can ask for.
+_ASKED_MAX_S = 3600.0
 
 EXECUTOR_LOST = ErrorRecord(
     code="executor-lost",
@@ -27,6 +29,11 @@ def retry_delay_s(policy: RetryPolicy, failures: int, seed: str) -> float:
     delay_s = min(policy.delay_s * growth, policy.max_s)
     chance = zlib.crc32(seed.encode()) / 0xFFFFFFFF
     return delay_s * (1 + policy.jitter * (2 * chance - 1))
+
+
+def asked_delay_s(error: ErrorRecord, delay_s: float) -> float:
+    """`delay_s`, or what the other side asked for where that is longer; an hour at most."""
+    return max(delay_s, min(error.retry_after_s or 0.0, _ASKED_MAX_S))
 
 
 def asleep_delay_s() -> float:

@@ -34,6 +34,7 @@ from tables.policies import (
     EXECUTOR_LOST,
     MAX_ASLEEP,
     MAX_LOSSES,
+    asked_delay_s,
     asleep_delay_s,
     loss_delay_s,
     retry_delay_s,
@@ -205,7 +206,8 @@ def _failed(job: Job, step: Step, event: StepFailed, now: float) -> Step:
     step = replace(step, failures=step.failures + 1)
     if not event.error.retriable or step.failures >= step.spec.retry.attempts:
         return _end(step, "failed", now, event.error)
-    return _delay(step, now + retry_delay_s(step.spec.retry, step.failures, _seed(event)), event.error)
+    delay_s = asked_delay_s(event.error, retry_delay_s(step.spec.retry, step.failures, _seed(event)))
+    return _delay(step, now + delay_s, event.error)
 
 
 def _expired(job: Job, step: Step, event: LeaseExpired, now: float) -> Step:

@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from msgspec.structs import replace
+
+from processors.errors import InvalidUrl
+from processors.gate import checked_url
 from schemas.commands import SubmitJob
-from schemas.jobs import PRIORITIES, Input
+from schemas.jobs import PRIORITIES, Input, StepSpec
+from schemas.steps import step_kinds
 from schemas.uploads import UploadCompleted
 from streams.ids import ID_PATTERN
 from tables.pipelines import Pipelines
@@ -13,6 +18,9 @@ from tables.pipelines import Pipelines
 MAX_PASSTHROUGH = 4096
 #: Longest file name that is kept, characters.
 MAX_FILENAME = 255
+
+#: Goes before the steps of a job whose input is an address. Media to be processed has pictures or sound.
+_DOWNLOAD = StepSpec(name="download", params={"families": ["video", "audio"]}, weight=10)
 
 
 class Refused(Exception):
@@ -52,7 +60,7 @@ def submission(
         job_id=job_id,
         asset_id=asset_id,
         pipeline=pipeline,
-        steps=pipelines[pipeline],
+        steps=with_download(pipelines[pipeline]) if upload.input.url is not None else pipelines[pipeline],
         input=checked_input(upload.input, input_roots),
         submitted_at=now,
         priority=upload.priority,
@@ -68,12 +76,26 @@ def checked_input(given: Input, input_roots: Sequence[str]) -> Input:
     if sum(place is not None for place in (given.object, given.url, given.path)) != 1:
         raise Refused("invalid-input", "give exactly one of input.object, input.url and input.path")
     if given.url is not None:
-        raise Refused(
-            "invalid-input", "input.url is not supported yet: upload the file, or name an object of the store"
-        )
+        return Input(url=_checked_url(given.url))
     if given.object is not None:
         return Input(object=_checked_key(given.object))
     return Input(path=_checked_path(given.path or "", input_roots))
+
+
+def with_download(steps: tuple[StepSpec, ...]) -> tuple[StepSpec, ...]:
+    """`steps` with the download of their source before all of them, unless it is one of them, or none reads it."""
+    reads = any(step_kinds()[spec.name].files for spec in steps)
+    if not reads or any(spec.name == _DOWNLOAD.name for spec in steps):
+        return steps
+    later = (replace(spec, after=(_DOWNLOAD.name,)) if not spec.after else spec for spec in steps)
+    return (_DOWNLOAD, *later)
+
+
+def _checked_url(url: str) -> str:
+    try:
+        return str(checked_url(url))
+    except InvalidUrl as error:
+        raise Refused("invalid-input", f"input.url: {error}") from error
 
 
 def _checked_key(key: str) -> str:

@@ -22,7 +22,7 @@ from streams.producer import Producer
 from streams.settings import Settings, SettingsError
 from streams.topics import names
 from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
-from web import queries
+from web import cache_eviction, queries, tus
 from web.audit import Audit, auditing
 from web.auth import Door, authentication
 from web.commands import Commands
@@ -203,6 +203,8 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         lambda: _record(parts),
         parts.indexer.run,
         lambda: _clean_up_again_and_again(parts),
+        lambda: tus.sweep_again_and_again(parts),
+        lambda: _evict(parts),
         janitor(parts).run,
     ]
     tasks = [asyncio.create_task(work()) for work in works]
@@ -224,6 +226,11 @@ def _note(ended: asyncio.Task[None], broken: asyncio.Future[None]) -> None:
         return
     log.critical("a part of the process broke", exc_info=ended.exception())
     broken.set_result(None)
+
+
+async def _evict(parts: Services) -> None:
+    await cache_eviction.evict_again_and_again(parts)
+    await asyncio.Event().wait()  # without a bound there is nothing to do, and a part that ends is a broken one
 
 
 async def _record(parts: Services) -> None:

@@ -63,7 +63,8 @@ class PlaybackWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class AssetsQuery(ListQuery, frozen=True, kw_only=True):
     """What a list of assets can be asked for."""
 
-    #: Only assets in one of these states, separated by commas: UPLOADED, PROCESSING, READY, FAILED.
+    #: Only assets in one of these states, separated by commas: UPLOADED, PROCESSING, READY, FAILED; cached media is
+    #: PENDING, DOWNLOADING, CACHED or FAILED.
     status: str | None = None
 
 

@@ -103,7 +103,7 @@ async def clear_jobs(request: web.Request) -> web.Response:
     def order(job: Job) -> Command:
         return DeleteJob(job_id=job.id, asset_id=job.asset_id, artifacts=wanted.artifacts, requested_by=principal.owner)
 
-    return await _command_all(request, parse(query, JOBS, principal.scope), order)
+    return await command_all(request, parse(query, JOBS, principal.scope), order)
 
 
 @routes.post("/v1/jobs/retry", body=RetryWanted, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
@@ -117,10 +117,12 @@ async def retry_jobs(request: web.Request) -> web.Response:
     def order(job: Job) -> Command:
         return RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run, requested_by=principal.owner)
 
-    return await _command_all(request, parse(query, JOBS, principal.scope), order)
+    return await command_all(request, parse(query, JOBS, principal.scope), order)
 
 
-async def _command_all(request: web.Request, listing: Listing, order: Callable[[Job], Command]) -> web.Response:
+async def command_all(request: web.Request, listing: Listing, order: Callable[[Job], Command]) -> web.Response:
+    """Give the order that each job of the listing gets, and answer with how many they were."""
+    """Give each job of the listing its order, and answer with how many they were."""
     parts, count, offsets = services(request), 0, dict[int, int]()
     parts.commands.require_connection()
     async for jobs in _pieces(parts, listing):

@@ -13,11 +13,13 @@ from web.auth import asking
 from web.problems import Problem, not_found
 from web.ranges import Span, Unsatisfiable, matches, span, still
 from web.routes import Routes
-from web.services import services
+from web.services import Services, services
 
 routes = Routes("Media")
-#: What a request for bytes is answered with.
-_BYTES = {200: "application/octet-stream", 206: "application/octet-stream", 304: None}
+#: What a request for bytes is answered with; 302: they are to be had from the bucket itself.
+_BYTES = {200: "application/octet-stream", 206: "application/octet-stream", 302: None, 304: None}
+#: Seconds that an address of the bucket is good for.
+_REDIRECT_S = 3600
 
 
 # The signed one first: "s" would be an asset id otherwise.
@@ -27,7 +29,16 @@ async def signed_file(request: web.Request) -> web.StreamResponse:
     asset_id, grant = request.match_info["asset_id"], request.match_info["grant"]
     if not services(request).signer.allows(grant, asset_id, time.time()):
         raise Problem(403, "address-expired", "this address is not valid, or not any more: ask for a new one")
-    return await _serve(request, asset_id)
+    return await _serve(request, _key(asset_id, request.match_info["path"]))
+
+
+@routes.get("/media/o/{grant}/{path:.+}", access="signed", answers=_BYTES, problems=(403, 404, 416, 503))
+async def signed_object(request: web.Request) -> web.StreamResponse:
+    """An object that belongs to no asset, to whoever has its signed address."""
+    key = request.match_info["path"]
+    if not services(request).signer.allows_object(request.match_info["grant"], key, time.time()):
+        raise Problem(403, "address-expired", "this address is not valid, or not any more: ask for a new one")
+    return await _serve(request, key)
 
 
 @routes.get("/media/{asset_id}/{path:.+}", answers=_BYTES, problems=(404, 416, 503))
@@ -37,12 +48,16 @@ async def own_file(request: web.Request) -> web.StreamResponse:
     owner = await services(request).model.read(queries.asset_owner, asset_id)
     if owner is None or not asking(request).sees(owner[0]):
         raise not_found("file")
-    return await _serve(request, asset_id)
+    return await _serve(request, _key(asset_id, request.match_info["path"]))
 
 
-async def _serve(request: web.Request, asset_id: str) -> web.StreamResponse:
-    key = _key(asset_id, request.match_info["path"])
-    stored = await services(request).store.head(key)
+async def _serve(request: web.Request, key: str) -> web.StreamResponse:
+    parts = services(request)
+    if request.method == "GET" and _leads_on(parts, key):
+        address = await parts.store.presigned("GET", key, _REDIRECT_S)
+        # Not for longer than the address is good.
+        raise web.HTTPFound(address, headers={"Cache-Control": f"private, max-age={_REDIRECT_S // 2}"})
+    stored = await parts.store.head(key)
     headers = _headers(key, stored)
     if matches(request.headers.get("If-None-Match"), stored.etag):
         return web.Response(status=304, headers=headers)
@@ -56,6 +71,11 @@ async def _serve(request: web.Request, asset_id: str) -> web.StreamResponse:
         beyond = {"Content-Range": f"bytes */{stored.size_bytes}"}
         raise Problem(416, "range-not-satisfiable", f"the file has {stored.size_bytes} bytes", beyond) from error
     return await _send(request, stored, part, headers)
+
+
+def _leads_on(parts: Services, key: str) -> bool:
+    """Whether readers are sent to the bucket. Not for what names other files: they stand beside it here only."""
+    return parts.store.root is None and parts.settings.store.redirect and not key.endswith((".m3u8", ".vtt"))
 
 
 def _key(asset_id: str, path: str) -> str:

@@ -3,18 +3,22 @@
 from web import (
     access,
     assets,
+    cache_assets,
     clearing,
     documents,
     events,
     exporting,
+    garbage,
     health,
     jobs,
     live,
     media,
     pages,
+    presign,
     scraping,
     search,
     stats,
+    tus,
     uploads,
 )
 from web.compat import job_status, media_admin, studio, video_processing
@@ -22,7 +26,10 @@ from web.routes import Routes
 
 NOUNS: tuple[Routes, ...] = (
     uploads.routes,
+    presign.routes,
+    tus.routes,
     assets.routes,
+    cache_assets.routes,
     jobs.routes,
     events.routes,
     exporting.routes,
@@ -31,6 +38,7 @@ NOUNS: tuple[Routes, ...] = (
     search.routes,
     live.routes,
     media.routes,
+    garbage.routes,
     access.routes,
     health.routes,
     scraping.routes,

@@ -1,6 +1,6 @@
 """What the handlers of one process work with, made in web/app.py and nowhere else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -10,6 +10,7 @@ from streams.settings import Settings
 from tables.pipelines import Pipelines
 from web.audit import Audit
 from web.auth import Door
+from web.cache_desk import CacheDesk
 from web.commands import Commands
 from web.event_log import EventLog
 from web.follower import Follower
@@ -57,6 +58,8 @@ class Services:
     index: SearchIndex
     indexer: Indexer
     query_vectors: QueryVectors
+    #: What this replica remembers of cached media; safe to lose.
+    cache: CacheDesk = field(default_factory=CacheDesk)
 
 
 SERVICES = web.AppKey("services", Services)

@@ -6,6 +6,7 @@ import hmac
 import os
 import secrets
 from pathlib import Path
+from urllib.parse import quote
 
 #: Bytes of the signature that stand in the path. Source: RFC 2104 section 5, at least half of the hash.
 _SIGNATURE_BYTES = 18
@@ -20,6 +21,14 @@ class Signer:
     def prefix(self, asset_id: str, expires: int) -> str:
         """Base of the asset's files, "/media/s/<expires>.<signature>"; `expires` in seconds since the epoch."""
         return f"/media/s/{expires}.{self._signature(asset_id, expires)}"
+
+    def object_path(self, key: str, expires: int) -> str:
+        """Address of one object of the store that belongs to no asset, "/media/o/<expires>.<signature>/<key>"."""
+        return f"/media/o/{expires}.{self._signature(f'object:{key}', expires)}/{quote(key)}"
+
+    def allows_object(self, grant: str, key: str, now: float) -> bool:
+        """Whether `grant` is ours, for this object, and not over."""
+        return self.allows(grant, f"object:{key}", now)
 
     def allows(self, grant: str, asset_id: str, now: float) -> bool:
         """Whether `grant`, "<expires>.<signature>" from a path, is ours, for this asset, and not over."""

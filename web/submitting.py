@@ -70,12 +70,18 @@ def command(parts: Services, upload: UploadCompleted, known: Ids, body_hash: str
     )
 
 
+def _is_own_direct(principal: Principal, key: str) -> bool:
+    return key.startswith(f"direct/{derived_id('owner', principal.owner or '')}/")
+
+
 async def require_own_sources(parts: Services, principal: Principal, wanted: SubmitJob) -> None:
     """Refuse to add to, or read from, what belongs to somebody else. Raises Problem (404)."""
     owner = await parts.model.read(queries.asset_owner, wanted.asset_id)
     if owner is not None and not principal.sees(owner[0]):
         raise not_found("asset")
     folder, _, rest = (wanted.input.object or "").partition("/")
+    if principal.role != "admin" and folder == "direct" and not _is_own_direct(principal, wanted.input.object or ""):
+        raise not_found("object")
     if principal.role != "admin" and folder in ("assets", "uploads"):
         source = await parts.model.read(queries.asset_owner, rest.partition("/")[0])
         if source is None or not principal.sees(source[0]):

@@ -93,3 +93,20 @@ def test_what_an_older_job_had_published_stands_again_when_the_newer_is_deleted(
     assert left is not None and left.outputs == {"transcode": {"n": 1}} and list(left.jobs) == ["job_1"]
     left = forget_job(both, older, [newer], artifacts=True)
     assert left is not None and left.outputs == {"transcode": {"n": 2}}
+
+
+def test_cached_media_has_a_status_in_words_of_its_own() -> None:
+    cached = {"pipeline": "cache", "input": Input(url="https://example.org/a.mp4")}
+    step = Step(spec=StepSpec(name="download"), status="completed", outputs={"object": "k"}, finished_at=5.0)
+    asset = fold_asset(None, job(1, **cached))
+    assert asset.status == "PENDING"
+    assert fold_asset(asset, job(1, **cached, status="active")).status == "DOWNLOADING"
+    assert (
+        fold_asset(asset, job(1, **cached, status="failed", error=ErrorRecord(code="c", message="m"))).status
+        == "FAILED"
+    )
+    done = job(1, **cached, status="completed", steps=(step,), finished_at=5.0)
+    kept = forget_job(fold_asset(asset, done), done, (), artifacts=False)
+    assert fold_asset(asset, done).status == "CACHED"
+    assert kept is not None
+    assert kept.status == "CACHED"

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.base import ErrorRecord
 from schemas.jobs import RetryPolicy
-from tables.policies import loss_delay_s, retry_delay_s
+from tables.policies import asked_delay_s, loss_delay_s, retry_delay_s
 
 
 @given(st.integers(1, 50), st.text(max_size=20))
@@ -26,3 +27,10 @@ def test_the_same_seed_spreads_the_same_way() -> None:
 
 def test_losses_wait_longer_each_time_up_to_a_minute() -> None:
     assert [loss_delay_s(n) for n in (1, 2, 3, 8)] == [1.0, 2.0, 4.0, 60.0]
+
+
+def test_a_wait_that_was_asked_for_is_kept_within_reason() -> None:
+    def asked(seconds: float | None) -> float:
+        return asked_delay_s(ErrorRecord(code="c", message="m", retry_after_s=seconds), 2.0)
+
+    assert [asked(None), asked(1.0), asked(30.0), asked(1e9)] == [2.0, 2.0, 30.0, 3600.0]

@@ -33,7 +33,8 @@ def test_an_upload_without_a_pipeline_gets_the_default_one_resolved() -> None:
         (UploadCompleted(input=Input(object="/etc/passwd")), "invalid-input"),
         (UploadCompleted(input=Input(object="")), "invalid-input"),
         (UploadCompleted(input=Input(path="/etc/passwd")), "invalid-input"),
-        (UploadCompleted(input=Input(url="http://127.0.0.1/")), "invalid-input"),
+        (UploadCompleted(input=Input(url="file:///etc/passwd")), "invalid-input"),
+        (UploadCompleted(input=Input(url="http://user:secret@example.org/")), "invalid-input"),
         (UploadCompleted(input=Input(object="a"), passthrough="x" * 5000), "invalid-passthrough"),
     ],
 )
@@ -83,3 +84,21 @@ def test_a_pipeline_file_that_cannot_be_used_is_named(tmp_path: Path, text: str)
     (tmp_path / "broken.yaml").write_text(text)
     with pytest.raises(InvalidPipeline):
         load_pipelines(tmp_path)
+
+
+def test_an_address_is_downloaded_before_everything_else() -> None:
+    pipelines = {
+        "standard": (StepSpec(name="probe"), StepSpec(name="transcode", after=("probe",))),
+        "cache": (StepSpec(name="download"),),
+        "noop": (StepSpec(name="noop"),),
+    }
+
+    def after(pipeline: str) -> dict[str, tuple[str, ...]]:
+        upload = UploadCompleted(input=Input(url="https://example.org/a.mp4#t=1"), pipeline=pipeline)
+        command = submitted(upload, pipelines=pipelines)
+        assert command.input == Input(url="https://example.org/a.mp4")
+        return {spec.name: spec.after for spec in command.steps}
+
+    assert after("standard") == {"download": (), "probe": ("download",), "transcode": ("probe",)}
+    assert after("cache") == {"download": ()}
+    assert after("noop") == {"noop": ()}

@@ -1,0 +1,100 @@
+"""Where a download may connect to: decided on the address that the socket is about to use, not on a name.
+
+Whatever a name resolves to, however an address is written and wherever a redirect leads: the connection is made to the
+very address that was looked at here, so there is nothing to swap in between.
+"""
+
+import socket
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from yarl import URL
+
+from processors.errors import InvalidUrl
+
+#: Longest address. Source: RFC 9110 section 4.1 recommends that at least 8,000 octets are supported.
+MAX_URL_CHARS = 8000
+
+#: What `ipaddress.is_global` lets through and does not lead to a host of its own.
+_NOT_HOSTS = tuple(
+    ip_network(network)
+    for network in (
+        "64:ff9b::/96",  # NAT64: carries any IPv4 address. Source: RFC 6052
+        "64:ff9b:1::/48",  # the same for networks of one's own. Source: RFC 8215
+        "2002::/16",  # 6to4, and its anycast relay below. Source: RFC 7526
+        "192.88.99.0/24",
+        "2001::/23",  # protocol assignments, Teredo among them. Source: RFC 2928, RFC 4380
+        "192.0.0.0/24",  # the same of IPv4; some clouds keep their metadata there. Source: RFC 6890
+        "5f00::/16",  # segment routing. Source: RFC 9602
+        "3fff::/20",  # documentation. Source: RFC 9637
+        "::/96",  # IPv4-compatible. Source: RFC 4291 section 2.5.5.1
+        "fec0::/10",  # site-local. Source: RFC 3879
+    )
+)
+
+
+class Denied(OSError):
+    """The address is none that downloads may reach."""
+
+
+def is_public(text: str) -> bool:
+    """Whether an IP address is global unicast: a host out there, and nothing that leads back inside."""
+    address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if not address.is_global or address.is_multicast:
+        return False
+    return not any(address in network for network in _NOT_HOSTS if network.version == address.version)
+
+
+class Gate:
+    """Checks addresses and makes the sockets of one download. `allow_hosts`: "host" or "host:port", trusted."""
+
+    def __init__(self, ports: Collection[int], allow_hosts: Collection[str]) -> None:
+        self._ports = frozenset(ports)
+        self._allowed = frozenset(host.strip().lower().strip("[]") for host in allow_hosts)
+        self._trusted = False
+        #: The address that was refused last.
+        self.denied: str | None = None
+
+    def enter(self, text: str | URL) -> URL:
+        """The address of the next request, when it may be asked for. Raises InvalidUrl."""
+        url = checked_url(text)
+        self._trusted = self._is_allowed(url)
+        self.denied = None
+        if not self._trusted and url.port not in self._ports:
+            raise InvalidUrl(f"The address has a port that is not asked: {url.port}.")
+        return url
+
+    def make_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        """A socket for the address that is about to be connected to. Raises Denied."""
+        family, kind, protocol, _, place = address
+        if not self._trusted and not is_public(place[0]):
+            self.denied = place[0]
+            raise Denied(f"{place[0]} is not a public address")
+        return socket.socket(family, kind, protocol)
+
+    def _is_allowed(self, url: URL) -> bool:
+        host = (url.host or "").lower()
+        return host in self._allowed or f"{host}:{url.port}" in self._allowed
+
+
+def checked_url(text: str | URL) -> URL:
+    """`text` as an address: http or https, with a host, without a name or password in it. Raises InvalidUrl."""
+    plain = str(text)
+    if not plain or len(plain) > MAX_URL_CHARS or any(ord(char) <= 32 or ord(char) == 127 for char in plain):
+        raise InvalidUrl("The address is empty, too long, or has spaces or control characters.")
+    if "\\" in plain:  # some readers take it for a slash: nobody should have to guess which host is meant
+        raise InvalidUrl("The address has a backslash.")
+    try:
+        url = URL(plain)
+        port, host = url.port, url.host
+    except ValueError as error:
+        raise InvalidUrl("The address cannot be understood.", detail=str(error)[:200]) from error
+    if url.scheme not in ("http", "https") or not host or port is None:
+        raise InvalidUrl("The address is not a complete http or https address.")
+    if "@" in urlsplit(plain).netloc:
+        raise InvalidUrl("The address carries a name or a password; that is not taken.")
+    return url.with_fragment(None)

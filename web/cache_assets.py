@@ -1,0 +1,475 @@
+"""/v1/cache-assets: foreign media by its address, kept here; ids turned into addresses ever after."""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from processors.errors import InvalidUrl
+from processors.gate import checked_url
+from processors.store import NotStored
+from processors.store_keys import InvalidKey, checked_key
+from schemas.commands import DeleteAsset, RetryJob, SubmitJob
+from schemas.jobs import CACHE_PIPELINE, JOB_ENDED, Asset, Input, Job
+from schemas.uploads import UploadCompleted
+from streams.envelope import iso_time
+from streams.ids import derived_id, new_id
+from web.auth import asking
+from web.changelog import asset_rows
+from web.clearing import command_all
+from web.commands import Command
+from web.cursors import WriteCursor
+from web.jobs import JOBS
+from web.listing import SORTS, Kind, ListQuery, parse
+from web.lists import page
+from web.principal import Principal
+from web.problems import Problem, not_found, shown
+from web.reading import answer, asset_of, json_body, settled
+from web.routes import Routes
+from web.services import Services, services
+from web.shapes import Affected, Answer, Page, ProblemView, Time, View
+from web.submitting import Ids, command, fingerprint
+from web.views import media_path
+
+routes = Routes("Cached media")
+
+#: Most addresses or ids in one request.
+MAX_ITEMS = 1_000
+_STATUSES = ("PENDING", "DOWNLOADING", "CACHED", "FAILED")
+#: In these, a repeated request is answered with what is there.
+_STANDING = frozenset({"PENDING", "DOWNLOADING", "CACHED"})
+#: The pipeline is CACHE_PIPELINE.
+_IS_CACHED = """
+(status IN ('PENDING', 'DOWNLOADING', 'CACHED')
+ OR status = 'FAILED' AND id IN (SELECT asset_id FROM jobs WHERE pipeline = 'cache'))
+"""
+_LISTED = Kind("assets", frozenset(_STATUSES), frozenset(), SORTS)
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A picture of a post."""
+
+    url: str
+    width: int | None = None
+    height: int | None = None
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The media of one post, each by its address."""
+
+    video: str | None = None
+    cover: str | None = None
+    music: str | None = None
+    images: list[Picture | str] = []
+    avatar: str | None = None
+
+
+class CacheWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/cache-assets`: exactly one of the three."""
+
+    url: str | None = None
+    #: At most 1,000.
+    urls: list[str] | None = None
+    post: Post | None = None
+
+
+class CacheItem(View, frozen=True, kw_only=True):
+    """What became of one address: its id and status, or its error."""
+
+    #: The address.
+    url: str
+    id: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    #: The job that was started for it, when one was.
+    job_id: str | UnsetType = UNSET
+    width: int | UnsetType = UNSET
+    height: int | UnsetType = UNSET
+    error: ProblemView | UnsetType = UNSET
+
+
+class PostItems(View, frozen=True, kw_only=True):
+    """What became of a post's media."""
+
+    video: CacheItem | None = None
+    cover: CacheItem | None = None
+    music: CacheItem | None = None
+    images: list[CacheItem] = []
+    avatar: CacheItem | None = None
+
+
+class CacheAssetView(View, frozen=True, kw_only=True):
+    """One cached file."""
+
+    id: str
+    #: PENDING, DOWNLOADING, CACHED or FAILED.
+    status: str
+    #: Where it came from.
+    original: str | None
+    created_at: Time
+    updated_at: Time
+    #: Why it failed: an error code, or "cancelled".
+    reason: str | UnsetType = UNSET
+    owner: str | UnsetType = UNSET
+    #: The newest of its jobs.
+    job_id: str | UnsetType = UNSET
+    #: Key in the store.
+    object: str | UnsetType = UNSET
+    size_bytes: int | UnsetType = UNSET
+    #: Hex.
+    sha256: str | UnsetType = UNSET
+    #: "video", "audio" or "image".
+    family: str | UnsetType = UNSET
+    content_type: str | UnsetType = UNSET
+    #: Where it is served to who has a token.
+    media_url: str | None = None
+
+
+class ResolveWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/cache-assets/resolve`."""
+
+    #: Ids of cached media, or keys of the store; at most 1,000.
+    ids: list[str]
+    #: What to answer where there is nothing cached, in the same order; the known original otherwise.
+    originals: list[str | None] = []
+
+
+class Resolved(View, frozen=True, kw_only=True):
+    """Where one id is to be had."""
+
+    id: str
+    #: Signed and served here or by the bucket, when cached; the original otherwise.
+    url: str | None
+    #: PENDING, DOWNLOADING, CACHED, FAILED, or UNKNOWN.
+    status: str
+
+
+class CleanupWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which cached media goes."""
+
+    #: Days since it last changed; 0: all that is not being downloaded.
+    older_than_days: Annotated[float, msgspec.Meta(ge=0)] = 30
+
+
+class CacheStats(View, frozen=True, kw_only=True):
+    """How the cache is."""
+
+    #: Assets by status.
+    assets: dict[str, int]
+    #: Downloads by the state of their job.
+    jobs: dict[str, int]
+    #: Of all that is cached.
+    bytes: int
+    #: Questions to this replica that the cache could answer, and that it could not.
+    hits: int
+    misses: int
+    #: Null before the first question.
+    hit_ratio: float | None
+
+
+class CacheQuery(ListQuery, frozen=True, kw_only=True):
+    """What the list can be asked for."""
+
+    #: Only what is in one of these states, separated by commas: PENDING, DOWNLOADING, CACHED, FAILED.
+    status: str | None = None
+
+
+class _Wanted(NamedTuple):
+    """One address, and what to do about it."""
+
+    url: str
+    asset_id: str
+    problem: Problem | None
+
+
+@routes.post(
+    "/v1/cache-assets",
+    body=CacheWanted,
+    # One item for `url`, a list for `urls`, and for `post` an object of items by the part of the post.
+    answers={202: Answer[dict[str, Any] | list[CacheItem]]},
+    problems=(400, 403, 413, 415, 422, 503),
+)
+async def add_cache_assets(request: web.Request) -> web.Response:
+    """Have foreign media downloaded: answered at once, with ids. The same address has the same id while it is kept.
+
+    For `url` the answer is an item, for `urls` a list of items, for `post` an object with the items of its parts.
+    """
+    given: CacheWanted = await json_body(request, CacheWanted)
+    if sum(kind is not None for kind in (given.url, given.urls, given.post)) != 1:
+        raise Problem(422, "invalid-body", "give exactly one of url, urls and post")
+    if given.url is not None:
+        [item], cursor = await _add(request, [given.url])
+        if item.error is not UNSET:
+            raise Problem(422, "invalid-input", item.error.detail)
+        return answer(item, status=202, cursor=cursor)
+    if given.urls is not None:
+        items, cursor = await _add(request, given.urls)
+        return answer(items, status=202, cursor=cursor)
+    assert given.post is not None
+    return await _add_post(request, given.post)
+
+
+async def _add_post(request: web.Request, post: Post) -> web.Response:
+    pictures = [Picture(url=one) if isinstance(one, str) else one for one in post.images]
+    named = {name: url for name in ("video", "cover", "music", "avatar") if (url := getattr(post, name))}
+    items, cursor = await _add(request, [*named.values(), *(picture.url for picture in pictures)])
+    images = [
+        msgspec.structs.replace(item, **_size(picture))
+        for item, picture in zip(items[len(named) :], pictures, strict=True)
+    ]
+    told = PostItems(**dict(zip(named, items[: len(named)], strict=True)), images=images)
+    return answer(told, status=202, cursor=cursor)
+
+
+def _size(picture: Picture) -> dict[str, int]:
+    return {name: value for name in ("width", "height") if (value := getattr(picture, name)) is not None}
+
+
+async def _add(request: web.Request, urls: Sequence[str]) -> tuple[list[CacheItem], WriteCursor | None]:
+    """Start a download of each that is not there or on its way."""
+    parts, principal = services(request), asking(request)
+    if not 1 <= len(urls) <= MAX_ITEMS:
+        raise Problem(422, "invalid-body", f"there are 1 to {MAX_ITEMS} addresses in a request")
+    wanted = [_wanted(principal, url) for url in urls]
+    known = await parts.model.read(assets_by_id, [one.asset_id for one in wanted])
+    fresh = _to_be_started(parts, principal, wanted, known)
+    cursor = await _start(parts, list(fresh.values())) if fresh else None
+    return [_told(one, known.get(one.asset_id), fresh.get(one.asset_id)) for one in wanted], cursor
+
+
+def _wanted(principal: Principal, text: str) -> _Wanted:
+    try:
+        url = str(checked_url(text))
+    except InvalidUrl as error:
+        return _Wanted(text, "", Problem(422, "invalid-input", str(error)))
+    return _Wanted(text, derived_id("asset", CACHE_PIPELINE, principal.owner or "", url), None)
+
+
+def _to_be_started(
+    parts: Services, principal: Principal, wanted: Sequence[_Wanted], known: dict[str, Asset]
+) -> dict[str, SubmitJob]:
+    fresh: dict[str, SubmitJob] = {}
+    for one in wanted:
+        asset = known.get(one.asset_id)
+        if one.problem is not None or one.asset_id in fresh:
+            continue
+        standing = asset is not None and asset.status in _STANDING
+        parts.cache.count(hit=asset is not None and asset.status == "CACHED")
+        # A job that was written a moment ago, here, is not in the read model yet.
+        if not standing and parts.cache.add(one.asset_id):
+            fresh[one.asset_id] = _submission(parts, principal, one)
+        elif standing:
+            parts.cache.asked_at[one.asset_id] = time.time()
+    return fresh
+
+
+def _submission(parts: Services, principal: Principal, one: _Wanted) -> SubmitJob:
+    # A new job each time: after a deletion the old one must not be what a late message finds.
+    upload = UploadCompleted(input=Input(url=one.url), pipeline=CACHE_PIPELINE, owner=principal.owner)
+    known = Ids(one.asset_id, new_id("job"), False)
+    return command(parts, upload, known, fingerprint(CACHE_PIPELINE, one.url))
+
+
+async def _start(parts: Services, jobs: list[SubmitJob]) -> WriteCursor:
+    try:
+        return await parts.commands.send(jobs)
+    except BaseException:
+        for job in jobs:
+            parts.cache.forget(job.asset_id)
+        raise
+
+
+def _told(one: _Wanted, asset: Asset | None, started: SubmitJob | None) -> CacheItem:
+    if one.problem is not None:
+        return CacheItem(url=one.url, error=shown(one.problem))
+    status = asset.status if asset is not None and started is None else "PENDING"
+    return CacheItem(
+        url=one.url, id=one.asset_id, status=status, job_id=started.job_id if started is not None else UNSET
+    )
+
+
+@routes.get("/v1/cache-assets", query=CacheQuery, answers={200: Page[CacheAssetView]}, problems=(400, 503))
+async def list_cache_assets(request: web.Request) -> web.Response:
+    """A page of cached media, the newest first unless asked otherwise."""
+    listing = parse(request.query, _LISTED, asking(request).scope)
+    await settled(request, "assets")
+    listing = listing._replace(conditions=(*listing.conditions, _IS_CACHED))
+    return await page(request, listing, lambda row: cache_view(asset_rows.decode(row)))
+
+
+@routes.get("/v1/cache-assets/stats", answers={200: Answer[CacheStats]}, problems=(503,))
+async def show_cache_stats(request: web.Request) -> web.Response:
+    """Counts of the caller's cached media, its bytes, and how often this replica could answer out of it."""
+    parts = services(request)
+    assets, jobs, size_bytes = await parts.model.read(_counts, asking(request).scope)
+    desk = parts.cache
+    return answer(
+        CacheStats(
+            assets=assets, jobs=jobs, bytes=size_bytes, hits=desk.hits, misses=desk.misses, hit_ratio=desk.hit_ratio
+        )
+    )
+
+
+@routes.get("/v1/cache-assets/{asset_id}", answers={200: Answer[CacheAssetView]}, problems=(400, 404, 503))
+async def show_cache_asset(request: web.Request) -> web.Response:
+    """One cached file."""
+    asset = await asset_of(request, asking(request), request.match_info["asset_id"])
+    if asset.input.url is None or asset.status not in _STATUSES:
+        raise not_found("cached media")
+    return answer(cache_view(asset))
+
+
+@routes.post(
+    "/v1/cache-assets/resolve",
+    access="viewer",
+    body=ResolveWanted,
+    answers={200: Answer[list[Resolved]]},
+    problems=(400, 413, 415, 422, 503),
+)
+async def resolve_cache_assets(request: web.Request) -> web.Response:
+    """Where each id is to be had, in order: signed addresses of what is cached, the originals otherwise."""
+    wanted: ResolveWanted = await json_body(request, ResolveWanted)
+    if len(wanted.ids) > MAX_ITEMS or len(wanted.originals) > len(wanted.ids):
+        raise Problem(422, "invalid-body", f"there are at most {MAX_ITEMS} ids, and no more originals than ids")
+    parts, principal = services(request), asking(request)
+    known = await parts.model.read(assets_by_id, [one for one in wanted.ids if "/" not in one])
+    originals = [*wanted.originals, *[None] * (len(wanted.ids) - len(wanted.originals))]
+    visible = {asset_id: asset for asset_id, asset in known.items() if principal.sees(asset.owner)}
+    resolving = _Resolving(parts, visible, int(time.time()) + parts.settings.cache.url_ttl_s)
+    found = [await resolving.resolve(one, original) for one, original in zip(wanted.ids, originals, strict=True)]
+    return answer(found)
+
+
+class _Resolving(NamedTuple):
+    """One request's answers."""
+
+    parts: Services
+    known: dict[str, Asset]
+    expires: int
+
+    async def resolve(self, an_id: str, original: str | None) -> Resolved:
+        """Where one id or key is to be had."""
+        if "/" in an_id:
+            return await self._legacy(an_id, original)
+        asset = self.known.get(an_id)
+        key = asset.outputs.get("download", {}).get("object") if asset is not None else None
+        self.parts.cache.count(hit=key is not None)
+        if asset is None or key is None:
+            status = asset.status if asset is not None else "UNKNOWN"
+            return Resolved(id=an_id, url=original or (asset.input.url if asset else None), status=status)
+        self.parts.cache.asked_at[an_id] = time.time()
+        return Resolved(id=an_id, url=await self._address(asset.id, key), status="CACHED")
+
+    async def _address(self, asset_id: str, key: str) -> str | None:
+        if self.parts.store.root is None:
+            return await self.parts.store.presigned("GET", key, self.parts.settings.cache.url_ttl_s)
+        return media_path(asset_id, key, self.parts.signer.prefix(asset_id, self.expires))
+
+    async def _legacy(self, key: str, original: str | None) -> Resolved:
+        """A key of the store, as older systems kept it; what belongs to an asset is had by the asset's id."""
+        store = self.parts.store
+        try:
+            if key.startswith(("assets/", "uploads/")):
+                raise NotStored("it belongs to an asset")
+            await store.head(checked_key(key))
+        except (NotStored, InvalidKey):
+            return Resolved(id=key, url=original, status="UNKNOWN")
+        if store.root is None:
+            address = await store.presigned("GET", key, self.parts.settings.cache.url_ttl_s)
+        else:
+            address = self.parts.signer.object_path(key, self.expires)
+        return Resolved(id=key, url=address, status="CACHED")
+
+
+@routes.post("/v1/cache-assets/retry-failed", answers={202: Answer[Affected]}, problems=(503,))
+async def retry_failed(request: web.Request) -> web.Response:
+    """Try every failed download again, and answer with how many."""
+    principal = asking(request)
+
+    def order(job: Job) -> Command:
+        return RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run, requested_by=principal.owner)
+
+    return await command_all(
+        request, parse({"status": "failed", "pipeline": CACHE_PIPELINE}, JOBS, principal.scope), order
+    )
+
+
+@routes.post(
+    "/v1/cache-assets/cleanup", body=CleanupWanted, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503)
+)
+async def clean_up(request: web.Request) -> web.Response:
+    """Delete cached media that has not changed for so long, and answer with how many; executors remove the files."""
+    wanted: CleanupWanted = await json_body(request, CleanupWanted)
+    parts, principal = services(request), asking(request)
+    before = time.time() - wanted.older_than_days * 86_400
+    found = await parts.model.read(_older, principal.scope, before)
+    cursor = await delete_all(parts, found, principal.owner)
+    return answer(Affected(count=len(found)), status=202, cursor=cursor)
+
+
+async def delete_all(parts: Services, asset_ids: Sequence[str], requested_by: str | None) -> WriteCursor | None:
+    """Write the command that deletes each; control decides, and executors remove what it had in the store."""
+    now, offsets = time.time(), dict[int, int]()
+    for start in range(0, len(asset_ids), MAX_ITEMS):
+        piece = asset_ids[start : start + MAX_ITEMS]
+        cursor = await parts.commands.send(
+            [DeleteAsset(asset_id=one, requested_at=now, requested_by=requested_by) for one in piece]
+        )
+        offsets |= {partition: max(at, offsets.get(partition, -1)) for partition, at in cursor.offsets.items()}
+        for one in piece:
+            parts.cache.forget(one)
+    return WriteCursor(parts.position.log or "", offsets) if offsets else None
+
+
+def cache_view(asset: Asset) -> CacheAssetView:
+    """The asset as this interface shows it."""
+    found = asset.outputs.get("download", {})
+    newest = max(asset.jobs, key=lambda job_id: asset.jobs[job_id].created_at, default=None)
+    names = ("object", "size_bytes", "sha256", "family", "content_type")
+    return CacheAssetView(
+        id=asset.id,
+        status=asset.status,
+        original=asset.input.url,
+        created_at=iso_time(asset.created_at),
+        updated_at=iso_time(asset.updated_at),
+        reason=asset.reason or UNSET,
+        owner=asset.owner or UNSET,
+        job_id=newest or UNSET,
+        media_url=media_path(asset.id, found.get("object")),
+        **{name: found[name] for name in names if name in found},
+    )
+
+
+def assets_by_id(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Asset]:
+    """Those of `ids` that there are."""
+    marks = ", ".join("?" * len(ids))
+    query = f"SELECT id, row FROM assets CROSS JOIN asset_rows USING (n) WHERE id IN ({marks})"  # noqa: S608  only marks
+    return {an_id: asset_rows.decode(row) for an_id, row in db.execute(query, tuple(ids))}
+
+
+def _counts(db: sqlite3.Connection, owner: str | None) -> tuple[dict[str, int], dict[str, int], int]:
+    """Assets by status, jobs by status, bytes."""
+    whose, args = ("AND owner = ?", (owner,)) if owner is not None else ("", ())
+    jobs = f"SELECT status, count(*) FROM jobs WHERE pipeline = ? {whose} GROUP BY status"  # noqa: S608  names are ours
+    assets = f"SELECT status, count(*) FROM assets WHERE {_IS_CACHED} {whose} GROUP BY status"  # noqa: S608
+    size = "ifnull(sum(json_extract(CAST(row AS TEXT), '$.outputs.download.size_bytes')), 0)"
+    sizes = f"SELECT {size} FROM assets CROSS JOIN asset_rows USING (n) WHERE status = 'CACHED' {whose}"  # noqa: S608
+    return (
+        dict(db.execute(assets, args).fetchall()),
+        dict(db.execute(jobs, (CACHE_PIPELINE, *args)).fetchall()),
+        int(db.execute(sizes, args).fetchone()[0]),
+    )
+
+
+def _older(db: sqlite3.Connection, owner: str | None, before: float) -> list[str]:
+    """Ids of cached media without running jobs that last changed before that time."""
+    whose, args = ("AND owner = ?", (owner,)) if owner is not None else ("", ())
+    query = (
+        f"SELECT id, row FROM assets CROSS JOIN asset_rows USING (n)"  # noqa: S608  names are ours
+        f" WHERE {_IS_CACHED} AND updated_at <= ? {whose}"
+    )
+    rows = ((an_id, asset_rows.decode(row)) for an_id, row in db.execute(query, (before, *args)))
+    return [an_id for an_id, asset in rows if all(job.status in JOB_ENDED for job in asset.jobs.values())]

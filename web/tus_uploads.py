@@ -1,0 +1,92 @@
+"""What resumable uploads leave on this disk until they are whole: a folder each, the size of its data is the offset."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import msgspec
+
+from streams.ids import ID_PATTERN
+
+
+class TusUpload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One upload as its folder tells it."""
+
+    id: str
+    #: Bytes in all.
+    size_bytes: int
+    asset_id: str
+    job_id: str
+    owner: str | None = None
+    filename: str | None = None
+    pipeline: str | None = None
+    passthrough: str | None = None
+
+
+class TusFolder:
+    """Uploads below `folder`. Blocking: call in a thread. An upload untouched for `expire_s` is gone."""
+
+    def __init__(self, folder: Path, expire_s: float) -> None:
+        self._folder, self._expire_s = folder, expire_s
+
+    def create(self, upload: TusUpload) -> None:
+        """Make room for an upload. Raises OSError."""
+        home = self._folder / upload.id
+        home.mkdir(parents=True)
+        self.data(upload.id).touch()
+        beside = home / "upload.new"
+        beside.write_bytes(msgspec.json.encode(upload))
+        beside.rename(home / "upload.json")
+
+    def data(self, upload_id: str) -> Path:
+        """Where its bytes are."""
+        return self._folder / upload_id / "data"
+
+    def find(self, upload_id: str) -> tuple[TusUpload, int] | None:
+        """The upload and its offset; None when there is none, or none any more."""
+        if not ID_PATTERN.fullmatch(upload_id):
+            return None
+        try:
+            upload = msgspec.json.decode((self._folder / upload_id / "upload.json").read_bytes(), type=TusUpload)
+            known = self.data(upload_id).stat()
+        except FileNotFoundError:
+            return None
+        if known.st_mtime + self._expire_s < time.time() and known.st_size < upload.size_bytes:
+            return None
+        return upload, known.st_size
+
+    def expires_at(self, upload_id: str) -> float:
+        """When it is gone if nothing more comes, seconds since the epoch."""
+        return self.data(upload_id).stat().st_mtime + self._expire_s
+
+    def append(self, upload_id: str, pieces: list[bytes]) -> None:
+        """Add bytes at the end. Raises OSError."""
+        with self.data(upload_id).open("ab") as file:
+            file.writelines(pieces)
+
+    def remove(self, upload_id: str) -> None:
+        """Forget it, with all its bytes. Nothing there: harmless."""
+        shutil.rmtree(self._folder / upload_id, ignore_errors=True)
+
+    def sweep(self) -> list[TusUpload]:
+        """Remove what has expired or was never begun right; returns what is whole and still here: to be finished."""
+        whole: list[TusUpload] = []
+        for home in self._folder.iterdir() if self._folder.is_dir() else ():
+            found = self.find(home.name)
+            if found is None:
+                if home.stat().st_mtime + 60 < time.time() or (home / "upload.json").exists():
+                    self.remove(home.name)
+            elif found[1] == found[0].size_bytes:
+                whole.append(found[0])
+        return whole
+
+    def kept(self, upload_id: str) -> Path | None:
+        """A second name of the whole data, which the store may take away; None when it was taken already."""
+        source, second = self.data(upload_id), self._folder / upload_id / "taken"
+        second.unlink(missing_ok=True)
+        try:
+            os.link(source, second)
+        except FileNotFoundError:
+            return None
+        return second
