@@ -98,7 +98,9 @@ async def test_a_paraphrase_is_nearest_to_what_it_means(tmp_path: Path, chain: d
 
 async def test_many_passages_are_embedded_in_order(tmp_path: Path, chain: dict[str, LocalEmbeddings]) -> None:
     told: list[float] = []
-    long = [(n * 3_000, n * 3_000 + 2_900, f" Sentence number {n} is about the matter of {n * 7}.") for n in range(900)]
+    long = [
+        (n * 3_000, n * 3_000 + 2_900, f" Sentence number {n} is about the matter of {n * 7}.") for n in range(1500)
+    ]
     work = work_on(tmp_path, transcript_json(long))
     work = Work(**{**vars(work), "report": lambda done, _: told.append(done)})
     outputs = await Embedder(chain).process(work)

@@ -23,7 +23,14 @@ from schemas.transcribe import Caption, TranscribeOutputs, Transcript
 from tests.conftest import MakeSettings, SampleMedia
 from tests.integration.processors.conftest import Bench, Clips, say
 
-_LONG = "We choose to go to the moon in this decade, not because it is easy, but because it is hard. " * 8
+# Repeated words would make the model decode them again and again: it takes them for its own stutter.
+_LONG = """Four score and seven years ago our fathers brought forth on this continent a new nation, conceived in
+liberty, and dedicated to the proposition that all men are created equal. Now we are engaged in a great
+civil war, testing whether that nation, or any nation so conceived and so dedicated, can long endure. We
+are met on a great battlefield of that war. We have come to dedicate a portion of that field, as a final
+resting place for those who here gave their lives that that nation might live. It is altogether fitting
+and proper that we should do this. The world will little note, nor long remember what we say here, but it
+can never forget what they did here."""
 
 
 @pytest.fixture(scope="module", autouse=True)
