@@ -37,7 +37,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip that takes long enough to transcode to be disturbed in the middle."""
-    return _make_clip(tmp_path_factory.mktemp("clip") / "long.mp4", size="1280x720", seconds=60)
+    return _make_clip(tmp_path_factory.mktemp("clip") / "long.mp4", size="1280x720", seconds=40)
 
 
 def _make_clip(path: Path, *, size: str, seconds: int) -> Path:

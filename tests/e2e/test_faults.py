@@ -15,7 +15,7 @@ from tests.e2e.system import System, is_transcoding, step_of
 
 async def test_a_killed_executor_is_replaced_and_its_attempt_done_again(fragile: System, long_clip: Path) -> None:
     async with fragile.client() as api:
-        accepted = await api.upload(long_clip)
+        accepted = await api.upload(long_clip, pipeline="video")
         await api.wait(accepted["job_id"], is_transcoding, 120)
         assert fragile.tools()
         fragile.kill("executor")
@@ -62,7 +62,7 @@ async def whole_topic(system: System, topic: str) -> list[Any]:
 async def test_killed_control_and_broker_come_back_and_everything_goes_on(fragile: System, clip: Path) -> None:
     async with fragile.client() as api:
         for part in ("control", "broker"):
-            jobs = [await api.upload(clip) for _ in range(2)]
+            jobs = [await api.upload(clip, pipeline="video") for _ in range(2)]
             fragile.kill(part)
             for accepted in jobs:
                 assert (await api.ended(accepted["job_id"], 300))["status"] == "completed"
@@ -72,7 +72,7 @@ async def test_a_cancelled_transcode_is_dead_within_two_seconds_and_a_retry_comp
     fragile: System, long_clip: Path
 ) -> None:
     async with fragile.client() as api:
-        accepted = await api.upload(long_clip)
+        accepted = await api.upload(long_clip, pipeline="video")
         path = f"/v1/jobs/{accepted['job_id']}"
         await api.wait(accepted["job_id"], is_transcoding, 120)
         assert (await api.post(f"{path}/cancel"))[0] == 202
@@ -99,7 +99,7 @@ async def test_garbage_on_every_topic_becomes_dead_letters_and_stops_nothing(fra
             await producer.send_and_wait(topic, value, key=b"k", partition=0)
     await producer.stop()
     async with fragile.client() as api:
-        accepted = await api.upload(clip)
+        accepted = await api.upload(clip, pipeline="video")
         assert (await api.ended(accepted["job_id"]))["status"] == "completed"
     # Every process reads these for itself: each would bury the same record again at every start.
     needed = set(inputs) - {topics.progress, topics.control, topics.tokens, topics.audit}
