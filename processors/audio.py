@@ -15,7 +15,7 @@ from processors.loudness import Filter, Loudness, measuring, normalising, read_l
 from processors.pictures import Chain
 from processors.sandbox import Reach
 from processors.toolbox import Toolbox
-from processors.tools import Command
+from processors.tools import NICE_LIGHT, Command
 from processors.tracks import seconds
 from processors.work import Work
 from schemas.audio import AudioOutputs, AudioParams
@@ -196,7 +196,7 @@ class _Session:
             argv=ffmpeg_argv(args, _THREADS, loglevel="info"),
             reach=Reach(reads=(self.source,), writes=(self.work.output,), cwd=self.work.output),
             timeout_s=self.toolbox.limits.tool_timeout_s(self.media.duration_s),
-            niced=True,
+            nice=NICE_LIGHT,
         )
         return await self.toolbox.runner.run(command, progress.feed)
 

@@ -16,7 +16,7 @@ from processors.pictures import Chain, deinterlaced, scaled, tone_mapped, uprigh
 from processors.sandbox import Reach
 from processors.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
 from processors.toolbox import Toolbox
-from processors.tools import Command, ignore
+from processors.tools import NICE_LIGHT, Command, ignore
 from processors.tracks import even
 from processors.work import Work
 from schemas.probe import ProbeOutputs, VideoTrack
@@ -197,4 +197,4 @@ class _Session:
         reach = Reach(reads=(self.source,), writes=(self.work.output, self.work.scratch), cwd=self.work.output)
         timeout_s = self.toolbox.limits.tool_timeout_s(self.media.duration_s)
         argv = ffmpeg_argv(args, _THREADS)
-        await self.toolbox.runner.run(Command(argv=argv, reach=reach, timeout_s=timeout_s, niced=True), on_stdout)
+        await self.toolbox.runner.run(Command(argv=argv, reach=reach, timeout_s=timeout_s, nice=NICE_LIGHT), on_stdout)

@@ -35,8 +35,10 @@ _GRACE_S = 1.0
 #: From SIGKILL to giving up on the pipes' end; the kernel has no reason to take longer.
 _REAP_S = 5.0
 _CHUNK_BYTES = 64 * 1024
-#: Added to the niceness of what shall stand back.
-_STAND_BACK = 10
+#: For what takes long and all CPUs: behind control, web and the broker.
+NICE_HEAVY = 5
+#: For what runs beside that.
+NICE_LIGHT = 10
 #: ffmpeg's exit code when more frames failed to decode than -max_error_rate allows. Source: ffmpeg(1), -max_error_rate.
 _TOO_MANY_DECODE_ERRORS = 69
 
@@ -81,8 +83,8 @@ class Command:
     timeout_s: float
     #: Threads that it may use; its CPU time is bounded by as many times the wall-clock limit.
     cpus: int = 1
-    #: Whether it stands back behind other work.
-    niced: bool = False
+    #: How far it stands back behind other work, 0-19. Source: nice(1).
+    nice: int = 0
 
 
 def ignore(chunk: bytes) -> None:
@@ -127,9 +129,10 @@ class Runner:
         for folder in command.reach.writes:
             give(sandbox, folder)
         prefix = sandbox_argv(sandbox, _bounds(self.limits, command), command.reach)
-        nice = ["nice", "-n", str(_STAND_BACK)] if command.niced else []
+        nice = ["nice", "-n", str(command.nice)] if command.nice else []
         said = bytearray()
         process = await _spawn([*nice, *prefix, *command.argv], command.reach.cwd)
+        _stand_back(process.pid, command.nice)
         try:
             async with asyncio.timeout(command.timeout_s):
                 await _listen(process, on_stdout, said)
@@ -198,6 +201,13 @@ async def _start(argv: list[str], cwd: Path) -> asyncio.subprocess.Process:
         )
     except OSError as error:
         raise ToolFailed(f"{argv[0]} cannot be started on this machine.", detail=str(error)) from error
+
+
+def _stand_back(pid: int, nice: int) -> None:
+    """A tool has a session of its own, and with autogroups niceness counts within a session. Source: sched(7)."""
+    if nice:
+        with suppress(OSError):  # this kernel has none, or the tool has ended
+            Path(f"/proc/{pid}/autogroup").write_text(str(nice))
 
 
 async def _end_started(starting: "asyncio.Future[asyncio.subprocess.Process]") -> None:

@@ -19,7 +19,7 @@ from processors.profiles import Profile
 from processors.proof import PLAYLIST, Expected, Proven, prove, prove_together
 from processors.sandbox import Reach
 from processors.toolbox import Toolbox
-from processors.tools import Command
+from processors.tools import NICE_HEAVY, Command
 from processors.work import Work
 from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
 from schemas.transcode import Rendition, TranscodeOutputs, TranscodeParams
@@ -193,6 +193,7 @@ class Transcoder:
             reach=Reach(reads=(source,), writes=(work.output,), cwd=work.output),
             timeout_s=limits.tool_timeout_s(media.duration_s),
             cpus=work.cpus,
+            nice=NICE_HEAVY,
         )
         await self.toolbox.runner.run(command, progress.feed)
 

@@ -21,6 +21,9 @@ from tests.integration.web.logs import Make, control, log, make, site
 from tests.integration.web.served import ADMIN, Site
 from web.nouns import NOUNS
 
+# A piece of a resumable upload is bytes to schemathesis too.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
 __all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
 
 #: Requests per route.
