@@ -25,8 +25,6 @@ log = logging.getLogger("kinolog.web")
 
 _AGAIN_S = 1.0
 _POLL_MS = 1_000
-#: Longest time that the broker holds a fetch without news; there is one partition, so news never waits for it.
-_FETCH_WAIT_MS = 5_000
 _WRITE_S = 5.0
 _SECRET_BYTES = 32
 #: What an unknown id is compared with, so that it takes as long as a known one.
@@ -103,7 +101,6 @@ class TokenLog:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
         try:
             await consumer.start()

@@ -164,17 +164,3 @@ class Bench:
 @pytest.fixture
 def bench(toolbox: Toolbox, tmp_path: Path) -> Bench:
     return Bench(toolbox, tmp_path)
-
-
-def processes_with(text: str) -> list[int]:
-    """Ids of the processes whose command line has `text` in it."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes()
-            except OSError:  # it has ended meanwhile
-                continue
-            if text.encode() in line:
-                found.append(int(entry.name))
-    return found

@@ -17,7 +17,7 @@ from processors.limits import Limits
 from processors.sandbox import Means, Reach, Sandbox
 from processors.tools import Command, Runner
 from tests.conftest import eventually
-from tests.integration.processors.conftest import processes_with
+from tests.e2e.system import processes_naming
 
 _ENDLESS = "while true; do echo x; done"
 
@@ -89,7 +89,7 @@ async def test_files_larger_than_allowed_end_the_tool(runner: Runner, folder: Pa
 async def test_time_is_bounded_and_nothing_is_left(runner: Runner, folder: Path) -> None:
     with pytest.raises(ToolTimedOut, match="did not finish"):
         await runner.run(_shell(folder, _ENDLESS, timeout_s=0.3))
-    assert not processes_with(str(folder))
+    assert not processes_naming(str(folder))
 
 
 async def test_much_output_is_kept_by_its_end(runner: Runner, folder: Path) -> None:
@@ -115,7 +115,7 @@ async def test_cancelling_kills_within_two_seconds(runner: Runner, folder: Path,
     with pytest.raises(asyncio.CancelledError):
         await running
     assert time.monotonic() - at < 2
-    assert not processes_with(str(folder))
+    assert not processes_naming(str(folder))
 
 
 async def test_a_cancel_while_the_tool_is_being_started_leaves_nothing(runner: Runner, folder: Path) -> None:
@@ -126,7 +126,7 @@ async def test_a_cancel_while_the_tool_is_being_started_leaves_nothing(runner: R
         running.cancel()
         await asyncio.wait([running], timeout=10)
         assert running.cancelled()
-        assert not processes_with(marker)
+        assert not processes_naming(marker)
 
 
 async def test_a_second_cancel_does_not_leave_the_tool_behind(folder: Path) -> None:
@@ -139,7 +139,7 @@ async def test_a_second_cancel_does_not_leave_the_tool_behind(folder: Path) -> N
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert not processes_with(str(folder))
+    assert not processes_naming(str(folder))
 
 
 _PARENT = """
@@ -166,8 +166,8 @@ async def test_a_tool_dies_with_an_executor_that_is_killed(sandbox: Sandbox, fol
             await eventually(lambda: _sleepers(marker), 60)
         finally:
             parent.send_signal(signal.SIGKILL)
-    await eventually(lambda: not processes_with(marker), 5)
+    await eventually(lambda: not processes_naming(marker), 5)
 
 
 def _sleepers(marker: str) -> list[int]:
-    return [pid for pid in processes_with(marker) if Path(f"/proc/{pid}/comm").read_text() == "sleep\n"]
+    return [pid for pid in processes_naming(marker) if Path(f"/proc/{pid}/comm").read_text() == "sleep\n"]

@@ -15,7 +15,8 @@ from processors.limits import Limits
 from processors.toolbox import Toolbox
 from processors.tools import Runner
 from schemas.transcode import TranscodeOutputs
-from tests.integration.processors.conftest import Bench, Clips, processes_with
+from tests.e2e.system import processes_naming
+from tests.integration.processors.conftest import Bench, Clips
 
 _STEPS = ("probe", "transcode", "thumbnails", "audio")
 each_step = pytest.mark.parametrize("step", _STEPS)
@@ -58,13 +59,13 @@ async def test_cancelling_leaves_no_process_and_nothing_outside_its_folders(
     work = bench.work(source, await _inputs(bench, source))
     before = set(tmp_path.iterdir())
     running = asyncio.create_task(bench.processor(step).process(work))
-    while not processes_with(str(source)) and not running.done():
+    while not processes_naming(str(source)) and not running.done():
         await asyncio.sleep(0.005)
     at = time.monotonic()
     running.cancel()
     await asyncio.wait([running])
     assert time.monotonic() - at < 2
-    assert not processes_with(str(source))
+    assert not processes_naming(str(source))
     assert set(tmp_path.iterdir()) == before
 
 

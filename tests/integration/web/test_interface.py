@@ -5,8 +5,7 @@ import io
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,53 +15,14 @@ from msgspec.structs import replace
 
 from schemas.jobs import Lease
 from schemas.step_events import StepProgressed
-from streams.admin import apply_topics
-from streams.broker import Broker
-from streams.settings import Settings, load
+from streams.settings import Settings
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
-from tests.integration.web.served import ADMIN, ENVIRON, Site, serve
+from tests.integration.web.logs import Make, control, log, make, site
+from tests.integration.web.served import ADMIN, Site, serve
 from tests.unit.web.rows import a_job, an_error
 
-Make = Callable[..., Settings]
-
-
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker for this module: the changelogs' names are fixed, and their content is counted here."""
-    broker = Broker(load({"KINOLOG_DATA_DIR": str(tmp_path_factory.mktemp("log")), "KINOLOG_KAFKA__PORT": "0"}))
-
-    async def begin() -> None:
-        await broker.start()
-        await broker.wait_ready()
-        await apply_topics(load({**ENVIRON, "KINOLOG_KAFKA__BOOTSTRAP": broker.bootstrap}), 90)
-
-    asyncio.run(begin())
-    yield broker
-    asyncio.run(broker.stop())
-
-
-@pytest.fixture
-def make(log: Broker, tmp_path: Path) -> Make:
-    """Settings over this module's log and this test's folder."""
-
-    def settings(**environ: str) -> Settings:
-        own = {"KINOLOG_DATA_DIR": str(tmp_path), "KINOLOG_KAFKA__BOOTSTRAP": log.bootstrap}
-        return load(ENVIRON | own | environ)
-
-    return settings
-
-
-@pytest.fixture
-async def control(make: Make) -> AsyncIterator[ControlStandIn]:
-    async with ControlStandIn(make()) as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
-async def site(make: Make, control: ControlStandIn) -> AsyncIterator[Site]:
-    async with serve(make()) as found:
-        yield found
+__all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
 
 
 def stored(settings: Settings) -> list[str]:
