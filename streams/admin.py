@@ -66,6 +66,18 @@ async def apply_topics(settings: Settings, within_s: float = 30.0) -> TopicsRepo
             await asyncio.sleep(0.2)
 
 
+async def compare_topics(settings: Settings, bootstrap: str, within_s: float) -> TopicsReport:
+    """What `apply_topics` would do on the cluster at `bootstrap`; nothing is changed. Raises TopicsError."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            async with _admin(bootstrap) as admin:
+                return await _compare(admin, wanted(settings))
+        except (KafkaError, OSError, TimeoutError) as error:
+            _give_up_on(error, bootstrap, late=time.monotonic() > deadline)
+            await asyncio.sleep(0.2)
+
+
 def _give_up_on(error: Exception, bootstrap: str, *, late: bool) -> None:
     """Return when it is worth another try."""
     if isinstance(error, KafkaError) and not error.retriable and not isinstance(error, _PASSING):
@@ -92,6 +104,17 @@ async def _apply(admin: AIOKafkaAdminClient, settings: Settings, report: TopicsR
     found = await _found(admin)
     require_same_partitions(topics, found)
     await _align(admin, topics, report)
+
+
+async def _compare(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> TopicsReport:
+    found = await _found(admin)
+    there = [topic for topic in topics if topic.name in found]
+    require_same_partitions(there, found)
+    report = TopicsReport(created=[topic.name for topic in topics if topic.name not in found])
+    current = await _configs(admin, [topic.name for topic in there]) if there else {}
+    for topic in there:
+        _to_be_set(topic, current[topic.name].effective, report)
+    return report
 
 
 async def _found(admin: AIOKafkaAdminClient) -> dict[str, int]:
@@ -154,19 +177,23 @@ async def _align(admin: AIOKafkaAdminClient, topics: Sequence[Topic], report: To
     current = await _configs(admin, [topic.name for topic in topics])
     for topic in topics:
         settings = current[topic.name]
-        safe = {}
-        for name, value in topic.config.items():
-            effective = settings.effective.get(name)
-            if effective == value:
-                continue
-            harmful = deletes_records(name, effective, value)
-            (report.differing if harmful else report.altered).append(
-                f"{topic.name}: {name} is {effective}, should be {value}"
-            )
-            if not harmful:
-                safe[name] = value
-        if safe:
+        if safe := _to_be_set(topic, settings.effective, report):
             await _alter(admin, topic.name, settings.own | safe)
+
+
+def _to_be_set(topic: Topic, effective: Mapping[str, str], report: TopicsReport) -> dict[str, str]:
+    """What of a topic's settings differs and may be changed; both kinds of difference go into the report."""
+    safe = {}
+    for name, value in topic.config.items():
+        if (current := effective.get(name)) == value:
+            continue
+        harmful = deletes_records(name, current, value)
+        (report.differing if harmful else report.altered).append(
+            f"{topic.name}: {name} is {current}, should be {value}"
+        )
+        if not harmful:
+            safe[name] = value
+    return safe
 
 
 def deletes_records(name: str, current: str | None, value: str) -> bool:

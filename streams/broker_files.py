@@ -167,6 +167,12 @@ def choose_ports(folder: Path, wanted: int) -> tuple[int, int]:
     return port, controller
 
 
+def kept_port(folder: Path) -> int:
+    """The client port of the last start; 0 when there was none."""
+    path = folder / "ports"
+    return int(path.read_text().split()[0]) if path.exists() else 0
+
+
 def _again_or_free(last: int) -> int:
     return last if last and is_free(last) else free_port()
 

@@ -610,6 +610,23 @@ def revoke_token(token_id: str, as_json: bool, url: str | None, token: str | Non
     _with_client(url, token, work)
 
 
+@cli.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Say whether everything that kinolog needs is here, and what to do where it is not. Changes nothing."""
+    settings = load()
+    import logging
+
+    from agents.doctor import CHECKS
+    from streams.checks.diagnosis import examine, exit_code, lines, plain
+    from streams.rendering import print_json
+
+    logging.disable()  # what a check meets, it says itself
+    examined = asyncio.run(examine(settings, CHECKS))
+    print_json(plain(examined)) if as_json else click.echo("\n".join(lines(examined)))
+    _end(exit_code(examined))
+
+
 @cli.group()
 def audit() -> None:
     """The record of who asked for what."""

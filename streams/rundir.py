@@ -47,6 +47,18 @@ def _lock(lock: IO[str], settings: Settings) -> None:
         ) from None
 
 
+def is_up(settings: Settings) -> bool:
+    """Whether a `kinolog up` runs over this data dir."""
+    try:
+        with (run_dir(settings) / "up.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return False
+
+
 def kept_token(settings: Settings) -> str | None:
     """The token of an earlier `up`, or None."""
     try:

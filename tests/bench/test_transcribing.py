@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agents.transcribe import BUNDLED, make
+from agents.transcribe import make
 from processors.backends import model_folder
 from processors.limits import Limits
 from processors.speech import LocalSpeech
@@ -19,6 +19,7 @@ from processors.transcribe import Transcriber
 from processors.work import Work
 from schemas.audio import AudioOutputs
 from streams.settings import Settings
+from streams.transcription import BUNDLED
 
 pytestmark = pytest.mark.bench
 

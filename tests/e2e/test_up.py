@@ -93,6 +93,14 @@ async def test_topics_apply_finds_nothing_to_do_after_up(system: System) -> None
     assert json.loads(done.stdout) == {"created": [], "altered": [], "differing": []}
 
 
+async def test_doctor_finds_the_running_system_whole(system: System) -> None:
+    done = kinolog(system, "doctor", "--json")
+    found = {one["check"]: one for one in json.loads(done.stdout)["checks"]}
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert system.bootstrap in found["log"]["message"] and system.url in found["web"]["message"]
+    assert [found[part]["level"] for part in ("python", "java", "ffmpeg", "log", "web")] == ["ok"] * 5
+
+
 async def test_a_second_up_over_the_same_data_dir_is_refused_and_the_first_is_not_disturbed(system: System) -> None:
     second = kinolog(system, "up", "--json")
     assert second.returncode == 2 and str(system.process.pid) in second.stderr and second.stdout == ""

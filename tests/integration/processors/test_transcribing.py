@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.transcribe import BUNDLED, make
+from agents.transcribe import make
 from processors.errors import ModelLost, ModelOutgrown, ModelUnavailable, Skipped
 from processors.model_host import ModelHost, resident_bytes
 from processors.speech import LocalSpeech
@@ -20,6 +20,7 @@ from processors.toolbox import Toolbox
 from processors.transcribe import Transcriber
 from processors.work import Work
 from schemas.transcribe import Caption, TranscribeOutputs, Transcript
+from streams.transcription import BUNDLED
 from tests.conftest import MakeSettings, SampleMedia
 from tests.integration.processors.conftest import Bench, Clips, say
 

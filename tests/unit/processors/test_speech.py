@@ -15,6 +15,7 @@ from processors.speech_model import is_made_up
 from processors.toolbox import make_toolbox
 from processors.work import Work
 from schemas.audio import AudioOutputs
+from streams import transcription
 from streams.settings import SettingsError
 from tests.conftest import MakeSettings
 
@@ -73,8 +74,8 @@ def test_a_models_name_may_be_a_folder_of_an_installed_package(tmp_path: Path) -
 async def test_without_library_or_model_the_step_is_skipped_with_a_hint(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library: str, reason: str
 ) -> None:
-    monkeypatch.setattr(transcribe, "LIBRARY", library)
-    monkeypatch.setattr(transcribe, "BUNDLED", "local:no_such_package/model")
+    monkeypatch.setattr(transcription, "LIBRARY", library)
+    monkeypatch.setattr(transcription, "BUNDLED", "local:no_such_package/model")
     made = transcribe.make(make_toolbox(Limits()), make_settings())
     audio = AudioOutputs(audio="a", speech="s", duration_s=1.0, tracks=(0,), channels=1)
     inputs = {"audio": msgspec.to_builtins(audio)}

@@ -1,0 +1,142 @@
+"""Checks of what answers over a socket, or should: store, Redis, the log and its topics, the web interface."""
+
+import asyncio
+import tempfile
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from processors.store import Store, StoreError
+from streams import rundir
+from streams.admin import TopicsError, TopicsReport, compare_topics
+from streams.broker_files import kept_port
+from streams.checks.diagnosis import Finding, fine, problem, unreachable, warning
+from streams.checks.machine import existing
+from streams.ports import is_free
+from streams.settings import Settings
+
+#: Longest wait for one answer.
+_ANSWER_S = 5.0
+#: Past any proxy: what is asked runs on this machine.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_STORE_REMEDY = "check KINOLOG_STORE__URL, the AWS_… variables and the rights on the bucket"
+
+
+async def store(settings: Settings) -> Finding:
+    """Whether media can be stored, and removed again."""
+    url = settings.store_url
+    if urlsplit(url).scheme == "file":
+        return await asyncio.to_thread(_folder, Path(unquote(urlsplit(url).path)))
+    try:
+        bucket = Store(url, retry_s=_ANSWER_S)
+    except Exception as error:  # noqa: BLE001 - obstore has many for addresses that it does not understand
+        return problem(f"{url}: {error}", _STORE_REMEDY)
+    try:
+        async with asyncio.timeout(2 * _ANSWER_S):
+            await _try_bucket(bucket)
+    except (StoreError, TimeoutError) as error:
+        return unreachable(f"{url}: {str(error) or 'no answer'}", _STORE_REMEDY)
+    return fine(f"{url} can be written and read")
+
+
+def _folder(folder: Path) -> Finding:
+    place = existing(folder)
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return fine(f"{folder} can be written")
+    except OSError as error:
+        return problem(f"{place} cannot be written: {error.strerror}", "mend its rights, or set KINOLOG_STORE__URL")
+
+
+async def _try_bucket(bucket: Store) -> None:
+    async def content() -> AsyncIterator[bytes]:
+        yield b"kinolog doctor was here"
+
+    key = f"doctor/{uuid.uuid4().hex}"
+    await bucket.put(key, content(), 1024)
+    await bucket.delete_prefix(key)
+
+
+async def redis(settings: Settings) -> Finding:
+    """Redis, where one is set."""
+    if settings.redis.url is None:
+        return fine("not set: each executor keeps its own limits and single-flight")
+    try:
+        from redis.asyncio import Redis
+        from redis.exceptions import RedisError
+    except ImportError:
+        return problem("KINOLOG_REDIS__URL is set and its library is missing", "pip install 'kinolog[redis]'")
+    timeout_s = settings.redis.timeout_s
+    try:
+        async with Redis.from_url(
+            settings.redis.url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
+        ) as client:
+            await client.ping()
+    except ValueError as error:
+        return problem(f"KINOLOG_REDIS__URL: {error}")
+    except (RedisError, OSError) as error:
+        return unreachable(f"Redis does not answer: {error}", "start it, or unset KINOLOG_REDIS__URL")
+    return fine("Redis answers")
+
+
+async def log(settings: Settings) -> Finding:
+    """The log and its topics, where it should be there; the port for it, where `kinolog up` would start it."""
+    if settings.kafka.bootstrap is not None:
+        return await _topics(settings, settings.kafka.bootstrap)
+    if rundir.is_up(settings):
+        return await _topics(settings, f"127.0.0.1:{kept_port(settings.data_path / 'kafka')}")
+    if settings.kafka.port and not is_free(settings.kafka.port):
+        said = f"port {settings.kafka.port} is in use, so that `kinolog up` cannot start its broker"
+        return problem(said, "end that process, or set KINOLOG_KAFKA__PORT (0: a free one)")
+    return fine("not running; `kinolog up` starts it")
+
+
+async def _topics(settings: Settings, bootstrap: str) -> Finding:
+    try:
+        report = await compare_topics(settings, bootstrap, within_s=_ANSWER_S)
+    except TopicsError as error:
+        return unreachable(str(error)) if error.code == "unreachable" else problem(str(error))
+    return _compared(report, bootstrap, settings)
+
+
+def _compared(report: TopicsReport, bootstrap: str, settings: Settings) -> Finding:
+    if report.created:
+        few = ", ".join(report.created[:3]) + (", …" if len(report.created) > 3 else "")
+        return problem(f"{len(report.created)} topics are missing on {bootstrap}: {few}", "`kinolog topics apply`")
+    if report.altered:
+        return warning(f"topics differ on {bootstrap}: {'; '.join(report.altered)}", "`kinolog topics apply`")
+    kept = f"; left as they are: {'; '.join(report.differing)}" if report.differing else ""
+    return fine(f"{bootstrap} answers; all topics are there, with {settings.partitions} partitions{kept}")
+
+
+async def web(settings: Settings) -> Finding:
+    """The web interface, where it should be there; the port for it otherwise."""
+    url = rundir.kept_url(settings) or rundir.web_url(settings)
+    if rundir.is_up(settings):
+        status = await asyncio.to_thread(_status, f"{url}/readyz")
+        return _answered(url, status) or unreachable(f"{url} does not answer", "see the log of `kinolog up`")
+    if not settings.web.port or await asyncio.to_thread(is_free, settings.web.port, settings.web.host):
+        return fine("not running")
+    status = await asyncio.to_thread(_status, f"{url}/readyz")
+    taken = problem(f"port {settings.web.port} is in use by something else", "end it, or set KINOLOG_WEB__PORT")
+    return _answered(url, status) or taken
+
+
+def _answered(url: str, status: int | None) -> Finding | None:
+    if status == 503:
+        return warning(f"{url} answers, and is not ready yet", "its read model is being filled: look again in a moment")
+    return fine(f"{url} answers") if status == 200 else None
+
+
+def _status(url: str) -> int | None:
+    """HTTP status; None when nobody answers HTTP there."""
+    try:
+        with _DIRECT.open(url, timeout=_ANSWER_S) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
