@@ -3,7 +3,8 @@
 import asyncio
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from typing import Literal, NamedTuple, get_args
 
 import msgspec
@@ -13,6 +14,7 @@ from schemas.embed import Space
 from schemas.jobs import Asset
 from web import queries
 from web.auth import asking
+from web.merging import merged
 from web.problems import Problem, unavailable
 from web.query_vectors import SpaceUnavailable
 from web.ranking import fused
@@ -21,7 +23,7 @@ from web.routes import Routes
 from web.search_index import Hit
 from web.services import Services, services
 from web.shapes import Found, FoundPassage
-from web.words import highlighted, match_queries
+from web.words import held, highlighted, match_queries
 
 routes = Routes("Search")
 
@@ -59,6 +61,8 @@ class Ranked(NamedTuple):
     mode: Mode
     #: Why a part of it was left out.
     left_out: Sequence[str] = ()
+    #: Numbers of the hits that were found by their words.
+    worded: Set[int] = frozenset()
 
 
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +82,7 @@ async def search(request: web.Request) -> web.Response:
     asked = parse(request.query, asking(request).scope)
     parts = services(request)
     ranked = await _SEARCHES[asked.mode](parts, asked)
-    rows = await parts.model.read(_rows, ranked.hits, asked)
+    rows = await parts.model.read(_rows, merged(ranked.hits, partial(_is_found_again, asked, ranked)), asked)
     return plain(Found(data=rows, mode=ranked.mode, left_out=list(ranked.left_out) or msgspec.UNSET))
 
 
@@ -98,30 +102,37 @@ def parse(query: Mapping[str, str], owner: str | None) -> Asked:
 
 
 async def _text(parts: Services, asked: Asked) -> Ranked:
-    return Ranked(await _by_words(parts, asked, asked.limit), "text")
+    words = await _by_words(parts, asked)
+    return Ranked(words, "text", worded={hit.n for hit in words})
 
 
 async def _vector(parts: Services, asked: Asked) -> Ranked:
     rankings, troubles = await _by_meaning(parts, asked)
     if troubles and not rankings:
         raise unavailable("model-unavailable", f"{troubles[0]}; mode=text searches without a model", 10)
-    return Ranked(_merged(rankings), "vector", troubles)
+    return Ranked(_in_one(rankings), "vector", troubles)
 
 
 async def _hybrid(parts: Services, asked: Asked) -> Ranked:
-    words, (rankings, troubles) = await asyncio.gather(_by_words(parts, asked, asked.depth), _by_meaning(parts, asked))
+    words, (rankings, troubles) = await asyncio.gather(_by_words(parts, asked), _by_meaning(parts, asked))
+    worded = {hit.n for hit in words}
     if not rankings:
-        return Ranked(words, "text", troubles)
-    return Ranked(_merged([words, *rankings], even_one=True), "hybrid", troubles)
+        return Ranked(words, "text", troubles, worded)
+    return Ranked(_in_one([words, *rankings], even_one=True), "hybrid", troubles, worded)
 
 
 _SEARCHES = {"text": _text, "vector": _vector, "hybrid": _hybrid}
 
 
-async def _by_words(parts: Services, asked: Asked, limit: int) -> list[Hit]:
+def _is_found_again(asked: Asked, ranked: Ranked, hit: Hit, part: Hit) -> bool:
+    """Whether the part has all the words that the hit was found by. Meaning is that of the whole passage."""
+    return hit.n in ranked.worded and held(hit.text, asked.text) == held(part.text, asked.text)
+
+
+async def _by_words(parts: Services, asked: Asked) -> list[Hit]:
     """Passages with all the words; with any of them where there is none with all."""
     for query in match_queries(asked.text):
-        if hits := await parts.index.find_words(query, asked.owner, limit):
+        if hits := await parts.index.find_words(query, asked.owner, asked.depth):
             return hits
     return []
 
@@ -146,7 +157,7 @@ async def _in_space(parts: Services, asked: Asked, space: Space) -> list[Hit]:
     return await parts.index.nearest(space.id, vector, asked.owner, asked.depth)
 
 
-def _merged(rankings: Sequence[Sequence[Hit]], *, even_one: bool = False) -> list[Hit]:
+def _in_one(rankings: Sequence[Sequence[Hit]], *, even_one: bool = False) -> list[Hit]:
     """One ranking by place; one that is alone keeps its own scores."""
     if len(rankings) == 1 and not even_one:
         return list(rankings[0])

@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from collections.abc import Sequence
 
 #: Scripts that are written without spaces: each character is a word of its own to the index.
 _UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -28,13 +29,25 @@ def match_queries(asked: str) -> list[str]:
 
     Words in quotes are one part: they are found next to each other.
     """
-    parts = [quoted or word for quoted, word in _PART.findall(gathered(asked))]
-    phrases = [_phrase(part) for part in parts if _TOKEN.search(part)]
+    phrases = [f'"{" ".join(part)}"' for part in _parts(asked)]
     return list(dict.fromkeys([" AND ".join(phrases), " OR ".join(phrases)])) if phrases else []
 
 
-def _phrase(part: str) -> str:
-    return '"' + " ".join(_TOKEN.findall(part)) + '"'
+def _parts(asked: str) -> list[list[str]]:
+    """The words of each part."""
+    parts = [_TOKEN.findall(quoted or word) for quoted, word in _PART.findall(gathered(asked))]
+    return [part for part in parts if part]
+
+
+def held(text: str, asked: str) -> frozenset[tuple[str, ...]]:
+    """Which parts of `asked` are in `text`, folded."""
+    words = [_folded(token) for token in _TOKEN.findall(text)]
+    wanted = {tuple(map(_folded, part)) for part in _parts(asked)}
+    return frozenset(part for part in wanted if _holds(words, part))
+
+
+def _holds(words: Sequence[str], part: tuple[str, ...]) -> bool:
+    return any(tuple(words[at : at + len(part)]) == part for at in range(len(words) - len(part) + 1))
 
 
 def highlighted(text: str, asked: str) -> str:

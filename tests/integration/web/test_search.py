@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from agents.embed import make
 from processors.limits import Limits
+from processors.passages import passages, speech_of
 from processors.toolbox import make_toolbox
 from processors.work import Work
 from schemas.jobs import Asset
@@ -25,7 +26,7 @@ from streams.settings import Settings, load
 from tests.conftest import eventually
 from tests.fake_embeddings import FakeEmbeddings, fake_embeddings
 from tests.integration.web.served import ENVIRON, Site, serve
-from tests.transcripts import BAKING, JFK, transcript_json
+from tests.transcripts import BAKING, JFK, transcript, transcript_json
 from tests.unit.web.rows import a_job, a_step, an_asset, record, tombstone
 
 Segments = Sequence[tuple[int, int, str]]
@@ -143,6 +144,22 @@ async def test_words_and_a_paraphrase_find_the_same_passage_with_its_range(archi
     _, body = await archive.search("country", mode="text")
     assert "ask not what your <mark>country</mark> can do for you" in body["data"][0]["highlight"]
     assert len(body["data"]) == 1
+
+
+@pytest.mark.parametrize("mode", ["text", "vector", "hybrid"])
+async def test_what_two_passages_have_in_common_is_found_once(archive: Archive, mode: str) -> None:
+    said = [(n * 3000, n * 3000 + 2900, f" Sentence number {n} is about the weather of the day.") for n in range(60)]
+    first, second, *_ = passages(speech_of(transcript(said)))
+    common = ({*first.segments} & {*second.segments}).pop()
+    start_ms, end_ms, text = said[common]
+    said[common] = (start_ms, end_ms, text.replace("weather", "country"))  # as long: it is cut in the same way
+    await archive.embed(await archive.say(1, said))
+    await soon(lambda: archive.found("country", mode="vector"))
+    _, body = await archive.search("country", mode=mode)
+    assert sum("<mark>country</mark>" in hit["highlight"] for hit in body["data"]) == 1
+    assert body["data"][0]["start_ms"] <= start_ms < body["data"][0]["end_ms"]
+    in_time = sorted(body["data"], key=lambda hit: hit["start_ms"])
+    assert all(one["end_ms"] <= other["start_ms"] for one, other in pairwise(in_time))
 
 
 async def test_what_is_transcribed_is_found_within_two_seconds(archive: Archive) -> None:
