@@ -48,6 +48,8 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     after: tuple[str, ...] = ()
     #: Those of them without whose outputs there is nothing to do: when one was skipped, so is this step.
     needs: tuple[str, ...] = ()
+    #: Whether the job goes on, and completes, without it: when it fails for good, only what needs it is left out.
+    optional: bool = False
     #: The step's own parameters; its schema is schemas/<name>.py.
     params: Json = {}
     #: When to try again.

@@ -7,7 +7,7 @@ Events repeat, arrive late, out of order, or from an executor that has lost its 
 attempt's lease changes a step; everybody else is answered, with a revoke or with what is outstanding.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -114,18 +114,28 @@ def _cancel(job: Job, now: float) -> Job:
 def _retry(job: Job, event: RetryJob, now: float) -> Job:
     if job.status not in ("failed", "cancelled") or event.run != job.run:
         return job
-    steps = tuple(step if step.status in STEP_PASSED else Step(spec=step.spec) for step in job.steps)
     started = replace(
         job,
         status="waiting",
         run=job.run + 1,
-        steps=steps,
+        steps=tuple(_kept_or_fresh(job.steps)),
         cancelling=False,
         error=None,
         started_at=None,
         finished_at=None,
     )
     return _settle(started, now)
+
+
+def _kept_or_fresh(steps: tuple[Step, ...]) -> Iterator[Step]:
+    """What has passed stays; what was skipped only because something that it needs had failed is tried with that."""
+    fresh: set[str] = set()
+    for step in steps:  # each stands behind those it comes after
+        if step.status in STEP_PASSED and fresh.isdisjoint(step.spec.needs):
+            yield step
+        else:
+            fresh.add(step.spec.name)
+            yield Step(spec=step.spec)
 
 
 def _delete(job: Job, event: DeleteJob, now: float) -> Advance:
@@ -268,8 +278,13 @@ def _is_requested(step: Step) -> bool:
 
 
 def _is_ending(job: Job) -> bool:
-    """Nothing new is started: the job was cancelled, or a step has failed for good."""
-    return job.cancelling or any(step.status == "failed" for step in job.steps)
+    """Nothing new is started: the job was cancelled, or a step that it cannot do without has failed for good."""
+    return job.cancelling or any(step.status == "failed" and not step.spec.optional for step in job.steps)
+
+
+def _is_passed(step: Step) -> bool:
+    """Whether what comes after the step may begin."""
+    return step.status in STEP_PASSED or (step.status == "failed" and step.spec.optional)
 
 
 # Building blocks
@@ -302,10 +317,10 @@ def _settle(job: Job, now: float) -> Job:
     """Start what may start, stop what must not, and end the job when nothing is left to do."""
     ending = _is_ending(job)
     steps: list[Step] = []
-    passed = {step.spec.name: step for step in job.steps if step.status in STEP_PASSED}
+    passed = {step.spec.name: step for step in job.steps if _is_passed(step)}
     for before in job.steps:  # each stands behind those it comes after
         step = _settle_step(job, before, passed, ending, now)
-        if step.status in STEP_PASSED:
+        if _is_passed(step):
             passed[step.spec.name] = step
         steps.append(step)
     return _end_job(replace(job, steps=tuple(steps), updated_at=now), now)
@@ -320,23 +335,23 @@ def _settle_step(job: Job, step: Step, passed: Mapping[str, Step], ending: bool,
 
 
 def _begin(job: Job, step: Step, passed: Mapping[str, Step], now: float) -> Step:
-    """Requested; or skipped for the reason for which something that it needs was."""
-    for name in step.spec.needs:
-        if passed[name].status == "skipped":
-            return replace(
-                step, status="skipped", run=job.run, reason=passed[name].reason, progress=1.0, finished_at=now
-            )
+    """Requested; or skipped for the reason for which something that it needs was, or because that has failed."""
+    for needed in (passed[name] for name in step.spec.needs):
+        if needed.status != "completed":
+            reason = needed.reason if needed.status == "skipped" else f"{needed.spec.name}-failed"
+            return replace(step, status="skipped", run=job.run, reason=reason, progress=1.0, finished_at=now)
     return _request(job, step, now)
 
 
 def _end_job(job: Job, now: float) -> Job:
     if any(step.status not in STEP_ENDED for step in job.steps):
         return job
-    if all(step.status in STEP_PASSED for step in job.steps):
+    if all(_is_passed(step) for step in job.steps):
         return replace(job, status="completed", finished_at=now, cancelling=False)
     if job.cancelling:
         return replace(job, status="cancelled", finished_at=now, cancelling=False)
-    first = min((step for step in job.steps if step.status == "failed"), key=lambda step: step.finished_at or now)
+    fatal = (step for step in job.steps if step.status == "failed" and not step.spec.optional)
+    first = min(fatal, key=lambda step: step.finished_at or now)
     return replace(job, status="failed", finished_at=now, error=first.error)
 
 

@@ -80,7 +80,9 @@ def _submitted(job: PastJob | None, message: JobSubmitted, at: float) -> PastJob
 
 
 def _step(job: PastJob, message: StepFact, at: float) -> PastJob:
-    step = job.steps.get(message.step) or Step(spec=StepSpec(name=message.step))
+    step = job.steps.get(message.step)
+    if step is None or step.run < message.run:  # or it was skipped, and a retry has begun it again
+        step = Step(spec=StepSpec(name=message.step), run=message.run)
     if step.status in STEP_ENDED or message.attempt < step.attempt:
         return job
     changed = replaced(step, run=message.run, attempt=message.attempt, **_changes(step, message, at))
@@ -134,10 +136,16 @@ def as_row(past: PastJob, now: Job) -> Job:
 
 def _past_step(past: PastJob, now: Step) -> Step:
     known = past.steps.get(now.spec.name)
-    if known is not None:
+    if known is not None and not _is_tried_again(past, known, now.spec):
         return replaced(known, spec=now.spec)
     ended = past.finished_at is not None
     return Step(spec=now.spec, status="cancelled" if ended else "waiting", finished_at=past.finished_at)
+
+
+def _is_tried_again(past: PastJob, known: Step, spec: StepSpec) -> bool:
+    """Whether a retry takes back that the step was skipped: something that it needs had failed, and is tried again."""
+    needed = [past.steps.get(name) for name in spec.needs]
+    return known.status == "skipped" and any(step is None or step.run > known.run for step in needed)
 
 
 class PastWorld:

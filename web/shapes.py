@@ -68,6 +68,8 @@ class StepView(View, frozen=True, kw_only=True):
     retry_at: Time | UnsetType = UNSET
     #: Why it was skipped.
     reason: str | UnsetType = UNSET
+    #: The job completes without it, should it fail for good.
+    optional: bool | UnsetType = UNSET
     #: 0-100, by part of a running step, e.g. by rendition.
     parts: dict[str, float] | UnsetType = UNSET
     #: While it waits for an executor: its place among all requests for this step, from 1.

@@ -88,6 +88,7 @@ def step_view(step: Step, beside: Beside = _NOTHING) -> StepView:
         outputs=_present(step.outputs),
         retry_at=_present(_time(step.due_at) if step.status == "delayed" else None),
         reason=_present(step.reason),
+        optional=step.spec.optional or UNSET,
         parts={part: percent(share) for part, share in parts.items()} or UNSET,
         queue_position=_present(beside.positions.get(name)),
         eta_s=_present(beside.left_s.get(name) if step.status in ("active", "waiting", "delayed") else None),

@@ -1,24 +1,20 @@
 """The state machine under duplicated, reordered, lost and stale events."""
 
 from itertools import count
-from typing import Any
 
 import pytest
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
-from schemas.base import ErrorRecord, Message
-from schemas.commands import CancelJob, DeleteJob, RetryJob, SubmitJob
+from schemas.base import ErrorRecord
+from schemas.commands import CancelJob, DeleteJob, RetryJob
 from schemas.facts import JobCancelled, JobCompleted, JobDeleted, JobFailed, StepOmitted, StepPublished
-from schemas.jobs import JOB_ENDED, STEP_PASSED, Grave, Input, Job, RetryPolicy, Step, StepSpec
+from schemas.jobs import JOB_ENDED, Grave, Job, StepSpec
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import (
     DispatchDue,
     LeaseExpired,
     LeaseRevoked,
     RetryDue,
-    StepAccepted,
     StepCancelled,
     StepCompleted,
     StepEvent,
@@ -30,62 +26,24 @@ from schemas.step_events import (
 )
 from tables.policies import MAX_ASLEEP, MAX_LOSSES
 from tables.reducer import advance
-from tables.statements import event_id, outstanding
-
-POLICY = RetryPolicy(attempts=3, delay_s=2.0, jitter=0.0)
-PROBE, LEFT, RIGHT = (
-    StepSpec(name="probe", retry=POLICY),
-    StepSpec(name="transcode", after=("probe",), retry=POLICY),
-    StepSpec(name="thumbnails", after=("probe",), retry=POLICY),
+from tables.statements import event_id
+from tests.unit.tables.told import (
+    BROKEN,
+    BUSY,
+    DIAMOND,
+    LEFT,
+    POLICY,
+    PROBE,
+    accept,
+    active,
+    kinds,
+    optional,
+    say,
+    step_of,
+    submit,
+    submitted,
+    told,
 )
-DIAMOND = (PROBE, LEFT, RIGHT, StepSpec(name="noop", after=("transcode", "thumbnails"), needs=("transcode",)))
-BUSY = ErrorRecord(code="tool-failed", message="The tool failed.", retriable=True)
-BROKEN = ErrorRecord(code="corrupt-media", message="The file is broken.")
-
-
-def submit(steps: tuple[StepSpec, ...] = DIAMOND) -> SubmitJob:
-    return SubmitJob(
-        job_id="job_1", asset_id="asset_1", pipeline="p", steps=steps, input=Input(object="k"), submitted_at=0.0
-    )
-
-
-def submitted(steps: tuple[StepSpec, ...] = DIAMOND) -> tuple[Job, list[Message]]:
-    job, effects = advance(None, submit(steps), 0.0)
-    assert isinstance(job, Job)
-    return job, effects
-
-
-def told(job: Job, event: Message, now: float = 1.0) -> tuple[Job, list[Message]]:
-    after, effects = advance(job, event, now)
-    assert isinstance(after, Job)
-    return after, effects
-
-
-def step_of(job: Job, name: str) -> Step:
-    return next(step for step in job.steps if step.spec.name == name)
-
-
-def about(job: Job, name: str) -> dict[str, object]:
-    step = step_of(job, name)
-    return {"job_id": job.id, "asset_id": job.asset_id, "run": step.run, "step": name, "attempt": step.attempt}
-
-
-def accept(job: Job, name: str, lease_id: str) -> StepAccepted:
-    return StepAccepted(**about(job, name), lease_id=lease_id, executor_id="x", requested_at=0.0, request_partition=0)  # type: ignore[arg-type]
-
-
-def say(kind: type[StepEvent], job: Job, name: str, **more: object) -> StepEvent:
-    return kind(**about(job, name), **more)  # type: ignore[arg-type]
-
-
-def active(lease_id: str = "L1") -> Job:
-    """A job whose probe is owned by `lease_id`."""
-    job, _ = submitted()
-    return told(job, accept(job, "probe", lease_id))[0]
-
-
-def kinds(effects: list[Message]) -> set[type[Message]]:
-    return {type(effect) for effect in effects}
 
 
 def test_a_submission_requests_the_steps_that_come_after_nothing() -> None:
@@ -207,6 +165,52 @@ def test_what_needs_a_skipped_step_is_skipped_for_the_same_reason_and_what_only_
     assert [e.step for e in effects if isinstance(e, StepRequested)] == ["thumbnails"]
 
 
+def half_done(*names: str) -> Job:
+    """A job whose left half, which it can do without if it is among `names`, has failed; the right one runs."""
+    job, _ = submitted(optional(DIAMOND, *names))
+    job, _ = told(job, accept(job, "probe", "L1"))
+    job, _ = told(job, say(StepCompleted, job, "probe", lease_id="L1"))
+    for name, lease_id in (("transcode", "L2"), ("thumbnails", "L3")):
+        job, _ = told(job, accept(job, name, lease_id))
+    return told(job, say(StepFailed, job, "transcode", lease_id="L2", error=BROKEN))[0]
+
+
+def test_a_job_completes_without_a_step_that_is_optional_and_what_needs_it_is_left_out() -> None:
+    job = half_done("transcode")
+    assert job.status == "active" and step_of(job, "transcode").error == BROKEN
+    job, effects = told(job, say(StepCompleted, job, "thumbnails", lease_id="L3"))
+    assert (job.status, job.error) == ("completed", None) and JobCompleted in kinds(effects)
+    assert (step_of(job, "noop").status, step_of(job, "noop").reason) == ("skipped", "transcode-failed")
+    assert step_of(job, "transcode").status == "failed"
+
+
+def test_what_only_follows_a_failed_optional_step_runs() -> None:
+    steps = (replace(PROBE, optional=True), LEFT)
+    job, _ = submitted(steps)
+    job, _ = told(job, accept(job, "probe", "L1"))
+    _, effects = told(job, say(StepFailed, job, "probe", lease_id="L1", error=BROKEN))
+    assert [e.step for e in effects if isinstance(e, StepRequested)] == ["transcode"]
+
+
+def test_a_job_fails_by_the_step_that_it_cannot_do_without() -> None:
+    job = half_done("transcode")
+    job, _ = told(job, say(StepFailed, job, "thumbnails", lease_id="L3", error=replace(BROKEN, code="no-usable-track")))
+    assert job.status == "failed" and job.error is not None and job.error.code == "no-usable-track"
+
+
+def test_a_retry_tries_a_failed_optional_step_and_what_was_left_out_because_of_it_again() -> None:
+    job = half_done("transcode", "noop")
+    job, _ = told(job, say(StepFailed, job, "thumbnails", lease_id="L3", error=BROKEN))
+    assert job.status == "failed"
+    job, effects = told(job, RetryJob(job_id=job.id, asset_id=job.asset_id, run=1))
+    assert {e.step for e in effects if isinstance(e, StepRequested)} == {"transcode", "thumbnails"}
+    assert step_of(job, "noop").status == "waiting" and step_of(job, "noop").reason is None
+    for name in ("transcode", "thumbnails", "noop"):
+        job, _ = told(job, accept(job, name, f"again-{name}"))
+        job, _ = told(job, say(StepCompleted, job, name, lease_id=f"again-{name}"))
+    assert job.status == "completed"
+
+
 def test_a_request_says_how_often_a_sleeping_endpoint_may_be_waited_for() -> None:
     asleep = ErrorRecord(code="endpoint-asleep", message="It is waking up.", retriable=True)
     job, effects = submitted()
@@ -294,193 +298,3 @@ def test_nothing_brings_a_deleted_job_back() -> None:
     for event in (submit(), late, RetryJob(job_id=job.id, asset_id=job.asset_id, run=1)):
         assert advance(grave, event, 9.0)[0] is grave
     assert kinds(advance(grave, late, 9.0)[1]) == {LeaseRevoked}, "whoever works on it shall stop"
-
-
-class World(RuleBasedStateMachine):
-    """A job among executors and a log that repeat, reorder, lose and delay whatever they like."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.job: Job | None = None
-        self.grave: Grave | None = None
-        self.requests: list[StepRequested] = []
-        self.leases: list[StepAccepted] = []
-        self.events: list[Message] = []
-        self.published: dict[str, set[str]] = {}
-        self.ends: dict[int, set[str]] = {}
-        self.now = 0.0
-        self.numbers = count(1)
-
-    @initialize()
-    def begin(self) -> None:
-        self.tell(submit(), lost=False)
-
-    def tell(self, event: Message, *, lost: bool) -> None:
-        """Apply an event; its effects reach nobody when they are lost."""
-        self.now += 1.0
-        before = self.job
-        after, effects = advance(self.grave or self.job, event, self.now)
-        if isinstance(after, Grave):
-            assert self.grave in (None, after), "what is left of a job changed"
-            assert self.job is not None and self.job.status in JOB_ENDED, "a running job was deleted"
-            assert not any(isinstance(effect, StepRequested) for effect in effects), "a deleted job asked for work"
-            self.grave = after
-            return
-        assert self.grave is None, "a deleted job came back"
-        self.job = after
-        if before is not None and before.status in JOB_ENDED and not isinstance(event, RetryJob):
-            assert self.job is before, "an ended job changed"
-        for effect in effects:
-            self.note(effect)
-            if isinstance(effect, StepRequested) and not lost:
-                self.requests.append(effect)
-
-    def note(self, effect: Message) -> None:
-        if isinstance(effect, StepPublished):
-            self.published.setdefault(effect.step, set()).add(event_id(effect))
-        if isinstance(effect, (JobCompleted, JobFailed, JobCancelled)):
-            self.ends.setdefault(effect.run, set()).add(effect.TYPE)
-
-    @precondition(lambda self: self.requests)
-    @rule(which=st.randoms(use_true_random=False), lost=st.booleans())
-    def an_executor_accepts(self, which: object, lost: bool) -> None:
-        request = which.choice(self.requests)  # type: ignore[attr-defined]
-        acceptance = StepAccepted(
-            job_id=request.job_id,
-            asset_id=request.asset_id,
-            run=request.run,
-            step=request.step,
-            attempt=request.attempt,
-            lease_id=f"L{next(self.numbers)}",
-            executor_id="x",
-            requested_at=request.requested_at,
-            request_partition=0,
-        )
-        self.leases.append(acceptance)
-        self.events.append(acceptance)
-        if not lost:
-            self.tell(acceptance, lost=False)
-
-    @precondition(lambda self: self.leases)
-    @rule(
-        which=st.randoms(use_true_random=False),
-        kind=st.sampled_from([StepCompleted, StepSkipped, StepReleased, StepCancelled, LeaseExpired, StepHeartbeat]),
-        late=st.booleans(),
-        lost=st.booleans(),
-    )
-    def a_lease_ends(self, which: object, kind: type[StepEvent], late: bool, lost: bool) -> None:
-        more: dict[type[StepEvent], dict[str, object]] = {
-            StepCompleted: {"outputs": {"n": next(self.numbers)}},
-            StepSkipped: {"reason": "no-audio-track"},
-            StepHeartbeat: {"executor_id": "x"},
-        }
-        self.speak(which, kind, late, lost, **more.get(kind, {}))
-
-    @precondition(lambda self: self.leases)
-    @rule(
-        which=st.randoms(use_true_random=False),
-        error=st.sampled_from([BUSY, BUSY, BROKEN]),
-        late=st.booleans(),
-        lost=st.booleans(),
-    )
-    def an_attempt_fails(self, which: object, error: ErrorRecord, late: bool, lost: bool) -> None:
-        self.speak(which, StepFailed, late, lost, error=error)
-
-    def speak(self, which: object, kind: type[StepEvent], late: bool, lost: bool, **more: Any) -> None:
-        lease: StepAccepted = which.choice(self.leases)  # type: ignore[attr-defined]
-        place: dict[str, Any] = {
-            name: getattr(lease, name) for name in ("job_id", "asset_id", "run", "step", "attempt", "lease_id")
-        }
-        event = kind(**place, **more)
-        self.events.append(event)
-        if late:
-            return
-        assert self.job is not None
-        step = step_of(self.job, lease.step)
-        owned = step.status == "active" and step.lease is not None and step.lease.id == lease.lease_id
-        before = self.job
-        self.tell(event, lost=lost)
-        assert self.grave is not None or owned or self.job is before, "a lease that owns nothing changed the job"
-
-    @precondition(lambda self: self.events)
-    @rule(which=st.randoms(use_true_random=False), lost=st.booleans())
-    def an_old_event_comes_again(self, which: object, lost: bool) -> None:
-        self.tell(which.choice(self.events), lost=lost)  # type: ignore[attr-defined]
-
-    @rule(which=st.randoms(use_true_random=False), lost=st.booleans())
-    def time_passes(self, which: object, lost: bool) -> None:
-        assert self.job is not None
-        step: Step = which.choice(self.job.steps)  # type: ignore[attr-defined]
-        name = step.spec.name
-        due = say(RetryDue, self.job, name)
-        if step.status == "waiting":
-            self.tell(say(DispatchDue, self.job, name, dispatches=step.dispatches), lost=lost)
-        self.events.append(due)
-        self.tell(due, lost=lost)
-
-    @rule(lost=st.booleans())
-    def somebody_cancels(self, lost: bool) -> None:
-        self.tell(CancelJob(job_id="job_1", asset_id="asset_1"), lost=lost)
-
-    @rule(lost=st.booleans())
-    def somebody_submits_it_again(self, lost: bool) -> None:
-        self.tell(submit(), lost=lost)
-
-    @rule(sure=st.integers(0, 5), lost=st.booleans())
-    def somebody_deletes(self, sure: int, lost: bool) -> None:
-        if sure == 0:
-            self.tell(DeleteJob(job_id="job_1", asset_id="asset_1"), lost=lost)
-
-    @rule(run=st.integers(1, 3), lost=st.booleans())
-    def somebody_retries(self, run: int, lost: bool) -> None:
-        self.tell(RetryJob(job_id="job_1", asset_id="asset_1", run=run), lost=lost)
-
-    @invariant()
-    def no_step_runs_before_what_it_comes_after(self) -> None:
-        for step in self.job.steps if self.job else ():
-            if step.status == "active" or step.requested_at is not None:
-                assert self.job is not None
-                assert all(step_of(self.job, name).status in STEP_PASSED for name in step.spec.after)
-
-    @invariant()
-    def no_step_runs_without_what_it_needs(self) -> None:
-        for step in self.job.steps if self.job else ():
-            if step.status in ("active", "completed", "delayed"):
-                assert self.job is not None
-                assert all(step_of(self.job, name).status == "completed" for name in step.spec.needs)
-
-    @invariant()
-    def attempts_never_exceed_the_policy(self) -> None:
-        for step in self.job.steps if self.job else ():
-            assert step.failures <= step.spec.retry.attempts
-            assert step.losses <= MAX_LOSSES + 1
-
-    @invariant()
-    def there_is_one_completion_per_step_and_one_end_per_run(self) -> None:
-        assert all(len(ids) == 1 for ids in self.published.values())
-        assert all(len(ends) == 1 for ends in self.ends.values())
-
-    def teardown(self) -> None:
-        """Whatever was lost: from what is outstanding alone, the job comes to an end."""
-        for _ in range(200):
-            if self.job is None or self.grave is not None or self.job.status in JOB_ENDED:
-                break
-            self.help_on(self.job)
-        assert self.job is None or self.job.status in JOB_ENDED
-
-    def help_on(self, job: Job) -> None:
-        for effect in outstanding(job):
-            if isinstance(effect, StepRequested):
-                self.requests = [effect]
-                lease = f"L{next(self.numbers)}"
-                self.tell(accept(job, effect.step, lease), lost=True)
-        assert self.job is not None
-        for step in self.job.steps:
-            if step.status == "active" and step.lease is not None:
-                self.tell(say(StepCompleted, self.job, step.spec.name, lease_id=step.lease.id), lost=True)
-            elif step.status == "delayed":
-                self.tell(say(RetryDue, self.job, step.spec.name), lost=True)
-
-
-World.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestWorld = World.TestCase

@@ -17,6 +17,12 @@ PIPELINES = {
         StepSpec(name="thumbnails", after=("probe",), retry=RETRY, weight=13),
     ),
     "noop": (StepSpec(name="noop", retry=RETRY),),
+    "spoken": (
+        StepSpec(name="probe", retry=RETRY, weight=2),
+        StepSpec(name="transcode", after=("probe",), retry=RETRY, weight=80),
+        StepSpec(name="transcribe", after=("probe",), retry=RETRY, weight=10, optional=True),
+        StepSpec(name="embed", after=("transcribe",), needs=("transcribe",), retry=RETRY, optional=True),
+    ),
 }
 ERRORS = (
     ErrorRecord(code="corrupt-media", message="The file ends too early."),

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from schemas.base import ErrorRecord, Message
+from schemas.commands import RetryJob, SubmitJob
 from schemas.facts import JobDeleted, JobFact, StepGaveUp, StepPublished, StepStarted
-from schemas.jobs import Job
+from schemas.jobs import Input, Job, StepSpec
+from schemas.step_events import StepAccepted, StepFailed
+from tables.reducer import State, advance
 from tables.statements import event_id
 from tests.unit.web import oracle
 from tests.unit.web.crowd import Said, crowd
@@ -45,6 +49,35 @@ def test_at_every_moment_a_job_was_what_its_row_said() -> None:
         if not row.cancelling:  # no fact says that a cancel is on its way
             assert (then.status, then.run, _states(then)) == (row.status, row.run, _states(row))
             assert then.error == row.error
+
+
+def test_a_retry_takes_back_that_something_was_left_out_because_of_a_failure() -> None:
+    steps = (
+        StepSpec(name="transcode"),
+        StepSpec(name="transcribe", optional=True),
+        StepSpec(name="embed", after=("transcribe",), needs=("transcribe",)),
+    )
+    about: dict[str, Any] = {"job_id": "j", "asset_id": "a"}
+    fail: dict[str, Any] = {"lease_id": "L", "error": ErrorRecord(code="corrupt-media", message="It is broken.")}
+    accept: dict[str, Any] = {"lease_id": "L", "executor_id": "e", "requested_at": NOW, "request_partition": 0}
+    events: list[Message] = [SubmitJob(pipeline="p", steps=steps, input=Input(object="k"), submitted_at=NOW, **about)]
+    for name in ("transcribe", "transcode"):
+        about |= {"run": 1, "step": name, "attempt": 1}
+        events += [StepAccepted(**about, **accept), StepFailed(**about, **fail)]
+    events.append(RetryJob(job_id="j", asset_id="a", run=1))
+
+    job: State = None
+    past: PastJob | None = None
+    seen: list[str] = []
+    for event in events:
+        job, effects = advance(job, event, NOW)
+        for message in effects:
+            if isinstance(message, JobFact):
+                past = fold(past, Fact(event_id(message), NOW, message.TYPE, message))
+        assert isinstance(job, Job) and past is not None
+        assert _states(as_row(past, job)) == _states(job)
+        seen.append(_states(job)["embed"])
+    assert seen[-2:] == ["skipped", "waiting"]
 
 
 def test_statistics_of_the_past_are_what_the_rows_count() -> None:

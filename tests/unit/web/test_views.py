@@ -2,6 +2,8 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from tests.unit.web.rows import NOW, a_job, a_step, an_asset, an_error, as_json
 from web.views import asset_view, attempts_allowed, current_step, job_view, percent
@@ -112,3 +114,12 @@ def test_the_master_with_captions_is_played_while_it_lists_the_renditions_that_a
     outputs["transcode"] = {"master": "assets/asset_000001/transcode/1-later/master.m3u8"}
     shown = as_json(asset_view(an_asset(1, "READY", outputs=outputs)))
     assert shown["master_url"] == "/media/asset_000001/transcode/1-later/master.m3u8"
+
+
+def test_a_step_that_the_job_can_do_without_says_so_and_its_failure_leaves_the_job_whole() -> None:
+    embed = a_step("embed", "failed", error=an_error())
+    embed = replace(embed, spec=replace(embed.spec, optional=True))
+    view = job_view(a_job(1, "completed", (a_step("probe", "completed"), embed)))
+    assert (view.status, view.progress, view.error) == ("completed", 100.0, UNSET)
+    assert [step.optional for step in view.steps] == [UNSET, True]
+    assert view.steps[1].error is not UNSET
