@@ -1,7 +1,8 @@
 """media.step-requests.download -> Download -> media.step-events."""
 
 from processors.download import Download
-from processors.fetch import Fetcher, FetchLimits
+from processors.fetch import Fetcher
+from processors.fetch_limits import FetchLimits
 from processors.flights import Flights, LocalFlights
 from processors.store import Store
 from processors.toolbox import Toolbox

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from processors.errors import InvalidParams, InvalidUrl, ProcessingError, SourceUnavailable
-from processors.fetch import Fetched, Fetcher, Validators
+from processors.fetch import Fetched, Fetcher
+from processors.fetch_answers import Validators
 from processors.flights import Entry, Flights
 from processors.gate import checked_url
 from processors.store import NotStored, Store, StoreError

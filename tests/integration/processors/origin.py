@@ -84,16 +84,16 @@ class Forbidden:
         self.port = 0
         self.reached = 0
 
-    async def _serve(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reached += 1
         writer.write(answer())
         writer.close()
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator["Forbidden"]:
-        first = await asyncio.start_server(self._serve, "0.0.0.0", 0)
+        first = await asyncio.start_server(self.serve, "0.0.0.0", 0)
         self.port = first.sockets[0].getsockname()[1]
-        second = await asyncio.start_server(self._serve, "::", self.port, family=socket.AF_INET6)
+        second = await asyncio.start_server(self.serve, "::", self.port, family=socket.AF_INET6)
         async with first, second:
             yield self
 
@@ -110,7 +110,8 @@ class Names(AbstractResolver):
         found = self._answers.get(host)
         if found is None:
             try:
-                infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                # Numbers in every spelling that the system's resolver takes; nobody is asked for other names.
+                infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
             except OSError as error:
                 raise OSError(None, f"no such name: {host}") from error
             addresses = [(str(info[4][0]), info[0]) for info in infos]

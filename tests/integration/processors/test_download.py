@@ -12,7 +12,8 @@ import pytest
 
 from processors.download import Download
 from processors.errors import ProcessingError
-from processors.fetch import Fetcher, FetchLimits
+from processors.fetch import Fetcher
+from processors.fetch_limits import FetchLimits
 from processors.flights import Flights, LocalFlights
 from processors.redis_flights import RedisFlights
 from processors.store import Store
