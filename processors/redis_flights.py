@@ -9,7 +9,8 @@ import contextlib
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ _ENTRY_S = 7 * 86_400
 #: Between looks at a lease that another executor holds.
 _LOOK_S = 0.05, 0.2
 _DOWN = (RedisError, OSError, TimeoutError)
+#: After it did not answer it is not asked for so long: one that hangs must not cost every download its timeouts.
+_AWAY_S = 2.0
 
 #: KEYS: lease. ARGV: holder, ttl ms. Returns the fencing token, or 0.
 _TAKE = """
@@ -84,6 +87,7 @@ class RedisFlights:
         self._redis: Any = Redis.from_url(
             url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
         )
+        self._away_until = 0.0
         #: Fencing token of each flight that is held.
         self._fences: dict[str, int] = {}
 
@@ -106,12 +110,9 @@ class RedisFlights:
     async def find(self, address: str) -> Entry | None:
         """See Flights. The newer of what this process knows and what Redis knows."""
         own = await self._local.find(address)
+        raw = await self._asked(lambda: self._redis.hget(f"{self._prefix}cached:{address}", "value"))
         try:
-            raw = await self._redis.hget(f"{self._prefix}cached:{address}", "value")
             shared = msgspec.json.decode(raw, type=Entry) if raw else None
-        except _DOWN as error:
-            _note(error)
-            return own
         except msgspec.MsgspecError:  # of another version: as good as nothing
             return own
         return max((entry for entry in (own, shared) if entry is not None), key=lambda entry: entry.at, default=None)
@@ -135,8 +136,7 @@ class RedisFlights:
                 yield
             finally:
                 holding.cancel()
-                with contextlib.suppress(*_DOWN):
-                    await self._redis.zrem(key, holder)
+                await self._asked(lambda: self._redis.zrem(key, holder))
 
     async def _take(self, key: str, holder: str) -> int:
         """The lease's fencing token; 0 when there is no Redis to have it from."""
@@ -163,22 +163,24 @@ class RedisFlights:
     async def _hold_place(self, key: str, holder: str) -> None:
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            with contextlib.suppress(*_DOWN):
-                if await self._redis.zscore(key, holder) is not None:
-                    await self._place(key, holder)
+            if await self._asked(lambda: self._redis.zscore(key, holder)) is not None:
+                await self._place(key, holder)
 
     async def _ask(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
         """What a script answers; None when Redis cannot be asked."""
+        return await self._asked(lambda: self._redis.eval(script, len(keys), *keys, *arguments))
+
+    async def _asked(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """What Redis answers; None when it does not, or did not a moment ago."""
+        if time.monotonic() < self._away_until:
+            return None
         try:
-            return await self._redis.eval(script, len(keys), *keys, *arguments)
+            return await ask()
         except _DOWN as error:
-            _note(error)
+            self._away_until = time.monotonic() + _AWAY_S
+            log.warning("Redis cannot be asked; this process goes on alone", extra={"error": str(error)[:200]})
             return None
 
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
-
-
-def _note(error: BaseException) -> None:
-    log.warning("Redis cannot be asked; this process goes on alone", extra={"error": str(error)[:200]})

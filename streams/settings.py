@@ -221,6 +221,8 @@ class Cache(Section, frozen=True, kw_only=True):
 
     #: Bytes that cached media may take, the least recently asked for goes first; 0: any number.
     max_bytes: int = 0
+    #: Seconds between looks at that.
+    every_s: float = 60.0
     #: Seconds for which an address that `resolve` gives is good.
     url_ttl_s: int = 3600
 

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from aiohttp import web
@@ -25,6 +25,7 @@ from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
 from web import cache_eviction, queries, tus
 from web.audit import Audit, auditing
 from web.auth import Door, authentication
+from web.cache_desk import CacheDesk
 from web.commands import Commands
 from web.documents import add_documents
 from web.event_log import EventLog
@@ -50,6 +51,9 @@ from web.sessions import Sessions
 from web.signing import Signer, signing_key
 from web.tickets import Tickets
 from web.token_log import TokenLog
+
+if TYPE_CHECKING:  # its library is an extra
+    from web.cache_sharing import CacheSharing
 
 log = logging.getLogger("kinolog.web")
 
@@ -159,6 +163,7 @@ def make_services(settings: Settings) -> Services:
     store = Store(settings.store_url)
     follower = Follower(settings, model, position, progress, hub)
     index = SearchIndex(home / f"{settings.web.replica}.search")
+    cache = CacheDesk()
     follower.listener = indexer = Indexer(model, position, store, index)
     return Services(
         settings=settings,
@@ -184,7 +189,20 @@ def make_services(settings: Settings) -> Services:
         index=index,
         indexer=indexer,
         query_vectors=QueryVectors(embeddings(settings), settings.embed.query_timeout_s),
+        cache=cache,
+        cache_sharing=_cache_sharing(settings, cache),
     )
+
+
+def _cache_sharing(settings: Settings, cache: CacheDesk) -> "CacheSharing | None":
+    redis = settings.redis
+    if redis.url is None:
+        return None
+    try:
+        from web.cache_sharing import CacheSharing
+    except ImportError as error:
+        raise SettingsError('KINOLOG_REDIS__URL: the library is missing: pip install "kinolog[redis]"') from error
+    return CacheSharing(redis.url, redis.timeout_s, cache)
 
 
 async def _dismiss(app: web.Application) -> None:
@@ -207,6 +225,8 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         lambda: _evict(parts),
         janitor(parts).run,
     ]
+    if parts.cache_sharing is not None:
+        works.append(parts.cache_sharing.run)
     tasks = [asyncio.create_task(work()) for work in works]
     for task in tasks:
         task.add_done_callback(lambda ended: _note(ended, broken))

@@ -1,9 +1,8 @@
 """/v1/cache-assets: foreign media by its address, kept here; ids turned into addresses ever after."""
 
 import sqlite3
-import time
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -11,19 +10,14 @@ from msgspec import UNSET, UnsetType
 
 from processors.errors import InvalidUrl
 from processors.gate import checked_url
-from processors.store import NotStored
-from processors.store_keys import InvalidKey, checked_key
-from schemas.commands import DeleteAsset, RetryJob, SubmitJob
-from schemas.jobs import CACHE_PIPELINE, JOB_ENDED, Asset, Input, Job
+from schemas.commands import SubmitJob
+from schemas.jobs import CACHE_PIPELINE, Asset, Input
 from schemas.uploads import UploadCompleted
 from streams.envelope import iso_time
 from streams.ids import derived_id, new_id
 from web.auth import asking
 from web.changelog import asset_rows
-from web.clearing import command_all
-from web.commands import Command
 from web.cursors import WriteCursor
-from web.jobs import JOBS
 from web.listing import SORTS, Kind, ListQuery, parse
 from web.lists import page
 from web.principal import Principal
@@ -31,7 +25,7 @@ from web.problems import Problem, not_found, shown
 from web.reading import answer, asset_of, json_body, settled
 from web.routes import Routes
 from web.services import Services, services
-from web.shapes import Affected, Answer, Page, ProblemView, Time, View
+from web.shapes import Answer, Page, ProblemView, Time, View
 from web.submitting import Ids, command, fingerprint
 from web.views import media_path
 
@@ -43,7 +37,7 @@ _STATUSES = ("PENDING", "DOWNLOADING", "CACHED", "FAILED")
 #: In these, a repeated request is answered with what is there.
 _STANDING = frozenset({"PENDING", "DOWNLOADING", "CACHED"})
 #: The pipeline is CACHE_PIPELINE.
-_IS_CACHED = """
+IS_CACHED = """
 (status IN ('PENDING', 'DOWNLOADING', 'CACHED')
  OR status = 'FAILED' AND id IN (SELECT asset_id FROM jobs WHERE pipeline = 'cache'))
 """
@@ -126,48 +120,6 @@ class CacheAssetView(View, frozen=True, kw_only=True):
     content_type: str | UnsetType = UNSET
     #: Where it is served to who has a token.
     media_url: str | None = None
-
-
-class ResolveWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/cache-assets/resolve`."""
-
-    #: Ids of cached media, or keys of the store; at most 1,000.
-    ids: list[str]
-    #: What to answer where there is nothing cached, in the same order; the known original otherwise.
-    originals: list[str | None] = []
-
-
-class Resolved(View, frozen=True, kw_only=True):
-    """Where one id is to be had."""
-
-    id: str
-    #: Signed and served here or by the bucket, when cached; the original otherwise.
-    url: str | None
-    #: PENDING, DOWNLOADING, CACHED, FAILED, or UNKNOWN.
-    status: str
-
-
-class CleanupWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which cached media goes."""
-
-    #: Days since it last changed; 0: all that is not being downloaded.
-    older_than_days: Annotated[float, msgspec.Meta(ge=0)] = 30
-
-
-class CacheStats(View, frozen=True, kw_only=True):
-    """How the cache is."""
-
-    #: Assets by status.
-    assets: dict[str, int]
-    #: Downloads by the state of their job.
-    jobs: dict[str, int]
-    #: Of all that is cached.
-    bytes: int
-    #: Questions to this replica that the cache could answer, and that it could not.
-    hits: int
-    misses: int
-    #: Null before the first question.
-    hit_ratio: float | None
 
 
 class CacheQuery(ListQuery, frozen=True, kw_only=True):
@@ -262,7 +214,7 @@ def _to_be_started(
         if not standing and parts.cache.add(one.asset_id):
             fresh[one.asset_id] = _submission(parts, principal, one)
         elif standing:
-            parts.cache.asked_at[one.asset_id] = time.time()
+            parts.cache.use(one.asset_id)
     return fresh
 
 
@@ -296,21 +248,8 @@ async def list_cache_assets(request: web.Request) -> web.Response:
     """A page of cached media, the newest first unless asked otherwise."""
     listing = parse(request.query, _LISTED, asking(request).scope)
     await settled(request, "assets")
-    listing = listing._replace(conditions=(*listing.conditions, _IS_CACHED))
+    listing = listing._replace(conditions=(*listing.conditions, IS_CACHED))
     return await page(request, listing, lambda row: cache_view(asset_rows.decode(row)))
-
-
-@routes.get("/v1/cache-assets/stats", answers={200: Answer[CacheStats]}, problems=(503,))
-async def show_cache_stats(request: web.Request) -> web.Response:
-    """Counts of the caller's cached media, its bytes, and how often this replica could answer out of it."""
-    parts = services(request)
-    assets, jobs, size_bytes = await parts.model.read(_counts, asking(request).scope)
-    desk = parts.cache
-    return answer(
-        CacheStats(
-            assets=assets, jobs=jobs, bytes=size_bytes, hits=desk.hits, misses=desk.misses, hit_ratio=desk.hit_ratio
-        )
-    )
 
 
 @routes.get("/v1/cache-assets/{asset_id}", answers={200: Answer[CacheAssetView]}, problems=(400, 404, 503))
@@ -320,108 +259,6 @@ async def show_cache_asset(request: web.Request) -> web.Response:
     if asset.input.url is None or asset.status not in _STATUSES:
         raise not_found("cached media")
     return answer(cache_view(asset))
-
-
-@routes.post(
-    "/v1/cache-assets/resolve",
-    access="viewer",
-    body=ResolveWanted,
-    answers={200: Answer[list[Resolved]]},
-    problems=(400, 413, 415, 422, 503),
-)
-async def resolve_cache_assets(request: web.Request) -> web.Response:
-    """Where each id is to be had, in order: signed addresses of what is cached, the originals otherwise."""
-    wanted: ResolveWanted = await json_body(request, ResolveWanted)
-    if len(wanted.ids) > MAX_ITEMS or len(wanted.originals) > len(wanted.ids):
-        raise Problem(422, "invalid-body", f"there are at most {MAX_ITEMS} ids, and no more originals than ids")
-    parts, principal = services(request), asking(request)
-    known = await parts.model.read(assets_by_id, [one for one in wanted.ids if "/" not in one])
-    originals = [*wanted.originals, *[None] * (len(wanted.ids) - len(wanted.originals))]
-    visible = {asset_id: asset for asset_id, asset in known.items() if principal.sees(asset.owner)}
-    resolving = _Resolving(parts, visible, int(time.time()) + parts.settings.cache.url_ttl_s)
-    found = [await resolving.resolve(one, original) for one, original in zip(wanted.ids, originals, strict=True)]
-    return answer(found)
-
-
-class _Resolving(NamedTuple):
-    """One request's answers."""
-
-    parts: Services
-    known: dict[str, Asset]
-    expires: int
-
-    async def resolve(self, an_id: str, original: str | None) -> Resolved:
-        """Where one id or key is to be had."""
-        if "/" in an_id:
-            return await self._legacy(an_id, original)
-        asset = self.known.get(an_id)
-        key = asset.outputs.get("download", {}).get("object") if asset is not None else None
-        self.parts.cache.count(hit=key is not None)
-        if asset is None or key is None:
-            status = asset.status if asset is not None else "UNKNOWN"
-            return Resolved(id=an_id, url=original or (asset.input.url if asset else None), status=status)
-        self.parts.cache.asked_at[an_id] = time.time()
-        return Resolved(id=an_id, url=await self._address(asset.id, key), status="CACHED")
-
-    async def _address(self, asset_id: str, key: str) -> str | None:
-        if self.parts.store.root is None:
-            return await self.parts.store.presigned("GET", key, self.parts.settings.cache.url_ttl_s)
-        return media_path(asset_id, key, self.parts.signer.prefix(asset_id, self.expires))
-
-    async def _legacy(self, key: str, original: str | None) -> Resolved:
-        """A key of the store, as older systems kept it; what belongs to an asset is had by the asset's id."""
-        store = self.parts.store
-        try:
-            if key.startswith(("assets/", "uploads/")):
-                raise NotStored("it belongs to an asset")
-            await store.head(checked_key(key))
-        except (NotStored, InvalidKey):
-            return Resolved(id=key, url=original, status="UNKNOWN")
-        if store.root is None:
-            address = await store.presigned("GET", key, self.parts.settings.cache.url_ttl_s)
-        else:
-            address = self.parts.signer.object_path(key, self.expires)
-        return Resolved(id=key, url=address, status="CACHED")
-
-
-@routes.post("/v1/cache-assets/retry-failed", answers={202: Answer[Affected]}, problems=(503,))
-async def retry_failed(request: web.Request) -> web.Response:
-    """Try every failed download again, and answer with how many."""
-    principal = asking(request)
-
-    def order(job: Job) -> Command:
-        return RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run, requested_by=principal.owner)
-
-    return await command_all(
-        request, parse({"status": "failed", "pipeline": CACHE_PIPELINE}, JOBS, principal.scope), order
-    )
-
-
-@routes.post(
-    "/v1/cache-assets/cleanup", body=CleanupWanted, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503)
-)
-async def clean_up(request: web.Request) -> web.Response:
-    """Delete cached media that has not changed for so long, and answer with how many; executors remove the files."""
-    wanted: CleanupWanted = await json_body(request, CleanupWanted)
-    parts, principal = services(request), asking(request)
-    before = time.time() - wanted.older_than_days * 86_400
-    found = await parts.model.read(_older, principal.scope, before)
-    cursor = await delete_all(parts, found, principal.owner)
-    return answer(Affected(count=len(found)), status=202, cursor=cursor)
-
-
-async def delete_all(parts: Services, asset_ids: Sequence[str], requested_by: str | None) -> WriteCursor | None:
-    """Write the command that deletes each; control decides, and executors remove what it had in the store."""
-    now, offsets = time.time(), dict[int, int]()
-    for start in range(0, len(asset_ids), MAX_ITEMS):
-        piece = asset_ids[start : start + MAX_ITEMS]
-        cursor = await parts.commands.send(
-            [DeleteAsset(asset_id=one, requested_at=now, requested_by=requested_by) for one in piece]
-        )
-        offsets |= {partition: max(at, offsets.get(partition, -1)) for partition, at in cursor.offsets.items()}
-        for one in piece:
-            parts.cache.forget(one)
-    return WriteCursor(parts.position.log or "", offsets) if offsets else None
 
 
 def cache_view(asset: Asset) -> CacheAssetView:
@@ -448,28 +285,3 @@ def assets_by_id(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Asset]
     marks = ", ".join("?" * len(ids))
     query = f"SELECT id, row FROM assets CROSS JOIN asset_rows USING (n) WHERE id IN ({marks})"  # noqa: S608  only marks
     return {an_id: asset_rows.decode(row) for an_id, row in db.execute(query, tuple(ids))}
-
-
-def _counts(db: sqlite3.Connection, owner: str | None) -> tuple[dict[str, int], dict[str, int], int]:
-    """Assets by status, jobs by status, bytes."""
-    whose, args = ("AND owner = ?", (owner,)) if owner is not None else ("", ())
-    jobs = f"SELECT status, count(*) FROM jobs WHERE pipeline = ? {whose} GROUP BY status"  # noqa: S608  names are ours
-    assets = f"SELECT status, count(*) FROM assets WHERE {_IS_CACHED} {whose} GROUP BY status"  # noqa: S608
-    size = "ifnull(sum(json_extract(CAST(row AS TEXT), '$.outputs.download.size_bytes')), 0)"
-    sizes = f"SELECT {size} FROM assets CROSS JOIN asset_rows USING (n) WHERE status = 'CACHED' {whose}"  # noqa: S608
-    return (
-        dict(db.execute(assets, args).fetchall()),
-        dict(db.execute(jobs, (CACHE_PIPELINE, *args)).fetchall()),
-        int(db.execute(sizes, args).fetchone()[0]),
-    )
-
-
-def _older(db: sqlite3.Connection, owner: str | None, before: float) -> list[str]:
-    """Ids of cached media without running jobs that last changed before that time."""
-    whose, args = ("AND owner = ?", (owner,)) if owner is not None else ("", ())
-    query = (
-        f"SELECT id, row FROM assets CROSS JOIN asset_rows USING (n)"  # noqa: S608  names are ours
-        f" WHERE {_IS_CACHED} AND updated_at <= ? {whose}"
-    )
-    rows = ((an_id, asset_rows.decode(row)) for an_id, row in db.execute(query, (before, *args)))
-    return [an_id for an_id, asset in rows if all(job.status in JOB_ENDED for job in asset.jobs.values())]

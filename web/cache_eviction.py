@@ -6,13 +6,11 @@ import sqlite3
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from web.cache_assets import delete_all
+from web.cache_care import delete_all
 from web.problems import Problem
 from web.services import Services
 
 log = logging.getLogger("kinolog.web")
-
-_EVERY_S = 60.0
 
 
 class Kept(NamedTuple):
@@ -30,19 +28,23 @@ async def evict_again_and_again(parts: Services) -> None:
     await parts.position.caught_up.wait()
     while most:
         try:
-            excess = too_much(await parts.model.read(_all_kept), parts.cache.asked_at, most)
+            if parts.cache_sharing is not None:
+                await parts.cache_sharing.learn_uses()
+            kept = await parts.model.read(_all_kept)
+            parts.cache.keep_only({one.asset_id for one in kept})
+            excess = too_much(kept, parts.cache.used_at, most)
             if excess:
                 await delete_all(parts, excess, None)
                 log.info("cached media made room", extra={"count": len(excess)})
         except Problem as error:
             log.warning("cached media cannot make room now", extra={"error": error.detail})
-        await asyncio.sleep(_EVERY_S)
+        await asyncio.sleep(parts.settings.cache.every_s)
 
 
-def too_much(kept: list[Kept], asked_at: Mapping[str, float], max_bytes: int) -> list[str]:
+def too_much(kept: list[Kept], used_at: Mapping[str, float], max_bytes: int) -> list[str]:
     """Ids of what must go, the longest unused first."""
     total, excess = sum(one.size_bytes for one in kept), list[str]()
-    for one in sorted(kept, key=lambda one: max(one.updated_at, asked_at.get(one.asset_id, 0.0))):
+    for one in sorted(kept, key=lambda one: max(one.updated_at, used_at.get(one.asset_id, 0.0))):
         if total <= max_bytes:
             break
         total -= one.size_bytes

@@ -1,6 +1,7 @@
 """What the handlers of one process work with, made in web/app.py and nowhere else."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -28,6 +29,9 @@ from web.sessions import Sessions
 from web.signing import Signer
 from web.tickets import Tickets
 from web.token_log import TokenLog
+
+if TYPE_CHECKING:  # its library is an extra
+    from web.cache_sharing import CacheSharing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +64,8 @@ class Services:
     query_vectors: QueryVectors
     #: What this replica remembers of cached media; safe to lose.
     cache: CacheDesk = field(default_factory=CacheDesk)
+    #: Between that and the other replicas, where there is Redis.
+    cache_sharing: "CacheSharing | None" = None
 
 
 SERVICES = web.AppKey("services", Services)

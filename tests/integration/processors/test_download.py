@@ -1,9 +1,7 @@
 """One download for everybody: several executors' processors against a real origin and a real Redis."""
 
 import asyncio
-import contextlib
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,50 +17,17 @@ from processors.redis_flights import RedisFlights
 from processors.store import Store
 from processors.work import Work
 from schemas.download import DownloadOutputs
-from streams.ports import free_port
 from tests.integration.processors.origin import MEDIA, Origin, answer, listening
+from tests.redis_server import RedisServer, redis_server
 
 Eventually = Callable[..., Awaitable[Any]]
 LEASE_S = 1.5
 
 
-class RedisServer:
-    """A real Redis of this test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port, self._folder = free_port(), folder
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.start()
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir"]
-        self.process = subprocess.Popen([*command, str(self._folder)], stdout=subprocess.DEVNULL)
-
-    def tell(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    async def ask(self, *words: str) -> Any:
-        from redis.asyncio import Redis
-
-        async with Redis.from_url(self.url) as client:
-            return await client.execute_command(*words)  # type: ignore[no-untyped-call] # redis's own
-
-    async def answers(self) -> bool:
-        with contextlib.suppress(Exception):
-            return bool(await self.ask("PING"))
-        return False
-
-
 @pytest.fixture
-async def redis(tmp_path: Path, eventually: Eventually) -> AsyncIterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    await eventually(server.answers)
-    yield server
-    server.stop()
+async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    async with redis_server(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture
@@ -180,8 +145,7 @@ async def test_a_lost_redis_costs_a_repeated_download_at_most_and_nobody_gets_an
     else:
         redis.stop()
         if accident == "killed and back":
-            redis.start()
-            await eventually(redis.answers)
+            await redis.start_again()
     slow.go.set()
     await require_all(executors[0].store, await asyncio.gather(*running))
     assert len(origin.asked) <= 3  # each executor for itself at the worst

@@ -1,0 +1,130 @@
+"""/v1/cache-assets/resolve: where cached media is to be had."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from aiohttp import web
+
+from processors.store import NotStored, Store
+from processors.store_keys import InvalidKey, checked_key
+from schemas.jobs import Asset
+from web.auth import asking
+from web.cache_assets import MAX_ITEMS, assets_by_id
+from web.principal import Principal
+from web.problems import Problem
+from web.reading import answer, json_body
+from web.routes import Routes
+from web.services import Services, services
+from web.shapes import Answer, View
+from web.views import media_path
+
+routes = Routes("Cached media")
+
+#: Keys of older systems that are looked for in the store at a time.
+_LOOKS = 16
+
+
+class ResolveWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/cache-assets/resolve`."""
+
+    #: Ids of cached media, or keys of the store; at most 1,000.
+    ids: list[str]
+    #: What to answer where there is nothing cached, in the same order; the known original otherwise.
+    originals: list[str | None] = []
+
+
+class Resolved(View, frozen=True, kw_only=True):
+    """Where one id is to be had."""
+
+    id: str
+    #: Signed and served here or by the bucket, when cached; the original otherwise.
+    url: str | None
+    #: PENDING, DOWNLOADING, CACHED, FAILED, or UNKNOWN.
+    status: str
+
+
+@routes.post(
+    "/v1/cache-assets/resolve",
+    access="viewer",
+    body=ResolveWanted,
+    answers={200: Answer[list[Resolved]]},
+    problems=(400, 413, 415, 422, 503),
+)
+async def resolve_cache_assets(request: web.Request) -> web.Response:
+    """Where each id is to be had, in order: signed addresses of what is cached, the originals otherwise."""
+    wanted: ResolveWanted = await json_body(request, ResolveWanted)
+    if len(wanted.ids) > MAX_ITEMS or len(wanted.originals) > len(wanted.ids):
+        raise Problem(422, "invalid-body", f"there are at most {MAX_ITEMS} ids, and no more originals than ids")
+    parts = services(request)
+    places = await _places(parts, asking(request), wanted.ids)
+    addresses = await _addresses(parts, places)
+    originals = [*wanted.originals, *[None] * (len(wanted.ids) - len(wanted.originals))]
+    return answer(
+        [
+            Resolved(id=one, url=addresses.get(one) or original or places[one].original, status=places[one].status)
+            for one, original in zip(wanted.ids, originals, strict=True)
+        ]
+    )
+
+
+class _Place(NamedTuple):
+    """What is known of one id."""
+
+    status: str
+    #: Where it came from.
+    original: str | None = None
+    #: Key in the store, when it is there.
+    key: str | None = None
+
+
+_UNKNOWN = _Place("UNKNOWN")
+
+
+async def _places(parts: Services, principal: Principal, ids: Sequence[str]) -> dict[str, _Place]:
+    known = await parts.model.read(assets_by_id, ids)
+    places = {asset.id: _place(asset) for asset in known.values() if principal.sees(asset.owner)}
+    keys = {one for one in ids if one not in known and ("/" in one or "." in one)}
+    for one in ids:
+        place = places.setdefault(one, _UNKNOWN)
+        if one not in keys:
+            parts.cache.count(hit=place.key is not None)
+        if place.key is not None:
+            parts.cache.use(one)
+    return places | await _legacy(parts.store, keys)
+
+
+def _place(asset: Asset) -> _Place:
+    key = asset.outputs.get("download", {}).get("object")
+    return _Place("CACHED" if key else asset.status, asset.input.url, key)
+
+
+async def _legacy(store: Store, keys: Iterable[str]) -> dict[str, _Place]:
+    """Keys of the store, as older systems kept them; what belongs to an asset is had by the asset's id."""
+    gate = asyncio.Semaphore(_LOOKS)
+
+    async def look(key: str) -> _Place:
+        try:
+            async with gate:
+                await store.head(checked_key(key))
+        except (NotStored, InvalidKey):
+            return _UNKNOWN
+        return _Place("CACHED", key=key)
+
+    wanted = [key for key in keys if not key.startswith(("assets/", "uploads/"))]
+    return dict(zip(wanted, await asyncio.gather(*map(look, wanted)), strict=True))
+
+
+async def _addresses(parts: Services, places: Mapping[str, _Place]) -> dict[str, str | None]:
+    """Where those are served that are in the store."""
+    keys = {one: place.key for one, place in places.items() if place.key is not None}
+    ttl_s = parts.settings.cache.url_ttl_s
+    if parts.store.root is None:
+        return dict(zip(keys, await parts.store.presigned_all("GET", list(keys.values()), ttl_s), strict=True))
+    expires, signer = int(time.time()) + ttl_s, parts.signer
+    return {
+        one: signer.object_path(key, expires) if one == key else media_path(one, key, signer.prefix(one, expires))
+        for one, key in keys.items()
+    }
