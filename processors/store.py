@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import logging
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -14,7 +16,10 @@ from obstore.exceptions import BaseError
 from obstore.store import from_url
 
 from processors import local_tree
+from processors.multiparts import Multipart, Multiparts, MultipartsUnavailable
 from processors.store_keys import IMMUTABLE, checked_key, content_type
+
+log = logging.getLogger(__name__)
 
 #: Bytes that leave the store in one piece.
 _CHUNK_BYTES = 256 * 1024
@@ -28,6 +33,10 @@ _FETCH_TRIES = 5
 _FETCH_PAUSE_S = 0.5
 #: Age at which what a killed process left on its way in is removed; a living upload stalls for seconds only.
 STAGING_AGE_S = 6 * 3600.0
+#: The same of a bucket, where the largest upload through the slowest line may take hours.
+MULTIPART_AGE_S = 24 * 3600.0
+#: All that is ours in a store begins with one of these.
+FOLDERS = ("assets", "uploads")
 
 T = TypeVar("T")
 
@@ -74,6 +83,7 @@ class Store:
         if self.root is not None:
             self.root.mkdir(parents=True, exist_ok=True)
         self._objects: Any = from_url(url) if self.root is not None else _bucket(url, retry_s)
+        self._multiparts = Multiparts.of(url)
 
     def local_path(self, key: str) -> Path | None:
         """The object as a file that tools can read, whether it exists or not; None for a bucket. Raises InvalidKey."""
@@ -196,10 +206,32 @@ class Store:
                 await obstore.delete_async(self._objects, keys)
 
     async def sweep(self, older_than_s: float = STAGING_AGE_S) -> int:
-        """Remove what killed processes left on its way in; returns how much. A bucket has a lifecycle rule for that."""
+        """Remove what killed processes left on its way into a folder; returns how much. Of buckets see `unfinished`."""
         if self.root is None:
             return 0
         return await in_thread(local_tree.sweep, self.root / local_tree.STAGING, older_than_s)
+
+    async def unfinished(self, older_than_s: float) -> Sequence[Multipart] | None:
+        """A bucket's multipart uploads below our folders that were begun so long ago and not ended.
+
+        None where they cannot be asked for: other stores, a role in place of keys, or one that may not ask.
+        """
+        if self._multiparts is None:
+            return None
+        before = time.time() - older_than_s
+        try:
+            found = [one for top in FOLDERS async for one in self._multiparts.below(top)]
+        except MultipartsUnavailable as error:
+            log.warning("the bucket does not tell of its multipart uploads", extra={"reason": str(error)})
+            return None
+        return [one for one in found if one.begun_at.timestamp() <= before]
+
+    async def end(self, begun: Iterable[Multipart]) -> None:
+        """Forget the parts of these. A repeat is harmless. Raises StoreError."""
+        for one in begun:
+            assert self._multiparts is not None
+            with _mapped(one.key):
+                await self._multiparts.end(one)
 
     async def _put_file(self, root: Path, key: str, chunks: AsyncIterator[bytes]) -> None:
         path = await in_thread(local_tree.staged, root)
@@ -277,11 +309,11 @@ def _mapped(key: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise NotStored(f"there is no object {key}") from error
-    except BaseError as error:
+    except (BaseError, MultipartsUnavailable) as error:
         raise StoreError(f"the store cannot serve {key}: {_first_line(error)}") from error
 
 
-def _first_line(error: BaseError) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0][:300]
 
 

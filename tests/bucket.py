@@ -58,13 +58,15 @@ class Faults:
     def __init__(self, endpoint: str, *, broken: int = 9, slow_down: int = 7, slow: int = 13, cut: int = 5) -> None:
         self._endpoint = endpoint
         self._every = {"broken": broken, "slow_down": slow_down, "slow": slow}
-        self._cut, self._asked, self._bodies = cut, 0, 0
+        self._cut, self._bodies = cut, 0
+        #: Requests by method.
+        self.asked: Counter[str] = Counter()
         #: What was done to whom.
         self.injected: Counter[str] = Counter()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self._asked += 1
-        fault = next((name for name, every in self._every.items() if every and self._asked % every == 0), None)
+        self.asked[request.method] += 1
+        fault = next((name for name, every in self._every.items() if every and self.asked.total() % every == 0), None)
         if fault:
             self.injected[fault] += 1
         if fault == "slow_down":
@@ -72,7 +74,7 @@ class Faults:
         if fault == "broken":
             return web.Response(status=500, body=_BROKEN, content_type="application/xml")
         if fault == "slow":
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.3)
         return await self._forward(request)
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from aiokafka.errors import KafkaError
 
-from processors.store import Store, StoreError
+from processors.store import MULTIPART_AGE_S, Store, StoreError
 from streams import fetch_wait
 from streams.embedding import embeddings
 from streams.logs import configure
@@ -288,6 +288,7 @@ async def _clean_up_again_and_again(parts: Services) -> None:
     while True:
         try:
             await parts.store.sweep()
+            await parts.store.end(await parts.store.unfinished(MULTIPART_AGE_S) or ())
             await parts.journal.repair(parts.store, refers)
         except (OSError, StoreError) as error:
             log.warning("the store cannot be cleaned up now", extra={"error": str(error)})

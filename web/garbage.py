@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from aiohttp import web
 
-from processors.store import Store
+from processors.store import FOLDERS, Store
 from web.problems import unavailable
 from web.reading import answer, json_body
 from web.routes import Routes
@@ -18,7 +18,7 @@ from web.shapes import Answer, View
 routes = Routes("Media")
 
 #: Parts of the path that are kept or removed as a whole: an attempt's folder, an upload's file.
-_UNITS = {"assets": 4, "uploads": 3}
+_UNITS = dict(zip(FOLDERS, (4, 3), strict=True))
 _SHOWN = 1_000
 _JOB_ENDED = "('completed', 'failed', 'cancelled')"
 
@@ -40,6 +40,8 @@ class Garbage(View, frozen=True, kw_only=True):
     bytes: int
     #: Where, at most 1,000 of them.
     prefixes: list[str]
+    #: Multipart uploads to the bucket that nobody ended; null where the store has none or cannot be asked.
+    multipart_uploads: int | None
 
 
 class _Unit(NamedTuple):
@@ -67,22 +69,29 @@ class _Rows(NamedTuple):
     problems=(400, 413, 415, 422, 503),
 )
 async def collect_garbage(request: web.Request) -> web.Response:
-    """Find the files of assets that no row points at and that are older than a day, and remove them."""
+    """Find the files of assets that no row points at and that are older than a day, and remove them.
+
+    So it is with parts of uploads to a bucket that nobody ended.
+    """
     wanted: GarbageWanted = await json_body(request, GarbageWanted)
     parts = services(request)
     if not parts.position.caught_up.is_set():
         raise unavailable("not-ready", "the log is still being read: what is of use is not known yet", 5)
-    before = time.time() - wanted.older_than_days * 86_400
+    older_than_s = wanted.older_than_days * 86_400
+    before = time.time() - older_than_s
     found = {unit: known for top in _UNITS for unit, known in (await _orphans(parts, top, before)).items()}
+    begun = await parts.store.unfinished(older_than_s)
     if not wanted.dry_run:
         for unit in found:
             await parts.store.delete_prefix(unit)
+        await parts.store.end(begun or ())
     return answer(
         Garbage(
             dry_run=wanted.dry_run,
             objects=sum(known.objects for known in found.values()),
             bytes=sum(known.bytes for known in found.values()),
             prefixes=sorted(found)[:_SHOWN],
+            multipart_uploads=None if begun is None else len(begun),
         )
     )
 
