@@ -9,18 +9,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from agents.speaker import SOURCE, Speaker
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
 from schemas.jobs import JOB_ENDED, Asset, Grave, Job, Queue
-from schemas.removals import RemoveArtifacts
-from schemas.step_events import LeaseRevoked, QueueChanged, StepAccepted, StepEvent, StepHeartbeat, StepRequested
+from schemas.step_events import StepAccepted, StepEvent, StepHeartbeat
 from schemas.steps import step_kinds
-from streams.dead_letters import dead_letter
-from streams.envelope import BATCH_HEADERS, Unreadable, batch, binary, read, structured
+from streams.envelope import Unreadable, read, structured
 from streams.faust_app import EX_SOFTWARE, KinologApp, end_process
 from streams.partition import partition_of
 from streams.settings import Settings
-from streams.topics import names, request_line
+from streams.topics import names
 from tables.assets import asset_gone, asset_news, asset_outstanding, fold_asset, forget_job
 from tables.changelog import ChangelogTable
 from tables.clock import Clock
@@ -41,11 +40,10 @@ from tables.rows import (
     split_rows,
     watermark_row,
 )
-from tables.statements import event_id, outstanding
+from tables.statements import outstanding
 
 log = logging.getLogger(__name__)
 
-SOURCE = "kinolog/control"
 #: Between repeats of what is paused: executors that start read what `media.control` has, and that is a day.
 _SAY_PAUSED_S = 6 * 3600.0
 #: Events that one tick of the clock may cause; the rest waits for the next one.
@@ -80,7 +78,8 @@ class Control:
     def __init__(self, app: KinologApp, settings: Settings, jobs: ChangelogTable, assets: ChangelogTable) -> None:
         self._app, self._jobs, self._assets = app, jobs, assets
         self._topics, self._partitions = names(settings), settings.partitions
-        self._clock = Clock(settings.lease, settings.dispatch, self._request_line)
+        self._speaker = Speaker(app, settings)
+        self._clock = Clock(settings.lease, settings.dispatch, self._speaker.line)
         self._unmarked: set[int] = set()
         #: (when it was deleted, job id, partition), oldest first.
         self._graves: deque[tuple[float, str, int]] = deque()
@@ -102,9 +101,10 @@ class Control:
                     self._apply(turn, entry.message)
                 except Rejected as rejected:
                     raw = entry.raw if isinstance(entry, Unreadable) else bytes(entry.event.data)
-                    await self._bury(message, raw, rejected)
-            await self._write(turn, message.topic, message.offset)
-            await self._say(turn.effects)
+                    self._speaker.bury(message, raw, ErrorRecord(code=rejected.code, message=str(rejected)))
+            self._write(turn, message.topic, message.offset)
+            self._speaker.say(turn.effects, turn.now)
+            await self._app.departures.depart()
         except Exception as error:  # whatever it is: rows or effects may be half said, and only a replay repairs that
             log.exception("a record could not be carried through")
             end_process(EX_SOFTWARE, "control cannot go on", error=repr(error))
@@ -144,24 +144,25 @@ class Control:
                 break
             self._remind(place, now)
         for partition in sorted(self._unmarked):
-            await self._mark(partition)
+            self._mark(partition)
         self._unmarked.clear()
-        await self._level_graves(now)
+        self._level_graves(now)
         if now >= self._say_paused_at:
             self._say_paused_at = now + _SAY_PAUSED_S
-            await self._say([effect for queue in self._paused.values() for effect in queue_standing(queue)])
+            self._speaker.say([effect for queue in self._paused.values() for effect in queue_standing(queue)], now)
+        await self._app.departures.depart()
 
     def mark_later(self, partition: int) -> None:
         """An offset of `partition` was applied and no row says so: the next tick writes it down."""
         self._unmarked.add(partition)
 
-    async def _level_graves(self, now: float) -> None:
+    def _level_graves(self, now: float) -> None:
         """Forget deleted jobs that nothing on the log can bring back any more."""
         for _ in range(_MAX_DUE):
             if not self._graves or self._graves[0][0] + GRAVE_S > now:
                 return
             _, job_id, partition = self._graves.popleft()
-            await self._jobs.delete(grave_key(job_id), partition)
+            self._jobs.delete(grave_key(job_id), partition)
 
     def _remind(self, place: tuple[str, str], now: float) -> None:
         row = self._jobs.get(place[0])
@@ -324,7 +325,7 @@ class Control:
 
     # What comes of a record
 
-    async def _write(self, turn: Turn, topic: str, offset: int) -> None:
+    def _write(self, turn: Turn, topic: str, offset: int) -> None:
         """The rows, and the claim. A changelog is ordered, so only a record's last row may vouch for the record."""
         self._app.continuity.claim(topic, turn.partition, offset)
         assets = {key: known for key, known in turn.assets.items() if known is not None}
@@ -332,81 +333,28 @@ class Control:
         if not (jobs and assets):
             self._unmarked.add(turn.partition)
         for key in turn.assets.keys() - assets.keys():
-            await self._assets.delete(key, turn.partition)
+            self._assets.delete(key, turn.partition)
         for row, _ in turn.jobs.values():
             if isinstance(row, Grave):
-                await self._jobs.delete(row.id, turn.partition)
-        await self._put(self._assets, assets, turn.partition, {topic: offset})
-        await self._put(self._jobs, {**turn.queues, **jobs}, turn.partition, {topic: offset})
+                self._jobs.delete(row.id, turn.partition)
+        self._put(self._assets, assets, turn.partition, {topic: offset})
+        self._put(self._jobs, {**turn.queues, **jobs}, turn.partition, {topic: offset})
 
-    async def _put(
+    def _put(
         self, table: ChangelogTable, rows: Mapping[str, tuple[Any, bytes]], partition: int, at: dict[str, int]
     ) -> None:
         last = next(reversed(list(rows)), None)
         for key, (row, encoded) in rows.items():
-            await table.put(key, encode_row(replace(row, at=at)) if key == last else encoded, partition)
+            table.put(key, encode_row(replace(row, at=at)) if key == last else encoded, partition)
 
-    async def _mark(self, partition: int) -> None:
+    def _mark(self, partition: int) -> None:
         continuity = self._app.continuity
         sources = (self._topics.commands, self._topics.step_events, self._topics.uploads)
         at = {topic: claimed for topic in sources if (claimed := continuity.claimed(topic, partition)) >= 0}
         key, row = watermark_row(partition, at)
         for table in (self._assets, self._jobs):
-            await table.put(key, row, partition)
-
-    async def _say(self, effects: list[Message]) -> None:
-        for effect in effects:
-            if isinstance(effect, StepRequested):
-                await self._request(effect)
-            elif isinstance(effect, QueueChanged):
-                event = structured(effect, event_id=event_id(effect), source=SOURCE, subject=queue_key(effect.step))
-                self._app.outbox.put(self._topics.control, 0, event)
-            elif isinstance(effect, LeaseRevoked):
-                self._app.outbox.put(self._topics.control, 0, _structured(effect))
-            elif isinstance(effect, RemoveArtifacts):
-                partition = partition_of(effect.asset_id, self._partitions)
-                self._app.outbox.put(self._topics.removals, partition, _structured(effect))
-            else:
-                await self._publish(effect)
-
-    async def _request(self, request: StepRequested) -> None:
-        """Instant steps share a record; others have one of their own, since a record goes to one executor."""
-        topic = self._topics.step_requests(request.step, request.priority)
-        partition = self._request_partition(request.job_id, request.step)
-        if step_kinds()[request.step].instant:
-            self._app.outbox.put(topic, partition, _structured(request))
-            return
-        key = f"{request.job_id}/{request.step}".encode()
-        await self._app.send_record(topic, partition, key, batch([_structured(request)]), BATCH_HEADERS)
-
-    async def _publish(self, fact: Any) -> None:
-        partition = partition_of(fact.asset_id, self._partitions)
-        value, headers = binary(
-            fact,
-            event_id=event_id(fact),
-            source=SOURCE,
-            subject=fact.asset_id,
-            correlation_id=getattr(fact, "job_id", None),
-        )
-        await self._app.send_record(self._topics.events, partition, fact.asset_id.encode(), value, headers)
-
-    async def _bury(self, message: Any, raw: bytes, rejected: Rejected) -> None:
-        error = ErrorRecord(code=rejected.code, message=str(rejected))
-        value, headers = dead_letter(message, raw, error, "control")
-        await self._app.send_record(self._topics.dead_letters, message.partition, message.key, value, headers)
-
-    def _request_line(self, job: Job, step: str) -> int:
-        return request_line(self._request_partition(job.id, step), job.priority, self._partitions)
-
-    def _request_partition(self, job_id: str, step: str) -> int:
-        return partition_of(f"{job_id}/{step}", self._partitions)
+            table.put(key, row, partition)
 
 
 def _key(row: Job | Grave) -> str:
     return grave_key(row.id) if isinstance(row, Grave) else row.id
-
-
-def _structured(effect: StepRequested | LeaseRevoked | RemoveArtifacts) -> bytes:
-    return structured(
-        effect, event_id=event_id(effect), source=SOURCE, subject=effect.asset_id, correlation_id=effect.job_id
-    )

@@ -16,6 +16,7 @@ from faust.sensors import Monitor
 
 from streams import faust_patch
 from streams.continuity import Continuity
+from streams.departures import MAX_BATCH_BYTES, Departures
 from streams.outbox import Outbox
 from streams.settings import Settings
 
@@ -44,10 +45,13 @@ class FatalMonitor(Monitor):
 
 
 class KinologApp(faust.App):
-    """A Faust app with the continuity check, an outbox, and a commit that waits for both."""
+    """A Faust app with the continuity check, two ways out, and a commit that waits for both."""
 
     continuity: Continuity
+    #: Groups events into records.
     outbox: Outbox
+    #: Groups records into batches.
+    departures: Departures
 
     async def before_commit(self) -> None:
         """Everything said because of the offsets about to be committed is on the broker."""
@@ -70,7 +74,11 @@ class KinologApp(faust.App):
 
 def _require_delivery(delivery: asyncio.Future[Any]) -> None:
     if not delivery.cancelled() and (error := delivery.exception()) is not None:
-        end_process(EX_SOFTWARE, "a record could not be delivered", error=repr(error))
+        _undelivered(error)
+
+
+def _undelivered(error: BaseException) -> NoReturn:
+    end_process(EX_SOFTWARE, "a record could not be delivered", error=repr(error))
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -112,6 +120,7 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
         topic_disable_leader=True,
         producer_acks=-1,
         producer_linger=0,
+        producer_max_batch_size=MAX_BATCH_BYTES,
         producer_request_timeout=60,  # rides out a broker's restart
         store="memory://",
         web_enabled=False,
@@ -120,6 +129,7 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
     )
     app.continuity = Continuity()
     app.outbox = Outbox(app.send_record)
+    app.departures = Departures(lambda: app.kafka_producer, _undelivered)
     return app
 
 

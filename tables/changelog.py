@@ -37,16 +37,18 @@ class ChangelogTable:
         """Every row in memory; after a rebalance also some of partitions that are gone."""
         return [(key.decode(), row) for key, row in self._store.data.items()]
 
-    async def put(self, key: str, row: bytes, partition: int) -> None:
-        """Write the row. Delivery is not awaited: a failed one ends the process, and commits wait for all of them."""
+    def put(self, key: str, row: bytes, partition: int) -> None:
+        """Write the row: here at once, on the changelog with the app's next departure. A failed delivery ends the
+        process, and commits wait for all of them.
+        """
         encoded = key.encode()
         self._store.data[encoded] = row
         self._store._key_partition[encoded] = partition  # so that Faust drops it when the partition goes
-        await self._app.send_record(self.topic, partition, encoded, row, [])
+        self._app.departures.put(self.topic, partition, encoded, row)
 
-    async def delete(self, key: str, partition: int) -> None:
-        """Write a tombstone. As with `put`, delivery is not awaited; a key that is not there is harmless."""
+    def delete(self, key: str, partition: int) -> None:
+        """Write a tombstone, as with `put`; a key that is not there is harmless."""
         encoded = key.encode()
         self._store.data.pop(encoded, None)
         self._store._key_partition.pop(encoded, None)
-        await self._app.send_record(self.topic, partition, encoded, None, [])
+        self._app.departures.put(self.topic, partition, encoded, None)

@@ -1,6 +1,5 @@
 """Control without Faust and Kafka: records in, what it writes out, and a compacted changelog to start again from."""
 
-import asyncio
 import json
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -26,7 +25,8 @@ class App:
     def __init__(self, log: "Log") -> None:
         self.conf = SimpleNamespace(id="kinolog-control")
         self.continuity = Continuity()
-        self.outbox = self
+        self.outbox = SimpleNamespace(put=self._hear)
+        self.departures = self
         self._log = log
         tp = SimpleNamespace(topic=names(log.settings).commands, partition=0)
         self.consumer = SimpleNamespace(assignment=lambda: [tp])
@@ -35,15 +35,17 @@ class App:
         rows = dict(self._log.changelogs.get(name, {}))
         return SimpleNamespace(data=SimpleNamespace(data=rows, _key_partition={}), on_recover=None)
 
-    async def send_record(self, topic: str, _partition: int, key: bytes, value: bytes | None, headers: Any) -> Any:
+    def put(self, topic: str, _partition: int, key: bytes, value: bytes | None, headers: Any = ()) -> None:
         name = topic.removeprefix("kinolog-control-").removesuffix("-changelog")
         if name != topic:
             self._log.write(name, key, value)
         else:
             self._log.hear(value, headers)
-        return asyncio.get_running_loop().create_future()
 
-    def put(self, _topic: str, _partition: int, event: bytes) -> None:
+    async def depart(self) -> None:
+        """What was put is there."""
+
+    def _hear(self, _topic: str, _partition: int, event: bytes) -> None:
         self._log.hear(batch([event]), BATCH_HEADERS)
 
 

@@ -1,0 +1,89 @@
+"""What control says: requests to executors, revokes, removals, facts for the world, dead letters for people."""
+
+from typing import Any
+
+from schemas.base import ErrorRecord, Message
+from schemas.jobs import Priority
+from schemas.removals import RemoveArtifacts
+from schemas.step_events import LeaseRevoked, QueueChanged, StepRequested
+from schemas.steps import step_kinds
+from streams.dead_letters import dead_letter
+from streams.envelope import BATCH_HEADERS, batch, binary, structured
+from streams.faust_app import KinologApp
+from streams.partition import partition_of
+from streams.settings import Settings
+from streams.topics import names, request_line
+from tables.queues import queue_key
+from tables.statements import event_id
+
+SOURCE = "kinolog/control"
+
+
+class Speaker:
+    """Puts effects where they belong. They leave with the app's outbox and its next departure."""
+
+    def __init__(self, app: KinologApp, settings: Settings) -> None:
+        self._app = app
+        self._topics, self._partitions = names(settings), settings.partitions
+
+    def say(self, effects: list[Message], now: float) -> None:
+        """Say all of it, at `now`."""
+        for effect in effects:
+            if isinstance(effect, StepRequested):
+                self._request(effect, now)
+            elif isinstance(effect, QueueChanged):
+                self._instruct(_structured(effect, queue_key(effect.step), now))
+            elif isinstance(effect, LeaseRevoked):
+                self._instruct(_structured(effect, effect.asset_id, now))
+            elif isinstance(effect, RemoveArtifacts):
+                partition = partition_of(effect.asset_id, self._partitions)
+                self._app.outbox.put(self._topics.removals, partition, _structured(effect, effect.asset_id, now))
+            else:
+                self._publish(effect, now)
+
+    def bury(self, message: Any, raw: bytes, error: ErrorRecord) -> None:
+        """An entry of the record `message` is for people to look at."""
+        value, headers = dead_letter(message, raw, error, "control")
+        self._app.departures.put(self._topics.dead_letters, message.partition, message.key, value, headers)
+
+    def line(self, job_id: str, step: str, priority: Priority) -> int:
+        """Where a request stands, see streams.topics.request_line."""
+        return request_line(self._request_partition(job_id, step), priority, self._partitions)
+
+    def _request_partition(self, job_id: str, step: str) -> int:
+        return partition_of(f"{job_id}/{step}", self._partitions)
+
+    def _request(self, request: StepRequested, now: float) -> None:
+        """Instant steps share a record; others have one of their own, since a record goes to one executor."""
+        topic = self._topics.step_requests(request.step, request.priority)
+        partition = self._request_partition(request.job_id, request.step)
+        event = _structured(request, request.asset_id, now)
+        if step_kinds()[request.step].instant:
+            self._app.outbox.put(topic, partition, event)
+            return
+        key = f"{request.job_id}/{request.step}".encode()
+        self._app.departures.put(topic, partition, key, batch([event]), BATCH_HEADERS)
+
+    def _instruct(self, event: bytes) -> None:
+        """To every executor."""
+        self._app.outbox.put(self._topics.control, 0, event)
+
+    def _publish(self, fact: Any, now: float) -> None:
+        asset_id = fact.asset_id
+        value, headers = binary(
+            fact,
+            event_id=event_id(fact),
+            source=SOURCE,
+            subject=asset_id,
+            at=now,
+            correlation_id=getattr(fact, "job_id", None),
+        )
+        partition = partition_of(asset_id, self._partitions)
+        self._app.departures.put(self._topics.events, partition, asset_id.encode(), value, headers)
+
+
+def _structured(
+    effect: StepRequested | LeaseRevoked | RemoveArtifacts | QueueChanged, subject: str, now: float
+) -> bytes:
+    job_id = getattr(effect, "job_id", None)
+    return structured(effect, event_id=event_id(effect), source=SOURCE, subject=subject, at=now, correlation_id=job_id)
