@@ -5,7 +5,7 @@ its partition is full. One record of commands causes some thousand rows and fact
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 #: Largest batch. Kafka refuses one above 1 MiB.
@@ -32,13 +32,14 @@ class Departures:
         partition: int,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[tuple[str, bytes]] = (),
+        headers: list[tuple[str, bytes]] | None = None,
     ) -> None:
         """Add one record. It leaves with the next `depart`."""
         batches = self._waiting.setdefault((topic, partition), [])
-        if not batches or batches[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
+        record = {"timestamp": None, "key": key, "value": value, "headers": headers}
+        if not batches or batches[-1].append(**record) is None:
             batches.append(self._producer().create_batch())
-            batches[-1].append(timestamp=None, key=key, value=value, headers=headers)  # a first one always fits
+            batches[-1].append(**record)  # a first one always fits
 
     async def depart(self) -> None:
         """Hand over what was put. Delivery is not awaited: aiokafka's `flush` does, and `failed` hears of a failure.

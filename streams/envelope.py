@@ -108,17 +108,24 @@ def binary(
 ) -> tuple[bytes, list[tuple[str, bytes]]]:
     """Value and headers of one event in binary mode."""
     headers = [
-        ("content-type", JSON_TYPE),
-        ("ce_specversion", b"1.0"),
+        *_common_headers(message.TYPE, source),
         ("ce_id", event_id.encode()),
-        ("ce_source", source.encode()),
-        ("ce_type", message.TYPE.encode()),
         ("ce_subject", subject.encode()),
         ("ce_time", iso_time(at).encode()),
     ]
     if correlation_id is not None:
         headers.append(("ce_correlationid", correlation_id.encode()))
     return _encode(message), headers
+
+
+@lru_cache
+def _common_headers(message_type: str, source: str) -> Headers:
+    return (
+        ("content-type", JSON_TYPE),
+        ("ce_specversion", b"1.0"),
+        ("ce_source", source.encode()),
+        ("ce_type", message_type.encode()),
+    )
 
 
 def read(value: bytes | None, headers: Headers = ()) -> list[Entry | Unreadable]:

@@ -4,6 +4,7 @@ Set the event loop before an app is made (`new_loop`): touching Faust's monitor 
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -82,7 +83,13 @@ def _undelivered(error: BaseException) -> NoReturn:
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Make a uvloop and set it as this thread's loop. Before any app is made."""
+    """Make a uvloop and set it as this thread's loop. Before any app is made.
+
+    Modules that are loaded stay: the collector need not look at them again, nor at every 700th short-lived message
+    (measured: a tenth of control's time).
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

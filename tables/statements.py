@@ -5,7 +5,7 @@ that they have seen, so saying a thing twice is harmless, and not having said it
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from schemas.base import ErrorRecord, Json, Message
@@ -34,9 +34,14 @@ from tables.policies import MAX_ASLEEP
 Effects = list[Message]
 
 
+@lru_cache
+def _kind(message_type: str) -> str:
+    return message_type.removeprefix("media.").rpartition(".")[0]
+
+
 def event_id(message: Message) -> str:
     """The id under which `message` is said, the same however often it is: job/run[/step/attempt]/kind."""
-    kind = message.TYPE.removeprefix("media.").rpartition(".")[0]
+    kind = _kind(message.TYPE)
     if isinstance(message, LeaseRevoked):
         return f"{message.job_id}/{message.run}/{message.step}/{message.attempt}/{message.lease_id}/revoked"
     if isinstance(message, (StepRequested, StepFact)):

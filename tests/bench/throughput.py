@@ -145,7 +145,7 @@ class Crowd:
 
     async def _ended(self, jobs: int) -> None:
         left = jobs
-        async with asyncio.timeout(300):
+        async with asyncio.timeout(60):
             while left > 0:
                 for records in (await self._consumer.getmany(timeout_ms=200)).values():
                     left -= sum(_is_completion(record.headers) for record in records)
