@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-#: Largest batch. Kafka refuses one above 1 MiB.
+#: Largest batch of one partition; a send waits while its batch is full. Kafka refuses one above 1 MiB.
 MAX_BATCH_BYTES = 512 * 1024
 
 _Place = tuple[str, int]

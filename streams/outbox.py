@@ -1,6 +1,7 @@
 """Groups what a process has to say: one record per partition, sent as soon as the event loop has nothing to add."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -29,7 +30,10 @@ class _Group:
 
 
 class Outbox:
-    """An outbox without a timer. `put` returns a future: the broker's answer for the record that carries the event."""
+    """An outbox without a timer. `put` returns a future: the broker's answer for the record that carries the event.
+
+    Events of one place leave in the order in which they were put.
+    """
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -37,6 +41,8 @@ class Outbox:
         self._wake = asyncio.Event()
         self._puts = 0
         self._flights: set[asyncio.Task[None]] = set()
+        #: Held while a record is handed over: aiokafka lets a later one pass one that waits for a full batch.
+        self._gates: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._pump: asyncio.Task[None] | None = None
 
     def put(self, topic: str, partition: int, event: bytes) -> asyncio.Future[Any]:
@@ -90,7 +96,9 @@ class Outbox:
     async def _fly(self, place: tuple[str, int], group: _Group) -> None:
         topic, partition = place
         try:
-            answer = await (await self._send(topic, partition, None, batch(group.events), BATCH_HEADERS))
+            async with self._gates[place]:
+                delivery = await self._send(topic, partition, None, batch(group.events), BATCH_HEADERS)
+            answer = await delivery
         except Exception as error:  # noqa: BLE001 - the senders wait on `delivered`: it is theirs to handle
             if not group.delivered.done():
                 group.delivered.set_exception(error)

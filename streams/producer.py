@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
+from streams.departures import MAX_BATCH_BYTES
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Producer:
             client_id=self._client_id,
             acks="all",
             linger_ms=0,
+            max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         await self._kafka.start()

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
+from streams.departures import MAX_BATCH_BYTES
 from streams.envelope import structured
 from streams.ids import new_id
 from streams.outbox import Outbox
@@ -104,6 +105,7 @@ class Commands:
             client_id=f"kinolog-web-{self._settings.web.replica}",
             acks="all",
             request_timeout_ms=int(_PRODUCER_S * 1000),
+            max_batch_size=MAX_BATCH_BYTES,
         )
         try:
             await producer.start()

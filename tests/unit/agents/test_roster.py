@@ -66,6 +66,10 @@ class Floor:
         await eventually(lambda: len(self.log.of(kind)) >= count)
         return self.log.of(kind)
 
+    def step_event_records(self) -> list[int]:
+        """Partition of each."""
+        return [partition for topic, partition in self.log.records if topic == "media.step-events"]
+
     async def close(self) -> None:
         self.log.answers.set()
         self.go.set()
@@ -104,10 +108,21 @@ async def test_no_work_begins_before_the_broker_has_the_claim(floor: Floor) -> N
 
 async def test_a_group_is_claimed_in_one_record(floor: Floor) -> None:
     await floor.accept(*[request(f"job_{n}", "quick") for n in range(50)])
-    assert len(floor.log.records) == 1
-    assert floor.log.records[0] == ("media.step-events", partition_of("asset_1", 8))
+    assert floor.step_event_records() == [partition_of("asset_1", 8)]
     floor.go.set()
     await floor.heard(StepCompleted, 50)
+
+
+async def test_what_takes_no_time_is_claimed_and_ended_in_one_record(floor: Floor) -> None:
+    floor.go.set()
+    await floor.accept(*[request(f"job_{n}", "quick") for n in range(200)])
+    await floor.heard(StepCompleted, 200)
+    assert len(floor.step_event_records()) == 2  # of 256 and 144 events
+    about_one = [message for message in floor.log.messages if getattr(message, "job_id", "") == "job_7"]
+    assert [type(message) for message in about_one if not isinstance(message, StepProgressed)] == [
+        StepAccepted,
+        StepCompleted,
+    ]
 
 
 async def test_a_repeat_of_what_is_running_is_dropped_and_another_attempt_is_not(floor: Floor) -> None:

@@ -47,6 +47,24 @@ async def test_a_group_that_is_full_leaves_and_the_order_stays() -> None:
     await outbox.close()
 
 
+async def test_a_record_that_waits_for_room_is_not_passed_by_a_later_one() -> None:
+    broker, room = Broker(), asyncio.Event()
+
+    async def send(topic: str, partition: int, key: bytes | None, value: bytes, headers: Any) -> Awaitable[Any]:
+        if value == b"[0]":
+            await room.wait()
+        return await broker.send(topic, partition, key, value, headers)
+
+    outbox = Outbox(send)
+    for number in range(3):
+        outbox.put("t", 0, str(number).encode())
+        await asyncio.sleep(0.01)
+    room.set()
+    await outbox.flush()
+    assert [events for _, _, events in broker.records] == [[0], [1], [2]]
+    await outbox.close()
+
+
 async def test_a_failed_delivery_reaches_every_sender_of_its_record() -> None:
     outbox = Outbox(Broker(ValueError("too large")).send)
     answers = [outbox.put("t", 0, b"1"), outbox.put("t", 0, b"2")]
