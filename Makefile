@@ -11,6 +11,8 @@ BIN := .venv/bin
 # streams/jvm.py looks there too.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kinolog/kafka-4.3.1
 HLS := web/static/vendor/hls.min.js
+# Files beside each other: most tests wait for processes to start.
+PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
 .PHONY: setup demo test lint types unit integration e2e bench lock docs clean tools browser
 
@@ -38,10 +40,10 @@ unit: .venv/.ready
 	@$(BIN)/pytest -q tests/unit
 
 integration: setup
-	@$(BIN)/pytest -q tests/integration
+	@$(PARALLEL) tests/integration
 
 e2e: setup
-	@$(BIN)/pytest -q tests/e2e tests/chaos
+	@$(PARALLEL) tests/e2e tests/chaos
 
 # Measures, and writes the README's table.
 bench: setup
