@@ -48,6 +48,8 @@ class FatalMonitor(Monitor):
 class KinologApp(faust.App):
     """A Faust app with the continuity check, two ways out, and a commit that waits for both."""
 
+    #: Where the log is, "host:port[,…]".
+    bootstrap: str
     continuity: Continuity
     #: Groups events into records.
     outbox: Outbox
@@ -134,6 +136,7 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
         worker_redirect_stdouts=False,
         Monitor=FatalMonitor,
     )
+    app.bootstrap = settings.bootstrap
     app.continuity = Continuity()
     app.outbox = Outbox(app.send_record)
     app.departures = Departures(lambda: app.kafka_producer, _undelivered)

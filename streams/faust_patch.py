@@ -11,9 +11,10 @@ What was seen: an event was fetched, dropped when the streams were cleared for r
    snapshot, and what a fetch brings after the flow was stopped is put back.
 4. `Consumer._new_offset` then commits over the hole (faust-streaming #606): the continuity check refuses holes.
 
-Further: the changelog partitions are paused in aiokafka itself after recovery (left fetching, nobody reads them, and
-they hold back every fetch by 100 ms); fetches do not keep each other waiting (streams/fetch_wait.py); a commit waits
-until every send is on the broker.
+Further: tables are read in batches before Faust would read them record by record (streams/recovery.py); the changelog
+partitions are paused in aiokafka itself after recovery (left fetching, nobody reads them, and they hold back every
+fetch by 100 ms); fetches do not keep each other waiting (streams/fetch_wait.py); a commit waits until every send is on
+the broker.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from faust.types import TP
 
 from streams import fetch_wait
 from streams.continuity import Continuity
+from streams.recovery import read_changelogs
 
 #: What the replaced functions were read in; any other version must be read again first.
 PATCHED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
@@ -38,6 +40,7 @@ _stock_stop_flow = Consumer.stop_flow
 _stock_commit = KafkaConsumer._commit
 _stock_resume_streams = Recovery._resume_streams
 _stock_on_recovery_completed = Recovery.on_recovery_completed
+_stock_build_offsets = Recovery._build_offsets
 
 
 class WrongVersion(Exception):
@@ -124,6 +127,15 @@ async def _commit(self: Any, offsets: Any) -> Any:
     return await _stock_commit(self, offsets)
 
 
+async def _build_offsets(self: Any, consumer: Any, tps: Any, destination: Any, title: str) -> Any:
+    """Recovery._build_offsets, after which the tables are read already."""
+    await _stock_build_offsets(self, consumer, tps, destination, title)
+    if title == "active":
+        stores = {topic: table.data for topic, table in self.tables._changelogs.items()}
+        ends = {tp: end for tp, end in self.active_highwaters.items() if tp in tps and end is not None}
+        await read_changelogs(self.app.bootstrap, stores, ends, destination)
+
+
 async def _resume_streams(self: Any, generation_id: int = 0) -> Any:
     """Recovery._resume_streams, allowed to seek."""
     with _Seeking(self.app.consumer):
@@ -141,6 +153,7 @@ _REPLACEMENTS: list[tuple[type, Callable[..., Any]]] = [
     (Consumer, perform_seek),
     (AIOKafkaConsumerThread, _fetch_records),
     (KafkaConsumer, _commit),
+    (Recovery, _build_offsets),
     (Recovery, _resume_streams),
     (Recovery, on_recovery_completed),
 ]

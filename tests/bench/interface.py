@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from schemas.jobs import Job, Lease
 from schemas.step_events import StepProgressed
 from streams.settings import Settings, load
-from tests.bench.figures import make_clip
+from tests.bench.whole import make_clip
 from tests.e2e.system import System
 from tests.unit.web.crowd import ERRORS, submission
 from tests.unit.web.rows import record

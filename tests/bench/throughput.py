@@ -1,22 +1,18 @@
-"""Finished one-step no-op jobs a second, submitted in bulk: `python -m tests.bench.throughput`; prints JSON.
+"""Finished one-step no-op jobs a second, submitted in bulk, and restarts of control: a part of `make bench`.
 
-One control and one executor on the embedded broker against BullMQ on Redis, on the same machine in the same minute.
-On both sides the clock runs from the first submission to the last job's end, the workers waiting before it starts.
+One control and one executor on the embedded broker, beside BullMQ, Celery and arq on Redis, on the same machine in the
+same minutes. On all sides the clock runs from the first submission to the last job's end, the workers waiting before.
 """
 
-import argparse
 import asyncio
-import json
 import os
 import signal
+import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -30,8 +26,16 @@ from streams.ids import new_id
 from streams.partition import partition_of
 from streams.settings import Settings, load, to_environ
 from streams.topics import names
+from tests.bench.figures import Figure, cpu_seconds, spread
+from tests.bench.peers_runner import Peers
 
 JOBS = 20_000
+#: Jobs in the table when control is restarted.
+_KNOWN = 100_000
+#: Until offsets are committed: what is not is replayed, and that is work, no restart.
+_SETTLE_S = 4.0
+#: Progress updates of a job in the second comparison, and what its ratio must be.
+_PROGRESS, _BAR_WITH_PROGRESS = 10, 1.5
 #: Events in one record of commands: what the outbox of a busy web process makes.
 _GROUP = 256
 _COMPLETED = b"media.job.completed.v1"
@@ -79,8 +83,6 @@ class Plane:
 
     def cpu_s(self) -> dict[str, float]:
         """CPU seconds so far of each process."""
-        from tests.bench.figures import cpu_seconds
-
         pids = {"broker": self._broker.pid} | {name: process.pid for name, process in self._processes.items()}
         return {name: cpu_seconds(pid) for name, pid in pids.items()}
 
@@ -101,6 +103,8 @@ class Crowd:
         self._producer: Any = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all")
         self._consumer: Any = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, auto_offset_reset="latest")
         self._series, self._number = new_id("bench"), 0
+        #: Assets whose jobs have not ended.
+        self._waiting: set[bytes | None] = set()
 
     async def __aenter__(self) -> "Crowd":
         await self._producer.start()
@@ -120,6 +124,7 @@ class Crowd:
         for _ in range(jobs):
             self._number += 1
             asset_id = f"asset_{self._series}_{self._number:06}"
+            self._waiting.add(asset_id.encode())
             groups.setdefault(partition_of(asset_id, self._settings.partitions), []).append(
                 _submission(asset_id, progress)
             )
@@ -134,7 +139,7 @@ class Crowd:
         records = self.records(jobs, progress)
         began = time.monotonic()
         sending = asyncio.create_task(self._send(records))
-        await self._ended(jobs)
+        await self._ended()
         elapsed_s = time.monotonic() - began
         await sending
         return elapsed_s
@@ -143,16 +148,17 @@ class Crowd:
         for partition, value in records:
             await self._producer.send(self._topics.commands, value, partition=partition, headers=BATCH_HEADERS)
 
-    async def _ended(self, jobs: int) -> None:
-        left = jobs
-        async with asyncio.timeout(60):
-            while left > 0:
+    async def _ended(self) -> None:
+        async with asyncio.timeout(120):
+            while self._waiting:
                 for records in (await self._consumer.getmany(timeout_ms=200)).values():
-                    left -= sum(_is_completion(record.headers) for record in records)
+                    self._waiting.difference_update(_completed(record.headers) for record in records)
 
 
-def _is_completion(headers: tuple[tuple[str, bytes], ...]) -> bool:
-    return any(value == _COMPLETED for name, value in headers if name == "ce_type")
+def _completed(headers: tuple[tuple[str, bytes], ...]) -> bytes | None:
+    """The asset whose job has completed, if that is what the fact says; after a restart facts are said again."""
+    attributes = dict(headers)
+    return attributes["ce_subject"] if attributes["ce_type"] == _COMPLETED else None
 
 
 def _submission(asset_id: str, progress: int) -> bytes:
@@ -179,99 +185,49 @@ async def kinolog(plane: Plane, jobs: int, progress: int) -> Measured:
     return Measured(jobs / elapsed_s, {name: round(after[name] - before[name], 2) for name in before})
 
 
-# The peer
-
-
-@contextmanager
-def redis_server(*options: str) -> Iterator[int]:
-    """A Redis of our own on a free port; its port."""
-    from streams.ports import free_port
-
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, *options]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            time.sleep(0.5)
-            yield port
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def bullmq(node_modules: Path, jobs: int, progress: int, *redis_options: str) -> Measured:
-    """One run of BullMQ: a worker with 100 jobs at a time, 1,000 jobs added at once."""
-    with redis_server(*redis_options) as port, _node(node_modules, "work", port, progress) as worker:
-        assert worker.stdout is not None
-        assert worker.stdout.readline().strip() == "ready"
-        with _node(node_modules, "submit", port, jobs) as submitter:
-            ended_ms = _last_end(worker.stdout, jobs)
-            assert submitter.stdout is not None
-            began_ms = float(submitter.stdout.readline())
-    return Measured(jobs / (ended_ms - began_ms) * 1000, {})
-
-
-def _last_end(lines: IO[str], jobs: int) -> float:
-    for line in lines:
-        told = json.loads(line)
-        if told["ended"] >= jobs:
-            return float(told["at"])
-    raise AssertionError("the worker ended too early")
-
-
-@contextmanager
-def _node(node_modules: Path, mode: str, port: int, count: int) -> Iterator["subprocess.Popen[str]"]:
-    script = node_modules.parent / "bullmq.mjs"
-    process = subprocess.Popen(
-        ["node", str(script), mode, str(port), str(count)], stdout=subprocess.PIPE, text=True, cwd=node_modules.parent
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-@contextmanager
-def peers() -> Iterator[Path]:
-    """The peers' packages, installed beside a copy of their script; the folder node_modules."""
-    here = Path(__file__).with_name("peers")
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("package.json", "package-lock.json", "bullmq.mjs"):
-            (Path(folder) / name).write_bytes((here / name).read_bytes())
-        # Not `npm ci`: it wants the optional binaries of every other platform in the lock file.
-        options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-        subprocess.run(["npm", "install", *options], cwd=folder, check=True)
-        yield Path(folder) / "node_modules"
-
-
-async def measure(jobs: int, runs: int, progress: int) -> dict[str, Any]:
-    """Ours and theirs in turn."""
-    found: dict[str, list[Any]] = {"kinolog": [], "cpu_s": [], "bullmq": []}
-    with peers() as node_modules, tempfile.TemporaryDirectory() as folder:
+async def figures(runs: int) -> list[Figure]:
+    """Ours and theirs in turn, `runs` times; then restarts."""
+    with Peers() as peers, tempfile.TemporaryDirectory() as folder:
         plane = Plane(Path(folder) / "data")
         await plane.start()
         try:
-            for _ in range(runs):
-                ours = await kinolog(plane, jobs, progress)
-                found["kinolog"].append(round(ours.jobs_per_s))
-                found["cpu_s"].append(ours.cpu_s)
-                theirs = await asyncio.to_thread(
-                    bullmq, node_modules, jobs, progress, "--appendonly", "yes", "--appendfsync", "everysec"
-                )
-                found["bullmq"].append(round(theirs.jobs_per_s))
+            await kinolog(plane, 1000, 0)  # warm
+            found = await _beside_bullmq(plane, peers, runs, 0, 1.0)
+            found += await _beside_bullmq(plane, peers, runs, _PROGRESS, _BAR_WITH_PROGRESS)
+            found += await _restarts(plane)
         finally:
             await plane.stop()
+        for name in ("celery", "arq"):
+            told = await asyncio.to_thread(peers.python, name, JOBS // 4)
+            found.append(Figure(f"{name}, finished jobs/s", f"{told:,.0f}", f"{JOBS // 4:,} jobs", ""))
     return found
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=JOBS)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--progress", type=int, default=0)
-    arguments = parser.parse_args()
-    print(json.dumps(asyncio.run(measure(arguments.jobs, arguments.runs, arguments.progress))))
-    sys.exit(0)
+async def _beside_bullmq(plane: Plane, peers: Peers, runs: int, progress: int, bar: float) -> list[Figure]:
+    ours: list[float] = []
+    theirs: list[float] = []
+    jobs = JOBS if not progress else JOBS // 2
+    for _ in range(runs):
+        ours.append((await kinolog(plane, jobs, progress)).jobs_per_s)
+        theirs.append(await asyncio.to_thread(peers.bullmq, jobs, progress))
+    ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+    what = "finished no-op jobs/s" + (f", {progress} progress updates each" if progress else "")
+    measured = f"{ratio:.2f} ({statistics.median(ours):,.0f} / {statistics.median(theirs):,.0f})"
+    told = f"ours {spread(ours)}; theirs {spread(theirs)}"
+    return [Figure(f"{what} / BullMQ on Redis (AOF everysec)", measured, told, f">= {bar}", bar / ratio)]
+
+
+async def _restarts(plane: Plane) -> list[Figure]:
+    """Seconds from the signal to the end of a job submitted at that moment, with many jobs in the table."""
+    found = []
+    async with Crowd(plane.settings) as crowd:
+        await crowd.run(_KNOWN, 0)
+        await asyncio.sleep(_SETTLE_S)
+        for how, number, bar_s in (("SIGTERM", signal.SIGTERM, 10.0), ("SIGKILL", signal.SIGKILL, 20.0)):
+            began = time.monotonic()
+            await plane.restart("control", number)
+            await crowd.run(1, 0)
+            took_s = time.monotonic() - began
+            what = f"{how} of control with {_KNOWN:,} jobs -> deciding again"
+            found.append(Figure(what, f"{took_s:.1f} s", "", f"<= {bar_s:.0f} s", took_s / bar_s))
+    return found
