@@ -90,8 +90,9 @@ $(CACHE)/lib: | tools
 	@touch $@
 
 $(HLS): deploy/web/package-lock.json | tools
-	@echo "set up: the page's player"
+	@echo "set up: the page's player, and a client of resumable uploads for its test"
 	@npm --prefix deploy/web ci --ignore-scripts --no-audit --no-fund --silent
-	@mkdir -p $(@D)
+	@mkdir -p $(@D) .venv
+	@cp deploy/web/node_modules/tus-js-client/dist/tus.min.js .venv/tus.min.js
 	@cp deploy/web/node_modules/hls.js/dist/hls.min.js $@.new && mv $@.new $@
 	@rm -rf deploy/web/node_modules

@@ -47,6 +47,9 @@ class Web(Section, frozen=True, kw_only=True):
     upload_stall_s: float = 30.0
     #: Seconds without a byte until a resumable upload is removed.
     tus_expire_s: float = 86_400.0
+    #: Folder of resumable uploads until they are whole; unset: below the data dir. Replicas that share it, on a volume
+    #: of theirs, take each other's uploads; otherwise a client must be kept on its replica.
+    tus_dir: str | None = None
     #: Name of this replica: its read model is kept under it.
     replica: str = "web-1"
     #: Unsent bytes at which a live client is closed as too slow.

@@ -23,8 +23,17 @@ _LEAST_BYTES = 1024
 _THREAD_BYTES = 64 * 1024
 _BROTLI_QUALITY, _GZIP_LEVEL = 4, 5
 _PREFLIGHT_S = 600
-_EXPOSED = "ETag, X-Request-Id, Retry-After, Content-Range, Accept-Ranges, Location"
-_ASKED_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Range, X-Request-Id, Last-Event-ID"
+_METHODS = "GET, HEAD, POST, PATCH, DELETE"
+#: The second half of both: resumable uploads. Source: tus resumable upload protocol 1.0.0.
+_EXPOSED = (
+    "ETag, X-Request-Id, Retry-After, Content-Range, Accept-Ranges, Location, "
+    "Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Upload-Offset, Upload-Length, Upload-Metadata, "
+    "Upload-Expires, Kinolog-Asset-Id, Kinolog-Job-Id"
+)
+_ASKED_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Range, X-Request-Id, Last-Event-ID, "
+    "Tus-Resumable, Upload-Offset, Upload-Length, Upload-Metadata"
+)
 
 
 def limits(settings: Web) -> Middleware:
@@ -131,7 +140,7 @@ ALLOWED_ORIGIN = web.RequestKey("allowed_origin", str)
 def _preflight(origin: str) -> dict[str, str]:
     return {
         "Access-Control-Allow-Origin": origin,
-        "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
+        "Access-Control-Allow-Methods": _METHODS,
         "Access-Control-Allow-Headers": _ASKED_HEADERS,
         "Access-Control-Max-Age": str(_PREFLIGHT_S),
         "Vary": "Origin",

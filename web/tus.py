@@ -1,6 +1,7 @@
 """/v1/uploads/tus: uploads that go on where they broke. Source: tus resumable upload protocol 1.0.0.
 
-An upload lies on the replica that created it until it is whole: a load balancer must keep a client on its replica.
+An upload lies in a folder until it is whole: replicas that do not share it (KINOLOG_WEB__TUS_DIR) need a load balancer
+that keeps a client on its replica.
 """
 
 import asyncio
@@ -8,13 +9,13 @@ import base64
 import binascii
 import contextlib
 import logging
+from collections.abc import AsyncIterator
 from email.utils import formatdate
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 from aiohttp import web
 
-from processors.store import StoreError
+from processors.store import StoreError, in_thread
 from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
@@ -26,6 +27,7 @@ from web.problems import CLOSE, Problem, not_found
 from web.routes import Routes
 from web.services import Services, services
 from web.submitting import Ids, command, fingerprint
+from web.tus_turns import TusTurns
 from web.tus_uploads import TusFolder, TusUpload
 
 log = logging.getLogger("kinolog.web")
@@ -38,8 +40,7 @@ _FIELDS = ("filename", "pipeline", "passthrough")
 _PIECE_BYTES = 1024**2
 _SWEEP_S = 60.0
 
-#: One request at a time for each upload.
-_LOCKS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+_TURNS = TusTurns()
 
 
 @routes.on("OPTIONS", "/v1/uploads/tus", answers={204: None})
@@ -70,6 +71,7 @@ async def create_tus(request: web.Request) -> web.Response:
         asset_id=new_id("asset"),
         job_id=new_id("job"),
         owner=principal.owner,
+        metadata=request.headers.get("Upload-Metadata"),
         **given,
     )
     _command(parts, upload)  # what can be refused is refused before the bytes
@@ -81,14 +83,21 @@ async def create_tus(request: web.Request) -> web.Response:
     return web.Response(status=201, headers=headers | {"Location": f"/v1/uploads/tus/{upload.id}"})
 
 
-@routes.on("HEAD", "/v1/uploads/tus/{upload_id}", access="editor", answers={200: None}, problems=(404, 412))
+@routes.on("HEAD", "/v1/uploads/tus/{upload_id}", access="editor", answers={200: None}, problems=(404, 409, 412))
 async def show_tus_upload(request: web.Request) -> web.Response:
     """How far an upload is."""
     _require_version(request)
     parts = services(request)
-    upload, offset = await _find(request)
-    headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.size_bytes)}
-    return web.Response(headers=headers | await _state(parts, upload))
+    done = _TURNS.finished(request.match_info["upload_id"])
+    if done is not None and _may(asking(request), done):  # its last answer was lost: it must not be sent again
+        size = str(done.size_bytes)
+        return web.Response(headers=_ids(done) | {"Upload-Offset": size, "Upload-Length": size})
+    async with _turn(request):
+        upload, offset = await _find(request)
+        headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.size_bytes)}
+        if upload.metadata is not None:
+            headers["Upload-Metadata"] = upload.metadata
+        return web.Response(headers=headers | await _state(parts, upload))
 
 
 @routes.on(
@@ -105,10 +114,7 @@ async def continue_tus(request: web.Request) -> web.Response:
     if request.content_type != "application/offset+octet-stream":
         raise Problem(415, "unsupported-media-type", "the body must be application/offset+octet-stream")
     parts = services(request)
-    lock = _LOCKS.setdefault(request.match_info["upload_id"], asyncio.Lock())
-    if lock.locked():
-        raise Problem(409, "upload-in-use", "another request is adding to this upload")
-    async with lock:
+    async with _turn(request):
         upload, offset = await _find(request)
         if _number(request, "Upload-Offset") != offset:
             raise Problem(409, "offset-mismatch", f"the upload is at {offset}")
@@ -123,10 +129,7 @@ async def continue_tus(request: web.Request) -> web.Response:
 async def end_tus(request: web.Request) -> web.Response:
     """Give an upload up; its bytes are removed."""
     _require_version(request)
-    lock = _LOCKS.setdefault(request.match_info["upload_id"], asyncio.Lock())
-    if lock.locked():
-        raise Problem(409, "upload-in-use", "another request is adding to this upload")
-    async with lock:
+    async with _turn(request):
         upload, _ = await _find(request)
         await asyncio.to_thread(_folder(services(request)).remove, upload.id)
     return web.Response(status=204, headers=_HEADERS)
@@ -140,6 +143,7 @@ async def finish(parts: Services, upload: TusUpload) -> None:
         return
     await parts.store.put_file(path, wanted.input.object or "")
     await parts.commands.send([wanted])
+    _TURNS.note_finished(upload)
     await asyncio.to_thread(folder.remove, upload.id)
 
 
@@ -148,9 +152,8 @@ async def sweep_again_and_again(parts: Services) -> None:
     while True:
         try:
             for upload in await asyncio.to_thread(_folder(parts).sweep):
-                lock = _LOCKS.setdefault(upload.id, asyncio.Lock())
-                if not lock.locked():
-                    async with lock:
+                with contextlib.suppress(FileNotFoundError):  # finished meanwhile
+                    async with _TURNS.turn(_folder(parts), upload.id):
                         await finish(parts, upload)
         except (OSError, StoreError, Problem, Refused) as error:
             log.warning("resumable uploads cannot be looked after now", extra={"error": str(error)})
@@ -161,24 +164,26 @@ async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
     """Write what comes; returns the new offset. A connection that breaks leaves what came."""
     parts, folder, waiting, size = services(request), _folder(services(request)), list[bytes](), 0
     try:
-        while True:
-            async with asyncio.timeout(parts.settings.web.upload_stall_s):
-                piece = await request.content.readany()
-            size += len(piece)
-            if offset + size > upload.size_bytes:
-                raise Problem(413, "upload-too-large", "more bytes came than were announced", CLOSE)
-            waiting.append(piece)
-            if not piece or sum(map(len, waiting)) >= _PIECE_BYTES:
-                await asyncio.to_thread(folder.append, upload.id, waiting)
-                waiting = []
-            if not piece:
-                return offset + size
+        async with _TURNS.reading(upload.id, parts.settings.web.upload_stall_s) as patience:
+            while piece := await request.content.readany():
+                patience.renew()
+                size += len(piece)
+                if offset + size > upload.size_bytes:
+                    raise Problem(413, "upload-too-large", "more bytes came than were announced", CLOSE)
+                waiting.append(piece)
+                if sum(map(len, waiting)) >= _PIECE_BYTES:
+                    written, waiting = waiting, []
+                    await in_thread(folder.append, upload.id, written)
+        written, waiting = waiting, []
+        await in_thread(folder.append, upload.id, written)
+        return offset + size
     except TimeoutError as error:
-        raise Problem(408, "upload-stalled", "no byte has come for too long; what came is kept", CLOSE) from error
+        detail = "no byte has come for too long, or a newer request has come; what came is kept"
+        raise Problem(408, "upload-stalled", detail, CLOSE) from error
     finally:
         if waiting and offset + size <= upload.size_bytes:
             with contextlib.suppress(OSError):  # the client asks how far it is
-                await asyncio.shield(asyncio.to_thread(folder.append, upload.id, waiting))
+                await in_thread(folder.append, upload.id, waiting)
 
 
 async def _find(request: web.Request) -> tuple[TusUpload, int]:
@@ -188,12 +193,24 @@ async def _find(request: web.Request) -> tuple[TusUpload, int]:
     return found
 
 
+@contextlib.asynccontextmanager
+async def _turn(request: web.Request) -> AsyncIterator[None]:
+    await _find(request)  # nobody ends what is somebody else's
+    try:
+        async with _TURNS.turn(_folder(services(request)), request.match_info["upload_id"]):
+            yield
+    except FileNotFoundError as error:
+        raise not_found("upload") from error
+
+
 def _may(principal: Principal, upload: TusUpload) -> bool:
     return principal.sees(upload.owner)
 
 
 def _folder(parts: Services) -> TusFolder:
-    return TusFolder(parts.settings.data_path / "web" / "tus", parts.settings.web.tus_expire_s)
+    asked = parts.settings.web
+    folder = Path(asked.tus_dir) if asked.tus_dir else parts.settings.data_path / "web" / "tus"
+    return TusFolder(folder, asked.tus_expire_s)
 
 
 def _command(parts: Services, upload: TusUpload) -> SubmitJob:

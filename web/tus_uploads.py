@@ -1,9 +1,11 @@
 """What resumable uploads leave on this disk until they are whole: a folder each, the size of its data is the offset."""
 
+import fcntl
 import os
 import shutil
 import time
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -22,10 +24,15 @@ class TusUpload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     filename: str | None = None
     pipeline: str | None = None
     passthrough: str | None = None
+    #: Upload-Metadata, as it was given.
+    metadata: str | None = None
 
 
 class TusFolder:
-    """Uploads below `folder`. Blocking: call in a thread. An upload untouched for `expire_s` is gone."""
+    """Uploads below `folder`, which replicas may share. Blocking: call in a thread.
+
+    An upload untouched for `expire_s` is gone.
+    """
 
     def __init__(self, folder: Path, expire_s: float) -> None:
         self._folder, self._expire_s = folder, expire_s
@@ -38,6 +45,21 @@ class TusFolder:
         beside = home / "upload.new"
         beside.write_bytes(msgspec.json.encode(upload))
         beside.rename(home / "upload.json")
+
+    def lock(self, upload_id: str) -> IO[bytes] | None:
+        """Hold an upload until what is returned is closed, against all processes; None while somebody else holds it.
+
+        Raises FileNotFoundError where there is no such upload.
+        """
+        if not ID_PATTERN.fullmatch(upload_id):
+            raise FileNotFoundError(upload_id)
+        held = self.data(upload_id).open("rb+")  # file systems of a network want it writable
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.close()
+            return None
+        return held
 
     def data(self, upload_id: str) -> Path:
         """Where its bytes are."""

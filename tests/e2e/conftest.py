@@ -6,16 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from streams.ports import free_port
 from tests.e2e.system import System
 
 #: Leases short enough to see them end within a test.
 SHORT_LEASES = {"KINOLOG_LEASE__TTL_S": "4", "KINOLOG_LEASE__HEARTBEAT_S": "1"}
 
 
+#: Where a page of another site may stand that calls `system`.
+OTHER_SITE_PORT = free_port()
+
+
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """One running system for every test that leaves it whole."""
-    running = System(tmp_path_factory.mktemp("system") / "data")
+    other_site = f'["http://127.0.0.1:{OTHER_SITE_PORT}"]'
+    running = System(tmp_path_factory.mktemp("system") / "data", KINOLOG_WEB__CORS_ORIGINS=other_site)
     yield running
     assert running.stop() == 0
 

@@ -44,8 +44,38 @@ async def test_an_interrupted_upload_resumes_and_is_processed(system: System, cl
         assert not list((system.data_dir / "web" / "tus").iterdir())
 
 
+async def test_a_connection_that_died_without_a_word_does_not_keep_the_client_waiting(system: System) -> None:
+    content = bytes(300_000)
+    async with system.client() as api:
+        named = f"pipeline {base64.b64encode(b'noop').decode()}"
+        begun = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": named}
+        async with api.session.post("/v1/uploads/tus", headers=begun) as reply:
+            place, job_id = reply.headers["Location"], reply.headers["Kinolog-Job-Id"]
+        writer = await _send_half(system, place, content)
+        try:
+            async with api.session.head(place, headers=TUS) as reply:
+                at = int(reply.headers["Upload-Offset"])
+                assert (reply.status, reply.headers["Upload-Metadata"]) == (200, named)
+            rest = {**BYTES, "Upload-Offset": str(at)}
+            async with api.session.patch(place, headers=rest, data=io.BytesIO(content[at:])) as reply:
+                assert reply.status == 204
+        finally:
+            writer.close()
+        # Its answer is lost: the client asks again, and must not send it all a second time.
+        async with api.session.head(place, headers=TUS) as reply:
+            assert (reply.status, reply.headers["Upload-Offset"]) == (200, str(len(content)))
+        job = await api.ended(job_id)
+        assert job["status"] == "completed"
+        assert system.stored(f"uploads/{job['asset_id']}/source").read_bytes() == content
+
+
 async def _break_off(system: System, place: str, content: bytes) -> None:
     """Send half of what was announced, and hang up."""
+    (await _send_half(system, place, content)).close()
+
+
+async def _send_half(system: System, place: str, content: bytes) -> asyncio.StreamWriter:
+    """Send half of what was announced; the connection is as it was."""
     host, port = system.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     lines = [f"PATCH {place} HTTP/1.1", f"Host: {host}", f"Authorization: Bearer {system.token}"]
@@ -53,8 +83,8 @@ async def _break_off(system: System, place: str, content: bytes) -> None:
     writer.write("\r\n".join([*lines, f"Content-Length: {len(content)}", "", ""]).encode())
     writer.write(content[: len(content) // 2])
     await writer.drain()
-    await asyncio.sleep(0.3)  # it has arrived when the connection goes
-    writer.close()
+    await asyncio.sleep(0.2)  # it has arrived when the connection goes
+    return writer
 
 
 async def test_an_upload_that_is_given_up_is_gone(system: System) -> None:
