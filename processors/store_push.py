@@ -1,17 +1,18 @@
 """The step `store`: pushes what other steps published to another store. (processors/store.py is the store itself.)"""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
 from obstore.exceptions import BaseError
 
-from processors.errors import InvalidParams, SourceUnavailable
-from processors.store import Store, StoreError, in_thread
-from processors.store_keys import InvalidKey, checked_key
+from processors.errors import InvalidParams, SourceMissing, SourceUnavailable
+from processors.store import NotStored, Store, StoreError, in_thread
+from processors.store_keys import InvalidKey, checked_key, content_type
 from processors.work import Work
-from schemas.store import StoredStep, StoreOutputs, StoreParams
+from schemas.store import StoredStep, StoreObject, StoreOutputs, StoreParams
 
 #: assets/<asset>/<step>/<attempt>-<lease>
 _UNIT_PARTS = 4
@@ -24,43 +25,77 @@ class StorePush:
         self._store = store
 
     async def process(self, work: Work) -> StoreOutputs:
-        """What was pushed. Raises InvalidParams, SourceUnavailable."""
+        """What was pushed. Raises InvalidParams, SourceMissing, SourceUnavailable."""
         params = _params(work)
-        steps = params.steps or tuple(work.inputs)
-        target = _target(params.to)
-        units = {step: sorted(set(_units(work.inputs.get(step, {})))) for step in steps}
+        pushing = _Pushing(self._store, _target(params.to), params, work)
         try:
-            stored = [await self._push(work, params, target, step, units[step]) for step in steps]
-            if params.delete_local:
-                for unit in (unit for found in units.values() for unit in found):
-                    await self._store.delete_prefix(unit)
+            stored = await pushing.run()
         except InvalidKey as error:
             raise InvalidParams(f"The path of the step store cannot be one: {error}") from error
+        except NotStored as error:
+            raise SourceMissing("What shall be pushed is not in the store.", detail=str(error)) from error
         except StoreError as error:
             raise SourceUnavailable("One of the two stores cannot be reached.", detail=str(error)) from error
         return StoreOutputs(to=params.to, stored=tuple(stored), deleted_local=params.delete_local)
 
-    async def _push(self, work: Work, params: StoreParams, target: Store, step: str, units: list[str]) -> StoredStep:
-        path = params.path.format(asset_id=work.prefix.split("/")[1], step=step)
-        objects, size_bytes = 0, 0
+
+class _Pushing:
+    """One attempt."""
+
+    def __init__(self, store: Store, target: Store, params: StoreParams, work: Work) -> None:
+        self._store, self._target, self._params, self._work = store, target, params, work
+        self._asset_id = work.prefix.split("/")[1]
+
+    async def run(self) -> list[StoredStep]:
+        """Push everything; only then does anything go here."""
+        chosen = self._params.objects
+        steps = self._params.steps or (() if chosen else tuple(self._work.inputs))
+        units = {step: sorted(set(_units(self._work.inputs.get(step, {})))) for step in steps}
+        stored = [await self._push_step(step, found) for step, found in units.items()]
+        keys = [self._key_of(one) for one in chosen]
+        stored += [await self._push_object(one, key) for one, key in zip(chosen, keys, strict=True)]
+        if self._params.delete_local:
+            for gone in (*(unit for found in units.values() for unit in found), *keys):
+                await self._store.delete_prefix(gone)
+        return stored
+
+    async def _push_step(self, step: str, units: list[str]) -> StoredStep:
+        path = self._params.path.format(asset_id=self._asset_id, step=step)
         for unit in units:
             for stored in await self._store.list(unit):
-                local = work.scratch / "pushed"
-                await self._store.fetch(stored.key, local)
-                key = checked_key(f"{path}/{stored.key.removeprefix(unit + '/')}")
-                await target.put_file(local, key, _attributes(params, key))
-                await in_thread(_gone, local)
-                objects, size_bytes = objects + 1, size_bytes + stored.size_bytes
-        return StoredStep(step=step, path=path, objects=objects, size_bytes=size_bytes)
+                key = f"{path}/{stored.key.removeprefix(unit + '/')}"
+                await self._push(stored.key, key, self._params.content_types.get(PurePosixPath(key).suffix), {})
+        # Counted there: a try before this one may have pushed them, and removed them here.
+        found = await self._target.list(path)
+        if units and not found:
+            raise NotStored(f"nothing of {step} is here or there")
+        return StoredStep(step=step, path=path, objects=len(found), size_bytes=sum(one.size_bytes for one in found))
+
+    async def _push_object(self, one: StoreObject, source: str) -> StoredStep:
+        path = one.path.format(asset_id=self._asset_id)
+        with contextlib.suppress(NotStored):
+            await self._push(source, path, one.content_type, one.metadata)
+        found = await self._target.head(path)
+        return StoredStep(step=one.object.partition("/")[0], path=path, objects=1, size_bytes=found.size_bytes)
+
+    def _key_of(self, one: StoreObject) -> str:
+        """The key of a file that is named by its step."""
+        step, _, path = one.object.partition("/")
+        units = sorted(set(_units(self._work.inputs.get(step, {}))))
+        if not units or not path:
+            raise InvalidParams(f"The step store does not know the file {one.object!r}: STEP/PATH of a step before it.")
+        return f"{units[-1]}/{path}"
+
+    async def _push(self, source: str, key: str, kind: str | None, metadata: Mapping[str, str]) -> None:
+        local = self._work.scratch / "pushed"
+        await self._store.fetch(source, local)
+        attributes = {**self._params.metadata, **metadata, "Content-Type": kind or content_type(key)}
+        await self._target.put_file(local, checked_key(key), attributes)
+        await in_thread(_gone, local)
 
 
 def _gone(path: Path) -> None:
     path.unlink(missing_ok=True)
-
-
-def _attributes(params: StoreParams, key: str) -> dict[str, str]:
-    kind = params.content_types.get(PurePosixPath(key).suffix)
-    return dict(params.metadata) | ({"Content-Type": kind} if kind else {})
 
 
 def _units(outputs: Any) -> Iterator[str]:
@@ -84,7 +119,8 @@ def _target(url: str) -> Store:
 def _params(work: Work) -> StoreParams:
     try:
         params = msgspec.convert(work.params, StoreParams)
-        params.path.format(asset_id="a", step="s")
+        for path in (params.path, *(one.path for one in params.objects)):
+            path.format(asset_id="a", step="s")
     except (msgspec.ValidationError, KeyError, IndexError, ValueError) as error:
         raise InvalidParams(f"The parameters of the step store do not fit: {error}") from error
     return params

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from processors.errors import InvalidParams
+from processors.errors import InvalidParams, SourceMissing
 from processors.store import NotStored, Store
 from processors.store_push import StorePush
 from processors.work import Work
@@ -40,11 +40,40 @@ async def test_a_steps_files_stand_in_the_other_store(tmp_path: Path, delete_loc
     if delete_local:
         with pytest.raises(NotStored):
             await store.head(f"{UNIT}/master.m3u8")
-    else:
-        assert await StorePush(store).process(asked) == outputs
+    # As after a death between the last removal and the answer.
+    assert await StorePush(store).process(asked) == outputs
 
 
-@pytest.mark.parametrize("params", [{}, {"to": "nonsense://x"}, {"to": "file:///tmp/x", "path": "{nope}"}])
+async def test_a_single_file_stands_where_it_shall(tmp_path: Path) -> None:
+    store, to = store_of(tmp_path), (tmp_path / "other").as_uri()
+    segment = {"object": "transcode/hls/1.m4s", "path": "first/{asset_id}.m4s"}
+    asked = work(tmp_path, to=to, objects=[segment], delete_local=True)
+    outputs = await StorePush(store).process(asked)
+    assert [(one.step, one.path, one.objects) for one in outputs.stored] == [("transcode", "first/asset_1.m4s", 1)]
+    assert (tmp_path / "other/first/asset_1.m4s").read_text() == "hls/1.m4s"
+    assert [one.key for one in await store.list(UNIT)] == [f"{UNIT}/master.m3u8"]
+    assert await StorePush(store).process(asked) == outputs
+
+
+async def test_what_is_nowhere_is_said_to_be_missing(tmp_path: Path) -> None:
+    store, to = store_of(tmp_path), (tmp_path / "other").as_uri()
+    await store.delete_prefix(UNIT)
+    missing = {"object": "transcode/none.mp4", "path": "none.mp4"}
+    for params in ({"objects": [missing]}, {"steps": ["transcode"]}):
+        with pytest.raises(SourceMissing):
+            await StorePush(store).process(work(tmp_path, to=to, **params))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"to": "nonsense://x"},
+        {"to": "file:///tmp/x", "path": "{nope}"},
+        {"to": "file:///tmp/x", "objects": [{"object": "thumbnails/poster.jpg", "path": "p.jpg"}]},
+        {"to": "file:///tmp/x", "objects": [{"object": "transcode", "path": "p.jpg"}]},
+    ],
+)
 async def test_parameters_that_do_not_fit_are_refused(tmp_path: Path, params: dict[str, Any]) -> None:
     with pytest.raises(InvalidParams):
         await StorePush(store_of(tmp_path)).process(work(tmp_path, **params))
