@@ -5,74 +5,38 @@ Exit codes: 0 ok, 1 the job failed or the audit has findings, 2 usage or configu
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from streams.settings import Settings, SettingsError, load
+from streams.cache_commands import cache, gc
+from streams.command_line import (
+    JOB_FAILED,
+    OK,
+    Commands,
+    end,
+    json_option,
+    reaches_service,
+    with_client,
+)
+from streams.settings import load
 
 if TYPE_CHECKING:
     from streams.client import Client, Submitted
     from streams.supervisor import Up
-
-OK, JOB_FAILED, BAD_USAGE = 0, 1, 2
-#: What a shell reports after Ctrl-C. Source: bash(1), EXIT STATUS.
-INTERRUPTED = 130
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-Work = Callable[["Client"], Coroutine[Any, Any, int]]
-
-
-@contextmanager
-def said_plainly() -> Iterator[None]:
-    """Ends the command on an expected error: with its sentence and its `exit_code`, without a traceback."""
-    try:
-        yield
-    except SettingsError as error:
-        _fail(error, BAD_USAGE)
-    except KeyboardInterrupt:
-        raise click.exceptions.Exit(INTERRUPTED) from None
-    except (click.ClickException, click.Abort, click.exceptions.Exit):
-        raise
-    except Exception as error:
-        if not isinstance(code := getattr(error, "exit_code", None), int):
-            raise  # a bug: its traceback is what is needed
-        _fail(error, code)
-
-
-class Commands(click.Group):
-    """A group whose commands say plainly what went wrong."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        with said_plainly():
-            return super().invoke(ctx)
-
-
-def _fail(error: Exception, code: int) -> NoReturn:
-    click.echo(f"kinolog: {error}", err=True)
-    raise click.exceptions.Exit(code)
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one value a line.")
-
-
-def reaches_service(command: Command) -> Command:
-    """Add --url and --token."""
-    url = click.option("--url", help="Address of the service; else KINOLOG_WEB__HOST/PORT, or where `kinolog up` runs.")
-    token = click.option("--token", help="Access token; else KINOLOG_AUTH__TOKEN, or the one that `kinolog up` made.")
-    return url(token(command))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="kinolog")
 def cli() -> None:
     """Media processing on a Kafka log: a file goes in, a playable asset comes out, live."""
+
+
+cli.add_command(cache)
+cli.add_command(gc)
 
 
 @cli.command()
@@ -83,7 +47,7 @@ def up(as_json: bool) -> None:
     from streams import logs, supervisor
 
     logs.configure(settings, "up")
-    _end(asyncio.run(supervisor.run(settings, partial(_announce, as_json))))
+    end(asyncio.run(supervisor.run(settings, partial(_announce, as_json))))
 
 
 async def _announce(as_json: bool, system: "Up") -> None:
@@ -119,7 +83,7 @@ def submit(
         _show_submitted(submitted, as_json)
         return await _follow(client, submitted.job_id, as_json, after=submitted.cursor) if watch else OK
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 async def _submit(client: "Client", source: str, pipeline: str | None, passthrough: str | None) -> "Submitted":
@@ -143,7 +107,7 @@ def _show_submitted(submitted: "Submitted", as_json: bool) -> None:
 @reaches_service
 def watch(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
     """Show how JOB moves until it has ended. Ctrl-C leaves it running."""
-    _with_client(url, token, lambda client: _follow(client, job_id, as_json))
+    with_client(url, token, lambda client: _follow(client, job_id, as_json))
 
 
 async def _follow(client: "Client", job_id: str, as_json: bool, *, after: str | None = None) -> int:
@@ -179,7 +143,7 @@ def search(*, text: str, mode: str | None, limit: int, as_json: bool, url: str |
         print_json(found) if as_json else click.echo("\n".join(passages(found)))
         return OK
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @cli.command()
@@ -195,7 +159,7 @@ def search(*, text: str, mode: str | None, limit: int, as_json: bool, url: str |
 @reaches_service
 def transcript(job_id: str, wanted: str, url: str | None, token: str | None) -> None:
     """Print what was said in the media of JOB."""
-    _with_client(url, token, lambda client: _print_transcript(client, job_id, wanted))
+    with_client(url, token, lambda client: _print_transcript(client, job_id, wanted))
 
 
 async def _print_transcript(client: "Client", job_id: str, wanted: str) -> int:
@@ -237,7 +201,7 @@ def list_jobs(as_json: bool, url: str | None, token: str | None, **filters: str 
             click.echo("\n".join(table(page["data"])) or "no jobs")
         return OK
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @jobs.command()
@@ -253,7 +217,7 @@ def show(job_id: str, as_json: bool, url: str | None, token: str | None) -> None
         print_json(job) if as_json else click.echo("\n".join(details(job)))
         return OK
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @jobs.command()
@@ -267,7 +231,7 @@ def cancel(job_id: str, as_json: bool, url: str | None, token: str | None) -> No
         await client.cancel(job_id)
         return _accepted(job_id, "cancel", as_json)
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @jobs.command()
@@ -281,7 +245,7 @@ def retry(job_id: str, as_json: bool, url: str | None, token: str | None) -> Non
         await client.retry(job_id)
         return _accepted(job_id, "retry", as_json)
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @jobs.command()
@@ -295,7 +259,7 @@ def delete(job_id: str, as_json: bool, url: str | None, token: str | None) -> No
         await client.delete(job_id)
         return _accepted(job_id, "delete", as_json)
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @jobs.command()
@@ -311,7 +275,7 @@ def clear(*, as_json: bool, url: str | None, token: str | None, **wanted: str | 
     async def work(client: "Client") -> int:
         return _counted(await client.clear(**wanted), "forgotten", as_json)
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @jobs.command("retry-all")
@@ -327,7 +291,7 @@ def retry_all(as_json: bool, url: str | None, token: str | None, **wanted: str |
     async def work(client: "Client") -> int:
         return _counted(await client.retry_all(**wanted), "retried", as_json)
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @jobs.command()
@@ -347,7 +311,7 @@ def events(job_id: str, as_json: bool, url: str | None, token: str | None) -> No
             click.echo("\n".join(event_lines(found)))
         return OK
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @jobs.command()
@@ -364,7 +328,7 @@ def export(url: str | None, token: str | None, **filters: str | None) -> None:
             click.echo(chunk, nl=False)
         return OK
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 def _counted(count: int, what: str, as_json: bool) -> int:
@@ -413,107 +377,7 @@ def _change_queue(step: str, as_json: bool, url: str | None, token: str | None, 
         print_json({"name": step, "paused": paused}) if as_json else click.echo(f"{step} {said}")
         return OK
 
-    _with_client(url, token, work)
-
-
-@cli.group()
-def cache() -> None:
-    """Foreign media that is kept here."""
-
-
-@cache.command("add")
-@click.argument("urls", nargs=-1, required=True, metavar="URL…")
-@json_option
-@reaches_service
-def add_cached(urls: tuple[str, ...], as_json: bool, url: str | None, token: str | None) -> None:
-    """Have each URL downloaded, and print its id. Ends with 1 when one of them cannot be asked for."""
-    from streams.rendering import print_json
-
-    async def work(client: "Client") -> int:
-        items = (await client.cache("POST", body={"urls": list(urls)}))["data"]
-        for item in items:
-            said = f"{item['id']} {item['status']}" if "id" in item else item["error"]["detail"]
-            print_json(item) if as_json else click.echo(f"{said} {item['url']}")
-        return JOB_FAILED if any("error" in item for item in items) else OK
-
-    _with_client(url, token, work)
-
-
-@cache.command("get")
-@click.argument("asset_ids", nargs=-1, required=True, metavar="ID…")
-@json_option
-@reaches_service
-def get_cached(asset_ids: tuple[str, ...], as_json: bool, url: str | None, token: str | None) -> None:
-    """Where each ID is to be had: a signed address when it is cached, the original otherwise."""
-    from streams.rendering import print_json
-
-    async def work(client: "Client") -> int:
-        for found in (await client.cache("POST", "/resolve", {"ids": list(asset_ids)}))["data"]:
-            print_json(found) if as_json else click.echo(f"{found['id']} {found['status']} {found['url'] or '-'}")
-        return OK
-
-    _with_client(url, token, work)
-
-
-@cache.command("stats")
-@json_option
-@reaches_service
-def cache_stats(as_json: bool, url: str | None, token: str | None) -> None:
-    """How much is cached, and how often it was of use."""
-
-    async def work(client: "Client") -> int:
-        return _show_fields((await client.cache("GET", "/stats"))["data"], as_json)
-
-    _with_client(url, token, work)
-
-
-@cache.command("retry-failed")
-@json_option
-@reaches_service
-def retry_failed_downloads(as_json: bool, url: str | None, token: str | None) -> None:
-    """Try every failed download again."""
-
-    async def work(client: "Client") -> int:
-        return _show_fields((await client.cache("POST", "/retry-failed"))["data"], as_json)
-
-    _with_client(url, token, work)
-
-
-@cache.command("cleanup")
-@click.option("--older-than-days", type=click.FloatRange(0), default=30.0, show_default=True, help="Since it changed.")
-@json_option
-@reaches_service
-def clean_cache(older_than_days: float, as_json: bool, url: str | None, token: str | None) -> None:
-    """Delete cached media of that age."""
-
-    async def work(client: "Client") -> int:
-        body = {"older_than_days": older_than_days}
-        return _show_fields((await client.cache("POST", "/cleanup", body))["data"], as_json)
-
-    _with_client(url, token, work)
-
-
-def _show_fields(found: dict[str, Any], as_json: bool) -> int:
-    from streams.rendering import print_json
-
-    print_json(found) if as_json else click.echo("\n".join(f"{name}: {value}" for name, value in found.items()))
-    return OK
-
-
-@cli.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-@click.option(
-    "--older-than-days", type=click.FloatRange(0), default=1.0, show_default=True, help="Leave what is newer."
-)
-@json_option
-@reaches_service
-def gc(dry_run: bool, older_than_days: float, as_json: bool, url: str | None, token: str | None) -> None:
-    """Remove files that no row points at: what killed executors and broken uploads left."""
-
-    async def work(client: "Client") -> int:
-        return _show_fields(await client.collect_garbage(dry_run=dry_run, older_than_days=older_than_days), as_json)
-
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @cli.group()
@@ -576,7 +440,7 @@ def create_token(as_json: bool, url: str | None, token: str | None, **wanted: st
         print_json(made) if as_json else click.echo(made["token"])
         return OK
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @token.command("list")
@@ -591,7 +455,7 @@ def list_tokens(as_json: bool, url: str | None, token: str | None) -> None:
         print_json(found) if as_json else click.echo("\n".join(token_table(found)) or "no tokens")
         return OK
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @token.command("revoke")
@@ -607,7 +471,7 @@ def revoke_token(token_id: str, as_json: bool, url: str | None, token: str | Non
         print_json(ended) if as_json else click.echo(f"{token_id} is revoked")
         return OK
 
-    _with_client(url, token, work)
+    with_client(url, token, work)
 
 
 @cli.command()
@@ -624,7 +488,7 @@ def doctor(as_json: bool) -> None:
     logging.disable()  # what a check meets, it says itself
     examined = asyncio.run(examine(settings, CHECKS))
     print_json(plain(examined)) if as_json else click.echo("\n".join(lines(examined)))
-    _end(exit_code(examined))
+    end(exit_code(examined))
 
 
 @cli.group()
@@ -649,7 +513,7 @@ def verify_audit(as_json: bool) -> None:
         heads = [f"{chain} {head}" for chain, head in verdict.heads.items()]
         sentence = f"{verdict.entries} entries, {len(verdict.findings) or 'no'} findings"
         click.echo("\n".join([*verdict.findings, *heads, sentence]))
-    _end(JOB_FAILED if verdict.findings else OK)
+    end(JOB_FAILED if verdict.findings else OK)
 
 
 @cli.command()
@@ -659,7 +523,7 @@ def demo(source: Path | None, at_once: bool) -> None:
     """Make a talking clip, put it through everything, and show the results until Ctrl-C."""
     from streams import demo
 
-    _end(demo.run(demo.demo_settings(), source, stay=not at_once))
+    end(demo.run(demo.demo_settings(), source, stay=not at_once))
 
 
 @cli.command()
@@ -668,7 +532,7 @@ def control() -> None:
     settings = load()
     from agents.control import main as run
 
-    _end(run(settings))
+    end(run(settings))
 
 
 @cli.command()
@@ -678,7 +542,7 @@ def executor(lane: str) -> None:
     settings = load()
     from agents.executor import main as run
 
-    _end(run(settings, lane))
+    end(run(settings, lane))
 
 
 @cli.command()
@@ -687,39 +551,7 @@ def web() -> None:
     settings = load()
     from web.app import main as run
 
-    _end(run(settings))
-
-
-def _with_client(url: str | None, token: str | None, work: Work) -> None:
-    """Run `work` against the service and end with its exit code."""
-    settings = load()
-    _end(asyncio.run(_connected(url or service_url(settings, os.environ), token or service_token(settings), work)))
-
-
-async def _connected(url: str, token: str | None, work: Work) -> int:
-    from streams.client import Client
-
-    async with Client(url, token) as client:
-        return await work(client)
-
-
-def service_url(settings: Settings, environ: Mapping[str, str]) -> str:
-    """Where the service is: as set, else where the `up` over this data dir says it is, else the default."""
-    from streams.rundir import kept_url, web_url
-
-    is_set = settings.web.port != 0 and any(environ.get(name) for name in ("KINOLOG_WEB__HOST", "KINOLOG_WEB__PORT"))
-    return web_url(settings) if is_set else kept_url(settings) or web_url(settings)
-
-
-def service_token(settings: Settings) -> str | None:
-    """The fixed token, else the one that the `up` over this data dir made."""
-    from streams.rundir import kept_token
-
-    return settings.auth.token or kept_token(settings)
-
-
-def _end(code: int) -> NoReturn:
-    raise click.exceptions.Exit(code)
+    end(run(settings))
 
 
 def main() -> None:

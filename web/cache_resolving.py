@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from processors.store import NotStored, Store
 from processors.store_keys import InvalidKey, checked_key
@@ -44,6 +45,8 @@ class Resolved(View, frozen=True, kw_only=True):
     url: str | None
     #: PENDING, DOWNLOADING, CACHED, FAILED, or UNKNOWN.
     status: str
+    #: Why it failed: an error code, or "cancelled".
+    reason: str | UnsetType = UNSET
 
 
 @routes.post(
@@ -64,7 +67,12 @@ async def resolve_cache_assets(request: web.Request) -> web.Response:
     originals = [*wanted.originals, *[None] * (len(wanted.ids) - len(wanted.originals))]
     return answer(
         [
-            Resolved(id=one, url=addresses.get(one) or original or places[one].original, status=places[one].status)
+            Resolved(
+                id=one,
+                url=addresses.get(one) or original or places[one].original,
+                status=places[one].status,
+                reason=places[one].reason or UNSET,
+            )
             for one, original in zip(wanted.ids, originals, strict=True)
         ]
     )
@@ -78,6 +86,8 @@ class _Place(NamedTuple):
     original: str | None = None
     #: Key in the store, when it is there.
     key: str | None = None
+    #: Why it failed.
+    reason: str | None = None
 
 
 _UNKNOWN = _Place("UNKNOWN")
@@ -98,7 +108,7 @@ async def _places(parts: Services, principal: Principal, ids: Sequence[str]) -> 
 
 def _place(asset: Asset) -> _Place:
     key = asset.outputs.get("download", {}).get("object")
-    return _Place("CACHED" if key else asset.status, asset.input.url, key)
+    return _Place("CACHED", asset.input.url, key) if key else _Place(asset.status, asset.input.url, None, asset.reason)
 
 
 async def _legacy(store: Store, keys: Iterable[str]) -> dict[str, _Place]:

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from streams import rundir
-from streams.cli import cli, service_token, service_url
+from streams.cli import cli
+from streams.command_line import service_token, service_url
 from streams.ports import free_port
 from streams.settings import Auth, Settings, Web
 
