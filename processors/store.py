@@ -35,8 +35,8 @@ _FETCH_PAUSE_S = 0.5
 STAGING_AGE_S = 6 * 3600.0
 #: The same of a bucket, where the largest upload through the slowest line may take hours.
 MULTIPART_AGE_S = 24 * 3600.0
-#: All that is ours in a store begins with one of these.
-FOLDERS = ("assets", "uploads")
+#: All that is ours in a store begins with one of these: published by steps, uploaded, put there by clients themselves.
+FOLDERS = ("assets", "uploads", "direct")
 
 T = TypeVar("T")
 

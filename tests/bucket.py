@@ -42,6 +42,12 @@ async def leaked_uploads(endpoint: str) -> int:
         return sum(element.tag.endswith("Upload") for element in found)
 
 
+async def begin_multipart(endpoint: str, key: str) -> None:
+    """What a process leaves that is killed in the middle of an upload."""
+    async with aiohttp.ClientSession() as session, session.post(f"{endpoint}/{BUCKET}/{key}?uploads") as answer:
+        assert answer.status == 200
+
+
 def environ(endpoint: str) -> dict[str, str]:
     """The usual AWS variables."""
     return {

@@ -33,6 +33,10 @@ class RedisServer:
     def tell(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    def close(self) -> None:
+        """As a file is closed."""
+        self.stop()
+
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()

@@ -8,7 +8,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 from aiohttp import web
 
-from processors.store import FOLDERS, Store
+from processors.store import Store
+from web.presign import DIRECT_FOLDER
 from web.problems import unavailable
 from web.reading import answer, json_body
 from web.routes import Routes
@@ -18,7 +19,7 @@ from web.shapes import Answer, View
 routes = Routes("Media")
 
 #: Parts of the path that are kept or removed as a whole: an attempt's folder, an upload's file.
-_UNITS = dict(zip(FOLDERS, (4, 3), strict=True))
+_UNITS = {"assets": 4, "uploads": 3}
 _SHOWN = 1_000
 _JOB_ENDED = "('completed', 'failed', 'cancelled')"
 
@@ -80,6 +81,7 @@ async def collect_garbage(request: web.Request) -> web.Response:
     older_than_s = wanted.older_than_days * 86_400
     before = time.time() - older_than_s
     found = {unit: known for top in _UNITS for unit, known in (await _orphans(parts, top, before)).items()}
+    found |= await _unclaimed(parts, before)
     begun = await parts.store.unfinished(older_than_s)
     if not wanted.dry_run:
         for unit in found:
@@ -110,6 +112,17 @@ async def _orphans(parts: Services, top: str, before: float) -> dict[str, _Unit]
     return found
 
 
+async def _unclaimed(parts: Services, before: float) -> dict[str, _Unit]:
+    """What clients put straight into the bucket, and no asset or job names."""
+    found = {
+        stored.key: _Unit(1, stored.size_bytes, stored.modified_at.timestamp())
+        async for stored in parts.store.walk(DIRECT_FOLDER)
+    }
+    old = {key: known for key, known in found.items() if known.newest <= before}
+    named = await parts.model.read(_named_inputs) if old else set()
+    return {key: known for key, known in old.items() if key not in named}
+
+
 async def _units(store: Store, top: str) -> dict[str, _Unit]:
     units: dict[str, _Unit] = {}
     async for stored in store.walk(top):
@@ -126,6 +139,16 @@ def _is_needed(unit: str, rows: _Rows) -> bool:
     """Whether a row names it, or the attempt that writes it may still be running."""
     lease_id = unit.rpartition("/")[2].partition("-")[2].encode()
     return any(unit.encode() in raw for raw in rows.raw) or any(lease_id and lease_id in raw for raw in rows.running)
+
+
+def _named_inputs(db: sqlite3.Connection) -> set[str]:
+    """Objects that clients put into the bucket and that are somebody's input."""
+    found: set[str] = set()
+    for table in ("asset_rows", "job_rows"):
+        key = "json_extract(CAST(row AS TEXT), '$.input.object')"
+        query = f"SELECT {key} FROM {table} WHERE {key} LIKE '{DIRECT_FOLDER}/%'"  # noqa: S608  names are ours
+        found |= {key for (key,) in db.execute(query)}
+    return found
 
 
 def _rows_of(db: sqlite3.Connection, asset_id: str) -> _Rows:

@@ -43,9 +43,13 @@ class Presigned(View, frozen=True, kw_only=True):
     expires_in_s: int
 
 
+#: Where direct uploads stand in the bucket.
+DIRECT_FOLDER = "direct"
+
+
 def direct_folder(principal: Principal) -> str:
     """Where direct uploads of one owner stand in the bucket."""
-    return f"direct/{derived_id('owner', principal.owner or '')}"
+    return f"{DIRECT_FOLDER}/{derived_id('owner', principal.owner or '')}"
 
 
 @routes.post(

@@ -15,6 +15,7 @@ from streams.ids import derived_id, new_id
 from tables.submissions import submission
 from web import queries
 from web.cursors import WriteCursor
+from web.presign import direct_folder
 from web.principal import Principal
 from web.problems import Problem, not_found
 from web.services import Services
@@ -71,7 +72,7 @@ def command(parts: Services, upload: UploadCompleted, known: Ids, body_hash: str
 
 
 def _is_own_direct(principal: Principal, key: str) -> bool:
-    return key.startswith(f"direct/{derived_id('owner', principal.owner or '')}/")
+    return key.startswith(f"{direct_folder(principal)}/")
 
 
 async def require_own_sources(parts: Services, principal: Principal, wanted: SubmitJob) -> None:

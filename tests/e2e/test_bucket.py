@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from processors.store import Store
-from tests.bucket import BUCKET, environ, faulty, leaked_uploads, make_bucket, moto
-from tests.e2e.system import System
+from tests.bucket import BUCKET, begin_multipart, environ, faulty, leaked_uploads, make_bucket, moto
+from tests.e2e.system import Api, System
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,9 @@ def server() -> Iterator[str]:
 @pytest.fixture
 async def endpoint(server: str) -> AsyncIterator[str]:
     await make_bucket(server)
-    async with faulty(server, broken=23, slow_down=11, slow=37, cut=7) as (found, faults):
+    async with faulty(server, broken=23, slow_down=11, slow=37, cut=3) as (found, faults):
         yield found
-        assert {"broken", "slow_down", "slow"} <= faults.injected.keys()
+        assert {"broken", "slow_down", "slow", "cut"} <= faults.injected.keys()
 
 
 def keys_in(outputs: Any) -> set[str]:
@@ -60,6 +60,7 @@ async def test_a_clip_goes_through_the_standard_pipeline_on_a_bucket_with_faults
             async with api.session.get(asset["poster_url"]) as reply:
                 assert (reply.status, [hop.status for hop in reply.history]) == (200, [302])
                 assert reply.content_type == "image/jpeg"
+            await _require_garbage_found(api, server)
     finally:
         assert await asyncio.to_thread(system.stop) == 0
     for name, value in environ(server).items():
@@ -72,6 +73,20 @@ async def test_a_clip_goes_through_the_standard_pipeline_on_a_bucket_with_faults
         # Nothing of an attempt that came to nothing.
         assert len({key.split("/")[3] for key in published}) <= len(job["steps"])
     assert await leaked_uploads(server) == 0
+
+
+async def _require_garbage_found(api: Api, server: str) -> None:
+    """What a client put there and never named, and parts that nobody ended, go; what is in use stays."""
+    _, body = await api.post("/v1/uploads/presign", {"filename": "forgotten.mp4"})
+    forgotten = body["data"]
+    await _put(forgotten["url"], forgotten["headers"], b"forgotten")
+    await begin_multipart(server, "uploads/asset_gone/source")
+    for dry_run in (True, False):
+        _, body = await api.post("/v1/store/gc", {"dry_run": dry_run, "older_than_days": 0})
+        found = body["data"]
+        assert (found["prefixes"], found["bytes"], found["multipart_uploads"]) == ([forgotten["object"]], 9, 1)
+    _, body = await api.post("/v1/store/gc", {"older_than_days": 0})
+    assert (body["data"]["objects"], body["data"]["multipart_uploads"]) == (0, 0)
 
 
 async def _put(url: str, headers: dict[str, str], content: bytes) -> None:

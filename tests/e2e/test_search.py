@@ -1,6 +1,7 @@
 """Speech goes in, and is found by what was said: over REST, and on the command line, by the running system."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from tests.conftest import SampleMedia, eventually
 from tests.e2e.system import Api, System, step_of
@@ -79,3 +81,35 @@ async def test_speech_is_found_by_its_words_and_by_what_it_means(system: System,
         captions = await asyncio.to_thread(kinolog, system, "transcript", accepted["job_id"], "--format", "vtt")
         assert captions.startswith("WEBVTT") and "country" in captions
         assert "country" in await asyncio.to_thread(kinolog, system, "transcript", accepted["job_id"])
+        await require_deletable(api, system, accepted["asset_id"])
+
+
+async def require_deletable(api: Api, system: System, asset_id: str) -> None:
+    """Deleted, an asset leaves neither files nor rows nor passages, and a fact that says so."""
+    assert any((system.data_dir / "store").rglob(f"{asset_id}/*"))
+    async with api.session.delete(f"/v1/assets/{asset_id}") as reply:
+        assert reply.status == 202, await reply.text()
+    for path in (f"/v1/assets/{asset_id}", f"/v1/jobs?asset_id={asset_id}"):
+        async with api.session.get(path) as reply:
+            assert reply.status == 404 or (await reply.json())["data"] == []
+    await eventually(lambda: not any((system.data_dir / "store").rglob(asset_id)), 30)
+    for q, mode in (("country", "text"), ("serving one's nation", "vector")):
+
+        async def forgotten(q: str = q, mode: str = mode) -> bool:
+            return all(passage["asset_id"] != asset_id for passage in await search(api, q, mode))
+
+        await eventually(forgotten, 30)
+    assert (await fact(system, "media.asset.deleted.v1", asset_id))["asset_id"] == asset_id
+
+
+async def fact(system: System, kind: str, asset_id: str) -> Any:
+    """The data of a fact about an asset."""
+    consumer = AIOKafkaConsumer("media.events", bootstrap_servers=system.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(30):
+            async for record in consumer:
+                if record.key == asset_id.encode() and ("ce_type", kind.encode()) in record.headers:
+                    return json.loads(record.value)
+    finally:
+        await consumer.stop()

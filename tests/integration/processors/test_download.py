@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,24 @@ async def test_a_host_is_not_asked_for_more_at_a_time_than_is_polite(
     executors = [Executor(f"p{n}", tmp_path, store, origin, flight) for n, flight in enumerate(flights)]
     await asyncio.gather(*(executors[n % 2].download(origin.url(f"/{n}")) for n in range(12)))
     assert 1 <= most <= 2
+    for flight in flights:
+        await flight.close()
+
+
+async def test_downloads_from_a_host_begin_at_its_pace_over_all_executors(
+    origin: Origin, tmp_path: Path, store: Store, redis: RedisServer
+) -> None:
+    began: list[float] = []
+
+    async def timed(writer: asyncio.StreamWriter, _headers: Mapping[str, str]) -> None:
+        began.append(time.monotonic())
+        writer.write(answer())
+
+    origin.plays = {f"/{n}": timed for n in range(6)}
+    flights = [RedisFlights(redis.url, timeout_s=0.5, lease_s=LEASE_S, per_host=9, per_s=20) for _ in range(2)]
+    executors = [Executor(f"r{n}", tmp_path, store, origin, flight) for n, flight in enumerate(flights)]
+    await asyncio.gather(*(executors[n % 2].download(origin.url(f"/{n}")) for n in range(6)))
+    assert max(began) - min(began) >= 0.2  # 5 x 50 ms, less what the first one took to connect
     for flight in flights:
         await flight.close()
 

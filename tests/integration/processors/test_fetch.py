@@ -225,7 +225,7 @@ def fetcher(origin: Origin | None, forbidden: Forbidden | None = None, **limits:
         "stall_s": 0.2,
         "connect_timeout_s": 0.2,
         "pause_s": 0.01,
-        "timeout_s": 10.0,
+        "timeout_s": 600.0,
     }
     given |= {"tries": 1, **limits}
     return Fetcher(
@@ -239,8 +239,9 @@ def fetcher(origin: Origin | None, forbidden: Forbidden | None = None, **limits:
 
 
 async def refusal(fetching: Fetcher, url: str, path: Path) -> ProcessingError:
-    with pytest.raises(ProcessingError) as caught:
-        await fetching.fetch(url, path)
+    async with asyncio.timeout(10):  # whatever the limits are that should have ended it
+        with pytest.raises(ProcessingError) as caught:
+            await fetching.fetch(url, path)
     return caught.value
 
 
@@ -310,6 +311,29 @@ async def test_a_file_comes_whole_with_its_digest_and_its_kind(origin: Origin, t
     assert (fetched.kind.suffix, fetched.validators.etag) == (".mp4", '"v1"')
     assert origin.asked[-1][1]["accept-encoding"] == "identity"
     assert not {"authorization", "cookie", "referer"} & origin.asked[-1][1].keys()
+
+
+async def test_a_download_that_never_ends_has_its_time_and_no_more(origin: Origin, tmp_path: Path) -> None:
+    origin.plays["/a.mp4"] = _slowly
+    limited = fetcher(origin, timeout_s=0.3, min_bytes_per_s=0)
+    assert (await refusal(limited, origin.url("/a.mp4"), tmp_path / "x")).code == "source-too-slow"
+
+
+async def test_a_continuation_that_is_too_short_is_not_taken_for_the_whole(origin: Origin, tmp_path: Path) -> None:
+    async def halves(writer: asyncio.StreamWriter, headers: Mapping[str, str]) -> None:
+        start = int(headers.get("range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        if not start:
+            writer.write(answer(MEDIA[:50_000], length=len(MEDIA), ETag='"v1"'))
+            await writer.drain()
+            await asyncio.sleep(0.1)  # the client has read it when the connection breaks
+        else:
+            span = f"bytes {start}-{len(MEDIA) - 1}/{len(MEDIA)}"
+            writer.write(answer(b"short", "206 Partial Content", ETag='"v1"', Content_Range=span))
+
+    origin.plays["/a.mp4"] = halves
+    refused = await refusal(fetcher(origin, tries=2), origin.url("/a.mp4"), tmp_path / "x")
+    assert refused.code == "source-unavailable"
+    assert origin.asked[-1][1]["range"] == "bytes=50000-"
 
 
 async def test_what_has_not_changed_is_not_sent_again(origin: Origin, tmp_path: Path) -> None:

@@ -1,40 +1,24 @@
-"""Foreign media through the whole system: by its address, once, and gone when it shall go."""
+"""Foreign media through the whole system: by its address, once, gone when it shall go or must make room.
+
+And the step `store` into a bucket.
+"""
 
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
-from streams.ports import free_port
+from processors.store import Store
+from tests.bucket import BUCKET, environ
 from tests.conftest import eventually
-from tests.e2e.system import Api, System
-from tests.integration.processors.origin import MEDIA, Origin, answer
-
-PORT = free_port()
-
-
-@pytest.fixture(scope="module")
-def caching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    running = System(tmp_path_factory.mktemp("caching") / "data", KINOLOG_DOWNLOAD__ALLOW_HOSTS=f'["127.0.0.1:{PORT}"]')
-    yield running
-    assert running.stop() == 0
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    origin = Origin(PORT)
-    async with await asyncio.start_server(origin.serve, "127.0.0.1", PORT, reuse_address=True):
-        yield origin
-
-
-@pytest.fixture
-async def api(caching: System) -> AsyncIterator[Api]:
-    async with caching.client() as found:
-        yield found
+from tests.e2e.cache.conftest import LARGE_BYTES, ROOM_BYTES, Caching
+from tests.e2e.system import Api, System, step_of
+from tests.integration.processors.origin import MEDIA, MP4_HEAD, Origin, answer
 
 
 async def cached(api: Api, asset_id: str, *statuses: str, within_s: float = 30.0) -> dict[str, Any]:
@@ -103,6 +87,7 @@ async def test_a_post_is_kept_part_by_part_and_what_failed_says_so(origin: Origi
     assert failed["reason"] == "invalid-url"
     [unresolved] = await resolve(api, failed["id"])
     assert (unresolved["status"], unresolved["url"]) == ("FAILED", "http://127.0.0.1:1/inside")
+    assert unresolved["reason"] == "invalid-url"
     key = caching.stored("legacy/old/a.mp4")
     key.parent.mkdir(parents=True)
     key.write_bytes(MEDIA)
@@ -177,3 +162,63 @@ async def test_the_command_line_adds_gets_and_counts(origin: Origin, caching: Sy
     assert (await run("stats"))["assets"]["CACHED"] >= 1
     assert "count" in await run("retry-failed")
     assert "count" in await run("cleanup", "--older-than-days", "1")
+
+
+async def test_the_longest_unused_makes_room(origin: Origin, api: Api, caching: System) -> None:
+    keys: dict[str, str] = {}
+    for name in ("first", "second", "third"):
+        if name == "third":
+            await asyncio.sleep(0.01)  # the clock of uses has moved
+            [used] = await resolve(api, next(iter(keys)))
+            assert used["status"] == "CACHED"
+        origin.plays[f"/{name}.mp4"] = answer(MP4_HEAD + bytes(LARGE_BYTES) + name.encode())
+        _, body = await api.post("/v1/cache-assets", {"url": origin.url(f"/{name}.mp4")})
+        asset_id = body["data"]["id"]
+        keys[asset_id] = (await cached(api, asset_id, "CACHED"))["object"]
+    first, second, third = keys
+
+    async def second_is_gone() -> bool:  # asked in a way that is no use
+        async with api.session.get(f"/v1/cache-assets/{second}") as reply:
+            return reply.status == 404
+
+    await eventually(second_is_gone)
+    await eventually(lambda: not caching.stored(keys[second]).exists())
+    assert [one["status"] for one in await resolve(api, first, second, third)] == ["CACHED", "UNKNOWN", "CACHED"]
+    assert caching.stored(keys[first]).exists() and caching.stored(keys[third]).exists()
+    assert (await api.get("/v1/cache-assets/stats"))["bytes"] <= ROOM_BYTES
+
+
+async def headers_of(store: Store, key: str) -> Mapping[str, str]:
+    """What whoever reads an object of the bucket is told of it."""
+    async with aiohttp.ClientSession() as session, session.get(await store.presigned("GET", key, 60)) as answer:
+        assert answer.status == 200, key
+        return answer.headers.copy()
+
+
+async def test_what_a_pipeline_made_is_pushed_to_a_bucket_and_removed_here(
+    api: Api, around: Caching, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await api.ended((await api.upload(clip, pipeline="published"))["job_id"])
+    assert job["status"] == "completed", job
+    asset_id, outputs = job["asset_id"], step_of(job, "store")["outputs"]
+    for name, value in environ(around.bucket).items():
+        monkeypatch.setenv(name, value)
+    published = Store(f"s3://{BUCKET}/published")
+    pushed = {stored.key.removeprefix(f"of/{asset_id}/"): stored for stored in await published.list(f"of/{asset_id}")}
+    assert {"poster.jpg", "storyboard.vtt", "thumb-001.jpg"} <= pushed.keys()
+    folder, poster = outputs["stored"]
+    assert (folder["objects"], folder["size_bytes"]) == (len(pushed), sum(one.size_bytes for one in pushed.values()))
+    assert poster == {
+        "step": "thumbnails",
+        "path": f"posters/{asset_id}.jpg",
+        "objects": 1,
+        "size_bytes": pushed["poster.jpg"].size_bytes,
+    }
+    headers = await headers_of(published, f"posters/{asset_id}.jpg")
+    assert headers["Content-Type"] == "image/pjpeg"
+    assert (headers["x-amz-meta-kind"], headers["x-amz-meta-maker"]) == ("poster", "kinolog")
+    assert (await headers_of(published, f"of/{asset_id}/storyboard.vtt"))["Content-Type"].startswith("text/vtt")
+    made = step_of(job, "thumbnails")["outputs"]["poster"]
+    assert not around.system.stored(made).parent.exists()
+    async with api.session.get(f"/media/{made.removeprefix('assets/')}") as reply:
+        assert reply.status == 404
