@@ -1,0 +1,64 @@
+"""The parts of `make bench`, each a list of figures."""
+
+from tests.bench import cache, interface, models, throughput, whole
+from tests.bench.figures import Figure
+
+_DOWNLOAD_BYTES = 2_000_000_000
+
+
+async def of_interface(_runs: int) -> list[Figure]:
+    """Lists, posts and live clients."""
+    lists, post, live = await interface.lists(), await interface.post(), await interface.live()
+    pages, answers, delivery = lists["all_pages"], post["answers"], live["delivery"]
+    load = f"{post['failed']} failed, load {post['load']:.1f}"
+    return [
+        _p99(f"any page of {lists['jobs']:,} jobs", pages, "", 50),
+        _p99(f"`POST` at {post['rate_per_s']}/s while executors encode", answers, load, 100),
+        _p99(f"delivery to {live['sockets']:,} websockets of {live['active']} jobs", delivery, _lost(live), 250),
+    ]
+
+
+def _lost(live: dict[str, object]) -> str:
+    return f"{live['lost']} of {live['changes']} changes lost"
+
+
+def _p99(what: str, measured: dict[str, float], more: str, bar_ms: float) -> Figure:
+    told = ", ".join(filter(None, [f"p50 {measured['p50_ms']} ms, max {measured['max_ms']} ms", more]))
+    p99 = measured["p99_ms"]
+    return Figure(what, f"p99 {p99} ms", f"{told}, n={measured['count']}", f"p99 <= {bar_ms:.0f} ms", p99 / bar_ms)
+
+
+async def of_cache(runs: int) -> list[Figure]:
+    """Downloads and resolved ids."""
+    fetched, resolved = await cache.throughput(_DOWNLOAD_BYTES, runs), await cache.resolving()
+    grown = f"{fetched['rss_growth_bytes'] / 1e6:.0f} MB more memory"
+    return [
+        Figure(
+            "download of 2 GB on loopback, bytes/s / curl's",
+            str(fetched["ratio"]),
+            f"{min(fetched['ratios'])}-{max(fetched['ratios'])}, {grown}",
+            ">= 0.8",
+            0.8 / fetched["ratio"],
+        ),
+        Figure(
+            f"resolve {resolved['ids']} cached ids",
+            f"p99 {resolved['p99_ms']} ms",
+            f"p50 {resolved['p50_ms']} ms, n={resolved['n']}",
+            "p99 <= 20 ms",
+            resolved["p99_ms"] / 20,
+        ),
+    ]
+
+
+async def of_models(_runs: int) -> list[Figure]:
+    """Speech and embeddings; they know best how often they must be measured."""
+    return await models.figures()
+
+
+PARTS = {
+    "whole": whole.figures,
+    "throughput": throughput.figures,
+    "interface": of_interface,
+    "cache": of_cache,
+    "models": of_models,
+}
