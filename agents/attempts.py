@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -87,13 +88,13 @@ class Attempt:
         self.ended = False
         self.task: asyncio.Task[Any] | None = None
 
-    @property
+    @cached_property
     def key(self) -> AttemptKey:
         """What repeats of the request have in common."""
         asked = self.requested
         return AttemptKey(asked.job_id, asked.run, asked.step, asked.attempt)
 
-    @property
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """The fields of every event about it."""
         return {**self.key._asdict(), "asset_id": self.requested.asset_id}
