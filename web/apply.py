@@ -1,36 +1,27 @@
 """A batch of changelog records -> the tables of the read model, in one transaction with the offsets."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from schemas.jobs import Asset, Job
+from schemas.jobs import Asset, Job, Queue
 from web import sql
 from web.changelog import (
     Change,
     Changelog,
     Claims,
+    Reading,
     Record,
     asset_columns,
     asset_rows,
-    job_columns,
     job_rows,
     read,
     read_queues,
     step_names,
 )
-from web.counts import Counted, Tally, count
-from web.views import Live, job_progress
-
-#: (job id, run) -> progress by step that no row has yet.
-LiveOf = Callable[[str, int], Live]
-
-
-def no_live(_job_id: str, _run: int) -> Live:
-    """Nothing is known but the rows."""
-    return {}
-
+from web.groups import step_counts
+from web.job_table import JobTable, LiveOf, gone
 
 #: What one fetch brought, by changelog.
 Batch = Mapping[Changelog, Sequence[Record]]
@@ -59,7 +50,7 @@ class JobChange(NamedTuple):
     job_id: str
     asset_id: str
     owner: str | None
-    #: Names of its steps, each between two spaces.
+    #: Names of its steps, " " between them.
     steps: str
     #: None: it was deleted.
     job: Job | None
@@ -67,12 +58,19 @@ class JobChange(NamedTuple):
     raw: bytes | None
 
 
+class Fresh(NamedTuple):
+    """What a batch says that was not known."""
+
+    jobs: Reading[Job]
+    assets: Reading[Asset]
+    queues: list[Queue]
+
+
 class Applied(NamedTuple):
     """What one batch did; it is committed."""
 
     jobs: list[JobChange]
-    #: Ids of the assets whose rows are new, different or gone.
-    assets: list[str]
+    assets: list[Change[Asset]]
     #: What each changelog vouches for now.
     claims: dict[Changelog, Claims]
 
@@ -84,6 +82,7 @@ class Applier:
         self._db = db
         self._history = history
         self._live = live
+        self._jobs = JobTable(db, live)
         rows = db.execute("SELECT changelog, partition, next_offset, tail, floor FROM positions")
         self.places: dict[tuple[Changelog, int], Place] = {
             (name, partition): Place(*rest) for name, partition, *rest in rows
@@ -96,23 +95,57 @@ class Applier:
         fresh = {name: [record for record in records if self._is_new(name, record)] for name, records in batch.items()}
         jobs, assets = read(fresh.get("jobs", ()), job_rows), read(fresh.get("assets", ()), asset_rows)
         places = self._advanced(fresh, keep_history=keep_history)
-        with transaction(self._db) as db:
-            changes = _numbered(db, jobs.changes, self._seq)
-            _put_jobs(db, jobs.changes, self._live)
-            _put_assets(db, assets.changes)
-            queues = read_queues(fresh.get("jobs", ()))
-            db.executemany(sql.PUT_QUEUE, [(q.step, q.paused, q.changed_at, q.changed_by) for q in queues])
-            if keep_history:
-                db.executemany(sql.PUT_CHANGE, [_history_row(change) for change in changes])
-            db.executemany(sql.PUT_POSITION, [(*key, *place) for key, place in places.items()])
-            db.execute("UPDATE log SET seq = ?", (self._seq + len(changes),))
-            _put_claims(db, "jobs", jobs.claims)
-            _put_claims(db, "assets", assets.claims)
+        changes = self._write(
+            Fresh(jobs, assets, read_queues(fresh.get("jobs", ()))), places, keep_history=keep_history
+        )
         self.places.update(places)
         self._seq += len(changes)
         self._trim()
-        changed = [change.id for change in assets.changes]
-        return Applied(changes, changed, {"jobs": jobs.claims, "assets": assets.claims})
+        return Applied(changes, assets.changes, {"jobs": jobs.claims, "assets": assets.claims})
+
+    def _write(
+        self, fresh: Fresh, places: Mapping[tuple[Changelog, int], Place], *, keep_history: bool
+    ) -> list[JobChange]:
+        """All of it, or nothing."""
+        try:
+            with transaction(self._db) as db:
+                changes = self._numbered(fresh.jobs.changes)
+                self._jobs.put(fresh.jobs.changes)
+                _put_assets(db, fresh.assets.changes)
+                db.executemany(sql.PUT_QUEUE, [(q.step, q.paused, q.changed_at, q.changed_by) for q in fresh.queues])
+                if keep_history:
+                    db.executemany(sql.PUT_CHANGE, [_history_row(change) for change in changes])
+                db.executemany(sql.PUT_POSITION, [(*key, *place) for key, place in places.items()])
+                db.execute("UPDATE log SET seq = ?", (self._seq + len(changes),))
+                _put_claims(db, "jobs", fresh.jobs.claims)
+                _put_claims(db, "assets", fresh.assets.claims)
+        except BaseException:
+            self._jobs = JobTable(self._db, self._live)  # what it knows may not have been written
+            raise
+        return changes
+
+    def _numbered(self, changes: Sequence[Change[Job]]) -> list[JobChange]:
+        """The changes with their numbers. A deletion says whose job it was; one of a job that nobody knew is none."""
+        known: dict[str, JobChange] = {}
+        numbered: list[JobChange] = []
+        for change in changes:
+            seq = self._seq + len(numbered) + 1
+            if change.row is not None:
+                found = _job_change(seq, change, change.row)
+            elif (before := known.get(change.id) or self._stored(change.id)) is not None:
+                found = before._replace(seq=seq, partition=change.partition, offset=change.offset, job=None, raw=None)
+            else:
+                continue
+            known[change.id] = found
+            numbered.append(found)
+        return numbered
+
+    def _stored(self, job_id: str) -> JobChange | None:
+        found = self._jobs.standing(job_id)
+        if found is None:
+            return None
+        steps = " ".join(step for step, _ in step_counts(found.group.states))
+        return JobChange(0, 0, 0, job_id, found.asset_id, found.group.owner or None, steps, None, None)
 
     def _is_new(self, name: Changelog, record: Record) -> bool:
         place = self.places.get((name, record.partition))
@@ -159,35 +192,10 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     db.execute("COMMIT")
 
 
-def _numbered(db: sqlite3.Connection, changes: Sequence[Change[Job]], after: int) -> list[JobChange]:
-    """The changes with their numbers. A deletion says whose job it was; one of a job that nobody knew is no change."""
-    known: dict[str, JobChange] = {}
-    numbered: list[JobChange] = []
-    for change in changes:
-        seq = after + len(numbered) + 1
-        if change.row is not None:
-            found = _job_change(seq, change, change.row)
-        elif (before := known.get(change.id) or _stored(db, change.id)) is not None:
-            found = before._replace(seq=seq, partition=change.partition, offset=change.offset, job=None, raw=None)
-        else:
-            continue
-        known[change.id] = found
-        numbered.append(found)
-    return numbered
-
-
 def _job_change(seq: int, change: Change[Job], job: Job) -> JobChange:
     return JobChange(
         seq, change.partition, change.offset, job.id, job.asset_id, job.owner, step_names(job), job, change.raw
     )
-
-
-def _stored(db: sqlite3.Connection, job_id: str) -> JobChange | None:
-    row = db.execute("SELECT asset_id, owner, steps FROM jobs WHERE id = ?", (job_id,)).fetchone()
-    if row is None:
-        return None
-    asset_id, owner, steps = row
-    return JobChange(0, 0, 0, job_id, asset_id, owner, steps, None, None)
 
 
 def _history_row(change: JobChange) -> tuple[object, ...]:
@@ -195,47 +203,12 @@ def _history_row(change: JobChange) -> tuple[object, ...]:
     return (*place, change.job_id, change.asset_id, change.owner, change.steps, change.raw)
 
 
-def _put_jobs(db: sqlite3.Connection, changes: Sequence[Change[Job]], live: LiveOf) -> None:
-    last = {change.id: change for change in changes}.values()
-    rows = [_columns(change.row, change.raw, live) for change in last if change.row is not None]
-    gone = _deleted(changes)
-    _put_counts(db, rows, gone)
-    db.executemany(sql.DELETE_JOB_ROW, gone)
-    db.executemany(sql.DELETE_JOB, gone)
-    db.executemany(sql.PUT_JOB, rows)
-    db.executemany(sql.PUT_JOB_ROW, rows)
-
-
-def _deleted(changes: Sequence[Change[Any]]) -> list[tuple[str]]:
-    """Also what has come back since: it is another one, of which nothing of the first may stay."""
-    return [(an_id,) for an_id in dict.fromkeys(change.id for change in changes if change.row is None)]
-
-
-def _columns(job: Job, raw: bytes, live: LiveOf) -> dict[str, Any]:
-    return job_columns(job, raw, job_progress(job, live(job.id, job.run)))
-
-
-def _put_counts(db: sqlite3.Connection, rows: Sequence[dict[str, Any]], gone: Sequence[tuple[str]]) -> None:
-    """Before the rows themselves: what is there tells what is counted already."""
-    tally = Tally()
-    for job_id in {row["id"] for row in rows} | {job_id for (job_id,) in gone}:
-        count(tally, _counted(db, job_id), None)
-    for row in rows:
-        count(tally, None, Counted(row["owner"], row["pipeline"], row["status"], row["states"]))
-    db.executemany(sql.PUT_COUNT, [(*place, change) for place, change in tally.items() if change])
-
-
-def _counted(db: sqlite3.Connection, job_id: str) -> Counted | None:
-    row = db.execute(sql.JOB_COUNTED, (job_id,)).fetchone()
-    return None if row is None else Counted._make(row)
-
-
 def _put_assets(db: sqlite3.Connection, changes: Sequence[Change[Asset]]) -> None:
     last = {change.id: change for change in changes}.values()
     rows = [asset_columns(change.row, change.raw) for change in last if change.row is not None]
-    gone = _deleted(changes)
-    db.executemany(sql.DELETE_ASSET_ROW, gone)
-    db.executemany(sql.DELETE_ASSET, gone)
+    deleted = [(an_id,) for an_id in gone(changes)]
+    db.executemany(sql.DELETE_ASSET_ROW, deleted)
+    db.executemany(sql.DELETE_ASSET, deleted)
     db.executemany(sql.PUT_ASSET, rows)
     db.executemany(sql.PUT_ASSET_ROW, rows)
 

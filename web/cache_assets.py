@@ -39,7 +39,7 @@ _STANDING = frozenset({"PENDING", "DOWNLOADING", "CACHED"})
 #: The pipeline is CACHE_PIPELINE.
 IS_CACHED = """
 (status IN ('PENDING', 'DOWNLOADING', 'CACHED')
- OR status = 'FAILED' AND id IN (SELECT asset_id FROM jobs WHERE pipeline = 'cache'))
+ OR status = 'FAILED' AND id IN (SELECT asset_id FROM jobs JOIN groups USING (g) WHERE pipeline = 'cache'))
 """
 _LISTED = Kind("assets", frozenset(_STATUSES), frozenset(), SORTS)
 
@@ -248,7 +248,7 @@ async def list_cache_assets(request: web.Request) -> web.Response:
     """A page of cached media, the newest first unless asked otherwise."""
     listing = parse(request.query, _LISTED, asking(request).scope)
     await settled(request, "assets")
-    listing = listing._replace(conditions=(*listing.conditions, IS_CACHED))
+    listing = listing._replace(conditions=(*listing.conditions, (IS_CACHED, ())))
     return await page(request, listing, lambda row: cache_view(asset_rows.decode(row)))
 
 

@@ -104,7 +104,7 @@ async def delete_all(parts: Services, asset_ids: Sequence[str], requested_by: st
 def _counts(db: sqlite3.Connection, owner: str | None) -> tuple[dict[str, int], dict[str, int], int]:
     """Assets by status, jobs by status, bytes."""
     whose, args = ("AND owner = ?", (owner,)) if owner is not None else ("", ())
-    jobs = f"SELECT status, count(*) FROM jobs WHERE pipeline = ? {whose} GROUP BY status"  # noqa: S608  names are ours
+    jobs = f"SELECT status, sum(jobs) FROM groups WHERE pipeline = ? {whose} GROUP BY status"  # noqa: S608  names are ours
     assets = f"SELECT status, count(*) FROM assets WHERE {IS_CACHED} {whose} GROUP BY status"  # noqa: S608
     size = "ifnull(sum(json_extract(CAST(row AS TEXT), '$.outputs.download.size_bytes')), 0)"
     sizes = f"SELECT {size} FROM assets CROSS JOIN asset_rows USING (n) WHERE status = 'CACHED' {whose}"  # noqa: S608

@@ -104,24 +104,9 @@ def read_queues(records: Iterable[Record]) -> list[Queue]:
     return [_queue.decode(record.value) for record in records if record.key.startswith(b"~") and record.value]
 
 
-def job_columns(job: Job, raw: bytes, progress: float) -> dict[str, object]:
-    """What the read model keeps of a job. `progress`: 0-1, of the whole job."""
-    return {
-        "id": job.id,
-        "asset_id": job.asset_id,
-        "pipeline": job.pipeline,
-        "status": job.status,
-        "ended": int(job.finished_at is not None),
-        "owner": job.owner,
-        "created_at": job.created_at,
-        "updated_at": job.updated_at,
-        "duration_s": NO_DURATION if (took_s := duration_s(job)) is None else took_s,
-        "progress": progress,
-        "steps": step_names(job),
-        "states": step_states(job),
-        "words": _words(job.id, job.asset_id, job.filename, job.passthrough, *_error_words(job)),
-        "row": raw,
-    }
+def job_words(job: Job) -> str:
+    """What a job is searched by."""
+    return _words(job.id, job.asset_id, job.filename, job.passthrough, *_error_words(job))
 
 
 def asset_columns(asset: Asset, raw: bytes) -> dict[str, object]:
@@ -138,15 +123,18 @@ def asset_columns(asset: Asset, raw: bytes) -> dict[str, object]:
 
 
 def step_names(job: Job) -> str:
-    """Names of the job's steps, each between two spaces."""
-    return f" {' '.join(step.spec.name for step in job.steps)} "
+    """Names of the job's steps, " " between them."""
+    return " ".join([step.spec.name for step in job.steps])
 
 
 def step_states(job: Job) -> str:
     """The text "step=status" of each step, each between two spaces; a requested one is queued too."""
-    found = [f"{step.spec.name}={step.status}" for step in job.steps]
-    found += [f"{step.spec.name}={QUEUED}" for step in job.steps if is_queued(step)]
-    return f" {' '.join(found)} "
+    text = " "
+    for step in job.steps:
+        text += f"{step.spec.name}={step.status} "
+        if is_queued(step):
+            text += f"{step.spec.name}={QUEUED} "
+    return text
 
 
 def is_queued(step: Step) -> bool:

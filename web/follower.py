@@ -11,10 +11,11 @@ from typing import Protocol
 
 from aiokafka.errors import KafkaError
 
+from schemas.jobs import Asset
 from streams.settings import Settings
 from web import queries
 from web.apply import Applied, Batch, Place
-from web.changelog import Record
+from web.changelog import Change, Record
 from web.cursors import log_mark
 from web.hub import REBUILT, Hub
 from web.log_reader import Extent, LogReader, Part, WrongPartitions
@@ -43,7 +44,7 @@ class LogReplaced(Exception):
 class AssetListener(Protocol):
     """Somebody who does something with assets."""
 
-    def changed(self, asset_ids: Iterable[str]) -> None:
+    def changed(self, changes: Iterable[Change[Asset]]) -> None:
         """These rows are new, different or gone."""
         ...
 

@@ -21,7 +21,6 @@ routes = Routes("Media")
 #: Parts of the path that are kept or removed as a whole: an attempt's folder, an upload's file.
 _UNITS = {"assets": 4, "uploads": 3}
 _SHOWN = 1_000
-_JOB_ENDED = "('completed', 'failed', 'cancelled')"
 
 
 class GarbageWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -153,8 +152,7 @@ def _named_inputs(db: sqlite3.Connection) -> set[str]:
 
 def _rows_of(db: sqlite3.Connection, asset_id: str) -> _Rows:
     jobs = db.execute(
-        f"SELECT row, status NOT IN {_JOB_ENDED} FROM jobs CROSS JOIN job_rows USING (n) WHERE asset_id = ?",  # noqa: S608
-        (asset_id,),
+        "SELECT row, NOT ended FROM jobs CROSS JOIN job_rows USING (n) WHERE asset_id = ?", (asset_id,)
     ).fetchall()
     asset = db.execute("SELECT row FROM assets CROSS JOIN asset_rows USING (n) WHERE id = ?", (asset_id,)).fetchall()
     return _Rows([row for row, *_ in [*asset, *jobs]], [row for row, running in jobs if running])

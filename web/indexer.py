@@ -19,6 +19,7 @@ from schemas.embed import EmbedOutputs, Passage, PassagesFile
 from schemas.jobs import Asset
 from schemas.transcribe import Transcript
 from web import queries
+from web.changelog import Change
 from web.position import Position
 from web.read_model import ReadModel
 from web.search_index import Embedded, Entry, SearchIndex
@@ -60,13 +61,24 @@ class Indexer:
         self._model, self._position, self._store, self._index = model, position, store, index
         #: Assets to look at, in the order in which they changed.
         self._changed: dict[str, None] = {}
+        #: Assets that are in the index, or may be; None while that is not known.
+        self._indexed: set[str] | None = None
         self._woken = asyncio.Event()
         self._compare_all = True
 
-    def changed(self, asset_ids: Iterable[str]) -> None:
-        """These rows are new, different or gone."""
+    def changed(self, changes: Iterable[Change[Asset]]) -> None:
+        """These rows are new, different or gone. Most say nothing of speech and cost nothing."""
+        self._look_at(change.id for change in changes if self._is_of_interest(change))
+
+    def _is_of_interest(self, change: Change[Asset]) -> bool:
+        if self._indexed is None or change.id in self._indexed:
+            return True
+        return change.row is not None and artifacts_of(change.row) is not None
+
+    def _look_at(self, asset_ids: Iterable[str]) -> None:
         self._changed.update(dict.fromkeys(asset_ids))
-        self._woken.set()
+        if self._changed:
+            self._woken.set()
 
     def caught_up(self) -> None:
         """The read model is complete (again): what it does not have is gone."""
@@ -89,9 +101,10 @@ class Indexer:
 
     async def _compare(self) -> None:
         """Find everything that differs between the assets and the index."""
-        self._compare_all = False
+        self._compare_all, self._indexed = False, None
         self._index.emptied.clear()
         wanted, indexed = await self._model.read(artifacts_of_all), await self._index.sources()
+        self._indexed = set(indexed)
         differs = [asset_id for asset_id in wanted if indexed.get(asset_id) != wanted[asset_id].source]
         self._changed.update(dict.fromkeys([*differs, *(indexed.keys() - wanted.keys())]))
         if self._changed:
@@ -108,13 +121,13 @@ class Indexer:
             await self._index_asset(asset_id)
         except NotStored:
             log.warning("nothing to index", extra={"asset_id": asset_id, "reason": "an artifact is gone"})
-            await self._index.remove([asset_id])
+            await self._forget(asset_id)
         except UnreadableArtifact as error:
             log.warning("nothing to index", extra={"asset_id": asset_id, "reason": str(error)})
-            await self._index.remove([asset_id])
+            await self._forget(asset_id)
         except (StoreError, OSError) as error:
             log.warning("an asset cannot be indexed now", extra={"asset_id": asset_id, "reason": str(error)})
-            asyncio.get_running_loop().call_later(_AGAIN_S, self.changed, [asset_id])
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._look_at, [asset_id])
         except Exception:  # a bug of ours: without its speech in the index an asset is worth more than without a page
             log.exception("an asset cannot be indexed", extra={"asset_id": asset_id})
 
@@ -122,9 +135,17 @@ class Indexer:
         asset = await self._model.read(queries.asset, asset_id)
         artifacts = None if asset is None else artifacts_of(asset)
         if asset is None or artifacts is None:
-            await self._index.remove([asset_id])
+            await self._forget(asset_id)
         elif await self._index.source(asset_id) != artifacts.source:
-            await self._index.put(await self._entry(asset, artifacts))
+            entry = await self._entry(asset, artifacts)
+            if self._indexed is not None:
+                self._indexed.add(asset_id)
+            await self._index.put(entry)
+
+    async def _forget(self, asset_id: str) -> None:
+        await self._index.remove([asset_id])
+        if self._indexed is not None:
+            self._indexed.discard(asset_id)
 
     async def _entry(self, asset: Asset, artifacts: Artifacts) -> Entry:
         if artifacts.passages is None or artifacts.vectors is None:

@@ -12,7 +12,7 @@ from web.as_of import AsOfQuery, asked_moment, job_at
 from web.auth import asking
 from web.changelog import job_rows
 from web.commands import Command
-from web.counts import STEP_STATUSES
+from web.groups import STEP_STATUSES
 from web.listing import SORTS, Kind, Listing, ListQuery, Part, parse
 from web.lists import page
 from web.problems import Problem
@@ -41,8 +41,8 @@ JOBS = Kind(
     frozenset({"pipeline", "asset_id", "owner"}),
     SORTS | {"duration": "duration_s", "duration_s": "duration_s", "progress": "progress"},
     narrow="jobs_narrow",
-    wide=frozenset({"q", "step"}),
     few={"asset_id": "jobs_asset"},
+    grouped=frozenset({"status", "pipeline", "owner", "step", "scope"}),
     further={"step": _of_step},
 )
 

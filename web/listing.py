@@ -1,7 +1,7 @@
 """Query parameters -> one SQL statement for a page, by keyset: stable while rows change. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, NamedTuple
 
@@ -55,6 +55,10 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None
 
 
+#: An SQL condition and what is bound in it.
+Part = tuple[str, tuple[object, ...]]
+
+
 class Kind(NamedTuple):
     """What is listed."""
 
@@ -64,33 +68,30 @@ class Kind(NamedTuple):
     equals: frozenset[str]
     #: What `sort` may say, without "-": the column that it means.
     sorts: Mapping[str, str]
-    #: Index that holds every column which is sorted or filtered by, but for the two below.
+    #: Index that holds every column which is sorted or filtered by, but for the words.
     narrow: str | None = None
-    #: Parameters whose columns stand in the table only.
-    wide: frozenset[str] = frozenset()
-    #: Indexes of filters that leave few rows, by parameter.
+    #: Index of a filter that leaves few rows, by its parameter.
     few: Mapping[str, str] = {}
+    #: Parameters that speak of groups, not of rows.
+    grouped: frozenset[str] = frozenset()
     #: Further parameters: how each becomes a condition.
     further: "Mapping[str, Callable[[str], Part]]" = {}
-
-
-#: An SQL condition and what is bound in it.
-Part = tuple[str, tuple[object, ...]]
 
 
 class Listing(NamedTuple):
     """A query that was understood."""
 
     kind: Kind
-    conditions: tuple[str, ...]
-    args: tuple[object, ...]
+    #: What a row must be; `words`: what must stand in it, which no index knows.
+    conditions: tuple[Part, ...]
+    words: Part | None
     #: As asked for, e.g. "-created_at".
     sort: str
     limit: int
     #: Values of the parameters in `kind.equals`.
     equals: dict[str, str]
-    #: Names of all parameters that were given.
-    given: frozenset[str]
+    #: Index to walk: SQLite guesses badly between a sort's and a filter's. None: it may choose.
+    walk: str | None
 
     @property
     def column(self) -> str:
@@ -100,28 +101,67 @@ class Listing(NamedTuple):
     @property
     def where(self) -> str:
         """The conditions as one."""
-        return " AND ".join(self.conditions) or "1"
+        return _joined(self._parts)
+
+    @property
+    def args(self) -> tuple[object, ...]:
+        """What is bound in `where`."""
+        return _bound(self._parts)
 
     @property
     def source(self) -> str:
-        """The table, with the index to walk: SQLite guesses badly between a sort's index and a filter's."""
-        few = sorted(self.given & self.kind.few.keys())
-        if self.kind.narrow is None:
-            return self.kind.table
-        if few:
-            return f"{self.kind.table} INDEXED BY {self.kind.few[few[0]]}"
-        if self.given & self.kind.wide and self.column != "created_at":
-            return f"{self.kind.table} NOT INDEXED"
-        return f"{self.kind.table} INDEXED BY {self.kind.narrow}"
+        """The table, and how to walk it when the order is that of its creation."""
+        return self.kind.table if self.walk is None else f"{self.kind.table} INDEXED BY {self.walk}"
 
     def sql(self) -> str:
-        """id, sorted value and row of one row more than the page has."""
+        """id, sorted value and row of one row more than the page has; binds `args`."""
+        source = f"{self.kind.table} NOT INDEXED" if self.words is not None and self._is_narrow else self.source
+        return self._page(f"SELECT n, id, {self.column} AS value FROM {source} WHERE {self.where}")  # noqa: S608
+
+    def glance(self, most: int) -> tuple[str, tuple[object, ...]] | None:
+        """The same, of the first `most` rows only in which the words may stand; None where that is of no use.
+
+        Common words fill a page soon; for rare ones a walk of the index is slower than one of the table.
+        """
+        if self.words is None or not self._is_narrow or self.column != "created_at":
+            return None
+        first = f"SELECT n, id, created_at AS value, words FROM {self.source} WHERE {_joined(self.conditions)}"  # noqa: S608
+        first += f" ORDER BY {self._by('created_at')} LIMIT {most}"
+        condition, bound = self.words
+        page = self._page(f"SELECT n, id, value FROM ({first}) WHERE {condition}")  # noqa: S608
+        return page, (*_bound(self.conditions), *bound)
+
+    @property
+    def _is_narrow(self) -> bool:
+        """Whether the index that is walked lacks the words only."""
+        return self.walk is not None and self.walk == self.kind.narrow
+
+    @property
+    def _parts(self) -> tuple[Part, ...]:
+        return self.conditions if self.words is None else (*self.conditions, self.words)
+
+    def _by(self, column: str) -> str:
         order = "DESC" if self.sort.startswith("-") else "ASC"
-        rows = f"{self.kind.table.removesuffix('s')}_rows"
-        by = f"{self.column} {order}, id {order}"
-        # The page first, its rows then: a walk never touches the rows. Names are ours, values are bound.
-        page = f"SELECT n, id, {self.column} AS value FROM {self.source} WHERE {self.where} ORDER BY {by} LIMIT {self.limit + 1}"  # noqa: S608, E501
-        return f"SELECT id, value, row FROM ({page}) CROSS JOIN {rows} USING (n) ORDER BY value {order}, id {order}"  # noqa: S608
+        return f"{column} {order}, id {order}"
+
+    def _page(self, found: str) -> str:
+        """The page first, its rows then: a walk never touches the rows. Names are ours, values are bound."""
+        rows, by = f"{self.kind.table.removesuffix('s')}_rows", self._by("value")
+        page = f"{found} ORDER BY {by} LIMIT {self.limit + 1}"
+        return f"SELECT id, value, row FROM ({page}) CROSS JOIN {rows} USING (n) ORDER BY {by}"  # noqa: S608
+
+
+def _joined(parts: Sequence[Part]) -> str:
+    return " AND ".join(text for text, _ in parts) or "1"
+
+
+def _bound(parts: Sequence[Part]) -> tuple[object, ...]:
+    return tuple(arg for _, some in parts for arg in some)
+
+
+def of_groups(parts: Sequence[Part]) -> Part:
+    """Jobs of the groups that `parts` find."""
+    return f"g IN (SELECT g FROM groups WHERE {_joined(parts)})", _bound(parts)  # noqa: S608
 
 
 def parse(query: Mapping[str, str], kind: Kind, owner: str | None) -> Listing:
@@ -135,18 +175,20 @@ def parse(query: Mapping[str, str], kind: Kind, owner: str | None) -> Listing:
             400, "invalid-sort", f"sort is one of {', '.join(sorted(kind.sorts))}, with '-' in front for descending"
         )
     equals = {name: query[name] for name in sorted(kind.equals & set(query))}
-    parts = [*_statuses(query, kind), *_times(query), *_search(query), *_after(query, kind, sort)]
-    parts += [(f"{name} = ?", (value,)) for name, value in equals.items()]
-    parts += [condition(query[name]) for name, condition in kind.further.items() if name in query]
+    parts = _statuses(query, kind) | {name: (f"{name} = ?", (value,)) for name, value in equals.items()}
+    parts |= {name: condition(query[name]) for name, condition in kind.further.items() if name in query}
     if owner is not None:
-        parts.append(("owner = ?", (owner,)))
-    args = tuple(arg for _, some in parts for arg in some)
-    return Listing(kind, tuple(text for text, _ in parts), args, sort, _limit(query), equals, frozenset(query))
+        parts["scope"] = ("owner = ?", (owner,))
+    grouped = [part for name, part in parts.items() if name in kind.grouped]
+    conditions = [part for name, part in parts.items() if name not in kind.grouped]
+    conditions += [*_times(query), *_after(query, kind, sort), *([of_groups(grouped)] if grouped else [])]
+    walk = next((index for name, index in kind.few.items() if name in query), kind.narrow)
+    return Listing(kind, tuple(conditions), _search(query), sort, _limit(query), equals, walk)
 
 
-def _statuses(query: Mapping[str, str], kind: Kind) -> list[Part]:
+def _statuses(query: Mapping[str, str], kind: Kind) -> dict[str, Part]:
     if "status" not in query:
-        return []
+        return {}
     wanted = query["status"].split(",")
     for status in wanted:
         if status not in kind.statuses:
@@ -155,7 +197,7 @@ def _statuses(query: Mapping[str, str], kind: Kind) -> list[Part]:
                 "invalid-status",
                 f"there is no status {status[:50]!r}; there are {', '.join(sorted(kind.statuses))}",
             )
-    return [(f"status IN ({', '.join('?' * len(wanted))})", tuple(wanted))]
+    return {"status": (f"status IN ({', '.join('?' * len(wanted))})", tuple(wanted))}
 
 
 def _times(query: Mapping[str, str]) -> list[Part]:
@@ -179,11 +221,11 @@ def moment(name: str, text: str) -> float:
     raise Problem(400, "invalid-time", f"{name} is a time in ISO 8601 with a zone, e.g. 2026-01-31T12:00:00Z")
 
 
-def _search(query: Mapping[str, str]) -> list[Part]:
+def _search(query: Mapping[str, str]) -> Part | None:
     text = query.get("q", "").strip()
     if len(text) > _MAX_QUERY_CHARS:
         raise Problem(400, "invalid-query", f"q is longer than {_MAX_QUERY_CHARS} characters")
-    return [("instr(words, ?) > 0", (text.casefold(),))] if text else []
+    return ("instr(words, ?) > 0", (text.casefold(),)) if text else None
 
 
 def _after(query: Mapping[str, str], kind: Kind, sort: str) -> list[Part]:

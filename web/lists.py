@@ -22,8 +22,16 @@ async def page(request: web.Request, listing: Listing, view: View) -> web.Respon
     return web.Response(body=body, content_type="application/json")
 
 
+#: Rows that are looked at before a search looks at all.
+_GLANCE = 2_000
+
+
 def page_rows(db: sqlite3.Connection, listing: Listing) -> list[tuple[str, Any, bytes]]:
     """Id, sorted value and row; one more than the page has when another follows."""
+    if (glance := listing.glance(_GLANCE)) is not None:
+        found = db.execute(*glance).fetchall()
+        if len(found) > listing.limit:
+            return found
     return db.execute(listing.sql(), listing.args).fetchall()
 
 

@@ -1,13 +1,15 @@
 """What is read from the read model. Each takes a connection first and reads at one moment of the log."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from schemas.jobs import JOB_ENDED, Asset, Job
 from web.apply import JobChange
 from web.changelog import Changelog, Claims, asset_rows, job_rows
-from web.listing import Listing
+from web.groups import step_counts
+from web.listing import Listing, of_groups
 from web.subscriptions import Subscription
 
 
@@ -59,9 +61,10 @@ def chosen(db: sqlite3.Connection, listing: Listing, after: tuple[float, str], l
 
 def superfluous(db: sqlite3.Connection, rule: Rule, now: float, limit: int) -> list[tuple[str, str]]:
     """Ids of jobs, and of their assets, that are to go: too old, or more than are kept; the oldest first."""
-    group = "FROM jobs INDEXED BY jobs_narrow WHERE status = ? AND pipeline = ?"
+    groups = "FROM groups WHERE status = ? AND pipeline = ?"
+    group = f"FROM jobs INDEXED BY jobs_narrow WHERE g IN (SELECT g {groups})"
     args = (rule.status, rule.pipeline)
-    count = "SELECT ifnull(sum(count), 0) FROM counts WHERE step = '' AND status = ? AND pipeline = ?"
+    count = f"SELECT ifnull(sum(jobs), 0) {groups}"
     (there,) = db.execute(count, args).fetchone()
     beyond = max(there - rule.jobs, 0) if rule.jobs else 0
     old = f"SELECT count(*) {group} AND updated_at < ?"
@@ -76,7 +79,7 @@ def superfluous(db: sqlite3.Connection, rule: Rule, now: float, limit: int) -> l
 
 def ended_groups(db: sqlite3.Connection) -> list[tuple[str, str]]:
     """Pipeline and status of every group of ended jobs that has any."""
-    query = "SELECT DISTINCT pipeline, status FROM counts WHERE step = '' AND count > 0 AND status IN (?, ?, ?)"
+    query = "SELECT DISTINCT pipeline, status FROM groups WHERE status IN (?, ?, ?)"
     return db.execute(query, sorted(JOB_ENDED)).fetchall()
 
 
@@ -107,22 +110,21 @@ def jobs_of_asset(db: sqlite3.Connection, asset_id: str) -> list[Job]:
 
 def open_jobs(db: sqlite3.Connection) -> list[Job]:
     """Every job that has not ended."""
-    rows = db.execute("SELECT row FROM jobs INDEXED BY jobs_ended CROSS JOIN job_rows USING (n) WHERE ended = 0")
+    rows = db.execute("SELECT row FROM jobs INDEXED BY jobs_open CROSS JOIN job_rows USING (n) WHERE ended = 0")
     return [job_rows.decode(row) for (row,) in rows]
 
 
 def latest_completed(db: sqlite3.Connection, limit: int) -> list[Job]:
     """The newest completed jobs, the oldest of them first."""
-    newest = "SELECT n, created_at FROM jobs INDEXED BY jobs_narrow WHERE status = 'completed'"
+    completed = "g IN (SELECT g FROM groups WHERE status = 'completed')"
+    newest = f"SELECT n, created_at FROM jobs INDEXED BY jobs_narrow WHERE {completed}"  # noqa: S608  names are ours
     query = f"SELECT row FROM ({newest} ORDER BY created_at DESC, id DESC LIMIT ?) CROSS JOIN job_rows USING (n)"  # noqa: S608
     return [job_rows.decode(row) for (row,) in db.execute(f"{query} ORDER BY created_at", (limit,))]
 
 
 def has_pipeline(db: sqlite3.Connection, pipeline: str) -> bool:
     """Whether any job is of this pipeline."""
-    return (
-        db.execute("SELECT 1 FROM counts WHERE pipeline = ? AND count > 0 LIMIT 1", (pipeline,)).fetchone() is not None
-    )
+    return db.execute("SELECT 1 FROM groups WHERE pipeline = ? LIMIT 1", (pipeline,)).fetchone() is not None
 
 
 def claims(db: sqlite3.Connection) -> dict[Changelog, Claims]:
@@ -142,10 +144,18 @@ def moment(db: sqlite3.Connection, partitions: int) -> Moment:
 def counts(db: sqlite3.Connection, owner: str | None) -> Counts:
     """Jobs and their steps, and assets; of one owner, or of all (None)."""
     where, args = ("WHERE owner = ?", (owner,)) if owner is not None else ("", ())
-    kept = "SELECT pipeline, step, status, sum(count) FROM counts"
-    rows = db.execute(f"{kept} {where} GROUP BY pipeline, step, status HAVING sum(count) > 0", args).fetchall()
+    groups = db.execute(f"SELECT pipeline, status, states, jobs FROM groups {where}", args).fetchall()  # noqa: S608
     assets = db.execute(f"SELECT status, count(*) FROM assets {where} GROUP BY status", args).fetchall()  # noqa: S608
-    return Counts([CountRow(*row) for row in rows], dict(assets))
+    return Counts(_count_rows(groups), dict(assets))
+
+
+def _count_rows(groups: Iterable[tuple[str, str, str, int]]) -> list[CountRow]:
+    found: Counter[tuple[str, str, str]] = Counter()
+    for pipeline, status, states, jobs in groups:
+        found[pipeline, "", status] += jobs
+        for step, step_status in step_counts(states):
+            found[pipeline, step, step_status] += jobs
+    return [CountRow(*place, jobs) for place, jobs in found.items()]
 
 
 def paused(db: sqlite3.Connection) -> dict[str, float]:
@@ -155,9 +165,27 @@ def paused(db: sqlite3.Connection) -> dict[str, float]:
 
 def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[Job]:
     """The jobs of a subscription, at most `limit`: those that have not ended first, then the newest."""
-    where, args = wanted.condition()
-    query = f"SELECT row FROM jobs CROSS JOIN job_rows USING (n) WHERE {where} ORDER BY ended, created_at DESC LIMIT ?"  # noqa: S608
-    return [job_rows.decode(row) for (row,) in db.execute(query, (*args, limit))]
+    found = {job.id: job for job in _named(db, wanted) if wanted.allows(job.owner)}
+    if (groups := wanted.groups()) is not None:
+        condition, args = of_groups([groups])
+        still_open = f"FROM jobs INDEXED BY jobs_open WHERE ended = 0 AND {condition}"
+        ended = f"FROM jobs INDEXED BY jobs_narrow WHERE {condition}"
+        for source in (still_open, ended):
+            newest = f"SELECT n, created_at {source} ORDER BY created_at DESC LIMIT ?"
+            rows = f"SELECT row FROM ({newest}) CROSS JOIN job_rows USING (n)"  # noqa: S608  names are ours
+            for (row,) in db.execute(rows, (*args, limit)):
+                job = job_rows.decode(row)
+                found.setdefault(job.id, job)
+    return sorted(found.values(), key=lambda job: (job.status in JOB_ENDED, -job.created_at))[:limit]
+
+
+def _named(db: sqlite3.Connection, wanted: Subscription) -> Iterator[Job]:
+    """Jobs that are asked for by their own id, or by that of their asset."""
+    for job_id in wanted.named("job"):
+        if (found := job(db, job_id)) is not None:
+            yield found
+    for asset_id in wanted.named("asset"):
+        yield from jobs_of_asset(db, asset_id)
 
 
 def resume_seq(db: sqlite3.Connection, offsets: tuple[int, ...]) -> int | None:

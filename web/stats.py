@@ -13,7 +13,7 @@ from streams.envelope import iso_time
 from web import queries
 from web.as_of import AsOfQuery, asked_moment, counts_at
 from web.auth import asking
-from web.counts import STEP_STATUSES
+from web.groups import STEP_STATUSES
 from web.problems import not_found
 from web.queries import CountRow, Counts
 from web.reading import AfterQuery, answer, settled

@@ -1,9 +1,11 @@
-"""What a live client asked for: `all`, `job:ID`, `asset:ID`, `queue:STEP`, and of whose things."""
+"""What a live client asked for: `all`, `job:ID`, `asset:ID`, `queue:STEP`, `owner:NAME`, and of whose things."""
 
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from schemas.steps import step_kinds
 from web.apply import JobChange
+from web.listing import Part
 from web.problems import Problem
 
 _MAX_TOPICS = 100
@@ -28,35 +30,44 @@ class Subscription(NamedTuple):
         """Whether the change is one of those asked for."""
         return self.allows(change.owner) and not self.topics.isdisjoint(topics_of(change))
 
-    def condition(self) -> tuple[str, list[object]]:
-        """The same as an SQL condition on `jobs`."""
-        parts: list[str] = ["1"] if "all" in self.topics else []
-        args: list[object] = []
-        for column, kind in (("id", "job"), ("asset_id", "asset")):
-            for name in self.named(kind):
-                parts.append(f"{column} = ?")
-                args.append(name)
-        for step in self.named("queue"):
-            parts.append("instr(steps, ?) > 0")
-            args.append(f" {step} ")
-        where = f"({' OR '.join(parts)})"
-        return (where, args) if self.owner is None else (f"{where} AND owner = ?", [*args, self.owner])
+    def groups(self) -> Part | None:
+        """The groups of jobs that are asked for, as an SQL condition; None where only jobs and assets are."""
+        parts: list[Part] = [("1", ())] if "all" in self.topics else []
+        parts += [("instr(states, ?) > 0", (f" {step}=",)) for step in self.named("queue")]
+        parts += [("owner = ?", (owner,)) for owner in self.named("owner")]
+        if not parts:
+            return None
+        scope: Part = ("1", ()) if self.owner is None else ("owner = ?", (self.owner,))
+        either = " OR ".join(text for text, _ in parts)
+        return f"({either}) AND {scope[0]}", (*(arg for _, some in parts for arg in some), *scope[1])
 
 
 def topics_of(change: JobChange) -> set[str]:
     """Every topic under which the change may have been asked for."""
     queues = (f"queue:{step}" for step in change.steps.split())
-    return {"all", f"job:{change.job_id}", f"asset:{change.asset_id}", *queues}
+    owners = () if change.owner is None else (f"owner:{change.owner}",)
+    return {"all", f"job:{change.job_id}", f"asset:{change.asset_id}", *owners, *queues}
 
 
 def parse(text: str, owner: str | None) -> Subscription:
-    """The subscription that `?subscribe=` asks for; empty means all. Raises Problem (400)."""
-    topics = frozenset(part.strip() for part in text.split(",") if part.strip()) or frozenset({"all"})
-    for topic in topics:
-        kind, _, name = topic.partition(":")
-        known = topic == "all" or (kind in ("job", "asset") and name) or (kind == "queue" and name in step_kinds())
-        if not known:
-            raise Problem(400, "invalid-subscription", f"{topic[:80]!r} is not all, job:ID, asset:ID or queue:STEP")
+    """The subscription that `?subscribe=` asks for, on behalf of `owner` (None: an admin); empty means all.
+
+    Raises Problem: 400; 403 for somebody else's name.
+    """
+    topics = frozenset(unquote(part.strip()) for part in text.split(",") if part.strip()) or frozenset({"all"})
     if len(topics) > _MAX_TOPICS:
         raise Problem(400, "invalid-subscription", f"at most {_MAX_TOPICS} subscriptions a connection")
-    return Subscription(topics, owner)
+    for topic in topics:
+        _require_known(topic)
+    found = Subscription(topics, owner)
+    if not all(found.allows(name) for name in found.named("owner")):
+        raise Problem(403, "forbidden", "only an admin may follow other owners")
+    return found
+
+
+def _require_known(topic: str) -> None:
+    kind, _, name = topic.partition(":")
+    if topic == "all" or (name and (kind in ("job", "asset", "owner") or (kind == "queue" and name in step_kinds()))):
+        return
+    known = "all, job:ID, asset:ID, queue:STEP or owner:NAME"
+    raise Problem(400, "invalid-subscription", f"{topic[:80]!r} is not {known}")

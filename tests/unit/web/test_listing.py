@@ -51,4 +51,6 @@ def test_values_are_bound_never_written_into_the_statement() -> None:
 
 
 def test_an_owner_only_ever_sees_their_own() -> None:
-    assert parse({}, JOBS, "anna").conditions == ("owner = ?",)
+    listing = parse({}, JOBS, "anna")
+    assert listing.where == "g IN (SELECT g FROM groups WHERE owner = ?)"
+    assert listing.args == ("anna",)

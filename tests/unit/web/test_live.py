@@ -226,18 +226,37 @@ async def test_a_snapshot_is_bounded_and_shows_what_runs_first(tmp_path: Path) -
         ("asset:asset_000002", [2]),
         ("queue:thumbnails", [3]),
         ("job:job_000001,queue:thumbnails", [1, 3]),
+        ("owner:anna", [2]),
+        ("owner:b%2Crt,asset:asset_000002", [2, 3]),
+        ("owner:nobody", []),
     ],
 )
 async def test_a_subscription_gets_its_own_in_the_snapshot_and_after(
     replica: Replica, topic: str, expected: list[int]
 ) -> None:
-    rows = [a_job(1), a_job(2), a_job(3, steps=(a_step("thumbnails"),))]
+    rows = [a_job(1), a_job(2, owner="anna"), a_job(3, steps=(a_step("thumbnails"),), owner="b,rt")]
     await replica.write(*rows)
     listener = await replica.listen(wanted=parse(topic, None))
     assert sorted(listener.jobs) == [f"job_{n:06}" for n in expected]
     await replica.write(*rows)
     await listener.read()
     assert [job_id for job_id, _ in listener.told] == [f"job_{n:06}" for n in expected]
+
+
+async def test_a_deleted_job_is_told_to_who_follows_its_owner(replica: Replica) -> None:
+    await replica.write(a_job(1, owner="anna"), a_job(2, owner="bert"))
+    listener = await replica.listen(wanted=parse("owner:anna", None))
+    await replica.write("job_000001", "job_000002")
+    await listener.read()
+    assert listener.told == [("job_000001", "gone")]
+
+
+def test_only_an_admin_follows_other_owners() -> None:
+    assert parse("owner:anna", "anna").topics == {"owner:anna"}
+    assert parse("owner:anna,owner:bert", None).named("owner") == ["anna", "bert"]
+    with pytest.raises(Problem, match="other owners") as refused:
+        parse("job:job_1,owner:bert", "anna")
+    assert refused.value.status == 403
 
 
 async def test_an_owner_is_told_of_their_own_jobs_only_also_when_they_resume(replica: Replica) -> None:

@@ -4,7 +4,6 @@ import itertools
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from web import queries
 from web.cursors import PageCursor, dump
 from web.jobs import JOBS
 from web.listing import parse
+from web.lists import page_rows
 from web.stats import stats
 
 FILTERS: tuple[dict[str, str], ...] = (
@@ -68,7 +68,7 @@ async def listed(replica: Replica, query: dict[str, str], owner: str | None) -> 
     cursor: dict[str, str] = {}
     while True:
         listing = parse(query | cursor, JOBS, owner)
-        rows: list[Any] = await replica.model.read(lambda db, of: db.execute(of.sql(), of.args).fetchall(), listing)
+        rows = await replica.model.read(page_rows, listing)
         ids += [an_id for an_id, _, _ in rows[: listing.limit]]
         if len(rows) <= listing.limit:
             return ids
@@ -76,7 +76,11 @@ async def listed(replica: Replica, query: dict[str, str], owner: str | None) -> 
         cursor = {"cursor": dump(PageCursor(listing.sort, value, an_id))}
 
 
-async def test_every_filter_sort_and_page_is_what_brute_force_finds(replica: Replica, jobs: dict[str, Job]) -> None:
+@pytest.mark.parametrize("glance", [20, 2_000])
+async def test_every_filter_sort_and_page_is_what_brute_force_finds(
+    replica: Replica, jobs: dict[str, Job], glance: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.lists._GLANCE", glance)
     sorts = [sign + sort for sort in oracle.SORTS for sign in ("", "-")]
     pairs = [*((one, {}) for one in FILTERS), *itertools.combinations(FILTERS[1:], 2)]
     nonempty = 0

@@ -1,0 +1,94 @@
+"""The read model's tables of jobs: rows, what they are listed by, and the groups that they are counted in."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from schemas.jobs import Job
+from web import sql
+from web.changelog import NO_DURATION, Change, duration_s, job_words
+from web.groups import Group, Groups, group_of
+from web.views import Live, job_progress
+
+#: (job id, run) -> progress by step that no row has yet.
+LiveOf = Callable[[str, int], Live]
+
+
+def no_live(_job_id: str, _run: int) -> Live:
+    """Nothing is known but the rows."""
+    return {}
+
+
+class Standing(NamedTuple):
+    """What is known of a job without its row."""
+
+    asset_id: str
+    group: Group
+
+
+class JobTable:
+    """Writes jobs. Used in the writer's thread only, within its transactions; after one that failed make another."""
+
+    def __init__(self, db: sqlite3.Connection, live: LiveOf) -> None:
+        self._db, self._live = db, live
+        self._groups = Groups(db)
+        self._next: int = db.execute("SELECT ifnull(max(n), 0) + 1 FROM jobs").fetchone()[0]
+
+    def standing(self, job_id: str) -> Standing | None:
+        """How the job stands; None: there is no such job."""
+        row = self._db.execute(sql.JOB_STANDING, (job_id,)).fetchone()
+        return None if row is None else Standing(row[0], self._groups.of(row[1]))
+
+    def put(self, changes: Sequence[Change[Job]]) -> None:
+        """Take the changes in; of a job that changed more than once the last one counts."""
+        moves: Counter[int] = Counter()
+        self._delete(gone(changes), moves)
+        added, changed, rows = list[Any](), list[Any](), list[Any]()
+        for change in {change.id: change for change in changes}.values():
+            if (job := change.row) is None:
+                continue
+            known, g = self._find(job.id), self._groups.number(group_of(job))
+            moves[g] += 1
+            if known is None:
+                n = self._new()
+                added.append((*self._columns(job, g), n, job.id, job.asset_id, job.created_at))
+            else:
+                n, before = known
+                moves[before] -= 1
+                changed.append((*self._columns(job, g), n))
+            rows.append((n, change.raw))
+        self._db.executemany(sql.ADD_JOB, added)
+        self._db.executemany(sql.CHANGE_JOB, changed)
+        self._db.executemany(sql.PUT_JOB_ROW, rows)
+        self._groups.count(moves)
+
+    def _columns(self, job: Job, g: int) -> tuple[object, ...]:
+        """What changes with a job: see the statements."""
+        took_s = duration_s(job)
+        progress = job_progress(job, self._live(job.id, job.run))
+        ended = job.finished_at is not None
+        return g, ended, job.updated_at, NO_DURATION if took_s is None else took_s, progress, job_words(job)
+
+    def _find(self, job_id: str) -> tuple[int, int] | None:
+        """Its number in the tables, and that of its group."""
+        found: tuple[int, int] | None = self._db.execute(sql.FIND_JOB, (job_id,)).fetchone()
+        return found
+
+    def _new(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+    def _delete(self, ids: Iterable[str], moves: "Counter[int]") -> None:
+        for job_id in ids:
+            known = self._find(job_id)
+            if known is not None:
+                n, g = known
+                moves[g] -= 1
+                self._db.execute(sql.DELETE_JOB_ROW, (n,))
+                self._db.execute(sql.DELETE_JOB, (n,))
+
+
+def gone(changes: Sequence[Change[Any]]) -> list[str]:
+    """Ids of what was deleted; also of what has come back since: that is another one, and nothing of the first stays."""
+    return list(dict.fromkeys(change.id for change in changes if change.row is None))
