@@ -124,7 +124,7 @@ async def _wanted(request: web.Request, principal: Principal, item: NewAsset, in
     given = {name: value for name, value in msgspec.structs.asdict(item).items() if value is not None}
     upload = UploadCompleted(**given | {"owner": owner_for(principal, item.owner)})
     wanted = command(parts, upload, known, fingerprint("asset", msgspec.to_builtins(upload)))
-    await require_own_sources(parts, principal, wanted)
+    await require_own_sources(parts, principal, wanted, known)
     return wanted
 
 

@@ -75,18 +75,25 @@ def _is_own_direct(principal: Principal, key: str) -> bool:
     return key.startswith(f"{direct_folder(principal)}/")
 
 
-async def require_own_sources(parts: Services, principal: Principal, wanted: SubmitJob) -> None:
+async def require_own_sources(parts: Services, principal: Principal, wanted: SubmitJob, known: Ids) -> None:
     """Refuse to add to, or read from, what belongs to somebody else. Raises Problem (404)."""
-    owner = await parts.model.read(queries.asset_owner, wanted.asset_id)
-    if owner is not None and not principal.sees(owner[0]):
+    if principal.role == "admin":
+        return
+    is_new = wanted.asset_id == known.asset_id and not known.repeatable
+    if not is_new and not await _may_see(parts, principal, wanted.asset_id, if_absent=True):
         raise not_found("asset")
     folder, _, rest = (wanted.input.object or "").partition("/")
-    if principal.role != "admin" and folder == "direct" and not _is_own_direct(principal, wanted.input.object or ""):
+    if folder == "direct" and not _is_own_direct(principal, wanted.input.object or ""):
         raise not_found("object")
-    if principal.role != "admin" and folder in ("assets", "uploads"):
-        source = await parts.model.read(queries.asset_owner, rest.partition("/")[0])
-        if source is None or not principal.sees(source[0]):
-            raise not_found("object")
+    if folder in ("assets", "uploads") and not await _may_see(
+        parts, principal, rest.partition("/")[0], if_absent=False
+    ):
+        raise not_found("object")
+
+
+async def _may_see(parts: Services, principal: Principal, asset_id: str, *, if_absent: bool) -> bool:
+    owner = await parts.model.read(queries.asset_owner, asset_id)
+    return if_absent if owner is None else principal.sees(owner[0])
 
 
 async def submit(

@@ -142,7 +142,7 @@ async def _start(request: web.Request, principal: Principal, wanted: Attachment,
     )
     known = ids(request, principal)
     order = command(parts, upload, known, fingerprint("attachment", msgspec.to_builtins(upload)))
-    await require_own_sources(parts, principal, order)
+    await require_own_sources(parts, principal, order, known)
     _, [problem] = await submit(parts, [order], repeatable=known.repeatable)
     if problem is not None:
         raise problem
