@@ -36,9 +36,9 @@ _GRACE_S = 1.0
 _REAP_S = 5.0
 _CHUNK_BYTES = 64 * 1024
 #: For what takes long and all CPUs: behind control, web and the broker.
-NICE_HEAVY = 5
+NICE_HEAVY = 15
 #: For what runs beside that.
-NICE_LIGHT = 10
+NICE_LIGHT = 19
 #: ffmpeg's exit code when more frames failed to decode than -max_error_rate allows. Source: ffmpeg(1), -max_error_rate.
 _TOO_MANY_DECODE_ERRORS = 69
 

@@ -90,5 +90,5 @@ class JobTable:
 
 
 def gone(changes: Sequence[Change[Any]]) -> list[str]:
-    """Ids of what was deleted; also of what has come back since: that is another one, and nothing of the first stays."""
+    """Ids of what was deleted; also of what has come back since: it is another one, and nothing of the first stays."""
     return list(dict.fromkeys(change.id for change in changes if change.row is None))
