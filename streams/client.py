@@ -309,6 +309,8 @@ def folded(job: Job, frame: LiveFrame) -> Job:
         return cast(Job, frame["job"])
     if kind == "progress" and frame["job_id"] == job["id"]:
         return _with_progress(job, frame)
+    if kind == "queue" and job["id"] in frame["positions"]:
+        return _with_place(job, frame)
     if kind == "deleted" and job["id"] in (frame.get("id"), frame.get("job_id")):
         raise NotFound(404, "job-deleted", "The job was deleted", job["id"])
     return job
@@ -318,6 +320,12 @@ def _with_progress(job: Job, frame: LiveFrame) -> Job:
     moved = {"progress": frame["progress"], "eta_s": frame.get("eta_s")}
     steps = [{**step, **moved} if step["name"] == frame["step"] else step for step in job["steps"]]
     return {**job, "steps": steps, "progress": frame.get("job_progress", job["progress"])}
+
+
+def _with_place(job: Job, frame: LiveFrame) -> Job:
+    moved = {"queue_position": frame["positions"][job["id"]]}
+    waits = {step["name"] for step in job["steps"] if step["name"] == frame["step"] and step["status"] == "waiting"}
+    return {**job, "steps": [{**step, **moved} if step["name"] in waits else step for step in job["steps"]]}
 
 
 async def _pieces(path: Path, on_sent: Callable[[int], None] | None) -> AsyncIterator[bytes]:

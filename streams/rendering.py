@@ -127,6 +127,8 @@ def remark(step: dict[str, Any]) -> str:
     words = [step["status"]]
     if (step.get("attempt") or 0) > 1:
         words.append(f"try {step['attempt']} of {step.get('attempts', '?')}")
+    if step["status"] == "waiting" and step.get("queue_position"):
+        words.append(f"no. {step['queue_position']} in line")
     if step["status"] == "active" and step.get("eta_s") is not None:
         words.append(f"{step['eta_s']:.0f} s to go")
     if (took_s := elapsed_s(step)) is not None:

@@ -215,6 +215,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     works: list[Callable[[], Coroutine[Any, Any, None]]] = [
         parts.follower.run,
         parts.progress_follower.run,
+        parts.hub.tell_queues,
         parts.commands.run,
         parts.tokens.run,
         parts.sessions.run,

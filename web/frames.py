@@ -11,7 +11,7 @@ from schemas.step_events import StepCaptioned
 from web.apply import JobChange
 from web.cursors import LiveCursor, dump
 from web.progress import Moved, Progress
-from web.shapes import CaptionFrame, DeletedFrame, JobFrame, ProgressFrame, SnapshotFrame
+from web.shapes import CaptionFrame, DeletedFrame, JobFrame, ProgressFrame, QueueFrame, SnapshotFrame
 from web.views import job_view, percent
 
 _encode = msgspec.json.Encoder().encode
@@ -56,6 +56,11 @@ def progress_frame(moved: Moved) -> Frame:
             )
         )
     )
+
+
+def queue_frame(step: str, positions: dict[str, int]) -> Frame:
+    """Where jobs stand in a step's queue."""
+    return Frame(_encode(QueueFrame(step=step, positions=positions)))
 
 
 def caption_frame(job: Job, said: StepCaptioned) -> Frame:

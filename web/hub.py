@@ -7,13 +7,18 @@ from typing import NamedTuple
 from schemas.jobs import Job
 from schemas.step_events import StepCaptioned
 from web.apply import JobChange
-from web.frames import Frame, caption_frame, change_frame, cursor_at, progress_frame
+from web.frames import Frame, caption_frame, change_frame, cursor_at, progress_frame, queue_frame
 from web.position import Position
 from web.progress import Moved, Progress
+from web.queue_news import positions
 from web.subscriptions import Subscription, topics_of
 
 #: Shortest time between two rounds of progress to one client: 8 a second, above which eyes see no difference.
 PROGRESS_EVERY_S = 0.125
+#: Time between two looks at the queues: each departure moves everybody behind it.
+QUEUES_EVERY_S = 1.0
+#: Places of a queue that are told of.
+_PLACES = 5_000
 #: Captions that wait for one client.
 _CAPTIONS_KEPT = 256
 
@@ -42,6 +47,9 @@ class Client:
         self._queued_bytes = 0
         self._captions: deque[Frame] = deque(maxlen=_CAPTIONS_KEPT)
         self._progress: dict[str, dict[str, Frame]] = {}
+        #: The latest places by step: those that wait, and those that have left.
+        self._places: dict[str, Frame] = {}
+        self._places_told: dict[str, Frame] = {}
         self._progress_due = 0.0
         self._known = 0
         self._news = asyncio.Event()
@@ -51,6 +59,7 @@ class Client:
         if seq <= self._known or self.farewell.done():
             return
         self._progress.pop(job_id, None)
+        self._places_told.clear()  # the change may say otherwise
         self._changes.append((seq, frame))
         self._queued_bytes += len(frame.text)
         if self._queued_bytes > self._queue_bytes:
@@ -61,6 +70,12 @@ class Client:
         """Keep the latest progress of a step until the next round."""
         self._progress.setdefault(job_id, {})[step] = frame
         self._news.set()
+
+    def add_places(self, step: str, frame: Frame) -> None:
+        """Keep the latest places in a step's queue until the next round, unless they are what was told last."""
+        if self._places_told.get(step) != frame:
+            self._places[step] = frame
+            self._news.set()
 
     def add_caption(self, frame: Frame) -> None:
         """Queue what was heard; of a client that is behind, the oldest is dropped: the step's outputs have it all."""
@@ -74,6 +89,7 @@ class Client:
         self._changes.clear()
         self._captions.clear()
         self._progress.clear()
+        self._places.clear()
 
     def skip_to(self, seq: int) -> None:
         """Leave out the changes up to `seq`, also those still to come: the client has them from the read model."""
@@ -89,11 +105,12 @@ class Client:
                 return self._take_changes()
             if self._captions:
                 return self._take_captions()
-            if self._progress and loop.time() >= self._progress_due:
+            is_round = bool(self._progress or self._places)
+            if is_round and loop.time() >= self._progress_due:
                 self._progress_due = loop.time() + PROGRESS_EVERY_S
-                return self._take_progress()
+                return [*self._take_progress(), *self._take_places()]
             self._news.clear()
-            await self._wait(self._progress_due - loop.time() if self._progress else None)
+            await self._wait(self._progress_due - loop.time() if is_round else None)
 
     async def _wait(self, timeout_s: float | None) -> None:
         try:
@@ -118,6 +135,12 @@ class Client:
         self._progress.clear()
         return frames
 
+    def _take_places(self) -> list[Frame]:
+        self._places_told |= self._places
+        frames = list(self._places.values())
+        self._places.clear()
+        return frames
+
 
 class Hub:
     """All listeners, found by what they asked for."""
@@ -127,14 +150,17 @@ class Hub:
         self._progress = progress
         self._queue_bytes = queue_bytes
         self._by_topic: dict[str, set[Client]] = {}
+        #: Whether somebody has come since the queues were told of.
+        self._is_joined = False
         self._closing = False
 
     def __len__(self) -> int:
-        return len({client for clients in self._by_topic.values() for client in clients})
+        return len(self._clients())
 
     def join(self, wanted: Subscription) -> Client:
         """A new listener, from this very moment on."""
         client = Client(wanted, self._queue_bytes)
+        self._is_joined = True
         if self._closing:
             client.dismiss(GOING_AWAY)
         for topic in wanted.topics:
@@ -172,11 +198,37 @@ class Hub:
             for client in clients:
                 client.add_progress(moved.job.id, moved.step, frame)
 
+    async def tell_queues(self) -> None:
+        """Tell of places in queues again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(QUEUES_EVERY_S)
+            self.publish_queues()
+
+    def publish_queues(self) -> None:
+        """Places in queues that have changed go to everybody who wants jobs that wait there.
+
+        All of them when somebody has come: who resumes was told of changes, and of places by nobody.
+        """
+        queues = self._progress.queues
+        steps, self._is_joined = queues.take_changed() | (queues.steps() if self._is_joined else set()), False
+        for step in steps if self._by_topic else ():
+            told = positions(self._wanting, step, queues.first(step, _PLACES))
+            frames = {wanted: queue_frame(step, found) for wanted, found in told.items()}
+            for client in self._clients() if frames else ():
+                if (frame := frames.get(client.wanted)) is not None:
+                    client.add_places(step, frame)
+
+    def _wanting(self, topic: str) -> set[Subscription]:
+        return {client.wanted for client in self._by_topic.get(topic, ())}
+
     def dismiss_all(self, why: Farewell, *, closing: bool = False) -> None:
         """Let everybody go; `closing`: and whoever comes still."""
         self._closing = self._closing or closing
-        for client in {client for clients in self._by_topic.values() for client in clients}:
+        for client in self._clients():
             client.dismiss(why)
+
+    def _clients(self) -> set[Client]:
+        return {client for clients in self._by_topic.values() for client in clients}
 
     def _listeners(self, change: JobChange) -> set[Client]:
         found: set[Client] = set()

@@ -46,7 +46,7 @@ class Progress:
         self._remembered = remembered
         self._active: dict[str, Job] = {}
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
-        self._queues, self._pace = Queues(), Pace()
+        self.queues, self._pace = Queues(), Pace()
 
     def beside(self, job: Job) -> Beside:
         """All that is known of the job beside its row."""
@@ -54,7 +54,7 @@ class Progress:
             return Beside(self.live(job.id, job.run))
         live, seen = self.live(job.id, job.run), self._seen.get(job.id)
         names = [step.spec.name for step in job.steps]
-        positions = {name: place for name in names if (place := self._queues.position(job.id, name)) is not None}
+        positions = {name: place for name in names if (place := self.queues.position(job.id, name)) is not None}
         left_s = {
             step.spec.name: left
             for step in job.steps
@@ -70,7 +70,7 @@ class Progress:
 
     def watch(self, job: Job) -> None:
         """Learn how the job stands now. Kept after a failure, where it still shows how far it came."""
-        self._queues.watch(job)
+        self.queues.watch(job)
         self._pace.watch(job)
         if job.status == "active":
             self._active[job.id] = job
@@ -81,13 +81,13 @@ class Progress:
 
     def forget(self, job_id: str) -> None:
         """The job was deleted."""
-        self._queues.forget(job_id)
+        self.queues.forget(job_id)
         self._active.pop(job_id, None)
         self._seen.pop(job_id, None)
 
     def clear(self) -> None:
         """Everything was rebuilt from another log."""
-        self._queues.clear()
+        self.queues.clear()
         self._pace.clear()
         self._active.clear()
         self._seen.clear()

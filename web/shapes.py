@@ -313,6 +313,15 @@ class ProgressFrame(View, frozen=True, kw_only=True, tag_field="type", tag="prog
     parts: dict[str, float] | UnsetType = UNSET
 
 
+class QueueFrame(View, frozen=True, kw_only=True, tag_field="type", tag="queue"):
+    """Jobs that wait for an executor have moved up or down."""
+
+    #: What they wait for.
+    step: str
+    #: Place among all requests for the step, from 1, by job; of the jobs that are followed, those that come first.
+    positions: dict[str, int]
+
+
 class CaptionFrame(View, frozen=True, kw_only=True, tag_field="type", tag="caption"):
     """What was just heard in the speech of a job's asset; the captions that are published replace it."""
 
@@ -327,7 +336,7 @@ class CaptionFrame(View, frozen=True, kw_only=True, tag_field="type", tag="capti
     language: str | None
 
 
-LiveFrame = SnapshotFrame | JobFrame | DeletedFrame | ProgressFrame | CaptionFrame
+LiveFrame = SnapshotFrame | JobFrame | DeletedFrame | ProgressFrame | QueueFrame | CaptionFrame
 
 
 class FoundPassage(View, frozen=True, kw_only=True):

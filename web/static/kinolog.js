@@ -10,14 +10,14 @@
  * @typedef {"waiting"|"active"|"completed"|"failed"|"cancelled"} JobStatus
  * @typedef {{code: string, message: string, retriable: boolean, detail?: string}} JobError
  * @typedef {{name: string, status: string, progress: number, attempt: number, attempts: number, started_at: ?string,
- *   finished_at: ?string, eta_s?: ?number, error?: JobError, outputs?: Object, retry_at?: string, reason?: string}} Step
+ *   finished_at: ?string, eta_s?: ?number, queue_position?: number, error?: JobError, outputs?: Object, retry_at?: string, reason?: string}} Step
  * @typedef {{id: string, asset_id: string, pipeline: string, status: JobStatus, progress: number, current_step: ?string,
  *   run: number, created_at: string, updated_at: string, started_at: ?string, finished_at: ?string, error?: JobError,
  *   passthrough?: string, filename?: string, owner?: string, cancelling?: boolean, steps: Step[]}} Job
  * @typedef {{asset_id: string, job_id: string, cursor?: string}} Submitted `cursor`: give it as `after` to read this write
  * @typedef {{object: string}|{url: string}|{path: string}} Source media that lies somewhere already
  * @typedef {{filename?: string, pipeline?: string, passthrough?: string, idempotencyKey?: string, signal?: AbortSignal}} SubmitOptions
- * @typedef {{type: "snapshot"|"job"|"progress"|"deleted", cursor?: string, [key: string]: any}} Frame
+ * @typedef {{type: "snapshot"|"job"|"progress"|"queue"|"caption"|"deleted", cursor?: string, [key: string]: any}} Frame
  */
 
 const ENDED = new Set(["completed", "failed", "cancelled"]);
@@ -227,6 +227,7 @@ export function folded(job, frame) {
   if (frame.type === "snapshot") return newer(job, frame.jobs.find(({ id }) => id === job.id));
   if (frame.type === "job" && frame.job.id === job.id) return newer(job, frame.job);
   if (frame.type === "progress" && frame.job_id === job.id) return progressed(job, frame);
+  if (frame.type === "queue" && frame.positions[job.id]) return placed(job, frame);
   if (frame.type === "deleted" && frame.job_id === job.id) {
     throw new Problem(404, JSON.stringify({ code: "job-deleted", detail: "The job was deleted." }));
   }
@@ -246,6 +247,14 @@ function progressed(job, frame) {
   const moved = { ...step, progress: frame.progress, eta_s: frame.eta_s };
   const steps = job.steps.map((other) => (other === step ? moved : other));
   return { ...job, steps, progress: Math.max(job.progress, frame.job_progress ?? 0) };
+}
+
+/** Where a waiting step stands in its queue. */
+function placed(job, frame) {
+  const step = job.steps.find(({ name }) => name === frame.step);
+  const place = frame.positions[job.id];
+  if (step?.status !== "waiting" || step.queue_position === place) return job;
+  return { ...job, steps: job.steps.map((other) => (other === step ? { ...step, queue_position: place } : other)) };
 }
 
 const path = (id) => `/v1/jobs/${encodeURIComponent(id)}`;

@@ -43,6 +43,15 @@ const FOLDS = {
     jobs.set(after.id, after);
     return [{ id: after.id, before, after }];
   },
+  queue(jobs, frame) {
+    const moved = Object.entries(frame.positions).map(([id, place]) => [jobs.get(id), frame.step, place]);
+    return moved.flatMap(([before, step, place]) => {
+      const after = before && placed(before, step, place);
+      if (!after) return [];
+      jobs.set(after.id, after);
+      return [{ id: after.id, before, after }];
+    });
+  },
   deleted(jobs, frame) {
     const before = jobs.get(frame.job_id);
     return jobs.delete(frame.job_id) ? [{ id: frame.job_id, before, after: undefined }] : [];
@@ -83,6 +92,13 @@ function progressed(job, frame) {
   const moved = { ...step, progress: frame.progress, eta_s: frame.eta_s };
   const steps = job.steps.map((other) => (other === step ? moved : other));
   return { ...job, steps, progress: Math.max(job.progress, frame.job_progress ?? 0) };
+}
+
+/** `job` with a waiting step at that place in its queue, or undefined when that is no news. */
+function placed(job, name, place) {
+  const step = job.steps.find((other) => other.name === name);
+  if (step?.status !== "waiting" || step.queue_position === place) return undefined;
+  return { ...job, steps: job.steps.map((other) => (other === step ? { ...step, queue_position: place } : other)) };
 }
 
 /** Which filter a job falls under: "running", "completed" or "failed" (a cancelled one asks for attention too). */
@@ -131,6 +147,7 @@ export function statusText(job) {
 export const stepNote = (step, now_ms) => STEP_NOTES[step.status]?.(step, now_ms) ?? step.status;
 
 const STEP_NOTES = {
+  waiting: (step) => (step.queue_position ? `waiting · no. ${step.queue_position} in line` : "waiting"),
   active: (step) => [tries(step), `${Math.floor(step.progress)} %`, left(step)].filter(Boolean).join(" · "),
   delayed: (step, now_ms) => retryNote((Date.parse(step.retry_at) - now_ms) / 1000),
   completed: (step) => (step.started_at && step.finished_at ? duration(seconds(step)) : "done"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from streams import rendering
+from streams.client import folded
 from streams.rendering import changes, details, outcome, table, view
 
 
@@ -98,6 +99,14 @@ def test_one_job_shows_all_its_steps() -> None:
 
 def test_progress_is_whole_for_what_was_passed() -> None:
     assert [rendering.percent(step("a", status, 7.0)) for status in ("active", "skipped", "completed")] == [7, 100, 100]
+
+
+def test_a_step_that_waits_says_where_it_stands_in_line() -> None:
+    waiting = job(step("transcode", queue_position=4), step("probe", "active", queue_position=4))
+    moved = folded(waiting, {"type": "queue", "step": "transcode", "positions": {"job_1": 3, "job_2": 2}})
+    assert [rendering.remark(one) for one in moved["steps"]] == ["waiting, no. 3 in line", "active"]
+    assert folded(waiting, {"type": "queue", "step": "transcode", "positions": {"job_2": 2}}) == waiting
+    assert folded(waiting, {"type": "queue", "step": "probe", "positions": {"job_1": 2}}) == waiting
 
 
 def test_a_timeline_is_a_line_per_event_with_what_matters() -> None:

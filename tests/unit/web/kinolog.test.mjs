@@ -143,3 +143,14 @@ test("progress never falls, and a late frame changes nothing", () => {
   assert.equal(folded(now, { type: "job", job: job("active", 3) }), now);
   assert.equal(folded(now, { type: "progress", job_id: "job_2", step: "noop", progress: 9 }), now);
 });
+
+test("a waiting step moves up in its queue, one that runs does not", () => {
+  const queued = { ...job("waiting"), steps: [{ name: "noop", status: "waiting", progress: 0 }] };
+  const frame = { type: "queue", step: "noop", positions: { job_1: 3, job_2: 4 } };
+  const moved = folded(queued, frame);
+  assert.equal(moved.steps[0].queue_position, 3);
+  assert.equal(folded(moved, frame), moved);
+  assert.equal(folded(queued, { ...frame, positions: { job_2: 1 } }), queued);
+  const running = { ...queued, steps: [{ ...queued.steps[0], status: "active" }] };
+  assert.equal(folded(running, frame), running);
+});

@@ -126,3 +126,13 @@ test("a listed job never replaces one that live frames have told of", () => {
   assert.deepEqual(changes.map(({ id }) => id), ["j0"]);
   assert.equal(state.jobs.get("j1").progress, 50);
 });
+
+test("waiting steps move up in their queue; others, and jobs that are not known, stay as they are", () => {
+  const waiting = (id) => job({ id, status: "waiting", steps: [step("transcode", { status: "waiting" })] });
+  const state = stateOf(waiting("j1"), waiting("j2"), job({ id: "j3" }));
+  const frame = { type: "queue", step: "transcode", positions: { j1: 2, j3: 1, j9: 3 } };
+  assert.deepEqual(live.fold(state, frame).map(({ id }) => id), ["j1"]);
+  assert.equal(live.stepNote(state.jobs.get("j1").steps[0], 0), "waiting · no. 2 in line");
+  assert.equal(live.stepNote(state.jobs.get("j2").steps[0], 0), "waiting");
+  assert.deepEqual(live.fold(state, frame), []);
+});

@@ -91,13 +91,22 @@ class Listener:
         elif content["type"] == "job":
             self.jobs[content["job"]["id"]] = content["job"]
             self.told.append((content["job"]["id"], content["job"]["updated_at"]))
+        elif content["type"] == "queue":
+            for job_id, position in content["positions"].items():
+                self._place(self.jobs.get(job_id), content["step"], position)
         elif content["type"] == "deleted":
             self.jobs.pop(content["job_id"], None)
             self.told.append((content["job_id"], "gone"))
 
+    def _place(self, job: dict[str, Any] | None, name: str, position: int) -> None:
+        for step in job["steps"] if job is not None else ():
+            if step["name"] == name and step["status"] == "waiting":
+                step["queue_position"] = position
+
     async def read(self) -> None:
         """Take what is queued now."""
-        if self.client._changes or self.client._progress:
+        while self.client._changes or self.client._progress or self.client._places:
+            self.client._progress_due = 0.0
             for frame in await self.client.next_frames():
                 self.take(frame)
 

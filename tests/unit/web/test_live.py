@@ -30,7 +30,7 @@ async def rest(replica: Replica) -> dict[str, Any]:
 
     rows = await replica.model.read(lambda db: db.execute("SELECT row FROM job_rows").fetchall())
     jobs = [job_rows.decode(row) for (row,) in rows]
-    return {job.id: as_json(job_view(job, replica.progress.live(job.id, job.run))) for job in jobs}
+    return {job.id: as_json(job_view(job, beside=replica.progress.beside(job))) for job in jobs}
 
 
 def progressed(number: int, progress: float) -> StepProgressed:
@@ -45,7 +45,7 @@ def progressed(number: int, progress: float) -> StepProgressed:
     )
 
 
-STATUSES = ("waiting", "active", "completed", "failed")
+STATUSES = ("waiting", "queued", "active", "completed", "failed")
 WRITE = st.tuples(
     st.just("write"), st.lists(st.tuples(st.integers(1, 6), st.sampled_from([*STATUSES, "gone"])), max_size=4)
 )
@@ -53,7 +53,7 @@ WRITE = st.tuples(
 OWNERS = (None, "anna", "bert", None, "anna", "bert", "anna")
 HAPPENING = st.one_of(
     WRITE,
-    st.tuples(st.sampled_from(["come", "come_for_anna", "watermark"]), st.none()),
+    st.tuples(st.sampled_from(["come", "come_for_anna", "watermark", "queues"]), st.none()),
     st.tuples(st.sampled_from(["read", "drop"]), st.integers(0, 3)),
 )
 
@@ -88,8 +88,13 @@ class World:
         await self.replica.write(*batch)
 
     def _job(self, number: int, status: str) -> Any:
-        steps = (a_step("transcode", "active" if status == "active" else "waiting"),)
-        return a_job(number, status, steps, updated_at=1e9 + self._moment, owner=OWNERS[number])
+        asked = self._moment if status == "queued" else None
+        steps = (a_step("transcode", "active" if status == "active" else "waiting", requested_at=asked),)
+        shown = "waiting" if status == "queued" else status
+        return a_job(number, shown, steps, updated_at=1e9 + self._moment, owner=OWNERS[number])
+
+    async def queues(self, _: None) -> None:
+        self.replica.hub.publish_queues()
 
     async def watermark(self, _: None) -> None:
         await self.replica.write(Watermark(at={"media.commands": self._moment}))
@@ -134,8 +139,11 @@ def test_every_client_is_told_every_change_once_in_order_and_ends_with_what_rest
         world = World(replica)
         for what, with_what in happenings:
             await world.happen(what, with_what)
-        for n, (client, joined) in enumerate(zip(world.clients, world.joined, strict=True)):
-            await world.read(n)
+        for n in range(len(world.clients)):
+            await world.read(n)  # who was let go comes back
+        replica.hub.publish_queues()
+        for client, joined in zip(world.clients, world.joined, strict=True):
+            await client.read()
             owner = client.client.wanted.owner
             seen = [change for change in world.story[joined:] if owner in (None, OWNERS[int(change[0][4:])])]
             for job_id in {job_id for job_id, _ in world.story}:
@@ -217,6 +225,50 @@ async def test_a_snapshot_is_bounded_and_shows_what_runs_first(tmp_path: Path) -
     await replica.write(a_job(1, "active"), *(a_job(n, "completed") for n in range(2, 9)))
     assert list((await replica.listen()).jobs) == ["job_000001", "job_000008", "job_000007"]
     replica.model.close()
+
+
+def waiting(number: int, **more: Any) -> Any:
+    return a_job(number, steps=(a_step("transcode", requested_at=number),), **more)
+
+
+async def test_everybody_moves_up_when_one_leaves_the_queue_and_is_told_once(replica: Replica) -> None:
+    await replica.write(*(waiting(n, owner="anna" if n % 2 else "bert") for n in range(1, 7)))
+    wanted = (parse("all", None), parse("all", "anna"), parse("job:job_000006", "bert"))
+    everybody, anna, one = [await replica.listen(wanted=each) for each in wanted]
+    replica.hub.publish_queues()
+    for n in (1, 2):
+        await replica.write(a_job(n, "active", (a_step("transcode", "active"),), owner="anna" if n % 2 else "bert"))
+    replica.hub.publish_queues()
+    for listener in (everybody, anna, one):
+        await listener.read()
+        replica.hub.publish_queues()
+        assert not listener.client._places, "the queue has not changed since"
+    assert places(everybody) == {"job_000003": 1, "job_000004": 2, "job_000005": 3, "job_000006": 4}
+    assert places(anna) == {"job_000003": 1, "job_000005": 3}
+    assert places(one) == {"job_000006": 4}
+    assert one.kinds == ["snapshot", "queue"], "the last places only, and nothing of other jobs"
+
+
+async def test_who_stands_further_behind_than_one_frame_tells_is_told_with_their_own(replica: Replica) -> None:
+    await replica.write(a_job(0), *(waiting(n) for n in range(1, 300)), waiting(300, owner="anna"))
+    anna, everybody = await replica.listen(wanted=parse("", "anna")), await replica.listen(wanted=parse("", None))
+    for listener in (anna, everybody):
+        forget_places(listener)
+    replica.hub.publish_queues()
+    await everybody.read()
+    assert sorted(places(everybody).values()) == list(range(1, 201))
+    await anna.read()
+    assert places(anna) == {"job_000300": 300}
+
+
+def forget_places(listener: Listener) -> None:
+    for job in listener.jobs.values():
+        job["steps"][0].pop("queue_position", None)
+
+
+def places(listener: Listener) -> dict[str, int]:
+    found = {job_id: job["steps"][0].get("queue_position") for job_id, job in listener.jobs.items()}
+    return {job_id: place for job_id, place in found.items() if place}
 
 
 @pytest.mark.parametrize(
