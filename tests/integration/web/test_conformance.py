@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
-import jsonschema
 import pytest
 import schemathesis
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemathesis import checks
 
-from streams.envelope import Entry, read
 from streams.topics import names
+from tests.asyncapi import Checker, records, validator
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make, site
@@ -103,16 +101,6 @@ def _exercise(operation: Any, known: dict[str, str]) -> None:
     exercise()
 
 
-def validator(document: dict[str, Any], message: str) -> jsonschema.Draft202012Validator:
-    """Checks payloads of a message; fields that are not told are found too."""
-    schemas = {
-        name: {**schema, "additionalProperties": False} if "properties" in schema else schema
-        for name, schema in document["components"]["schemas"].items()
-    }
-    payload = document["components"]["messages"][message]["payload"]
-    return jsonschema.Draft202012Validator({**payload, "components": {"schemas": schemas}})
-
-
 async def test_every_frame_and_every_record_is_what_the_document_says(
     site: Site, control: ControlStandIn, make: Make
 ) -> None:
@@ -129,41 +117,16 @@ async def test_every_frame_and_every_record_is_what_the_document_says(
             while not frames or frames[-1]["type"] != "deleted":
                 frames.append(json.loads(await live.receive_str()))
     assert {frame["type"] for frame in frames} >= {"snapshot", "job", "deleted"}
+    checker = Checker(document)
     for frame in frames:
-        validator(document, frame["type"]).validate(frame)
+        checker.check_frame(frame)
     settings = make()
     topics = names(settings)
-    for topic in (topics.commands, topics.audit):
-        seen = [entry for entry in await _entries(settings.bootstrap, topic) if isinstance(entry, Entry)]
-        assert seen
-        for entry in seen:
-            key = entry.event.type.replace(".", "_").replace("-", "_")
-            validator(document, key).validate(json.loads(bytes(entry.event.data)))
-    for record in await _records(settings.bootstrap, topics.tokens):
+    for record in await records(settings.bootstrap, topics.commands, topics.audit):
+        checker.check_record(record)
+    assert {"media_job_submit_v1", "media_audit_recorded_v1"} <= checker.seen
+    for record in await records(settings.bootstrap, topics.tokens):
         validator(document, "token").validate(json.loads(record.value))
-
-
-async def _entries(bootstrap: str, topic: str) -> list[Any]:
-    return [entry for record in await _records(bootstrap, topic) for entry in read(record.value, record.headers)]
-
-
-async def _records(bootstrap: str, topic: str) -> list[Any]:
-    """All that is on the topic now."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        await consumer._client.force_metadata_update()
-        parts = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        consumer.assign(parts)
-        await consumer.seek_to_beginning(*parts)
-        ends = await consumer.end_offsets(parts)
-        found: list[Any] = []
-        for part in parts:
-            while await consumer.position(part) < ends[part]:
-                found += (await consumer.getmany(part, timeout_ms=500)).get(part, [])
-        return found
-    finally:
-        await consumer.stop()
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/asyncapi.json", "/"])
