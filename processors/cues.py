@@ -5,7 +5,7 @@ Source: BBC and Netflix subtitle guidelines (line length, duration); W3C WebVTT.
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from schemas.transcribe import TranscriptSegment, Word
@@ -19,6 +19,9 @@ _PAUSE_MS = 800
 _MIN_MS = 800
 #: After these a cue may end early, once it has stood for _MIN_MS.
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")  # noqa: RUF001 - full-width marks end sentences too
+#: After these, and where somebody takes a breath, what is too long for one cue is cut.
+_CLAUSE_ENDS = (*_SENTENCE_ENDS, ",", ";", ":", "、", "，")  # noqa: RUF001
+_BREATH_MS = 300
 
 
 class Cue(NamedTuple):
@@ -37,6 +40,8 @@ class _Spoken(NamedTuple):
     text: str
     #: What stands between it and the word before.
     gap: str
+    #: Whether it is the first of its segment.
+    begins: bool
 
 
 def cues(segments: Sequence[TranscriptSegment]) -> list[Cue]:
@@ -53,7 +58,8 @@ def _spoken(segments: Iterable[TranscriptSegment]) -> Iterator[_Spoken]:
             for at in range(0, len(text), LINE_CHARS):  # no word is longer than a line
                 piece = text[at : at + LINE_CHARS]
                 before = "" if at else " " if number == 0 else gap
-                yield _Spoken(word.start_ms, max(word.end_ms, word.start_ms + 1), piece, before)
+                begins = number == 0 and at == 0
+                yield _Spoken(word.start_ms, max(word.end_ms, word.start_ms + 1), piece, before, begins)
 
 
 def _is_run_on(text: str) -> bool:
@@ -75,24 +81,57 @@ def spread_words(segment: TranscriptSegment) -> tuple[Word, ...]:
 
 
 def _groups(spoken: Iterable[_Spoken]) -> Iterator[list[_Spoken]]:
-    group: list[_Spoken] = []
+    for stretch in _stretches(spoken):
+        yield from _fitting(stretch)
+
+
+def _stretches(spoken: Iterable[_Spoken]) -> Iterator[list[_Spoken]]:
+    """What is said without a pause, and without the end of a sentence after which a cue may end."""
+    stretch: list[_Spoken] = []
     for word in spoken:
-        if group and _ends_before(group, word):
-            yield group
-            group = []
-        group.append(word)
-    if group:
-        yield group
+        if stretch and _ends_before(stretch, word):
+            yield stretch
+            stretch = []
+        stretch.append(word)
+    if stretch:
+        yield stretch
 
 
-def _ends_before(group: list[_Spoken], word: _Spoken) -> bool:
-    first, last = group[0], group[-1]
-    return (
-        word.start_ms - last.end_ms > _PAUSE_MS
-        or word.end_ms - first.start_ms > _MAX_MS
-        or (last.text.endswith(_SENTENCE_ENDS) and last.end_ms - first.start_ms >= _MIN_MS)
-        or len(_wrapped([*group, word])) > LINES
-    )
+def _ends_before(stretch: Sequence[_Spoken], word: _Spoken) -> bool:
+    first, last = stretch[0], stretch[-1]
+    long_enough = last.end_ms - first.start_ms >= _MIN_MS
+    return word.start_ms - last.end_ms > _PAUSE_MS or (last.text.endswith(_SENTENCE_ENDS) and long_enough)
+
+
+def _fitting(stretch: list[_Spoken]) -> Iterator[list[_Spoken]]:
+    """The stretch, cut where it reads best until each part fits: no part is left with a word that stands alone."""
+    if len(stretch) == 1 or _fits(stretch):
+        yield stretch
+        return
+    cut = _best_cut(stretch)
+    yield from _fitting(stretch[:cut])
+    yield from _fitting(stretch[cut:])
+
+
+def _fits(group: Sequence[_Spoken]) -> bool:
+    return group[-1].end_ms - group[0].start_ms <= _MAX_MS and len(_wrapped(group)) <= LINES
+
+
+def _best_cut(stretch: Sequence[_Spoken]) -> int:
+    """Before which word: of the best places in the middle half, the one nearest to the middle."""
+    before = list(accumulate(len(word.gap) + len(word.text) for word in stretch))
+    whole = before[-1]
+
+    def rank(cut: int) -> tuple[bool, int, int]:
+        off = abs(2 * before[cut - 1] - whole)
+        central = off <= whole // 2
+        return central, _cut_quality(stretch[cut - 1], stretch[cut]) if central else 0, -off
+
+    return max(range(1, len(stretch)), key=rank)
+
+
+def _cut_quality(left: _Spoken, right: _Spoken) -> int:
+    return left.text.endswith(_CLAUSE_ENDS) + right.begins + (right.start_ms - left.end_ms >= _BREATH_MS)
 
 
 def _wrapped(group: Sequence[_Spoken]) -> list[str]:

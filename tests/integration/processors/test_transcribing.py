@@ -1,9 +1,11 @@
 """The step `transcribe` with a real, small model: words, times, and everything that can come between."""
 
 import asyncio
+import math
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -68,24 +70,50 @@ async def test_real_speech_becomes_captions_at_the_right_moments(
     bench: Bench, clip: Clips, sample_media: SampleMedia, transcriber: Transcriber
 ) -> None:
     real = sample_media("jfk.flac")
+    source = real or clip("speech.wav")
     shown: list[Caption] = []
     told: list[float] = []
-    work = await work_on(bench, real or clip("speech.wav"), show=shown.append, report=lambda done, _: told.append(done))
+    work = await work_on(bench, source, show=shown.append, report=lambda done, _: told.append(done))
     outputs = await transcriber.process(work)
     transcript = msgspec.json.decode((work.output / "transcript.json").read_bytes(), type=Transcript)
     text = (work.output / "transcript.txt").read_text().lower()
     words = [word for segment in transcript.segments for word in segment.words]
-    assert "what your country can do for you" in re.sub(r"[^a-z ]", "", text.replace("\n", " "))
+    # The small model mishears the "not" of a synthetic voice.
+    assert f"{'ask not ' if real else ''}what your country can do for you" in re.sub(
+        r"[^a-z ]", "", text.replace("\n", " ")
+    )
     assert told == sorted(told) and told[-1] == 1.0
     assert [caption.text for caption in shown] == [segment.text for segment in transcript.segments]
     assert transcript.language == "en" and transcript.model.weights_sha256 and transcript.model.backend == BUNDLED
     assert outputs.segments == len(transcript.segments)
     assert [word.start_ms for word in words] == sorted(word.start_ms for word in words)
-    if real:  # where silence ends in that recording, by ffmpeg's silencedetect: 0.33 s and 5.4 s
-        first = (work.output / "captions.vtt").read_text().split("\n\n")[1].split(" --> ")[0]
-        assert abs(_seconds(first) - 0.33) <= 0.5
-        asks = [word.start_ms for word in words if word.text.lower().startswith("ask")]
-        assert abs(asks[0] / 1000 - 3.4) <= 0.5 or abs(asks[-1] / 1000 - 8.1) <= 0.5
+    spoken = stretches_of_speech(source)
+    cues = [tuple(map(_seconds, times)) for times in _TIMES.findall((work.output / "captions.vtt").read_text())]
+    assert abs(cues[0][0] - spoken[0][0]) <= 0.5
+    for start_s, end_s in cues:  # each begins with a stretch of speech, and none stands on when it is silent
+        assert min(abs(start_s - begin_s) for begin_s, _ in spoken) <= 0.5
+        assert end_s <= max(stop_s for begin_s, stop_s in spoken if begin_s < end_s) + 0.5
+
+
+_TIMES = re.compile(r"^(\S+) --> (\S+)$", re.MULTILINE)
+
+
+def stretches_of_speech(path: Path) -> list[tuple[float, float]]:
+    """Begin and end of what is between silences, in seconds, by ffmpeg's measure."""
+    argv: list[str | Path] = [
+        "ffmpeg",
+        "-nostdin",
+        "-hide_banner",
+        "-nostats",
+        "-i",
+        path,
+        "-af",
+        "silencedetect=n=-28dB:d=0.15",
+    ]
+    said = subprocess.run([*argv, "-f", "null", "-"], capture_output=True, text=True, check=True).stderr
+    silent = [[float(at) for at in re.findall(rf"silence_{edge}: (\S+)", said)] for edge in ("start", "end")]
+    found = zip([0.0, *silent[1]], [*silent[0], math.inf], strict=False)
+    return [(begin_s, stop_s) for begin_s, stop_s in found if stop_s > begin_s]
 
 
 def _seconds(clock: str) -> float:

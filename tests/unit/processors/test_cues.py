@@ -72,6 +72,39 @@ def test_a_pause_and_the_end_of_a_sentence_begin_a_new_cue() -> None:
     assert [cue.start_ms for cue in found] == [0, 950, 4000]
 
 
+def spoken(text: str, start_ms: int = 0, word_ms: int = 300) -> TranscriptSegment:
+    """A segment said at even pace."""
+    times = range(start_ms, start_ms + word_ms * len(text.split()), word_ms)
+    return one(text, *((word, at, at + word_ms) for word, at in zip(text.split(), times, strict=True)))
+
+
+def test_no_word_is_left_alone_where_a_sentence_is_too_long_for_one_cue() -> None:
+    sentence = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen end."
+    found = cues([spoken(sentence)])
+    assert len(found) == 2
+    assert min(len(" ".join(cue.lines).split()) for cue in found) >= 7
+
+
+def test_what_is_too_long_is_cut_where_the_speaker_begins_anew() -> None:
+    found = cues(
+        [
+            spoken("ask not what your country can do for you", 0, 450),
+            spoken("ask what you can do for your country.", 4050, 450),
+        ]
+    )
+    assert [" ".join(cue.lines) for cue in found] == [
+        "ask not what your country can do for you",
+        "ask what you can do for your country.",
+    ]
+
+
+def test_what_is_too_long_is_cut_at_a_comma_before_anywhere_else() -> None:
+    found = cues(
+        [spoken("when the train at last came in late that night, everybody who had waited for it ran to the doors")]
+    )
+    assert " ".join(found[0].lines).endswith("night,")
+
+
 def test_scripts_without_spaces_get_none() -> None:
     found = cues([one("你好世界", ("你好", 0, 500), ("世界", 500, 1000))])
     assert found[0].lines == ("你好世界",)
