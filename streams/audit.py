@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from schemas.audit import AuditLink, AuditRecorded
-from streams.envelope import binary
+from streams.envelope import UNDECODABLE, binary
 from streams.settings import Settings
 from streams.topics import names
 
@@ -122,7 +122,7 @@ def _faults(record: Found, first_offset: int, heads: dict[str, _Head], hashes: d
     found = hashes[record.offset]
     try:
         entry = msgspec.json.decode(record.value, type=AuditRecorded)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         return [f"not an audit entry: {error}"]
     faults = [] if _is_sealed(record, found) else ["changed: it has another hash"]
     faults += _chain_faults(entry, heads.get(entry.chain), first_offset)

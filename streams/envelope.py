@@ -3,6 +3,7 @@
 Source: CloudEvents Kafka protocol binding 1.0.2 (binary, structured, batched content modes).
 """
 
+import re
 import time as clock
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -20,7 +21,14 @@ STRUCTURED_TYPE = b"application/cloudevents+json"
 JSON_TYPE = b"application/json"
 BATCH_HEADERS: list[tuple[str, bytes]] = [("content-type", BATCH_TYPE)]
 
+#: Deepest nesting of a message. JSON that can just be read may be too deep to be written from deeper within a program.
+MAX_DEPTH = 100
+
 Headers = Sequence[tuple[str, bytes]]
+
+#: What decoding raises on bytes that are none of ours; the last of them on thousands of brackets.
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 _encode = msgspec.json.Encoder().encode
 _batch_decoder = msgspec.json.Decoder(list[CloudEvent])
@@ -143,11 +151,11 @@ def read(value: bytes | None, headers: Headers = ()) -> list[Entry | Unreadable]
 def _read_batch(value: bytes) -> list[Entry | Unreadable]:
     try:
         return [_understand(event) for event in _batch_decoder.decode(value)]
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNDECODABLE:
         pass  # one entry at least is not an envelope: take them one by one
     try:
         entries = _entries_decoder.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         return [Unreadable(value, "not-json", f"the record is not a JSON array: {error}")]
     return [_read_structured(bytes(raw)) for raw in entries]
 
@@ -155,7 +163,7 @@ def _read_batch(value: bytes) -> list[Entry | Unreadable]:
 def _read_structured(raw: bytes) -> Entry | Unreadable:
     try:
         event = _event_decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         return Unreadable(raw, "not-an-event", f"not a CloudEvent: {error}")
     return _understand(event)
 
@@ -166,14 +174,29 @@ def _read_binary(value: bytes, headers: dict[str, bytes]) -> Entry | Unreadable:
         known = {name: text for name, text in attributes.items() if name in CloudEvent.__struct_fields__}
         event = msgspec.convert(known, CloudEvent)
         return _understand(msgspec.structs.replace(event, data=msgspec.Raw(value)))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         return Unreadable(value, "not-an-event", f"the ce_ headers are not a CloudEvent: {error}")
 
 
 def _understand(event: CloudEvent) -> Entry | Unreadable:
+    if too_deep(event.data):
+        return Unreadable(bytes(event.data), "too-deep", f"{event.type}: nested deeper than {MAX_DEPTH}")
     try:
         return Entry(event, _decoders[event.type].decode(event.data))
     except KeyError:
         return Unreadable(bytes(event.data), "unknown-type", f"unknown message type {event.type!r}")
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         return Unreadable(bytes(event.data), "invalid-message", f"{event.type}: {error}")
+
+
+def too_deep(raw: bytes | msgspec.Raw) -> bool:
+    """Whether JSON is nested deeper than MAX_DEPTH. Counts first: nearly all has fewer brackets than that."""
+    text = bytes(raw)
+    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for found in _TEXT_OR_BRACKET.finditer(text):
+        depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(found[0], 0)
+        if depth > MAX_DEPTH:
+            return True
+    return False

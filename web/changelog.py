@@ -8,6 +8,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 import msgspec
 
 from schemas.jobs import Asset, Job, Queue, Step
+from streams.envelope import UNDECODABLE
 
 log = logging.getLogger("kinolog.web")
 
@@ -81,7 +82,7 @@ def read(records: Iterable[Record], rows: "msgspec.json.Decoder[R]") -> Reading[
     for record in records:
         try:
             at = _read_one(record, rows, changes)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             place = {"partition": record.partition, "offset": record.offset}
             log.warning("changelog record cannot be read", extra={**place, "error": str(error)})
             continue

@@ -99,5 +99,5 @@ async def json_body(request: web.Request, kind: type[S] | Any) -> Any:
         return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as error:
         raise Problem(422, "invalid-body", str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "invalid-json", f"the body is not JSON: {error}") from error

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from schemas.access import TokenRow
+from streams.envelope import UNDECODABLE
 from streams.ids import new_id
 from streams.producer import Producer
 from streams.settings import Settings
@@ -138,7 +139,7 @@ def fold(rows: dict[str, TokenRow], records: Iterable[Any]) -> None:
             continue
         try:
             row = msgspec.json.decode(record.value, type=TokenRow)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             log.error("unreadable token", extra={"token_id": token_id, "offset": record.offset, "reason": str(error)})  # noqa: TRY400
         else:
             rows[token_id] = row

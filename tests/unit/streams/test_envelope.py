@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.commands import CancelJob
-from streams.envelope import Entry, Unreadable, batch, binary, read, structured
+from streams.envelope import MAX_DEPTH, Entry, Unreadable, batch, binary, read, structured, too_deep
 
 COMMAND = CancelJob(job_id="job_1", asset_id="asset_1")
 
@@ -64,3 +64,25 @@ def test_no_bytes_make_it_raise(value: bytes, headers: list[tuple[str, bytes]]) 
 )
 def test_no_json_makes_it_raise(value: object) -> None:
     read(msgspec.json.encode([value, value]))
+
+
+def test_thousands_of_brackets_are_unreadable_and_no_error() -> None:
+    for raw in (b"[" * 20_000, b'{"a":' * 20_000, batch([event().replace(b'"job_1"', b"[" * 20_000)])):
+        [entry] = read(raw)
+        assert isinstance(entry, Unreadable)
+
+
+def test_what_can_be_read_but_not_written_again_is_too_deep() -> None:
+    deep = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
+    nested = event().replace(b'"job_id":"job_1"', b'"more":' + deep + b',"job_id":"job_1"')
+    [entry] = read(nested)
+    assert isinstance(entry, Unreadable)
+    assert entry.code == "too-deep"
+
+
+def test_depth_is_told_from_width_and_from_text() -> None:
+    wide = b"[" + b",".join([b"[]"] * 500) + b"]"
+    text = b'["' + b"[{" * 500 + b'\\"' + b"[" * 500 + b'"]'
+    assert not too_deep(wide)
+    assert not too_deep(text)
+    assert too_deep(b"[" * (MAX_DEPTH + 1))
