@@ -1,7 +1,6 @@
 """One attempt from its acceptance to the message that ends it: the one place where errors become data."""
 
 import asyncio
-import errno
 import logging
 import os
 import time
@@ -17,7 +16,7 @@ from agents.scratch import Scratch, Space
 from agents.slots import CpuBudget, Turn
 from agents.sources import Sources, downloaded
 from processors.errors import OutOfCapacity, OutputInvalid, ProcessingError, Skipped, SourceUnavailable
-from processors.local_tree import UnexpectedFile, files_below
+from processors.local_tree import DISK_FULL, UnexpectedFile, files_below
 from processors.store import Store, StoreError, in_thread
 from processors.work import Processor, Work
 from schemas.base import ErrorRecord, Json
@@ -41,7 +40,6 @@ Stop = Literal["cancelled", "released"]
 #: Largest outputs of one step: a row above 256 KB is refused by control, and it holds all steps.
 _MAX_OUTPUTS_BYTES = 96 * 1024
 _NO_ROOM = "The machine ran out of disk space; it will be tried again."
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: Handed to steps without files or without a source, so that a mistake fails instead of writing somewhere.
 _NOWHERE = Path(os.devnull)
 
@@ -262,7 +260,7 @@ def _recorded(attempt: Attempt, error: Exception) -> ErrorRecord:
     match error:
         case ProcessingError():
             return error.record()
-        case OSError(errno=number) if number in _DISK_FULL:
+        case OSError(errno=number) if number in DISK_FULL:
             return OutOfCapacity(_NO_ROOM, detail=str(error)).record()
         case MemoryError():
             return OutOfCapacity("The machine ran out of memory; it will be tried again.").record()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 #: Below a store's root: what is on its way in. Hidden, so no key can name it.
 STAGING = ".staging"
+#: `errno` of a disk, or of a share of it, without room.
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: How often a rename is tried while another process removes the empty parent that was just made.
 _RENAMES = 5
 

@@ -6,6 +6,7 @@ CODES: dict[str, str] = {
     "body-too-large": "The body is larger than what is taken here.",
     "broken-body": "The body ended before its own framing said so.",
     "broker-unavailable": "The log cannot be written at the moment. Repeat with an Idempotency-Key.",
+    "disk-full": "There is no room on the service's disk at the moment.",
     "expectation-failed": "The Expect header asks for something that is not known.",
     "forbidden": "The token's role may not do this.",
     "foreign-origin": "A page of another site asked, and the settings do not allow that site.",

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
+from processors.local_tree import DISK_FULL
 from processors.store import NotStored, StoreError
 from tables.submissions import Refused
 from web.cursors import InvalidCursor
@@ -75,6 +76,11 @@ def as_problem(error: Exception) -> Problem | None:
     return None
 
 
+def _of_disk(error: OSError) -> Problem | None:
+    is_full = error.errno in DISK_FULL
+    return unavailable("disk-full", "there is no room on the disk at the moment", 5) if is_full else None
+
+
 def _of_http(error: web.HTTPException) -> Problem:
     code = _CODES.get(error.status, f"http-{error.status}")
     allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
@@ -82,7 +88,7 @@ def _of_http(error: web.HTTPException) -> Problem:
 
 
 #: In this order: NotStored is a StoreError.
-_TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
+_TOLD: dict[type[Exception], Callable[[Any], Problem | None]] = {
     Problem: lambda problem: problem,
     Refused: lambda error: Problem(422, error.code, str(error)),
     InvalidCursor: lambda error: Problem(400, "invalid-cursor", str(error)),
@@ -90,6 +96,7 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     StoreError: lambda _: unavailable("store-unavailable", "the object store cannot be reached at the moment", 5),
     web.RequestPayloadError: lambda _: Problem(400, "broken-body", "the body breaks its own framing", CLOSE),
     web.HTTPException: _of_http,
+    OSError: _of_disk,
 }
 
 
