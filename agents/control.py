@@ -13,7 +13,7 @@ from streams import notify
 from streams.faust_app import KinologApp, make_app, new_loop, run
 from streams.fence import Fence
 from streams.guard import Guard
-from streams.locks import claim_first
+from streams.locks import claim_first, host
 from streams.logs import configure
 from streams.places import pipelines_dir
 from streams.settings import Settings
@@ -33,7 +33,7 @@ def main(settings: Settings) -> int:
     name, lock = claim_first(settings.data_path / "locks", "control")
     with lock:
         loop = new_loop()
-        app = make_app(settings, CONTROL_APP, f"{CONTROL_APP}-{name}")
+        app = make_app(settings, CONTROL_APP, f"{CONTROL_APP}-{host()}-{name}")
         assemble(app, settings, pipelines)
         return run(app, loop)
 

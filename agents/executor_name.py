@@ -1,7 +1,5 @@
 """The name of an executor: unique and stable over restarts, so it is locked for as long as the process lives."""
 
-import re
-import socket
 from typing import IO, NamedTuple
 
 from streams import locks
@@ -25,9 +23,4 @@ def claim(settings: Settings, lane: str) -> ExecutorName:
         name = settings.executor.name
         return ExecutorName(name, f"kinolog-exec-{name}", locks.claim(folder, name))
     name, lock = locks.claim_first(folder, lane)
-    return ExecutorName(name, f"kinolog-exec-{_host()}-{name}", lock)
-
-
-def _host() -> str:
-    """The machine's name in the characters of a member id: a number is unique here only, that id must be everywhere."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())
+    return ExecutorName(name, f"kinolog-exec-{locks.host()}-{name}", lock)

@@ -2,6 +2,8 @@
 
 import fcntl
 import itertools
+import re
+import socket
 from pathlib import Path
 from typing import IO
 
@@ -30,3 +32,10 @@ def claim_first(folder: Path, prefix: str) -> tuple[str, IO[str]]:
         except NameTaken:
             continue
     raise AssertionError("unreachable: the count has no end")
+
+
+def host() -> str:
+    """The machine's name in the characters of a consumer group's member id: what is locked on one machine may be taken
+    on another one.
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())
