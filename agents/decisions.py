@@ -190,13 +190,19 @@ class Control:
         before = self._job(turn, message.job_id)
         if before is None and isinstance(message, SubmitJob):
             self._require_own_asset(turn, message)
-        after, effects = self._advance(before, message, turn.now)
+        after, effects = self._decide(turn, before, message)
         if isinstance(after, Grave):
             turn.effects += effects + self._bury_job(turn, before, after, message)
         elif after is None or isinstance(before, Grave):
             turn.effects += effects
         else:
             self._carry_on(turn, before, after, message, effects)
+
+    def _decide(self, turn: Turn, before: State, message: Message) -> tuple[State, list[Message]]:
+        """A cancel names no run: read again after a restart, it must not end the one that a retry began since."""
+        if turn.replayed and isinstance(before, Job) and isinstance(message, CancelJob):
+            return before, outstanding(before)
+        return self._advance(before, message, turn.now)
 
     def _carry_on(self, turn: Turn, before: Job | None, after: Job, message: Any, effects: list[Message]) -> None:
         """Keep what became of a job that is there."""
@@ -215,6 +221,9 @@ class Control:
         key = QUEUE_PREFIX + message.step
         row = self._jobs.get(key)
         known = turn.queues[key][0] if key in turn.queues else decode_queue(row) if row is not None else None
+        if turn.replayed:  # of a pause and its end, neither may be acted on again
+            turn.effects += queue_standing(known) if known is not None else []
+            return
         after, effects = advance_queue(known, message, turn.now)
         turn.effects += effects
         turn.queues[key] = (after, self._encode(after))
@@ -256,7 +265,7 @@ class Control:
             turn.effects += asset_gone(message.asset_id, None, message.requested_at) if turn.replayed else []
             return
         jobs = self._jobs_of(turn, asset)
-        if any(job.status not in JOB_ENDED for job in jobs):
+        if any(job.status not in JOB_ENDED for job in jobs) or (turn.replayed and jobs):
             return  # a job was submitted meanwhile; whoever asked sees that the asset is still there
         for job in jobs:
             order = DeleteJob(job_id=job.id, asset_id=asset.id, artifacts=False, requested_by=message.requested_by)
@@ -327,11 +336,8 @@ class Control:
 
     def _write(self, turn: Turn, topic: str, offset: int) -> None:
         """The rows, and the claim. A changelog is ordered, so only a record's last row may vouch for the record."""
-        self._app.continuity.claim(topic, turn.partition, offset)
         assets = {key: known for key, known in turn.assets.items() if known is not None}
         jobs = {_key(row): (row, encoded) for row, encoded in turn.jobs.values()}
-        if not (jobs and assets):
-            self._unmarked.add(turn.partition)
         for key in turn.assets.keys() - assets.keys():
             self._assets.delete(key, turn.partition)
         for row, _ in turn.jobs.values():
@@ -339,6 +345,9 @@ class Control:
                 self._jobs.delete(row.id, turn.partition)
         self._put(self._assets, assets, turn.partition, {topic: offset})
         self._put(self._jobs, {**turn.queues, **jobs}, turn.partition, {topic: offset})
+        self._app.continuity.claim(topic, turn.partition, offset)
+        if not (jobs and assets):
+            self._unmarked.add(turn.partition)
 
     def _put(
         self, table: ChangelogTable, rows: Mapping[str, tuple[Any, bytes]], partition: int, at: dict[str, int]
