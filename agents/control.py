@@ -5,7 +5,7 @@ ONE agent with concurrency 1: the only writer of the tables. It decides, in well
 
 import logging
 import time
-from typing import Any
+from typing import IO, Any
 
 from agents.decisions import Control
 from agents.uploads import add_uploads_agent
@@ -30,12 +30,18 @@ def main(settings: Settings) -> int:
     """Run control until SIGTERM. Returns the exit code. Raises InvalidPipeline."""
     configure(settings, "control")
     pipelines = load_pipelines(pipelines_dir(settings))
-    name, lock = claim_first(settings.data_path / "locks", "control")
+    member_id, lock = claim(settings)
     with lock:
         loop = new_loop()
-        app = make_app(settings, CONTROL_APP, f"{CONTROL_APP}-{host()}-{name}")
+        app = make_app(settings, CONTROL_APP, member_id)
         assemble(app, settings, pipelines)
         return run(app, loop)
+
+
+def claim(settings: Settings) -> tuple[str, IO[str]]:
+    """A member id that no other control has, on this machine or another, and the lock that keeps it ours."""
+    name, lock = claim_first(settings.data_path / "locks", "control")
+    return f"{CONTROL_APP}-{host()}-{name}", lock
 
 
 def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
