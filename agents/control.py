@@ -4,7 +4,6 @@ ONE agent with concurrency 1: the only writer of the tables. It decides, in well
 """
 
 import logging
-import time
 from typing import IO, Any
 
 from agents.decisions import Control
@@ -77,6 +76,6 @@ def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
     @app.timer(_CLOCK_TICK_S)
     async def tick() -> None:
         try:
-            await control.tick(time.time())
+            await control.tick()
         except Exception:  # a timer that raises kills the worker; the next tick finds what this one missed
             log.exception("a tick of the clock failed")

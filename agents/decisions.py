@@ -1,7 +1,6 @@
 """The shell around the state machine: entries of a record in, rows and what must be said out."""
 
 import logging
-import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from streams.topics import names
 from tables.assets import asset_gone, asset_news, asset_outstanding, fold_asset, forget_job
 from tables.changelog import ChangelogTable
 from tables.clock import Clock
+from tables.log_time import LogTime
 from tables.pipelines import InvalidPipeline, require_resolved
 from tables.queues import advance_queue, queue_key, queue_standing
 from tables.reducer import State, advance
@@ -63,6 +63,7 @@ class Turn:
     """What one record has changed so far, and what must be said because of it."""
 
     partition: int
+    #: The record's date.
     now: float
     replayed: bool
     jobs: dict[str, tuple[Job | Grave, bytes]] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class Control:
         self._app, self._jobs, self._assets = app, jobs, assets
         self._topics, self._partitions = names(settings), settings.partitions
         self._speaker = Speaker(app, settings)
+        self._time = LogTime()
         self._clock = Clock(settings.lease, settings.dispatch, self._speaker.line)
         self._unmarked: set[int] = set()
         #: (when it was deleted, job id, partition), oldest first.
@@ -92,7 +94,9 @@ class Control:
         cannot be said ends the process.
         """
         replayed = message.offset <= self._app.continuity.claimed(message.topic, message.partition)
-        turn = Turn(message.partition, time.time(), replayed)
+        if self._time.saw(message.timestamp):
+            self._clock.grant_grace(self._time.now())
+        turn = Turn(message.partition, message.timestamp, replayed)
         try:
             for entry in read(message.value, message.headers or ()):
                 try:
@@ -112,13 +116,13 @@ class Control:
     async def recovered(self) -> None:
         """The tables hold other partitions now: rebuild what is derived from them."""
         owned = {tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topics.commands}
-        self._clock.restart(time.time())
+        rows = [(self._partition_of_row(key, row), row, at) for key, row, at in split_rows(self._jobs.items())]
+        rows = [(partition, row, at) for partition, row, at in rows if partition in owned]
+        self._time.saw(max((_date(row) for _, row, _ in rows), default=0.0))
+        self._clock.restart(self._time.now())
         self._unmarked.clear()
         claims, graves, paused = [], [], dict[str, Queue]()
-        for key, row, at in split_rows(self._jobs.items()):
-            partition = self._partition_of_row(key, row)
-            if partition not in owned:
-                continue
+        for partition, row, at in rows:
             claims.append((partition, at))
             if isinstance(row, Grave):
                 graves.append((row.deleted_at, row.id, partition))
@@ -136,8 +140,9 @@ class Control:
             return int(key[1:])
         return partition_of(queue_key(row.step) if isinstance(row, Queue) else row.asset_id, self._partitions)
 
-    async def tick(self, now: float) -> None:
+    async def tick(self) -> None:
         """Say what is due, and write down how far the log is applied where no row said so."""
+        now = self._time.now()
         for _ in range(_MAX_DUE):
             place = self._clock.next_due(now)
             if place is None:
@@ -363,6 +368,18 @@ class Control:
         key, row = watermark_row(partition, at)
         for table in (self._assets, self._jobs):
             table.put(key, row, partition)
+
+
+def _date(row: Job | Grave | Queue | None) -> float:
+    """When it was written, or a little earlier."""
+    match row:
+        case Job():
+            return row.updated_at
+        case Grave():
+            return row.deleted_at
+        case Queue():
+            return row.changed_at
+    return 0.0
 
 
 def _key(row: Job | Grave) -> str:

@@ -1,7 +1,6 @@
 """media.uploads -> media.commands: an upload event becomes the command that submits its job."""
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +51,7 @@ async def _submit(
 ) -> None:
     topics = names(settings)
     try:
-        command = _command(entry, settings, pipelines)
+        command = _command(entry, settings, pipelines, message.timestamp)
     except Refused as refused:
         raw = entry.raw if isinstance(entry, Unreadable) else bytes(entry.event.data)
         error = ErrorRecord(code=refused.code, message=str(refused))
@@ -69,7 +68,7 @@ async def _submit(
     app.outbox.put(topics.commands, partition_of(command.asset_id, settings.partitions), encoded)
 
 
-def _command(entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines) -> SubmitJob:
+def _command(entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float) -> SubmitJob:
     """The command for an upload event; the same event gives the same ids. Raises Refused."""
     if isinstance(entry, Unreadable):
         raise Refused(entry.code, entry.reason)
@@ -83,5 +82,5 @@ def _command(entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines
         pipelines=pipelines,
         default_pipeline=settings.default_pipeline,
         input_roots=settings.store.input_roots,
-        now=time.time(),
+        now=now,
     )

@@ -91,12 +91,16 @@ def wanted(settings: Settings) -> list[Topic]:
     return topics
 
 
+#: The broker dates every record: whose clock is wrong cannot make a record outlive its time, or have it refused.
+_DATED = {"message.timestamp.type": "LogAppendTime"}
+
+
 def _retention(seconds: int) -> dict[str, str]:
-    return {"cleanup.policy": "delete", "retention.ms": str(seconds if seconds < 0 else seconds * 1000)}
+    return _DATED | {"cleanup.policy": "delete", "retention.ms": str(seconds if seconds < 0 else seconds * 1000)}
 
 
 #: Recovery reads these whole, so they are compacted hard: at the latest after 15 minutes.
-_COMPACTED = {
+_COMPACTED = _DATED | {
     "cleanup.policy": "compact",
     "min.cleanable.dirty.ratio": "0.05",
     "segment.ms": "600000",

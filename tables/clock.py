@@ -56,6 +56,10 @@ class Clock:
             known.clear()
         self._grace_from = now
 
+    def grant_grace(self, now: float) -> None:
+        """Time has jumped: whoever could not renew meanwhile gets one TTL more."""
+        self._grace_from = now
+
     def watch(self, job: Job) -> None:
         """The job has changed: enter what it now waits for, forget what it no longer does."""
         for step in job.steps:

@@ -57,6 +57,8 @@ class Log:
         self.changelogs: dict[str, dict[bytes, bytes]] = {"jobs": {}, "assets": {}}
         self.said: dict[str, Message] = {}
         self.commands: list[Message] = []
+        #: The date of the next record.
+        self.now = 1_000.0
 
     def write(self, name: str, key: bytes, value: bytes | None) -> None:
         if value is None:
@@ -92,7 +94,13 @@ class Log:
             topic = names(self.settings).commands
             partition = partition_of(subject, PARTITIONS)
             record = SimpleNamespace(
-                topic=topic, partition=partition, offset=offset, key=None, value=batch([event]), headers=BATCH_HEADERS
+                topic=topic,
+                partition=partition,
+                offset=offset,
+                timestamp=self.now,
+                key=None,
+                value=batch([event]),
+                headers=BATCH_HEADERS,
             )
             await control.take(record)
 

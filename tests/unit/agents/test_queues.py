@@ -24,15 +24,15 @@ async def test_a_pause_is_told_and_told_again_by_whoever_takes_over() -> None:
     assert (first.step, first.paused) == ("noop", True)
     log.said.clear()
     control = await log.control()
-    await control.tick(1.0)
+    await control.tick()
     assert log.all(QueueChanged) == [first]
     log.said.clear()
-    await control.tick(2.0)
+    await control.tick()
     assert not log.said, "it is not said every second"
     await log.tell(control, ResumeQueue(step="noop"))
     assert [said.paused for said in log.all(QueueChanged)] == [False]
     log.said.clear()
-    await (await log.control()).tick(1.0)
+    await (await log.control()).tick()
     assert not log.said
 
 
