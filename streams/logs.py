@@ -1,8 +1,10 @@
 """Log lines on stderr: short ones for people, JSON ones for machines; the same events and fields in both."""
 
+import asyncio
 import logging
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -36,6 +38,7 @@ def configure(settings: Settings, process: str, stream: TextIO | None = None) ->
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -43,6 +46,16 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
         sys.__excepthook__(kind, error, trace)
         return
     log.critical("ended by an error nobody expected", exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(given: threading.ExceptHookArgs) -> None:
+    """A loop of its own that is torn down in the middle of something ends its thread so: nobody minds."""
+    if given.exc_value is None or issubclass(given.exc_type, asyncio.CancelledError):
+        log.debug("a thread was ended in the middle of something")
+        return
+    log.critical(
+        "a thread ended by an error nobody expected", exc_info=(given.exc_type, given.exc_value, given.exc_traceback)
+    )
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """What people and machines can read in the log."""
 
+import asyncio
 import json
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -57,7 +59,7 @@ def root_logging() -> Iterator[None]:
     yield
     root.handlers[:], root.level = kept, level
     logging.captureWarnings(False)
-    sys.excepthook = sys.__excepthook__
+    sys.excepthook, threading.excepthook = sys.__excepthook__, threading.__excepthook__
 
 
 @pytest.mark.usefixtures("root_logging")
@@ -71,3 +73,23 @@ def test_library_chatter_is_quiet_and_a_traceback_stays_with_its_line(capsys: py
     (line,) = capsys.readouterr().err.splitlines()
     row = json.loads(line)
     assert row["offset"] == 7 and "ValueError: odd" in row["trace"]
+
+
+@pytest.mark.usefixtures("root_logging")
+def test_a_thread_that_dies_is_told_and_one_that_is_torn_down_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(Settings(), "control")
+
+    def die() -> None:
+        raise ValueError("lost")
+
+    def end() -> None:
+        raise asyncio.CancelledError
+
+    for work in (die, end):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    lines = capsys.readouterr().err
+    assert lines.count("a thread ended by an error nobody expected") == 1
+    assert "ValueError: lost" in lines
+    assert "CancelledError" not in lines
