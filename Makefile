@@ -1,5 +1,5 @@
 # One entry for people and for CI. Every target sets up what it needs; a second time there is nothing to do.
-#   make demo [FILE=my.mp4] [EXIT=1]    make test    make setup    make bench
+#   make demo [FILE=my.mp4] [EXIT=1]    make test    make setup    make bench    make chaos [SEED=1] [DURATION=300]
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,7 +14,7 @@ HLS := web/static/vendor/hls.min.js
 # Files beside each other: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e bench lock docs clean tools browser
+.PHONY: setup demo test lint types unit integration e2e chaos bench lock docs clean tools browser
 
 setup: tools browser .venv/.ready .venv/.archive $(HLS)
 
@@ -44,6 +44,13 @@ integration: setup
 
 e2e: setup
 	@$(PARALLEL) tests/e2e tests/chaos
+
+# Faults for DURATION seconds on one broker, then on three; the seed is printed, and makes the same run again.
+CHAOS = $(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --seconds $(or $(DURATION),300)
+
+chaos: setup
+	@$(CHAOS) --brokers 1
+	@$(CHAOS) --brokers 3
 
 # Measures, and writes the README's table.
 bench: setup

@@ -1,0 +1,127 @@
+"""Makes the faults of a schedule happen."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from tests.chaos import clockwork, disks
+from tests.chaos.ledger import Ledger
+from tests.chaos.schedule import ROLES, Fault
+from tests.chaos.world import World
+
+#: What no program of ours would write; the last is as large as a record can be.
+_GARBAGE = [
+    b"\x00\xff\xfe",
+    b"",
+    None,
+    b"{",
+    b"[]",
+    b"[1, {}, null]",
+    b'{"type": 3}',
+    b"[" * 20_000,
+    b'[{"specversion":"1.0","id":"x","source":"s","type":"media.job.cancel.v1","data":{"job_id":7}}]',
+    b"x" * 1_000_000,
+]
+#: Between the processes of one role in a rolling restart.
+_ROLL_S = 3.0
+
+
+class Faults:
+    """Executes one schedule against one world."""
+
+    def __init__(self, world: World, ledger: Ledger, say: Callable[[str], None]) -> None:
+        self._world, self._ledger, self._say = world, ledger, say
+        #: One broker is in trouble at a time: of three, two must go on.
+        self._nodes = asyncio.Lock()
+
+    async def run(self, faults: Sequence[Fault]) -> None:
+        """Return when the last one is over."""
+        began = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as group:
+            for fault in faults:
+                await asyncio.sleep(max(0.0, began + fault.at_s - asyncio.get_running_loop().time()))
+                self._say(str(fault))
+                self._ledger.note("fault", kind=fault.kind, target=fault.target)
+                group.create_task(_awaited(self._happen(fault)))
+
+    async def _happen(self, fault: Fault) -> None:
+        act: Callable[[Fault], Awaitable[None]] = getattr(self, f"_{fault.kind.replace('-', '_')}")
+        await act(fault)
+
+    # Processes
+
+    async def _kill(self, fault: Fault) -> None:
+        self._world.services[fault.target].send(signal.SIGKILL)
+
+    async def _freeze(self, fault: Fault) -> None:
+        await self._world.services[fault.target].freeze(fault.lasts_s)
+
+    async def _stop(self, fault: Fault) -> None:
+        self._world.services[fault.target].send(signal.SIGTERM)
+
+    async def _roll(self, fault: Fault) -> None:
+        for name in ROLES[fault.target]:
+            self._world.services[name].send(signal.SIGTERM)
+            await asyncio.sleep(_ROLL_S)
+
+    async def _clock(self, fault: Fault) -> None:
+        clockwork.set_clock(self._world.clocks[fault.target], fault.amount)
+        await asyncio.sleep(fault.lasts_s)
+        clockwork.set_clock(self._world.clocks[fault.target], 0.0)
+
+    # What they lean on
+
+    async def _redis_kill(self, _fault: Fault) -> None:
+        self._world.services["redis"].send(signal.SIGKILL)
+
+    async def _origin_down(self, fault: Fault) -> None:
+        self._world.origin.down = True
+        await asyncio.sleep(fault.lasts_s)
+        self._world.origin.down = False
+
+    async def _broker_kill(self, fault: Fault) -> None:
+        async with self._nodes:
+            await self._world.nodes.down(fault.target, 0.0)
+
+    async def _broker_down(self, fault: Fault) -> None:
+        async with self._nodes:
+            await self._world.nodes.down(fault.target, fault.lasts_s)
+
+    async def _broker_freeze(self, fault: Fault) -> None:
+        async with self._nodes:
+            await self._world.nodes.freeze(fault.target, fault.lasts_s)
+
+    async def _disk_full(self, fault: Fault) -> None:
+        await self._fill(self._world.data_dir(fault.target), fault.lasts_s)
+
+    async def _store_full(self, fault: Fault) -> None:
+        await self._fill(self._world.store, fault.lasts_s)
+
+    async def _fill(self, folder: Path, seconds: float) -> None:
+        await asyncio.to_thread(disks.fill, folder)
+        await asyncio.sleep(seconds)
+        disks.free(folder)
+
+    async def _garbage(self, _fault: Fault) -> None:
+        """Garbage on every topic that somebody reads; where each piece fell stands in the ledger."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._world.nodes.bootstrap, max_request_size=1_048_576, request_timeout_ms=5_000
+        )
+        try:
+            await producer.start()
+            for topic in self._world.read_topics():
+                for value in _GARBAGE:
+                    place = await producer.send_and_wait(topic, value, key=b"chaos", partition=0)
+                    self._ledger.note("garbage", topic=topic, partition=place.partition, offset=place.offset)
+        except KafkaError as error:
+            self._ledger.note("garbage-stopped", error=repr(error))
+        finally:
+            await producer.stop()
+
+
+async def _awaited(act: Awaitable[None]) -> None:
+    await act

@@ -1,0 +1,162 @@
+"""One chaos run: `python -m tests.chaos.run --seed 7 --seconds 300 --brokers 1`. Exit code 1 when anything is violated.
+
+Work arrives without pause while processes are killed, stopped and restarted, brokers vanish, disks fill, clocks jump
+and garbage lies on every topic, as the seed decides. Then everything must come to rest, and the checker looks at it.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from tests.chaos import disks
+from tests.chaos.checker import ENDED, check
+from tests.chaos.evidence import Evidence, listed, read_disk, read_log, read_logs, read_processes, read_replicas
+from tests.chaos.faults import Faults
+from tests.chaos.follower import Dashboard
+from tests.chaos.ledger import Ledger
+from tests.chaos.load import Load, make_clip
+from tests.chaos.schedule import describe, schedule
+from tests.chaos.world import TOKEN, World
+
+#: Until everything must have come to rest: leases end, retries and dispatch deadlines come.
+REST_S = 120.0
+
+
+@dataclass
+class Report:
+    """What a run did and found."""
+
+    seed: int
+    seconds: float
+    brokers: int
+    jobs: int = 0
+    faults: int = 0
+    #: Seconds from the end of the faults until everything was at rest.
+    rest_s: float = 0.0
+    violations: list[str] = field(default_factory=list)
+
+
+async def run(folder: Path, report: Report, *, small_disks: bool, speech: Path | None = None) -> None:
+    """Run and check; the report is filled in."""
+    world = World(folder, report.brokers, small_disks=small_disks)
+    ledger, evidence = Ledger(folder / "ledger.jsonl"), Evidence()
+    evidence.ledger = ledger.lines
+    faults = schedule(report.seed, report.seconds, world.nodes.names, small_disks=small_disks)
+    report.faults = len(faults)
+    _say(f"seed {report.seed}, {report.seconds:.0f} s, {report.brokers} broker(s): {', '.join(describe(faults))}")
+    try:
+        await world.start()
+        load = Load(world, ledger, report.seed, make_clip(folder / "clip.mp4"))
+        async with dashboards(world) as boards:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(load.run(report.seconds))
+                group.create_task(Faults(world, ledger, _say).run(faults))
+                if speech is not None:
+                    group.create_task(load.standard(speech))
+            report.rest_s = await come_to_rest(world, ledger)
+            await read_replicas(world.urls, TOKEN, evidence)
+            evidence.dashboards = {name: board.jobs for name, board in boards.items()}
+        await _stop_and_look(world, evidence)
+    finally:
+        await world.stop()
+        await world.nodes.stop()
+        ledger.close()
+    read_processes(folder, evidence)
+    report.jobs = len(evidence.jobs) + len(evidence.graves)
+    report.violations = check(evidence)
+
+
+async def _stop_and_look(world: World, evidence: Evidence) -> None:
+    """The log is read when nobody writes it any more."""
+    ends = await world.stop()
+    evidence.ends = {name: [*world.services[name].ends, code] for name, code in ends.items()}
+    await read_log(world.nodes.bootstrap, evidence)
+    read_disk(world.folder, world.store, evidence)
+    read_logs(world.logs, evidence)
+
+
+@contextlib.asynccontextmanager
+async def dashboards(world: World) -> AsyncIterator[dict[str, Dashboard]]:
+    """One that follows each replica."""
+    boards = {name: Dashboard(url) for name, url in world.urls.items()}
+    tasks = [asyncio.create_task(board.run()) for board in boards.values()]
+    try:
+        yield boards
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def come_to_rest(world: World, ledger: Ledger) -> float:
+    """Return how long it took until every replica lists every job that was accepted, all ended; REST_S at most."""
+    began = time.monotonic()
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
+        quiet = 0
+        while quiet < 3 and time.monotonic() - began < REST_S:
+            await asyncio.sleep(1.0)
+            rests = [await _at_rest(session, url, ledger) for url in world.urls.values()]
+            quiet = quiet + 1 if all(rests) else 0
+    return time.monotonic() - began
+
+
+async def _at_rest(session: aiohttp.ClientSession, url: str, ledger: Ledger) -> bool:
+    try:
+        jobs = await listed(session, url, "jobs")
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+    gone = {
+        line["job_id"] for line in ledger.lines if line["what"].startswith(("delete", "clear")) and "job_id" in line
+    }
+    accepted = {line["job_id"] for line in ledger.lines if line["what"] == "submitted" and line["job_id"]}
+    cleared = bool(ledger.count("clear")) or bool(ledger.count("delete-asset"))
+    missing = accepted - gone - jobs.keys()
+    return (cleared or not missing) and all(job["status"] in ENDED for job in jobs.values())
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--seconds", type=float, default=300.0, help="how long faults and work go on")
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)
+    parser.add_argument("--speech", type=Path, help="a clip for one job of the default pipeline, models included")
+    parser.add_argument("--keep", type=Path, help="where to keep everything; else it goes when nothing is violated")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run once; 0, or 1 when something was violated."""
+    arguments = _arguments()
+    small_disks = disks.private_mounts()
+    if not small_disks:
+        _say("no disk is filled: this machine allows no mounts of our own")
+    folder = arguments.keep or Path(tempfile.mkdtemp(prefix="chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    report = Report(arguments.seed, arguments.seconds, arguments.brokers)
+    asyncio.run(run(folder, report, small_disks=small_disks, speech=arguments.speech))
+    for violation in report.violations:
+        _say(f"VIOLATION {violation}")
+    _say(json.dumps(vars(report) | {"violations": len(report.violations)}))
+    if not report.violations and arguments.keep is None:
+        shutil.rmtree(folder)
+    else:
+        _say(f"everything is in {folder}; the small disks' content went with their mounts")
+    return bool(report.violations)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

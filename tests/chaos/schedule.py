@@ -1,0 +1,96 @@
+"""What goes wrong, and when: a pure function of the seed, so that a run can be replayed."""
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+CONTROLS = ("control-1", "control-2")
+EXECUTORS = ("executor-1", "executor-2", "executor-3")
+WEBS = ("web-1", "web-2")
+ROLES = {"control": CONTROLS, "executor": EXECUTORS, "web": WEBS}
+#: Their disks are small, and can be filled.
+SMALL_DISKS = ("executor-3", "web-2")
+#: Longer than leases and sessions: whoever wakes up from it has lost both.
+FREEZE_S = 10.0
+#: From the end of one fault to the beginning of the next, seconds. Some faults last, and others begin meanwhile.
+_GAP_S = (2.0, 6.0)
+#: Runs from here on have room for a broker that is away for half a minute.
+_LONG_S = 120.0
+#: How wrong control's clock gets, seconds.
+_JUMPS_S = (-7200, -600, -30, 30, 600, 7200)
+
+
+class Fault(NamedTuple):
+    """Something that goes wrong."""
+
+    #: Since the beginning of the run.
+    at_s: float
+    kind: str
+    #: Process, broker node, or disk; empty where there is only one.
+    target: str
+    #: Until it is good again; 0: at once, or by itself.
+    lasts_s: float = 0.0
+    #: How much, where that is a question.
+    amount: float = 0.0
+
+    def __str__(self) -> str:
+        lasts = f" for {self.lasts_s:.0f} s" if self.lasts_s else ""
+        amount = f" by {self.amount:+.0f} s" if self.amount else ""
+        return f"{self.at_s:6.1f} s  {self.kind} {self.target}{amount}{lasts}"
+
+
+class Trouble(NamedTuple):
+    """A kind of fault: whom it may hit, and how long and how much."""
+
+    kind: str
+    targets: Sequence[str] = ("",)
+    lasts_s: tuple[float, float] = (0.0, 0.0)
+    amounts: Sequence[float] = (0.0,)
+
+
+def schedule(seed: int, seconds: float, nodes: Sequence[str], *, small_disks: bool) -> list[Fault]:
+    """Faults for a run of `seconds`; all are over when it ends. Every kind comes before one comes again."""
+    chance = random.Random(f"faults {seed}")
+    troubles = _troubles(nodes, seconds, small_disks=small_disks)
+    found: list[Fault] = []
+    at_s = 3.0
+    while True:
+        for trouble in chance.sample(troubles, len(troubles)):
+            fault = _fault(chance, trouble, at_s)
+            if at_s + fault.lasts_s > seconds:
+                return found
+            found.append(fault)
+            # The next one may begin while this one lasts.
+            at_s += chance.uniform(*_GAP_S) + chance.choice((0.0, 0.5, 1.0)) * min(fault.lasts_s, FREEZE_S)
+
+
+def _fault(chance: random.Random, trouble: Trouble, at_s: float) -> Fault:
+    lasts_s = chance.uniform(*trouble.lasts_s)
+    return Fault(at_s, trouble.kind, chance.choice(trouble.targets), lasts_s, chance.choice(trouble.amounts))
+
+
+def _troubles(nodes: Sequence[str], seconds: float, *, small_disks: bool) -> list[Trouble]:
+    down_s = 30.0 if seconds >= _LONG_S else 10.0
+    disks = [Trouble("disk-full", SMALL_DISKS, (3.0, 8.0)), Trouble("store-full", lasts_s=(3.0, 6.0))]
+    return [
+        *(Trouble("kill", names) for names in ROLES.values()),
+        *(Trouble("freeze", names, (FREEZE_S, FREEZE_S)) for names in ROLES.values()),
+        Trouble("stop", CONTROLS + EXECUTORS + WEBS),
+        Trouble("roll", tuple(ROLES), (10.0, 10.0)),
+        Trouble("clock", CONTROLS, (4.0, 12.0), _JUMPS_S),
+        Trouble("garbage"),
+        Trouble("redis-kill"),
+        Trouble("origin-down", lasts_s=(3.0, 6.0)),
+        Trouble("broker-kill", nodes),
+        Trouble("broker-freeze", nodes, (3.0, FREEZE_S)),
+        *([Trouble("broker-down", nodes, (down_s, down_s))] if seconds >= _LONG_S or len(nodes) > 1 else []),
+        *(disks if small_disks else []),
+    ]
+
+
+def describe(faults: Sequence[Fault]) -> Iterator[str]:
+    """One line for each kind: how often."""
+    counts: dict[str, int] = {}
+    for fault in faults:
+        counts[fault.kind] = counts.get(fault.kind, 0) + 1
+    return (f"{count} {kind}" for kind, count in sorted(counts.items()))

@@ -1,0 +1,23 @@
+"""A seed is a schedule: the same again, all of it within the run, every kind before one comes twice."""
+
+import pytest
+
+from tests.chaos.schedule import schedule
+
+_NODES = ("broker-1", "broker-2", "broker-3")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_seed_is_a_schedule_within_its_time(seed: int) -> None:
+    faults = schedule(seed, 60, _NODES[:1], small_disks=True)
+    assert faults == schedule(seed, 60, _NODES[:1], small_disks=True)
+    assert faults != schedule(seed + 1, 60, _NODES[:1], small_disks=True)
+    assert len(faults) >= 6
+    assert all(fault.at_s > 0 and fault.at_s + fault.lasts_s <= 60 for fault in faults)
+
+
+def test_a_long_run_has_every_kind() -> None:
+    kinds = {fault.kind for fault in schedule(1, 300, _NODES, small_disks=True)}
+    assert kinds >= {"kill", "freeze", "stop", "roll", "clock", "garbage", "redis-kill", "origin-down"}
+    assert kinds >= {"broker-kill", "broker-down", "broker-freeze", "disk-full", "store-full"}
+    assert "disk-full" not in {fault.kind for fault in schedule(1, 300, _NODES, small_disks=False)}
