@@ -27,6 +27,9 @@ log = logging.getLogger("kinolog.web")
 
 _LOOK_S = 5.0
 _AGAIN_S = 1.0
+#: A partition's new leader may not know for a while how much of it is committed: a log that is shorter for longer is
+#: another one. Measured on three nodes: each change of leaders looked like a new log, and every replica began anew.
+_SHORT_S = 30.0
 #: A tombstone may be dropped a day after compaction (Kafka's delete.retention.ms): whoever was away for longer would
 #: keep rows that are gone.
 TOO_OLD_S = 12 * 3600.0
@@ -73,6 +76,7 @@ class Follower:
         self._replaced: str | None = None
         self._marked_at = -math.inf
         self._looked_at: float | None = None
+        self._short_since: float | None = None
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -93,7 +97,7 @@ class Follower:
     async def _follow_until_it_breaks(self) -> None:
         try:
             async with LogReader(self._settings) as reader, asyncio.TaskGroup() as group:
-                await self._start_at(reader, await reader.extent())
+                await self._start_at(reader)
                 group.create_task(self._look(reader))
                 group.create_task(self._read_on(reader))
         except* (KafkaError, OSError, TimeoutError) as errors:
@@ -107,8 +111,9 @@ class Follower:
 
     # Where to begin
 
-    async def _start_at(self, reader: LogReader, extent: Extent) -> None:
+    async def _start_at(self, reader: LogReader) -> None:
         saved = None if self._model.damaged.is_set() else await self._model.saved()
+        extent = await self._settled_extent(reader, saved)
         reason = self._replaced or reason_to_rebuild(saved, extent, self._settings.partitions, time.time())
         if saved is None or reason is not None:
             saved = await self._rebuild(extent.cluster, reason or "it is new or damaged")
@@ -119,6 +124,16 @@ class Follower:
         reader.seek({part: max(self._read_to[part] - 1, start) for part, start in extent.starts.items()})
         self._ends = extent.ends
         await self._note_progress_made()
+
+    async def _settled_extent(self, reader: LogReader, saved: Saved | None) -> Extent:
+        """What the log holds; while it seems shorter than what was read of it, it is asked again."""
+        deadline = asyncio.get_running_loop().time() + _SHORT_S
+        while True:
+            extent = await reader.extent()
+            late = asyncio.get_running_loop().time() > deadline
+            if saved is None or saved.cluster != extent.cluster or late or not is_ahead(saved, extent):
+                return extent
+            await asyncio.sleep(_AGAIN_S)
 
     async def _rebuild(self, cluster: str, reason: str) -> Saved:
         log.info("read model is rebuilt from the log", extra={"reason": reason})
@@ -196,8 +211,16 @@ class Follower:
             self._looked_at = asyncio.get_running_loop().time()
             await asyncio.sleep(_LOOK_S)
             self._ends = await reader.ends()
-            if any(self._read_to[part] > end for part, end in self._ends.items()):
-                raise LogReplaced("it has become shorter")
+            self._require_same_log(asyncio.get_running_loop().time())
+
+    def _require_same_log(self, now: float) -> None:
+        if all(self._read_to[part] <= end for part, end in self._ends.items()):
+            self._short_since = None
+            return
+        self._short_since = self._short_since or now
+        if now - self._short_since > _SHORT_S:
+            self._short_since = None
+            raise LogReplaced("it has become shorter")
 
 
 def _complain(what: str, errors: BaseExceptionGroup[Exception]) -> None:
@@ -212,10 +235,15 @@ def reason_to_rebuild(saved: Saved | None, extent: Extent, partitions: int, now:
         return "the log is of another cluster, or has another number of partitions"
     if now - saved.current_at > TOO_OLD_S:
         return "it is so old that deletions may have been missed"
-    if any(place.next_offset > extent.ends[part] for part, place in saved.places.items()):
+    if is_ahead(saved, extent):
         return "it is ahead of the log: the log was made anew"
     behind = any(place.next_offset < extent.starts[part] for part, place in saved.places.items())
     return "the log begins after it" if behind else None
+
+
+def is_ahead(saved: Saved, extent: Extent) -> bool:
+    """Whether a read model knows more than the log holds."""
+    return any(place.next_offset > extent.ends.get(part, 0) for part, place in saved.places.items())
 
 
 def verified(batch: Batch, tails: dict[Part, tuple[int, int]]) -> dict[Part, tuple[int, int]]:

@@ -67,5 +67,9 @@ async def _is_needed(entry: Path, asset_id: str, key: str, refers: Refers) -> bo
 
 
 def _write(path: Path, asset_id: str, key: str) -> Path:
-    path.write_text(f"{asset_id}\n{key}\n")
+    try:
+        path.write_text(f"{asset_id}\n{key}\n")
+    except OSError:
+        path.unlink(missing_ok=True)  # of what could not be written down nothing has begun
+        raise
     return path

@@ -13,6 +13,7 @@ from processors.local_tree import DISK_FULL
 from processors.store import NotStored, StoreError
 from tables.submissions import Refused
 from web.cursors import InvalidCursor
+from web.read_model import Damaged
 from web.routes import Handler
 from web.shapes import ProblemView
 
@@ -94,6 +95,7 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem | None]] = {
     InvalidCursor: lambda error: Problem(400, "invalid-cursor", str(error)),
     NotStored: lambda _: not_found("file"),
     StoreError: lambda _: unavailable("store-unavailable", "the object store cannot be reached at the moment", 5),
+    Damaged: lambda _: unavailable("read-model-behind", "the jobs are being read from the log: try again", 2),
     web.RequestPayloadError: lambda _: Problem(400, "broken-body", "the body breaks its own framing", CLOSE),
     web.HTTPException: _of_http,
     OSError: _of_disk,

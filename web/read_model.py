@@ -30,6 +30,10 @@ class ReplicaInUse(Exception):
     """Another process uses this replica's read model; the message says what gives this one a name of its own."""
 
 
+class Damaged(sqlite3.DatabaseError):
+    """There is nothing to read from until the file has been made anew."""
+
+
 class Saved(NamedTuple):
     """What the file says of the log that it was made from."""
 
@@ -101,9 +105,11 @@ class ReadModel:
     def _noticing_damage(self, work: Callable[[], T]) -> T:
         try:
             return work()
-        except sqlite3.DatabaseError as error:
+        except sqlite3.Error as error:
             if is_damage(error):
                 self.damaged.set()
+            if self.damaged.is_set():
+                raise Damaged(str(error)) from error
             raise
 
     # In the writer's thread
@@ -120,6 +126,7 @@ class ReadModel:
         return Saved(cluster, partitions, current_at, dict(self._applier.places))
 
     def _rebuild(self, cluster: str, partitions: int) -> None:
+        self.damaged.set()  # until it is whole again: the disk may be full
         self._db.close()
         self._remove()
         self._generation += 1
@@ -149,25 +156,29 @@ class ReadModel:
     # In a reader's thread
 
     def _query(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        db = self._reader()
-        db.execute("BEGIN")
-        try:
-            return self._noticing_damage(lambda: query(db, *args, **kwargs))
-        finally:
-            db.execute("ROLLBACK")
+        return self._noticing_damage(lambda: _at_one_moment(self._reader(), lambda db: query(db, *args, **kwargs)))
 
     def _reader(self) -> sqlite3.Connection:
         """The connection of the calling thread, a new one after a rebuild."""
         if getattr(self._local, "generation", None) != self._generation:
-            self._local.generation = self._generation
+            generation = self._generation
             self._local.db = sqlite3.connect(
                 f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
             )
+            self._open_readers.append(self._local.db)
             # Walks of a whole index are common, and SQLite's own cache holds a fifth of one: halves their time.
             self._local.db.execute("PRAGMA mmap_size = 1073741824")
-            self._open_readers.append(self._local.db)
+            self._local.generation = generation
         db: sqlite3.Connection = self._local.db
         return db
+
+
+def _at_one_moment(db: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:
+    db.execute("BEGIN")
+    try:
+        return query(db)
+    finally:
+        db.execute("ROLLBACK")
 
 
 def is_damage(error: sqlite3.Error) -> bool:

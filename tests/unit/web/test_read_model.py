@@ -3,20 +3,21 @@
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schemas.jobs import Watermark
 from tests.unit.web.replica import PARTITIONS, Replica
 from tests.unit.web.rows import a_job, a_step, an_asset, an_error, record, tombstone
-from web import queries
+from web import follower, queries
 from web.changelog import job_rows
 from web.cursors import PageCursor, WriteCursor, dump
-from web.follower import TOO_OLD_S, LogReplaced, reason_to_rebuild, verified
+from web.follower import TOO_OLD_S, LogReplaced, is_ahead, reason_to_rebuild, verified
 from web.jobs import JOBS
 from web.listing import parse
 from web.log_reader import Extent
-from web.read_model import ReadModel, ReplicaInUse, Saved
+from web.read_model import Damaged, ReadModel, ReplicaInUse, Saved
 from web.stats import stats
 
 
@@ -258,3 +259,46 @@ def test_a_last_known_record_that_compaction_removed_proves_nothing() -> None:
 def test_rows_are_kept_as_they_stand_in_the_log() -> None:
     row = record(a_job(1), 0)
     assert row.value is not None and job_rows.decode(row.value) == a_job(1)
+
+
+async def test_a_rebuild_that_finds_no_room_is_done_when_there_is_some(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await replica.write(a_job(1))
+
+    def full(_: ReadModel) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(ReadModel, "_create", full)
+        with pytest.raises(Damaged):
+            await replica.model.rebuild("a cluster", PARTITIONS)
+        with pytest.raises(Damaged):
+            await ids(replica)
+    assert replica.model.damaged.is_set()
+    await replica.model.rebuild("a cluster", PARTITIONS)
+    assert not replica.model.damaged.is_set()
+    await replica.take({"jobs": [record(a_job(2), 0)]})
+    assert await ids(replica) == ["job_000002"]
+
+
+class Extents:
+    """A log whose new leader does not know at first how much of it is committed."""
+
+    def __init__(self, *ends: int) -> None:
+        self.ends = list(ends)
+
+    async def extent(self) -> Extent:
+        return log_of(end=self.ends.pop(0) if len(self.ends) > 1 else self.ends[0])
+
+
+async def test_a_log_that_seems_shorter_for_a_moment_is_the_same_log(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "_AGAIN_S", 0.01)
+    reader: Any = Extents(3, 3, 9)
+    extent = await replica.follower._settled_extent(reader, saved_at(next_offset=7))
+    assert extent.ends["jobs", 0] == 9
+    monkeypatch.setattr(follower, "_SHORT_S", 0.05)
+    stays: Any = Extents(3)
+    assert is_ahead(saved_at(next_offset=7), await replica.follower._settled_extent(stays, saved_at(next_offset=7)))
