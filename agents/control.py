@@ -34,7 +34,7 @@ def main(settings: Settings) -> int:
         loop = new_loop()
         app = make_app(settings, CONTROL_APP, member_id)
         assemble(app, settings, pipelines)
-        return run(app, loop)
+        return run(app, loop, settings.watchdog)
 
 
 def claim(settings: Settings) -> tuple[str, IO[str]]:

@@ -14,8 +14,9 @@ from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, Resu
 from schemas.jobs import JOB_ENDED, Asset, Grave, Job, Queue
 from schemas.step_events import StepAccepted, StepEvent, StepHeartbeat
 from schemas.steps import step_kinds
+from streams.ending import EX_SOFTWARE, end_process
 from streams.envelope import Unreadable, read, structured
-from streams.faust_app import EX_SOFTWARE, KinologApp, end_process
+from streams.faust_app import KinologApp
 from streams.partition import partition_of
 from streams.settings import Settings
 from streams.topics import names

@@ -36,7 +36,8 @@ from schemas.step_events import LeaseRevoked
 from schemas.steps import StepKind
 from streams import logs, notify
 from streams.dead_letters import dead_letter
-from streams.faust_app import EX_SOFTWARE, KinologApp, end_process, make_app, new_loop, run
+from streams.ending import EX_SOFTWARE, end_process
+from streams.faust_app import KinologApp, make_app, new_loop, run
 from streams.locks import NameTaken
 from streams.outbox import Outbox
 from streams.producer import Producer
@@ -70,7 +71,7 @@ def main(settings: Settings, lane: str) -> int:
         return EX_SOFTWARE
     app = make_app(settings, f"kinolog-exec-{lane}", name.instance_id)
     executor.join(app, lane)
-    return run(app, loop, before_stop=executor.drain)
+    return run(app, loop, settings.watchdog, before_stop=executor.drain)
 
 
 class Executor:
@@ -99,6 +100,7 @@ class Executor:
     def join(self, app: KinologApp, lane: str) -> None:
         """Add the agents to `app`, and what begins with it. The default lane removes what is deleted, too."""
         self._app = app
+        app.may_wait = self._may_wait
         app.task(self._begin)
         app.on_partitions_assigned.connect(self._note_assignment)
         for station in self._stations.values():
@@ -135,6 +137,12 @@ class Executor:
             "executor ready",
             extra={"executor": self._name.name, "steps": ",".join(self._stations), "cpus": self._bench.budget.cpus},
         )
+
+    def _may_wait(self) -> bool:
+        """Whether some requests are not taken on purpose: no room, a paused queue, a broker that is away."""
+        full = any(not station.slots.free for station in self._stations.values()) or not self._bench.budget.is_free
+        shut = not all(self._valves.is_open(step) for step in self._stations)
+        return full or shut or self._closing or self._voice.unheard or not self._opened.is_set()
 
     def _note_assignment(self, *_: Any, **__: Any) -> None:
         self._assigned.set()

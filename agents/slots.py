@@ -116,6 +116,11 @@ class CpuBudget:
         else:
             self._unclaimed.set()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody has the CPUs or waits for them."""
+        return self._unclaimed.is_set()
+
     async def wait_free(self) -> None:
         """Return when nobody has the CPUs or waits for them."""
         await self._unclaimed.wait()

@@ -8,8 +8,9 @@ from schemas.base import ErrorRecord
 from schemas.commands import SubmitJob
 from schemas.uploads import UploadCompleted
 from streams.dead_letters import dead_letter
+from streams.ending import EX_SOFTWARE, end_process
 from streams.envelope import Entry, Unreadable, read, structured
-from streams.faust_app import EX_SOFTWARE, KinologApp, end_process
+from streams.faust_app import KinologApp
 from streams.guard import Guard
 from streams.ids import derived_id
 from streams.partition import partition_of

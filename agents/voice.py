@@ -37,6 +37,8 @@ class Voice:
         self._partitions = partitions
         self._executor_id = executor_id
         self._fatal = fatal
+        #: Whether the broker does not take what is said.
+        self.unheard = False
 
     def acceptance(self, attempt: Attempt) -> Saying:
         """That the attempt is ours."""
@@ -92,6 +94,7 @@ class Voice:
             answers = [self._outbox.put(*saying) for saying in left]
             await asyncio.wait(set(answers))
             failures = [(s, error) for s, answer in zip(left, answers, strict=True) if (error := answer.exception())]
+            self.unheard = bool(failures)
             if not failures:
                 return
             error = failures[0][1]

@@ -6,10 +6,9 @@ Set the event loop before an app is made (`new_loop`): touching Faust's monitor 
 import asyncio
 import gc
 import logging
-import os
 import signal
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import faust
 import uvloop
@@ -18,23 +17,16 @@ from faust.sensors import Monitor
 from streams import faust_patch
 from streams.continuity import Continuity
 from streams.departures import MAX_BATCH_BYTES, Departures
+from streams.ending import EX_SOFTWARE, end_process
+from streams.faust_probes import watches
 from streams.outbox import Outbox
 from streams.settings import Settings
+from streams.settings import Watchdog as Limits
+from streams.watchdog import LoopBeat, Watchdog
 
-log = logging.getLogger(__name__)
-
-#: Exit codes (sysexits.h where it has one): a supervisor starts the process again, the log repairs it.
-EX_SOFTWARE, EX_FENCED, EX_HOLE = 70, 75, 76
 _DAY_S = 86_400
 #: Seconds that a stopping app is given before the process ends anyway; nothing is lost, it is only rude.
 STOP_TIMEOUT_S = 8.0
-
-
-def end_process(code: int, reason: str, **facts: Any) -> NoReturn:
-    """End at once, with one clear line. Whatever was half done is repaired from the log."""
-    log.critical(reason, extra={"exit_code": code, **facts})
-    logging.shutdown()
-    os._exit(code)
 
 
 class FatalMonitor(Monitor):
@@ -55,6 +47,10 @@ class KinologApp(faust.App):
     outbox: Outbox
     #: Groups records into batches.
     departures: Departures
+    #: Commits that were begun, and that came to an end.
+    commits_begun = commits_ended = 0
+    #: Whether records may stand unread for now, with good reason; the watchdog asks.
+    may_wait: Callable[[], bool] = staticmethod(lambda: False)
 
     async def before_commit(self) -> None:
         """Everything said because of the offsets about to be committed is on the broker."""
@@ -144,12 +140,20 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
 
 
 def run(
-    app: KinologApp, loop: asyncio.AbstractEventLoop, *, before_stop: Callable[[], Awaitable[None]] | None = None
+    app: KinologApp,
+    loop: asyncio.AbstractEventLoop,
+    limits: Limits,
+    *,
+    before_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> int:
-    """Run `app` until SIGINT or SIGTERM (0) or a crash (70). `before_stop` runs while the app is still whole."""
+    """Run `app` until SIGINT or SIGTERM (0), a crash (70) or a hang (77). `before_stop` runs while the app is whole."""
+    beat = LoopBeat()
+    beating = loop.create_task(beat.run(), name="loop beat")
+    Watchdog(watches(app, beat, limits)).start()
     try:
         return loop.run_until_complete(_run(app, before_stop))
     finally:
+        beating.cancel()
         logging.shutdown()
 
 

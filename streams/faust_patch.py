@@ -123,8 +123,11 @@ async def _fetch_records(
 
 async def _commit(self: Any, offsets: Any) -> Any:
     """Consumer._commit, after everything that was sent because of these offsets is on the broker."""
+    self.app.commits_begun += 1
     await self.app.before_commit()
-    return await _stock_commit(self, offsets)
+    done = await _stock_commit(self, offsets)
+    self.app.commits_ended = self.app.commits_begun
+    return done
 
 
 async def _build_offsets(self: Any, consumer: Any, tps: Any, destination: Any, title: str) -> Any:

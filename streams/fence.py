@@ -7,7 +7,7 @@ after `session_timeout_s`. Measured: without it a zombie control process lost 1 
 import asyncio
 import time
 
-from streams.faust_app import EX_FENCED, end_process
+from streams.ending import EX_FENCED, end_process
 
 _TICK_S = 0.25
 #: Share of the session timeout after which ownership is in doubt.

@@ -3,7 +3,8 @@
 import logging
 from typing import Any
 
-from streams.faust_app import EX_HOLE, KinologApp, end_process
+from streams.ending import EX_HOLE, end_process
+from streams.faust_app import KinologApp
 from streams.fence import Fence
 
 log = logging.getLogger(__name__)

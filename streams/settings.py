@@ -149,6 +149,19 @@ class Dispatch(Section, frozen=True, kw_only=True):
     deadline_s: float = 3600.0
 
 
+class Watchdog(Section, frozen=True, kw_only=True):
+    """How long a process may stand still before it ends itself, to be started again."""
+
+    #: Seconds for which its event loop may be blocked.
+    loop_s: float = 60.0
+    #: Seconds that a rebalance, or joining the group at the start, may take.
+    rebalance_s: float = 300.0
+    #: Seconds without a row in a table's recovery.
+    recovery_s: float = 120.0
+    #: Seconds without a record taken, or an offset committed, where there are some.
+    lag_s: float = 300.0
+
+
 class Retention(Section, frozen=True, kw_only=True):
     """How long ended jobs are kept; their assets stay. A pipeline's file may say otherwise for its own (`keep`)."""
 
@@ -335,6 +348,7 @@ class Settings(Section, frozen=True, kw_only=True):
     auth: Auth = Auth()
     lease: LeaseTimes = LeaseTimes()
     dispatch: Dispatch = Dispatch()
+    watchdog: Watchdog = Watchdog()
     compat: Compat = Compat()
     retention: Retention = Retention()
     store: Store = Store()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,14 @@ from aiokafka.errors import KafkaError
 from processors.store import MULTIPART_AGE_S, Store, StoreError
 from streams import fetch_wait
 from streams.embedding import embeddings
+from streams.ending import EX_SOFTWARE
 from streams.logs import configure
 from streams.notify import ready
 from streams.places import pipelines_dir
 from streams.producer import Producer
 from streams.settings import Settings, SettingsError
 from streams.topics import names
+from streams.watchdog import LoopBeat, Watch, Watchdog
 from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
 from web import cache_eviction, queries, tus
 from web.audit import Audit, auditing
@@ -77,6 +80,9 @@ def main(settings: Settings) -> int:
     except (InvalidPipeline, ReplicaInUse, SettingsError) as error:
         log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400  the sentence says it all
         return 2
+    except (OSError, sqlite3.Error) as error:  # a full disk, perhaps: it may be better at the next start
+        log.error("cannot start now", extra={"reason": str(error)})  # noqa: TRY400  likewise
+        return EX_SOFTWARE
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(app, settings))
 
@@ -85,6 +91,9 @@ async def _serve(app: web.Application, settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    beat = LoopBeat()
+    beating = asyncio.create_task(beat.run())
+    Watchdog([Watch("its event loop is blocked", beat, settings.watchdog.loop_s)]).start()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S, lingering_time=2.0, **SERVER_OPTIONS)
     await runner.setup()
     try:
@@ -97,6 +106,7 @@ async def _serve(app: web.Application, settings: Settings) -> int:
         return 1
     finally:
         await runner.cleanup()
+        beating.cancel()
 
 
 async def _until(stop: asyncio.Event, app: web.Application) -> int:
@@ -104,7 +114,7 @@ async def _until(stop: asyncio.Event, app: web.Application) -> int:
     saying = asyncio.create_task(_say_ready(app))
     await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
     saying.cancel()
-    return 0 if stop.is_set() else 70
+    return 0 if stop.is_set() else EX_SOFTWARE
 
 
 async def _say_ready(app: web.Application) -> None:

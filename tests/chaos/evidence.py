@@ -176,7 +176,7 @@ def read_processes(folder: Path, evidence: Evidence) -> None:
             environ = (entry / "environ").read_bytes()
         except OSError:
             continue  # it has ended, or is not ours
-        if str(folder) in command or f"{folder}/".encode() in environ:
+        if f"{folder}/" in command or f"{folder}/".encode() in environ:
             evidence.processes.append(f"{entry.name} {command[:200]}")
 
 

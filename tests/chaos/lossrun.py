@@ -23,8 +23,8 @@ from schemas.commands import SubmitJob
 from schemas.jobs import Input, StepSpec
 from streams.admin import apply_topics
 from streams.broker import Broker
+from streams.ending import EX_HOLE
 from streams.envelope import BATCH_HEADERS, batch, structured
-from streams.faust_app import EX_HOLE
 from streams.partition import partition_of
 from streams.settings import Settings, load
 from streams.topics import names
