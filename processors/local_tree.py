@@ -88,7 +88,10 @@ def link_file(source: Path, root: Path, key: str) -> None:
 def _copy_into_place(folder: Path, root: Path, target: Path) -> None:
     copy = staged(root)
     try:
-        shutil.copytree(folder, copy)
+        for path in files_below(folder):  # copytree makes one error of all, that no longer says that the disk is full
+            (copy / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy / path.relative_to(folder))
+        make_readable(copy)
         move_into_place(copy, target)
     finally:
         shutil.rmtree(copy, ignore_errors=True)  # there only when something went wrong, and that is being raised

@@ -8,7 +8,7 @@ import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import faust
 import uvloop
