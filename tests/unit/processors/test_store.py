@@ -1,14 +1,16 @@
 """The store on a real local folder; a bucket's road is taken with a store in memory."""
 
 import asyncio
+import errno
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from processors.local_tree import STAGING, UnexpectedFile
+from processors.local_tree import DISK_FULL, STAGING, UnexpectedFile
 from processors.store import NotStored, Store, StoreError, TooLarge
 from processors.store_keys import InvalidKey, checked_key, content_type
 
@@ -130,6 +132,41 @@ async def test_a_published_file_can_be_read_by_others(folder_store: Store, tmp_p
     path = folder_store.local_path("assets/a/sub/x")
     assert path is not None
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o644, 0o755)
+
+
+@pytest.fixture
+def far_disk(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Folders that are published come from another file system than the store's."""
+    rename = Path.rename
+
+    def far(path: Path, target: Path) -> Path:
+        if STAGING not in path.parts:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", far)
+    return monkeypatch
+
+
+async def test_a_tree_from_another_disk_is_published_whole(
+    folder_store: Store, tmp_path: Path, far_disk: pytest.MonkeyPatch
+) -> None:
+    await folder_store.publish_tree(tree(tmp_path / "out", a="1", **{"hls/b": "2"}), "assets/x")
+    assert await read(folder_store, "assets/x/hls/b") == b"2"
+    assert oct((folder_store.local_path("assets/x/a") or tmp_path).stat().st_mode)[-3:] == "644"
+
+
+async def test_a_disk_that_is_full_says_so_and_keeps_nothing(
+    folder_store: Store, tmp_path: Path, far_disk: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    far_disk.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        await folder_store.publish_tree(tree(tmp_path / "out", a="1"), "assets/x")
+    assert caught.value.errno in DISK_FULL
+    assert folder_store.root is not None and everything_below(folder_store.root) == set()
 
 
 async def test_a_link_is_never_published(store: Store, tmp_path: Path) -> None:
