@@ -56,7 +56,10 @@ async def test_a_setting_that_differs_is_brought_in_line_and_the_operators_own_a
 
     report = await apply_topics(settings)
 
-    assert report.altered == [f"{uploads}: retention.ms is 1000, should be 2592000000"]
+    assert report.altered == [
+        f"{uploads}: message.timestamp.type is CreateTime, should be LogAppendTime",
+        f"{uploads}: retention.ms is 1000, should be 2592000000",
+    ]
 
     # The broker answers before its own cache knows.
     async def is_set() -> bool:
