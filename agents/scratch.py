@@ -3,16 +3,16 @@
 import contextlib
 import logging
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
+from processors.local_tree import uproot
 from processors.store import in_thread
 
 #: What a tool's process may be called: the tool, or what stands before it on its command line.
-TOOL_NAMES = frozenset({"ffmpeg", "ffprobe", "bwrap", "unshare", "setpriv", "prlimit", "nice"})
+TOOL_NAMES = frozenset({"ffmpeg", "ffprobe", "bwrap", "unshare", "setpriv", "prlimit", "choom", "nice"})
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Scratch:
     async def sweep(self) -> None:
         """End what still works below, and remove everything: a killed process of the same name left it."""
         await in_thread(_end_tools, self.root)
-        await in_thread(shutil.rmtree, self.root, True)
+        await in_thread(_remove, self.root)
 
     @contextlib.asynccontextmanager
     async def space(self, name: str) -> AsyncIterator[Space]:
@@ -66,7 +66,7 @@ def _make(space: Space) -> None:
 
 def _remove(folder: Path) -> None:
     try:
-        shutil.rmtree(folder)
+        uproot(folder)
     except FileNotFoundError:
         return  # it never came into being
     except OSError as error:  # the outcome of the attempt stands; the next start sweeps it

@@ -28,14 +28,15 @@ def _transcribes(backend: Backend, settings: Settings) -> Transcribes:
     if backend.model is None:
         assert backend.url is not None
         return RemoteSpeech(endpoint=Endpoint(url=backend.url, token=wanted.token, timeout_s=wanted.endpoint_timeout_s))
+    folder = model_folder(backend.model)
     host = ModelHost(
         loader="processors.speech_model:load",
         options={
-            "model": str(model_folder(backend.model) or backend.model),
+            "model": str(folder or backend.model),
             "compute_type": wanted.compute_type,
             "cpu_threads": settings.executor.cpus or len(os.sched_getaffinity(0)),
         },
-        bounds=ModelBounds(memory_bytes=wanted.memory_bytes, idle_s=wanted.idle_s),
+        bounds=ModelBounds(memory_bytes=wanted.memory_bytes, idle_s=wanted.idle_s, network=folder is None),
         name=backend.model,
     )
     return LocalSpeech(host=host, time_s=wanted.time_s, time_factor=wanted.time_factor)

@@ -6,7 +6,9 @@
     │   ├── UnsupportedMedia     unsupported-media       not a container that we take
     │   ├── CorruptMedia         corrupt-media           named right, but cannot be read
     │   ├── MediaTooLarge        media-too-large         beyond a limit: duration, pixels, fps, tracks
-    │   └── NothingToShow        no-usable-track
+    │   ├── NothingToShow        no-usable-track
+    │   ├── LimitExceeded        limit-exceeded          it needs more memory, time or room than a tool may use
+    │   └── ToolMisbehaved       tool-misbehaved         it made a tool do what none does
     ├── InvalidParams            invalid-params          the pipeline's fault: never retried
     ├── InvalidUrl               invalid-url             not an http(s) address that may be asked for: never retried
     ├── AddressForbidden         address-forbidden       the address leads where downloads must not go: never retried
@@ -98,6 +100,18 @@ class NothingToShow(InvalidMedia):
     """The file has neither a video nor an audio track that can be decoded."""
 
     code = "no-usable-track"
+
+
+class LimitExceeded(InvalidMedia):
+    """A tool would need more memory, processor time or room for this file than it may use."""
+
+    code = "limit-exceeded"
+
+
+class ToolMisbehaved(InvalidMedia):
+    """A tool did what none does by itself: the file was made to take it over."""
+
+    code = "tool-misbehaved"
 
 
 class InvalidParams(ProcessingError):

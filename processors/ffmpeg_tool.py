@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from processors.errors import CorruptMedia, ToolFailed
+from processors.errors import CorruptMedia, ToolFailed, ToolMisbehaved
 from processors.sandbox import Reach
 from processors.tools import Command, Runner
 from schemas.base import Json
@@ -17,6 +17,10 @@ _PROBE_BYTES = 20 * 1024**2
 _STATS_S = 0.5
 #: Largest answer of ffprobe that is taken; a file with more tags than this is not made in good faith.
 _ANSWER_BYTES = 16 * 1024**2
+#: Longest line of ffmpeg's progress or of ffprobe's packets; they have some 100 bytes.
+_LINE_BYTES = 64 * 1024
+#: Longest number of microseconds: 30,000 years.
+_NUMBER_DIGITS = 18
 #: Share of frames that may fail to decode before the file counts as damaged; recordings often begin with a few.
 MAX_DECODE_ERRORS = 0.05
 
@@ -56,21 +60,40 @@ def ffprobe_argv(source: Path, options: dict[str, str | int], *show: str) -> tup
     return ("ffprobe", "-hide_banner", "-loglevel", "error", *read, *show, file_address(source))
 
 
+class Lines:
+    """Cuts what a tool prints into lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that end in the next bytes, which may be cut anywhere. Raises ToolMisbehaved for an endless one."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > _LINE_BYTES:
+            raise ToolMisbehaved("The file made the tool that reads it print a line without an end.")
+        return lines
+
+    def end(self) -> list[bytes]:
+        """What came after the last line's end, if anything."""
+        return [self._rest] if self._rest else []
+
+
 class Progress:
     """Reads what `-progress` writes and tells how much of the media is done, 0-1, never falling."""
 
     def __init__(self, total_s: float, tell: Callable[[float], None]) -> None:
         self._total_us = max(total_s, 0.001) * 1_000_000
         self._tell = tell
-        self._rest = b""
+        self._lines = Lines()
         self._done = 0.0
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of stdout, cut anywhere."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            name, _, value = line.partition(b"=")
-            if name == b"out_time_us" and value.strip().isdigit():  # "N/A", or negative, before the first packet
+        """Take the next bytes of stdout, cut anywhere. Raises ToolMisbehaved."""
+        for line in self._lines.feed(chunk):
+            name, _, text = line.partition(b"=")
+            value = text.strip()
+            # "N/A", or negative, before the first packet
+            if name == b"out_time_us" and value.isdigit() and len(value) <= _NUMBER_DIGITS:
                 self._done = min(max(self._done, int(value) / self._total_us), 1.0)
                 self._tell(self._done)
 
@@ -108,16 +131,14 @@ async def listen(
     runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float, take: Callable[[str], None]
 ) -> None:
     """Hand every line that ffprobe prints to `take`, however many. Raises ProcessingError."""
-    rest = b""
+    lines = Lines()
 
     def split(chunk: bytes) -> None:
-        nonlocal rest
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in _texts(lines):
+        for line in _texts(lines.feed(chunk)):
             take(line)
 
     await runner.run(_on_source(source, argv, timeout_s), split)
-    for line in _texts([rest]):
+    for line in _texts(lines.end()):
         take(line)
 
 

@@ -19,6 +19,8 @@ class Limits:
     tool_memory_bytes: int = 8 * 1024**3
     #: Largest file that a tool may write, bytes.
     tool_file_bytes: int = 32 * 1024**3
+    #: Room on disk for all that one tool writes, bytes; looked at about once a second.
+    tool_disk_bytes: int = 64 * 1024**3
     #: Wall-clock time of one tool: this many seconds, plus `tool_time_factor` x the media's duration.
     tool_time_s: float = 120.0
     #: See tool_time_s.

@@ -129,6 +129,21 @@ def remove_tree(target: Path, root: Path) -> None:
     remove_empty_parents(target, root)
 
 
+def uproot(folder: Path) -> None:
+    """Remove a folder in which a tool may have made anything: a tree too deep to walk down, or closed to us.
+
+    Raises OSError; nothing there: FileNotFoundError.
+    """
+    waiting = [folder]
+    while waiting:
+        opened = waiting.pop()
+        opened.chmod(0o700)
+        for path in [path for path in opened.iterdir() if path.is_dir() and not path.is_symlink()]:
+            path.chmod(0o700)  # or it could not leave its parent
+            waiting.append(path.rename(folder / secrets.token_hex(8)))
+    shutil.rmtree(folder)
+
+
 def remove_empty_parents(path: Path, root: Path) -> None:
     """Remove the parents of `path` that are empty, up to but not including `root`."""
     for parent in path.parents:

@@ -13,7 +13,7 @@ from typing import Any
 
 from processors.errors import ModelFailed, ModelLost, ModelOutgrown, ModelTimedOut, ModelUnavailable
 from processors.model_frames import LENGTH_BYTES, Frame, InvalidFrame, Kind, decode, encode, length_of
-from processors.tether import tethered
+from processors.tether import offline, tethered
 from schemas.base import Json
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ class ModelBounds:
     load_s: float = 300.0
     #: Without a request for so long it is unloaded; 0: never.
     idle_s: float = 600.0
+    #: Whether it may reach the network: a name that no folder here has is fetched when it is loaded.
+    network: bool = False
 
 
 def _ignore(part: Json) -> None:
@@ -113,10 +115,10 @@ class ModelHost:
         log.info("model loaded", extra={"model": self.name, "pid": self.pid})
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        argv = [sys.executable, "-P", "-m", "processors.model_child", self.loader]
+        argv = tethered([sys.executable, "-P", "-m", "processors.model_child", self.loader])
         try:
             return await asyncio.create_subprocess_exec(
-                *tethered(argv),
+                *(argv if self.bounds.network else await offline(argv)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -241,13 +243,15 @@ def resident_bytes(pid: int | None) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-#: Our settings and secrets are no model's business; what libraries and the loader need is.
-_HIDDEN = ("KINOLOG_", "AWS_", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+#: What Python, the libraries and their caches look at. All else is no model's business, and some of it is secret.
+_SHOWN = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE"})
+_SHOWN_PREFIXES = ("LC_", "XDG_", "HF_", "TORCH_", "CT2_", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_")
+_SECRET = ("TOKEN", "SECRET", "PASSWORD", "KEY")
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The child's: without secrets, and able to import us from a checkout that is not installed."""
-    kept = {name: value for name, value in environ.items() if not name.startswith(_HIDDEN)}
+    kept = {name: value for name, value in environ.items() if _is_shown(name)}
     root = str(Path(__file__).resolve().parents[1])
     return {
         **kept,
@@ -255,3 +259,7 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
+
+
+def _is_shown(name: str) -> bool:
+    return name in _SHOWN or (name.startswith(_SHOWN_PREFIXES) and not any(word in name for word in _SECRET))

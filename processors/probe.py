@@ -1,6 +1,7 @@
 """The step `probe`: what a file is, whether it is whole, and which of its tracks to use."""
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,8 @@ _DECLARES = frozenset({"mov", "matroska", "avi", "flac", "wav"})
 _SHORT_S = 1.0
 _SHORT_SHARE = 0.02
 
+#: A track's number, as ffprobe prints it.
+_INDEX = re.compile(r"[0-9]{1,4}")
 _PACKETS = ("-show_entries", "packet=stream_index,pts_time,dts_time,duration_time,flags", "-of", "csv=p=0")
 _NO_TRACK = "The file holds neither video nor sound that can be played. Upload a video or audio file."
 
@@ -41,7 +44,7 @@ class Ends:
         index, pts, dts, duration, flags = (line.split(",") + [""] * 5)[:5]
         shown_at = seconds(pts)
         at = seconds(dts) if shown_at is None else shown_at
-        if at is not None and "D" not in flags and index.isdigit():
+        if at is not None and "D" not in flags and _INDEX.fullmatch(index):
             end = at + (seconds(duration) or 0.0)
             self.by_index[int(index)] = max(end, self.by_index.get(int(index), end))
 

@@ -12,6 +12,8 @@ from processors.mp4 import Fragment, Init, read_fragment, read_init
 PLAYLIST = "index.m3u8"
 #: Encoder delay and gapless trimming move the end of sound, beside its last frame.
 _AUDIO_SLACK_S = Fraction(1, 10)
+#: Largest file that is read: a segment has megabytes.
+_READ_BYTES = 256 * 1024**2
 #: What container times lose by rounding (Matroska's are milliseconds).
 _ROUNDING_S = Fraction(2, 1000)
 
@@ -91,6 +93,8 @@ def _inside(folder: Path, name: str) -> Path:
     path = folder / name
     if Path(name).name != name or path.is_symlink() or not path.is_file() or not path.stat().st_size:
         raise OutputInvalid(f"{folder.name}/{name} is missing or empty.")
+    if path.stat().st_size > _READ_BYTES:
+        raise OutputInvalid(f"{folder.name}/{name} is larger than any segment.")
     return path
 
 

@@ -11,7 +11,7 @@ import ffmpeg
 from processors.errors import CorruptMedia, Skipped
 from processors.ffmpeg_tool import Progress, ffmpeg_argv, file_address, input_options
 from processors.inputs import params_of, probed
-from processors.looks import LOOK_PX, best, is_black, looks
+from processors.looks import LOOK_BYTES, LOOK_PX, best, is_black, looks
 from processors.pictures import Chain, deinterlaced, scaled, tone_mapped, upright
 from processors.sandbox import Reach
 from processors.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
@@ -108,6 +108,12 @@ def _grey(picture: Chain, look: Path, options: dict[str, int]) -> Chain:
     return ffmpeg.output(small, file_address(look), f="rawvideo", **options)
 
 
+def _begin(path: Path, size_bytes: int) -> bytes:
+    """What a file begins with: a tool wrote it, who knows how much."""
+    with path.open("rb") as file:
+        return file.read(size_bytes)
+
+
 @dataclass(frozen=True)
 class Thumbnailer:
     """Makes the pictures that stand for a video, at low priority."""
@@ -157,7 +163,7 @@ class _Session:
         if not all((self.work.output / sprite_name(number + 1)).is_file() for number in range(board.sprites)):
             raise CorruptMedia("No picture of the video can be decoded. Export or upload it again.")
         await asyncio.to_thread((self.work.output / STORYBOARD).write_text, storyboard_vtt(board))
-        return board, looks(await asyncio.to_thread(look.read_bytes))
+        return board, looks(await asyncio.to_thread(_begin, look, board.tiles * LOOK_BYTES))
 
     async def thumbnails(self) -> list[Shot]:
         """The thumbnails that could be taken, in the order of time."""
@@ -172,7 +178,7 @@ class _Session:
 
     async def poster(self, thumbnails: Sequence[Shot], board: Storyboard, tiles: Sequence[bytes]) -> None:
         """The best thumbnail; when all are black, the best keyframe."""
-        views = [shot.look.read_bytes() for shot in thumbnails]
+        views = [_begin(shot.look, LOOK_BYTES) for shot in thumbnails]
         chosen, tile = best(views), best(tiles)
         if tile is not None and (chosen is None or (is_black(views[chosen]) and not is_black(tiles[tile]))):
             shot = self._shot(tile * board.interval_s, POSTER, exact=False)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from processors import leftovers
 from processors.errors import (
     CorruptMedia,
+    LimitExceeded,
     OutOfCapacity,
     ProcessingError,
     SourceMissing,
@@ -22,7 +24,7 @@ from processors.errors import (
     UnsupportedMedia,
 )
 from processors.limits import Limits
-from processors.sandbox import Bounds, Means, Reach, Sandbox, detect, give, may_read, sandbox_argv
+from processors.sandbox import Bounds, Means, Reach, Sandbox, detect, filter_of, give, may_read, sandbox_argv
 
 log = logging.getLogger(__name__)
 
@@ -45,30 +47,36 @@ _TOO_MANY_DECODE_ERRORS = 69
 _BROKEN = "The file is damaged: part of it cannot be decoded. Export or upload it again."
 _NO_MEMORY = "The machine ran out of memory for this file; it will be tried again."
 _NO_DISK = "The machine ran out of disk space; it will be tried again."
+_TOO_MUCH_MEMORY = "The file needs more memory than a tool may use here."
 _TOO_LONG_FILE = "An output grew beyond the largest file that a tool may write here."
 _TOO_MUCH_CPU = "The work took more processor time than is allowed for media of this length."
+_CRASHED = "The file makes the program that reads it crash. Export or upload it again."
 
 #: What a tool's last words mean, the first match counts. Its exit code is 1 for all of them.
 _SAID: tuple[tuple[str, type[ProcessingError], str], ...] = (
     ("No space left on device", OutOfCapacity, _NO_DISK),
     ("Disk quota exceeded", OutOfCapacity, _NO_DISK),
-    ("File too large", OutOfCapacity, _TOO_LONG_FILE),
-    ("Cannot allocate memory", OutOfCapacity, _NO_MEMORY),
+    ("File too large", LimitExceeded, _TOO_LONG_FILE),
+    ("Cannot allocate memory", LimitExceeded, _TOO_MUCH_MEMORY),
+    ("malloc of size", LimitExceeded, _TOO_MUCH_MEMORY),  # x264
     ("Invalid data found when processing input", CorruptMedia, _BROKEN),
     ("moov atom not found", CorruptMedia, _BROKEN),
     ("Decoder (codec", UnsupportedMedia, "A track of the file is in a codec that cannot be decoded here."),
 )
 
 #: What stands before a tool on its command line; it says its own name first when it fails.
-_WRAPPERS = ("nice:", "prlimit:", "bwrap:", "unshare:", "setpriv:")
+_WRAPPERS = ("nice:", "choom:", "prlimit:", "bwrap:", "unshare:", "setpriv:", "sh:")
 #: ffprobe only reads: it ends so when nothing can be made of the input, whatever its words.
 _UNREADABLE = ("ffprobe", 1)
 
 #: What the signal that ended a tool means, when it was not ours.
 _KILLED: dict[int, tuple[type[ProcessingError], str]] = {
     signal.SIGKILL: (OutOfCapacity, _NO_MEMORY),
-    signal.SIGXFSZ: (OutOfCapacity, _TOO_LONG_FILE),
-    signal.SIGXCPU: (ToolTimedOut, _TOO_MUCH_CPU),
+    signal.SIGXFSZ: (LimitExceeded, _TOO_LONG_FILE),
+    signal.SIGXCPU: (LimitExceeded, _TOO_MUCH_CPU),
+    signal.SIGSEGV: (CorruptMedia, _CRASHED),
+    signal.SIGABRT: (CorruptMedia, _CRASHED),
+    signal.SIGFPE: (CorruptMedia, _CRASHED),
 }
 
 
@@ -124,18 +132,18 @@ class Runner:
         return copy
 
     async def run(self, command: Command, on_stdout: Callable[[bytes], None] = ignore) -> str:
-        """What the tool said on stderr (its end). Raises ProcessingError when it fails; cancelling kills it."""
+        """What the tool said on stderr (its end). Raises ProcessingError when it fails; cancelling kills it.
+
+        What it has written is plain files then, no more than is allowed. `on_stdout` may raise ProcessingError.
+        """
         sandbox = await self.sandbox()
         for folder in command.reach.writes:
             give(sandbox, folder)
-        prefix = sandbox_argv(sandbox, _bounds(self.limits, command), command.reach)
-        nice = ["nice", "-n", str(command.nice)] if command.nice else []
         said = bytearray()
-        process = await _spawn([*nice, *prefix, *command.argv], command.reach.cwd)
-        _stand_back(process.pid, command.nice)
+        process = await self._begun(sandbox, command)
         try:
             async with asyncio.timeout(command.timeout_s):
-                await _listen(process, on_stdout, said)
+                await self._attended(process, command, on_stdout, said)
         except TimeoutError as error:
             message = f"{command.argv[0]} did not finish within {command.timeout_s:.0f} s."
             raise ToolTimedOut(message, detail=_words(said)) from error
@@ -143,7 +151,36 @@ class Runner:
             await _end(process)
         if failed := failure(command.argv[0], process.returncode or 0, _words(said)):
             raise failed
+        await asyncio.to_thread(leftovers.check, command.reach.writes, self.limits.tool_disk_bytes)
         return _words(said)
+
+    async def _begun(self, sandbox: Sandbox, command: Command) -> asyncio.subprocess.Process:
+        nice = ["nice", "-n", str(command.nice)] if command.nice else []
+        with filter_of(sandbox) as fds:
+            prefix = sandbox_argv(sandbox, _bounds(self.limits, command), command.reach, *fds)
+            process = await _spawn([*nice, *prefix, *command.argv], command.reach.cwd, fds)
+        _stand_back(process.pid, command.nice)
+        return process
+
+    async def _attended(
+        self,
+        process: asyncio.subprocess.Process,
+        command: Command,
+        on_stdout: Callable[[bytes], None],
+        said: bytearray,
+    ) -> None:
+        """Return when the tool has ended. Raises InvalidMedia when it writes too much, and what `on_stdout` raises."""
+        listening = asyncio.ensure_future(_listen(process, on_stdout, said))
+        watching = asyncio.ensure_future(leftovers.outgrown(command.reach.writes, self.limits.tool_disk_bytes))
+        try:
+            await asyncio.wait({listening, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                raise await watching
+            await listening
+        finally:
+            for task in (listening, watching):
+                task.cancel()
+            await asyncio.gather(listening, watching, return_exceptions=True)
 
 
 def failure(tool: str, returncode: int, words: str) -> ProcessingError | None:
@@ -177,9 +214,9 @@ def _bounds(limits: Limits, command: Command) -> Bounds:
     )
 
 
-async def _spawn(argv: list[str], cwd: Path) -> asyncio.subprocess.Process:
+async def _spawn(argv: list[str], cwd: Path, fds: tuple[int, ...]) -> asyncio.subprocess.Process:
     """The started process. A cancel meanwhile must wait for it: asyncio would kill the sandbox and leave the tool."""
-    starting = asyncio.ensure_future(_start(argv, cwd))
+    starting = asyncio.ensure_future(_start(argv, cwd, fds))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
@@ -187,7 +224,7 @@ async def _spawn(argv: list[str], cwd: Path) -> asyncio.subprocess.Process:
         raise
 
 
-async def _start(argv: list[str], cwd: Path) -> asyncio.subprocess.Process:
+async def _start(argv: list[str], cwd: Path, fds: tuple[int, ...]) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
             *argv,
@@ -198,6 +235,7 @@ async def _start(argv: list[str], cwd: Path) -> asyncio.subprocess.Process:
             # Nothing of our environment is a tool's business, and some of it is secret.
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
             start_new_session=True,
+            pass_fds=fds,
         )
     except OSError as error:
         raise ToolFailed(f"{argv[0]} cannot be started on this machine.", detail=str(error)) from error
@@ -232,10 +270,13 @@ async def _listen(process: asyncio.subprocess.Process, on_stdout: Callable[[byte
     """Return when the tool has ended and nobody holds its pipes any more."""
     assert process.stdout is not None
     assert process.stderr is not None
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_pump(process.stdout, on_stdout))
-        group.create_task(_pump(process.stderr, lambda chunk: _keep_end(said, chunk)))
-        group.create_task(process.wait())
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_pump(process.stdout, on_stdout))
+            group.create_task(_pump(process.stderr, lambda chunk: _keep_end(said, chunk)))
+            group.create_task(process.wait())
+    except ExceptionGroup as raised:  # by whoever takes the output
+        raise raised.exceptions[0] from raised
 
 
 async def _pump(stream: asyncio.StreamReader, take: Callable[[bytes], None]) -> None:

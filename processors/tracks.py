@@ -1,6 +1,7 @@
 """From what ffprobe says about tracks to the ones that we use. Pure."""
 
 import math
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -13,6 +14,8 @@ HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
 _INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
 #: Pictures that accompany the media and are no video.
 _STILLS = ("attached_pic", "still_image", "timed_thumbnails")
+#: A language as players understand it; a file may hold anything in its place. Source: RFC 5646, ISO 639.
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 #: Pixels further from square than this are a mistake in the file.
 _MAX_ASPECT = 8
 #: Taken where a file does not say how fast its pictures follow each other.
@@ -72,13 +75,13 @@ def video_track(track: Json, *, start_s: float, duration_s: float | None) -> Vid
 
 def audio_track(track: Json, *, start_s: float = 0.0, duration_s: float | None = None) -> AudioTrack:
     """What later steps need to know of it."""
-    language = track.get("tags", {}).get("language")
+    language = str(track.get("tags", {}).get("language", ""))
     return AudioTrack(
         index=int(track["index"]),
         codec=track["codec_name"],
         channels=int(track["channels"]),
         sample_rate_hz=int(track.get("sample_rate", 0)),
-        language=None if language == "und" else language,
+        language=language if _LANGUAGE.fullmatch(language) and language != "und" else None,
         duration_s=duration_s,
         start_s=start_s,
         default=_is_default(track),
@@ -135,8 +138,11 @@ def fraction(text: str | None) -> Fraction | None:
 
 def seconds(text: object) -> float | None:
     """A time out of "1.500000" or a tag's "00:00:01.500000000"; None for "N/A" and the like."""
+    texts = str(text).split(":")
+    if len(texts) > 3:  # beyond hours
+        return None
     try:
-        parts = [float(part) for part in str(text).split(":")]
+        parts = [float(part) for part in texts]
     except ValueError:
         return None
     value = sum(part * 60**place for place, part in enumerate(reversed(parts)))

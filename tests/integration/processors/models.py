@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 
 from processors.model_frames import Tell
@@ -40,6 +41,16 @@ class Toy:
         tell({"began": True})
         while True:
             pass
+
+    def connect(self, request: Json, tell: Tell) -> Json:
+        try:
+            with socket.create_connection(("127.0.0.1", request["port"]), 5):
+                return {"said": "connected"}
+        except OSError as error:
+            return {"said": str(error)}
+
+    def environ(self, request: Json, tell: Tell) -> Json:
+        return dict(os.environ)
 
     def eat(self, request: Json, tell: Tell) -> Json:
         return {"eaten": len(_eat(request["bytes"]))}

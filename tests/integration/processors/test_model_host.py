@@ -3,11 +3,13 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,24 @@ async def test_a_request_beyond_its_memory_ends_and_the_next_one_is_served(make_
         await host.ask({"do": "eat", "bytes": 4096 * _MIB}, timeout_s=60)
     assert caught.value.retriable
     assert (await host.ask({"do": "echo", "what": 1}, timeout_s=60))["served"] == 1
+
+
+@pytest.mark.parametrize("network", [False, True])
+async def test_a_model_that_is_here_reaches_no_network(make_host: MakeHost, *, network: bool) -> None:
+    host = make_host()
+    host.bounds = replace(host.bounds, network=network)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        said = await host.ask({"do": "connect", "port": server.getsockname()[1]}, timeout_s=60)
+    assert (said["said"] == "connected") == network
+
+
+async def test_secrets_are_not_handed_on(make_host: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KINOLOG_AUTH__TOKEN", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "DATABASE_URL", "SSH_AUTH_SOCK"):
+        monkeypatch.setenv(name, "do-not-tell")
+    monkeypatch.setenv("HF_HOME", "/models")
+    environ = await make_host().ask({"do": "environ"}, timeout_s=60)
+    assert environ["HF_HOME"] == "/models"
+    assert "do-not-tell" not in environ.values()
 
 
 async def test_an_idle_model_is_unloaded_and_loaded_again(make_host: MakeHost) -> None:

@@ -1,5 +1,6 @@
 """Scratch space of an executor that was killed."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -31,3 +32,33 @@ async def test_a_sweep_ends_the_tools_that_outlived_their_executor_and_nobody_el
         for process in running.values():
             process.kill()
             process.communicate()
+
+
+async def test_whatever_a_tool_has_made_is_removed(tmp_path: Path) -> None:
+    async with Scratch(tmp_path / "scratch").space("attempt") as space:
+        _nest(space.work, 3000)
+        (space.work / "closed" / "inner").mkdir(parents=True)
+        (space.work / "closed").chmod(0)
+        (space.work / "etc").symlink_to("/etc")
+        os.mkfifo(space.output / "pipe")
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+async def test_a_sweep_gets_at_everything(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    _nest(tmp_path / "scratch", 3000)
+    scratch = Scratch(tmp_path / "scratch")
+    await scratch.sweep()
+    await scratch.sweep()
+    assert not scratch.root.exists()
+
+
+def _nest(folder: Path, depth: int) -> None:
+    """Folders within each other, longer than a path may be."""
+    opened = os.open(folder, os.O_DIRECTORY)
+    for _ in range(depth):
+        os.mkdir("x" * 20, dir_fd=opened)
+        inner = os.open("x" * 20, os.O_DIRECTORY, dir_fd=opened)
+        os.close(opened)
+        opened = inner
+    os.close(opened)

@@ -4,10 +4,10 @@ import pytest
 
 from processors.errors import (
     CorruptMedia,
+    LimitExceeded,
     OutOfCapacity,
     ProcessingError,
     ToolFailed,
-    ToolTimedOut,
     UnsupportedMedia,
 )
 from processors.tools import failure
@@ -19,21 +19,24 @@ from processors.tools import failure
         (1, "av_interleaved_write_frame(): No space left on device", OutOfCapacity),
         (1, "Invalid data found when processing input\nNo space left on device", OutOfCapacity),
         (1, "Error writing trailer: Disk quota exceeded", OutOfCapacity),
-        (1, "av_interleaved_write_frame(): File too large", OutOfCapacity),
-        (1, "malloc: Cannot allocate memory", OutOfCapacity),
+        (1, "av_interleaved_write_frame(): File too large", LimitExceeded),
+        (1, "malloc: Cannot allocate memory", LimitExceeded),
+        (1, "x264 [error]: malloc of size 44329344 failed", LimitExceeded),
         (1, "source: Invalid data found when processing input", CorruptMedia),
         (1, "moov atom not found", CorruptMedia),
         (1, "Decoder (codec apv) not found for input stream #0:0", UnsupportedMedia),
         (69, "Conversion failed!", CorruptMedia),
         (1, "Unknown error", ToolFailed),
         (255, "Exiting normally, received signal 15.", ToolFailed),
-        (-11, "", ToolFailed),
-        (139, "", ToolFailed),
+        (-7, "", ToolFailed),
+        (-11, "", CorruptMedia),
+        (139, "", CorruptMedia),
+        (134, "Assertion failed", CorruptMedia),
         (-9, "", OutOfCapacity),
         (137, "", OutOfCapacity),
-        (153, "", OutOfCapacity),
-        (152, "", ToolTimedOut),
-        (-24, "", ToolTimedOut),
+        (153, "", LimitExceeded),
+        (152, "", LimitExceeded),
+        (-24, "", LimitExceeded),
     ],
 )
 def test_failures_are_mapped(returncode: int, words: str, kind: type[ProcessingError]) -> None:
