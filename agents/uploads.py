@@ -52,7 +52,7 @@ async def _submit(
 ) -> None:
     topics = names(settings)
     try:
-        command = _command(entry, settings, pipelines, message.timestamp)
+        command = command_for(entry, settings, pipelines, message.timestamp)
     except Refused as refused:
         raw = entry.raw if isinstance(entry, Unreadable) else bytes(entry.event.data)
         error = ErrorRecord(code=refused.code, message=str(refused))
@@ -69,7 +69,7 @@ async def _submit(
     app.outbox.put(topics.commands, partition_of(command.asset_id, settings.partitions), encoded)
 
 
-def _command(entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float) -> SubmitJob:
+def command_for(entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float) -> SubmitJob:
     """The command for an upload event; the same event gives the same ids. Raises Refused."""
     if isinstance(entry, Unreadable):
         raise Refused(entry.code, entry.reason)

@@ -1,6 +1,7 @@
 """Notices by a container's own sizes that a file was cut off: a few reads, however large the file is."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,10 @@ _NEEDED = frozenset({b"moov", b"mdat", b"moof"})
 #: A RIFF length that means "unknown": of a stream, or never filled in.
 _RIFF_UNKNOWN = frozenset({0, 0xFFFFFFFF})
 
+#: Most pieces that a file may be made of: six hours in fragments of a fifth of a second are a third of it.
+_MAX_BOXES = 1_000_000
+
+_PIECES = "The file is made of more pieces than any film has. Export or upload it again."
 _CUT_OFF = "The file is cut off: it should have {declared} bytes and has {present}. Upload it again."
 _NO_MOOV = "The file is cut off: its table of contents (moov) is missing. Upload it again, or export it anew."
 
@@ -46,7 +51,11 @@ def _check_boxes(file: BinaryIO, present: int) -> None:
 def _boxes(file: BinaryIO, present: int) -> Iterator[tuple[bytes, int]]:
     """Kind and declared end of every top-level box. Source: ISO/IEC 14496-12, 4.2."""
     start = 0
-    while start + 8 <= present:
+    for number in count():
+        if start + 8 > present:
+            return
+        if number > _MAX_BOXES:
+            raise CorruptMedia(_PIECES)
         file.seek(start)
         head = file.read(16)
         size = int.from_bytes(head[:4], "big")

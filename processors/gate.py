@@ -90,11 +90,13 @@ def checked_url(text: str | URL) -> URL:
         raise InvalidUrl("The address has a backslash.")
     try:
         url = URL(plain)
-        port, host = url.port, url.host
+        port, host, named = url.port, url.host, "@" in urlsplit(plain).netloc
     except ValueError as error:
         raise InvalidUrl("The address cannot be understood.", detail=str(error)[:200]) from error
     if url.scheme not in ("http", "https") or not host or port is None:
         raise InvalidUrl("The address is not a complete http or https address.")
-    if "@" in urlsplit(plain).netloc:
+    if "%" in host:  # an interface of this machine, or a name in disguise
+        raise InvalidUrl("The address has a host with a percent sign.")
+    if named:
         raise InvalidUrl("The address carries a name or a password; that is not taken.")
     return url.with_fragment(None)

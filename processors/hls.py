@@ -1,6 +1,7 @@
 """HLS playlists as text: reads what ffmpeg wrote, writes the master from what was measured. Source: RFC 8216."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ VERSION = 7
 AUDIO_GROUP = "audio"
 #: The group of captions.
 SUBTITLES_GROUP = "captions"
+#: A tag with a number of seconds, which a title may follow.
+_SECONDS = re.compile(r"#[A-Z-]+:([0-9]{1,9}(?:\.[0-9]{1,18})?)(?:,.*)?")
 #: Ticks a second of MPEG-2 time stamps, which X-TIMESTAMP-MAP counts in. Source: ISO/IEC 13818-1.
 MPEGTS_HZ = 90_000
 
@@ -63,13 +66,21 @@ def read_media_playlist(text: str) -> MediaPlaylist:
         if line.startswith("#EXT-X-MAP:"):
             init_uri = line.partition('URI="')[2].partition('"')[0]
         elif line.startswith("#EXTINF:"):
-            duration = float(line[8:].partition(",")[0])
+            duration = _seconds(line)
         elif line.startswith("#EXT-X-TARGETDURATION:"):
-            target = int(line.partition(":")[2])
+            target = round(_seconds(line))
         elif line and not line.startswith("#"):
             segments.append(Segment(line, duration))
     ended = "#EXT-X-ENDLIST" in lines
     return MediaPlaylist(init_uri=init_uri, segments=tuple(segments), ended=ended, target_duration_s=target)
+
+
+def _seconds(line: str) -> float:
+    """The number of a tag. Raises OutputInvalid."""
+    found = _SECONDS.fullmatch(line)
+    if found is None:
+        raise OutputInvalid(f"A playlist has a line without a duration: {line[:80]!r}.")
+    return float(found[1])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,7 +65,7 @@ def decode(content: bytes) -> Frame:
     """A frame without its length. Raises InvalidFrame."""
     try:
         return _decoder.decode(content)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidFrame(str(error)) from error
 
 

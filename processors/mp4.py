@@ -14,6 +14,10 @@ _SAMPLE_FIELDS = ((0x100, "ticks"), (0x200, "size"), (0x400, "flags"), (0x800, "
 #: Boxes whose content is boxes, with the number of bytes before the first.
 _NESTED = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"mvex": 0, b"moof": 0, b"traf": 0, b"edts": 0}
 _NESTED |= {b"stsd": 8, b"avc1": 78, b"mp4a": 28}
+#: Boxes in each other; a sample entry's stand eight deep.
+_MAX_DEPTH = 16
+#: Samples in one segment: minutes of sound.
+_MAX_SAMPLES = 1_000_000
 #: MPEG-4 descriptors: elementary stream, decoder configuration, decoder-specific.
 _ES, _DECODER_CONFIG, _DECODER_SPECIFIC = 3, 4, 5
 
@@ -63,12 +67,14 @@ def boxes(content: bytes, start: int = 0, end: int | None = None) -> Iterator[tu
         start += size
 
 
-def walk(content: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
-    """As `boxes`, and then what is in each of those that hold boxes."""
+def walk(content: bytes, start: int = 0, end: int | None = None, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """As `boxes`, and then what is in each of those that hold boxes. Raises OutputInvalid where that has no end."""
+    if depth > _MAX_DEPTH:
+        raise OutputInvalid("A segment's boxes stand too deep in each other.")
     for kind, at, stop in boxes(content, start, end):
         yield kind, at, stop
         if kind in _NESTED:
-            yield from walk(content, at + _NESTED[kind], stop)
+            yield from walk(content, at + _NESTED[kind], stop, depth + 1)
 
 
 def read_init(content: bytes) -> Init:
@@ -79,6 +85,8 @@ def read_init(content: bytes) -> Init:
         (timescale,) = struct.unpack_from(">I", found[b"mdhd"], timescale_at)
         ticks, _, flags = struct.unpack_from(">III", found[b"trex"], 12)
         edit = _edit(found.get(b"elst", b""))
+        if not timescale:
+            raise OutputInvalid("An initialisation segment has a clock that stands still.")
         return Init(codec=_codec(found), timescale=timescale, default_ticks=ticks, default_flags=flags, edit_ticks=edit)
     except (KeyError, IndexError, struct.error) as error:
         raise OutputInvalid("An initialisation segment is incomplete.", detail=repr(error)) from error
@@ -116,13 +124,17 @@ def _audio_object_type(esds: bytes) -> int:
 
 def read_fragment(path: Path, init: Init) -> Fragment:
     """A segment, its moof boxes read and the extent of its samples checked. Raises OutputInvalid."""
-    content = path.read_bytes()
+    return fragment_in(path.read_bytes(), path.name, init)
+
+
+def fragment_in(content: bytes, name: str, init: Init) -> Fragment:
+    """The segment that `content` is. Raises OutputInvalid."""
     runs = [_Run(content, at, stop, init) for kind, at, stop in boxes(content) if kind == b"moof"]
     payload = sum(stop - at for kind, at, stop in boxes(content) if kind == b"mdat")
     if not runs or not runs[0].samples:
-        raise OutputInvalid(f"The segment {path.name} holds no samples.")
+        raise OutputInvalid(f"The segment {name} holds no samples.")
     if payload < sum(run.sizes for run in runs):
-        raise OutputInvalid(f"The segment {path.name} holds fewer bytes than its samples have.")
+        raise OutputInvalid(f"The segment {name} holds fewer bytes than its samples have.")
     first = runs[0]
     return Fragment(
         start_s=Fraction(first.start, init.timescale),
@@ -171,6 +183,8 @@ class _Run:
         if present & 0x4:
             (first_flags,) = struct.unpack_from(">I", body, at)
             at += 4
+        if self.samples + count > _MAX_SAMPLES:
+            raise OutputInvalid("A fragment says that it has more samples than any has.")
         names = [name for bit, name in _SAMPLE_FIELDS if present & bit]
         row = struct.Struct(f">{len(names)}I")
         for number in range(count):

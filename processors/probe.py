@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from processors.containers import check_whole
 from processors.errors import CorruptMedia, MediaTooLarge, NothingToShow, SourceMissing
 from processors.ffmpeg_tool import ask_json, ffprobe_argv, input_options, listen
+from processors.ffprobe_answer import checked_answer
 from processors.limits import Limits
 from processors.sniff import Container, recognise
 from processors.toolbox import Toolbox
@@ -60,20 +62,17 @@ class Prober:
         container = await asyncio.to_thread(_examine, work.source, work.filename)
         source = await self.toolbox.runner.admit(work.source, work.scratch)
         shown = await self._show(source, container)
+        check_tracks(len(shown["streams"]), self.toolbox.limits)
         ends = await self._ends(source, container, shown)
+        shown = await self._filled(source, container, shown, ends)
         size_bytes = (await asyncio.to_thread(source.stat)).st_size
         outputs = probe_outputs(shown, ends, container, size_bytes)
-        check_limits(outputs, len(shown["streams"]), self.toolbox.limits)
+        check_limits(outputs, self.toolbox.limits)
         return outputs
 
     async def _show(self, source: Path, container: Container) -> Json:
         argv = ffprobe_argv(source, input_options(container.demuxer), "-show_format", "-show_streams", "-of", "json")
-        shown = await ask_json(self.toolbox.runner, source, argv, self.toolbox.limits.tool_time_s)
-        shown.setdefault("streams", [])
-        shown.setdefault("format", {})
-        if not best_video(shown["streams"]) and not best_audio(shown["streams"]):
-            raise NothingToShow(_NO_TRACK)
-        return shown
+        return described(await ask_json(self.toolbox.runner, source, argv, self.toolbox.limits.tool_time_s))
 
     async def _ends(self, source: Path, container: Container, shown: Json) -> Ends:
         """From the last packets, or from all of them where the end cannot be found by seeking."""
@@ -86,11 +85,40 @@ class Prober:
                 return ends
         return await self._read(source, container)
 
+    async def _filled(self, source: Path, container: Container, shown: Json, ends: Ends) -> Json:
+        """`shown` without tracks that hold nothing: recorders without a microphone make such. Raises NothingToShow."""
+        while empty := [t for t in _chosen(shown) if not await self._holds(source, container, int(t["index"]), ends)]:
+            shown = described({**shown, "streams": [t for t in shown["streams"] if t not in empty]})
+        return shown
+
+    async def _holds(self, source: Path, container: Container, index: int, ends: Ends) -> bool:
+        """Whether a track has a packet, though perhaps none near its end."""
+        found: list[str] = []
+        if index not in ends.by_index:
+            await self._listen(
+                source, container, found.append, "-select_streams", str(index), "-read_intervals", "%+#1"
+            )
+        return index in ends.by_index or bool(found)
+
     async def _read(self, source: Path, container: Container, *interval: str) -> Ends:
         ends = Ends()
-        argv = ffprobe_argv(source, input_options(container.demuxer), *_PACKETS, *interval)
-        await listen(self.toolbox.runner, source, argv, self.toolbox.limits.tool_timeout_s(0), ends.take)
+        await self._listen(source, container, ends.take, *interval)
         return ends
+
+    async def _listen(self, source: Path, container: Container, take: Callable[[str], None], *choice: str) -> None:
+        argv = ffprobe_argv(source, input_options(container.demuxer), *_PACKETS, *choice)
+        await listen(self.toolbox.runner, source, argv, self.toolbox.limits.tool_timeout_s(0), take)
+
+
+def described(answer: Json) -> Json:
+    """ffprobe's answer, with a list of tracks of which one at least is to be used.
+
+    Raises NothingToShow, ToolMisbehaved.
+    """
+    shown = checked_answer(answer)
+    if not best_video(shown["streams"]) and not best_audio(shown["streams"]):
+        raise NothingToShow(_NO_TRACK)
+    return shown
 
 
 def _examine(source: Path, filename: str | None) -> Container:
@@ -163,16 +191,27 @@ def _one_frame(track: Json) -> float:
     return float(1 / Fraction(average_rate(track))) if track["codec_type"] == "video" else 0.0
 
 
-def check_limits(outputs: ProbeOutputs, tracks: int, limits: Limits) -> None:
+def check_limits(outputs: ProbeOutputs, limits: Limits) -> None:
     """Raise MediaTooLarge, saying what is too large and how large it may be."""
     video = outputs.video
     coded = video.coded_width_px * video.coded_height_px if video else 0
     shown = video.width_px * video.height_px if video else 0
-    for what, found, most in (
-        ("lasts {:.0f} s", outputs.duration_s, limits.max_duration_s),
-        ("has {:.0f} pixels a picture", max(coded, shown), limits.max_pixels),
-        ("has {:.0f} frames a second", video.fps if video else 0, limits.max_fps),
-        ("has {:.0f} tracks", tracks, limits.max_tracks),
-    ):
+    _check(
+        (
+            ("lasts {:.0f} s", outputs.duration_s, limits.max_duration_s),
+            ("has {:.0f} pixels a picture", max(coded, shown), limits.max_pixels),
+            ("has {:.0f} frames a second", video.fps if video else 0, limits.max_fps),
+        )
+    )
+
+
+def check_tracks(found: int, limits: Limits) -> None:
+    """The same for the number of tracks: before they are looked at one by one."""
+    _check((("has {:.0f} tracks", found, limits.max_tracks),))
+
+
+def _check(bounded: Iterable[tuple[str, float, float]]) -> None:
+    """Raise MediaTooLarge for the first that is more than it may be: words for it, what was found, the most."""
+    for what, found, most in bounded:
         if found > most:
             raise MediaTooLarge(f"The file {what.format(found)}; at most {most:.0f} are accepted.")

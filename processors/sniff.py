@@ -1,5 +1,6 @@
 """Tells a container by its first bytes, from our own list: neither a name nor a Content-Type is believed."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,11 @@ from processors.errors import EmptyMedia, SourceMissing, UnsupportedMedia
 
 #: Enough for the longest signature: three packets of a transport stream with time codes.
 HEAD_BYTES = 4096
+
+#: What a suffix looks like that people know.
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
+#: Longest part of a file's name that is repeated to whoever uploaded it.
+_NAME_CHARS = 100
 
 _ASK = "Upload a video or audio file (MP4, MOV, MKV, WebM, AVI, MPEG-TS, MP3, WAV, Ogg, FLAC or AAC)."
 
@@ -120,7 +126,9 @@ def _behind_id3(tag_bytes: int, body: bytes) -> Container | None:
 
 
 def _named(filename: str | None) -> str:
-    return f"The file {filename!r}" if filename else "The file"
+    if not filename:
+        return "The file"
+    return f"The file {filename if len(filename) <= _NAME_CHARS else filename[:_NAME_CHARS] + '…'!r}"
 
 
 def _verdict(head: bytes, filename: str | None) -> str:
@@ -128,7 +136,7 @@ def _verdict(head: bytes, filename: str | None) -> str:
     what = "a playlist" if head.lstrip().startswith(b"#EXTM3U") else "text" if _is_text(head) else None
     if what is None:
         return "is not in a media format that can be read here"
-    return f"is named {suffix} but holds {what}" if suffix else f"holds {what}"
+    return f"is named {suffix} but holds {what}" if _SUFFIX.fullmatch(suffix) else f"holds {what}"
 
 
 def _is_text(head: bytes) -> bool:

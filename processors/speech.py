@@ -140,9 +140,9 @@ class RemoteSpeech:
         segments: list[TranscriptSegment] = []
         for start_s, end_s, piece in await asyncio.to_thread(lambda: list(pieces(speech.path))):
             body = await asyncio.to_thread(_body, piece, speech.language)
-            answer = _read(await self.endpoint.ask(body))
+            answer = await self.endpoint.ask(body)
             done = end_s / max(speech.duration_s, end_s)
-            fresh = list(_segments(answer, start_s, end_s, len(segments)))
+            fresh = heard_in(answer, start_s, end_s, len(segments))
             segments += fresh
             told: list[TranscriptSegment | None] = [*fresh] if fresh else [None]
             for segment in told:
@@ -163,6 +163,11 @@ def _read(answer: Any) -> _Answer:
         return msgspec.convert(answer, _Answer)
     except msgspec.ValidationError as error:
         raise AnswerInvalid("The endpoint answered something that is no transcript.", detail=str(error)) from error
+
+
+def heard_in(answer: Any, start_s: float, end_s: float, number: int) -> list[TranscriptSegment]:
+    """What an endpoint heard in a stretch of the sound, counted from `number`. Raises AnswerInvalid."""
+    return list(_segments(_read(answer), start_s, end_s, number))
 
 
 def _segments(answer: _Answer, start_s: float, end_s: float, number: int) -> Iterator[TranscriptSegment]:

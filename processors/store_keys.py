@@ -3,8 +3,8 @@
 import re
 from pathlib import PurePosixPath
 
-#: Characters that no key may have: control characters and the backslash, which is a separator elsewhere.
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
+#: Characters that no key may have: control characters, halves of letters, and the backslash, a separator elsewhere.
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 #: Longest key. Source: S3 object keys, 1,024 bytes of UTF-8.
 _MAX_KEY_BYTES = 1024
 #: Longest part of a key. Source: NAME_MAX of Linux file systems.
@@ -48,7 +48,7 @@ class InvalidKey(ValueError):
 
 def checked_key(key: str) -> str:
     """`key`, when it is one: relative, without empty, hidden or climbing parts. Raises InvalidKey."""
-    if not key or len(key.encode()) > _MAX_KEY_BYTES or _FORBIDDEN.search(key):
+    if not key or _FORBIDDEN.search(key) or len(key.encode()) > _MAX_KEY_BYTES:
         raise InvalidKey(f"not a key: {key[:80]!r} is empty, too long or has control characters")
     for part in key.split("/"):
         if not part or part.startswith(".") or len(part.encode()) > _MAX_PART_BYTES:

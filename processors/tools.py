@@ -16,6 +16,7 @@ from processors import leftovers
 from processors.errors import (
     CorruptMedia,
     LimitExceeded,
+    MediaTooLarge,
     OutOfCapacity,
     ProcessingError,
     SourceMissing,
@@ -37,6 +38,8 @@ _GRACE_S = 1.0
 #: From SIGKILL to giving up on the pipes' end; the kernel has no reason to take longer.
 _REAP_S = 5.0
 _CHUNK_BYTES = 64 * 1024
+#: Share of the time that a tool had, times its threads, which makes it busy: CPUs are shared with others.
+_BUSY_SHARE = 0.5
 #: For what takes long and all CPUs: behind control, web and the broker.
 NICE_HEAVY = 15
 #: For what runs beside that.
@@ -45,6 +48,7 @@ NICE_LIGHT = 19
 _TOO_MANY_DECODE_ERRORS = 69
 
 _BROKEN = "The file is damaged: part of it cannot be decoded. Export or upload it again."
+_UNFIT = "The file holds pictures or sound that cannot be converted. Export or upload it again."
 _NO_MEMORY = "The machine ran out of memory for this file; it will be tried again."
 _NO_DISK = "The machine ran out of disk space; it will be tried again."
 _TOO_MUCH_MEMORY = "The file needs more memory than a tool may use here."
@@ -57,10 +61,14 @@ _SAID: tuple[tuple[str, type[ProcessingError], str], ...] = (
     ("No space left on device", OutOfCapacity, _NO_DISK),
     ("Disk quota exceeded", OutOfCapacity, _NO_DISK),
     ("File too large", LimitExceeded, _TOO_LONG_FILE),
+    # ffmpeg calls that a lack of memory
+    ("exceeds max_streams", MediaTooLarge, "The file has more tracks than can be read. Export it with fewer."),
     ("Cannot allocate memory", LimitExceeded, _TOO_MUCH_MEMORY),
     ("malloc of size", LimitExceeded, _TOO_MUCH_MEMORY),  # x264
     ("Invalid data found when processing input", CorruptMedia, _BROKEN),
     ("moov atom not found", CorruptMedia, _BROKEN),
+    ("Error while processing the decoded data", CorruptMedia, _UNFIT),
+    ("Error submitting", CorruptMedia, _UNFIT),  # … a packet to the decoder, audio or video frame to the encoder
     ("Decoder (codec", UnsupportedMedia, "A track of the file is in a codec that cannot be decoded here."),
 )
 
@@ -145,8 +153,7 @@ class Runner:
             async with asyncio.timeout(command.timeout_s):
                 await self._attended(process, command, on_stdout, said)
         except TimeoutError as error:
-            message = f"{command.argv[0]} did not finish within {command.timeout_s:.0f} s."
-            raise ToolTimedOut(message, detail=_words(said)) from error
+            raise _overdue(command, processor_time_s(process.pid), _words(said)) from error
         finally:
             await _end(process)
         if failed := failure(command.argv[0], process.returncode or 0, _words(said)):
@@ -199,6 +206,28 @@ def failure(tool: str, returncode: int, words: str) -> ProcessingError | None:
     if (tool, returncode) == _UNREADABLE and not words.startswith(_WRAPPERS):
         return CorruptMedia(_BROKEN, detail=detail)
     return ToolFailed(f"{tool} failed unexpectedly; it will be tried again.", detail=detail)
+
+
+def _overdue(command: Command, busy_s: float, words: str) -> ProcessingError:
+    """A tool that was computing all the time will do so again; one that was waiting may have better luck."""
+    tool, limit_s = command.argv[0], command.timeout_s
+    if busy_s >= limit_s * max(command.cpus, 1) * _BUSY_SHARE:
+        return LimitExceeded(_TOO_MUCH_CPU, detail=f"{tool} computed for {busy_s:.0f} of {limit_s:.0f} s: {words}")
+    return ToolTimedOut(f"{tool} did not finish within {limit_s:.0f} s.", detail=words)
+
+
+def processor_time_s(session: int) -> float:
+    """What the living processes of a session, and the children that they have waited for, have had of the CPUs."""
+    return sum(_ticks(folder, session) for folder in Path("/proc").glob("[0-9]*")) / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(folder: Path, session: int) -> int:
+    """Source: proc(5), stat: the fields behind the name, which may itself have spaces and brackets."""
+    try:
+        fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return 0
+    return sum(map(int, fields[11:15])) if int(fields[3]) == session else 0
 
 
 def _unconfined() -> Sandbox:

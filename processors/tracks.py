@@ -14,6 +14,7 @@ HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
 _INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
 #: Pictures that accompany the media and are no video.
 _STILLS = ("attached_pic", "still_image", "timed_thumbnails")
+_RATIO = re.compile(r"([0-9]{1,18})[/:]([0-9]{1,18})")
 #: A language as players understand it; a file may hold anything in its place. Source: RFC 5646, ISO 639.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 #: Pixels further from square than this are a mistake in the file.
@@ -130,10 +131,9 @@ def steady_rate(track: Json, interlaced: bool) -> Fraction:
 
 def fraction(text: str | None) -> Fraction | None:
     """A positive fraction out of "30000/1001" or "4:3"; None for "0/0" and the like."""
-    top, _, bottom = (text or "").replace(":", "/").partition("/")
-    if not top.isdigit() or not bottom.isdigit() or not int(top) or not int(bottom):
-        return None
-    return Fraction(int(top), int(bottom))
+    found = _RATIO.fullmatch(text or "")
+    top, bottom = (int(found[1]), int(found[2])) if found else (0, 0)
+    return Fraction(top, bottom) if top and bottom else None
 
 
 def seconds(text: object) -> float | None:

@@ -4,6 +4,8 @@ import base64
 import logging
 from typing import Any
 
+from msgspec.structs import replace
+
 from schemas.base import ErrorRecord
 from schemas.facts import DeadLetter
 from streams.envelope import binary
@@ -12,11 +14,14 @@ log = logging.getLogger(__name__)
 
 #: Longest part of the bytes that is kept.
 _KEPT_BYTES = 64 * 1024
+#: Longest reason: it may quote what was found, and a letter that is too large for the broker could never be sent.
+_REASON_CHARS = 2000
 
 
 def dead_letter(message: Any, raw: bytes, error: ErrorRecord, found_by: str) -> tuple[bytes, list[tuple[str, bytes]]]:
     """Value and headers of the dead letter for `raw`, which was found in the Kafka record `message`. Logs it."""
     place = {"topic": message.topic, "partition": message.partition, "offset": message.offset}
+    error = replace(error, message=error.message[:_REASON_CHARS], detail=(error.detail or "")[:_REASON_CHARS] or None)
     log.error("dead letter", extra={**place, "code": error.code, "reason": error.message})
     letter = DeadLetter(
         **place,

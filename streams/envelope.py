@@ -24,7 +24,8 @@ BATCH_HEADERS: list[tuple[str, bytes]] = [("content-type", BATCH_TYPE)]
 #: Deepest nesting of a message. JSON that can just be read may be too deep to be written from deeper within a program.
 MAX_DEPTH = 100
 
-Headers = Sequence[tuple[str, bytes]]
+#: As Kafka has them: a header may be without a value.
+Headers = Sequence[tuple[str, bytes | None]]
 
 #: What decoding raises on bytes that are none of ours; the last of them on thousands of brackets.
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -127,7 +128,7 @@ def binary(
 
 
 @lru_cache
-def _common_headers(message_type: str, source: str) -> Headers:
+def _common_headers(message_type: str, source: str) -> tuple[tuple[str, bytes], ...]:
     return (
         ("content-type", JSON_TYPE),
         ("ce_specversion", b"1.0"),
@@ -140,7 +141,7 @@ def read(value: bytes | None, headers: Headers = ()) -> list[Entry | Unreadable]
     """Every entry of a record, in order, whatever mode it is in. Never raises."""
     if value is None:
         return [Unreadable(b"", "empty-record", "the record has no value")]
-    names = dict(headers)
+    names = {name: text for name, text in headers if text is not None}
     if "ce_type" in names:
         return [_read_binary(value, names)]
     if value.lstrip()[:1] == b"[":

@@ -388,6 +388,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(error)) from error
+    except UnicodeEncodeError as error:
+        raise SettingsError(f"{PREFIX}…: a name or a value is not UTF-8: {error.object!a:.80}") from error
 
 
 def _place(tree: dict[str, Any], name: str, text: str) -> None:

@@ -16,6 +16,12 @@ from tables.pipelines import Pipelines
 
 #: Longest passthrough text, characters.
 MAX_PASSTHROUGH = 4096
+#: Longest name of an owner, characters.
+MAX_OWNER = 255
+#: Longest path. Source: PATH_MAX of Linux.
+_MAX_PATH_BYTES = 4096
+#: Longest part of what was given that an answer quotes.
+_QUOTED = 80
 #: Longest file name that is kept, characters.
 MAX_FILENAME = 255
 
@@ -42,19 +48,25 @@ def submission(
     now: float,
     body_hash: str | None = None,
 ) -> SubmitJob:
-    """The command for `upload`. Raises Refused: unknown-pipeline, invalid-input, -id, -passthrough, -priority."""
+    """The command for `upload`. Raises Refused: unknown-pipeline, invalid-input, -id, -passthrough, -priority, -owner.
+
+    However much was given, the command is no larger than a record may be.
+    """
     pipeline = upload.pipeline or default_pipeline
     if pipeline not in pipelines:
-        raise Refused("unknown-pipeline", f"there is no pipeline {pipeline!r}; there are {', '.join(pipelines)}")
+        there_are = ", ".join(pipelines)
+        raise Refused("unknown-pipeline", f"there is no pipeline {pipeline[:_QUOTED]!r}; there are {there_are}")
     if not ID_PATTERN.fullmatch(asset_id):
         raise Refused(
             "invalid-id", "an asset id is 1-100 letters, digits, '_', '.', '-', and starts with one of the first two"
         )
     if upload.passthrough is not None and len(upload.passthrough) > MAX_PASSTHROUGH:
         raise Refused("invalid-passthrough", f"passthrough is longer than {MAX_PASSTHROUGH} characters")
+    if upload.owner is not None and len(upload.owner) > MAX_OWNER:
+        raise Refused("invalid-owner", f"owner is longer than {MAX_OWNER} characters")
     if upload.priority not in PRIORITIES:
         raise Refused(
-            "invalid-priority", f"there is no priority {upload.priority[:50]!r}; there are {', '.join(PRIORITIES)}"
+            "invalid-priority", f"there is no priority {upload.priority[:_QUOTED]!r}; there are {', '.join(PRIORITIES)}"
         )
     return SubmitJob(
         job_id=job_id,
@@ -100,15 +112,18 @@ def _checked_url(url: str) -> str:
 
 def _checked_key(key: str) -> str:
     parts = PurePosixPath(key).parts
-    if not parts or key.startswith("/") or ".." in parts or "\x00" in key or len(key) > 1024:
+    if not parts or key.startswith("/") or ".." in parts or "\x00" in key or len(key.encode()) > 1024:
         raise Refused("invalid-input", "input.object is a key relative to the store's root, without '..'")
     return key
 
 
 def _checked_path(path: str, input_roots: Sequence[str]) -> str:
-    if "\x00" in path:
-        raise Refused("invalid-input", "input.path holds a zero byte")
-    resolved = Path(path).resolve()
+    if "\x00" in path or len(path.encode()) > _MAX_PATH_BYTES:
+        raise Refused("invalid-input", f"input.path holds a zero byte, or has more than {_MAX_PATH_BYTES} bytes")
+    try:
+        resolved = Path(path).resolve()
+    except RuntimeError as error:
+        raise Refused("invalid-input", "input.path leads to links that lead in a circle") from error
     if not any(resolved.is_relative_to(Path(root).resolve()) for root in input_roots):
         raise Refused(
             "invalid-input", "input.path is not below one of the configured roots (KINOLOG_STORE__INPUT_ROOTS)"

@@ -199,10 +199,18 @@ def asking(request: web.Request) -> Principal:
     return request[PRINCIPAL]
 
 
+def _place(origin: str) -> str | None:
+    """Host and port of an origin; None for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
 def require_same_origin(request: web.Request, allowed: tuple[str, ...] = ()) -> None:
     """Refuse a browser that another site's page drives, unless the settings allow that site. Raises Problem (403)."""
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None or origin in allowed or "*" in allowed:
         return
-    if urlsplit(origin).netloc.lower() != request.host.lower():
+    if _place(origin) != request.host.lower():
         raise Problem(403, "foreign-origin", "pages of other sites may not open this")

@@ -58,7 +58,7 @@ def load(text: str, kind: type[C]) -> C:
         raise InvalidCursor("the cursor is too long to be one")
     try:
         return msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True), type=kind)
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidCursor("this is not a cursor for this place: use one as it was given") from error
 
 

@@ -24,6 +24,7 @@ CODES: dict[str, str] = {
     "invalid-json": "The body is not JSON.",
     "invalid-limit": "The limit is not a number in the range.",
     "invalid-mode": "There is no such way to search.",
+    "invalid-owner": "The owner's name is too long.",
     "invalid-passthrough": "The passthrough is too long.",
     "invalid-pipeline": "There is no pipeline of that name.",
     "invalid-priority": "A priority is high, normal or low.",

@@ -35,11 +35,13 @@ class Signer:
         expires, _, signature = grant.partition(".")
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
             return False
-        genuine = hmac.compare_digest(self._signature(asset_id, int(expires)).encode(), signature.encode())
+        genuine = hmac.compare_digest(
+            self._signature(asset_id, int(expires)).encode(), signature.encode(errors="replace")
+        )
         return genuine and now < int(expires)
 
     def _signature(self, asset_id: str, expires: int) -> str:
-        digest = hmac.digest(self._key, f"media\n{expires}\n{asset_id}".encode(), hashlib.sha256)
+        digest = hmac.digest(self._key, f"media\n{expires}\n{asset_id}".encode(errors="replace"), hashlib.sha256)
         return base64.urlsafe_b64encode(digest[:_SIGNATURE_BYTES]).decode()
 
 

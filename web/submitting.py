@@ -37,8 +37,9 @@ def ids(request: web.Request, principal: Principal, index: int = 0) -> Ids:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return Ids(new_id("asset"), new_id("job"), False)
-    if not 1 <= len(key) <= _MAX_KEY_CHARS:
-        raise Problem(400, "invalid-idempotency-key", f"an Idempotency-Key has 1 to {_MAX_KEY_CHARS} characters")
+    if not 1 <= len(key) <= _MAX_KEY_CHARS or not key.isprintable():
+        wanted = f"an Idempotency-Key has 1 to {_MAX_KEY_CHARS} printable characters"
+        raise Problem(400, "invalid-idempotency-key", wanted)
     parts = ("idempotency", principal.owner or "", key, str(index))
     return Ids(derived_id("asset", *parts), derived_id("job", *parts), True)
 

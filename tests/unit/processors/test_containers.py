@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from processors import containers
 from processors.containers import check_whole
 from processors.errors import CorruptMedia
 
@@ -56,3 +57,11 @@ def test_cut_files_are_called_cut_off(tmp_path: Path, content: bytes, demuxer: s
     (tmp_path / "source").write_bytes(content)
     with pytest.raises(CorruptMedia, match="cut off"):
         check_whole(tmp_path / "source", demuxer)
+
+
+def test_a_file_of_endless_pieces_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "source").write_bytes(_MP4 + box(b"free") * 200)
+    check_whole(tmp_path / "source", "mov")
+    monkeypatch.setattr(containers, "_MAX_BOXES", 100)
+    with pytest.raises(CorruptMedia, match="pieces"):
+        check_whole(tmp_path / "source", "mov")

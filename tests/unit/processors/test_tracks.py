@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.tracks import (
+    audio_track,
     best_audio,
     best_video,
     count,
@@ -95,7 +96,8 @@ def test_hdr_and_interlacing_are_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "text, value", [("1.5", 1.5), ("00:01:01.5", 61.5), ("N/A", None), (None, None), ("nan", None)]
+    "text, value",
+    [("1.5", 1.5), ("00:01:01.5", 61.5), ("N/A", None), (None, None), ("nan", None), (":".join("1" * 300), None)],
 )
 def test_times_are_read(text: object, value: float | None) -> None:
     assert seconds(text) == value
@@ -105,3 +107,10 @@ def test_times_are_read(text: object, value: float | None) -> None:
 def test_sizes_are_even_and_near(length: float) -> None:
     assert even(length) % 2 == 0
     assert even(length) == 2 or abs(even(length) - length) <= 1
+
+
+@pytest.mark.parametrize(
+    "told, known", [("eng", "eng"), ("zh-Hant", "zh-Hant"), ("und", None), ("x" * 100_000, None), ("a\nb", None)]
+)
+def test_a_language_is_one_or_nothing(told: str, known: str | None) -> None:
+    assert audio_track(audio(tags={"language": told})).language == known

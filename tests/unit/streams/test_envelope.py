@@ -86,3 +86,9 @@ def test_depth_is_told_from_width_and_from_text() -> None:
     assert not too_deep(wide)
     assert not too_deep(text)
     assert too_deep(b"[" * (MAX_DEPTH + 1))
+
+
+def test_a_header_without_a_value_is_none() -> None:
+    value, headers = binary(COMMAND, event_id="1", source="test", subject="asset_1")
+    assert isinstance(read(value, [*headers, ("ce_time", None), ("trace", None)])[0], Entry)
+    assert isinstance(read(value, [("ce_type", None)])[0], Unreadable)

@@ -102,3 +102,28 @@ def test_an_address_is_downloaded_before_everything_else() -> None:
     assert after("standard") == {"download": (), "probe": ("download",), "transcode": ("probe",)}
     assert after("cache") == {"download": ()}
     assert after("noop") == {"noop": ()}
+
+
+@pytest.mark.parametrize(
+    "upload, code",
+    [
+        (UploadCompleted(input=Input(object="a"), owner="o" * 256), "invalid-owner"),
+        (UploadCompleted(input=Input(object="a"), pipeline="p" * 10**6), "unknown-pipeline"),
+        (UploadCompleted(input=Input(object="a"), priority="p" * 10**6), "invalid-priority"),
+        (UploadCompleted(input=Input(object="ä" * 1000)), "invalid-input"),
+        (UploadCompleted(input=Input(path="/srv/" + "a" * 5000)), "invalid-input"),
+        (UploadCompleted(input=Input(url="http://[:]")), "invalid-input"),
+        (UploadCompleted(input=Input(url="http://[::1%25eth0]/")), "invalid-input"),
+    ],
+)
+def test_nothing_is_too_large_or_too_odd_to_be_refused(upload: UploadCompleted, code: str) -> None:
+    with pytest.raises(Refused) as refused:
+        submitted(upload, input_roots=("/srv",))
+    assert refused.value.code == code
+    assert len(str(refused.value)) < 500
+
+
+def test_links_that_lead_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").symlink_to(tmp_path / "film.mp4")
+    with pytest.raises(Refused, match="circle"):
+        checked_input(Input(path=str(tmp_path / "film.mp4")), (str(tmp_path),))
