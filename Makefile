@@ -14,7 +14,7 @@ HLS := web/static/vendor/hls.min.js
 # Files beside each other: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e chaos bench lock docs clean tools browser
+.PHONY: setup demo test lint types unit integration e2e chaos bench hostile fuzz lock docs clean tools browser
 
 setup: tools browser .venv/.ready .venv/.archive $(HLS)
 
@@ -40,7 +40,7 @@ unit: .venv/.ready
 	@$(BIN)/pytest -q tests/unit
 
 integration: setup
-	@$(PARALLEL) tests/integration
+	@$(PARALLEL) tests/integration tests/hostile
 
 e2e: setup
 	@$(PARALLEL) tests/e2e tests/chaos
@@ -55,6 +55,14 @@ chaos: setup
 # Measures, and writes the README's table.
 bench: setup
 	@$(BIN)/python -m tests.bench.figures
+
+# 500 hostile files through the real steps; CASES and SEED choose others, the seed is printed.
+hostile: setup
+	@$(BIN)/python -m tests.hostile $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED))
+
+# Every decoder that faces the world under atheris, SECONDS each; what breaks one is kept in tests/fuzz/seeds.
+fuzz: .venv/.ready
+	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
 # Regenerates what is generated from the sources: docs/settings.md, docs/messages.md, docs/schemas.json.
 docs: .venv/.ready

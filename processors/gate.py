@@ -91,7 +91,7 @@ def checked_url(text: str | URL) -> URL:
     try:
         url = URL(plain)
         port, host, named = url.port, url.host, "@" in urlsplit(plain).netloc
-    except ValueError as error:
+    except (ValueError, IndexError) as error:  # an IndexError is yarl's 1.x for "http://[z]@"
         raise InvalidUrl("The address cannot be understood.", detail=str(error)[:200]) from error
     if url.scheme not in ("http", "https") or not host or port is None:
         raise InvalidUrl("The address is not a complete http or https address.")
