@@ -84,8 +84,7 @@ class Gate:
 def checked_url(text: str | URL) -> URL:
     """`text` as an address: http or https, with a host, without a name or password in it. Raises InvalidUrl."""
     plain = str(text)
-    if not plain or len(plain) > MAX_URL_CHARS or any(ord(char) <= 32 or ord(char) == 127 for char in plain):
-        raise InvalidUrl("The address is empty, too long, or has spaces or control characters.")
+    _require_plain(plain)
     if "\\" in plain:  # some readers take it for a slash: nobody should have to guess which host is meant
         raise InvalidUrl("The address has a backslash.")
     try:
@@ -99,4 +98,10 @@ def checked_url(text: str | URL) -> URL:
         raise InvalidUrl("The address has a host with a percent sign.")
     if named:
         raise InvalidUrl("The address carries a name or a password; that is not taken.")
+    _require_plain(str(url))  # a name may have got a space in it on its way to ASCII
     return url.with_fragment(None)
+
+
+def _require_plain(text: str) -> None:
+    if not text or len(text) > MAX_URL_CHARS or any(ord(char) <= 32 or ord(char) == 127 for char in text):
+        raise InvalidUrl("The address is empty, too long, or has spaces or control characters.")

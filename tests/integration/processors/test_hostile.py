@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from processors.errors import CorruptMedia, EmptyMedia, InvalidMedia, UnsupportedMedia
+from tests.hostile.boxes import find, patched
 from tests.integration.processors.conftest import Bench, Clips
 
 _PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"
@@ -65,6 +66,16 @@ async def test_damage_in_the_middle_is_noticed_when_it_is_decoded(bench: Bench, 
     (tmp_path / "upload").write_bytes(whole)
     with pytest.raises(CorruptMedia, match="damaged"):
         await bench.do("transcode", tmp_path / "upload")
+
+
+async def test_a_sound_track_without_sound_is_left_out(bench: Bench, clip: Clips, tmp_path: Path) -> None:
+    whole = clip("plain.mp4").read_bytes()
+    sizes = find(whole, b"stsz", 1)
+    (tmp_path / "upload").write_bytes(patched(whole, sizes.body + 8, ">I", 0))
+    found = await bench.probe(tmp_path / "upload")
+    assert found.video is not None and found.audio is None
+    outputs, _ = await bench.do("transcode", tmp_path / "upload")
+    assert [rendition.name for rendition in outputs.renditions] == ["240p"]
 
 
 async def test_a_film_that_ends_before_the_probe_said_is_noticed(bench: Bench, clip: Clips) -> None:
