@@ -51,10 +51,10 @@ def never_end_a_rebalance() -> None:
 
 
 def never_recover() -> None:
-    """The first row of a changelog is never done with."""
-    from faust.tables.table import Table
+    """The first rows of a changelog never come."""
+    from streams import recovery
 
-    hang(Table, "on_changelog_event")
+    hang(recovery, "_read")
 
 
 def never_take() -> None:

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,12 +21,17 @@ from tests.conftest import eventually
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
+async def _are_known(admin: AIOKafkaAdminClient, wanted: Sequence[str]) -> bool:
+    return set(wanted) <= set(await admin.list_topics())
+
+
 async def _topics(bootstrap: str, *create: str) -> list[str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         if create:
             await admin.create_topics([NewTopic(name, 1, 1) for name in create])
+            await eventually(lambda: _are_known(admin, create))  # told a moment later than made
         return list(await admin.list_topics())
     finally:
         await admin.close()
