@@ -1,14 +1,8 @@
-"""What the cache costs: prints JSON. Ratios are of one run, so that the machine does not matter much.
+"""Figures of the cache: downloads beside curl's, and ids turned into addresses."""
 
-python -m tests.bench.cache [--bytes 2000000000]
-"""
-
-import argparse
 import asyncio
-import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,18 +10,20 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import uvloop
 from aiohttp import web
 
 from processors.fetch import Fetcher
 from processors.fetch_limits import FetchLimits
+from tests.bench.figures import Figure, percentile, spread
 from tests.e2e.system import System
 
 _HEAD = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2"
 #: Ids in one request.
 RESOLVED = 100
+_SIZE_BYTES, _ROUNDS = 2_000_000_000, 300
 
 
 def _file(folder: Path, size_bytes: int) -> Path:
@@ -75,12 +71,27 @@ def serve(path: str) -> None:
     asyncio.run(run())
 
 
-async def throughput(size_bytes: int, rounds: int = 5) -> dict[str, Any]:
-    """Bytes a second of curl and of the fetcher (which hashes too), in turn, and how the memory grew.
+class Speeds(NamedTuple):
+    """Bytes a second, download by download, in turn."""
+
+    curl: list[float]
+    ours: list[float]
+    #: How much more memory this process had afterwards than after the first download.
+    grown_bytes: int
+
+    @property
+    def ratio(self) -> float:
+        """Of the best of each: what others did on the machine meanwhile made neither faster."""
+        return max(self.ours) / max(self.curl)
+
+
+async def throughput(size_bytes: int, rounds: int) -> Speeds:
+    """How fast curl and the fetcher (which hashes too) bring a file over loopback.
 
     On a file system in memory where there is one: the disk is the same for both, and hides what differs.
     """
-    speeds: dict[str, list[float]] = {"curl": [], "ours": []}
+    curl: list[float] = []
+    ours: list[float] = []
     with tempfile.TemporaryDirectory(prefix="kinolog-bench-", dir=_memory()) as name:
         folder = Path(name)
         path = await asyncio.to_thread(_file, folder, size_bytes)
@@ -88,19 +99,10 @@ async def throughput(size_bytes: int, rounds: int = 5) -> dict[str, Any]:
             await _ours(url, folder / "warm", size_bytes)
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             for _ in range(rounds):
-                speeds["curl"].append(await _curl(url, folder / "curl", size_bytes))
-                speeds["ours"].append(await _ours(url, folder / "ours", size_bytes))
+                curl.append(await _curl(url, folder / "curl", size_bytes))
+                ours.append(await _ours(url, folder / "ours", size_bytes))
             grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    ratios = [ours / curl for curl, ours in zip(speeds["curl"], speeds["ours"], strict=True)]
-    return {
-        # Of the best of each: what others did on the machine meanwhile made neither faster.
-        "ratio": round(max(speeds["ours"]) / max(speeds["curl"]), 2),
-        "ratios": [round(ratio, 2) for ratio in ratios],
-        "curl_bytes_per_s": round(max(speeds["curl"])),
-        "ours_bytes_per_s": round(max(speeds["ours"])),
-        "size_bytes": size_bytes,
-        "rss_growth_bytes": grown,
-    }
+    return Speeds(curl, ours, grown)
 
 
 def _memory() -> str | None:
@@ -124,7 +126,7 @@ async def _ours(url: str, path: Path, size_bytes: int) -> float:
     return size_bytes / took_s
 
 
-async def resolving(rounds: int = 300) -> dict[str, Any]:
+async def resolving(rounds: int) -> list[float]:
     """Milliseconds to resolve 100 cached ids, asked for over HTTP one after another."""
     with tempfile.TemporaryDirectory(prefix="kinolog-bench-") as name:
         folder = Path(name)
@@ -133,11 +135,9 @@ async def resolving(rounds: int = 300) -> dict[str, Any]:
             allowed = {"KINOLOG_DOWNLOAD__ALLOW_HOSTS": url.removeprefix("http://")}
             system = await asyncio.to_thread(System, folder / "data", **allowed)
             try:
-                times_ms = await _resolve_times(system, url, rounds)
+                return await _resolve_times(system, url, rounds)
             finally:
                 await asyncio.to_thread(system.stop)
-    percentiles = statistics.quantiles(times_ms, n=100)
-    return {"p50_ms": round(percentiles[49], 1), "p99_ms": round(percentiles[98], 1), "ids": RESOLVED, "n": rounds}
 
 
 async def _resolve_times(system: System, url: str, rounds: int) -> list[float]:
@@ -155,13 +155,26 @@ async def _resolve_times(system: System, url: str, rounds: int) -> list[float]:
         return times_ms
 
 
-async def measure(size_bytes: int) -> dict[str, Any]:
-    """Everything."""
-    return {"download": await throughput(size_bytes), "resolve_100": await resolving()}
+async def figures(runs: int) -> list[Figure]:
+    """All of them. `runs` of the download."""
+    speeds = await asyncio.to_thread(_as_an_executor, runs)
+    times_ms = await resolving(_ROUNDS)
+    ratios = [ours / curl for curl, ours in zip(speeds.curl, speeds.ours, strict=True)]
+    p50, p99 = percentile(times_ms, 50), percentile(times_ms, 99)
+    fast = f"{speeds.ratio:.2f} ({max(speeds.ours) / 1e6:.0f} MB/s; {speeds.grown_bytes / 1e6:.1f} MB more memory)"
+    return [
+        Figure("download of 2 GB / curl, best of each", fast, spread(ratios), ">= 0.8", 0.8 / speeds.ratio),
+        Figure(
+            f"resolve of {RESOLVED} cached ids",
+            f"p50 {p50:.1f} ms, p99 {p99:.1f} ms",
+            spread(times_ms, " ms"),
+            "p99 <= 20 ms",
+            p99 / 20,
+        ),
+    ]
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bytes", type=int, default=2_000_000_000)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as bench:  # as the executors
-        print(json.dumps(bench.run(measure(parser.parse_args().bytes))))
+def _as_an_executor(runs: int) -> Speeds:
+    """Downloads on the loop that executors have."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(throughput(_SIZE_BYTES, runs))
