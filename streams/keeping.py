@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from streams.jvm import BrokerError
 
@@ -14,6 +14,8 @@ log = logging.getLogger("kinolog.up")
 BAD_SETUP = 2
 #: Ends in a row, without a healthy minute between, that are called a crash loop.
 LOOP_ENDS = 4
+#: An end that is longer ago than this was the last one: longer than the longest pause and a healthy minute.
+_RECENTLY_S = 90.0
 
 
 class Part(Protocol):
@@ -55,11 +57,30 @@ class Backoff:
         return min(self._first_s * 2.0 ** min(self.ends - 1, 16), self._longest_s)
 
 
+class Ends(NamedTuple):
+    """How often a part has ended by itself, for whoever wants to know whether all is well."""
+
+    #: Since the beginning.
+    ends: int
+    #: Without a healthy minute between.
+    in_a_row: int
+    #: The last time, in words.
+    how: str
+    #: When that was, seconds since the epoch.
+    at: float
+
+
 class Keeper:
-    """Keeps one part running for as long as `run` does."""
+    """Keeps one part running for as long as `run` does. `on_start` and `on_end` are told of each start and end."""
 
     def __init__(
-        self, name: str, part: Part, *, backoff: Backoff | None = None, on_start: Callable[[], None] = lambda: None
+        self,
+        name: str,
+        part: Part,
+        *,
+        backoff: Backoff | None = None,
+        on_start: Callable[[], None] = lambda: None,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.part = part
@@ -68,7 +89,9 @@ class Keeper:
         #: Set at the first readiness, for good.
         self.was_ready = asyncio.Event()
         self._backoff = backoff or Backoff()
-        self._on_start = on_start
+        self._on_start, self._on_end = on_start, on_end
+        #: How it ended so far; None while it never did.
+        self.ends: Ends | None = None
         self._ready_at: float | None = None
 
     async def run(self) -> None:
@@ -80,7 +103,9 @@ class Keeper:
             self._ready_at = None
             ending = await self._live()
             pause_s = self._backoff.pause_s(self._healthy_s())
+            self.ends = Ends((self.ends.ends if self.ends else 0) + 1, self._backoff.ends, ending, time.time())
             self._report(ending, pause_s)
+            self._on_end()
             await asyncio.sleep(pause_s)
 
     def _healthy_s(self) -> float:
@@ -132,6 +157,11 @@ class Keeper:
             log.error("CRASH LOOP: it ends again and again; its lines above say why", extra=fields)
         else:
             log.warning("ended, starting it again", extra=fields)
+
+
+def is_looping(ends: Ends, now: float) -> bool:
+    """Whether a part ends again and again, and did so a moment ago."""
+    return ends.in_a_row >= LOOP_ENDS and now - ends.at < _RECENTLY_S
 
 
 def ended_how(code: int) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from streams.keeping import Ends
 from streams.settings import Settings
 
 
@@ -99,9 +100,23 @@ def write_pids(settings: Settings, pids: Mapping[str, int]) -> None:
     _write(run_dir(settings) / "pids.json", json.dumps(dict(pids)))
 
 
+def write_ends(settings: Settings, ends: Mapping[str, Ends]) -> None:
+    """Say which parts have ended by themselves, and how."""
+    _write(run_dir(settings) / "ends.json", json.dumps({name: found._asdict() for name, found in ends.items()}))
+
+
+def kept_ends(settings: Settings) -> dict[str, Ends]:
+    """Parts of the `up` over this data dir that have ended by themselves; empty where there is no `up`."""
+    try:
+        kept = json.loads((run_dir(settings) / "ends.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {name: Ends(**found) for name, found in kept.items()}
+
+
 def forget_run(settings: Settings) -> None:
     """Remove what is true only while `up` runs; the token stays for the next time."""
-    for name in ("url", "pids.json"):
+    for name in ("url", "pids.json", "ends.json"):
         (run_dir(settings) / name).unlink(missing_ok=True)
 
 

@@ -5,13 +5,14 @@ stop    executor and web side by side -> control -> broker, all within 15 s
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, BinaryIO
 
 import click
@@ -135,13 +136,19 @@ class Up:
             child.kill()
 
     def _keep(self, name: str, part: Part) -> Keeper:
-        keeper = Keeper(name, part, on_start=self._note_pids)
+        keeper = Keeper(name, part, on_start=self._note_pids, on_end=self._note_ends)
         self._keepers[name] = keeper
         self._tasks.append(asyncio.create_task(keeper.run(), name=f"keep {name}"))
         return keeper
 
     def _note_pids(self) -> None:
-        rundir.write_pids(self._settings, self.pids())
+        with _noted():
+            rundir.write_pids(self._settings, self.pids())
+
+    def _note_ends(self) -> None:
+        with _noted():
+            ends = {name: keeper.ends for name, keeper in self._keepers.items() if keeper.ends is not None}
+            rundir.write_ends(self._settings, ends)
 
     async def _until_ready(self, *keepers: Keeper) -> None:
         """Return when all of them were ready once. Raises what ends a keeper before."""
@@ -163,6 +170,15 @@ class Up:
 
     def _settings_below(self) -> Settings:
         return settings_below(self._settings, bootstrap=self.bootstrap, token=self._token)
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[None]:
+    """What is only written down for others must not end what is kept running: the disk may be full."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("what runs cannot be written down now", extra={"error": str(error)})
 
 
 def settings_below(settings: Settings, *, bootstrap: str, token: str) -> Settings:

@@ -39,6 +39,15 @@ class Metrics:
         self.audit_dropped = Gauge(
             "kinolog_audit_dropped", "Audit entries that were dropped because too many waited.", registry=registry
         )
+        self.part_ends = Gauge(
+            "kinolog_part_ends", "Times that a part of `kinolog up` ended by itself.", ("part",), registry=registry
+        )
+        self.crash_loops = Gauge(
+            "kinolog_part_crash_loop",
+            "1 while a part of `kinolog up` ends again and again.",
+            ("part",),
+            registry=registry,
+        )
         self.tokens = Gauge("kinolog_tokens", "API tokens known, revoked ones included.", registry=registry)
 
 

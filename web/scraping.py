@@ -1,5 +1,6 @@
 """/metrics: the figures of this process, for Prometheus."""
 
+import time
 from collections import Counter
 from typing import get_args
 
@@ -7,6 +8,8 @@ from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from schemas.jobs import JobStatus
+from streams import rundir
+from streams.keeping import is_looping
 from web import queries
 from web.routes import Routes
 from web.services import Services, services
@@ -28,6 +31,9 @@ async def _gather(parts: Services) -> None:
     metrics.ready.set(0 if parts.follower.troubles() else 1)
     metrics.audit_dropped.set(parts.audit.dropped)
     metrics.tokens.set(len(parts.tokens.rows))
+    for part, ends in rundir.kept_ends(parts.settings).items():
+        metrics.part_ends.labels(part).set(ends.ends)
+        metrics.crash_loops.labels(part).set(is_looping(ends, time.time()))
     by_status: Counter[str] = Counter()
     for row in (await parts.model.read(queries.counts, None)).rows:
         by_status[row.status] += 0 if row.step else row.jobs

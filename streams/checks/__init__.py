@@ -23,4 +23,5 @@ CHECKS: Mapping[str, Check] = {
     "redis": services.redis,
     "log": services.log,
     "web": services.web,
+    "parts": services.parts,
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -15,6 +16,7 @@ from streams.admin import TopicsError, TopicsReport, compare_topics
 from streams.broker_files import kept_port
 from streams.checks.diagnosis import Finding, fine, problem, unreachable, warning
 from streams.checks.machine import existing
+from streams.keeping import is_looping
 from streams.ports import is_free
 from streams.settings import Settings
 
@@ -140,3 +142,14 @@ def _status(url: str) -> int | None:
         return error.code
     except OSError:
         return None
+
+
+async def parts(settings: Settings) -> Finding:
+    """Whether a part of the running `kinolog up` ends again and again."""
+    ends = await asyncio.to_thread(rundir.kept_ends, settings)
+    looping = [f"{name} {found.how}" for name, found in ends.items() if is_looping(found, time.time())]
+    if looping:
+        said = f"crash loop: {'; '.join(looping)}, and is started again each time"
+        return problem(said, "read what it logs before it ends")
+    told = ", ".join(f"{name} {found.ends} times" for name, found in ends.items())
+    return fine(f"ended by themselves so far: {told}" if told else "none has ended by itself")

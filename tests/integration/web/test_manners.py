@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,8 @@ import brotli
 import pytest
 from aiohttp import ClientResponse, ClientSession, DummyCookieJar
 
+from streams import rundir
+from streams.keeping import Ends
 from tests.conftest import MakeSettings
 from tests.integration.web.served import ADMIN, ENVIRON, Site, serve
 
@@ -110,12 +113,16 @@ async def test_every_answer_keeps_browsers_from_doing_more_than_they_must(site: 
 
 async def test_the_figures_are_prometheus_text(site: Site) -> None:
     await asked(site, "GET", "/v1/jobs")
+    settings = site.parts.settings
+    rundir.run_dir(settings).mkdir()
+    rundir.write_ends(settings, {"control": Ends(9, 4, "exited with code 77", time.time())})
     answer, body = await asked(site, "GET", "/metrics")
     assert answer.content_type == "text/plain"
     lines = body.decode().splitlines()
     assert 'kinolog_http_requests_total{method="GET",route="/v1/jobs",status="401"} 1.0' in lines
     assert 'kinolog_http_problems_total{code="unauthorized"} 1.0' in lines
     assert "kinolog_ready 0.0" in lines
+    assert 'kinolog_part_crash_loop{part="control"} 1.0' in lines
 
 
 async def test_without_a_log_reading_goes_on_and_writing_says_why_not(site: Site) -> None:

@@ -117,6 +117,13 @@ def test_a_unit_runs_what_there_is(path: Path) -> None:
     require_settings(assigned(shared) | assigned(text))
 
 
+def test_units_of_processes_that_stay_are_started_again_for_ever_but_not_with_wrong_settings() -> None:
+    stay = [unit for path in UNITS if "Type=notify" in (unit := path.read_text())]
+    assert len(stay) == 3
+    for unit in stay:
+        assert {"Restart=always", "StartLimitIntervalSec=0", "RestartPreventExitStatus=2"} <= set(unit.splitlines())
+
+
 def test_units_of_processes_that_stay_wait_for_their_word() -> None:
     kinds = {path.stem: re.findall(r"^Type=(\w+)$", path.read_text(), re.MULTILINE) for path in UNITS}
     assert kinds.pop("kinolog-topics") == ["oneshot"]

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from streams.checks.diagnosis import (
     warning,
 )
 from streams.faust_patch import PATCHED
+from streams.keeping import Ends
 from streams.settings import Settings
 from tests.conftest import MakeSettings
 
@@ -166,6 +168,17 @@ async def test_redis_that_does_not_answer_is_unreachable(
     found = await services.redis(make_settings(KINOLOG_REDIS__URL=f"redis://127.0.0.1:{free_port()}/0"))
     assert found.exit_code == 3 and "KINOLOG_REDIS__URL" in (found.remedy or "")
     assert (await services.redis(make_settings())).level == "ok"
+
+
+async def test_a_part_that_ends_again_and_again_is_a_problem(make_settings: MakeSettings) -> None:
+    settings = make_settings()
+    assert (await services.parts(settings)).level == "ok"
+    with rundir.only_one(settings):
+        rundir.write_ends(settings, {"web": Ends(1, 1, "was killed by signal 9", time.time())})
+        assert (await services.parts(settings)).level == "ok"
+        rundir.write_ends(settings, {"control": Ends(9, 4, "exited with code 77", time.time())})
+        found = await services.parts(settings)
+    assert found.level == "problem" and "control exited with code 77" in found.says
 
 
 async def test_looking_makes_no_folder(make_settings: MakeSettings) -> None:

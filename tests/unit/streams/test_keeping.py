@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.jvm import BrokerError
-from streams.keeping import LOOP_ENDS, Backoff, Keeper, StartFailed
+from streams.keeping import LOOP_ENDS, Backoff, Ends, Keeper, StartFailed, is_looping
 
 
 class FakePart:
@@ -97,3 +97,19 @@ def test_a_healthy_minute_forgives() -> None:
     backoff = Backoff()
     list(itertools.islice(pauses(backoff), 8))
     assert backoff.pause_s(healthy_s=60.0) == 0.2
+
+
+async def test_a_crash_loop_is_noted_for_whoever_asks() -> None:
+    part, noted = FakePart([77] * LOOP_ENDS), list[Ends | None]()
+    keeper = Keeper("control", part, backoff=no_pause(), on_end=lambda: noted.append(keeper.ends))
+    running = asyncio.create_task(keeper.run())
+    async with asyncio.timeout(5):
+        while len(noted) < LOOP_ENDS:
+            await asyncio.sleep(0)
+    running.cancel()
+    last = noted[-1]
+    assert last is not None
+    assert (last.ends, last.in_a_row, last.how) == (LOOP_ENDS, LOOP_ENDS, "exited with code 77")
+    assert is_looping(last, last.at + 1)
+    assert not is_looping(last, last.at + 3600), "it has been well ever since"
+    assert not is_looping(last._replace(in_a_row=1), last.at)

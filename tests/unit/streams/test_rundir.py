@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from streams import rundir
+from streams.keeping import Ends
 from streams.settings import Auth, Settings, Web
 
 
@@ -39,8 +40,12 @@ def test_what_was_true_of_a_run_is_gone_after_it_but_the_token_stays(settings: S
         rundir.token_for(settings)
         rundir.announce(settings, "http://127.0.0.1:1")
         rundir.write_pids(settings, {"web": 7})
+        ends = {"control": Ends(5, 4, "exited with code 77", 1000.0)}
+        rundir.write_ends(settings, ends)
+        assert rundir.kept_ends(settings) == ends
         rundir.forget_run(settings)
     assert rundir.kept_url(settings) is None
+    assert rundir.kept_ends(settings) == {}
     assert {path.name for path in rundir.run_dir(settings).iterdir()} == {"token", "up.lock"}
 
 
