@@ -475,11 +475,17 @@ def revoke_token(token_id: str, as_json: bool, url: str | None, token: str | Non
 
 
 @cli.command()
+@click.option("--rebuild-check", is_flag=True, help="Fold the log anew instead, and compare it with the living table.")
 @json_option
-def doctor(as_json: bool) -> None:
+def doctor(*, rebuild_check: bool, as_json: bool) -> None:
     """Say whether everything that kinolog needs is here, and what to do where it is not. Changes nothing."""
     settings = load()
     import logging
+
+    if rebuild_check:
+        from agents.rebuild import run
+
+        end(run(settings, as_json=as_json))
 
     from agents.doctor import CHECKS
     from streams.checks.diagnosis import examine, exit_code, lines, plain

@@ -233,6 +233,14 @@ def _unexplained(job_id: str, step: Row, done: dict[tuple[Any, str], Entry]) -> 
         yield f"{job_id} {name} failed without an error"
 
 
+def the_program_finds_its_table_in_the_log(evidence: Evidence) -> Iterator[str]:
+    """Its own fold of the log gives the same rows, all of them."""
+    for partition in evidence.rebuilt:
+        yield from partition["differing"]
+        if partition["unchecked"] or partition["log_checksum"] != partition["table_checksum"]:
+            yield f"partition {partition['partition']}: {json.dumps({**partition, 'differing': []})}"
+
+
 def replicas_agree_with_the_table(evidence: Evidence) -> Iterator[str]:
     """Every replica lists every row, nothing else, and as it is."""
     for name, lists in evidence.replicas.items():
@@ -365,6 +373,7 @@ RULES: tuple[Rule, ...] = (
     assets_agree_with_their_facts,
     the_tables_agree,
     every_row_is_explained_by_the_log,
+    the_program_finds_its_table_in_the_log,
     replicas_agree_with_the_table,
     live_frames_told_everything,
     only_garbage_was_buried,

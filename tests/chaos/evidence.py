@@ -45,6 +45,8 @@ class Evidence:
     replicas: dict[str, dict[str, dict[str, Row]]] = field(default_factory=dict)
     #: What each replica's live frames said of each job at last.
     dashboards: dict[str, dict[str, Row]] = field(default_factory=dict)
+    #: What the program's own proof says, `kinolog doctor --rebuild-check --json`, line by line.
+    rebuilt: list[Row] = field(default_factory=list)
     #: Keys of the store.
     objects: list[str] = field(default_factory=list)
     #: Files where nothing may be when nothing runs.

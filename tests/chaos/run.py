@@ -65,6 +65,7 @@ async def run(folder: Path, report: Report, *, small_disks: bool, speech: Path |
                     group.create_task(load.standard(speech))
             report.rest_s = await come_to_rest(world, ledger)
             await read_replicas(world.urls, TOKEN, evidence)
+            evidence.rebuilt = await world.rebuild_check()
             evidence.dashboards = {name: board.jobs for name, board in boards.items()}
         await _stop_and_look(world, evidence)
     finally:

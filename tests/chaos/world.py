@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -21,6 +22,7 @@ from tests.chaos.processes import Service
 from tests.chaos.schedule import CONTROLS, EXECUTORS, SMALL_DISKS, WEBS
 
 TOKEN = "chaos"
+_ROOT = str(Path(__file__).resolve().parents[2])
 PARTITIONS = 4
 #: Room on the small disks, and in the store.
 _SMALL_MB, _STORE_MB = 48, 400
@@ -91,6 +93,14 @@ class World:
         await self.origin.stop()
         return dict(zip(self.services, ends, strict=True))
 
+    async def rebuild_check(self) -> list[dict[str, Any]]:
+        """What `kinolog doctor --rebuild-check` says of the running system."""
+        argv = [sys.executable, "-P", "-m", "streams.cli", "doctor", "--rebuild-check", "--json"]
+        environ = {**os.environ, "PYTHONPATH": _ROOT, **self._environ("control-1")}
+        process = await asyncio.create_subprocess_exec(*argv, env=environ, stdout=asyncio.subprocess.PIPE)
+        output, _ = await process.communicate()
+        return [json.loads(line) for line in output.splitlines()]
+
     def data_dir(self, name: str) -> Path:
         """Where a process keeps its own things. Who has a small disk stands for another machine."""
         return self.folder / (f"disk-{name}" if name in SMALL_DISKS else "data")
@@ -127,9 +137,8 @@ class World:
         services = [Service("redis", [*redis, "--dir", str(self.folder)], os.environ, self.folder / "redis.log")]
         for name in (*CONTROLS, *EXECUTORS, *WEBS):
             argv = [sys.executable, "-P", "-m", *self._module(name)]
-            root = str(Path(__file__).resolve().parents[2])
             inherited = {n: value for n, value in os.environ.items() if not n.startswith("KINOLOG_")}
-            environ = {**inherited, "PYTHONPATH": root, **self._environ(name)}
+            environ = {**inherited, "PYTHONPATH": _ROOT, **self._environ(name)}
             services.append(Service(name, argv, environ, self.folder / f"{name}.log"))
         return services
 

@@ -50,6 +50,21 @@ def stat_fields(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
+async def test_the_living_table_is_what_the_log_makes_of_it(system: System) -> None:
+    async with system.client() as api:
+        body = [{"input": {"object": "nothing"}, "pipeline": name} for name in ("noop", "noop", "video")]
+        status, answer = await api.post("/v1/assets", body)
+        assert status == 202
+        for item in answer["data"]:
+            await api.ended(item["job_id"], 60)
+    proof = kinolog(system, "doctor", "--rebuild-check", "--json")
+    assert proof.returncode == 0, proof.stdout + proof.stderr
+    partitions = [json.loads(line) for line in proof.stdout.splitlines()]
+    assert len(partitions) == 8
+    assert sum(found["jobs"] for found in partitions) >= 3
+    assert all(found["log_checksum"] == found["table_checksum"] for found in partitions)
+
+
 async def test_up_says_once_where_everything_is_and_all_of_it_answers(system: System) -> None:
     ready = system.ready_line
     assert set(ready) == {"ready", "url", "token", "bootstrap", "pids"}

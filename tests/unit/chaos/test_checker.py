@@ -144,6 +144,11 @@ def _answer_with_a_bug(run: Evidence) -> None:
     run.ledger.append({"what": "answer", "replica": "web-1", "path": "/", "status": 500, "code": "internal-error"})
 
 
+def _fold_differently(run: Evidence) -> None:
+    sums = {"log_checksum": "a", "table_checksum": "b"}
+    run.rebuilt.append({"partition": 0, "jobs": 1, "unchecked": 0, "differing": [], **sums})
+
+
 @pytest.mark.parametrize(
     "spoil, rule",
     [
@@ -156,6 +161,7 @@ def _answer_with_a_bug(run: Evidence) -> None:
         (_forget_the_completion, "each step completed once"),
         (_publish_by_a_zombie, "every row is explained by the log"),
         (_cancel_unasked, "every row is explained by the log"),
+        (_fold_differently, "the program finds its table in the log"),
         (_let_a_replica_lag, "replicas agree with the table"),
         (_leave_a_gap_in_the_live_frames, "live frames told everything"),
         (_bury_a_good_message, "only garbage was buried"),
