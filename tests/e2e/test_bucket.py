@@ -50,8 +50,8 @@ async def test_a_clip_goes_through_the_standard_pipeline_on_a_bucket_with_faults
             await _put(given["url"], given["headers"], clip.read_bytes())
             status, body = await api.post("/v1/assets", {"input": {"object": given["object"]}})
             assert status == 202, body
-            direct = await api.ended(body["data"]["job_id"])
-            through = await api.ended((await api.upload(clip))["job_id"])
+            uploaded = await api.upload(clip)
+            direct, through = [await api.ended(job_id) for job_id in (body["data"]["job_id"], uploaded["job_id"])]
             assert [job["status"] for job in (direct, through)] == ["completed", "completed"], (direct, through)
             asset = await api.get(f"/v1/assets/{through['asset_id']}")
             # The playlist from here, what it names from the bucket.
