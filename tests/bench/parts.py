@@ -3,8 +3,6 @@
 from tests.bench import cache, interface, models, throughput, whole
 from tests.bench.figures import Figure
 
-_DOWNLOAD_BYTES = 2_000_000_000
-
 
 async def of_interface(_runs: int) -> list[Figure]:
     """Lists, posts and live clients."""
@@ -28,28 +26,6 @@ def _p99(what: str, measured: dict[str, float], more: str, bar_ms: float) -> Fig
     return Figure(what, f"p99 {p99} ms", f"{told}, n={measured['count']}", f"p99 <= {bar_ms:.0f} ms", p99 / bar_ms)
 
 
-async def of_cache(runs: int) -> list[Figure]:
-    """Downloads and resolved ids."""
-    fetched, resolved = await cache.throughput(_DOWNLOAD_BYTES, runs), await cache.resolving()
-    grown = f"{fetched['rss_growth_bytes'] / 1e6:.0f} MB more memory"
-    return [
-        Figure(
-            "download of 2 GB on loopback, bytes/s / curl's",
-            str(fetched["ratio"]),
-            f"{min(fetched['ratios'])}-{max(fetched['ratios'])}, {grown}",
-            ">= 0.8",
-            0.8 / fetched["ratio"],
-        ),
-        Figure(
-            f"resolve {resolved['ids']} cached ids",
-            f"p99 {resolved['p99_ms']} ms",
-            f"p50 {resolved['p50_ms']} ms, n={resolved['n']}",
-            "p99 <= 20 ms",
-            resolved["p99_ms"] / 20,
-        ),
-    ]
-
-
 async def of_models(_runs: int) -> list[Figure]:
     """Speech and embeddings; they know best how often they must be measured."""
     return await models.figures()
@@ -59,6 +35,6 @@ PARTS = {
     "whole": whole.figures,
     "throughput": throughput.figures,
     "interface": of_interface,
-    "cache": of_cache,
+    "cache": cache.figures,
     "models": of_models,
 }
