@@ -68,5 +68,5 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
         return float(text[:9])
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):  # a date of no calendar
         return None
