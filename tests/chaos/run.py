@@ -153,6 +153,7 @@ def main() -> int:
         _say(f"VIOLATION {violation}")
     _say(json.dumps(vars(report) | {"violations": len(report.violations)}))
     if not report.violations and arguments.keep is None:
+        disks.take_away(folder.resolve())
         shutil.rmtree(folder)
     else:
         _say(f"everything is in {folder}; the small disks' content went with their mounts")

@@ -33,13 +33,13 @@ def speech(tmp_path: Path, sample_media: SampleMedia) -> Path:
     return video
 
 
-async def search(api: Api, q: str, mode: str) -> list[dict[str, Any]]:
+async def search(api: Api, q: str, mode: str, asset_id: str) -> list[dict[str, Any]]:
+    """The hits in one asset, best first: other tests let the same words be said to the same system."""
     async with api.session.get("/v1/search", params={"q": q, "mode": mode}) as answer:
         body = await answer.json()
         assert answer.status == 200, body
         assert body["mode"] == mode, body
-        passages: list[dict[str, Any]] = body["data"]
-        return passages
+        return [passage for passage in body["data"] if passage["asset_id"] == asset_id]
 
 
 def kinolog(system: System, *arguments: str) -> str:
@@ -56,7 +56,7 @@ async def test_speech_is_found_by_its_words_and_by_what_it_means(system: System,
         transcribed = time.monotonic()
 
         async def by_word() -> list[dict[str, Any]]:
-            return await search(api, "country", "text")
+            return await search(api, "country", "text", accepted["asset_id"])
 
         await eventually(by_word, 10, 0.05)
         assert time.monotonic() - transcribed < 2
@@ -66,12 +66,11 @@ async def test_speech_is_found_by_its_words_and_by_what_it_means(system: System,
         assert embedded["space"]["dim"] == 384
 
         async def by_meaning() -> list[dict[str, Any]]:
-            return await search(api, "serving one's nation", "vector")
+            return await search(api, "serving one's nation", "vector", accepted["asset_id"])
 
         await eventually(by_meaning, 60, 0.2)
         for q, mode in (("country", "text"), ("serving one's nation", "vector"), ("serving one's nation", "hybrid")):
-            best = (await search(api, q, mode))[0]
-            assert best["asset_id"] == accepted["asset_id"]
+            best = (await search(api, q, mode, accepted["asset_id"]))[0]
             assert "what you can do for your country" in best["text"].lower().replace(",", "")
             assert (best["job_id"], best["filename"]) == (accepted["job_id"], "speech.mp4")
             assert best["start_ms"] < 1500
@@ -96,7 +95,7 @@ async def require_deletable(api: Api, system: System, asset_id: str) -> None:
     for q, mode in (("country", "text"), ("serving one's nation", "vector")):
 
         async def forgotten(q: str = q, mode: str = mode) -> bool:
-            return all(passage["asset_id"] != asset_id for passage in await search(api, q, mode))
+            return not await search(api, q, mode, asset_id)
 
         await eventually(forgotten, 30)
     assert (await fact(system, "media.asset.deleted.v1", asset_id))["asset_id"] == asset_id

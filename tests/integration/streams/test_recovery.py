@@ -42,3 +42,11 @@ async def test_rows_and_tombstones_are_applied_in_order_up_to_the_end(broker: Br
     assert store._key_partition == {key: int(key) % 2 for key in expected}
     await read_changelogs(broker.bootstrap, {_TOPIC: store}, ends, offsets)  # nothing is left to do
     assert store.data == expected
+
+
+async def test_what_was_written_meanwhile_moves_no_offset_beyond_the_end(broker: Broker) -> None:
+    store, first = SimpleNamespace(data={}, _key_partition={}), TP(_TOPIC, 0)
+    offsets = {first: -1}
+    await read_changelogs(broker.bootstrap, {_TOPIC: store}, {first: 10}, offsets)
+    assert offsets == {first: 10}
+    assert len(store.data) > 10
