@@ -49,7 +49,7 @@ async def _read(
     while behind and time.monotonic() < deadline:
         for tp, records in (await consumer.getmany(*behind, timeout_ms=1000)).items():
             apply_records(stores[tp.topic], records, tp.partition)
-            # Whoever owned it before may have written more meanwhile: applied as well, but Faust accepts no such offset.
+            # A former owner may have written more meanwhile: that is applied too, but Faust accepts no such offset.
             offsets[TP(*tp)] = min(records[-1].offset, behind[tp])
             if records[-1].offset >= behind[tp]:
                 del behind[tp]
