@@ -117,7 +117,10 @@ def _check_duration(duration_s: Fraction, expected: Expected) -> None:
         message = f"The file is damaged: only {found} can be decoded. Export or upload it again."
         raise CorruptMedia(message, detail=expected.name)
     if duration_s > wanted + slack:
-        raise OutputInvalid(f"The rendition {expected.name} came out too long: {found}.")
+        # An encoder adds nothing: times that jump back have misled whoever looked at the end.
+        told = f"it holds {float(duration_s):.2f} s, and its end stands at {expected.duration_s:.2f} s"
+        message = f"The file's times contradict each other: {told}. Export it anew."
+        raise CorruptMedia(message, detail=expected.name)
 
 
 def _bps(size_bytes: int, duration_s: Fraction) -> int:
