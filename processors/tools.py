@@ -1,4 +1,4 @@
-"""Runs a tool as a child: sandboxed, bounded, cancellable, always reaped. Its failures are mapped here alone."""
+"""Runs a tool as a child: sandboxed, bounded, cancellable, always reaped."""
 
 import asyncio
 import logging
@@ -13,79 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from processors import leftovers
-from processors.errors import (
-    CorruptMedia,
-    LimitExceeded,
-    MediaTooLarge,
-    OutOfCapacity,
-    ProcessingError,
-    SourceMissing,
-    ToolFailed,
-    ToolTimedOut,
-    UnsupportedMedia,
-)
+from processors.errors import OutOfCapacity, ProcessingError, SourceMissing, ToolFailed
 from processors.limits import Limits
 from processors.sandbox import Bounds, Means, Reach, Sandbox, detect, filter_of, give, may_read, sandbox_argv
+from processors.tool_failures import NO_DISK, failure, overdue, processor_time_s
 
 log = logging.getLogger(__name__)
 
 #: Kept of what a tool says on stderr.
 STDERR_KEPT_BYTES = 64 * 1024
-#: Handed on as an error's detail.
-_DETAIL_CHARS = 4000
 #: From SIGTERM to SIGKILL.
 _GRACE_S = 1.0
 #: From SIGKILL to giving up on the pipes' end; the kernel has no reason to take longer.
 _REAP_S = 5.0
 _CHUNK_BYTES = 64 * 1024
-#: Share of the time that a tool had, times its threads, which makes it busy: CPUs are shared with others.
-_BUSY_SHARE = 0.5
 #: For what takes long and all CPUs: behind control, web and the broker.
 NICE_HEAVY = 15
 #: For what runs beside that.
 NICE_LIGHT = 19
-#: ffmpeg's exit code when more frames failed to decode than -max_error_rate allows. Source: ffmpeg(1), -max_error_rate.
-_TOO_MANY_DECODE_ERRORS = 69
-
-_BROKEN = "The file is damaged: part of it cannot be decoded. Export or upload it again."
-_UNFIT = "The file holds pictures or sound that cannot be converted. Export or upload it again."
-_NO_MEMORY = "The machine ran out of memory for this file; it will be tried again."
-_NO_DISK = "The machine ran out of disk space; it will be tried again."
-_TOO_MUCH_MEMORY = "The file needs more memory than a tool may use here."
-_TOO_LONG_FILE = "An output grew beyond the largest file that a tool may write here."
-_TOO_MUCH_CPU = "The work took more processor time than is allowed for media of this length."
-_CRASHED = "The file makes the program that reads it crash. Export or upload it again."
-
-#: What a tool's last words mean, the first match counts. Its exit code is 1 for all of them.
-_SAID: tuple[tuple[str, type[ProcessingError], str], ...] = (
-    ("No space left on device", OutOfCapacity, _NO_DISK),
-    ("Disk quota exceeded", OutOfCapacity, _NO_DISK),
-    ("File too large", LimitExceeded, _TOO_LONG_FILE),
-    # ffmpeg calls that a lack of memory
-    ("exceeds max_streams", MediaTooLarge, "The file has more tracks than can be read. Export it with fewer."),
-    ("Cannot allocate memory", LimitExceeded, _TOO_MUCH_MEMORY),
-    ("malloc of size", LimitExceeded, _TOO_MUCH_MEMORY),  # x264
-    ("Invalid data found when processing input", CorruptMedia, _BROKEN),
-    ("moov atom not found", CorruptMedia, _BROKEN),
-    ("Error while processing the decoded data", CorruptMedia, _UNFIT),
-    ("Error submitting", CorruptMedia, _UNFIT),  # … a packet to the decoder, audio or video frame to the encoder
-    ("Decoder (codec", UnsupportedMedia, "A track of the file is in a codec that cannot be decoded here."),
-)
-
-#: What stands before a tool on its command line; it says its own name first when it fails.
-_WRAPPERS = ("nice:", "choom:", "prlimit:", "bwrap:", "unshare:", "setpriv:", "sh:")
-#: ffprobe only reads: it ends so when nothing can be made of the input, whatever its words.
-_UNREADABLE = ("ffprobe", 1)
-
-#: What the signal that ended a tool means, when it was not ours.
-_KILLED: dict[int, tuple[type[ProcessingError], str]] = {
-    signal.SIGKILL: (OutOfCapacity, _NO_MEMORY),
-    signal.SIGXFSZ: (LimitExceeded, _TOO_LONG_FILE),
-    signal.SIGXCPU: (LimitExceeded, _TOO_MUCH_CPU),
-    signal.SIGSEGV: (CorruptMedia, _CRASHED),
-    signal.SIGABRT: (CorruptMedia, _CRASHED),
-    signal.SIGFPE: (CorruptMedia, _CRASHED),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +80,7 @@ class Runner:
         try:
             await asyncio.to_thread(shutil.copyfile, source, copy)
         except OSError as error:
-            raise OutOfCapacity(_NO_DISK, detail=str(error)) from error
+            raise OutOfCapacity(NO_DISK, detail=str(error)) from error
         copy.chmod(0o644)
         return copy
 
@@ -153,13 +98,18 @@ class Runner:
             async with asyncio.timeout(command.timeout_s):
                 await self._attended(process, command, on_stdout, said)
         except TimeoutError as error:
-            raise _overdue(command, processor_time_s(process.pid), _words(said)) from error
+            raise self._overdue(command, process.pid, said) from error
         finally:
             await _end(process)
         if failed := failure(command.argv[0], process.returncode or 0, _words(said)):
             raise failed
         await asyncio.to_thread(leftovers.check, command.reach.writes, self.limits.tool_disk_bytes)
         return _words(said)
+
+    @staticmethod
+    def _overdue(command: Command, pid: int, said: bytearray) -> ProcessingError:
+        threads_s = command.timeout_s * max(command.cpus, 1)
+        return overdue(command.argv[0], command.timeout_s, processor_time_s(pid) / threads_s, _words(said))
 
     async def _begun(self, sandbox: Sandbox, command: Command) -> asyncio.subprocess.Process:
         nice = ["nice", "-n", str(command.nice)] if command.nice else []
@@ -188,46 +138,6 @@ class Runner:
             for task in (listening, watching):
                 task.cancel()
             await asyncio.gather(listening, watching, return_exceptions=True)
-
-
-def failure(tool: str, returncode: int, words: str) -> ProcessingError | None:
-    """The error that an exit code and the last words of a tool stand for; None when it succeeded."""
-    if returncode == 0:
-        return None
-    detail = f"{tool} ended with {returncode}: {words[-_DETAIL_CHARS:]}"
-    if returncode == _TOO_MANY_DECODE_ERRORS:
-        return CorruptMedia(_BROKEN, detail=detail)
-    # A shell, and bwrap for its child, report a signal as 128 + its number.
-    if ended := _KILLED.get(-returncode if returncode < 0 else returncode - 128):
-        return ended[0](ended[1], detail=detail)
-    for needle, kind, message in _SAID:
-        if needle in words:
-            return kind(message, detail=detail)
-    if (tool, returncode) == _UNREADABLE and not words.startswith(_WRAPPERS):
-        return CorruptMedia(_BROKEN, detail=detail)
-    return ToolFailed(f"{tool} failed unexpectedly; it will be tried again.", detail=detail)
-
-
-def _overdue(command: Command, busy_s: float, words: str) -> ProcessingError:
-    """A tool that was computing all the time will do so again; one that was waiting may have better luck."""
-    tool, limit_s = command.argv[0], command.timeout_s
-    if busy_s >= limit_s * max(command.cpus, 1) * _BUSY_SHARE:
-        return LimitExceeded(_TOO_MUCH_CPU, detail=f"{tool} computed for {busy_s:.0f} of {limit_s:.0f} s: {words}")
-    return ToolTimedOut(f"{tool} did not finish within {limit_s:.0f} s.", detail=words)
-
-
-def processor_time_s(session: int) -> float:
-    """What the living processes of a session, and the children that they have waited for, have had of the CPUs."""
-    return sum(_ticks(folder, session) for folder in Path("/proc").glob("[0-9]*")) / os.sysconf("SC_CLK_TCK")
-
-
-def _ticks(folder: Path, session: int) -> int:
-    """Source: proc(5), stat: the fields behind the name, which may itself have spaces and brackets."""
-    try:
-        fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:  # it has ended
-        return 0
-    return sum(map(int, fields[11:15])) if int(fields[3]) == session else 0
 
 
 def _unconfined() -> Sandbox:

@@ -11,7 +11,7 @@ from processors.errors import (
     ToolFailed,
     UnsupportedMedia,
 )
-from processors.tools import failure
+from processors.tool_failures import failure, overdue
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,8 @@ def test_the_detail_stays_small() -> None:
     failed = failure("ffmpeg", 1, "x" * 60_000 + "the end")
     assert failed is not None and failed.detail is not None
     assert len(failed.detail) < 5_000 and failed.detail.endswith("the end")
+
+
+def test_who_computed_all_the_time_will_do_so_again() -> None:
+    assert overdue("ffprobe", 120, 0.9, "").retriable is False
+    assert overdue("ffprobe", 120, 0.1, "").retriable is True
