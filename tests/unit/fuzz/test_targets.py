@@ -38,7 +38,7 @@ def test_every_target_has_seeds() -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=40)
+@settings(max_examples=60, derandomize=True)  # the same every time: looking for more is what make fuzz is for
 @given(drawn=st.data())
 def test_no_bytes_break_it(name: str, drawn: st.DataObject) -> None:
     TARGETS[name](drawn.draw(_like([path for path in _KEPT.values() if path.parent.name == name])))
