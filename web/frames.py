@@ -11,7 +11,7 @@ from schemas.step_events import StepCaptioned
 from web.apply import JobChange
 from web.cursors import LiveCursor, dump
 from web.progress import Moved, Progress
-from web.shapes import CaptionFrame, DeletedFrame, JobFrame, ProgressFrame, QueueFrame, SnapshotFrame
+from web.shapes import CaptionFrame, DeletedFrame, JobFrame, LiveFrame, ProgressFrame, QueueFrame, SnapshotFrame
 from web.views import job_view, percent
 
 _encode = msgspec.json.Encoder().encode
@@ -20,63 +20,77 @@ _encode = msgspec.json.Encoder().encode
 class Frame(NamedTuple):
     """One message to a client."""
 
-    #: JSON.
-    text: bytes
+    #: As it travels over a websocket: the same bytes for everybody.
+    wire: bytes
     #: Where a client that has it may resume; None for what is not a state change.
     cursor: str | None = None
+
+    @property
+    def text(self) -> bytes:
+        """JSON."""
+        return self.wire[{126: 4, 127: 10}.get(self.wire[1], 2) :]
+
+
+def _frame(shown: LiveFrame, cursor: str | None = None) -> Frame:
+    text = _encode(shown)
+    return Frame(_header(len(text)) + text, cursor)
+
+
+def _header(size_bytes: int) -> bytes:
+    """Of a whole text frame, unmasked. Source: RFC 6455 section 5.2."""
+    if size_bytes < 126:
+        return bytes((0x81, size_bytes))
+    if size_bytes < 65536:
+        return b"\x81\x7e" + size_bytes.to_bytes(2, "big")
+    return b"\x81\x7f" + size_bytes.to_bytes(8, "big")
 
 
 def snapshot_frame(cursor: str, jobs: Iterable[Job], progress: Progress, *, more: bool) -> Frame:
     """Everything at one moment. `more`: there are further jobs, to be had page by page."""
     shown = [job_view(job, beside=progress.beside(job)) for job in jobs]
-    return Frame(_encode(SnapshotFrame(cursor=cursor, jobs=shown, more=more or UNSET)), cursor)
+    return _frame(SnapshotFrame(cursor=cursor, jobs=shown, more=more or UNSET), cursor)
 
 
 def change_frame(cursor: str, change: JobChange, progress: Progress) -> Frame:
     """A job as it is now, or that it is gone."""
     if change.job is None:
-        gone = DeletedFrame(cursor=cursor, job_id=change.job_id, asset_id=change.asset_id)
-        return Frame(_encode(gone), cursor)
+        return _frame(DeletedFrame(cursor=cursor, job_id=change.job_id, asset_id=change.asset_id), cursor)
     shown = job_view(change.job, beside=progress.beside(change.job))
-    return Frame(_encode(JobFrame(cursor=cursor, job=shown)), cursor)
+    return _frame(JobFrame(cursor=cursor, job=shown), cursor)
 
 
 def progress_frame(moved: Moved) -> Frame:
     """How far a running step is."""
-    return Frame(
-        _encode(
-            ProgressFrame(
-                job_id=moved.job.id,
-                asset_id=moved.job.asset_id,
-                step=moved.step,
-                progress=percent(moved.step_progress),
-                job_progress=percent(moved.job_progress),
-                eta_s=moved.eta_s,
-                parts={name: percent(share) for name, share in moved.parts.items()} or UNSET,
-            )
+    return _frame(
+        ProgressFrame(
+            job_id=moved.job.id,
+            asset_id=moved.job.asset_id,
+            step=moved.step,
+            progress=percent(moved.step_progress),
+            job_progress=percent(moved.job_progress),
+            eta_s=moved.eta_s,
+            parts={name: percent(share) for name, share in moved.parts.items()} or UNSET,
         )
     )
 
 
 def queue_frame(step: str, positions: dict[str, int]) -> Frame:
     """Where jobs stand in a step's queue."""
-    return Frame(_encode(QueueFrame(step=step, positions=positions)))
+    return _frame(QueueFrame(step=step, positions=positions))
 
 
 def caption_frame(job: Job, said: StepCaptioned) -> Frame:
     """What was just heard in the speech of a job's asset."""
     heard = said.caption
-    return Frame(
-        _encode(
-            CaptionFrame(
-                job_id=job.id,
-                asset_id=job.asset_id,
-                id=heard.id,
-                start_ms=heard.start_ms,
-                end_ms=heard.end_ms,
-                text=heard.text,
-                language=heard.language,
-            )
+    return _frame(
+        CaptionFrame(
+            job_id=job.id,
+            asset_id=job.asset_id,
+            id=heard.id,
+            start_ms=heard.start_ms,
+            end_ms=heard.end_ms,
+            text=heard.text,
+            language=heard.language,
         )
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.jobs import Job
@@ -13,14 +14,17 @@ from web.progress import Moved, Progress
 from web.queue_news import positions
 from web.subscriptions import Subscription, topics_of
 
-#: Shortest time between two rounds of progress to one client: 8 a second, above which eyes see no difference.
-PROGRESS_EVERY_S = 0.125
+#: Shortest time between two rounds of progress to one client. A step tells of itself once a second.
+PROGRESS_EVERY_S = 0.2
 #: Time between two looks at the queues: each departure moves everybody behind it.
 QUEUES_EVERY_S = 1.0
 #: Places of a queue that are told of.
 _PLACES = 5_000
 #: Captions that wait for one client.
 _CAPTIONS_KEPT = 256
+
+#: Id of a job, and the name of a step.
+_Step = tuple[str, str]
 
 
 class Farewell(NamedTuple):
@@ -46,7 +50,7 @@ class Client:
         self._changes: deque[tuple[int, Frame]] = deque()
         self._queued_bytes = 0
         self._captions: deque[Frame] = deque(maxlen=_CAPTIONS_KEPT)
-        self._progress: dict[str, dict[str, Frame]] = {}
+        self._progress: dict[_Step, Frame] = {}
         #: The latest places by step: those that wait, and those that have left.
         self._places: dict[str, Frame] = {}
         self._places_told: dict[str, Frame] = {}
@@ -54,22 +58,24 @@ class Client:
         self._known = 0
         self._news = asyncio.Event()
 
-    def add_change(self, seq: int, job_id: str, frame: Frame) -> None:
-        """Queue a state change; progress of that job that has not left yet is superseded by it."""
+    def add_change(self, seq: int, steps: Sequence[_Step], frame: Frame) -> None:
+        """Queue a state change; progress of the job's steps that has not left yet is superseded by it."""
         if seq <= self._known or self.farewell.done():
             return
-        self._progress.pop(job_id, None)
+        for step in steps:
+            self._progress.pop(step, None)
         self._places_told.clear()  # the change may say otherwise
         self._changes.append((seq, frame))
-        self._queued_bytes += len(frame.text)
+        self._queued_bytes += len(frame.wire)
         if self._queued_bytes > self._queue_bytes:
             self.dismiss(TOO_SLOW)
         self._news.set()
 
-    def add_progress(self, job_id: str, step: str, frame: Frame) -> None:
+    def add_progress(self, step: _Step, frame: Frame) -> None:
         """Keep the latest progress of a step until the next round."""
-        self._progress.setdefault(job_id, {})[step] = frame
-        self._news.set()
+        if not self._progress:  # otherwise the round is waited for already
+            self._news.set()
+        self._progress[step] = frame
 
     def add_places(self, step: str, frame: Frame) -> None:
         """Keep the latest places in a step's queue until the next round, unless they are what was told last."""
@@ -95,7 +101,7 @@ class Client:
         """Leave out the changes up to `seq`, also those still to come: the client has them from the read model."""
         self._known = seq
         while self._changes and self._changes[0][0] <= seq:
-            self._queued_bytes -= len(self._changes.popleft()[1].text)
+            self._queued_bytes -= len(self._changes.popleft()[1].wire)
 
     async def next_frames(self) -> list[Frame]:
         """Wait for what is to be sent next: every waiting change in order, or a round of progress that is due."""
@@ -131,7 +137,7 @@ class Client:
         return frames
 
     def _take_progress(self) -> list[Frame]:
-        frames = [frame for steps in self._progress.values() for frame in steps.values()]
+        frames = list(self._progress.values())
         self._progress.clear()
         return frames
 
@@ -179,8 +185,9 @@ class Hub:
         clients = self._listeners(change)
         if clients and self._position.log is not None:
             frame = change_frame(cursor_at(self._position.log, self._position.offsets), change, self._progress)
+            steps = [(change.job_id, step) for step in change.steps.split()]
             for client in clients:
-                client.add_change(change.seq, change.job_id, frame)
+                client.add_change(change.seq, steps, frame)
 
     def publish_caption(self, job: Job, said: StepCaptioned) -> None:
         """What was heard goes to everybody who wants that job."""
@@ -194,9 +201,9 @@ class Hub:
         """Progress goes to everybody who wants that job."""
         clients = self._listeners(_place(moved.job))
         if clients:
-            frame = progress_frame(moved)
+            step, frame = (moved.job.id, moved.step), progress_frame(moved)
             for client in clients:
-                client.add_progress(moved.job.id, moved.step, frame)
+                client.add_progress(step, frame)
 
     async def tell_queues(self) -> None:
         """Tell of places in queues again and again, until cancelled."""

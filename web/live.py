@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from web.auth import SUBPROTOCOL, asking, require_same_origin
 from web.cursors import LiveCursor, load
@@ -28,7 +28,8 @@ _CLOSE_S = 1.5
 _MAX_MESSAGE_BYTES = 4096
 _BROKE_OFF = Farewell(1011, "InternalError")
 
-Send = Callable[[Frame], Awaitable[None]]
+#: Returns when the connection can take more. Raises ConnectionError when it is gone.
+Send = Callable[[Sequence[Frame]], Awaitable[None]]
 
 routes = Routes("Live")
 
@@ -54,8 +55,12 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
     )
     await socket.prepare(request)
 
-    async def send(frame: Frame) -> None:
-        await socket.send_frame(frame.text, WSMsgType.TEXT)
+    async def send(frames: Sequence[Frame]) -> None:
+        # In one piece, and not by the socket, which would frame for each client what is the same for all.
+        if socket.closed or request.transport is None or request.transport.is_closing():
+            raise ConnectionResetError("the websocket is closed")
+        request.transport.write(b"".join([frame.wire for frame in frames]))
+        await request.writer.drain()
 
     async def listen() -> None:
         async for _ in socket:
@@ -85,10 +90,8 @@ async def live_events(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(request)
 
-    async def send(frame: Frame) -> None:
-        await response.write(
-            (f"id: {frame.cursor}\n".encode() if frame.cursor else b"") + b"data: " + frame.text + b"\n\n"
-        )
+    async def send(frames: Sequence[Frame]) -> None:
+        await response.write(b"".join([_event(frame) for frame in frames]))
 
     async def ping() -> None:
         while True:
@@ -103,6 +106,10 @@ async def live_events(request: web.Request) -> web.StreamResponse:
                 await response.write_eof()
         _cut(request)
     return response
+
+
+def _event(frame: Frame) -> bytes:
+    return (f"id: {frame.cursor}\n".encode() if frame.cursor else b"") + b"data: " + frame.text + b"\n\n"
 
 
 async def _asked_for(request: web.Request, cursor: str | None) -> tuple[Subscription, LiveCursor | None]:
@@ -141,10 +148,9 @@ async def _serve(
 
 async def _pump(parts: Services, client: Client, cursor: LiveCursor | None, send: Send) -> None:
     async for frame in opening(parts, client, cursor):
-        await send(frame)
+        await send([frame])
     while True:
-        for frame in await client.next_frames():
-            await send(frame)
+        await send(await client.next_frames())
 
 
 def _outcome(tasks: list[asyncio.Task[None]]) -> Farewell | None:
