@@ -165,6 +165,12 @@ def poster_key(asset: Asset) -> str | None:
     return _key(asset.outputs.get("thumbnails"), "poster")
 
 
+def thumbnail_keys(asset: Asset) -> list[str]:
+    """Store keys of the thumbnails, in the order of time."""
+    found = (asset.outputs.get("thumbnails") or {}).get("thumbnails")
+    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
+
+
 def caption_keys(asset: Asset) -> list[str]:
     """Store keys of WebVTT captions."""
     key = _key(asset.outputs.get("transcribe"), "vtt")

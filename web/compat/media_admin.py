@@ -14,11 +14,22 @@ from web.reading import asset_of, plain
 from web.routes import Routes
 from web.services import Services, services
 from web.shapes import View
-from web.views import job_progress, master_key, media_path, percent, poster_key
+from web.views import job_progress, master_key, media_path, percent, poster_key, thumbnail_keys
 
 routes = Routes("Replaced: media admin")
 
 _TTL_S = 3600
+Status = Literal["UPLOADED", "PROCESSING", "READY", "FAILED"]
+#: They know nothing of cached media.
+STATUSES: dict[AssetStatus, Status] = {
+    "UPLOADED": "UPLOADED",
+    "PROCESSING": "PROCESSING",
+    "READY": "READY",
+    "FAILED": "FAILED",
+    "PENDING": "UPLOADED",
+    "DOWNLOADING": "PROCESSING",
+    "CACHED": "READY",
+}
 
 
 class MediaQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,13 +43,14 @@ class Media(View, frozen=True, kw_only=True, rename="camel"):
     """An asset and its newest job. Addresses are signed and good for an hour."""
 
     media_id: str
-    status: AssetStatus
+    status: Status
     file_name: str | None
     job_id: str | None
     job_state: Literal["waiting", "active", "completed", "failed", "cancelled"] | None
     #: 0-100.
     progress: float
     manifest_url: str | None
+    #: In the order of time; the poster alone where there are none.
     thumbnails: list[str]
 
 
@@ -56,14 +68,15 @@ async def _media(parts: Services, asset: Asset) -> Media:
     job_id = max(asset.jobs, key=lambda known: (asset.jobs[known].created_at, known), default=None)
     job = await parts.model.read(queries.job, job_id) if job_id else None
     base = parts.signer.prefix(asset.id, int(time.time()) + _TTL_S)
-    poster = media_path(asset.id, poster_key(asset), base)
+    keys: list[str | None] = [*thumbnail_keys(asset)] or [poster_key(asset)]
+    pictures = [media_path(asset.id, key, base) for key in keys]
     return Media(
         media_id=asset.id,
-        status=asset.status,
+        status=STATUSES[asset.status],
         file_name=asset.filename,
         job_id=job_id,
         job_state=job.status if job else asset.jobs[job_id].status if job_id else None,
         progress=percent(job_progress(job, parts.progress.live(job.id, job.run))) if job else 0.0,
         manifest_url=media_path(asset.id, master_key(asset), base),
-        thumbnails=[poster] if poster else [],
+        thumbnails=[picture for picture in pictures if picture is not None],
     )

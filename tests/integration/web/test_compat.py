@@ -4,20 +4,36 @@ import hashlib
 import hmac
 import json
 import time
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from msgspec.structs import replace
 
+from schemas.jobs import AssetStatus
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make, site
 from tests.integration.web.served import Site, serve
-from tests.unit.web.rows import an_error
+from tests.unit.web.rows import a_job, a_step, an_error
+from web.compat.media_admin import STATUSES
 
 __all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
 
+#: Exactly the fields that the replaced systems have.
+FIELDS = {
+    "media": "mediaId status fileName jobId jobState progress manifestUrl thumbnails",
+    "studio": "id jobId queueName status progress type resourceId resourceName fileName canCancel cancelledAt "
+    "failedReason createdAt updatedAt completedAt",
+    "envelope": "success data meta",
+    "state": "id state progress result error createdAt processedAt completedAt",
+    "meta": "requestId timestamp operation",
+}
 ANNA, BERT, VIEWER = "anna-edits", "bert-edits", "anna-views"
 STUDIO = "/api/v1/studio/processing-jobs"
+
+
+def has_fields(found: dict[str, Any], kind: str) -> bool:
+    return found.keys() == set(FIELDS[kind].split())
 
 
 async def submitted(site: Site, control: ControlStandIn, **fields: str) -> dict[str, Any]:
@@ -47,11 +63,36 @@ async def test_media_admin_is_told_of_an_asset(site: Site, control: ControlStand
     ids = await submitted(site, control)
     path = f"/api/admin/media/jobs?mediaId={ids['asset_id']}"
     found = await shown(site, path, "jobState", "waiting")
-    assert found["mediaId"] == ids["asset_id"]
+    assert found["mediaId"] == ids["asset_id"] and has_fields(found, "media")
     assert (found["status"], found["fileName"], found["jobId"]) == ("UPLOADED", "Clip.mp4", ids["job_id"])
     assert (found["progress"], found["manifestUrl"], found["thumbnails"]) == (0.0, None, [])
     assert (await site.ask("GET", path, BERT))[0] == 404
     assert (await site.ask("GET", "/api/admin/media/jobs", ANNA))[0] == 400
+
+
+@pytest.mark.parametrize("thumbs", [[], ["thumb-001.jpg", "thumb-002.jpg"]])
+async def test_media_admin_has_addresses_of_all_that_was_made(
+    site: Site, control: ControlStandIn, thumbs: list[str]
+) -> None:
+    job = a_job(time.time_ns() % 10**9, "completed", owner="anna")
+    folder = f"assets/{job.asset_id}/made/1-a"
+    made = {
+        "transcode": {"master": f"{folder}/master.m3u8"},
+        "thumbnails": {"poster": f"{folder}/poster.jpg", "thumbnails": [f"{folder}/{name}" for name in thumbs]},
+    }
+    steps = tuple(a_step(name, "completed", outputs=outputs) for name, outputs in made.items())
+    await control.put(replace(job, steps=steps))
+    found = await shown(site, f"/api/admin/media/jobs?mediaId={job.asset_id}", "status", "READY")
+    assert (found["jobState"], found["progress"]) == ("completed", 100.0)
+    for url, name in zip(
+        [found["manifestUrl"], *found["thumbnails"]], ["master.m3u8", *(thumbs or ["poster.jpg"])], strict=True
+    ):
+        assert url.startswith("/media/s/") and url.endswith(f"/{job.asset_id}/made/1-a/{name}")
+
+
+@pytest.mark.parametrize("status, told", [("PENDING", "UPLOADED"), ("DOWNLOADING", "PROCESSING"), ("CACHED", "READY")])
+def test_media_admin_has_words_for_cached_media_too(status: AssetStatus, told: str) -> None:
+    assert STATUSES[status] == told and STATUSES.keys() == set(get_args(AssetStatus))
 
 
 async def test_the_studio_lists_filters_cancels_and_deletes(site: Site, control: ControlStandIn) -> None:
@@ -63,6 +104,7 @@ async def test_the_studio_lists_filters_cancels_and_deletes(site: Site, control:
     assert episode["job_id"] in ids
     assert film["job_id"] not in ids
     (record,) = [record for record in listed["data"] if record["id"] == episode["job_id"]]
+    assert has_fields(record, "studio")
     assert (record["type"], record["resourceId"], record["resourceName"]) == ("episode", "e1", "Pilot")
     assert (record["status"], record["canCancel"], record["queueName"]) == ("waiting", True, "noop")
     stats = (await site.ask("GET", "/v1/stats", ANNA))[1]["data"]
@@ -117,6 +159,8 @@ async def test_a_failed_job_says_why_in_each_systems_words(site: Site, control: 
     _, envelope = await site.ask("GET", f"/api/jobs/{ids['job_id']}/status", ANNA)
     assert (envelope["success"], envelope["data"]["error"]) == (True, "The file ends too early.")
     assert envelope["meta"]["operation"] == "getJobStatus"
+    for part, kind in ((envelope, "envelope"), (envelope["data"], "state"), (envelope["meta"], "meta")):
+        assert has_fields(part, kind)
     _, record = await site.ask("GET", f"{STUDIO}/{ids['job_id']}", ANNA)
     assert record["data"]["failedReason"] == "The file ends too early."
     _, item = await site.ask("GET", f"/api/video-processing/status/{ids['job_id']}", ANNA)
