@@ -1,7 +1,14 @@
 """Whatever is said, on any topic and to live clients, is what /asyncapi.json says."""
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
 
 from streams.settings import load
 from streams.topics import names, wanted
@@ -44,3 +51,28 @@ async def test_every_message_on_the_log_and_every_frame_is_what_the_document_say
     for record in await records(system.bootstrap, *({topic.name for topic in wanted(settings)} - rows)):
         checker.check_record(record)
     assert checker.seen >= SAID
+
+
+async def test_the_audit_is_proven_on_the_log_until_somebody_changes_it(system: System) -> None:
+    async with system.client() as api:
+        assert (await api.post("/v1/assets", {"input": {"object": "none"}, "pipeline": "noop"}))[0] == 202
+    code, verdict = await verified(system)
+    assert (code, verdict["findings"]) == (0, []) and verdict["entries"] >= 2
+    *_, last = await records(system.bootstrap, names(load({})).audit)
+    producer = AIOKafkaProducer(bootstrap_servers=system.bootstrap)
+    await producer.start()
+    try:
+        forged = last.value.replace(b'"POST /v1/assets"', b'"GET /v1/assets"')
+        await producer.send_and_wait(last.topic, forged, partition=0, headers=list(last.headers))
+    finally:
+        await producer.stop()
+    code, verdict = await verified(system)
+    assert code == 1 and str(last.offset + 1) in verdict["findings"][0]
+
+
+async def verified(system: System) -> tuple[int, dict[str, Any]]:
+    """What `kinolog audit verify` says, and its exit code."""
+    command = [sys.executable, "-m", "streams.cli", "audit", "verify", "--json"]
+    environ = {**os.environ, "KINOLOG_KAFKA__BOOTSTRAP": system.bootstrap}
+    done = await asyncio.to_thread(subprocess.run, command, env=environ, capture_output=True, text=True, timeout=60)
+    return done.returncode, json.loads(done.stdout)
