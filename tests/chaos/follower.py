@@ -6,16 +6,14 @@ from typing import Any
 
 import aiohttp
 
-from tests.chaos.world import TOKEN
-
 _AGAIN_S = 0.5
 
 
 class Dashboard:
     """Every job as the live frames of one replica tell it."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, token: str) -> None:
+        self._url, self._token = url, token
         self._cursor: str | None = None
         self.jobs: dict[str, dict[str, Any]] = {}
         #: Frames seen, by type.
@@ -23,7 +21,7 @@ class Dashboard:
 
     async def run(self) -> None:
         """Follow until cancelled, whatever happens to the replica."""
-        headers = {"Authorization": f"Bearer {TOKEN}"}
+        headers = {"Authorization": f"Bearer {self._token}"}
         async with aiohttp.ClientSession(headers=headers) as session:
             while True:
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):

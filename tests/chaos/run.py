@@ -89,7 +89,7 @@ async def _stop_and_look(world: World, evidence: Evidence) -> None:
 @contextlib.asynccontextmanager
 async def dashboards(world: World) -> AsyncIterator[dict[str, Dashboard]]:
     """One that follows each replica."""
-    boards = {name: Dashboard(url) for name, url in world.urls.items()}
+    boards = {name: Dashboard(url, TOKEN) for name, url in world.urls.items()}
     tasks = [asyncio.create_task(board.run()) for board in boards.values()]
     try:
         yield boards
