@@ -1,5 +1,6 @@
 """The shell around the state machine: entries of a record in, rows and what must be said out."""
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
@@ -49,6 +50,8 @@ log = logging.getLogger(__name__)
 _SAY_PAUSED_S = 6 * 3600.0
 #: Events that one tick of the clock may cause; the rest waits for the next one.
 _MAX_DUE = 5_000
+#: Seconds after which the log counts as away when it has not taken what the clock said.
+_UNHEARD_S = 2.0
 
 
 class Rejected(Exception):
@@ -83,6 +86,9 @@ class Control:
         self._speaker = Speaker(app, settings)
         self._time = LogTime()
         self._clock = Clock(settings.lease, settings.dispatch, self._speaker.line)
+        #: The last thing that the clock said, until the broker has it; when that was; whether it is late.
+        self._reminder: asyncio.Future[Any] | None = None
+        self._reminded_at, self._unheard = 0.0, False
         self._unmarked: set[int] = set()
         #: (when it was deleted, job id, partition), oldest first.
         self._graves: deque[tuple[float, str, int]] = deque()
@@ -144,11 +150,8 @@ class Control:
     async def tick(self) -> None:
         """Say what is due, and write down how far the log is applied where no row said so."""
         now = self._time.now()
-        for _ in range(_MAX_DUE):
-            place = self._clock.next_due(now)
-            if place is None:
-                break
-            self._remind(place, now)
+        if self._is_heard(now):
+            self._remind_all(now)
         for partition in sorted(self._unmarked):
             self._mark(partition)
         self._unmarked.clear()
@@ -170,6 +173,23 @@ class Control:
             _, job_id, partition = self._graves.popleft()
             self._jobs.delete(grave_key(job_id), partition)
 
+    def _is_heard(self, now: float) -> bool:
+        """Whether the log takes what the clock says. While it did not, nobody could renew a lease: all get a grace."""
+        if self._reminder is not None and not self._reminder.done():
+            self._unheard = self._unheard or now - self._reminded_at > _UNHEARD_S
+            return not self._unheard
+        if self._unheard:
+            self._unheard = False
+            self._clock.grant_grace(now)
+        return True
+
+    def _remind_all(self, now: float) -> None:
+        for _ in range(_MAX_DUE):
+            place = self._clock.next_due(now)
+            if place is None:
+                return
+            self._remind(place, now)
+
     def _remind(self, place: tuple[str, str], now: float) -> None:
         row = self._jobs.get(place[0])
         event = self._clock.event_for(decode_job(row), place[1], now) if row is not None else None
@@ -178,7 +198,9 @@ class Control:
             encoded = structured(
                 event, event_id=event_id, source=SOURCE, subject=event.asset_id, correlation_id=event.job_id
             )
-            self._app.outbox.put(self._topics.step_events, partition_of(event.asset_id, self._partitions), encoded)
+            partition = partition_of(event.asset_id, self._partitions)
+            self._reminder = self._app.outbox.put(self._topics.step_events, partition, encoded)
+            self._reminded_at = now
 
     # One entry
 

@@ -125,6 +125,8 @@ class LeaseExpired(StepEvent, frozen=True, kw_only=True):
     lease_id: str
     #: Progress at the last heartbeat, 0-1.
     progress: float = 0.0
+    #: When the clock looked, by the log's own time, seconds since the epoch; 0: not said.
+    decided_at: float = 0.0
 
 
 class DispatchDue(StepEvent, frozen=True, kw_only=True):

@@ -110,7 +110,7 @@ class Clock:
         due_at = self._due_at(place, step)
         self._enter(place, due_at if due_at > now else now + _RESEND_S)
         progress = self._renewal(place, step.lease).progress if step.lease is not None else 0.0
-        return _event(job, step, progress) if due_at <= now else None
+        return _event(job, step, progress, now) if due_at <= now else None
 
     def _due_at(self, place: _Place, step: Step) -> float:
         if step.status == "delayed":
@@ -161,7 +161,7 @@ def _waits(step: Step) -> bool:
     return step.status in ("delayed", "active") or (step.status == "waiting" and step.requested_at is not None)
 
 
-def _event(job: Job, step: Step, progress: float) -> StepEvent:
+def _event(job: Job, step: Step, progress: float, now: float) -> StepEvent:
     about = {
         "job_id": job.id,
         "asset_id": job.asset_id,
@@ -172,5 +172,6 @@ def _event(job: Job, step: Step, progress: float) -> StepEvent:
     if step.status == "delayed":
         return RetryDue(**about)  # type: ignore[arg-type]  # the keys are RetryDue's own
     if step.lease is not None:
-        return LeaseExpired(**about, lease_id=step.lease.id, progress=progress)  # type: ignore[arg-type]  # likewise
+        lease_id = step.lease.id
+        return LeaseExpired(**about, lease_id=lease_id, progress=progress, decided_at=now)  # type: ignore[arg-type]  # likewise
     return DispatchDue(**about, dispatches=step.dispatches)  # type: ignore[arg-type]  # likewise

@@ -12,6 +12,8 @@ MAX_ASLEEP = 3
 _ASLEEP_DELAY_S = 60.0
 #: Tries that may be lost with their executor: an input that kills its executor every time must end.
 MAX_LOSSES = 8
+#: Seconds that word of an expired lease may take to the log. Longer, and the log was away: nobody could renew a lease.
+MAX_ON_THE_WAY_S = 3.0
 _LOSS_DELAY_S, _LOSS_MAX_S = 1.0, 60.0
 #: Longest wait that a server's Retry-After can ask for.
 _ASKED_MAX_S = 3600.0

@@ -34,6 +34,7 @@ from tables.policies import (
     EXECUTOR_LOST,
     MAX_ASLEEP,
     MAX_LOSSES,
+    MAX_ON_THE_WAY_S,
     asked_delay_s,
     asleep_delay_s,
     loss_delay_s,
@@ -221,6 +222,8 @@ def _failed(job: Job, step: Step, event: StepFailed, now: float) -> Step:
 
 
 def _expired(job: Job, step: Step, event: LeaseExpired, now: float) -> Step:
+    if event.decided_at and now - event.decided_at > MAX_ON_THE_WAY_S:
+        return step
     step = replace(step, losses=step.losses + 1, progress=max(step.progress, event.progress))
     if _is_ending(job):
         return _end(step, "cancelled", now, EXECUTOR_LOST)

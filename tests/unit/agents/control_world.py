@@ -1,5 +1,6 @@
 """Control without Faust and Kafka: records in, what it writes out, and a compacted changelog to start again from."""
 
+import asyncio
 import json
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -45,8 +46,14 @@ class App:
     async def depart(self) -> None:
         """What was put is there."""
 
-    def _hear(self, _topic: str, _partition: int, event: bytes) -> None:
-        self._log.hear(batch([event]), BATCH_HEADERS)
+    def _hear(self, _topic: str, _partition: int, event: bytes) -> "asyncio.Future[Any]":
+        delivered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._log.away:
+            self._log.queued.append((event, delivered))
+        else:
+            self._log.hear(batch([event]), BATCH_HEADERS)
+            delivered.set_result(None)
+        return delivered
 
 
 class Log:
@@ -59,6 +66,9 @@ class Log:
         self.commands: list[Message] = []
         #: The date of the next record.
         self.now = 1_000.0
+        #: Whether the broker takes nothing; what waits for it.
+        self.away = False
+        self.queued: list[tuple[bytes, asyncio.Future[Any]]] = []
 
     def write(self, name: str, key: bytes, value: bytes | None) -> None:
         if value is None:
@@ -78,6 +88,14 @@ class Log:
         control = Control(app, self.settings, *tables)
         await control.recovered()
         return control
+
+    def come_back(self) -> list[Message]:
+        """Take what waited; it is returned."""
+        self.away, waited = False, self.queued
+        self.queued = []
+        for _, delivered in waited:
+            delivered.set_result(None)
+        return [entry.message for event, _ in waited for entry in read(batch([event])) if isinstance(entry, Entry)]
 
     async def tell(self, control: Control, *messages: Message) -> None:
         """Append to `media.commands`, and let `control` read it."""
