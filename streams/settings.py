@@ -1,5 +1,6 @@
 """The one frozen tree of settings, read once from the environment: prefix `KINOLOG_`, nested with `__`."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -385,11 +386,23 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         if name.startswith(PREFIX) and environ[name]:  # an empty value is an unset one, as compose files write it
             _place(tree, name, environ[name])
     try:
-        return msgspec.convert(tree, Settings, strict=False)
+        settings = msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(error)) from error
     except UnicodeEncodeError as error:
         raise SettingsError(f"{PREFIX}…: a name or a value is not UTF-8: {error.object!a:.80}") from error
+    _require_finite(PREFIX, settings)
+    return settings
+
+
+def _require_finite(prefix: str, section: Section) -> None:
+    """Not-a-number is less and greater than nothing: each comparison with it would come out as it likes."""
+    for field in msgspec.structs.fields(section):
+        value, name = getattr(section, field.name), prefix + field.name.upper()
+        if isinstance(value, Section):
+            _require_finite(name + "__", value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise SettingsError(f"{name}: {value} is no number that can be used")
 
 
 def _place(tree: dict[str, Any], name: str, text: str) -> None:

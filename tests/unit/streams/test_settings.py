@@ -55,3 +55,9 @@ def test_child_processes_get_the_same_settings() -> None:
     }
     assert load(to_environ(load(environ))) == load(environ)
     assert to_environ(Settings()) == {}
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_what_is_no_number_is_refused_by_name(text: str) -> None:
+    with pytest.raises(SettingsError, match="KINOLOG_LEASE__TTL_S"):
+        load({"KINOLOG_LEASE__TTL_S": text})
