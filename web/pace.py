@@ -1,6 +1,7 @@
 """How long a step will take: from how long the same step took here, by what there was to do. In memory, from the rows.
 
-Source pixels x duration is what a step on media costs: twice the picture or twice the time is twice the work.
+Source pixels x duration is what a step on pictures costs: twice the picture or twice the time is twice the work. For
+steps that only hear it is the duration.
 """
 
 import statistics
@@ -9,6 +10,9 @@ from typing import Any
 
 from schemas.jobs import Job, Step
 
+_HEARS = frozenset({"audio", "transcribe", "captions", "embed"})
+#: What packaging sound alone costs, as a picture of that size would: 320 x 180.
+_SOUND_PX = 57_600.0
 #: Latest attempts of a step that count.
 _REMEMBERED = 50
 
@@ -61,9 +65,11 @@ def work_of(job: Job, step: str) -> float | None:
         return 1.0
     if probe.outputs is None:
         return None
-    video: dict[str, Any] = probe.outputs.get("video") or {}
-    pixels = float(video.get("width_px", 1)) * float(video.get("height_px", 1))
-    return max(pixels, 1.0) * max(float(probe.outputs.get("duration_s") or 0.0), 0.04)
+    duration_s = max(float(probe.outputs.get("duration_s") or 0.0), 0.04)
+    if step in _HEARS:
+        return duration_s
+    video: dict[str, Any] | None = probe.outputs.get("video")
+    return float(video["width_px"] * video["height_px"] if video else _SOUND_PX) * duration_s
 
 
 def _took_s(step: Step) -> float | None:

@@ -153,7 +153,7 @@ async function openPlayer(job, sign) {
 
 async function openPassage({ asset_id, filename, start_ms }, sign) {
   const { play } = await import("./player.js");
-  await play(filename ?? asset_id, sign(asset_id), start_ms / 1000);
+  await play(filename ?? asset_id, sign.anew(asset_id), start_ms / 1000);
 }
 
 function notice(text) {

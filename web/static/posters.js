@@ -6,7 +6,10 @@ import { output, storyboard } from "./live.js";
 const TTL_S = 86_400;
 const KEEP_MS = (TTL_S / 2) * 1000;
 
-/** `sign(asset_id)`: the signed answer {base_url, …} for an asset; remembered, and asked for once at a time. */
+/**
+ * `sign(asset_id)`: the signed answer {base_url, …} for an asset; remembered, and asked for once at a time.
+ * `sign.anew(asset_id)`: the same as it is now: what was remembered may be older than the stream.
+ */
 export function signer(call) {
   const known = new Map();
 
@@ -14,14 +17,19 @@ export function signer(call) {
     return (await call("POST", `/v1/assets/${encodeURIComponent(asset_id)}/playback`, { ttl_s: TTL_S })).data;
   }
 
-  return function sign(asset_id) {
-    const found = known.get(asset_id);
-    if (found && found.until_ms > Date.now()) return found.answer;
+  function anew(asset_id) {
     const answer = ask(asset_id);
     known.set(asset_id, { answer, until_ms: Date.now() + KEEP_MS });
     answer.catch(() => known.delete(asset_id)); // whoever awaits it sees the error; the next one asks again
     return answer;
-  };
+  }
+
+  function sign(asset_id) {
+    const found = known.get(asset_id);
+    return found && found.until_ms > Date.now() ? found.answer : anew(asset_id);
+  }
+
+  return Object.assign(sign, { anew });
 }
 
 /** Signed address of the artifact with the store key `assets/<asset_id>/…`; undefined without a key. */

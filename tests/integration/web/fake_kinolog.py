@@ -192,9 +192,18 @@ class FakeKinolog:
         return web.json_response({"data": {"asset_id": created["asset_id"], "job_id": created["id"]}}, status=201)
 
     async def _playback(self, request: web.Request) -> web.StreamResponse:
-        base = f"/media/s/9999999999.signature/{request.match_info['id']}"
-        urls = {"master_url": f"{base}/transcode/1-a/master.m3u8", "poster_url": f"{base}/thumbnails/1-a/poster.jpg"}
+        asset_id = request.match_info["id"]
+        base, there = f"/media/s/9999999999.signature/{asset_id}", self._published(asset_id)
+        urls = {
+            "master_url": f"{base}/transcode/1-a/master.m3u8" if "transcode" in there else None,
+            "poster_url": f"{base}/thumbnails/1-a/poster.jpg" if "thumbnails" in there else None,
+        }
         return web.json_response({"data": urls | {"base_url": f"{base}/", "captions": []}})
+
+    def _published(self, asset_id: str) -> set[str]:
+        """Steps whose artifacts the asset has by now."""
+        steps = [step for job in self.jobs.values() if job["asset_id"] == asset_id for step in job["steps"]]
+        return {step["name"] for step in steps if step["status"] == "completed"}
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
         return web.FileResponse(self.media / request.match_info["name"])

@@ -5,7 +5,7 @@ from playwright.async_api import expect
 
 from tests.conftest import eventually
 from tests.integration.web.conftest import OpenPage
-from tests.integration.web.fake_kinolog import FakeKinolog
+from tests.integration.web.fake_kinolog import FakeKinolog, ready_job, step
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,7 +22,12 @@ HIT = {
 
 
 async def test_what_was_said_is_found_and_plays_from_there(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    ready = ready_job(1, filename="speech.mp4")
+    probe, _, thumbnails = ready["steps"]
     page = await open_page()
+    await kinolog.put({**ready, "status": "active", "steps": [probe, step("transcode", "active"), thumbnails]})
+    await expect(page.locator(".job img")).to_be_visible()  # its address was asked for while there was no stream
+    await kinolog.put(ready)
     kinolog.found = {"data": [HIT], "mode": "hybrid"}
     await page.get_by_role("searchbox", name="Search what was said").fill("country")
     await page.keyboard.press("Enter")

@@ -36,6 +36,20 @@ def test_more_pixels_and_more_time_take_longer_in_proportion() -> None:
     assert pace.left_s(larger, larger.steps[1], 0.0) == 20.0 * 4 * 3
 
 
+def test_steps_that_hear_take_as_long_as_the_sound_whatever_the_picture() -> None:
+    def heard(number: int, video: Any, seconds: float, **more: Any) -> Job:
+        probe = a_step("probe", "completed", outputs={"duration_s": seconds, "video": video})
+        return a_job(number, "active", (probe, a_step("transcribe", **more), a_step("transcode", **more)))
+
+    pace, picture = Pace(), {"width_px": 1280, "height_px": 720}
+    pace.watch(
+        heard(1, picture, 10.0, status="completed", attempt=1, started_at=NOW, finished_at=NOW + 16.0),
+    )
+    sound = heard(2, None, 30.0)
+    assert pace.left_s(sound, sound.steps[1], 0.0) == 48.0
+    assert pace.left_s(sound, sound.steps[2], 0.0) == 3.0  # packaging sound is little work, and not none
+
+
 def test_the_same_attempt_is_counted_once_and_retries_not_at_all() -> None:
     pace = Pace()
     for _ in range(5):
