@@ -19,6 +19,8 @@ from processors.errors import (
 _DETAIL_CHARS = 4000
 #: Share of the time that a tool had, times its threads, which makes it busy: CPUs are shared with others.
 _BUSY_SHARE = 0.5
+#: Less than this says nothing: the kernel counts processor time in ticks of 10 ms, and a tool that starts is busy.
+_BUSY_LEAST_S = 1.0
 #: ffmpeg's exit code when more frames failed to decode than -max_error_rate allows. Source: ffmpeg(1), -max_error_rate.
 _TOO_MANY_DECODE_ERRORS = 69
 
@@ -81,13 +83,15 @@ def failure(tool: str, returncode: int, words: str) -> ProcessingError | None:
     return ToolFailed(f"{tool} failed unexpectedly; it will be tried again.", detail=detail)
 
 
-def overdue(tool: str, limit_s: float, busy_share: float, words: str) -> ProcessingError:
-    """The error of a tool that did not finish in time, `busy_share` of which its threads were computing.
+def overdue(tool: str, limit_s: float, threads: int, computed_s: float, words: str) -> ProcessingError:
+    """The error of a tool that did not finish in time, and had `computed_s` of processor time in its threads.
 
     Who was computing all the time will do so again; who was waiting may have better luck.
     """
-    if busy_share >= _BUSY_SHARE:
-        return LimitExceeded(_TOO_MUCH_CPU, detail=f"{tool} computed for {busy_share:.0%} of {limit_s:.0f} s: {words}")
+    if computed_s >= max(_BUSY_LEAST_S, _BUSY_SHARE * limit_s * threads):
+        return LimitExceeded(
+            _TOO_MUCH_CPU, detail=f"{tool} computed {computed_s:.0f} s within {limit_s:.0f} s: {words}"
+        )
     return ToolTimedOut(f"{tool} did not finish within {limit_s:.0f} s.", detail=words)
 
 

@@ -108,8 +108,8 @@ class Runner:
 
     @staticmethod
     def _overdue(command: Command, pid: int, said: bytearray) -> ProcessingError:
-        threads_s = command.timeout_s * max(command.cpus, 1)
-        return overdue(command.argv[0], command.timeout_s, processor_time_s(pid) / threads_s, _words(said))
+        computed_s = processor_time_s(pid)
+        return overdue(command.argv[0], command.timeout_s, max(command.cpus, 1), computed_s, _words(said))
 
     async def _begun(self, sandbox: Sandbox, command: Command) -> asyncio.subprocess.Process:
         nice = ["nice", "-n", str(command.nice)] if command.nice else []

@@ -69,5 +69,9 @@ def test_the_detail_stays_small() -> None:
 
 
 def test_who_computed_all_the_time_will_do_so_again() -> None:
-    assert overdue("ffprobe", 120, 0.9, "").retriable is False
-    assert overdue("ffprobe", 120, 0.1, "").retriable is True
+    assert overdue("ffprobe", 120, 2, 220.0, "").retriable is False
+    assert overdue("ffprobe", 120, 2, 20.0, "").retriable is True
+
+
+def test_a_moment_is_too_short_to_tell_who_computed() -> None:
+    assert overdue("ffprobe", 0.01, 1, 0.02, "").code == "tool-timed-out"
