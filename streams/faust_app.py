@@ -162,10 +162,7 @@ async def _run(app: KinologApp, before_stop: Callable[[], Awaitable[None]] | Non
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
     app.finalize()
-    try:
-        await app.start()
-    except Exception as error:  # noqa: BLE001 - whatever it is, there is no app: the supervisor decides
-        end_process(EX_SOFTWARE, "the app could not start; is the broker there?", error=repr(error))
+    await _start(app, asked)
     waits = [asyncio.ensure_future(event.wait()) for event in (asked, app._crashed, app._stopped)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     if not asked.is_set():
@@ -178,6 +175,17 @@ async def _run(app: KinologApp, before_stop: Callable[[], Awaitable[None]] | Non
         end_process(0, "the app did not stop in time", timeout_s=STOP_TIMEOUT_S)
     await _cancel_rest()
     return 0
+
+
+async def _start(app: KinologApp, asked: asyncio.Event) -> None:
+    """Start the app. Who is asked to end meanwhile has done nothing yet that needs an orderly end."""
+    starting, asking = asyncio.ensure_future(app.start()), asyncio.ensure_future(asked.wait())
+    await asyncio.wait({starting, asking}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        end_process(0, "asked to end while the app was starting")
+    asking.cancel()
+    if error := starting.exception():  # whatever it is, there is no app: the supervisor decides
+        end_process(EX_SOFTWARE, "the app could not start; is the broker there?", error=repr(error))
 
 
 async def _cancel_rest() -> None:

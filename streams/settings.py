@@ -156,7 +156,7 @@ class Watchdog(Section, frozen=True, kw_only=True):
     #: Seconds for which its event loop may be blocked.
     loop_s: float = 60.0
     #: Seconds that a rebalance, or joining the group at the start, may take.
-    rebalance_s: float = 300.0
+    rebalance_s: float = 120.0
     #: Seconds without a row in a table's recovery.
     recovery_s: float = 120.0
     #: Seconds without a record taken, or an offset committed, where there are some.

@@ -1,6 +1,7 @@
 """Every class of hang ends a real process with its code and a line that says what hung."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from streams.broker import Broker
 from streams.ending import EX_HUNG
+from tests.conftest import eventually
 
 
 class Hang(NamedTuple):
@@ -70,3 +72,23 @@ def test_a_process_that_hangs_ends_and_says_why(hang: Hang, logs: dict[str, tupl
     assert code == EX_HUNG, log[-3000:]
     assert f"the process hangs: {hang.line}" in log
     assert "most recent call first" in log  # where each thread stood
+
+
+async def test_a_process_that_never_gets_to_start_still_ends_when_it_is_asked_to(
+    broker: Broker, tmp_path: Path
+) -> None:
+    process = start(Hang("join", "executor", "LAG_S", ""), broker, tmp_path)
+    try:
+        await eventually(lambda: _catches(process.pid, signal.SIGTERM), 60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, (tmp_path / "join.log").read_text()[-3000:]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal. Source: proc(5), status, SigCgt."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
