@@ -64,8 +64,11 @@ async def origin(kinolog: FakeKinolog) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def open_page(browser_page: Page, origin: str) -> OpenPage:
-    """Opens the page by the link that `kinolog up` prints, and waits until it is live."""
+def open_page(origin: str, browser_page: Page) -> OpenPage:
+    """Opens the page by the link that `kinolog up` prints, and waits until it is live.
+
+    The page comes after the server, and so goes before it: a player that still loads would complain otherwise.
+    """
 
     async def open_link() -> Page:
         await browser_page.goto(f"{origin}/#token={TOKEN}")
