@@ -14,16 +14,20 @@ from tables.statements import Effects
 def fold_asset(asset: Asset | None, job: Job) -> Asset:
     """`asset` after what `job` says now; made by the first job. Returns the same object when nothing changed."""
     asset = asset or _fresh(job)
-    jobs = {
-        **asset.jobs,
-        job.id: AssetJob(status=job.status, pipeline=job.pipeline, created_at=job.created_at, reason=_reason(job)),
-    }
+    said = AssetJob(status=job.status, pipeline=job.pipeline, created_at=job.created_at, reason=_reason(job))
     outputs, published_at = _published(asset, job)
+    if said == asset.jobs.get(job.id) and outputs == asset.outputs and published_at == asset.published_at:
+        return asset
+    jobs = {**asset.jobs, job.id: said}
     status = _status(asset, jobs, kept=asset.kept)
-    reason = jobs[job.id].reason if status == "FAILED" else None
-    folded = replace(asset, status=status, reason=reason, jobs=jobs, outputs=outputs, published_at=published_at)
-    return (
-        asset if folded == asset and asset.updated_at >= job.created_at else replace(folded, updated_at=job.updated_at)
+    return replace(
+        asset,
+        status=status,
+        reason=said.reason if status == "FAILED" else None,
+        jobs=jobs,
+        outputs=outputs,
+        published_at=published_at,
+        updated_at=job.updated_at,
     )
 
 

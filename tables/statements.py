@@ -34,33 +34,34 @@ from tables.policies import MAX_ASLEEP
 Effects = list[Message]
 
 
-@lru_cache
-def _kind(message_type: str) -> str:
-    return message_type.removeprefix("media.").rpartition(".")[0]
-
-
 def event_id(message: Message) -> str:
     """The id under which `message` is said, the same however often it is: job/run[/step/attempt]/kind."""
-    kind = _kind(message.TYPE)
-    if isinstance(message, LeaseRevoked):
-        return f"{message.job_id}/{message.run}/{message.step}/{message.attempt}/{message.lease_id}/revoked"
-    if isinstance(message, (StepRequested, StepFact)):
-        return f"{message.job_id}/{message.run}/{message.step}/{message.attempt}/{kind}"
-    if isinstance(message, RemoveArtifacts):
-        return f"{message.asset_id}/{message.job_id or ''}/{message.deleted_at:.3f}/remove"
-    if isinstance(message, QueueChanged):
-        return f"queue/{message.step}/{message.changed_at:.3f}/{'paused' if message.paused else 'resumed'}"
-    if isinstance(message, AssetDeleted):
-        return f"{message.asset_id}/{message.deleted_at:.3f}/deleted"
-    if isinstance(message, (JobFact, AssetReady, AssetFailed)):
-        return f"{message.job_id}/{message.run}/{kind}"
-    raise TypeError(f"{message.TYPE} is not said by control")
+    return _naming(type(message))(message)
+
+
+@lru_cache
+def _naming(kind: type[Message]) -> Callable[[Any], str]:
+    """How messages of a type are named."""
+    word = kind.TYPE.removeprefix("media.").rpartition(".")[0]
+    if issubclass(kind, LeaseRevoked):
+        return lambda m: f"{m.job_id}/{m.run}/{m.step}/{m.attempt}/{m.lease_id}/revoked"
+    if issubclass(kind, (StepRequested, StepFact)):
+        return lambda m: f"{m.job_id}/{m.run}/{m.step}/{m.attempt}/{word}"
+    if issubclass(kind, RemoveArtifacts):
+        return lambda m: f"{m.asset_id}/{m.job_id or ''}/{m.deleted_at:.3f}/remove"
+    if issubclass(kind, QueueChanged):
+        return lambda m: f"queue/{m.step}/{m.changed_at:.3f}/{'paused' if m.paused else 'resumed'}"
+    if issubclass(kind, AssetDeleted):
+        return lambda m: f"{m.asset_id}/{m.deleted_at:.3f}/deleted"
+    if issubclass(kind, (JobFact, AssetReady, AssetFailed)):
+        return lambda m: f"{m.job_id}/{m.run}/{word}"
+    raise TypeError(f"{kind.TYPE} is not said by control")
 
 
 class _Statement(NamedTuple):
-    """One thing that stands. `key` tells it from every other; the message is made when it is needed."""
+    """One thing that stands. `key` tells it from every other of its step or job; the message is made when needed."""
 
-    key: str
+    key: tuple[Any, ...]
     make: Callable[[], Message]
 
 
@@ -70,9 +71,14 @@ def outstanding(job: Job) -> Effects:
 
 
 def news(before: Job, after: Job) -> Effects:
-    """What stands in `after` and did not in `before`."""
-    old = {statement.key for statement in _statements(before)}
-    return [statement.make() for statement in _statements(after) if statement.key not in old]
+    """What stands in `after` and did not in `before`, an earlier state of the same job."""
+    said: Effects = [_submitted(after)] if before.run != after.run else []
+    for old, step in zip(before.steps, after.steps, strict=True):
+        if step is not old or before.cancelling != after.cancelling:
+            known = [statement.key for statement in _step_statements(before, old)]
+            said += [s.make() for s in _step_statements(after, step) if s.key not in known]
+    known = [statement.key for statement in _end_statements(before)]
+    return said + [s.make() for s in _end_statements(after) if s.key not in known]
 
 
 def epitaph(grave: Grave) -> Effects:
@@ -89,24 +95,28 @@ def epitaph(grave: Grave) -> Effects:
 
 
 def _statements(job: Job) -> Iterator[_Statement]:
-    yield _Statement(f"{job.run}/submitted", partial(_submitted, job))
+    yield _Statement((job.run, "submitted"), partial(_submitted, job))
     for step in job.steps:
         yield from _step_statements(job, step)
+    yield from _end_statements(job)
+
+
+def _end_statements(job: Job) -> Iterator[_Statement]:
     if job.finished_at is not None:
-        yield _Statement(f"{job.run}/{job.status}", partial(_ended, job))
+        yield _Statement((job.run, job.status), partial(_ended, job))
 
 
 def _step_statements(job: Job, step: Step) -> Iterator[_Statement]:
-    place = f"{step.run}/{step.spec.name}/{step.attempt}"
-    if step.status == "waiting":
+    run, attempt, status = step.run, step.attempt, step.status
+    if status == "waiting":
         if step.requested_at is not None:
-            yield _Statement(f"{place}/requested/{step.dispatches}", partial(_requested, job, step))
-    elif step.status == "active":
-        yield _Statement(f"{place}/started", partial(_started, job, step))
+            yield _Statement((run, attempt, "requested", step.dispatches), partial(_requested, job, step))
+    elif status == "active":
+        yield _Statement((run, attempt, "started"), partial(_started, job, step))
         if job.cancelling:
-            yield _Statement(f"{place}/revoked", partial(_revoked, job, step))
-    elif step.status != "cancelled":
-        yield _Statement(f"{place}/{step.status}", partial(_FACTS[step.status], job, step))
+            yield _Statement((run, attempt, "revoked"), partial(_revoked, job, step))
+    elif status != "cancelled":
+        yield _Statement((run, attempt, status), partial(_FACTS[status], job, step))
 
 
 def _requested(job: Job, step: Step) -> StepRequested:
