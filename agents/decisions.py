@@ -74,6 +74,8 @@ class Turn:
     #: None: the asset goes.
     assets: dict[str, tuple[Asset, bytes] | None] = field(default_factory=dict)
     queues: dict[str, tuple[Queue, bytes]] = field(default_factory=dict)
+    #: Jobs that changed, for the clock: what only stood in between is not waited for.
+    changed: dict[str, Job] = field(default_factory=dict)
     effects: list[Message] = field(default_factory=list)
 
 
@@ -113,6 +115,8 @@ class Control:
                 except Rejected as rejected:
                     raw = entry.raw if isinstance(entry, Unreadable) else bytes(entry.event.data)
                     self._speaker.bury(message, raw, ErrorRecord(code=rejected.code, message=str(rejected)))
+            for job in turn.changed.values():
+                self._clock.watch(job)
             self._write(turn, message.topic, message.offset)
             self._speaker.say(turn.effects, turn.now)
             await self._app.departures.depart()
@@ -239,7 +243,9 @@ class Control:
         if after is not before or turn.replayed:
             effects += self._keep(turn, after)
         turn.effects += effects
-        self._tell_clock(message, before, after, effects, turn.now)
+        if after is not before:
+            turn.changed[after.id] = after
+        self._tell_clock(message, effects, turn.now)
 
     def _change_queue(self, turn: Turn, message: PauseQueue | ResumeQueue) -> None:
         if message.step not in step_kinds():
@@ -336,14 +342,12 @@ class Control:
         except RowTooLarge as error:
             raise Rejected("row-too-large", str(error)) from error
 
-    def _tell_clock(self, message: Message, before: Job | None, after: Job, effects: list[Message], now: float) -> None:
+    def _tell_clock(self, message: Message, effects: list[Message], now: float) -> None:
         if isinstance(message, StepHeartbeat):
             if not effects:
                 self._clock.renew(message, now)
         elif isinstance(message, StepAccepted):
             self._clock.saw_accepted(message, now)
-        if after is not before:
-            self._clock.watch(after)
 
     def _job(self, turn: Turn, job_id: str) -> State:
         if job_id in turn.jobs:

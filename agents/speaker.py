@@ -3,7 +3,7 @@
 from typing import Any
 
 from schemas.base import ErrorRecord, Message
-from schemas.jobs import Priority
+from schemas.jobs import Job
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, QueueChanged, StepRequested
 from schemas.steps import step_kinds
@@ -46,23 +46,23 @@ class Speaker:
         value, headers = dead_letter(message, raw, error, "control")
         self._app.departures.put(self._topics.dead_letters, message.partition, message.key, value, headers)
 
-    def line(self, job_id: str, step: str, priority: Priority) -> int:
+    def line(self, job: Job, step: str) -> int:
         """Where a request stands, see streams.topics.request_line."""
-        return request_line(self._request_partition(job_id, step), priority, self._partitions)
-
-    def _request_partition(self, job_id: str, step: str) -> int:
-        return partition_of(f"{job_id}/{step}", self._partitions)
+        key = job.asset_id if _is_instant(step) else f"{job.id}/{step}"
+        return request_line(partition_of(key, self._partitions), job.priority, self._partitions)
 
     def _request(self, request: StepRequested, now: float) -> None:
-        """Instant steps share a record; others have one of their own, since a record goes to one executor."""
+        """Instant steps share a record, that of their assets' partition; others have one of their own, and a place by
+        job and step: a record goes to one executor.
+        """
         topic = self._topics.step_requests(request.step, request.priority)
-        partition = self._request_partition(request.job_id, request.step)
         event = _structured(request, request.asset_id, now)
-        if step_kinds()[request.step].instant:
-            self._app.outbox.put(topic, partition, event)
+        if _is_instant(request.step):
+            self._app.outbox.put(topic, partition_of(request.asset_id, self._partitions), event)
             return
-        key = f"{request.job_id}/{request.step}".encode()
-        self._app.departures.put(topic, partition, key, batch([event]), BATCH_HEADERS)
+        key = f"{request.job_id}/{request.step}"
+        partition = partition_of(key, self._partitions)
+        self._app.departures.put(topic, partition, key.encode(), batch([event]), BATCH_HEADERS)
 
     def _instruct(self, event: bytes) -> None:
         """To every executor."""
@@ -80,6 +80,11 @@ class Speaker:
         )
         partition = partition_of(asset_id, self._partitions)
         self._app.departures.put(self._topics.events, partition, asset_id.encode(), value, headers)
+
+
+def _is_instant(step: str) -> bool:
+    kind = step_kinds().get(step)
+    return kind is not None and kind.instant
 
 
 def _structured(

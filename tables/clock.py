@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from schemas.jobs import JOB_ENDED, Job, Lease, Priority, Step
+from schemas.jobs import JOB_ENDED, Job, Lease, Step
 from schemas.step_events import DispatchDue, LeaseExpired, RetryDue, StepAccepted, StepEvent, StepHeartbeat
 from streams.settings import Dispatch, LeaseTimes
 
@@ -20,8 +20,8 @@ _MAX_DISPATCH_S = 86_400.0
 #: The heap is made anew when more than half of this many entries and more have gone stale.
 _MIN_COMPACT = 1_000
 
-#: (job id, step name, priority) -> number of the line in which the step's request stands.
-RequestLine = Callable[[str, str, Priority], int]
+#: (job, step name) -> number of the line in which the step's request stands.
+RequestLine = Callable[[Job, str], int]
 _Place = tuple[str, str]
 
 
@@ -68,7 +68,7 @@ class Clock:
                 self._forget(place)
                 continue
             if step.status == "waiting":
-                line = self._request_line(job.id, step.spec.name, job.priority)
+                line = self._request_line(job, step.spec.name)
                 self._join(place, (step.spec.name, line), step.requested_at or 0.0)
             self._enter(place, self._due_at(place, step))
         self._compact()

@@ -13,7 +13,7 @@ DISPATCH = Dispatch(overtaken_s=30.0, deadline_s=3600.0)
 
 
 def clock() -> Clock:
-    return Clock(LEASE, DISPATCH, lambda job_id, step, priority: 0)
+    return Clock(LEASE, DISPATCH, lambda job, step: 0)
 
 
 def submitted(number: int, now: float) -> Job:
