@@ -97,6 +97,11 @@ class Attempt:
         """The fields of every event about it."""
         return {**self.key._asdict(), "asset_id": self.requested.asset_id}
 
+    @cached_property
+    def event_prefix(self) -> str:
+        """What the ids of all events about it begin with."""
+        return "/".join([*map(str, self.key), self.lease_id, ""])
+
     @property
     def name(self) -> str:
         """Unique per attempt of a step: `<attempt>-<lease>`."""

@@ -35,7 +35,7 @@ class Voice:
         self._outbox = outbox
         self._topics = topics
         self._partitions = partitions
-        self._executor_id = executor_id
+        self._executor_id, self._source = executor_id, f"kinolog/{executor_id}"
         self._fatal = fatal
         #: Whether the broker does not take what is said.
         self.unheard = False
@@ -117,8 +117,8 @@ class Voice:
         asked = attempt.requested
         event = structured(
             message,
-            event_id=f"{asked.job_id}/{asked.run}/{asked.step}/{asked.attempt}/{attempt.lease_id}/{what}",
-            source=f"kinolog/{self._executor_id}",
+            event_id=attempt.event_prefix + what,
+            source=self._source,
             subject=asked.asset_id,
             correlation_id=asked.job_id,
             causation_id=attempt.event_id,

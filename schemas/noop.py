@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.steps import StepKind
 
-STEP = StepKind(name="noop", slots=256, instant=True, files=False)
+STEP = StepKind(name="noop", slots=1024, instant=True, files=False)
 
 
 class NoopParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,8 +11,8 @@ from aiokafka.consumer.fetcher import Fetcher
 
 #: Measured: 1,500 (hard-coded in Faust) stalls a partition for up to 1.3 s.
 SHORT_MS = 50
-#: Measured: 12.7 % of a core for the idle system with 50, 6.7 % with 500, 4.9 % with 1,000, 4.4 % with 1,500; a job's latency
-#: is the same. Starts become slower, for a look at offsets waits behind it: 6.8 s with 1,000, 7.1 s with 1,500.
+#: Measured: 12.7 % of a core for the idle system with 50, 6.7 % with 500, 4.9 % with 1,000, 4.4 % with 1,500; a job's
+#: latency is the same. Starts become slower, for a look at offsets waits behind it: 6.8 s with 1,000, 7.1 with 1,500.
 LONG_MS = 1500
 
 
