@@ -13,8 +13,8 @@ What was seen: an event was fetched, dropped when the streams were cleared for r
 
 Further: tables are read in batches before Faust would read them record by record (streams/recovery.py); the changelog
 partitions are paused in aiokafka itself after recovery (left fetching, nobody reads them, and they hold back every
-fetch by 100 ms); fetches do not keep each other waiting (streams/fetch_wait.py); a commit waits until every send is on
-the broker.
+fetch by 100 ms); fetches do not keep each other waiting (streams/fetch_wait.py); a failed look at the cluster is
+repeated (streams/metadata.py); a commit waits until every send is on the broker.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from faust.transport.drivers.aiokafka import Consumer as KafkaConsumer
 from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 
-from streams import fetch_wait
+from streams import fetch_wait, metadata
 from streams.continuity import Continuity
 from streams.recovery import read_changelogs
 
@@ -55,6 +55,7 @@ def install() -> None:
     for owner, function in _REPLACEMENTS:
         setattr(owner, function.__name__, function)
     fetch_wait.install()
+    metadata.install()
     ProducerBuffer.max_messages = 10_000
 
 

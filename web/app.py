@@ -14,7 +14,7 @@ from aiohttp.typedefs import Middleware
 from aiokafka.errors import KafkaError
 
 from processors.store import MULTIPART_AGE_S, Store, StoreError
-from streams import fetch_wait
+from streams import fetch_wait, metadata
 from streams.embedding import embeddings
 from streams.ending import EX_SOFTWARE
 from streams.logs import configure
@@ -75,6 +75,7 @@ def main(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT: 0. 2: the settings cannot be used; 1: the port is taken; 70: a part broke."""
     configure(settings, "web")
     fetch_wait.install()
+    metadata.install()
     try:
         app = make_app(settings)
     except (InvalidPipeline, ReplicaInUse, SettingsError) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from tests.chaos import clockwork, disks
+from tests.chaos import clockwork, disks, network
 from tests.chaos.ledger import Ledger
 from tests.chaos.schedule import ROLES, Fault
 from tests.chaos.world import World
@@ -94,6 +94,14 @@ class Faults:
     async def _broker_freeze(self, fault: Fault) -> None:
         async with self._nodes:
             await self._world.nodes.freeze(fault.target, fault.lasts_s)
+
+    async def _cut(self, fault: Fault) -> None:
+        """The node lives, and nobody reaches it."""
+        async with self._nodes:
+            ports = self._world.nodes.ports(fault.target)
+            await asyncio.to_thread(network.cut, *ports)
+            await asyncio.sleep(fault.lasts_s)
+            await asyncio.to_thread(network.mend, *ports)
 
     async def _disk_full(self, fault: Fault) -> None:
         await self._fill(self._world.data_dir(fault.target), fault.lasts_s)

@@ -55,6 +55,9 @@ class Nodes(Protocol):
     async def freeze(self, name: str, seconds: float) -> None:
         """SIGSTOP one for `seconds`."""
 
+    def ports(self, name: str) -> tuple[int, ...]:
+        """Where one listens."""
+
     async def stop(self) -> None:
         """End all."""
 
@@ -92,6 +95,10 @@ class OneNode:
         await asyncio.sleep(seconds)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+    def ports(self, name: str) -> tuple[int, ...]:
+        """See Nodes."""
+        return (int(self.bootstrap.rpartition(":")[2]),)
 
     async def stop(self) -> None:
         """See Nodes."""
@@ -157,6 +164,10 @@ class ThreeNodes:
     async def freeze(self, name: str, seconds: float) -> None:
         """See Nodes."""
         await self._nodes[name].freeze(seconds)
+
+    def ports(self, name: str) -> tuple[int, ...]:
+        """See Nodes."""
+        return self._ports[name]
 
     async def stop(self) -> None:
         """See Nodes."""

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.chaos import disks
+from tests.chaos import disks, network
 from tests.chaos.checker import ENDED, check
 from tests.chaos.evidence import Evidence, listed, read_disk, read_log, read_logs, read_processes, read_replicas
 from tests.chaos.faults import Faults
 from tests.chaos.follower import Dashboard
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import Load, make_clip
-from tests.chaos.schedule import describe, schedule
+from tests.chaos.schedule import Allowed, describe, schedule
 from tests.chaos.world import TOKEN, World
 
 #: Until everything must have come to rest: leases end, retries and dispatch deadlines come.
@@ -46,12 +46,12 @@ class Report:
     violations: list[str] = field(default_factory=list)
 
 
-async def run(folder: Path, report: Report, *, small_disks: bool, speech: Path | None = None) -> None:
+async def run(folder: Path, report: Report, allowed: Allowed, *, speech: Path | None = None) -> None:
     """Run and check; the report is filled in."""
-    world = World(folder, report.brokers, small_disks=small_disks)
+    world = World(folder, report.brokers, small_disks=allowed.small_disks)
     ledger, evidence = Ledger(folder / "ledger.jsonl"), Evidence()
     evidence.ledger = ledger.lines
-    faults = schedule(report.seed, report.seconds, world.nodes.names, small_disks=small_disks)
+    faults = schedule(report.seed, report.seconds, world.nodes.names, allowed)
     report.faults = len(faults)
     _say(f"seed {report.seed}, {report.seconds:.0f} s, {report.brokers} broker(s): {', '.join(describe(faults))}")
     try:
@@ -142,13 +142,15 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Run once; 0, or 1 when something was violated."""
     arguments = _arguments()
-    small_disks = disks.private_mounts()
-    if not small_disks:
+    allowed = Allowed(small_disks=disks.private_mounts(), own_network=network.private_network())
+    if not allowed.small_disks:
         _say("no disk is filled: this machine allows no mounts of our own")
+    if not allowed.own_network:
+        _say("nothing is cut off: this machine allows no network of our own")
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
     report = Report(arguments.seed, arguments.seconds, arguments.brokers)
-    asyncio.run(run(folder, report, small_disks=small_disks, speech=arguments.speech))
+    asyncio.run(run(folder, report, allowed, speech=arguments.speech))
     for violation in report.violations:
         _say(f"VIOLATION {violation}")
     _say(json.dumps(vars(report) | {"violations": len(report.violations)}))

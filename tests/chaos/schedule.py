@@ -39,6 +39,13 @@ class Fault(NamedTuple):
         return f"{self.at_s:6.1f} s  {self.kind} {self.target}{amount}{lasts}"
 
 
+class Allowed(NamedTuple):
+    """What the machine lets us do."""
+
+    small_disks: bool
+    own_network: bool
+
+
 class Trouble(NamedTuple):
     """A kind of fault: whom it may hit, and how long and how much."""
 
@@ -48,10 +55,10 @@ class Trouble(NamedTuple):
     amounts: Sequence[float] = (0.0,)
 
 
-def schedule(seed: int, seconds: float, nodes: Sequence[str], *, small_disks: bool) -> list[Fault]:
+def schedule(seed: int, seconds: float, nodes: Sequence[str], allowed: Allowed) -> list[Fault]:
     """Faults for a run of `seconds`; all are over when it ends. Every kind comes before one comes again."""
     chance = random.Random(f"faults {seed}")
-    troubles = _troubles(nodes, seconds, small_disks=small_disks)
+    troubles = _troubles(nodes, seconds, allowed)
     found: list[Fault] = []
     at_s = 3.0
     while True:
@@ -69,7 +76,7 @@ def _fault(chance: random.Random, trouble: Trouble, at_s: float) -> Fault:
     return Fault(at_s, trouble.kind, chance.choice(trouble.targets), lasts_s, chance.choice(trouble.amounts))
 
 
-def _troubles(nodes: Sequence[str], seconds: float, *, small_disks: bool) -> list[Trouble]:
+def _troubles(nodes: Sequence[str], seconds: float, allowed: Allowed) -> list[Trouble]:
     down_s = 30.0 if seconds >= _LONG_S else 10.0
     disks = [Trouble("disk-full", SMALL_DISKS, (3.0, 8.0)), Trouble("store-full", lasts_s=(3.0, 6.0))]
     return [
@@ -84,7 +91,8 @@ def _troubles(nodes: Sequence[str], seconds: float, *, small_disks: bool) -> lis
         Trouble("broker-kill", nodes),
         Trouble("broker-freeze", nodes, (3.0, FREEZE_S)),
         *([Trouble("broker-down", nodes, (down_s, down_s))] if seconds >= _LONG_S or len(nodes) > 1 else []),
-        *(disks if small_disks else []),
+        *(disks if allowed.small_disks else []),
+        *([Trouble("cut", nodes, (3.0, FREEZE_S))] if allowed.own_network else []),
     ]
 
 

@@ -2,22 +2,24 @@
 
 import pytest
 
-from tests.chaos.schedule import schedule
+from tests.chaos.schedule import Allowed, schedule
 
 _NODES = ("broker-1", "broker-2", "broker-3")
+_ALL = Allowed(small_disks=True, own_network=True)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_seed_is_a_schedule_within_its_time(seed: int) -> None:
-    faults = schedule(seed, 60, _NODES[:1], small_disks=True)
-    assert faults == schedule(seed, 60, _NODES[:1], small_disks=True)
-    assert faults != schedule(seed + 1, 60, _NODES[:1], small_disks=True)
+    faults = schedule(seed, 60, _NODES[:1], _ALL)
+    assert faults == schedule(seed, 60, _NODES[:1], _ALL)
+    assert faults != schedule(seed + 1, 60, _NODES[:1], _ALL)
     assert len(faults) >= 6
     assert all(fault.at_s > 0 and fault.at_s + fault.lasts_s <= 60 for fault in faults)
 
 
 def test_a_long_run_has_every_kind() -> None:
-    kinds = {fault.kind for fault in schedule(1, 300, _NODES, small_disks=True)}
+    kinds = {fault.kind for fault in schedule(1, 300, _NODES, _ALL)}
     assert kinds >= {"kill", "freeze", "stop", "roll", "clock", "garbage", "redis-kill", "origin-down"}
-    assert kinds >= {"broker-kill", "broker-down", "broker-freeze", "disk-full", "store-full"}
-    assert "disk-full" not in {fault.kind for fault in schedule(1, 300, _NODES, small_disks=False)}
+    assert kinds >= {"broker-kill", "broker-down", "broker-freeze", "disk-full", "store-full", "cut"}
+    kinds = {fault.kind for fault in schedule(1, 300, _NODES, Allowed(small_disks=False, own_network=False))}
+    assert kinds.isdisjoint({"disk-full", "cut"})
