@@ -126,7 +126,10 @@ class Executor:
         await self._bench.scratch.sweep()
         await self._bench.store.sweep()
         await self._bench.sources.sweep()
-        await self._producer.start(self._topics.step_events, self._topics.progress)
+        try:
+            await self._producer.start(self._topics.step_events, self._topics.progress)
+        except KafkaError as error:
+            _fatal("the executor could not start; is the broker there?", error=repr(error))
         self._keep_running(self._tail.run())
         self._keep_running(self._tick())
         await self._tail.positioned.wait()
