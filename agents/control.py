@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from agents.decisions import Control
 from agents.uploads import add_uploads_agent
-from streams import notify
+from streams import membership, notify
 from streams.faust_app import KinologApp, make_app, new_loop, run
 from streams.fence import Fence
 from streams.guard import Guard
@@ -33,6 +33,7 @@ def main(settings: Settings) -> int:
     with lock:
         loop = new_loop()
         app = make_app(settings, CONTROL_APP, member_id)
+        membership.watch(member_id, settings.kafka.session_timeout_s)
         assemble(app, settings, pipelines)
         return run(app, loop, settings.watchdog)
 
