@@ -82,7 +82,8 @@ class Executor:
         self._producer = Producer(settings, name.instance_id)
         outbox = Outbox(self._producer.send)
         self._voice = Voice(outbox, self._topics, settings.partitions, name.instance_id, _fatal)
-        self._stations, self._valves = stations(settings, kinds), Valves(kind.name for kind in kinds)
+        self._stations = stations(settings, kinds, scratch_of(settings, name.name))
+        self._valves = Valves(kind.name for kind in kinds)
         self._bench = bench(settings, name.name)
         self._roster = Roster(self._stations, self._bench, self._voice, settings.lease.heartbeat_s)
         self._tail = ControlTail(
@@ -247,9 +248,14 @@ class Executor:
         self._roster.revoke(revoked.lease_id, revoked.reason)
 
 
-def stations(settings: Settings, kinds: list[StepKind]) -> dict[str, Station]:
-    """Where each step is worked on, by its name."""
-    toolbox = make_toolbox(msgspec.convert(settings.limits, Limits, from_attributes=True))
+def scratch_of(settings: Settings, executor_name: str) -> Path:
+    """Where the executor of that name works; swept when it starts, with whatever still runs there."""
+    return settings.data_path / "scratch" / executor_name
+
+
+def stations(settings: Settings, kinds: list[StepKind], trials: Path | None = None) -> dict[str, Station]:
+    """Where each step is worked on, by its name. `trials`: see make_toolbox."""
+    toolbox = make_toolbox(msgspec.convert(settings.limits, Limits, from_attributes=True), trials)
     return {
         kind.name: Station(kind, Slots(slots_of(settings, kind)), processor_of(kind, toolbox, settings))
         for kind in kinds
@@ -262,7 +268,7 @@ def bench(settings: Settings, executor_name: str) -> Bench:
     inputs = LocalCache(settings.data_path / "inputs" / executor_name, settings.store.local_cache_bytes)
     return Bench(
         store=store,
-        scratch=Scratch(settings.data_path / "scratch" / executor_name),
+        scratch=Scratch(scratch_of(settings, executor_name)),
         sources=Sources(store, tuple(Path(root) for root in settings.store.input_roots), inputs),
         budget=CpuBudget(settings.executor.cpus or len(os.sched_getaffinity(0))),
     )

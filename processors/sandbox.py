@@ -163,10 +163,13 @@ def _parents(paths: Sequence[Path]) -> list[str]:
     return sorted(above - {"/"})
 
 
-async def detect() -> Sandbox:
-    """The best sandbox that really works here, found by running ffmpeg in each. Logs loudly what is missing."""
+async def detect(below: Path | None = None) -> Sandbox:
+    """The best sandbox that really works here, found by running ffmpeg in each. Logs loudly what is missing.
+
+    `below`: a folder for it; the system's temporary one otherwise.
+    """
     for sandbox in _candidates():
-        if await _works(sandbox):
+        if await _works(sandbox, below):
             if sandbox.means is Means.NAMESPACES:
                 log.warning("tools can read every file that we can: bubblewrap does not work here")
             elif sandbox.filter is None:
@@ -186,10 +189,10 @@ def _candidates() -> list[Sandbox]:
     ]
 
 
-async def _works(sandbox: Sandbox) -> bool:
+async def _works(sandbox: Sandbox, below: Path | None) -> bool:
     if not shutil.which("bwrap" if sandbox.means is Means.BUBBLEWRAP else "unshare"):
         return False
-    with tempfile.TemporaryDirectory(prefix="kinolog-trial-") as name:
+    with _trial_folder(below) as name:
         folder = Path(name)
         try:
             give(sandbox, folder)
@@ -199,6 +202,12 @@ async def _works(sandbox: Sandbox) -> bool:
         with filter_of(sandbox) as fds:
             prefix = sandbox_argv(sandbox, bounds, Reach(writes=(folder,), cwd=folder), *fds)
             return await _succeeds([*prefix, *_TRIAL, str(folder / "frame")], fds)
+
+
+def _trial_folder(below: Path | None) -> "tempfile.TemporaryDirectory[str]":
+    if below is not None:
+        below.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix="kinolog-trial-", dir=below)
 
 
 async def _succeeds(argv: Sequence[str], fds: tuple[int, ...]) -> bool:

@@ -1,6 +1,7 @@
 """What every media processor is constructed with."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from processors.limits import Limits
 from processors.tools import Runner
@@ -16,6 +17,6 @@ class Toolbox:
     runner: Runner
 
 
-def make_toolbox(limits: Limits) -> Toolbox:
-    """A toolbox, one per process. Which sandbox works here is found out when the first tool runs."""
-    return Toolbox(limits=limits, runner=Runner(limits))
+def make_toolbox(limits: Limits, trials: Path | None = None) -> Toolbox:
+    """A toolbox, one per process. Which sandbox works here is found out when the first tool runs, below `trials`."""
+    return Toolbox(limits=limits, runner=Runner(limits, trials=trials))

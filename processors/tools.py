@@ -58,13 +58,15 @@ class Runner:
 
     limits: Limits
     _sandbox: Sandbox | None = None
+    #: Where the sandbox is tried out: a place that is swept, for a trial may outlive us. None: the system's own.
+    trials: Path | None = None
     _finding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def sandbox(self) -> Sandbox:
         """How tools are confined here. The first call tries it out."""
         async with self._finding:
             if self._sandbox is None:
-                self._sandbox = await detect() if self.limits.sandbox else _unconfined()
+                self._sandbox = await detect(self.trials) if self.limits.sandbox else _unconfined()
                 log.info("sandbox chosen", extra={"means": self._sandbox.means.value, "uid": self._sandbox.uid})
             return self._sandbox
 

@@ -3,13 +3,16 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from processors import sandbox as sandboxes
 from processors.errors import LimitExceeded, ProcessingError, ToolTimedOut
 from processors.limits import Limits
 from processors.sandbox import Means, Reach, Sandbox
+from processors.toolbox import make_toolbox
 from processors.tools import Command, Runner
 from tests.e2e.system import processes_naming
 
@@ -107,3 +110,17 @@ async def test_a_second_cancel_does_not_leave_the_tool_behind(folder: Path) -> N
     with pytest.raises(asyncio.CancelledError):
         await running
     assert not processes_naming(str(folder))
+
+
+async def test_a_trial_that_outlives_us_is_where_sweeps_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    stock = sandboxes._succeeds
+
+    async def succeeds(argv: Sequence[str], fds: tuple[int, ...]) -> bool:
+        tried.extend(argv)
+        return await stock(argv, fds)
+
+    monkeypatch.setattr(sandboxes, "_succeeds", succeeds)
+    await make_toolbox(Limits(), tmp_path / "scratch").runner.sandbox()
+    assert any(f"{tmp_path}/scratch/" in argument for argument in tried)
+    assert list((tmp_path / "scratch").iterdir()) == []
