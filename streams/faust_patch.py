@@ -18,6 +18,7 @@ repeated (streams/metadata.py); a commit waits until every send is on the broker
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -33,6 +34,8 @@ from faust.types import TP
 from streams import fetch_wait, metadata
 from streams.continuity import Continuity
 from streams.recovery import read_changelogs
+
+log = logging.getLogger(__name__)
 
 #: What the replaced functions were read in; any other version must be read again first.
 PATCHED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
@@ -71,7 +74,14 @@ async def perform_seek(self: Any) -> None:
         return  # getmany's own rewind races with recovery: only recovery may seek
     if self.seek_flight is None:
         self.seek_flight = asyncio.ensure_future(_seek(self))
+        self.seek_flight.add_done_callback(_note_failure)
     await asyncio.shield(self.seek_flight)
+
+
+def _note_failure(seek: "asyncio.Future[None]") -> None:
+    """The next rebalance may have taken partitions away meanwhile, and whoever waited with them."""
+    if not seek.cancelled() and (error := seek.exception()) is not None:
+        log.warning("a seek came to nothing; the next recovery seeks again", extra={"error": repr(error)})
 
 
 async def _seek(self: Any) -> None:
