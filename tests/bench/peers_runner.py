@@ -16,6 +16,7 @@ from tests.bench.figures import ROOT
 
 _FOLDER = Path(__file__).with_name("peers")
 _DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec")
+_FORGETFUL = ("--appendonly", "no", "--save", "")
 
 
 class Peers:
@@ -38,9 +39,10 @@ class Peers:
     def __exit__(self, *_: object) -> None:
         self._room.cleanup()
 
-    def bullmq(self, jobs: int, progress: int) -> float:
+    def bullmq(self, jobs: int, progress: int, *, durable: bool = True) -> float:
         """Jobs a second of a worker with 100 jobs at a time, 1,000 jobs added at once."""
-        with redis_server(*_DURABLE) as port, self._node("work", port, progress) as worker:
+        options = _DURABLE if durable else _FORGETFUL
+        with redis_server(*options) as port, self._node("work", port, progress) as worker:
             assert worker.stdout is not None
             assert worker.stdout.readline().strip() == "ready"
             with self._node("submit", port, jobs) as submitter:
@@ -48,6 +50,16 @@ class Peers:
                 assert submitter.stdout is not None
                 began_ms = float(submitter.stdout.readline())
         return jobs / (ended_ms - began_ms) * 1000
+
+    def bullmq_trips(self, jobs: int) -> list[float]:
+        """Milliseconds from a job's addition to word of its end, one job at a time."""
+        with redis_server(*_DURABLE) as port, self._node("work", port, 0) as worker:
+            assert worker.stdout is not None
+            assert worker.stdout.readline().strip() == "ready"
+            with self._node("trips", port, jobs) as submitter:
+                assert submitter.stdout is not None
+                took_ms: list[float] = json.loads(submitter.stdout.readline())
+        return took_ms
 
     def python(self, name: str, jobs: int) -> float:
         """Jobs a second of celery or arq."""

@@ -26,7 +26,7 @@ from streams.ids import new_id
 from streams.partition import partition_of
 from streams.settings import Settings, load, to_environ
 from streams.topics import names
-from tests.bench.figures import Figure, cpu_seconds, spread
+from tests.bench.figures import Figure, cpu_seconds, percentile, spread
 from tests.bench.peers_runner import Peers
 
 JOBS = 20_000
@@ -38,6 +38,8 @@ _SETTLE_S = 4.0
 _PROGRESS, _BAR_WITH_PROGRESS = 10, 1.5
 #: Events in one record of commands: what the outbox of a busy web process makes.
 _GROUP = 256
+#: Single jobs through BullMQ.
+_TRIPS = 400
 _COMPLETED = b"media.job.completed.v1"
 
 
@@ -197,6 +199,11 @@ async def figures(runs: int) -> list[Figure]:
             found += await _restarts(plane)
         finally:
             await plane.stop()
+        forgetful = await asyncio.to_thread(peers.bullmq, JOBS, 0, durable=False)
+        found.append(Figure("BullMQ without a disk, finished no-op jobs/s", f"{forgetful:,.0f}", f"{JOBS:,} jobs", ""))
+        trips_ms = await asyncio.to_thread(peers.bullmq_trips, _TRIPS)
+        trip = f"p50 {percentile(trips_ms, 50):.2f} ms, p99 {percentile(trips_ms, 99):.2f} ms"
+        found.append(Figure("BullMQ, added -> finished of one job", trip, spread(trips_ms, " ms"), ""))
         for name in ("celery", "arq"):
             told = await asyncio.to_thread(peers.python, name, JOBS // 4)
             found.append(Figure(f"{name}, finished jobs/s", f"{told:,.0f}", f"{JOBS // 4:,} jobs", ""))
