@@ -32,6 +32,7 @@ def configure(settings: Settings, process: str, stream: TextIO | None = None) ->
     """Send this process's log to stderr, or `stream`, marked with `process`. Replaces what was configured before."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines(process) if settings.log_format == "json" else _text_for(handler.stream, process))
+    handler.addFilter(without_abandoned)
     handler.addFilter(FloodGate(_FLOODING))
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     for name in _QUIETED:
@@ -56,6 +57,16 @@ def _log_uncaught_in_thread(given: threading.ExceptHookArgs) -> None:
     log.critical(
         "a thread ended by an error nobody expected", exc_info=(given.exc_type, given.exc_value, given.exc_traceback)
     )
+
+
+def without_abandoned(record: logging.LogRecord) -> bool:
+    """Make one line of the traceback of a request to the broker that failed when nobody waited for it any more."""
+    error = record.exc_info[1] if record.exc_info else None
+    if record.name == "asyncio" and error is not None and type(error).__module__.startswith("aiokafka."):
+        record.msg, record.args, record.exc_info = "a request that nobody waited for came to nothing", (), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        vars(record)["error"] = repr(error)
+    return True
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:

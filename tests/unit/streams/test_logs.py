@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from streams.logs import FloodGate, JsonLines, TextLines, configure
 from streams.settings import Settings
@@ -93,3 +94,13 @@ def test_a_thread_that_dies_is_told_and_one_that_is_torn_down_is_not(capsys: pyt
     assert lines.count("a thread ended by an error nobody expected") == 1
     assert "ValueError: lost" in lines
     assert "CancelledError" not in lines
+
+
+@pytest.mark.usefixtures("root_logging")
+def test_a_request_that_nobody_waited_for_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(Settings(log_format="json"), "control")
+    for error in (KafkaConnectionError("closed"), ValueError("ours")):
+        logging.getLogger("asyncio").error("Task exception was never retrieved", exc_info=error)
+    abandoned, bug = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (abandoned["level"], abandoned["error"]) == ("WARNING", "KafkaConnectionError('closed')")
+    assert "trace" not in abandoned and "trace" in bug
