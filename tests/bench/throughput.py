@@ -11,6 +11,8 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,18 +189,26 @@ async def kinolog(plane: Plane, jobs: int, progress: int) -> Measured:
     return Measured(jobs / elapsed_s, {name: round(after[name] - before[name], 2) for name in before})
 
 
-async def figures(runs: int) -> list[Figure]:
-    """Ours and theirs in turn, `runs` times; then restarts."""
-    with Peers() as peers, tempfile.TemporaryDirectory() as folder:
+@asynccontextmanager
+async def _plane() -> AsyncIterator[Plane]:
+    with tempfile.TemporaryDirectory() as folder:
         plane = Plane(Path(folder) / "data")
         await plane.start()
         try:
+            yield plane
+        finally:
+            await plane.stop()
+
+
+async def figures(runs: int) -> list[Figure]:
+    """Ours and theirs in turn, `runs` times; then restarts."""
+    with Peers() as peers:
+        async with _plane() as plane:
             await kinolog(plane, 1000, 0)  # warm
             found = await _beside_bullmq(plane, peers, runs, 0, 1.0)
             found += await _beside_bullmq(plane, peers, runs, _PROGRESS, _BAR_WITH_PROGRESS)
+        async with _plane() as plane:
             found += await _restarts(plane)
-        finally:
-            await plane.stop()
         forgetful = await asyncio.to_thread(peers.bullmq, JOBS, 0, durable=False)
         found.append(Figure("BullMQ without a disk, finished no-op jobs/s", f"{forgetful:,.0f}", f"{JOBS:,} jobs", ""))
         trips_ms = await asyncio.to_thread(peers.bullmq_trips, _TRIPS)
