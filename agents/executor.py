@@ -253,7 +253,7 @@ def scratch_of(settings: Settings, executor_name: str) -> Path:
     return settings.data_path / "scratch" / executor_name
 
 
-def stations(settings: Settings, kinds: list[StepKind], trials: Path | None = None) -> dict[str, Station]:
+def stations(settings: Settings, kinds: list[StepKind], trials: Path) -> dict[str, Station]:
     """Where each step is worked on, by its name. `trials`: see make_toolbox."""
     toolbox = make_toolbox(msgspec.convert(settings.limits, Limits, from_attributes=True), trials)
     return {

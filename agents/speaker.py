@@ -48,21 +48,19 @@ class Speaker:
 
     def line(self, job: Job, step: str) -> int:
         """Where a request stands, see streams.topics.request_line."""
-        key = job.asset_id if _is_instant(step) else f"{job.id}/{step}"
-        return request_line(partition_of(key, self._partitions), job.priority, self._partitions)
+        partition = partition_of(_request_key(job.asset_id, job.id, step), self._partitions)
+        return request_line(partition, job.priority, self._partitions)
 
     def _request(self, request: StepRequested, now: float) -> None:
-        """Instant steps share a record, that of their assets' partition; others have one of their own, and a place by
-        job and step: a record goes to one executor.
-        """
+        """Instant steps share a record; others have one of their own, since a record goes to one executor."""
         topic = self._topics.step_requests(request.step, request.priority)
+        key = _request_key(request.asset_id, request.job_id, request.step)
+        partition = partition_of(key, self._partitions)
         event = _structured(request, request.asset_id, now)
         if _is_instant(request.step):
-            self._app.outbox.put(topic, partition_of(request.asset_id, self._partitions), event)
-            return
-        key = f"{request.job_id}/{request.step}"
-        partition = partition_of(key, self._partitions)
-        self._app.departures.put(topic, partition, key.encode(), batch([event]), BATCH_HEADERS)
+            self._app.outbox.put(topic, partition, event)
+        else:
+            self._app.departures.put(topic, partition, key.encode(), batch([event]), BATCH_HEADERS)
 
     def _instruct(self, event: bytes) -> None:
         """To every executor."""
@@ -80,6 +78,11 @@ class Speaker:
         )
         partition = partition_of(asset_id, self._partitions)
         self._app.departures.put(self._topics.events, partition, asset_id.encode(), value, headers)
+
+
+def _request_key(asset_id: str, job_id: str, step: str) -> str:
+    """By what a request finds its partition: that of its asset where steps share records, else job and step."""
+    return asset_id if _is_instant(step) else f"{job_id}/{step}"
 
 
 def _is_instant(step: str) -> bool:

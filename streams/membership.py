@@ -22,7 +22,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from streams.ending import EX_FENCED, end_process
 
 #: Shares of the session: how old a proof may be, and how long the network may take to take what is written.
-PROOF_SHARE, UNSENT_SHARE = 0.6, 0.2
+_PROOF_SHARE, _UNSENT_SHARE = 0.6, 0.2
 
 _stock_heartbeat = GroupCoordinator._do_heartbeat
 _stock_reset = GroupCoordinator.reset_generation
@@ -35,8 +35,8 @@ class Membership:
     """Of one client. Written by the consumer's thread, read by the producer's loop."""
 
     def __init__(self, session_timeout_s: float) -> None:
-        self._valid_s = session_timeout_s * PROOF_SHARE
-        self.unsent_ms = int(session_timeout_s * UNSENT_SHARE * 1000)
+        self._valid_s = session_timeout_s * _PROOF_SHARE
+        self.unsent_ms = int(session_timeout_s * _UNSENT_SHARE * 1000)
         #: When the request left that the broker answered last; None before there was one.
         self._proven_at: float | None = None
 

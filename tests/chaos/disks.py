@@ -1,19 +1,19 @@
 """Small disks that can be filled, in a mount namespace of our own: whatever kills us, nothing stays mounted."""
 
 import contextlib
-import ctypes
 import os
 import subprocess
 from pathlib import Path
 
-_CLONE_NEWNS = 0x00020000
+from tests.chaos.namespaces import MOUNTS, unshare
+
 _FILLING = "filling"
 _PIECE = b"\0" * 65536
 
 
 def private_mounts() -> bool:
     """Give this process mounts of its own; False where the machine does not allow that. Before there are threads."""
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS) != 0:
+    if not unshare(MOUNTS):
         return False
     return subprocess.run(["mount", "--make-rprivate", "/"], check=False, stderr=subprocess.DEVNULL).returncode == 0
 

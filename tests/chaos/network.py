@@ -3,11 +3,11 @@
 Routing rules drop packets by port: connections stay open and silent, as when a cable is pulled.
 """
 
-import ctypes
 import shutil
 import subprocess
 
-_CLONE_NEWNET = 0x40000000
+from tests.chaos.namespaces import NETWORK, unshare
+
 #: Local addresses are looked up before any other rule is asked; they must wait for ours. Source: ip-rule(8).
 _SET_UP = (
     ("link", "set", "lo", "up"),
@@ -18,9 +18,7 @@ _SET_UP = (
 
 def private_network() -> bool:
     """Give this process a loopback of its own; False where the machine allows none. Before there are threads."""
-    if shutil.which("ip") is None or not _works():
-        return False
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) != 0:
+    if shutil.which("ip") is None or not _works() or not unshare(NETWORK):
         return False
     for words in _SET_UP:
         subprocess.run(["ip", *words], check=True)
