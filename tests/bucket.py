@@ -59,12 +59,14 @@ def environ(endpoint: str) -> dict[str, str]:
 
 
 class Faults:
-    """Stands before a server. Every so many requests: a 500, a 503 SlowDown, a long wait, a body that is cut off."""
+    """Stands before a server. Every so many requests: a 500, a 503 SlowDown, a long wait, a body that is cut off; 0 is
+    never. `every` may be changed at any time.
+    """
 
     def __init__(self, endpoint: str, *, broken: int = 9, slow_down: int = 7, slow: int = 13, cut: int = 5) -> None:
         self._endpoint = endpoint
-        self._every = {"broken": broken, "slow_down": slow_down, "slow": slow}
-        self._cut, self._bodies = cut, 0
+        self.every = {"broken": broken, "slow_down": slow_down, "slow": slow, "cut": cut}
+        self._bodies = 0
         #: Requests by method.
         self.asked: Counter[str] = Counter()
         #: What was done to whom.
@@ -72,7 +74,9 @@ class Faults:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked[request.method] += 1
-        fault = next((name for name, every in self._every.items() if every and self.asked.total() % every == 0), None)
+        fault = next(
+            (name for name in ("broken", "slow_down", "slow") if self._is_turn(name, self.asked.total())), None
+        )
         if fault:
             self.injected[fault] += 1
         if fault == "slow_down":
@@ -82,6 +86,9 @@ class Faults:
         if fault == "slow":
             await asyncio.sleep(0.3)
         return await self._forward(request)
+
+    def _is_turn(self, name: str, count: int) -> bool:
+        return self.every[name] > 0 and count % self.every[name] == 0
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -100,7 +107,7 @@ class Faults:
                 return web.Response(status=answer.status, headers=kept)
             if request.method == "GET" and "list-type" not in request.query and len(content) > 1000:
                 self._bodies += 1
-                if self._cut and self._bodies % self._cut == 0:
+                if self._is_turn("cut", self._bodies):
                     return await self._cut_off(request, answer.status, kept, content)
             return web.Response(status=answer.status, headers=kept, body=content)
 

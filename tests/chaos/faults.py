@@ -106,8 +106,31 @@ class Faults:
     async def _disk_full(self, fault: Fault) -> None:
         await self._fill(self._world.data_dir(fault.target), fault.lasts_s)
 
+    async def _disk_slow(self, fault: Fault) -> None:
+        if fault.target in self._world.nodes.names:
+            async with self._nodes:
+                await self._slow(self._world.nodes.folder(fault.target), fault)
+        else:
+            await self._slow(self._world.data_dir(fault.target), fault)
+
     async def _store_full(self, fault: Fault) -> None:
         await self._fill(self._world.store, fault.lasts_s)
+
+    async def _store_slow(self, fault: Fault) -> None:
+        await self._slow(self._world.store, fault)
+
+    async def _store_errors(self, fault: Fault) -> None:
+        await self._fail_store(fault.lasts_s, wholly=False)
+
+    async def _store_down(self, fault: Fault) -> None:
+        await self._fail_store(fault.lasts_s, wholly=True)
+
+    async def _fail_store(self, seconds: float, *, wholly: bool) -> None:
+        assert self._world.bucket is not None
+        await self._world.bucket.fail(seconds, wholly=wholly)
+
+    async def _slow(self, folder: Path, fault: Fault) -> None:
+        await disks.slow(folder, fault.amount, fault.lasts_s)
 
     async def _fill(self, folder: Path, seconds: float) -> None:
         await asyncio.to_thread(disks.fill, folder)

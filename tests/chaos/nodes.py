@@ -58,6 +58,9 @@ class Nodes(Protocol):
     def ports(self, name: str) -> tuple[int, ...]:
         """Where one listens."""
 
+    def folder(self, name: str) -> Path:
+        """Where one keeps its log. There before it starts."""
+
     async def stop(self) -> None:
         """End all."""
 
@@ -69,6 +72,7 @@ class OneNode:
     replicas = 1
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._broker = Broker(load({"KINOLOG_DATA_DIR": str(folder), "KINOLOG_KAFKA__PORT": "0"}))
 
     @property
@@ -99,6 +103,10 @@ class OneNode:
     def ports(self, name: str) -> tuple[int, ...]:
         """See Nodes."""
         return (int(self.bootstrap.rpartition(":")[2]),)
+
+    def folder(self, name: str) -> Path:
+        """See Nodes."""
+        return self._folder
 
     async def stop(self) -> None:
         """See Nodes."""
@@ -133,7 +141,7 @@ class ThreeNodes:
                     await asyncio.sleep(0.2)
 
     def _format(self, jvm: Jvm, number: int, name: str) -> None:
-        home = self._folder / name
+        home = self.folder(name)
         (home / "tmp").mkdir(parents=True)
         client, controller = self._ports[name]
         voters = ",".join(f"{n}@127.0.0.1:{self._ports[peer][1]}" for n, peer in enumerate(self.names, 1))
@@ -148,7 +156,7 @@ class ThreeNodes:
         subprocess.run(tethered(command), cwd=home, check=True, capture_output=True, timeout=_READY_S)
 
     def _node(self, jvm: Jvm, name: str) -> Service:
-        home = self._folder / name
+        home = self.folder(name)
         shared = [f"-XX:SharedArchiveFile={jvm.archive}", "-Xshare:auto"] if jvm.archive.exists() else []
         argv = jvm.command("kafka.Kafka", "server.properties", options=shared)
         self._nodes[name] = Service(name, ["env", "-C", str(home), *argv], os.environ, self._folder / f"{name}.log")
@@ -168,6 +176,10 @@ class ThreeNodes:
     def ports(self, name: str) -> tuple[int, ...]:
         """See Nodes."""
         return self._ports[name]
+
+    def folder(self, name: str) -> Path:
+        """See Nodes."""
+        return self._folder / name
 
     async def stop(self) -> None:
         """See Nodes."""

@@ -25,7 +25,7 @@ from tests.chaos.faults import Faults
 from tests.chaos.follower import Dashboard
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import Load, make_clip
-from tests.chaos.schedule import Allowed, describe, schedule
+from tests.chaos.schedule import Allowed, describe, schedule, uses_bucket
 from tests.chaos.world import TOKEN, World
 
 #: Until everything must have come to rest: leases end, retries and dispatch deadlines come.
@@ -48,7 +48,7 @@ class Report:
 
 async def run(folder: Path, report: Report, allowed: Allowed, *, speech: Path | None = None) -> None:
     """Run and check; the report is filled in."""
-    world = World(folder, report.brokers, small_disks=allowed.small_disks)
+    world = World(folder, report.brokers, allowed, bucket=uses_bucket(report.seed))
     ledger, evidence = Ledger(folder / "ledger.jsonl"), Evidence()
     evidence.ledger = ledger.lines
     faults = schedule(report.seed, report.seconds, world.nodes.names, allowed)
@@ -70,7 +70,7 @@ async def run(folder: Path, report: Report, allowed: Allowed, *, speech: Path | 
         await _stop_and_look(world, evidence)
     finally:
         await world.stop()
-        await world.nodes.stop()
+        await world.stop_store_and_log()
         ledger.close()
     read_processes(folder, evidence)
     report.jobs = len(evidence.jobs) + len(evidence.graves)
@@ -83,6 +83,8 @@ async def _stop_and_look(world: World, evidence: Evidence) -> None:
     evidence.ends = {name: [*world.services[name].ends, code] for name, code in ends.items()}
     await read_log(world.nodes.bootstrap, evidence)
     read_disk(world.folder, world.store, evidence)
+    if world.bucket is not None:
+        evidence.objects += [key async for key in world.bucket.listed()]
     read_logs(world.logs, evidence)
 
 
@@ -142,9 +144,12 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Run once; 0, or 1 when something was violated."""
     arguments = _arguments()
-    allowed = Allowed(small_disks=disks.private_mounts(), own_network=network.private_network())
+    mounts = disks.private_mounts()
+    allowed = Allowed(mounts, slow_disks=mounts and disks.can_slow(), own_network=network.private_network())
     if not allowed.small_disks:
         _say("no disk is filled: this machine allows no mounts of our own")
+    elif not allowed.slow_disks:
+        _say("no disk is slowed: this machine cannot mount a file, or not freeze it")
     if not allowed.own_network:
         _say("nothing is cut off: this machine allows no network of our own")
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="chaos-"))

@@ -16,6 +16,8 @@ FREEZE_S = 10.0
 _GAP_S = (2.0, 6.0)
 #: Runs from here on have room for a broker that is away for half a minute.
 _LONG_S = 120.0
+#: How long writes to a slow disk wait, seconds.
+_STALLS_S = (0.2, 0.5, 2.0)
 #: How wrong control's clock gets, seconds.
 _JUMPS_S = (-7200, -600, -30, 30, 600, 7200)
 
@@ -35,14 +37,17 @@ class Fault(NamedTuple):
 
     def __str__(self) -> str:
         lasts = f" for {self.lasts_s:.0f} s" if self.lasts_s else ""
-        amount = f" by {self.amount:+.0f} s" if self.amount else ""
+        amount = f" by {self.amount:g} s" if self.amount else ""
         return f"{self.at_s:6.1f} s  {self.kind} {self.target}{amount}{lasts}"
 
 
 class Allowed(NamedTuple):
     """What the machine lets us do."""
 
+    #: Disks that can be filled.
     small_disks: bool
+    #: And slowed.
+    slow_disks: bool
     own_network: bool
 
 
@@ -55,10 +60,15 @@ class Trouble(NamedTuple):
     amounts: Sequence[float] = (0.0,)
 
 
+def uses_bucket(seed: int) -> bool:
+    """Whether the run's store is a bucket that fails now and then; else it is a folder on a disk that fills up."""
+    return seed % 2 == 0
+
+
 def schedule(seed: int, seconds: float, nodes: Sequence[str], allowed: Allowed) -> list[Fault]:
     """Faults for a run of `seconds`; all are over when it ends. Every kind comes before one comes again."""
     chance = random.Random(f"faults {seed}")
-    troubles = _troubles(nodes, seconds, allowed)
+    troubles = [*_troubles(nodes, seconds, allowed), *_store_troubles(allowed, bucket=uses_bucket(seed))]
     found: list[Fault] = []
     at_s = 3.0
     while True:
@@ -78,7 +88,6 @@ def _fault(chance: random.Random, trouble: Trouble, at_s: float) -> Fault:
 
 def _troubles(nodes: Sequence[str], seconds: float, allowed: Allowed) -> list[Trouble]:
     down_s = 30.0 if seconds >= _LONG_S else 10.0
-    disks = [Trouble("disk-full", SMALL_DISKS, (3.0, 8.0)), Trouble("store-full", lasts_s=(3.0, 6.0))]
     return [
         *(Trouble("kill", names) for names in ROLES.values()),
         *(Trouble("freeze", names, (FREEZE_S, FREEZE_S)) for names in ROLES.values()),
@@ -91,8 +100,18 @@ def _troubles(nodes: Sequence[str], seconds: float, allowed: Allowed) -> list[Tr
         Trouble("broker-kill", nodes),
         Trouble("broker-freeze", nodes, (3.0, FREEZE_S)),
         *([Trouble("broker-down", nodes, (down_s, down_s))] if seconds >= _LONG_S or len(nodes) > 1 else []),
-        *(disks if allowed.small_disks else []),
+        *([Trouble("disk-full", SMALL_DISKS, (3.0, 8.0))] if allowed.small_disks else []),
+        *([Trouble("disk-slow", (*SMALL_DISKS, *nodes), (3.0, 8.0), _STALLS_S)] if allowed.slow_disks else []),
         *([Trouble("cut", nodes, (3.0, FREEZE_S))] if allowed.own_network else []),
+    ]
+
+
+def _store_troubles(allowed: Allowed, *, bucket: bool) -> list[Trouble]:
+    if bucket:
+        return [Trouble("store-errors", lasts_s=(3.0, 8.0)), Trouble("store-down", lasts_s=(3.0, 6.0))]
+    return [
+        *([Trouble("store-full", lasts_s=(3.0, 6.0))] if allowed.small_disks else []),
+        *([Trouble("store-slow", lasts_s=(3.0, 8.0), amounts=_STALLS_S)] if allowed.slow_disks else []),
     ]
 
 

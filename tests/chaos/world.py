@@ -16,16 +16,17 @@ from streams.ports import free_port
 from streams.settings import Settings, load
 from streams.topics import names, wanted
 from tests.chaos import clockwork, disks
+from tests.chaos.bucket import Bucket
 from tests.chaos.nodes import Nodes, OneNode, ThreeNodes
 from tests.chaos.origin import Origin
 from tests.chaos.processes import Service
-from tests.chaos.schedule import CONTROLS, EXECUTORS, SMALL_DISKS, WEBS
+from tests.chaos.schedule import CONTROLS, EXECUTORS, SMALL_DISKS, WEBS, Allowed
 
 TOKEN = "chaos"
 _ROOT = str(Path(__file__).resolve().parents[2])
 PARTITIONS = 4
-#: Room on the small disks, and in the store.
-_SMALL_MB, _STORE_MB = 48, 400
+#: Room on the small disks, in the store, and for a broker's log: none of those is filled.
+_SMALL_MB, _STORE_MB, _BROKER_MB = 48, 400, 4096
 _READY_S = 90.0
 
 #: Beside the pipelines that kinolog comes with.
@@ -54,8 +55,10 @@ _TIMES = {
 class World:
     """Everything that runs, by name. Nothing runs before `start`."""
 
-    def __init__(self, folder: Path, brokers: int, *, small_disks: bool) -> None:
-        self.folder, self.small_disks = folder, small_disks
+    def __init__(self, folder: Path, brokers: int, allowed: Allowed, *, bucket: bool) -> None:
+        self.folder, self._allowed = folder, allowed
+        #: Where artifacts are: there, or else in the folder `store`.
+        self.bucket = Bucket(folder) if bucket else None
         self.store, self.clocks = folder / "store", {name: folder / f"{name}.clock" for name in CONTROLS}
         self.nodes: Nodes = OneNode(folder / "broker") if brokers == 1 else ThreeNodes(folder / "brokers")
         self.ports = {name: free_port() for name in (*WEBS, "redis")}
@@ -77,6 +80,8 @@ class World:
         self._prepare_disks()
         self._write_pipelines()
         await self.origin.start()
+        if self.bucket is not None:
+            await self.bucket.start()
         await self.nodes.start()
         await apply_topics(self.settings())
         for service in self._make_services():
@@ -88,10 +93,16 @@ class World:
                     await asyncio.sleep(0.2)
 
     async def stop(self) -> dict[str, int | None]:
-        """End everything but the log; exit codes by name."""
+        """End everything but store and log; exit codes by name."""
         ends = await asyncio.gather(*(service.retire() for service in self.services.values()))
         await self.origin.stop()
         return dict(zip(self.services, ends, strict=True))
+
+    async def stop_store_and_log(self) -> None:
+        """End them too."""
+        if self.bucket is not None:
+            await self.bucket.stop()
+        await self.nodes.stop()
 
     async def rebuild_check(self) -> list[dict[str, Any]]:
         """What `kinolog doctor --rebuild-check` says of the running system."""
@@ -122,7 +133,8 @@ class World:
         return {
             **_TIMES,
             "KINOLOG_DATA_DIR": str(self.data_dir(name)),
-            "KINOLOG_STORE__URL": self.store.as_uri(),
+            "KINOLOG_STORE__URL": self.store.as_uri() if self.bucket is None else self.bucket.url,
+            **(self.bucket.environ if self.bucket is not None else {}),
             "KINOLOG_PIPELINES_DIR": str(self.folder / "pipelines"),
             "KINOLOG_KAFKA__BOOTSTRAP": self.nodes.bootstrap,
             "KINOLOG_KAFKA__REPLICATION_FACTOR": str(self.nodes.replicas),
@@ -151,11 +163,18 @@ class World:
 
     def _prepare_disks(self) -> None:
         self.store.mkdir(parents=True)
-        if not self.small_disks:
+        if not self._allowed.small_disks:
             return
-        disks.mount(self.store, _STORE_MB)
+        self._mount(self.store, _STORE_MB)
         for name in SMALL_DISKS:
-            disks.mount(self.data_dir(name), _SMALL_MB)
+            self._mount(self.data_dir(name), _SMALL_MB)
+        if self._allowed.slow_disks:
+            for name in self.nodes.names:
+                self._mount(self.nodes.folder(name), _BROKER_MB)
+
+    def _mount(self, folder: Path, megabytes: int) -> None:
+        image = self.folder / "images" / folder.name if self._allowed.slow_disks else None
+        disks.mount(folder, megabytes, image=image)
 
     def _write_pipelines(self) -> None:
         folder = self.folder / "pipelines"

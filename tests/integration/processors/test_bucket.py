@@ -119,8 +119,7 @@ async def _killed_while_it_uploads(url: str, key: str, faults: Faults) -> None:
 
 
 async def test_a_presigned_address_reads_and_writes_one_object(store: Store, faults: Faults) -> None:
-    faults._every.clear()
-    faults._cut = 0
+    faults.every = dict.fromkeys(faults.every, 0)
     async with aiohttp.ClientSession() as session:
         async with session.put(await store.presigned("PUT", "uploads/direct", 60), data=b"media") as answer:
             assert answer.status == 200

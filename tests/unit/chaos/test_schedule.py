@@ -5,7 +5,8 @@ import pytest
 from tests.chaos.schedule import Allowed, schedule
 
 _NODES = ("broker-1", "broker-2", "broker-3")
-_ALL = Allowed(small_disks=True, own_network=True)
+_ALL = Allowed(small_disks=True, slow_disks=True, own_network=True)
+_NOTHING = Allowed(small_disks=False, slow_disks=False, own_network=False)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -20,6 +21,18 @@ def test_a_seed_is_a_schedule_within_its_time(seed: int) -> None:
 def test_a_long_run_has_every_kind() -> None:
     kinds = {fault.kind for fault in schedule(1, 300, _NODES, _ALL)}
     assert kinds >= {"kill", "freeze", "stop", "roll", "clock", "garbage", "redis-kill", "origin-down"}
-    assert kinds >= {"broker-kill", "broker-down", "broker-freeze", "disk-full", "store-full", "cut"}
-    kinds = {fault.kind for fault in schedule(1, 300, _NODES, Allowed(small_disks=False, own_network=False))}
-    assert kinds.isdisjoint({"disk-full", "cut"})
+    assert kinds >= {"broker-kill", "broker-down", "broker-freeze", "disk-full", "disk-slow", "cut"}
+    assert kinds >= {"store-full", "store-slow"}
+    assert kinds.isdisjoint({"store-errors", "store-down"})
+
+
+def test_an_even_seed_has_a_bucket_for_a_store() -> None:
+    kinds = {fault.kind for fault in schedule(2, 300, _NODES, _ALL)}
+    assert kinds >= {"store-errors", "store-down"}
+    assert kinds.isdisjoint({"store-full", "store-slow"})
+
+
+def test_what_the_machine_does_not_allow_is_left_out() -> None:
+    kinds = {fault.kind for seed in (1, 2) for fault in schedule(seed, 300, _NODES, _NOTHING)}
+    assert kinds.isdisjoint({"disk-full", "disk-slow", "store-full", "store-slow", "cut"})
+    assert "store-errors" in kinds
