@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -37,6 +38,9 @@ class Faults:
         self._world, self._ledger, self._say = world, ledger, say
         #: One broker is in trouble at a time: of three, two must go on.
         self._nodes = asyncio.Lock()
+        #: A bucket fails in one way at a time, and a disk is slowed once.
+        self._bucket = asyncio.Lock()
+        self._slowing: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def run(self, faults: Sequence[Fault]) -> None:
         """Return when the last one is over."""
@@ -127,10 +131,12 @@ class Faults:
 
     async def _fail_store(self, seconds: float, *, wholly: bool) -> None:
         assert self._world.bucket is not None
-        await self._world.bucket.fail(seconds, wholly=wholly)
+        async with self._bucket:
+            await self._world.bucket.fail(seconds, wholly=wholly)
 
     async def _slow(self, folder: Path, fault: Fault) -> None:
-        await disks.slow(folder, fault.amount, fault.lasts_s)
+        async with self._slowing[folder]:
+            await disks.slow(folder, fault.amount, fault.lasts_s)
 
     async def _fill(self, folder: Path, seconds: float) -> None:
         await asyncio.to_thread(disks.fill, folder)
