@@ -12,7 +12,7 @@ from processors.local_tree import uproot
 from processors.store import in_thread
 
 #: What a tool's process may be called: the tool, or what stands before it on its command line.
-TOOL_NAMES = frozenset({"ffmpeg", "ffprobe", "bwrap", "unshare", "setpriv", "prlimit", "choom", "nice"})
+TOOL_NAMES = frozenset({"ffmpeg", "ffprobe", "bwrap", "unshare", "setpriv", "prlimit", "choom"})
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,11 @@ from processors.errors import OutputInvalid, Skipped
 from processors.ffmpeg_tool import Progress, ask_json, ffmpeg_argv, ffprobe_argv, file_address, input_options
 from processors.inputs import params_of, probed
 from processors.loudness import Filter, Loudness, measuring, normalising, read_loudness
+from processors.niceness import NICE_LIGHT
 from processors.pictures import Chain
 from processors.sandbox import Reach
 from processors.toolbox import Toolbox
-from processors.tools import NICE_LIGHT, Command
+from processors.tools import Command
 from processors.tracks import seconds
 from processors.work import Work
 from schemas.audio import AudioOutputs, AudioParams

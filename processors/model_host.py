@@ -13,6 +13,7 @@ from typing import Any
 
 from processors.errors import ModelFailed, ModelLost, ModelOutgrown, ModelTimedOut, ModelUnavailable
 from processors.model_frames import LENGTH_BYTES, Frame, InvalidFrame, Kind, decode, encode, length_of
+from processors.niceness import NICE_HEAVY, stand_back
 from processors.tether import offline, tethered
 from schemas.base import Json
 
@@ -106,6 +107,7 @@ class ModelHost:
             return
         await self._end()
         self._process = await self._spawn()
+        stand_back(self._process.pid, NICE_HEAVY)
         self._said.clear()
         self._listening = asyncio.create_task(self._listen(self._process))
         try:

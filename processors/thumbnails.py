@@ -12,11 +12,12 @@ from processors.errors import CorruptMedia, Skipped
 from processors.ffmpeg_tool import Progress, ffmpeg_argv, file_address, input_options
 from processors.inputs import params_of, probed
 from processors.looks import LOOK_BYTES, LOOK_PX, best, is_black, looks
+from processors.niceness import NICE_LIGHT
 from processors.pictures import Chain, deinterlaced, scaled, tone_mapped, upright
 from processors.sandbox import Reach
 from processors.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
 from processors.toolbox import Toolbox
-from processors.tools import NICE_LIGHT, Command, ignore
+from processors.tools import Command, ignore
 from processors.tracks import even
 from processors.work import Work
 from schemas.probe import ProbeOutputs, VideoTrack

@@ -50,7 +50,7 @@ _SAID: tuple[tuple[str, type[ProcessingError], str], ...] = (
 )
 
 #: What stands before a tool on its command line; it says its own name first when it fails.
-_WRAPPERS = ("nice:", "choom:", "prlimit:", "bwrap:", "unshare:", "setpriv:", "sh:")
+_WRAPPERS = ("choom:", "prlimit:", "bwrap:", "unshare:", "setpriv:", "sh:")
 #: ffprobe only reads: it ends so when nothing can be made of the input, whatever its words.
 _UNREADABLE = ("ffprobe", 1)
 

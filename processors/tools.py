@@ -15,6 +15,7 @@ from typing import Any
 from processors import leftovers
 from processors.errors import OutOfCapacity, ProcessingError, SourceMissing, ToolFailed
 from processors.limits import Limits
+from processors.niceness import stand_back
 from processors.sandbox import Bounds, Means, Reach, Sandbox, detect, filter_of, give, may_read, sandbox_argv
 from processors.tool_failures import NO_DISK, failure, overdue, processor_time_s
 
@@ -27,10 +28,6 @@ _GRACE_S = 1.0
 #: From SIGKILL to giving up on the pipes' end; the kernel has no reason to take longer.
 _REAP_S = 5.0
 _CHUNK_BYTES = 64 * 1024
-#: For what takes long and all CPUs: behind control, web and the broker.
-NICE_HEAVY = 15
-#: For what runs beside that.
-NICE_LIGHT = 19
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +41,7 @@ class Command:
     timeout_s: float
     #: Threads that it may use; its CPU time is bounded by as many times the wall-clock limit.
     cpus: int = 1
-    #: How far it stands back behind other work, 0-19. Source: nice(1).
+    #: How far it stands back behind other work, 0-19: see processors.niceness.
     nice: int = 0
 
 
@@ -114,11 +111,10 @@ class Runner:
         return overdue(command.argv[0], command.timeout_s, max(command.cpus, 1), computed_s, _words(said))
 
     async def _begun(self, sandbox: Sandbox, command: Command) -> asyncio.subprocess.Process:
-        nice = ["nice", "-n", str(command.nice)] if command.nice else []
         with filter_of(sandbox) as fds:
             prefix = sandbox_argv(sandbox, _bounds(self.limits, command), command.reach, *fds)
-            process = await _spawn([*nice, *prefix, *command.argv], command.reach.cwd, fds)
-        _stand_back(process.pid, command.nice)
+            process = await _spawn([*prefix, *command.argv], command.reach.cwd, fds)
+        stand_back(process.pid, command.nice)
         return process
 
     async def _attended(
@@ -180,13 +176,6 @@ async def _start(argv: list[str], cwd: Path, fds: tuple[int, ...]) -> asyncio.su
         )
     except OSError as error:
         raise ToolFailed(f"{argv[0]} cannot be started on this machine.", detail=str(error)) from error
-
-
-def _stand_back(pid: int, nice: int) -> None:
-    """A tool has a session of its own, and with autogroups niceness counts within a session. Source: sched(7)."""
-    if nice:
-        with suppress(OSError):  # this kernel has none, or the tool has ended
-            Path(f"/proc/{pid}/autogroup").write_text(str(nice))
 
 
 async def _end_started(starting: "asyncio.Future[asyncio.subprocess.Process]") -> None:

@@ -14,12 +14,13 @@ from processors.ffmpeg_tool import Progress, ffmpeg_argv, file_address, input_op
 from processors.hls import Variant, master_playlist
 from processors.inputs import params_of, probed
 from processors.ladder import Size, ladder
+from processors.niceness import NICE_HEAVY
 from processors.pictures import Chain, deinterlaced, scaled, tone_mapped, upright
 from processors.profiles import Profile
 from processors.proof import PLAYLIST, Expected, Proven, prove, prove_together
 from processors.sandbox import Reach
 from processors.toolbox import Toolbox
-from processors.tools import NICE_HEAVY, Command
+from processors.tools import Command
 from processors.work import Work
 from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
 from schemas.transcode import Rendition, TranscodeOutputs, TranscodeParams

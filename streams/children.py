@@ -10,17 +10,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from processors.niceness import stand_back
 from processors.tether import tethered
 from streams.relay import Relay
 
 
 class Child:
-    """A child process that can be started again after it has ended."""
+    """A child process that can be started again after it has ended. `nice`: see processors.niceness."""
 
     def __init__(
-        self, name: str, argv: Sequence[str], environ: Mapping[str, str], *, log_format: str, out: BinaryIO
+        self,
+        name: str,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        log_format: str,
+        out: BinaryIO,
+        nice: int = 0,
     ) -> None:
-        self.name = name
+        self.name, self._nice = name, nice
         self._argv, self._environ = argv, environ
         self._log_format, self._out = log_format, out
         self._process: asyncio.subprocess.Process | None = None
@@ -48,6 +56,7 @@ class Child:
             )
         finally:
             self._relay.started()
+        stand_back(self._process.pid, self._nice)
 
     async def wait_ready(self) -> None:
         """Return when the process has said that it is ready."""

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
+from processors.niceness import NICE_CONTROL, NICE_EXECUTOR
 from streams import rundir
 from streams.admin import apply_topics
 from streams.broker import Broker
@@ -29,6 +30,8 @@ from streams.settings import PREFIX, Settings, to_environ
 log = logging.getLogger("kinolog.up")
 
 CHILDREN = ("control", "executor", "web")
+#: Measured with 200 POSTs a second while ffmpeg has both cores, after the first seconds: p99 100 ms -> 38 to 69 ms.
+_NICE = {"control": NICE_CONTROL, "executor": NICE_EXECUTOR}
 #: Seconds until everything must be ready the first time; a slow disk's log recovery is in it.
 START_S = 300.0
 #: Seconds until an outside cluster must have answered.
@@ -166,7 +169,8 @@ class Up:
 
     def _child(self, name: str) -> Child:
         environ = child_environ(self._settings_below(), dict(os.environ))
-        return Child(name, kinolog_argv(name), environ, log_format=self._settings.log_format, out=self._log_out)
+        argv, nice = kinolog_argv(name), _NICE.get(name, 0)
+        return Child(name, argv, environ, log_format=self._settings.log_format, out=self._log_out, nice=nice)
 
     def _settings_below(self) -> Settings:
         return settings_below(self._settings, bootstrap=self.bootstrap, token=self._token)

@@ -1,9 +1,11 @@
 """How tools are run: bounded, cancelled, reaped. What they cannot reach: see test_sandbox_proof.py."""
 
 import asyncio
+import os
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from processors import sandbox as sandboxes
 from processors.errors import LimitExceeded, ProcessingError, ToolTimedOut
 from processors.limits import Limits
+from processors.niceness import NICE_HEAVY
 from processors.sandbox import Means, Reach, Sandbox
 from processors.toolbox import make_toolbox
 from processors.tools import Command, Runner
@@ -60,6 +63,25 @@ async def _busy_enough(runner: Runner, folder: Path) -> None:
             await runner.run(_shell(folder, "while true; do :; done", timeout_s=timeout_s))
         except ToolTimedOut:
             continue
+
+
+async def test_a_tool_stands_back(runner: Runner, folder: Path) -> None:
+    command = replace(_shell(folder, f"exec -a {folder} sleep 60"), nice=NICE_HEAVY)
+    working = asyncio.create_task(runner.run(command))
+    async with asyncio.timeout(20):
+        while not (asleep := [pid for pid in processes_naming(str(folder)) if _name_of(pid) == "sleep"]):
+            await asyncio.sleep(0.05)
+    found = [os.getpriority(os.PRIO_PROCESS, pid) for pid in asleep]
+    working.cancel()
+    await asyncio.wait([working])
+    assert found == [NICE_HEAVY]
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""  # it has ended
 
 
 async def test_much_output_is_kept_by_its_end(runner: Runner, folder: Path) -> None:

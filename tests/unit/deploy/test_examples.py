@@ -10,6 +10,7 @@ import click
 import pytest
 import yaml
 
+from processors.niceness import NICE_CONTROL, NICE_EXECUTOR
 from streams import health
 from streams.cli import cli
 from streams.settings import Settings, load
@@ -122,6 +123,16 @@ def test_units_of_processes_that_stay_are_started_again_for_ever_but_not_with_wr
     assert len(stay) == 3
     for unit in stay:
         assert {"Restart=always", "StartLimitIntervalSec=0", "RestartPreventExitStatus=2"} <= set(unit.splitlines())
+
+
+def test_web_goes_before_control_and_control_before_executors() -> None:
+    names = ("kinolog-web", "kinolog-control", "kinolog-executor@")
+    units = [(CHECKOUT / "deploy" / "systemd" / f"{name}.service").read_text() for name in names]
+    nice, weight = (
+        [re.findall(rf"^{key}=(\d+)$", unit, re.MULTILINE) for unit in units] for key in ("Nice", "CPUWeight")
+    )
+    assert nice == [[], [str(NICE_CONTROL)], [str(NICE_EXECUTOR)]]
+    assert weight == [[], ["50"], ["20"]]  # 100 is the default. Source: systemd.resource-control(5)
 
 
 def test_units_of_processes_that_stay_wait_for_their_word() -> None:

@@ -23,10 +23,10 @@ ROOT = Path(__file__).resolve().parents[3]
 class Tiny(Child):
     """A child whose output can be read."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, nice: int = 0) -> None:
         self.out = io.BytesIO()
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-        super().__init__("tiny", [sys.executable, "-c", code], environ, log_format="text", out=self.out)
+        super().__init__("tiny", [sys.executable, "-c", code], environ, log_format="text", out=self.out, nice=nice)
 
 
 MakeChild = Callable[[str], Tiny]
@@ -69,6 +69,17 @@ async def test_a_child_can_be_started_again_and_must_say_again_that_it_is_ready(
     await child.start()
     await asyncio.wait_for(child.wait_ready(), 10)
     assert child.pid != first
+
+
+async def test_a_child_stands_back_as_far_as_it_is_told_to() -> None:
+    child = Tiny(SAY_READY + FOR_EVER, nice=5)
+    await child.start()
+    await asyncio.wait_for(child.wait_ready(), 10)
+    niceness, session = os.getpriority(os.PRIO_PROCESS, child.pid), Path(f"/proc/{child.pid}/autogroup")
+    said = session.read_text() if session.exists() else "no autogroups here, nice 5"
+    await child.stop(1.0)
+    assert niceness == 5
+    assert said.strip().endswith("nice 5")
 
 
 async def test_a_polite_child_ends_by_itself(make_child: MakeChild) -> None:
