@@ -8,7 +8,8 @@ async def of_interface(_runs: int) -> list[Figure]:
     """Lists, posts and live clients."""
     lists, post, live = await interface.lists(), await interface.post(), await interface.live()
     pages, answers, delivery = lists["all_pages"], post["answers"], live["delivery"]
-    load = f"{post['failed']} failed, load {post['load']:.1f}"
+    first = post["first_seconds"]["p99_ms"]
+    load = f"first 3 s after the start p99 {first} ms, {post['failed']} failed, load {post['load']:.1f}"
     return [
         _p99(f"any page of {lists['jobs']:,} jobs", pages, "", 50),
         _p99(f"`POST` at {post['rate_per_s']}/s while executors encode", answers, load, 100),
