@@ -25,7 +25,7 @@ from tests.chaos.schedule import CONTROLS, EXECUTORS, SMALL_DISKS, WEBS, Allowed
 TOKEN = "chaos"
 _ROOT = str(Path(__file__).resolve().parents[2])
 PARTITIONS = 4
-#: Room on the small disks, in the store, and for a broker's log: none of those is filled.
+#: Room on the small disks, in the store, and for a broker's log, which is never filled.
 _SMALL_MB, _STORE_MB, _BROKER_MB = 48, 400, 4096
 _READY_S = 90.0
 
