@@ -149,8 +149,10 @@ async def listed(session: aiohttp.ClientSession, url: str, kind: str) -> dict[st
         params["cursor"] = body["next_cursor"]
 
 
-def read_disk(folder: Path, store: Path, evidence: Evidence) -> None:
-    """What stands in the store, and what was left behind."""
+def read_disk(folder: Path, store: Path, evidence: Evidence, *, bucket: bool) -> None:
+    """What stands in the store, and what was left behind. With a bucket that failed, a note of an upload that broke off
+    may stay: what it tells of could not be removed, and web tries again every hour.
+    """
     for path in _files(store):
         key = str(path.relative_to(store))
         if key.startswith("."):
@@ -158,9 +160,8 @@ def read_disk(folder: Path, store: Path, evidence: Evidence) -> None:
         else:
             evidence.objects.append(key)
     for data in folder.glob("d*"):
-        for name in ("scratch", "web"):
-            suspects = _files(data / name) if name == "scratch" else (data / name).rglob("*.receiving")
-            evidence.leftovers += [str(path.relative_to(folder)) for path in suspects]
+        notes = () if bucket else (data / "web").rglob("*.receiving")
+        evidence.leftovers += [str(path.relative_to(folder)) for path in (*_files(data / "scratch"), *notes)]
 
 
 def _files(folder: Path) -> list[Path]:
