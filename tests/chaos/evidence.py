@@ -13,6 +13,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 Row = dict[str, Any]
 
 _PAGE = 500
+#: What web's log says of an upload that broke off while the store was away.
+_POSTPONED = "a broken upload cannot be removed now"
 _TOPICS = ("media.events", "media.commands", "media.step-events", "media.dead-letters")
 _CHANGELOGS = ("kinolog-control-jobs-changelog", "kinolog-control-assets-changelog")
 
@@ -149,10 +151,11 @@ async def listed(session: aiohttp.ClientSession, url: str, kind: str) -> dict[st
         params["cursor"] = body["next_cursor"]
 
 
-def read_disk(folder: Path, store: Path, evidence: Evidence, *, bucket: bool) -> None:
-    """What stands in the store, and what was left behind. With a bucket that failed, a note of an upload that broke off
-    may stay: what it tells of could not be removed, and web tries again every hour.
+def read_disk(folder: Path, store: Path, logs: Iterable[Path], evidence: Evidence) -> None:
+    """What stands in the store, and what was left behind. The note of an upload that broke off may stay when web has
+    said that the store did not let it remove the bytes: it tries again every hour.
     """
+    postponed = [line for path in logs if path.exists() for line in path.open(errors="replace") if _POSTPONED in line]
     for path in _files(store):
         key = str(path.relative_to(store))
         if key.startswith("."):
@@ -160,8 +163,13 @@ def read_disk(folder: Path, store: Path, evidence: Evidence, *, bucket: bool) ->
         else:
             evidence.objects.append(key)
     for data in folder.glob("d*"):
-        notes = () if bucket else (data / "web").rglob("*.receiving")
+        notes = [note for note in (data / "web").rglob("*.receiving") if not _is_told(note, postponed)]
         evidence.leftovers += [str(path.relative_to(folder)) for path in (*_files(data / "scratch"), *notes)]
+
+
+def _is_told(note: Path, lines: list[str]) -> bool:
+    _, _, key = note.read_text().strip().partition("\n")
+    return bool(key) and any(json.dumps(key) in line for line in lines)
 
 
 def _files(folder: Path) -> list[Path]:

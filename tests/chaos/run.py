@@ -82,7 +82,7 @@ async def _stop_and_look(world: World, evidence: Evidence) -> None:
     ends = await world.stop()
     evidence.ends = {name: [*world.services[name].ends, code] for name, code in ends.items()}
     await read_log(world.nodes.bootstrap, evidence)
-    read_disk(world.folder, world.store, evidence, bucket=world.bucket is not None)
+    read_disk(world.folder, world.store, world.logs.values(), evidence)
     if world.bucket is not None:
         evidence.objects += [key async for key in world.bucket.listed()]
     read_logs(world.logs, evidence)
