@@ -155,7 +155,8 @@ def read_disk(folder: Path, store: Path, logs: Iterable[Path], evidence: Evidenc
     """What stands in the store, and what was left behind. The note of an upload that broke off may stay when web has
     said that the store did not let it remove the bytes: it tries again every hour.
     """
-    postponed = [line for path in logs if path.exists() for line in path.open(errors="replace") if _POSTPONED in line]
+    told = [path.read_text(errors="replace").splitlines() for path in logs if path.exists()]
+    postponed = [line for lines in told for line in lines if _POSTPONED in line]
     for path in _files(store):
         key = str(path.relative_to(store))
         if key.startswith("."):
