@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
-from web import sql
+from web import database_file, sql
 from web.apply import Applied, Applier, Batch, Place, transaction
 from web.changelog import Changelog
 from web.job_table import LiveOf, no_live
@@ -22,8 +22,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _READERS = 4
-#: Source: SQLite result codes, https://www.sqlite.org/rescode.html
-_DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class ReplicaInUse(Exception):
@@ -106,7 +104,7 @@ class ReadModel:
         try:
             return work()
         except sqlite3.Error as error:
-            if is_damage(error):
+            if database_file.is_damage(error):
                 self.damaged.set()
             if self.damaged.is_set():
                 raise Damaged(str(error)) from error
@@ -128,7 +126,6 @@ class ReadModel:
     def _rebuild(self, cluster: str, partitions: int) -> None:
         self.damaged.set()  # until it is whole again: the disk may be full
         self._db.close()
-        self._remove()
         self._generation += 1
         self._db = self._create()
         self._applier = Applier(self._db, self._history, self._live)
@@ -136,22 +133,15 @@ class ReadModel:
         self.damaged.clear()
 
     def _open(self) -> sqlite3.Connection:
-        reason = _reason_to_replace(self._path)
+        reason = database_file.reason_to_replace(self._path, sql.VERSION)
         if reason is None:
             return _connect(self._path)
         log.info("read model is made anew", extra={"reason": reason})
-        self._remove()
         return self._create()
 
     def _create(self) -> sqlite3.Connection:
-        db = _connect(self._path)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.executescript(f"BEGIN; {sql.TABLES}; PRAGMA user_version = {sql.VERSION}; COMMIT")
-        return db
-
-    def _remove(self) -> None:
-        for suffix in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        database_file.create(self._path, sql.TABLES, sql.VERSION)
+        return _connect(self._path)
 
     # In a reader's thread
 
@@ -162,9 +152,7 @@ class ReadModel:
         """The connection of the calling thread, a new one after a rebuild."""
         if getattr(self._local, "generation", None) != self._generation:
             generation = self._generation
-            self._local.db = sqlite3.connect(
-                f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-            )
+            self._local.db = database_file.connect_to_read(self._path)
             self._open_readers.append(self._local.db)
             # Walks of a whole index are common, and SQLite's own cache holds a fifth of one: halves their time.
             self._local.db.execute("PRAGMA mmap_size = 1073741824")
@@ -181,37 +169,14 @@ def _at_one_moment(db: sqlite3.Connection, query: Callable[[sqlite3.Connection],
         db.execute("ROLLBACK")
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file is broken, rather than busy or the disk full."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE_CODES
-
-
 def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    # The file can be made again from the log: a write need not reach the disk before it is seen.
-    db.execute("PRAGMA synchronous = NORMAL")
+    db = database_file.connect(path)
     db.execute("PRAGMA wal_autocheckpoint = 4000")
     db.execute("PRAGMA journal_size_limit = 67108864")
     # SQLite's own is 2 MB, and Debian's overwrites what it deletes: half of the time of a change.
     db.execute("PRAGMA cache_size = -32768")
     db.execute("PRAGMA secure_delete = OFF")
     return db
-
-
-def _reason_to_replace(path: Path) -> str | None:
-    if not path.exists():
-        return "there is none"
-    try:
-        db = sqlite3.connect(path)
-        try:
-            if db.execute("PRAGMA user_version").fetchone()[0] != sql.VERSION:
-                return "it is of another version"
-            verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            return None if verdict == "ok" else f"it is damaged: {verdict}"
-        finally:
-            db.close()
-    except sqlite3.Error as error:
-        return f"it cannot be read: {error}"
 
 
 def _locked(path: Path) -> IO[str]:

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from schemas.embed import Passage, Space
+from web import database_file
 from web import search_sql as sql
 from web.apply import transaction
-from web.read_model import is_damage
 from web.vectors import Floats, Row, Vectors, VectorsMissing
 from web.words import gathered, spread
 
@@ -140,7 +140,7 @@ class SearchIndex:
             return await loop.run_in_executor(self._readers, self._query, query)
 
     def _is_broken(self, error: sqlite3.DatabaseError) -> bool:
-        return is_damage(error) or not self._path.exists()
+        return database_file.is_damage(error) or not self._path.exists()
 
     # In the writer's thread
 
@@ -214,12 +214,14 @@ class SearchIndex:
 
     def _opened(self) -> sqlite3.Connection:
         """The index as it was left, or an empty one."""
+        if reason := database_file.reason_to_replace(self._path, sql.VERSION):
+            return self._begun_anew(reason)
         try:
-            db = self._db = _usable(self._path)
+            db = self._db = database_file.connect(self._path)
             self._folder.mkdir(exist_ok=True)
             rows = db.execute("SELECT n, space FROM spaces").fetchall()
             self._spaces = {(space := _spaces.decode(raw)).id: self._load(n, space) for n, raw in rows}
-        except (_Unusable, VectorsMissing, msgspec.MsgspecError, sqlite3.DatabaseError) as error:
+        except (VectorsMissing, msgspec.MsgspecError, sqlite3.DatabaseError) as error:
             return self._begun_anew(str(error))
         return db
 
@@ -229,13 +231,10 @@ class SearchIndex:
     def _begun_anew(self, reason: str) -> sqlite3.Connection:
         log.info("search index is made anew", extra={"reason": reason})
         self._let_go()
-        for suffix in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
-        db = _connected(self._path)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.executescript(f"BEGIN; {sql.TABLES}; PRAGMA user_version = {sql.VERSION}; COMMIT")
+        database_file.create(self._path, sql.TABLES, sql.VERSION)
+        db = database_file.connect(self._path)
         self.emptied.set()
         return db
 
@@ -249,7 +248,7 @@ class SearchIndex:
     # In a reader's thread
 
     def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as db:
+        with closing(database_file.connect_to_read(self._path)) as db:
             return query(db)
 
     def _nearest(
@@ -264,32 +263,6 @@ class SearchIndex:
             if row is not None:  # it may have gone meanwhile
                 hits.append(_hit((*row, score)))
         return hits
-
-
-class _Unusable(Exception):
-    """There is no index that can be gone on with; the message says why."""
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA synchronous = NORMAL")  # what a crash of the machine takes is indexed again
-    return db
-
-
-def _usable(path: Path) -> sqlite3.Connection:
-    """The file that is there. Raises _Unusable."""
-    if not path.exists():
-        raise _Unusable("there is none")
-    db = _connected(path)
-    try:
-        if db.execute("PRAGMA user_version").fetchone()[0] != sql.VERSION:
-            raise _Unusable("it is of another version")
-        if (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise _Unusable(f"it is damaged: {verdict}")
-    except BaseException:
-        db.close()
-        raise
-    return db
 
 
 def _find_words(db: sqlite3.Connection, query: str, owner: str | None, limit: int) -> list[Hit]:

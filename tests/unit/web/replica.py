@@ -45,6 +45,12 @@ class Replica:
         self.position.restart("a mark", [0] * PARTITIONS, rebuilding=False)
         self.position.caught_up.set()
 
+    def resume(self, earlier: "Replica") -> None:
+        """Instead of `begin`: go on where `earlier`, which is closed, has stopped."""
+        self._offsets = list(earlier._offsets)
+        self.position.restart("a mark", list(self._offsets), rebuilding=False)
+        self.position.caught_up.set()
+
     async def write(self, *rows: Job | str | Watermark | Asset) -> None:
         """Rows, or ids of jobs that are deleted, as one batch; a watermark goes to partition 0."""
         jobs = [self._record(row) for row in rows if not isinstance(row, Asset)]

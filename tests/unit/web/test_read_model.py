@@ -10,7 +10,7 @@ import pytest
 from schemas.jobs import Watermark
 from tests.unit.web.replica import PARTITIONS, Replica
 from tests.unit.web.rows import a_job, a_step, an_asset, an_error, record, tombstone
-from web import follower, queries
+from web import database_file, follower, queries
 from web.changelog import job_rows
 from web.cursors import PageCursor, WriteCursor, dump
 from web.follower import TOO_OLD_S, LogReplaced, is_ahead, reason_to_rebuild, verified
@@ -266,11 +266,11 @@ async def test_a_rebuild_that_finds_no_room_is_done_when_there_is_some(
 ) -> None:
     await replica.write(a_job(1))
 
-    def full(_: ReadModel) -> sqlite3.Connection:
+    def full(_: Path) -> sqlite3.Connection:
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as disk:
-        disk.setattr(ReadModel, "_create", full)
+        disk.setattr(database_file, "connect", full)
         with pytest.raises(Damaged):
             await replica.model.rebuild("a cluster", PARTITIONS)
         with pytest.raises(Damaged):
