@@ -83,7 +83,10 @@ class Attempt:
         self.beat: asyncio.Future[Any] | None = None
         self.beaten_at = 0.0
         self.stopping: Stop | None = None
-        self.ended = False
+        self.begun = self.ended = False
+        #: Whether it was said that the attempt is ours; how it ended, where that is said together.
+        self.claimed = False
+        self.last_word: StepEvent | None = None
         self.task: asyncio.Task[Any] | None = None
 
     @cached_property
@@ -134,7 +137,7 @@ class Attempt:
         if self.ended or self.stopping is not None:
             return
         self.stopping = why
-        if self.task is not None:
+        if self.task is not None and self.begun:  # a task that is cancelled before its first step takes none
             self.task.cancel()
 
 
@@ -149,6 +152,7 @@ class Bench(NamedTuple):
 
 async def conclude(attempt: Attempt, processor: Processor, bench: Bench) -> StepEvent:
     """Do the work; the message that says how it ended. Nothing but that leaves here, whatever happens."""
+    attempt.begun = True
     try:
         if attempt.stopping is not None:
             return _stopped(attempt)

@@ -13,7 +13,7 @@ from agents.speaker import SOURCE, Speaker
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
 from schemas.jobs import JOB_ENDED, Asset, Grave, Job, Queue
-from schemas.step_events import StepAccepted, StepEvent, StepHeartbeat
+from schemas.step_events import StepAccepted, StepEnding, StepEvent, StepHeartbeat
 from schemas.steps import step_kinds
 from streams.ending import EX_SOFTWARE, end_process
 from streams.envelope import Unreadable, read, structured
@@ -347,7 +347,9 @@ class Control:
             if not effects:
                 self._clock.renew(message, now)
         elif isinstance(message, StepAccepted):
-            self._clock.saw_accepted(message, now)
+            self._clock.saw_accepted(message, message, now)
+        elif isinstance(message, StepEnding) and message.claim is not None:
+            self._clock.saw_accepted(message, message.claim, now)
 
     def _job(self, turn: Turn, job_id: str) -> State:
         if job_id in turn.jobs:

@@ -9,17 +9,14 @@ from typing import NamedTuple
 
 from agents.attempts import Attempt, AttemptKey, Bench, conclude, log_fields
 from agents.slots import Slots
-from agents.voice import Voice
+from agents.voice import Saying, Voice
 from processors.work import Processor
 from schemas.step_events import StepEvent, StepFailed, StepRequested
 from schemas.steps import StepKind
 from streams.ids import new_id
-from streams.outbox import MAX_EVENTS
 
 log = logging.getLogger(__name__)
 
-#: Claims between which nothing else is said: with as many endings they fill one record.
-_CLAIMS_AT_ONCE = MAX_EVENTS // 2
 #: Longest that killed work is given to end, and its last events to leave.
 _KILL_S = 4.0
 
@@ -59,20 +56,22 @@ class Roster:
     async def accept(self, requests: Iterable[Request]) -> None:
         """Claim the attempts, in one group, and start them once the broker has the claims. Repeats are dropped.
 
-        What takes no time is started at once: its end leaves in the record of its claim, and is decided with it.
+        Instant ones are started at once, and those that are over by then claimed and ended with one event.
         """
         fresh = [attempt for request in requests if (attempt := self._admit(request)) is not None]
-        claims = []
-        for n in range(0, len(fresh), _CLAIMS_AT_ONCE):
-            together = fresh[n : n + _CLAIMS_AT_ONCE]
-            sayings = [self._voice.acceptance(attempt) for attempt in together]
-            claims.append(asyncio.create_task(self._voice.deliver(sayings)))
-            for attempt in together:
-                if attempt.kind.instant:
-                    self._start(attempt)  # begins after its claim was put: tasks begin in the order they are made
-        await asyncio.gather(*claims)
         for attempt in fresh:
-            if not attempt.kind.instant:
+            if attempt.kind.instant:
+                self._start(attempt)
+        await asyncio.sleep(0)  # each of them takes its first step
+        sayings = [saying for attempt in fresh for saying in self._claim(attempt)]
+        try:
+            await self._voice.deliver(sayings)
+        finally:
+            for attempt in fresh:
+                if attempt.last_word is not None:
+                    self._forget(attempt)
+        for attempt in fresh:
+            if attempt.task is None:
                 self._start(attempt)
 
     def revoke(self, lease_id: str, reason: str) -> None:
@@ -132,16 +131,27 @@ class Roster:
         # A context of its own: Faust's current event must not be seen from work that outlives it.
         attempt.task = asyncio.create_task(self._run(attempt), name=attempt.name, context=contextvars.Context())
 
+    def _claim(self, attempt: Attempt) -> list[Saying]:
+        if attempt.last_word is not None:
+            return self._voice.whole(attempt, attempt.last_word)
+        attempt.claimed = True
+        return [self._voice.acceptance(attempt)]
+
     async def _run(self, attempt: Attempt) -> None:
-        station = self._stations[attempt.requested.step]
         began_at = time.monotonic()
+        message = await conclude(attempt, self._stations[attempt.requested.step].processor, self._bench)
+        _log_outcome(attempt, message, time.monotonic() - began_at)
+        if not attempt.claimed:
+            attempt.last_word = message  # `accept` says it
+            return
         try:
-            message = await conclude(attempt, station.processor, self._bench)
-            _log_outcome(attempt, message, time.monotonic() - began_at)
             await self._voice.deliver([self._voice.ending(attempt, message)])
         finally:
-            del self._by_key[attempt.key], self._by_lease[attempt.lease_id]
-            station.slots.give_back()
+            self._forget(attempt)
+
+    def _forget(self, attempt: Attempt) -> None:
+        del self._by_key[attempt.key], self._by_lease[attempt.lease_id]
+        self._stations[attempt.requested.step].slots.give_back()
 
     def _say_progress(self, attempt: Attempt) -> None:
         now = time.monotonic()

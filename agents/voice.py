@@ -5,8 +5,18 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from agents.attempts import Attempt
-from schemas.step_events import StepAccepted, StepCaptioned, StepEvent, StepHeartbeat, StepProgressed
+from schemas.step_events import (
+    Claim,
+    StepAccepted,
+    StepCaptioned,
+    StepEnding,
+    StepEvent,
+    StepHeartbeat,
+    StepProgressed,
+)
 from schemas.transcribe import Caption
 from streams.envelope import structured
 from streams.outbox import Outbox
@@ -42,18 +52,25 @@ class Voice:
 
     def acceptance(self, attempt: Attempt) -> Saying:
         """That the attempt is ours."""
-        message = StepAccepted(
-            **attempt.identity,
-            lease_id=attempt.lease_id,
-            executor_id=self._executor_id,
-            requested_at=attempt.requested.requested_at,
-            request_partition=attempt.partition,
-        )
+        message = StepAccepted(**attempt.identity, lease_id=attempt.lease_id, **self._claim(attempt))
         return self._step_event(attempt, message, "accepted")
 
     def ending(self, attempt: Attempt, message: StepEvent) -> Saying:
         """How the attempt ended."""
         return self._step_event(attempt, message, "ended")
+
+    def whole(self, attempt: Attempt, message: StepEvent) -> list[Saying]:
+        """That the attempt was ours, and how it ended."""
+        if isinstance(message, StepEnding):
+            return [self.ending(attempt, replace(message, claim=Claim(**self._claim(attempt))))]
+        return [self.acceptance(attempt), self.ending(attempt, message)]
+
+    def _claim(self, attempt: Attempt) -> dict[str, Any]:
+        return {
+            "executor_id": self._executor_id,
+            "requested_at": attempt.requested.requested_at,
+            "request_partition": attempt.partition,
+        }
 
     def beat(self, attempt: Attempt) -> None:
         """Renew the lease; not waited for, and not said again while the last one is still on its way."""

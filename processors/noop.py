@@ -31,7 +31,8 @@ class Noop:
         """No outputs. Raises InvalidParams, or AskedToFail with the code that was asked for."""
         params = _params(work)
         for turn in range(params.progress_messages):
-            await asyncio.sleep(params.sleep_s / params.progress_messages)
+            if params.sleep_s:
+                await asyncio.sleep(params.sleep_s / params.progress_messages)
             work.report((turn + 1) / params.progress_messages, {})
         if params.sleep_s and not params.progress_messages:
             await asyncio.sleep(params.sleep_s)

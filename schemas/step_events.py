@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+import msgspec
+
 from schemas.base import ErrorRecord, Json, Message
 from schemas.jobs import Input, Priority
 from schemas.transcribe import Caption
@@ -66,32 +68,45 @@ class StepHeartbeat(StepEvent, frozen=True, kw_only=True):
     progress: float = 0.0
 
 
-class StepCompleted(StepEvent, frozen=True, kw_only=True):
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """What StepAccepted says, in the end of an attempt that was over before it could be said."""
+
+    executor_id: str
+    requested_at: float
+    request_partition: int
+
+
+class StepEnding(StepEvent, frozen=True, kw_only=True):
+    """How an attempt ended. Only the owner of its lease changes the step."""
+
+    lease_id: str
+    #: Where the attempt was not accepted by itself: it is by this, and then has ended.
+    claim: Claim | None = None
+
+
+class StepCompleted(StepEnding, frozen=True, kw_only=True):
     """The outputs are staged and proven; the row may point at them."""
 
     TYPE: ClassVar[str] = "media.step.finished.v1"
 
-    lease_id: str
     outputs: Json = {}
 
 
-class StepSkipped(StepEvent, frozen=True, kw_only=True):
+class StepSkipped(StepEnding, frozen=True, kw_only=True):
     """There was nothing to do for this input, e.g. no audio track."""
 
     TYPE: ClassVar[str] = "media.step.passed-over.v1"
 
-    lease_id: str
     #: Stable, e.g. "no-video-track".
     reason: str
     outputs: Json = {}
 
 
-class StepFailed(StepEvent, frozen=True, kw_only=True):
+class StepFailed(StepEnding, frozen=True, kw_only=True):
     """The attempt failed; `error.retriable` decides what follows."""
 
     TYPE: ClassVar[str] = "media.step.attempt-failed.v1"
 
-    lease_id: str
     error: ErrorRecord
 
 

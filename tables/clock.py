@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from schemas.jobs import JOB_ENDED, Job, Lease, Step
-from schemas.step_events import DispatchDue, LeaseExpired, RetryDue, StepAccepted, StepEvent, StepHeartbeat
+from schemas.step_events import Claim, DispatchDue, LeaseExpired, RetryDue, StepAccepted, StepEvent, StepHeartbeat
 from streams.settings import Dispatch, LeaseTimes
 
 #: An event that was sent and has not come back through the reducer is sent again after this long.
@@ -77,16 +77,16 @@ class Clock:
         """The owner of a lease is alive."""
         self._renewals[beat.job_id, beat.step] = _Renewal(beat.lease_id, now, beat.progress)
 
-    def saw_accepted(self, event: StepAccepted, now: float) -> None:
+    def saw_accepted(self, event: StepEvent, claim: StepAccepted | Claim, now: float) -> None:
         """A request was accepted. A request partition is FIFO: those that were asked for before it, there, and have
         not been accepted within a while, are lost.
         """
         place = (event.job_id, event.step)
         self._leave(place)
-        queue = self._queues.get((event.step, event.request_partition), OrderedDict())
+        queue = self._queues.get((event.step, claim.request_partition), OrderedDict())
         while queue:
             other, requested_at = next(iter(queue.items()))
-            if requested_at >= event.requested_at:
+            if requested_at >= claim.requested_at:
                 break
             self._leave(other)
             self._overtaken[other] = now + self._dispatch.overtaken_s

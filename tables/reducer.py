@@ -16,6 +16,7 @@ from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteJob, RetryJob, SubmitJob
 from schemas.jobs import JOB_ENDED, STEP_ENDED, STEP_PASSED, Grave, Job, Lease, Step
 from schemas.step_events import (
+    Claim,
     DispatchDue,
     LeaseExpired,
     LeaseRevoked,
@@ -23,6 +24,7 @@ from schemas.step_events import (
     StepAccepted,
     StepCancelled,
     StepCompleted,
+    StepEnding,
     StepEvent,
     StepFailed,
     StepHeartbeat,
@@ -175,6 +177,8 @@ def _step_event(job: Job | None, event: StepEvent, now: float) -> Advance:
         return _accepted(job, step, event, now)
     if isinstance(event, StepHeartbeat):
         return job, _answer_heartbeat(job, step, event)
+    if isinstance(event, StepEnding) and event.claim is not None and _is_wanted(step, event):
+        return _accepted_and_ended(job, step, event, event.claim, now)
     if not _is_current(step, event):
         return job, outstanding(job)
     changed = _TRANSITIONS[type(event)](job, step, event, now)
@@ -184,12 +188,22 @@ def _step_event(job: Job | None, event: StepEvent, now: float) -> Advance:
 def _accepted(job: Job, step: Step, event: StepAccepted, now: float) -> Advance:
     if step.lease is not None and step.lease.id == event.lease_id:
         return job, outstanding(job)
-    if not _is_requested(step) or (step.run, step.attempt) != (event.run, event.attempt):
+    if not _is_wanted(step, event):
         return job, [_revoke(event, event.lease_id, "superseded")]
-    lease = Lease(id=event.lease_id, executor_id=event.executor_id, accepted_at=now)
-    owned = replace(step, status="active", lease=lease, requested_at=None, started_at=step.started_at or now)
-    begun = replace(_put(job, owned), status="active", started_at=job.started_at or now, updated_at=now)
+    begun = _begun(job, step, Lease(id=event.lease_id, executor_id=event.executor_id, accepted_at=now), now)
     return begun, news(job, begun)
+
+
+def _accepted_and_ended(job: Job, step: Step, event: StepEnding, claim: Claim, now: float) -> Advance:
+    """As if the attempt had been accepted first."""
+    begun = _begun(job, step, Lease(id=event.lease_id, executor_id=claim.executor_id, accepted_at=now), now)
+    ended, effects = _step_event(begun, event, now)
+    return ended, news(job, begun) + effects
+
+
+def _begun(job: Job, step: Step, lease: Lease, now: float) -> Job:
+    owned = replace(step, status="active", lease=lease, requested_at=None, started_at=step.started_at or now)
+    return replace(_put(job, owned), status="active", started_at=job.started_at or now, updated_at=now)
 
 
 def _answer_heartbeat(job: Job, step: Step, event: StepHeartbeat) -> Effects:
@@ -270,6 +284,11 @@ def _is_current(step: Step, event: StepEvent) -> bool:
     if isinstance(event, DispatchDue):
         return _is_requested(step) and step.dispatches == event.dispatches
     return _owns(step, getattr(event, "lease_id", ""))
+
+
+def _is_wanted(step: Step, event: StepEvent) -> bool:
+    """Whether the attempt waits for an executor that accepts it."""
+    return _is_requested(step) and (step.run, step.attempt) == (event.run, event.attempt)
 
 
 def _owns(step: Step, lease_id: str) -> bool:

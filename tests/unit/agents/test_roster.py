@@ -13,6 +13,7 @@ from agents.slots import Slots
 from agents.voice import Voice
 from processors.work import Work
 from schemas.step_events import (
+    Claim,
     StepAccepted,
     StepCancelled,
     StepCaptioned,
@@ -113,16 +114,37 @@ async def test_a_group_is_claimed_in_one_record(floor: Floor) -> None:
     await floor.heard(StepCompleted, 50)
 
 
-async def test_what_takes_no_time_is_claimed_and_ended_in_one_record(floor: Floor) -> None:
+async def test_what_takes_no_time_is_claimed_and_ended_with_one_event(floor: Floor) -> None:
     floor.go.set()
     await floor.accept(*[request(f"job_{n}", "quick") for n in range(200)])
-    await floor.heard(StepCompleted, 200)
-    assert len(floor.step_event_records()) == 2  # of 256 and 144 events
-    about_one = [message for message in floor.log.messages if getattr(message, "job_id", "") == "job_7"]
-    assert [type(message) for message in about_one if not isinstance(message, StepProgressed)] == [
-        StepAccepted,
-        StepCompleted,
+    assert len(floor.step_event_records()) == 1
+    completed = floor.log.of(StepCompleted)
+    assert len({event.lease_id for event in completed}) == 200 and not floor.log.of(StepAccepted)
+    assert [event.claim for event in completed] == 200 * [
+        Claim(executor_id="exec-1", requested_at=1.0, request_partition=3)
     ]
+    assert len(floor.roster) == 0 and floor.stations["quick"].slots.free == QUICK.slots
+
+
+async def test_what_could_take_no_time_and_takes_some_is_claimed_before_it_ends(floor: Floor) -> None:
+    await floor.accept(request(step="quick"))
+    accepted = floor.log.of(StepAccepted)[0]
+    floor.go.set()
+    completed = (await floor.heard(StepCompleted))[0]
+    assert (completed.lease_id, completed.claim) == (accepted.lease_id, None)
+
+
+async def test_what_is_stopped_before_its_first_step_is_claimed_and_released(floor: Floor) -> None:
+    def stop() -> None:
+        for attempt in floor.roster._by_key.values():
+            attempt.stop("released")
+
+    accepting = asyncio.create_task(floor.accept(request(step="quick")))
+    asyncio.get_running_loop().call_soon(stop)
+    await accepting
+    said = [m for m in floor.log.messages if not isinstance(m, StepProgressed)]
+    assert [type(m) for m in said] == [StepAccepted, StepReleased]
+    assert len(floor.roster) == 0
 
 
 async def test_a_repeat_of_what_is_running_is_dropped_and_another_attempt_is_not(floor: Floor) -> None:
@@ -190,12 +212,22 @@ async def test_a_revoke_that_overtakes_the_claim_is_not_missed(floor: Floor) -> 
 
 async def test_what_cannot_be_delivered_now_is_delivered_later(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agents.voice.RETRY_S", 0.0)
+    floor.log.errors = [KafkaConnectionError(), KafkaConnectionError()]
+    await floor.accept(request())
+    floor.log.errors = [KafkaConnectionError()]
+    floor.go.set()
+    await floor.heard(StepCompleted)
+    assert len(floor.log.of(StepAccepted)) == 1
+
+
+async def test_what_is_over_already_is_not_forgotten_before_it_is_delivered(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.voice.RETRY_S", 0.0)
     floor.go.set()
     floor.log.errors = [KafkaConnectionError(), KafkaConnectionError()]
     await floor.accept(request(step="quick"))
-    floor.log.errors = [KafkaConnectionError()]
-    await floor.heard(StepCompleted)
-    assert len(floor.log.of(StepAccepted)) == 1
+    assert len(floor.log.of(StepCompleted)) == 1
 
 
 async def test_a_message_that_can_never_be_delivered_ends_the_process(floor: Floor) -> None:

@@ -101,7 +101,7 @@ def test_a_request_overtaken_in_its_partition_is_lost_after_a_while() -> None:
     watcher, first, second = clock(), submitted(1, 100.0), submitted(2, 101.0)
     watcher.watch(first)
     watcher.watch(second)
-    watcher.saw_accepted(acceptance(second), 110.0)
+    watcher.saw_accepted(acceptance(second), acceptance(second), 110.0)
     assert due(watcher, first, 139.0) is None
     assert isinstance(due(watcher, first, 140.0), DispatchDue)
 
@@ -110,7 +110,7 @@ def test_waiting_in_a_backlog_is_not_being_lost() -> None:
     watcher, first, second = clock(), submitted(1, 100.0), submitted(2, 101.0)
     watcher.watch(first)
     watcher.watch(second)
-    watcher.saw_accepted(acceptance(first), 110.0)
+    watcher.saw_accepted(acceptance(first), acceptance(first), 110.0)
     assert due(watcher, second, 3_600.0) is None
     assert isinstance(due(watcher, second, 3_701.0), DispatchDue)
 

@@ -6,18 +6,21 @@ from typing import Any
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import to_builtins
 
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteJob, RetryJob
 from schemas.facts import JobCancelled, JobCompleted, JobFailed, StepPublished
 from schemas.jobs import JOB_ENDED, STEP_PASSED, Grave, Job, Step
 from schemas.step_events import (
+    Claim,
     DispatchDue,
     LeaseExpired,
     RetryDue,
     StepAccepted,
     StepCancelled,
     StepCompleted,
+    StepEnding,
     StepEvent,
     StepFailed,
     StepHeartbeat,
@@ -100,6 +103,32 @@ class World(RuleBasedStateMachine):
         self.events.append(acceptance)
         if not lost:
             self.tell(acceptance, lost=False)
+
+    @precondition(lambda self: self.requests)
+    @rule(
+        which=st.randoms(use_true_random=False),
+        kind=st.sampled_from([StepCompleted, StepSkipped, StepFailed]),
+        lost=st.booleans(),
+    )
+    def an_executor_is_done_at_once(self, which: object, kind: type[StepEnding], lost: bool) -> None:
+        """One event that accepts and ends does what two do, one after the other."""
+        request = which.choice(self.requests)  # type: ignore[attr-defined]
+        about = {name: getattr(request, name) for name in ("job_id", "asset_id", "run", "step", "attempt")}
+        about["lease_id"] = f"L{next(self.numbers)}"
+        claim = Claim(executor_id="x", requested_at=request.requested_at, request_partition=0)
+        acceptance = StepAccepted(**about, **to_builtins(claim))
+        more: dict[Any, dict[str, Any]] = {StepSkipped: {"reason": "no-audio-track"}, StepFailed: {"error": BUSY}}
+        state: Any = self.grave or self.job
+        between, effects = advance(state, acceptance, self.now + 1.0)
+        after, later = advance(between, kind(**about, **more.get(kind, {})), self.now + 1.0)
+        event = kind(**about, **more.get(kind, {}), claim=claim)
+        both, said = advance(state, event, self.now + 1.0)
+        assert both == after
+        if after is not state:
+            assert said == effects + later
+        self.leases.append(acceptance)
+        self.events.append(event)
+        self.tell(event, lost=lost)
 
     @precondition(lambda self: self.leases)
     @rule(
