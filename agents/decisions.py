@@ -13,6 +13,7 @@ from agents.speaker import SOURCE, Speaker
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
 from schemas.jobs import JOB_ENDED, Asset, Grave, Job, Queue
+from schemas.registry import message_types
 from schemas.step_events import StepAccepted, StepEnding, StepEvent, StepHeartbeat
 from schemas.steps import step_kinds
 from streams.ending import EX_SOFTWARE, end_process
@@ -52,6 +53,15 @@ _SAY_PAUSED_S = 6 * 3600.0
 _MAX_DUE = 5_000
 #: Seconds after which the log counts as away when it has not taken what the clock said.
 _UNHEARD_S = 2.0
+
+#: What control is told, by type: to ask `isinstance` of one after the other takes as long as to decide.
+_ABOUT_QUEUES = frozenset({PauseQueue, ResumeQueue})
+_ABOUT_MEDIA = frozenset(
+    kind
+    for kind in message_types().values()
+    if issubclass(kind, (SubmitJob, CancelJob, RetryJob, DeleteJob, DeleteAsset, StepEvent))
+)
+_ENDINGS = frozenset(kind for kind in _ABOUT_MEDIA if issubclass(kind, StepEnding))
 
 
 class Rejected(Exception):
@@ -208,15 +218,16 @@ class Control:
 
     # One entry
 
-    def _apply(self, turn: Turn, message: Message) -> None:
-        if isinstance(message, (PauseQueue, ResumeQueue)):
+    def _apply(self, turn: Turn, message: Any) -> None:
+        kind = type(message)
+        if kind in _ABOUT_QUEUES:
             self._change_queue(turn, message)
             return
-        if not isinstance(message, (SubmitJob, CancelJob, RetryJob, DeleteJob, DeleteAsset, StepEvent)):
+        if kind not in _ABOUT_MEDIA:
             raise Rejected("unexpected-type", f"{message.TYPE} is nothing that control is told")
         if partition_of(message.asset_id, self._partitions) != turn.partition:
             raise Rejected("wrong-partition", f"{message.asset_id} does not belong to partition {turn.partition}")
-        if isinstance(message, DeleteAsset):
+        if kind is DeleteAsset:
             self._delete_asset(turn, message)
             return
         before = self._job(turn, message.job_id)
@@ -342,13 +353,14 @@ class Control:
         except RowTooLarge as error:
             raise Rejected("row-too-large", str(error)) from error
 
-    def _tell_clock(self, message: Message, effects: list[Message], now: float) -> None:
-        if isinstance(message, StepHeartbeat):
+    def _tell_clock(self, message: Any, effects: list[Message], now: float) -> None:
+        kind = type(message)
+        if kind is StepHeartbeat:
             if not effects:
                 self._clock.renew(message, now)
-        elif isinstance(message, StepAccepted):
+        elif kind is StepAccepted:
             self._clock.saw_accepted(message, message, now)
-        elif isinstance(message, StepEnding) and message.claim is not None:
+        elif kind in _ENDINGS and message.claim is not None:
             self._clock.saw_accepted(message, message.claim, now)
 
     def _job(self, turn: Turn, job_id: str) -> State:

@@ -1,5 +1,6 @@
 """What control says: requests to executors, revokes, removals, facts for the world, dead letters for people."""
 
+from collections.abc import Callable
 from typing import Any
 
 from schemas.base import ErrorRecord, Message
@@ -25,21 +26,17 @@ class Speaker:
     def __init__(self, app: KinologApp, settings: Settings) -> None:
         self._app = app
         self._topics, self._partitions = names(settings), settings.partitions
+        self._sayers: dict[type[Message], Callable[[Any, float], None]] = {
+            StepRequested: self._request,
+            QueueChanged: lambda m, now: self._instruct(_structured(m, queue_key(m.step), now)),
+            LeaseRevoked: lambda m, now: self._instruct(_structured(m, m.asset_id, now)),
+            RemoveArtifacts: self._remove,
+        }
 
     def say(self, effects: list[Message], now: float) -> None:
         """Say all of it, at `now`."""
         for effect in effects:
-            if isinstance(effect, StepRequested):
-                self._request(effect, now)
-            elif isinstance(effect, QueueChanged):
-                self._instruct(_structured(effect, queue_key(effect.step), now))
-            elif isinstance(effect, LeaseRevoked):
-                self._instruct(_structured(effect, effect.asset_id, now))
-            elif isinstance(effect, RemoveArtifacts):
-                partition = partition_of(effect.asset_id, self._partitions)
-                self._app.outbox.put(self._topics.removals, partition, _structured(effect, effect.asset_id, now))
-            else:
-                self._publish(effect, now)
+            self._sayers.get(type(effect), self._publish)(effect, now)
 
     def bury(self, message: Any, raw: bytes, error: ErrorRecord) -> None:
         """An entry of the record `message` is for people to look at."""
@@ -61,6 +58,10 @@ class Speaker:
             self._app.outbox.put(topic, partition, event)
         else:
             self._app.departures.put(topic, partition, key.encode(), batch([event]), BATCH_HEADERS)
+
+    def _remove(self, removal: RemoveArtifacts, now: float) -> None:
+        partition = partition_of(removal.asset_id, self._partitions)
+        self._app.outbox.put(self._topics.removals, partition, _structured(removal, removal.asset_id, now))
 
     def _instruct(self, event: bytes) -> None:
         """To every executor."""

@@ -117,10 +117,10 @@ _CACHED: dict[AssetStatus, AssetStatus] = {"UPLOADED": "PENDING", "PROCESSING": 
 
 def _status(asset: Asset, jobs: Mapping[str, AssetJob], *, kept: bool) -> AssetStatus:
     status = asset_status({known.status for known in jobs.values()}, kept=kept)
+    if asset.input.url is None or not asset.outputs.keys() <= {"download"}:
+        return status
     only_cached = all(known.pipeline == CACHE_PIPELINE for known in jobs.values())
-    if asset.input.url is not None and only_cached and asset.outputs.keys() <= {"download"}:
-        return _CACHED.get(status, status)
-    return status
+    return _CACHED.get(status, status) if only_cached else status
 
 
 def _reason(job: Job) -> str | None:

@@ -16,7 +16,6 @@ from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteJob, RetryJob, SubmitJob
 from schemas.jobs import JOB_ENDED, STEP_ENDED, STEP_PASSED, Grave, Job, Lease, Step
 from schemas.step_events import (
-    Claim,
     DispatchDue,
     LeaseExpired,
     LeaseRevoked,
@@ -56,19 +55,8 @@ def advance(job: State, event: Message, now: float) -> Advance:
     """
     if isinstance(job, Grave):
         return job, _at_rest(job, event)
-    if isinstance(event, SubmitJob):
-        return _submit(job, event, now)
-    if isinstance(event, StepEvent):
-        return _step_event(job, event, now)
-    return (None, []) if job is None else _command(job, event, now)
-
-
-def _command(job: Job, event: Message, now: float) -> Advance:
-    if isinstance(event, CancelJob):
-        return _after(job, _cancel(job, now))
-    if isinstance(event, RetryJob):
-        return _after(job, _retry(job, event, now))
-    return _delete(job, event, now) if isinstance(event, DeleteJob) else (job, [])
+    handle = _HANDLERS.get(type(event))
+    return handle(job, event, now) if handle is not None else (job, [])
 
 
 def _at_rest(grave: Grave, event: Message) -> Effects:
@@ -108,6 +96,14 @@ def _submit(job: Job | None, event: SubmitJob, now: float) -> Advance:
     return settled, outstanding(settled)
 
 
+def _cancelled(job: Job | None, _event: CancelJob, now: float) -> Advance:
+    return (None, []) if job is None else _after(job, _cancel(job, now))
+
+
+def _retried(job: Job | None, event: RetryJob, now: float) -> Advance:
+    return (None, []) if job is None else _after(job, _retry(job, event, now))
+
+
 def _cancel(job: Job, now: float) -> Job:
     if job.status in JOB_ENDED or job.cancelling:
         return job
@@ -141,9 +137,9 @@ def _kept_or_fresh(steps: tuple[Step, ...]) -> Iterator[Step]:
             yield Step(spec=step.spec)
 
 
-def _delete(job: Job, event: DeleteJob, now: float) -> Advance:
+def _delete(job: Job | None, event: DeleteJob, now: float) -> Advance:
     """Only what has ended: whatever runs would have nobody to report to."""
-    if job.status not in JOB_ENDED:
+    if job is None or job.status not in JOB_ENDED:
         return job, []
     grave = Grave(
         id=job.id,
@@ -169,23 +165,10 @@ def _published_prefixes(job: Job) -> tuple[str, ...]:
 # Events about a step
 
 
-def _step_event(job: Job | None, event: StepEvent, now: float) -> Advance:
+def _accepted(job: Job | None, event: StepAccepted, now: float) -> Advance:
     step = _find(job, event.step)
     if job is None or step is None:
         return job, _disown(event)
-    if isinstance(event, StepAccepted):
-        return _accepted(job, step, event, now)
-    if isinstance(event, StepHeartbeat):
-        return job, _answer_heartbeat(job, step, event)
-    if isinstance(event, StepEnding) and event.claim is not None and _is_wanted(step, event):
-        return _accepted_and_ended(job, step, event, event.claim, now)
-    if not _is_current(step, event):
-        return job, outstanding(job)
-    changed = _TRANSITIONS[type(event)](job, step, event, now)
-    return (job, outstanding(job)) if changed is step else _after(job, _settle(_put(job, changed), now))
-
-
-def _accepted(job: Job, step: Step, event: StepAccepted, now: float) -> Advance:
     if step.lease is not None and step.lease.id == event.lease_id:
         return job, outstanding(job)
     if not _is_wanted(step, event):
@@ -194,22 +177,38 @@ def _accepted(job: Job, step: Step, event: StepAccepted, now: float) -> Advance:
     return begun, news(job, begun)
 
 
-def _accepted_and_ended(job: Job, step: Step, event: StepEnding, claim: Claim, now: float) -> Advance:
-    """As if the attempt had been accepted first."""
+def _beaten(job: Job | None, event: StepHeartbeat, _now: float) -> Advance:
+    step = _find(job, event.step)
+    if job is None or step is None:
+        return job, _disown(event)
+    if not _owns(step, event.lease_id):
+        return job, [_revoke(event, event.lease_id, "unknown")]
+    return job, [_revoke(event, event.lease_id, "cancelled")] if job.cancelling else []
+
+
+def _ended(job: Job | None, event: StepEnding, now: float) -> Advance:
+    claim, step = event.claim, _find(job, event.step)
+    if claim is None or job is None or step is None or not _is_wanted(step, event):
+        return _changed(job, event, now)
+    # As if it had been accepted first.
     begun = _begun(job, step, Lease(id=event.lease_id, executor_id=claim.executor_id, accepted_at=now), now)
-    ended, effects = _step_event(begun, event, now)
+    ended, effects = _changed(begun, event, now)
     return ended, news(job, begun) + effects
+
+
+def _changed(job: Job | None, event: StepEvent, now: float) -> Advance:
+    step = _find(job, event.step)
+    if job is None or step is None:
+        return job, _disown(event)
+    if not _is_current(step, event):
+        return job, outstanding(job)
+    changed = _TRANSITIONS[type(event)](job, step, event, now)
+    return (job, outstanding(job)) if changed is step else _after(job, _settle(_put(job, changed), now))
 
 
 def _begun(job: Job, step: Step, lease: Lease, now: float) -> Job:
     owned = replace(step, status="active", lease=lease, requested_at=None, started_at=step.started_at or now)
     return replace(_put(job, owned), status="active", started_at=job.started_at or now, updated_at=now)
-
-
-def _answer_heartbeat(job: Job, step: Step, event: StepHeartbeat) -> Effects:
-    if not _owns(step, event.lease_id):
-        return [_revoke(event, event.lease_id, "unknown")]
-    return [_revoke(event, event.lease_id, "cancelled")] if job.cancelling else []
 
 
 def _completed(_job: Job, step: Step, event: StepCompleted, now: float) -> Step:
@@ -272,16 +271,29 @@ _TRANSITIONS: dict[type[StepEvent], Callable[[Job, Step, Any, float], Step]] = {
 }
 
 
+#: By type: asking `isinstance` of one after the other cost 5 us of the 90 that control needed for a no-op job.
+_HANDLERS: dict[type[Message], Callable[[Job | None, Any, float], Advance]] = {
+    SubmitJob: _submit,
+    CancelJob: _cancelled,
+    RetryJob: _retried,
+    DeleteJob: _delete,
+    StepAccepted: _accepted,
+    StepHeartbeat: _beaten,
+    **dict.fromkeys(_TRANSITIONS, _changed),
+    **dict.fromkeys((StepCompleted, StepSkipped, StepFailed), _ended),
+}
+
+
 # What an event may change
 
 
 def _is_current(step: Step, event: StepEvent) -> bool:
     """Whether the event speaks of the step as it stands now."""
-    if (step.run, step.attempt) != (event.run, event.attempt):
+    if step.attempt != event.attempt or step.run != event.run:
         return False
-    if isinstance(event, RetryDue):
+    if type(event) is RetryDue:
         return step.status == "delayed"
-    if isinstance(event, DispatchDue):
+    if type(event) is DispatchDue:
         return _is_requested(step) and step.dispatches == event.dispatches
     return _owns(step, getattr(event, "lease_id", ""))
 
@@ -313,7 +325,10 @@ def _is_passed(step: Step) -> bool:
 
 
 def _find(job: Job | None, name: str) -> Step | None:
-    return next((step for step in job.steps if step.spec.name == name), None) if job is not None else None
+    for step in job.steps if job is not None else ():
+        if step.spec.name == name:
+            return step
+    return None
 
 
 def _put(job: Job, changed: Step) -> Job:

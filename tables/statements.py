@@ -4,9 +4,9 @@ The effects of a transition are the statements that are new; those of a replay a
 that they have seen, so saying a thing twice is harmless, and not having said it is repaired.
 """
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 from schemas.base import ErrorRecord, Json, Message
 from schemas.facts import (
@@ -58,16 +58,16 @@ def _naming(kind: type[Message]) -> Callable[[Any], str]:
     raise TypeError(f"{kind.TYPE} is not said by control")
 
 
-class _Statement(NamedTuple):
-    """One thing that stands. `key` tells it from every other of its step or job; the message is made when needed."""
-
-    key: tuple[Any, ...]
-    make: Callable[[], Message]
+#: What tells a statement from every other of its step, and what makes its message when it is needed.
+_Statement = tuple[tuple[Any, ...], Callable[[Job, Step], Message]]
 
 
 def outstanding(job: Job) -> Effects:
     """Everything that stands in `job`: requests that nobody accepted, revokes that nobody answered, the last facts."""
-    return [statement.make() for statement in _statements(job)]
+    said = [_submitted(job)]
+    for step in job.steps:
+        said += [make(job, step) for _, make in _step_statements(job, step)]
+    return said if job.finished_at is None else [*said, _ended(job)]
 
 
 def news(before: Job, after: Job) -> Effects:
@@ -75,10 +75,11 @@ def news(before: Job, after: Job) -> Effects:
     said: Effects = [_submitted(after)] if before.run != after.run else []
     for old, step in zip(before.steps, after.steps, strict=True):
         if step is not old or before.cancelling != after.cancelling:
-            known = [statement.key for statement in _step_statements(before, old)]
-            said += [s.make() for s in _step_statements(after, step) if s.key not in known]
-    known = [statement.key for statement in _end_statements(before)]
-    return said + [s.make() for s in _end_statements(after) if s.key not in known]
+            known = [key for key, _ in _step_statements(before, old)]
+            said += [make(after, step) for key, make in _step_statements(after, step) if key not in known]
+    if after.finished_at is not None and _end_key(before) != _end_key(after):
+        said.append(_ended(after))
+    return said
 
 
 def epitaph(grave: Grave) -> Effects:
@@ -94,29 +95,18 @@ def epitaph(grave: Grave) -> Effects:
     ]
 
 
-def _statements(job: Job) -> Iterator[_Statement]:
-    yield _Statement((job.run, "submitted"), partial(_submitted, job))
-    for step in job.steps:
-        yield from _step_statements(job, step)
-    yield from _end_statements(job)
+def _end_key(job: Job) -> tuple[int, str] | None:
+    return (job.run, job.status) if job.finished_at is not None else None
 
 
-def _end_statements(job: Job) -> Iterator[_Statement]:
-    if job.finished_at is not None:
-        yield _Statement((job.run, job.status), partial(_ended, job))
-
-
-def _step_statements(job: Job, step: Step) -> Iterator[_Statement]:
+def _step_statements(job: Job, step: Step) -> list[_Statement]:
     run, attempt, status = step.run, step.attempt, step.status
     if status == "waiting":
-        if step.requested_at is not None:
-            yield _Statement((run, attempt, "requested", step.dispatches), partial(_requested, job, step))
-    elif status == "active":
-        yield _Statement((run, attempt, "started"), partial(_started, job, step))
-        if job.cancelling:
-            yield _Statement((run, attempt, "revoked"), partial(_revoked, job, step))
-    elif status != "cancelled":
-        yield _Statement((run, attempt, status), partial(_FACTS[status], job, step))
+        return [((run, attempt, "requested", step.dispatches), _requested)] if step.requested_at is not None else []
+    if status == "active":
+        started: _Statement = ((run, attempt, "started"), _started)
+        return [started, ((run, attempt, "revoked"), _revoked)] if job.cancelling else [started]
+    return [((run, attempt, status), _FACTS[status])] if status != "cancelled" else []
 
 
 def _requested(job: Job, step: Step) -> StepRequested:
