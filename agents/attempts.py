@@ -5,7 +5,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -71,6 +70,18 @@ class Attempt:
         self.requested = requested
         self.kind = kind
         self.lease_id = lease_id
+        #: What repeats of the request have in common.
+        self.key = AttemptKey(requested.job_id, requested.run, requested.step, requested.attempt)
+        #: The fields of every event about it, and what the ids of these begin with.
+        self.identity: dict[str, Any] = {
+            "job_id": requested.job_id,
+            "asset_id": requested.asset_id,
+            "run": requested.run,
+            "step": requested.step,
+            "attempt": requested.attempt,
+            "lease_id": lease_id,
+        }
+        self.event_prefix = f"{requested.job_id}/{requested.run}/{requested.step}/{requested.attempt}/{lease_id}/"
         #: Id of the request's event, and the partition it came from.
         self.event_id = event_id
         self.partition = partition
@@ -88,22 +99,6 @@ class Attempt:
         self.claimed = False
         self.last_word: StepEvent | None = None
         self.task: asyncio.Task[Any] | None = None
-
-    @cached_property
-    def key(self) -> AttemptKey:
-        """What repeats of the request have in common."""
-        asked = self.requested
-        return AttemptKey(asked.job_id, asked.run, asked.step, asked.attempt)
-
-    @cached_property
-    def identity(self) -> dict[str, Any]:
-        """The fields of every event about it."""
-        return {**self.key._asdict(), "asset_id": self.requested.asset_id}
-
-    @cached_property
-    def event_prefix(self) -> str:
-        """What the ids of all events about it begin with."""
-        return "/".join([*map(str, self.key), self.lease_id, ""])
 
     @property
     def name(self) -> str:
@@ -157,12 +152,12 @@ async def conclude(attempt: Attempt, processor: Processor, bench: Bench) -> Step
         if attempt.stopping is not None:
             return _stopped(attempt)
         outputs = await _outputs(attempt, processor, bench)
-        return StepCompleted(**attempt.identity, lease_id=attempt.lease_id, outputs=outputs)
+        return StepCompleted(**attempt.identity, outputs=outputs)
     except asyncio.CancelledError as error:
         return _stopped(attempt) if attempt.stopping is not None else _failed(attempt, _bug(attempt, error))
     except Skipped as skipped:
         told = {"hint": skipped.hint} if skipped.hint else {}
-        return StepSkipped(**attempt.identity, lease_id=attempt.lease_id, reason=skipped.reason, outputs=told)
+        return StepSkipped(**attempt.identity, reason=skipped.reason, outputs=told)
     except Exception as error:  # noqa: BLE001 - whatever it is, an attempt ends with a message, never the process
         return _failed(attempt, _recorded(attempt, error))
     finally:
@@ -257,11 +252,11 @@ async def _retract(attempt: Attempt, store: Store) -> None:
 
 def _stopped(attempt: Attempt) -> StepEvent:
     kind = StepReleased if attempt.stopping == "released" else StepCancelled
-    return kind(**attempt.identity, lease_id=attempt.lease_id)
+    return kind(**attempt.identity)
 
 
 def _failed(attempt: Attempt, record: ErrorRecord) -> StepFailed:
-    return StepFailed(**attempt.identity, lease_id=attempt.lease_id, error=record)
+    return StepFailed(**attempt.identity, error=record)
 
 
 def _recorded(attempt: Attempt, error: Exception) -> ErrorRecord:

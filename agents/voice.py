@@ -52,7 +52,7 @@ class Voice:
 
     def acceptance(self, attempt: Attempt) -> Saying:
         """That the attempt is ours."""
-        message = StepAccepted(**attempt.identity, lease_id=attempt.lease_id, **self._claim(attempt))
+        message = StepAccepted(**attempt.identity, **self._claim(attempt))
         return self._step_event(attempt, message, "accepted")
 
     def ending(self, attempt: Attempt, message: StepEvent) -> Saying:
@@ -79,7 +79,6 @@ class Voice:
         attempt.beats += 1
         message = StepHeartbeat(
             **attempt.identity,
-            lease_id=attempt.lease_id,
             executor_id=self._executor_id,
             progress=attempt.progress.value,
         )
@@ -91,7 +90,6 @@ class Voice:
         progress = attempt.progress
         message = StepProgressed(
             **attempt.identity,
-            lease_id=attempt.lease_id,
             progress=progress.value,
             eta_s=eta_s,
             parts=dict(progress.parts),
@@ -101,7 +99,7 @@ class Voice:
 
     def caption(self, attempt: Attempt, caption: Caption) -> None:
         """Say what was just heard; not waited for."""
-        message = StepCaptioned(**attempt.identity, lease_id=attempt.lease_id, caption=caption)
+        message = StepCaptioned(**attempt.identity, caption=caption)
         self._outbox.put(*self._event(attempt, self._topics.progress, message, f"caption/{attempt.captions}"))
 
     async def deliver(self, sayings: Sequence[Saying]) -> None:
