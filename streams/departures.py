@@ -35,11 +35,12 @@ class Departures:
         headers: list[tuple[str, bytes]] | None = None,
     ) -> None:
         """Add one record. It leaves with the next `depart`."""
-        batches = self._waiting.setdefault((topic, partition), [])
-        record = {"timestamp": None, "key": key, "value": value, "headers": headers}
-        if not batches or batches[-1].append(**record) is None:
-            batches.append(self._producer().create_batch())
-            batches[-1].append(**record)  # a first one always fits
+        batches = self._waiting.get((topic, partition))
+        if batches and batches[-1].append(timestamp=None, key=key, value=value, headers=headers) is not None:
+            return
+        batch = self._producer().create_batch()
+        batch.append(timestamp=None, key=key, value=value, headers=headers)  # a first one always fits
+        self._waiting.setdefault((topic, partition), []).append(batch)
 
     async def depart(self) -> None:
         """Hand over what was put. Delivery is not awaited: aiokafka's `flush` does, and `failed` hears of a failure.

@@ -203,12 +203,15 @@ def _changed(job: Job | None, event: StepEvent, now: float) -> Advance:
     if not _is_current(step, event):
         return job, outstanding(job)
     changed = _TRANSITIONS[type(event)](job, step, event, now)
-    return (job, outstanding(job)) if changed is step else _after(job, _settle(_put(job, changed), now))
+    if changed is step:
+        return job, outstanding(job)
+    return _after(job, _settle(replace(job, steps=_with(job.steps, changed)), now))
 
 
 def _begun(job: Job, step: Step, lease: Lease, now: float) -> Job:
     owned = replace(step, status="active", lease=lease, requested_at=None, started_at=step.started_at or now)
-    return replace(_put(job, owned), status="active", started_at=job.started_at or now, updated_at=now)
+    steps = _with(job.steps, owned)
+    return replace(job, steps=steps, status="active", started_at=job.started_at or now, updated_at=now)
 
 
 def _completed(_job: Job, step: Step, event: StepCompleted, now: float) -> Step:
@@ -331,8 +334,9 @@ def _find(job: Job | None, name: str) -> Step | None:
     return None
 
 
-def _put(job: Job, changed: Step) -> Job:
-    return replace(job, steps=tuple(changed if s.spec.name == changed.spec.name else s for s in job.steps))
+def _with(steps: tuple[Step, ...], changed: Step) -> tuple[Step, ...]:
+    name = changed.spec.name
+    return tuple([changed if step.spec.name == name else step for step in steps])
 
 
 def _request(job: Job, step: Step, now: float) -> Step:
@@ -354,7 +358,7 @@ def _settle(job: Job, now: float) -> Job:
     """Start what may start, stop what must not, and end the job when nothing is left to do."""
     ending = _is_ending(job)
     steps: list[Step] = []
-    passed = {step.spec.name: step for step in job.steps if _is_passed(step)}
+    passed: dict[str, Step] = {}
     for before in job.steps:  # each stands behind those it comes after
         step = _settle_step(job, before, passed, ending, now)
         if _is_passed(step):
