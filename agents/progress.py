@@ -1,6 +1,5 @@
 """What is known of an attempt's progress, and when it is worth saying."""
 
-import math
 from collections.abc import Mapping
 
 #: Ground for a guess of the time left: this much was seen, over this long.
@@ -25,8 +24,9 @@ class Progress:
     def note(self, value: float, parts: Mapping[str, float]) -> None:
         """Take in what the processor reports; whatever would fall or is no number changes nothing."""
         self.value = _risen(self.value, value)
-        for name, part in parts.items():
-            self.parts[name] = _risen(self.parts.get(name, 0.0), part)
+        if parts:
+            for name, part in parts.items():
+                self.parts[name] = _risen(self.parts.get(name, 0.0), part)
         self._news = True
 
     def due(self, now: float) -> bool:
@@ -46,4 +46,4 @@ class Progress:
 
 
 def _risen(before: float, now: float) -> float:
-    return max(before, min(now, 1.0)) if not math.isnan(now) else before
+    return min(now, 1.0) if now > before else before  # a NaN is above nothing

@@ -92,7 +92,7 @@ class Voice:
             **attempt.identity,
             progress=progress.value,
             eta_s=eta_s,
-            parts=dict(progress.parts),
+            parts=progress.parts,
         )
         said = self._event(attempt, self._topics.progress, message, f"progress/{attempt.progress_messages}")
         self._outbox.put(*said)
