@@ -45,7 +45,7 @@ _TRIPS = 400
 #: Facts about a no-op job: submitted, started, step completed, completed, asset ready.
 _FACTS = 5
 #: Between looks at how many there are.
-_LOOK_S = 0.02
+_LOOK_S = 0.1
 _COMPLETED = b"media.job.completed.v1"
 
 
