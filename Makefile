@@ -6,7 +6,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := test
 
-export PYTHON ?= python3
+PYTHON ?= $(shell deploy/setup/interpreter)
+export PYTHON := $(PYTHON)
 BIN := .venv/bin
 # streams/jvm.py looks there too.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kinolog/kafka-4.3.1
