@@ -12,12 +12,13 @@ BIN := .venv/bin
 # streams/jvm.py looks there too.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kinolog/kafka-4.3.1
 HLS := web/static/vendor/hls.min.js
+TUS := .venv/tus.min.js
 # Files beside each other: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
 .PHONY: setup demo test lint types unit integration e2e chaos bench hostile fuzz lock docs clean tools browser
 
-setup: tools browser .venv/.ready .venv/.archive $(HLS)
+setup: tools browser .venv/.ready .venv/.archive $(HLS) $(TUS)
 
 demo: tools .venv/.ready .venv/.archive $(HLS)
 	@$(BIN)/kinolog demo $(if $(FILE),--file '$(FILE)') $(if $(EXIT),--exit)
@@ -105,10 +106,10 @@ $(CACHE)/lib: | tools
 	@$(BIN)/python -m streams.archive > /dev/null
 	@touch $@
 
-$(HLS): deploy/web/package-lock.json | tools
+$(HLS) $(TUS) &: deploy/web/package-lock.json | tools .venv/.ready
 	@echo "set up: the page's player, and a client of resumable uploads for its test"
 	@npm --prefix deploy/web ci --ignore-scripts --no-audit --no-fund --silent
-	@mkdir -p $(@D) .venv
-	@cp deploy/web/node_modules/tus-js-client/dist/tus.min.js .venv/tus.min.js
-	@cp deploy/web/node_modules/hls.js/dist/hls.min.js $@.new && mv $@.new $@
+	@mkdir -p $(dir $(HLS) $(TUS))
+	@cp deploy/web/node_modules/tus-js-client/dist/tus.min.js $(TUS)
+	@cp deploy/web/node_modules/hls.js/dist/hls.min.js $(HLS).new && mv $(HLS).new $(HLS)
 	@rm -rf deploy/web/node_modules
