@@ -24,9 +24,8 @@ class Progress:
     def note(self, value: float, parts: Mapping[str, float]) -> None:
         """Take in what the processor reports; whatever would fall or is no number changes nothing."""
         self.value = _risen(self.value, value)
-        if parts:
-            for name, part in parts.items():
-                self.parts[name] = _risen(self.parts.get(name, 0.0), part)
+        for name, part in parts.items():
+            self.parts[name] = _risen(self.parts.get(name, 0.0), part)
         self._news = True
 
     def due(self, now: float) -> bool:
