@@ -145,6 +145,13 @@ async def test_a_damaged_file_is_replaced_not_trusted(tmp_path: Path, damage: st
     model.close()
 
 
+async def test_nothing_of_a_file_in_use_is_mapped_to_be_written(replica: Replica, tmp_path: Path) -> None:
+    """On a full disk, a write to a mapped file ends the process."""
+    await replica.write(a_job(1))
+    await ids(replica)
+    assert {path.name for path in tmp_path.glob("web-1.*")} == {"web-1.lock", "web-1.sqlite3", "web-1.sqlite3-wal"}
+
+
 async def test_two_processes_cannot_share_one_replica(replica: Replica, tmp_path: Path) -> None:
     with pytest.raises(ReplicaInUse, match="KINOLOG_WEB__REPLICA"):
         ReadModel(tmp_path / "web-1.sqlite3", 100)
