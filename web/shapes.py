@@ -219,7 +219,7 @@ class ProblemView(View, frozen=True, kw_only=True):
 
 
 class Stats(View, frozen=True, kw_only=True):
-    """How many there are, at one moment. What is not there is left out."""
+    """Counts at one moment, zeros included."""
 
     #: Jobs by status.
     jobs: dict[str, int]

@@ -1,13 +1,14 @@
 """GET /v1/stats and /v1/queues: how many there are, equal to what lists would count at the same moment."""
 
-from collections import Counter
 from collections.abc import Iterable
+from typing import get_args
 
 from aiohttp import web
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from schemas.commands import PauseQueue, ResumeQueue
+from schemas.jobs import AssetStatus, JobStatus
 from schemas.steps import step_kinds
 from streams.envelope import iso_time
 from web import queries
@@ -23,6 +24,8 @@ from web.shapes import Answer, QueueChange, QueueView, Stats
 
 routes = Routes("Statistics")
 
+_JOB_STATUSES: tuple[str, ...] = get_args(JobStatus)
+_ASSET_STATUSES: tuple[str, ...] = get_args(AssetStatus)
 #: Seconds that an answer waits for control, so that the queue shows what it says.
 _SEEN_S = 5.0
 
@@ -35,9 +38,9 @@ async def show_stats(request: web.Request) -> web.Response:
     """
     parts, scope, at = services(request), asking(request).scope, asked_moment(request)
     if at is not None:
-        return answer(replace(stats(await counts_at(parts, scope, at)), as_of=iso_time(at)))
+        return answer(replace(stats(await counts_at(parts, scope, at), parts.pipelines), as_of=iso_time(at)))
     await settled(request, "jobs")
-    return answer(stats(await parts.model.read(queries.counts, scope)))
+    return answer(stats(await parts.model.read(queries.counts, scope), parts.pipelines))
 
 
 @routes.get("/v1/queues", query=AfterQuery, answers={200: Answer[list[QueueView]]}, problems=(400, 503))
@@ -45,9 +48,9 @@ async def show_queues(request: web.Request) -> web.Response:
     """The queue of each step: what waits, runs and ended there, of what the caller may see."""
     await settled(request, "jobs")
     found = await services(request).model.read(queries.counts, asking(request).scope)
-    by_step = _by((row for row in found.rows if row.step), "step")
+    by_step = _by_step(found)
     paused = await services(request).model.read(queries.paused)
-    return answer([_queue(name, by_step.get(name, {}), paused.get(name)) for name in step_kinds()])
+    return answer([_queue(name, by_step[name], paused.get(name)) for name in step_kinds()])
 
 
 @routes.post("/v1/queues/{step}/pause", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
@@ -71,33 +74,33 @@ async def _change(request: web.Request, command: type[PauseQueue | ResumeQueue])
     return answer(QueueChange(name=step, paused=command is PauseQueue), status=202, cursor=cursor)
 
 
-def stats(found: Counts) -> Stats:
-    """The counts as they are shown."""
+def stats(found: Counts, pipelines: Iterable[str]) -> Stats:
+    """The counts as they are shown; `pipelines`: names that are shown also when no job has them."""
     jobs = [row for row in found.rows if not row.step]
+    by_pipeline = _by(jobs, "pipeline", pipelines, _JOB_STATUSES)
     return Stats(
-        jobs=_total(jobs, "status"),
-        pipelines=_total(jobs, "pipeline"),
-        pipeline_status=_by(jobs, "pipeline"),
-        steps=_by((row for row in found.rows if row.step), "step"),
-        assets=found.assets,
+        jobs={status: sum(row.jobs for row in jobs if row.status == status) for status in _JOB_STATUSES},
+        pipelines={name: sum(counts.values()) for name, counts in by_pipeline.items()},
+        pipeline_status=by_pipeline,
+        steps=_by_step(found),
+        assets=dict.fromkeys(_ASSET_STATUSES, 0) | found.assets,
     )
 
 
 def _queue(name: str, counts: dict[str, int], paused_at: float | None) -> QueueView:
     since = UNSET if paused_at is None else iso_time(paused_at)
-    numbers = {status: counts.get(status, 0) for status in STEP_STATUSES}
-    return QueueView(name=name, paused=paused_at is not None, paused_at=since, **numbers)
+    return QueueView(name=name, paused=paused_at is not None, paused_at=since, **counts)
 
 
-def _total(rows: Iterable[CountRow], by: str) -> dict[str, int]:
-    total: Counter[str] = Counter()
+def _by_step(found: Counts) -> dict[str, dict[str, int]]:
+    return _by((row for row in found.rows if row.step), "step", step_kinds(), STEP_STATUSES)
+
+
+def _by(
+    rows: Iterable[CountRow], column: str, names: Iterable[str], statuses: Iterable[str]
+) -> dict[str, dict[str, int]]:
+    """Jobs by the column's value and status, zeros included; at least of `names`."""
+    found = {name: dict.fromkeys(statuses, 0) for name in names}
     for row in rows:
-        total[getattr(row, by)] += row.jobs
-    return dict(total)
-
-
-def _by(rows: Iterable[CountRow], by: str) -> dict[str, dict[str, int]]:
-    found: dict[str, Counter[str]] = {}
-    for row in rows:
-        found.setdefault(getattr(row, by), Counter())[row.status] += row.jobs
-    return {name: dict(counted) for name, counted in found.items()}
+        found.setdefault(getattr(row, column), dict.fromkeys(statuses, 0))[row.status] += row.jobs
+    return found

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
-from schemas.jobs import Job
+from schemas.jobs import Job, JobStatus, StepStatus
+from schemas.steps import step_kinds
 from web.views import job_progress
 
 #: What a job is sorted by; a list is in order of (this, id).
@@ -59,18 +60,22 @@ def _duration(job: Job) -> float | None:
     return None if job.started_at is None or job.finished_at is None else job.finished_at - job.started_at
 
 
-def statistics(jobs: Iterable[Job], owner: str | None) -> dict[str, Any]:
-    """What /v1/stats must say of jobs."""
+def statistics(jobs: Iterable[Job], owner: str | None, pipelines: Iterable[str] = ()) -> dict[str, Any]:
+    """What /v1/stats must say of jobs, zeros included; `pipelines`: those that are known without a job."""
     seen = [job for job in jobs if owner is None or job.owner == owner]
-    steps: dict[str, Counter[str]] = {}
-    by_pipeline: dict[str, Counter[str]] = {}
+    steps = {name: _none_of(*get_args(StepStatus), "queued") for name in step_kinds()}
+    by_pipeline = {name: _none_of(*get_args(JobStatus)) for name in pipelines}
     for job in seen:
-        by_pipeline.setdefault(job.pipeline, Counter())[job.status] += 1
+        by_pipeline.setdefault(job.pipeline, _none_of(*get_args(JobStatus)))[job.status] += 1
         for step in job.steps:
-            steps.setdefault(step.spec.name, Counter()).update(_states(step))
+            steps[step.spec.name].update(_states(step))
     return {
-        "jobs": dict(Counter(job.status for job in seen)),
-        "pipelines": dict(Counter(job.pipeline for job in seen)),
+        "jobs": {status: sum(job.status == status for job in seen) for status in get_args(JobStatus)},
+        "pipelines": {name: sum(counted.values()) for name, counted in by_pipeline.items()},
         "pipeline_status": {name: dict(counted) for name, counted in by_pipeline.items()},
         "steps": {name: dict(counted) for name, counted in steps.items()},
     }
+
+
+def _none_of(*names: str) -> Counter[str]:
+    return Counter(dict.fromkeys(names, 0))

@@ -88,7 +88,7 @@ def test_statistics_of_the_past_are_what_the_rows_count() -> None:
     for fact, row in told[:cut]:
         world.take(fact)
         rows[row.id] = row
-    found, expected = stats(world.counts()), oracle.statistics(rows.values(), None)
+    found, expected = stats(world.counts(), ()), oracle.statistics(rows.values(), None)
     assert (found.jobs, found.pipelines) == (expected["jobs"], expected["pipelines"])
 
 
@@ -98,10 +98,10 @@ def test_an_owner_sees_their_own_past_and_a_deleted_job_is_gone() -> None:
     for fact, _ in told:
         world.take(fact)
     mine = [job for job in jobs.values() if job.owner == "anna"]
-    assert sum(stats(world.counts()).jobs.values()) == len(mine)
+    assert sum(stats(world.counts(), ()).jobs.values()) == len(mine)
     gone = JobDeleted(job_id=mine[0].id, asset_id="a", pipeline="p", run=1, owner="anna")
     world.take(Fact("x", NOW, gone.TYPE, gone))
-    assert sum(stats(world.counts()).jobs.values()) == len(mine) - 1
+    assert sum(stats(world.counts(), ()).jobs.values()) == len(mine) - 1
 
 
 def test_a_timeline_says_how_long_an_attempt_took_and_why_it_failed() -> None:

@@ -4,17 +4,20 @@ import itertools
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from schemas.jobs import Job
+from schemas.jobs import AssetStatus, Job
+from schemas.steps import step_kinds
 from streams.envelope import iso_time
 from tests.unit.web import oracle
-from tests.unit.web.crowd import crowd
+from tests.unit.web.crowd import PIPELINES, crowd
 from tests.unit.web.replica import Replica
 from tests.unit.web.rows import NOW
 from web import queries
 from web.cursors import PageCursor, dump
+from web.groups import STEP_STATUSES
 from web.jobs import JOBS
 from web.listing import parse
 from web.lists import page_rows
@@ -98,8 +101,8 @@ async def test_every_filter_sort_and_page_is_what_brute_force_finds(
 
 @pytest.mark.parametrize("owner", [None, "anna", "nobody"])
 async def test_statistics_are_what_lists_count(replica: Replica, jobs: dict[str, Job], owner: str | None) -> None:
-    found = stats(await replica.model.read(queries.counts, owner))
-    expected = oracle.statistics(jobs.values(), owner)
+    found = stats(await replica.model.read(queries.counts, owner), PIPELINES)
+    expected = oracle.statistics(jobs.values(), owner, PIPELINES)
     assert (found.jobs, found.pipelines) == (expected["jobs"], expected["pipelines"])
     assert (found.pipeline_status, found.steps) == (expected["pipeline_status"], expected["steps"])
     for status, count in found.jobs.items():
@@ -107,6 +110,15 @@ async def test_statistics_are_what_lists_count(replica: Replica, jobs: dict[str,
     for step, counts in found.steps.items():
         for status, count in counts.items():
             assert len(await listed(replica, {"step": f"{step}:{status}"}, owner)) == count
+
+
+async def test_what_there_is_none_of_is_counted_as_zero(replica: Replica) -> None:
+    found = stats(await replica.model.read(queries.counts, None), ["noop"])
+    assert found.jobs == {"waiting": 0, "active": 0, "completed": 0, "failed": 0, "cancelled": 0}
+    assert (found.pipelines, found.pipeline_status) == ({"noop": 0}, {"noop": found.jobs})
+    assert found.assets.keys() == set(get_args(AssetStatus)) and not any(found.assets.values())
+    assert found.steps.keys() == set(step_kinds())
+    assert all(counts == dict.fromkeys(STEP_STATUSES, 0) for counts in found.steps.values())
 
 
 async def test_a_list_by_progress_follows_what_runs(replica: Replica, jobs: dict[str, Job]) -> None:

@@ -36,12 +36,17 @@ async def ids(replica: Replica, owner: str | None = None, **query: str) -> list[
     )
 
 
+def present(counts: dict[str, int]) -> dict[str, int]:
+    """Those that are not zero."""
+    return {name: count for name, count in counts.items() if count}
+
+
 async def test_the_last_row_of_a_job_is_the_job(replica: Replica) -> None:
     await replica.write(a_job(1), a_job(1, "active"))
     await replica.write(a_job(1, "failed", error=an_error()))
     job = await replica.model.read(queries.job, "job_000001")
     assert job is not None and job.status == "failed"
-    assert stats(await replica.model.read(queries.counts, None)).jobs == {"failed": 1}
+    assert present(stats(await replica.model.read(queries.counts, None), ()).jobs) == {"failed": 1}
 
 
 async def test_a_deleted_job_is_gone_everywhere(replica: Replica) -> None:
@@ -206,7 +211,7 @@ async def test_what_comes_back_under_the_id_of_a_deleted_one_is_another_one(repl
     await replica.take({"jobs": [record(a_job(1, owner="anna"), 0)]})
     await replica.take({"jobs": [tombstone("job_000001", 1), record(a_job(1, owner="bert"), 2)]})
     assert (await ids(replica, "anna"), await ids(replica, "bert")) == ([], ["job_000001"])
-    assert stats(await replica.model.read(queries.counts, None)).jobs == {"waiting": 1}
+    assert present(stats(await replica.model.read(queries.counts, None), ()).jobs) == {"waiting": 1}
 
 
 async def test_open_jobs_and_the_latest_completed_are_found_for_progress_and_pace(replica: Replica) -> None:
