@@ -63,7 +63,7 @@ class Fresh(NamedTuple):
 
     jobs: Reading[Job]
     assets: Reading[Asset]
-    queues: list[Queue]
+    queues: list[Change[Queue]]
 
 
 class Applied(NamedTuple):
@@ -71,6 +71,10 @@ class Applied(NamedTuple):
 
     jobs: list[JobChange]
     assets: list[Change[Asset]]
+    #: Pauses and resumes, in order, after the jobs' changes.
+    queues: list[Change[Queue]]
+    #: Number of the last change.
+    seq: int
     #: What each changelog vouches for now.
     claims: dict[Changelog, Claims]
 
@@ -95,13 +99,13 @@ class Applier:
         fresh = {name: [record for record in records if self._is_new(name, record)] for name, records in batch.items()}
         jobs, assets = read(fresh.get("jobs", ()), job_rows), read(fresh.get("assets", ()), asset_rows)
         places = self._advanced(fresh, keep_history=keep_history)
-        changes = self._write(
-            Fresh(jobs, assets, read_queues(fresh.get("jobs", ()))), places, keep_history=keep_history
-        )
+        queues = read_queues(fresh.get("jobs", ()))
+        changes = self._write(Fresh(jobs, assets, queues), places, keep_history=keep_history)
         self.places.update(places)
-        self._seq += len(changes)
+        self._seq += len(changes) + len(queues)
         self._trim()
-        return Applied(changes, assets.changes, {"jobs": jobs.claims, "assets": assets.claims})
+        claims: dict[Changelog, Claims] = {"jobs": jobs.claims, "assets": assets.claims}
+        return Applied(changes, assets.changes, queues, self._seq, claims)
 
     def _write(
         self, fresh: Fresh, places: Mapping[tuple[Changelog, int], Place], *, keep_history: bool
@@ -112,11 +116,11 @@ class Applier:
                 changes = self._numbered(fresh.jobs.changes)
                 self._jobs.put(fresh.jobs.changes)
                 _put_assets(db, fresh.assets.changes)
-                db.executemany(sql.PUT_QUEUE, [(q.step, q.paused, q.changed_at, q.changed_by) for q in fresh.queues])
+                db.executemany(sql.PUT_QUEUE, _queue_rows(fresh.queues))
                 if keep_history:
                     db.executemany(sql.PUT_CHANGE, [_history_row(change) for change in changes])
                 db.executemany(sql.PUT_POSITION, [(*key, *place) for key, place in places.items()])
-                db.execute("UPDATE log SET seq = ?", (self._seq + len(changes),))
+                db.execute("UPDATE log SET seq = ?", (self._seq + len(changes) + len(fresh.queues),))
                 _put_claims(db, "jobs", fresh.jobs.claims)
                 _put_claims(db, "assets", fresh.assets.claims)
         except BaseException:
@@ -201,6 +205,14 @@ def _job_change(seq: int, change: Change[Job], job: Job) -> JobChange:
 def _history_row(change: JobChange) -> tuple[object, ...]:
     place = (change.seq, change.partition, change.offset)
     return (*place, change.job_id, change.asset_id, change.owner, change.steps, change.raw)
+
+
+def _queue_rows(changes: Sequence[Change[Queue]]) -> list[tuple[object, ...]]:
+    return [
+        (change.id, queue.paused, queue.changed_at, queue.changed_by, change.partition, change.offset)
+        for change in changes
+        if (queue := change.row) is not None
+    ]
 
 
 def _put_assets(db: sqlite3.Connection, changes: Sequence[Change[Asset]]) -> None:

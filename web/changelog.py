@@ -1,5 +1,6 @@
 """Records of the compacted changelogs as values: rows, deletions, watermarks. Pure."""
 
+import contextlib
 import logging
 import zlib
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ NO_DURATION = -1.0
 QUEUED = "queued"
 
 Changelog = Literal["jobs", "assets"]
-R = TypeVar("R", Job, Asset)
+R = TypeVar("R", Job, Asset, Queue)
 
 
 class Vouching(msgspec.Struct):
@@ -100,9 +101,15 @@ def _read_one(record: Record, rows: "msgspec.json.Decoder[R]", changes: list[Cha
     return row.at if row is not None else {}
 
 
-def read_queues(records: Iterable[Record]) -> list[Queue]:
-    """The queues that were paused or resumed."""
-    return [_queue.decode(record.value) for record in records if record.key.startswith(b"~") and record.value]
+def read_queues(records: Iterable[Record]) -> list[Change[Queue]]:
+    """The queues that were paused or resumed, in order; `read` has logged those that cannot be read."""
+    changes: list[Change[Queue]] = []
+    for record in records:
+        if record.key.startswith(b"~") and record.value:
+            with contextlib.suppress(*UNDECODABLE):
+                queue = _queue.decode(record.value)
+                changes.append(Change(record.partition, record.offset, queue.step, queue, record.value))
+    return changes
 
 
 def job_words(job: Job) -> str:

@@ -11,14 +11,15 @@ from typing import Protocol
 
 from aiokafka.errors import KafkaError
 
-from schemas.jobs import Asset
+from schemas.jobs import Asset, Queue
 from streams.settings import Settings
 from web import queries
-from web.apply import Applied, Batch, Place
+from web.apply import Applied, Batch, JobChange, Place
 from web.changelog import Change, Record
 from web.cursors import log_mark
 from web.hub import REBUILT, Hub
 from web.log_reader import Extent, LogReader, Part, WrongPartitions
+from web.pausing import publish_pause
 from web.position import Position
 from web.progress import Progress
 from web.read_model import ReadModel, Saved
@@ -148,6 +149,7 @@ class Follower:
         offsets = [saved.places.get(("jobs", partition), Place()).next_offset for partition in range(saved.partitions)]
         self._position.restart(log_mark(saved.cluster), offsets, rebuilding=rebuilding)
         self._position.claim(await self._model.read(queries.claims))
+        self._progress.queues.paused = frozenset(await self._model.read(queries.paused))
         for query in (partial(queries.latest_completed, limit=_HISTORY), queries.open_jobs):
             for job in await self._model.read(query):
                 self._progress.watch(job)
@@ -172,9 +174,21 @@ class Follower:
             self.listener.changed(applied.assets)
 
     async def _announce(self, batch: Batch, applied: Applied) -> None:
+        switched = self._switched(applied.queues)
+        await self._publish(applied.jobs)
         offsets = self._position.offsets
-        for n, change in enumerate(applied.jobs, 1):
-            offsets[change.partition] = change.offset + 1
+        for name, records in batch.items():
+            for record in records:
+                self._read_to[(name, record.partition)] = record.offset + 1
+                if name == "jobs":
+                    offsets[record.partition] = max(offsets[record.partition], record.offset + 1)
+        self._position.claim(applied.claims)
+        for step in switched if not self._position.rebuilding else ():
+            await publish_pause(self._model, self._hub, step, applied.seq)
+
+    async def _publish(self, changes: Iterable[JobChange]) -> None:
+        for n, change in enumerate(changes, 1):
+            self._position.offsets[change.partition] = change.offset + 1
             if change.job is None:
                 self._progress.forget(change.job_id)
             else:
@@ -183,12 +197,11 @@ class Follower:
                 self._hub.publish(change)
             if n % _PUBLISHED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        for name, records in batch.items():
-            for record in records:
-                self._read_to[(name, record.partition)] = record.offset + 1
-                if name == "jobs":
-                    offsets[record.partition] = max(offsets[record.partition], record.offset + 1)
-        self._position.claim(applied.claims)
+
+    def _switched(self, changes: Iterable[Change[Queue]]) -> set[str]:
+        """Note which queues are paused; the steps whose queue was switched."""
+        queues = self._progress.queues
+        return {c.id for c in changes if c.row is not None and queues.pause(c.id, paused=c.row.paused)}
 
     async def _note_progress_made(self) -> None:
         """Caught up once everything has been read that was there at the last look."""

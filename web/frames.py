@@ -74,9 +74,9 @@ def progress_frame(moved: Moved) -> Frame:
     )
 
 
-def queue_frame(step: str, positions: dict[str, int]) -> Frame:
-    """Where jobs stand in a step's queue."""
-    return _frame(QueueFrame(step=step, positions=positions))
+def queue_frame(step: str, positions: dict[str, int], *, paused: bool) -> Frame:
+    """Positions of jobs in a step's queue, and whether it is paused."""
+    return _frame(QueueFrame(step=step, paused=paused, positions=positions))
 
 
 def caption_frame(job: Job, said: StepCaptioned) -> Frame:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from schemas.jobs import Job
@@ -11,15 +12,13 @@ from web.apply import JobChange
 from web.frames import Frame, caption_frame, change_frame, cursor_at, progress_frame, queue_frame
 from web.position import Position
 from web.progress import Moved, Progress
-from web.queue_news import positions
+from web.queue_news import queue_frames
 from web.subscriptions import Subscription, topics_of
 
 #: Shortest time between two rounds of progress to one client. A step tells of itself once a second.
 PROGRESS_EVERY_S = 0.2
 #: Time between two looks at the queues: each departure moves everybody behind it.
 QUEUES_EVERY_S = 1.0
-#: Places of a queue that are told of.
-_PLACES = 5_000
 #: Captions that wait for one client.
 _CAPTIONS_KEPT = 256
 
@@ -182,7 +181,18 @@ class Hub:
 
     def publish(self, change: JobChange) -> None:
         """A committed change goes to everybody who wants it; `position.offsets` stand behind it already."""
-        clients = self._listeners(change)
+        self._send(change, self._listeners(change))
+
+    def publish_again(self, job: Job, seq: int) -> None:
+        """A job whose row is the same but which is shown differently since change `seq`: to everybody who wants it."""
+        self.publish(_place(job)._replace(seq=seq))
+
+    def publish_to_named(self, job: Job, seq: int) -> None:
+        """The same, only to those who follow that very job or its asset."""
+        change = _place(job)._replace(seq=seq)
+        self._send(change, self._allowed({f"job:{job.id}", f"asset:{job.asset_id}"}, job.owner))
+
+    def _send(self, change: JobChange, clients: set[Client]) -> None:
         if clients and self._position.log is not None:
             frame = change_frame(cursor_at(self._position.log, self._position.offsets), change, self._progress)
             steps = [(change.job_id, step) for step in change.steps.split()]
@@ -219,11 +229,26 @@ class Hub:
         queues = self._progress.queues
         steps, self._is_joined = queues.take_changed() | (queues.steps() if self._is_joined else set()), False
         for step in steps if self._by_topic else ():
-            told = positions(self._wanting, step, queues.first(step, _PLACES))
-            frames = {wanted: queue_frame(step, found) for wanted, found in told.items()}
+            frames = queue_frames(self._wanting, queues, step)
             for client in self._clients() if frames else ():
                 if (frame := frames.get(client.wanted)) is not None:
                     client.add_places(step, frame)
+
+    def publish_pause(self, step: str) -> None:
+        """Whether a queue is paused goes to everybody, with the positions that they follow: of a job far behind no
+        position is sent, but it waits in a paused queue all the same.
+        """
+        if not self._by_topic:
+            return
+        queues = self._progress.queues
+        frames, other = queue_frames(self._wanting, queues, step), queue_frame(step, {}, paused=step in queues.paused)
+        for client in self._clients():
+            client.add_places(step, frames.get(client.wanted, other))
+
+    def named(self, most: int) -> Subscription:
+        """Jobs and assets that are followed by their ids; at most so many."""
+        topics = (topic for topic in self._by_topic if topic.startswith(("job:", "asset:")))
+        return Subscription(frozenset(islice(topics, most)), None)
 
     def _wanting(self, topic: str) -> set[Subscription]:
         return {client.wanted for client in self._by_topic.get(topic, ())}
@@ -238,11 +263,13 @@ class Hub:
         return {client for clients in self._by_topic.values() for client in clients}
 
     def _listeners(self, change: JobChange) -> set[Client]:
+        return self._allowed(topics_of(change), change.owner) if self._by_topic else set()
+
+    def _allowed(self, topics: set[str], owner: str | None) -> set[Client]:
         found: set[Client] = set()
-        if self._by_topic:
-            for topic in topics_of(change):
-                found |= self._by_topic.get(topic, set())
-        return {client for client in found if client.wanted.allows(change.owner) and not client.farewell.done()}
+        for topic in topics:
+            found |= self._by_topic.get(topic, set())
+        return {client for client in found if client.wanted.allows(owner) and not client.farewell.done()}
 
 
 def _place(job: Job) -> JobChange:

@@ -58,10 +58,11 @@ class Progress:
         left_s = {
             step.spec.name: left
             for step in job.steps
-            if (left := self._pace.left_s(job, step, live.get(step.spec.name, 0.0))) is not None
+            if not self.queues.is_held(step)
+            and (left := self._pace.left_s(job, step, live.get(step.spec.name, 0.0))) is not None
         }
         parts = seen.parts if seen is not None and seen.run == job.run else {}
-        return Beside(live, parts, positions, left_s)
+        return Beside(live, parts, positions, left_s, self.queues.paused)
 
     def live(self, job_id: str, run: int) -> Live:
         """Progress by step of that run, as far as it was seen."""

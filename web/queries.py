@@ -158,6 +158,16 @@ def _count_rows(groups: Iterable[tuple[str, str, str, int]]) -> list[CountRow]:
     return [CountRow(*place, jobs) for place, jobs in found.items()]
 
 
+def yet_to_start(db: sqlite3.Connection, step: str, limit: int) -> list[Job]:
+    """The newest jobs that have not ended and whose step waits or is delayed."""
+    condition, args = of_groups(
+        [("instr(states, ?) + instr(states, ?) > 0", (f" {step}=waiting ", f" {step}=delayed "))]
+    )
+    newest = f"SELECT n, created_at FROM jobs INDEXED BY jobs_open WHERE ended = 0 AND {condition}"  # noqa: S608
+    query = f"SELECT row FROM ({newest} ORDER BY created_at DESC LIMIT ?) CROSS JOIN job_rows USING (n)"  # noqa: S608
+    return [job_rows.decode(row) for (row,) in db.execute(query, (*args, limit))]
+
+
 def paused(db: sqlite3.Connection) -> dict[str, float]:
     """Steps whose queue is paused, and since when."""
     return dict(db.execute("SELECT step, changed_at FROM queues WHERE paused").fetchall())
@@ -165,7 +175,7 @@ def paused(db: sqlite3.Connection) -> dict[str, float]:
 
 def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[Job]:
     """The jobs of a subscription, at most `limit`: those that have not ended first, then the newest."""
-    found = {job.id: job for job in _named(db, wanted) if wanted.allows(job.owner)}
+    found = {job.id: job for job in named(db, wanted) if wanted.allows(job.owner)}
     if (groups := wanted.groups()) is not None:
         condition, args = of_groups([groups])
         still_open = f"FROM jobs INDEXED BY jobs_open WHERE ended = 0 AND {condition}"
@@ -179,7 +189,7 @@ def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[J
     return sorted(found.values(), key=lambda job: (job.status in JOB_ENDED, -job.created_at))[:limit]
 
 
-def _named(db: sqlite3.Connection, wanted: Subscription) -> Iterator[Job]:
+def named(db: sqlite3.Connection, wanted: Subscription) -> Iterator[Job]:
     """Jobs that are asked for by their own id, or by that of their asset."""
     for job_id in wanted.named("job"):
         if (found := job(db, job_id)) is not None:
@@ -189,7 +199,13 @@ def _named(db: sqlite3.Connection, wanted: Subscription) -> Iterator[Job]:
 
 
 def resume_seq(db: sqlite3.Connection, offsets: tuple[int, ...]) -> int | None:
-    """The number after which a reader at `offsets` is told everything; None: the history does not reach back."""
+    """The number after which a reader at `offsets` is told everything.
+
+    None: the history does not reach back, or a queue was paused or resumed since, of which it has nothing.
+    """
+    queues = db.execute("SELECT partition, offset FROM queues").fetchall()
+    if any(offset >= offsets[partition] for partition, offset in queues):
+        return None
     places = db.execute("SELECT partition, next_offset, floor FROM positions WHERE changelog = 'jobs'").fetchall()
     if any(not floor <= offsets[partition] <= next_offset for partition, next_offset, floor in places):
         return None

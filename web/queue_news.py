@@ -2,11 +2,23 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from web.queueing import Queued
+from web.frames import Frame, queue_frame
+from web.queueing import Queued, Queues
 from web.subscriptions import Subscription
 
+#: Places of a queue that are told of.
+_PLACES = 5_000
 #: Most places in one frame: a page shows the first ones of all, and of a few jobs every one.
 _MOST = 200
+
+
+def queue_frames(
+    wanting: Callable[[str], Collection[Subscription]], queues: Queues, step: str
+) -> dict[Subscription, Frame]:
+    """The frame of the step's queue for each subscription that wants jobs in it. `wanting`: those to a topic."""
+    paused = step in queues.paused
+    told = positions(wanting, step, queues.first(step, _PLACES))
+    return {wanted: queue_frame(step, found, paused=paused) for wanted, found in told.items()}
 
 
 def positions(

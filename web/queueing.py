@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 from typing import NamedTuple
 
-from schemas.jobs import JOB_ENDED, PRIORITIES, Job
+from schemas.jobs import JOB_ENDED, PRIORITIES, Job, Step
 from web.changelog import is_queued
 
 #: Rank of its priority, when it was asked for, and the job's id.
@@ -26,6 +26,8 @@ class Queues:
         #: Who waits, by job.
         self._waiting: dict[str, Queued] = {}
         self._changed: set[str] = set()
+        #: Steps whose queue is paused. Replaced, never changed.
+        self.paused: frozenset[str] = frozenset()
         #: Where a job stands now, by step.
         self._places: dict[str, dict[str, _Place]] = {}
 
@@ -63,6 +65,16 @@ class Queues:
         self._places.clear()
         self._waiting.clear()
         self._changed.clear()
+        self.paused = frozenset()
+
+    def pause(self, step: str, *, paused: bool) -> bool:
+        """Note that the step's queue is paused, or resumed; whether that is a change."""
+        before, self.paused = self.paused, self.paused | {step} if paused else self.paused - {step}
+        return before != self.paused
+
+    def is_held(self, step: Step) -> bool:
+        """Whether the step has yet to start and its queue is paused: nobody knows when it will."""
+        return step.spec.name in self.paused and step.status in ("waiting", "delayed")
 
     def position(self, job_id: str, step: str) -> int | None:
         """From 1: how many of all owners' requests for this step, itself included, must go before it is its turn.

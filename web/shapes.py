@@ -74,7 +74,10 @@ class StepView(View, frozen=True, kw_only=True):
     parts: dict[str, float] | UnsetType = UNSET
     #: While it waits for an executor: its place among all requests for this step, from 1.
     queue_position: int | UnsetType = UNSET
-    #: Seconds that it will still take, from how long the same step took before; absent without history.
+    #: True while it waits for an executor in a paused queue; absent otherwise.
+    paused: bool | UnsetType = UNSET
+    #: Seconds that it will still take, from how long the same step took before; absent without history, and
+    #: before it has started while its queue is paused.
     eta_s: float | UnsetType = UNSET
 
 
@@ -104,7 +107,8 @@ class JobView(View, frozen=True, kw_only=True):
     priority: Priority | UnsetType = UNSET
     #: True while a cancel waits for running steps to end.
     cancelling: bool | UnsetType = UNSET
-    #: Seconds of work until it is done, from how long the same steps took before; null without history.
+    #: Seconds of work until it is done, from how long the same steps took before; null without history, and while the
+    #: queue of a step to come is paused.
     eta_s: float | None
     #: Seconds from the first step's start to the end, once it has ended.
     duration_s: float | UnsetType = UNSET
@@ -314,10 +318,12 @@ class ProgressFrame(View, frozen=True, kw_only=True, tag_field="type", tag="prog
 
 
 class QueueFrame(View, frozen=True, kw_only=True, tag_field="type", tag="queue"):
-    """Jobs that wait for an executor have moved up or down."""
+    """Jobs that wait for an executor have moved up or down, or their queue was paused or resumed."""
 
     #: What they wait for.
     step: str
+    #: Whether the queue is paused; true for every job that waits in it, in `positions` or not.
+    paused: bool
     #: Place among all requests for the step, from 1, by job; of the jobs that are followed, those that come first.
     positions: dict[str, int]
 

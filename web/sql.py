@@ -1,7 +1,7 @@
 """The read model's tables and the statements that write them. Everything in it can be made again from the log."""
 
 #: Of the tables below; a file of another version is made anew.
-VERSION = 3
+VERSION = 4
 
 TABLES = """
 -- One row: the log that all of this comes from, when nothing was missing, and the number of the last change.
@@ -37,8 +37,11 @@ CREATE TABLE job_rows (n INTEGER PRIMARY KEY, row BLOB NOT NULL);
 CREATE INDEX jobs_narrow ON jobs (created_at, id, g, updated_at, duration_s, progress);
 CREATE INDEX jobs_open ON jobs (created_at) WHERE ended = 0;
 CREATE INDEX jobs_asset ON jobs (asset_id, created_at, id);
--- Steps whose queue was ever paused.
-CREATE TABLE queues (step TEXT PRIMARY KEY, paused INTEGER NOT NULL, changed_at REAL NOT NULL, changed_by TEXT);
+-- Steps whose queue was ever paused, and the changelog record of the last pause or resume.
+CREATE TABLE queues (
+  step TEXT PRIMARY KEY, paused INTEGER NOT NULL, changed_at REAL NOT NULL, changed_by TEXT,
+  partition INTEGER NOT NULL, offset INTEGER NOT NULL
+);
 CREATE TABLE assets (
   n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, status TEXT NOT NULL, owner TEXT,
   created_at REAL NOT NULL, updated_at REAL NOT NULL, words TEXT NOT NULL
@@ -85,7 +88,11 @@ ON CONFLICT (n) DO UPDATE SET row = excluded.row
 DELETE_ASSET_ROW = "DELETE FROM asset_rows WHERE n = (SELECT n FROM assets WHERE id = ?)"
 DELETE_ASSET = "DELETE FROM assets WHERE id = ?"
 
-PUT_QUEUE = "INSERT OR REPLACE INTO queues VALUES (?, ?, ?, ?)"
+PUT_QUEUE = """
+INSERT INTO queues VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (step)
+DO UPDATE SET paused = excluded.paused, changed_at = excluded.changed_at, changed_by = excluded.changed_by,
+partition = excluded.partition, offset = excluded.offset WHERE paused != excluded.paused
+"""
 
 PUT_CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_POSITION = """

@@ -1,7 +1,7 @@
 """Rows -> what clients see of jobs, steps and assets. Pure; `live` is progress that no row has yet."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from schemas.base import ErrorRecord
 from schemas.jobs import JOB_ENDED, STEP_PASSED, Asset, Job, Step
 from streams.envelope import iso_time
-from web.changelog import duration_s
+from web.changelog import duration_s, is_queued
 from web.shapes import AssetJobView, AssetView, ErrorView, JobView, StepView
 
 #: Progress by step name, 0-1, the highest seen in the job's run.
@@ -25,8 +25,10 @@ class Beside(NamedTuple):
     parts: Mapping[str, Mapping[str, float]] = {}
     #: Place in the step's queue, from 1, by step name.
     positions: Mapping[str, int] = {}
-    #: Seconds until a step is done, by step name.
+    #: Seconds until a step is done, by step name; nothing of one whose queue is paused.
     left_s: Mapping[str, float] = {}
+    #: Steps whose queue is paused.
+    paused: Collection[str] = ()
 
 
 _NO_LIVE: Live = {}
@@ -91,6 +93,7 @@ def step_view(step: Step, beside: Beside = _NOTHING) -> StepView:
         optional=step.spec.optional or UNSET,
         parts={part: percent(share) for part, share in parts.items()} or UNSET,
         queue_position=_present(beside.positions.get(name)),
+        paused=(is_queued(step) and name in beside.paused) or UNSET,
         eta_s=_present(beside.left_s.get(name) if step.status in ("active", "waiting", "delayed") else None),
     )
 

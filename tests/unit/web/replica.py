@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import msgspec
 
-from schemas.jobs import Asset, Job, Watermark
+from schemas.jobs import Asset, Job, Queue, Watermark
 from streams.settings import Settings, Web
-from tests.unit.web.rows import record, tombstone
+from tests.unit.web.rows import NOW, record, tombstone
 from web.apply import Batch
 from web.changelog import Record
 from web.cursors import LiveCursor, load
@@ -51,8 +51,12 @@ class Replica:
         self.position.restart("a mark", list(self._offsets), rebuilding=False)
         self.position.caught_up.set()
 
-    async def write(self, *rows: Job | str | Watermark | Asset) -> None:
-        """Rows, or ids of jobs that are deleted, as one batch; a watermark goes to partition 0."""
+    async def pause(self, step: str, *, paused: bool = True) -> None:
+        """A queue is paused, or resumed."""
+        await self.write(Queue(step=step, paused=paused, changed_at=NOW))
+
+    async def write(self, *rows: Job | str | Watermark | Asset | Queue) -> None:
+        """Rows, or ids of jobs that are deleted, as one batch; a watermark and a queue go to partition 0."""
         jobs = [self._record(row) for row in rows if not isinstance(row, Asset)]
         assets = [record(row, 0) for row in rows if isinstance(row, Asset)]
         await self.take({"jobs": jobs, "assets": assets})
@@ -60,7 +64,7 @@ class Replica:
     async def take(self, batch: Batch) -> None:
         await self.follower.take(batch)
 
-    def _record(self, row: Job | str | Watermark) -> Record:
+    def _record(self, row: Job | str | Watermark | Queue) -> Record:
         an_id = row if isinstance(row, str) else getattr(row, "id", "@0")
         partition = sum(an_id.encode()) % PARTITIONS if an_id != "@0" else 0
         offset, self._offsets[partition] = self._offsets[partition], self._offsets[partition] + 1
@@ -86,6 +90,8 @@ class Listener:
         self.jobs: dict[str, dict[str, Any]] = {}
         #: Every state change in the order in which it came, as (job id, updated_at or "gone").
         self.told: list[tuple[str, str]] = []
+        #: Repeats of the state that the client had.
+        self.again: list[tuple[str, str]] = []
         self.kinds: list[str] = []
 
     def take(self, frame: Frame) -> None:
@@ -95,19 +101,33 @@ class Listener:
         if content["type"] == "snapshot":
             self.jobs = {job["id"]: job for job in content["jobs"]}
         elif content["type"] == "job":
-            self.jobs[content["job"]["id"]] = content["job"]
-            self.told.append((content["job"]["id"], content["job"]["updated_at"]))
+            self._change(content["job"])
         elif content["type"] == "queue":
-            for job_id, position in content["positions"].items():
-                self._place(self.jobs.get(job_id), content["step"], position)
+            for job in self.jobs.values():
+                self._queue(job, content)
         elif content["type"] == "deleted":
             self.jobs.pop(content["job_id"], None)
             self.told.append((content["job_id"], "gone"))
 
-    def _place(self, job: dict[str, Any] | None, name: str, position: int) -> None:
-        for step in job["steps"] if job is not None else ():
-            if step["name"] == name and step["status"] == "waiting":
-                step["queue_position"] = position
+    def _change(self, job: dict[str, Any]) -> None:
+        before, self.jobs[job["id"]] = self.jobs.get(job["id"], {}), job
+        change = (job["id"], job["updated_at"])
+        (self.again if before.get("updated_at") == job["updated_at"] else self.told).append(change)
+
+    def _queue(self, job: dict[str, Any], frame: dict[str, Any]) -> None:
+        """Positions are of some jobs; that the queue is paused is about all that wait in it."""
+        for step in job["steps"]:
+            if step["name"] != frame["step"] or step["status"] not in ("waiting", "delayed"):
+                continue
+            if step["status"] == "waiting" and job["id"] in frame["positions"]:
+                step["queue_position"] = frame["positions"][job["id"]]
+            if not frame["paused"]:
+                step.pop("paused", None)
+                continue
+            job["eta_s"] = None
+            step.pop("eta_s", None)
+            if "queue_position" in step:
+                step["paused"] = True
 
     async def read(self) -> None:
         """Take what is queued now."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from schemas.base import ErrorRecord
-from schemas.jobs import Asset, Input, Job, Lease, RetryPolicy, Step, StepSpec, Watermark
+from schemas.jobs import Asset, Input, Job, Lease, Queue, RetryPolicy, Step, StepSpec, Watermark
 from web.changelog import Record
 
 #: Some moment of 2026, seconds since the epoch.
@@ -56,10 +56,15 @@ def an_error(code: str = "corrupt-media", message: str = "The file ends too earl
     return ErrorRecord(code=code, message=message)
 
 
-def record(row: Job | Asset | Watermark, offset: int, partition: int = 0) -> Record:
+def record(row: Job | Asset | Watermark | Queue, offset: int, partition: int = 0) -> Record:
     """The changelog record of a row."""
-    key = f"@{partition}" if isinstance(row, Watermark) else row.id
-    return Record(partition, offset, int(time.time() * 1000), key.encode(), msgspec.json.encode(row))
+    return Record(partition, offset, int(time.time() * 1000), _key(row, partition).encode(), msgspec.json.encode(row))
+
+
+def _key(row: Job | Asset | Watermark | Queue, partition: int) -> str:
+    if isinstance(row, Watermark):
+        return f"@{partition}"
+    return f"~{row.step}" if isinstance(row, Queue) else row.id
 
 
 def tombstone(an_id: str, offset: int, partition: int = 0) -> Record:

@@ -9,12 +9,13 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from schemas.jobs import Watermark
+from schemas.jobs import Job, Queue, Watermark
 from schemas.step_events import StepCaptioned, StepProgressed
 from schemas.transcribe import Caption
 from tests.unit.web.replica import Listener, Replica
-from tests.unit.web.rows import a_job, a_step, as_json
+from tests.unit.web.rows import NOW, a_job, a_step, as_json
 from web import queries
 from web.apply import Batch
 from web.hub import REBUILT, TOO_SLOW
@@ -33,6 +34,11 @@ async def rest(replica: Replica) -> dict[str, Any]:
     return {job.id: as_json(job_view(job, beside=replica.progress.beside(job))) for job in jobs}
 
 
+def ended_after_10_s(number: int) -> Job:
+    step = a_step("transcode", "completed", attempt=1, started_at=NOW, finished_at=NOW + 10)
+    return a_job(number, "completed", (step,))
+
+
 def progressed(number: int, progress: float) -> StepProgressed:
     return StepProgressed(
         job_id=f"job_{number:06}",
@@ -49,11 +55,12 @@ STATUSES = ("waiting", "queued", "active", "completed", "failed")
 WRITE = st.tuples(
     st.just("write"), st.lists(st.tuples(st.integers(1, 6), st.sampled_from([*STATUSES, "gone"])), max_size=4)
 )
-#: What may happen: control writes, a client comes, reads, goes away and comes back with its cursor, a watermark.
+#: What may happen: control writes, a client comes, reads, goes away and comes back with its cursor, a watermark, an
+#: admin pauses the queue and resumes it.
 OWNERS = (None, "anna", "bert", None, "anna", "bert", "anna")
 HAPPENING = st.one_of(
     WRITE,
-    st.tuples(st.sampled_from(["come", "come_for_anna", "watermark", "queues"]), st.none()),
+    st.tuples(st.sampled_from(["come", "come_for_anna", "watermark", "queues", "pause", "resume"]), st.none()),
     st.tuples(st.sampled_from(["read", "drop"]), st.integers(0, 3)),
 )
 
@@ -66,6 +73,8 @@ class World:
         self.clients: list[Listener] = []
         self.story: list[tuple[str, str]] = []
         self.joined: list[int] = []
+        #: Whether the queue was ever paused or resumed.
+        self.was_switched = False
         self._moment = 0
 
     async def happen(self, what: str, with_what: Any) -> None:
@@ -92,6 +101,14 @@ class World:
         steps = (a_step("transcode", "active" if status == "active" else "waiting", requested_at=asked),)
         shown = "waiting" if status == "queued" else status
         return a_job(number, shown, steps, updated_at=1e9 + self._moment, owner=OWNERS[number])
+
+    async def pause(self, _: None) -> None:
+        self.was_switched = True
+        await self.replica.pause("transcode")
+
+    async def resume(self, _: None) -> None:
+        self.was_switched = True
+        await self.replica.pause("transcode", paused=False)
 
     async def queues(self, _: None) -> None:
         self.replica.hub.publish_queues()
@@ -122,7 +139,8 @@ class World:
         self.replica.hub.leave(old.client)
         again = await self.replica.listen(old.cursor, old.client.wanted)
         if "snapshot" in again.kinds:
-            pytest.fail("the history reaches back far enough")
+            assert self.was_switched, "the history reaches back far enough"
+            old.jobs, old.told, self.joined[n] = {}, [], len(self.story)
         old.client, old.cursor, old.told = again.client, again.cursor or old.cursor, old.told + again.told
         for job_id, moment in again.told:
             if moment == "gone":
@@ -136,6 +154,7 @@ def test_every_client_is_told_every_change_once_in_order_and_ends_with_what_rest
     async def run(folder: Path) -> None:
         replica = Replica(folder, live_queue_bytes=1_500)  # two or three changes: who does not read is let go
         await replica.begin()
+        await replica.write(ended_after_10_s(0))  # from now on it is known how long the step takes
         world = World(replica)
         for what, with_what in happenings:
             await world.happen(what, with_what)
@@ -149,6 +168,7 @@ def test_every_client_is_told_every_change_once_in_order_and_ends_with_what_rest
             for job_id in {job_id for job_id, _ in world.story}:
                 told = [change for change in client.told if change[0] == job_id]
                 assert told == [change for change in seen if change[0] == job_id]
+            assert world.was_switched or not client.again
             shown = await rest(replica)
             assert client.jobs == {i: job for i, job in shown.items() if owner in (None, job.get("owner"))}
         replica.model.close()
@@ -249,6 +269,100 @@ async def test_everybody_moves_up_when_one_leaves_the_queue_and_is_told_once(rep
     assert one.kinds == ["snapshot", "queue"], "the last places only, and nothing of other jobs"
 
 
+async def test_a_pause_reaches_everybody_whose_job_it_holds_and_so_does_its_end(replica: Replica) -> None:
+    await replica.write(ended_after_10_s(0), *(waiting(n, owner="anna" if n % 2 else "bert") for n in range(1, 5)))
+    wanted = [parse(*of) for of in (("all", None), ("all", "anna"), ("job:job_000002", "bert"), ("queue:probe", None))]
+    everybody, anna, one, other = [await replica.listen(wanted=each) for each in wanted]
+    assert step_of(one, 2) == {"queue_position": 2, "eta_s": 10.0}
+    await replica.pause("transcode")
+    for listener in (everybody, anna, one, other):
+        await listener.read()
+    assert one.kinds == ["snapshot", "job", "queue"], "clients that know job frames only are told too"
+    assert step_of(one, 2) == {"queue_position": 2, "paused": True} and one.jobs["job_000002"]["eta_s"] is None
+    assert paused(everybody) == {"job_000001", "job_000002", "job_000003", "job_000004"}
+    assert (paused(anna), paused(other)) == ({"job_000001", "job_000003"}, set())
+    await replica.pause("transcode", paused=False)
+    for listener in (everybody, anna, one):
+        await listener.read()
+        assert paused(listener) == set()
+    assert step_of(one, 2) == {"queue_position": 2, "eta_s": 10.0} and one.jobs["job_000002"]["eta_s"] == 10.0
+
+
+async def test_pausing_a_long_queue_sends_each_client_little_and_misses_no_job_of_theirs(tmp_path: Path) -> None:
+    replica = Replica(tmp_path)
+    await replica.begin()
+    await replica.write(*(waiting(n) for n in range(1, 8_001)))
+    last, everybody = [await replica.listen(wanted=parse(of, None)) for of in ("job:job_008000", "all")]
+    for switched in (True, False):
+        await replica.pause("transcode", paused=switched)
+        await last.read()
+        await everybody.read()
+        assert paused(last) == ({"job_008000"} if switched else set())
+        assert len(paused(everybody)) == (1_000 if switched else 0), "all of the snapshot"
+    assert len(everybody.kinds) < 150
+    replica.model.close()
+
+
+async def test_who_was_away_while_a_queue_was_paused_begins_with_a_snapshot(replica: Replica) -> None:
+    await replica.write(waiting(1))
+    gone = await replica.listen()
+    await replica.pause("transcode")
+    back = await replica.listen(gone.cursor)
+    assert (back.kinds, paused(back)) == (["snapshot"], {"job_000001"})
+    assert (await replica.listen(back.cursor)).kinds == [], "once is enough"
+    await replica.pause("transcode")
+    assert (await replica.listen(back.cursor)).kinds == [], "it was paused already"
+
+
+async def test_a_step_whose_queue_is_paused_has_no_eta_before_it_is_queued_either(replica: Replica) -> None:
+    """Its time is work to come, and nobody knows when."""
+    await replica.write(ended_after_10_s(0), a_job(1, steps=(a_step("transcode"),)))
+    await replica.pause("transcode")
+    (shown,) = [job for job_id, job in (await rest(replica)).items() if job_id == "job_000001"]
+    assert shown["eta_s"] is None and not {"eta_s", "paused"} & shown["steps"][0].keys()
+
+
+async def test_what_runs_when_its_queue_is_paused_goes_on_and_keeps_its_eta(replica: Replica) -> None:
+    await replica.write(ended_after_10_s(0), a_job(1, "active", (a_step("transcode", "active"),)))
+    await replica.pause("transcode")
+    listener = await replica.listen()
+    assert step_of(listener, 1) == {"eta_s": 10.0}
+    moved = replica.progress.fold(progressed(1, 0.5))
+    assert moved is not None and moved.eta_s == 5.0
+    await replica.write(a_job(1, steps=(a_step("transcode", requested_at=NOW),)))
+    assert replica.progress.fold(progressed(1, 0.9)) is None, "a late message of an attempt that was given back"
+
+
+async def test_a_replica_that_starts_again_knows_what_is_paused(tmp_path: Path) -> None:
+    before = Replica(tmp_path)
+    await before.begin()
+    await before.write(waiting(1))
+    await before.pause("transcode")
+    before.model.close()
+    after = Replica(tmp_path)
+    saved = await after.model.saved()
+    assert saved is not None
+    await after.follower._begin(saved, rebuilding=False)
+    assert (await rest(after))["job_000001"]["steps"][0]["paused"] is True
+    after.model.close()
+
+
+async def test_a_queue_that_cannot_be_read_is_passed_over(replica: Replica) -> None:
+    broken = replica._record(Queue(step="transcode", paused=True, changed_at=NOW))._replace(value=b'{"step":1}')
+    await replica.take({"jobs": [broken, replica._record(waiting(2))]})
+    assert "job_000002" in await rest(replica)
+
+
+def step_of(listener: Listener, number: int) -> dict[str, Any]:
+    """What a client knows of the wait of a job's only step."""
+    step = listener.jobs[f"job_{number:06}"]["steps"][0]
+    return {name: step[name] for name in ("queue_position", "paused", "eta_s") if name in step}
+
+
+def paused(listener: Listener) -> set[str]:
+    return {job_id for job_id, job in listener.jobs.items() if job["steps"][0].get("paused")}
+
+
 async def test_who_stands_further_behind_than_one_frame_tells_is_told_with_their_own(replica: Replica) -> None:
     await replica.write(a_job(0), *(waiting(n) for n in range(1, 300)), waiting(300, owner="anna"))
     anna, everybody = await replica.listen(wanted=parse("", "anna")), await replica.listen(wanted=parse("", None))
@@ -290,7 +404,7 @@ async def test_a_subscription_gets_its_own_in_the_snapshot_and_after(
     await replica.write(*rows)
     listener = await replica.listen(wanted=parse(topic, None))
     assert sorted(listener.jobs) == [f"job_{n:06}" for n in expected]
-    await replica.write(*rows)
+    await replica.write(*(replace(row, updated_at=row.updated_at + 1) for row in rows))
     await listener.read()
     assert [job_id for job_id, _ in listener.told] == [f"job_{n:06}" for n in expected]
 
