@@ -309,8 +309,8 @@ def folded(job: Job, frame: LiveFrame) -> Job:
         return cast(Job, frame["job"])
     if kind == "progress" and frame["job_id"] == job["id"]:
         return _with_progress(job, frame)
-    if kind == "queue" and job["id"] in frame["positions"]:
-        return _with_place(job, frame)
+    if kind == "queue":
+        return _with_queue(job, frame)
     if kind == "deleted" and job["id"] in (frame.get("id"), frame.get("job_id")):
         raise NotFound(404, "job-deleted", "The job was deleted", job["id"])
     return job
@@ -322,10 +322,23 @@ def _with_progress(job: Job, frame: LiveFrame) -> Job:
     return {**job, "steps": steps, "progress": frame.get("job_progress", job["progress"])}
 
 
-def _with_place(job: Job, frame: LiveFrame) -> Job:
-    moved = {"queue_position": frame["positions"][job["id"]]}
-    waits = {step["name"] for step in job["steps"] if step["name"] == frame["step"] and step["status"] == "waiting"}
-    return {**job, "steps": [{**step, **moved} if step["name"] in waits else step for step in job["steps"]]}
+def _with_queue(job: Job, frame: LiveFrame) -> Job:
+    """The positions in a frame are of some jobs; whether the queue is paused concerns every job that waits in it."""
+    held = [step for step in job["steps"] if step["name"] == frame["step"] and step["status"] in ("waiting", "delayed")]
+    if not held:
+        return job
+    steps = [_queued(step, frame, job["id"]) if step in held else step for step in job["steps"]]
+    return {**job, "steps": steps, **({"eta_s": None} if frame.get("paused") else {})}
+
+
+def _queued(step: dict[str, Any], frame: LiveFrame, job_id: str) -> dict[str, Any]:
+    position = frame["positions"].get(job_id) if step["status"] == "waiting" else None
+    moved = {**step, **({"queue_position": position} if position else {})}
+    moved.pop("paused", None)
+    if frame.get("paused"):
+        moved.pop("eta_s", None)
+        moved |= {"paused": True} if "queue_position" in moved else {}
+    return moved
 
 
 async def _pieces(path: Path, on_sent: Callable[[int], None] | None) -> AsyncIterator[bytes]:

@@ -96,7 +96,7 @@ def _bars() -> "Progress":
 def _coloured(step: dict[str, Any]) -> str:
     from rich.markup import escape
 
-    style = _PALE.get(step["status"], "default")
+    style = "yellow" if step.get("paused") else _PALE.get(step["status"], "default")
     return f"[{style}]{escape(remark(step))}[/]"
 
 
@@ -107,14 +107,14 @@ def changes(before: Job | None, after: Job) -> list[str]:
     return [
         f"{step['name']:<12} {percent(step):>3.0f} %  {remark(step)}"
         for step in moved
-        if before or step["status"] != "waiting"
+        if before or step["status"] != "waiting" or step.get("paused")
     ]
 
 
 def _milestone(step: dict[str, Any] | None) -> tuple[object, ...]:
     if step is None:
         return ()
-    return step["status"], step.get("attempt"), int(percent(step) // _LINE_EVERY)
+    return step["status"], step.get("paused"), step.get("attempt"), int(percent(step) // _LINE_EVERY)
 
 
 def percent(step: dict[str, Any]) -> float:
@@ -127,6 +127,8 @@ def remark(step: dict[str, Any]) -> str:
     words = [step["status"]]
     if (step.get("attempt") or 0) > 1:
         words.append(f"try {step['attempt']} of {step.get('attempts', '?')}")
+    if step.get("paused"):
+        words.append("queue paused")
     if step["status"] == "waiting" and step.get("queue_position"):
         words.append(f"no. {step['queue_position']} in line")
     if step["status"] == "active" and step.get("eta_s") is not None:
@@ -204,7 +206,11 @@ def _row(job: Job) -> str:
 
 
 def _headline(job: Job) -> str:
-    return problem(job["error"]) if job.get("error") else job.get("current_step") or ""
+    if job.get("error"):
+        return problem(job["error"])
+    paused = [step["name"] for step in job["steps"] if step.get("paused")]
+    words = [job["current_step"]] if job.get("current_step") not in (None, *paused) else []
+    return ", ".join([*words, *(f"{name} (queue paused)" for name in paused)])
 
 
 def passages(found: dict[str, Any]) -> list[str]:

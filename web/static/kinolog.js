@@ -10,7 +10,7 @@
  * @typedef {"waiting"|"active"|"completed"|"failed"|"cancelled"} JobStatus
  * @typedef {{code: string, message: string, retriable: boolean, detail?: string}} JobError
  * @typedef {{name: string, status: string, progress: number, attempt: number, attempts: number, started_at: ?string,
- *   finished_at: ?string, eta_s?: ?number, queue_position?: number, error?: JobError, outputs?: Object, retry_at?: string, reason?: string}} Step
+ *   finished_at: ?string, eta_s?: ?number, queue_position?: number, paused?: boolean, error?: JobError, outputs?: Object, retry_at?: string, reason?: string}} Step
  * @typedef {{id: string, asset_id: string, pipeline: string, status: JobStatus, progress: number, current_step: ?string,
  *   run: number, created_at: string, updated_at: string, started_at: ?string, finished_at: ?string, error?: JobError,
  *   passthrough?: string, filename?: string, owner?: string, cancelling?: boolean, steps: Step[]}} Job
@@ -227,7 +227,7 @@ export function folded(job, frame) {
   if (frame.type === "snapshot") return newer(job, frame.jobs.find(({ id }) => id === job.id));
   if (frame.type === "job" && frame.job.id === job.id) return newer(job, frame.job);
   if (frame.type === "progress" && frame.job_id === job.id) return progressed(job, frame);
-  if (frame.type === "queue" && frame.positions[job.id]) return placed(job, frame);
+  if (frame.type === "queue") return queued(job, frame);
   if (frame.type === "deleted" && frame.job_id === job.id) {
     throw new Problem(404, JSON.stringify({ code: "job-deleted", detail: "The job was deleted." }));
   }
@@ -249,12 +249,22 @@ function progressed(job, frame) {
   return { ...job, steps, progress: Math.max(job.progress, frame.job_progress ?? 0) };
 }
 
-/** Where a waiting step stands in its queue. */
-function placed(job, frame) {
+/**
+ * `job` after a queue frame; the same object when nothing of it has changed. The frame has positions of some jobs; that
+ * the queue is paused concerns every job with that step to come: it has no ETA.
+ * @param {Job} job @param {Frame} frame @returns {Job}
+ */
+export function queued(job, frame) {
   const step = job.steps.find(({ name }) => name === frame.step);
-  const place = frame.positions[job.id];
-  if (step?.status !== "waiting" || step.queue_position === place) return job;
-  return { ...job, steps: job.steps.map((other) => (other === step ? { ...step, queue_position: place } : other)) };
+  if (step?.status !== "waiting" && step?.status !== "delayed") return job;
+  const queue_position = (step.status === "waiting" && frame.positions[job.id]) || step.queue_position;
+  const isPaused = Boolean(frame.paused && queue_position);
+  const isPromised = frame.paused && (step.eta_s != null || job.eta_s != null);
+  if (queue_position === step.queue_position && isPaused === Boolean(step.paused) && !isPromised) return job;
+  const { paused: _paused, eta_s, ...rest } = step;
+  const now = { ...rest, ...given({ queue_position, paused: isPaused || null, eta_s: frame.paused ? null : eta_s }) };
+  const steps = job.steps.map((other) => (other === step ? now : other));
+  return { ...job, steps, ...(frame.paused ? { eta_s: null } : {}) };
 }
 
 const path = (id) => `/v1/jobs/${encodeURIComponent(id)}`;

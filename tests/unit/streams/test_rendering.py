@@ -109,6 +109,38 @@ def test_a_step_that_waits_says_where_it_stands_in_line() -> None:
     assert folded(waiting, {"type": "queue", "step": "probe", "positions": {"job_1": 2}}) == waiting
 
 
+def test_a_paused_queue_is_told_of_the_job_that_waits_in_it_and_takes_its_eta() -> None:
+    waiting = job(step("transcode", queue_position=4, eta_s=9.0), step("embed", eta_s=2.0), eta_s=11.0)
+    pause = {"type": "queue", "step": "transcode", "paused": True, "positions": {}}
+    paused = folded(waiting, pause)
+    assert paused["steps"][0] == step("transcode", queue_position=4, paused=True) and paused["eta_s"] is None
+    assert paused["steps"][1] == waiting["steps"][1]
+    assert folded(paused, pause) == paused
+    resumed = folded(paused, pause | {"paused": False, "positions": {"job_1": 3}})
+    assert resumed["steps"][0] == step("transcode", queue_position=3)
+    later = folded(waiting, pause | {"step": "embed"})
+    assert later["steps"][1] == step("embed"), "it has no place in the queue yet, and nobody knows when it will start"
+    running = job(step("transcode", "active", eta_s=9.0), eta_s=9.0)
+    assert folded(running, pause) == running
+
+
+def test_a_step_in_a_paused_queue_says_so_wherever_the_job_is_shown() -> None:
+    waiting = job(step("probe", "completed"), step("transcode", queue_position=4), status="waiting")
+    paused = job(step("probe", "completed"), step("transcode", queue_position=4, paused=True), status="waiting")
+    line = "transcode      0 %  waiting, queue paused, no. 4 in line"
+    assert changes(waiting, paused) == [line]
+    assert changes(None, paused)[-1] == line and details(paused)[-1] == line
+    assert changes(paused, waiting) == ["transcode      0 %  waiting, no. 4 in line"]
+    (row,) = table([paused])
+    assert row.endswith("transcode (queue paused)")
+
+
+def test_a_paused_job_is_listed_with_the_step_that_is_held_up_whatever_else_runs() -> None:
+    running = job(step("thumbnails", "active"), step("transcode", paused=True), current_step="thumbnails")
+    (row,) = table([running])
+    assert row.endswith("thumbnails, transcode (queue paused)")
+
+
 def test_a_timeline_is_a_line_per_event_with_what_matters() -> None:
     from streams.rendering import event_lines
 

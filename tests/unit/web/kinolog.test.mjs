@@ -154,3 +154,16 @@ test("a waiting step moves up in its queue, one that runs does not", () => {
   const running = { ...queued, steps: [{ ...queued.steps[0], status: "active" }] };
   assert.equal(folded(running, frame), running);
 });
+
+test("a paused queue holds every job that waits in it, and its end gives no time back", () => {
+  const step = { name: "noop", status: "waiting", progress: 0 };
+  const waiting = { ...job("waiting"), eta_s: 9, steps: [{ ...step, queue_position: 3, eta_s: 9 }] };
+  const pause = { type: "queue", step: "noop", paused: true, positions: {} };
+  const paused = folded(waiting, pause);
+  assert.deepEqual([paused.eta_s, paused.steps], [null, [{ ...step, queue_position: 3, paused: true }]]);
+  assert.equal(folded(paused, pause), paused);
+  assert.deepEqual(folded(paused, { ...pause, paused: false }).steps, [{ ...step, queue_position: 3 }]);
+  const later = { ...waiting, steps: [{ ...step, eta_s: 9 }] };
+  assert.deepEqual(folded(later, pause).steps, [step], "it is not in the queue yet");
+  assert.equal(folded(waiting, { ...pause, step: "probe" }), waiting);
+});
