@@ -4,13 +4,16 @@ import { Connection } from "./connection.js";
 import { put } from "./dom.js";
 import { JobList } from "./jobs.js";
 import { Kinolog, Problem } from "./kinolog.js";
-import { addListed, announcement, emptyState, fold, output, title } from "./live.js";
+import { PAGE_JOBS, choose, counts, emptyState, fold, isFilter } from "./live.js";
+import { Counter, Pages } from "./loading.js";
 import { artifact, signer } from "./posters.js";
 import { listenForSearch } from "./search.js";
 import { UploadQueue } from "./uploads.js";
+import { announcement, group, output, title } from "./words.js";
 
 const TOKEN_KEY = "kinolog.token";
-const MATCHES = 200;
+// The server takes no longer texts to search for.
+const MOST_CHARS = 200;
 // Typing goes on for a while: the server is asked when it pauses.
 const SEARCH_PAUSE_MS = 300;
 const CONNECTION_TEXT = { connecting: "Connecting…", live: "Live", lost: "Reconnecting…" };
@@ -58,18 +61,19 @@ function askForToken(message) {
 }
 
 function follow(token, call) {
-  const state = emptyState();
+  const state = emptyState(...filterOfAddress());
   const sign = signer(call);
-  const load = loader(state, call, (changes) => list.loaded(changes));
-  const list = new JobList({ state, root: $("jobs"), sign, act: actions(call, sign), loadOlder: load.older });
-  const uploads = new UploadQueue({
-    root: $("uploads"),
-    token,
-    isKnown: (job_id) => state.jobs.has(job_id),
-    problem: (status, text) => new Problem(status, text),
-  });
+  const counter = new Counter({ call, onCounts: (found) => list.counted(counts(found)) });
+  const pages = new Pages({ state, call, onChanges: (changes) => list.loaded(changes), onProblem: showLoading });
+  const more = () => {
+    state.wanted += PAGE_JOBS;
+    list.loaded([]);
+    pages.load();
+  };
+  const list = new JobList({ state, root: $("jobs"), sign, act: actions(call, sign), more });
+  const uploads = new UploadQueue({ root: $("uploads"), token, problem: (status, text) => new Problem(status, text) });
   listenForFiles(uploads);
-  listenForFilter(list, load.matching);
+  listenForFilter(state, list, pages);
   listenForSearch({
     form: $("speech-form"),
     field: $("speech"),
@@ -82,28 +86,28 @@ function follow(token, call) {
   new Connection({
     token,
     cursor: () => state.cursor,
-    onFrame: (frame) => show(fold(state, frame), frame.type, list, uploads),
+    onFrame: (frame) => {
+      const changes = fold(state, frame);
+      list.changed(changes);
+      uploads.arrived(frame);
+      announce(frame, changes);
+      if (mayCountDifferently(frame, changes)) counter.changed();
+      if (frame.type === "snapshot") pages.load();
+      else pages.refill();
+    },
     onState: showConnection,
     mayGoOn: () => mayGoOn(call),
   }).start();
 }
 
-/** Loads jobs that the snapshot had no room for: the next older ones, or those that match a text. */
-function loader(state, call, loaded) {
-  async function load(query, onward) {
-    try {
-      const { data, next_cursor } = await call("GET", `/v1/jobs?${new URLSearchParams(query)}`);
-      onward(next_cursor);
-      loaded(addListed(state, data));
-    } catch (error) {
-      notice(`Older jobs cannot be loaded now: ${error.message}`);
-    }
-  }
-  return {
-    older: () => load(state.older, (cursor) => (state.older = cursor ? { ...state.older, cursor } : null)),
-    matching: (text) => state.older && text && load({ q: text, limit: MATCHES }, () => {}),
-  };
+/** Whether a frame may have changed how many jobs there are of a kind: of a job that is not listed nobody knows. */
+function mayCountDifferently({ type, job }, changes) {
+  if (type !== "job") return type === "snapshot" || type === "deleted";
+  const { before, after } = changes.find(({ id }) => id === job.id) ?? {};
+  return !before || !after || group(before) !== group(after);
 }
+
+const showLoading = (error) => notice(error ? `The jobs cannot be loaded now: ${error.message}` : "");
 
 async function mayGoOn(call) {
   const welcome = await isWelcome(call);
@@ -114,10 +118,8 @@ async function mayGoOn(call) {
   return welcome;
 }
 
-function show(changes, frameType, list, uploads) {
-  list.changed(changes);
-  for (const { id } of changes) uploads.arrived(id);
-  if (frameType !== "job") return; // a snapshot would read out the whole list
+function announce({ type }, changes) {
+  if (type !== "job") return;
   const said = changes.map(announcement).filter(Boolean).join(". ");
   if (said) $("announcer").textContent = said;
 }
@@ -181,15 +183,33 @@ function listenForFiles(uploads) {
 
 const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
 
-function listenForFilter(list, loadMatching) {
-  let pause;
-  const refresh = () => list.filter($("filter").querySelector(":checked").value, $("search").value);
-  $("filter").addEventListener("change", refresh);
-  $("search").addEventListener("input", () => {
-    refresh();
-    clearTimeout(pause);
-    pause = setTimeout(() => loadMatching($("search").value.trim()), SEARCH_PAUSE_MS);
-  });
+/** The filter and the text that the address carries. */
+function filterOfAddress() {
+  const query = new URL(location.href).searchParams;
+  const show = isFilter(query.get("show")) ? query.get("show") : "all";
+  return [show, (query.get("q") ?? "").slice(0, MOST_CHARS)];
+}
+
+/** The address that shows the same after a reload, or to somebody else. */
+function keepInAddress(show, text) {
+  const url = new URL(location.href);
+  const set = (name, value) => (value ? url.searchParams.set(name, value) : url.searchParams.delete(name));
+  set("show", show === "all" ? "" : show);
+  set("q", text.trim());
+  history.replaceState(null, "", url);
+}
+
+function listenForFilter(state, list, pages) {
+  const refresh = (wait_ms) => {
+    const show = $("filter").querySelector(":checked").value;
+    list.loaded(choose(state, show, $("search").value));
+    keepInAddress(show, state.text);
+    pages.load(wait_ms);
+  };
+  $("filter").querySelector(`[value=${state.show}]`).checked = true;
+  $("search").value = state.text;
+  $("filter").addEventListener("change", () => refresh(0));
+  $("search").addEventListener("input", () => refresh(SEARCH_PAUSE_MS));
 }
 
 $("token-form").addEventListener("submit", (event) => {

@@ -1,65 +1,48 @@
 // The list of jobs: one row per job, kept by id, changed only where the job changed, drawn at most once a frame.
 
 import { put } from "./dom.js";
-import { counts, group, listed } from "./live.js";
+import { PAGE_JOBS, hasMore, isLoaded, listed } from "./live.js";
 import { showPoster, skim } from "./posters.js";
 import { newRow, tellTime, updateRow } from "./row.js";
 
-const PAGE_ROWS = 50;
-
 /**
  * The list in `root` of the jobs in `state`. `act(action, job, button)` is called for "cancel", "retry" and "play",
- * `loadOlder()` when all that are known are shown and the server has more.
+ * `more()` when further jobs are wanted.
  */
 export class JobList {
   #rows = new Map();
   #dirty = new Set();
   #stale = true;
   #queued = false;
-  #show = "all";
-  #text = "";
-  #limit = PAGE_ROWS;
-  #found = 0;
+  #counts = null;
   #sight = new IntersectionObserver((entries) => this.#sighted(entries), { rootMargin: "200px" });
 
-  constructor({ state, root, act, sign, loadOlder }) {
-    Object.assign(this, { state, root, act, sign, loadOlder });
+  constructor({ state, root, act, sign, more }) {
+    Object.assign(this, { state, root, act, sign });
     root.addEventListener("click", (event) => this.#clicked(event));
-    document.getElementById("more").addEventListener("click", () => this.#showMore());
+    document.getElementById("more").addEventListener("click", more);
     setInterval(() => this.#rows.forEach((row) => tellTime(row, Date.now())), 1000);
-  }
-
-  /** Takes note that `state.older` has changed, and of jobs that were added. */
-  loaded(changes) {
-    this.#stale = true;
-    this.changed(changes);
   }
 
   /** Takes note of changes that `fold` made. */
   changed(changes) {
     for (const { id, before, after } of changes) {
       this.#dirty.add(id);
-      if (!before || !after || group(before) !== group(after)) this.#stale = true;
+      if (!before || !after) this.#stale = true;
     }
     this.#drawLater();
   }
 
-  /** Shows one group ("all", "running", "completed", "failed") of the jobs whose name or id contains `text`. */
-  filter(show, text) {
-    this.#show = show;
-    this.#text = text;
-    this.#arrangeLater({ limit: PAGE_ROWS });
-  }
-
-  #showMore() {
-    if (this.state.older && this.#rows.size === this.#found) this.loadOlder();
-    this.#arrangeLater({ limit: this.#limit + PAGE_ROWS });
-  }
-
-  #arrangeLater({ limit }) {
-    this.#limit = limit;
+  /** Takes note of changes, and that more or other jobs are wanted or known. */
+  loaded(changes) {
     this.#stale = true;
-    this.#drawLater();
+    this.changed(changes);
+  }
+
+  /** Takes note of how many jobs there are, by filter. */
+  counted(counts) {
+    this.#counts = counts;
+    this.loaded([]);
   }
 
   #drawLater() {
@@ -77,13 +60,11 @@ export class JobList {
 
   #arrange() {
     this.#stale = false;
-    const found = listed(this.state.jobs, this.#show, this.#text);
-    const ids = found.slice(0, this.#limit).map((job) => job.id);
+    const ids = listed(this.state.jobs).slice(0, this.state.wanted).map((job) => job.id);
     const kept = new Set(ids);
     for (const row of [...this.#rows.values()]) if (!kept.has(row.id)) this.#forget(row);
     ids.forEach((id, index) => this.#place(id, index));
-    this.#found = found.length;
-    showSummary(this.state, found.length, ids.length);
+    showSummary(this.state, this.#counts, ids.length);
   }
 
   #forget(row) {
@@ -129,17 +110,21 @@ export class JobList {
   }
 }
 
-function showSummary({ jobs, older }, found, shown) {
-  const total = counts(jobs);
+function showSummary(state, counts, shown) {
   for (const badge of document.querySelectorAll("[data-count]")) {
-    // The server leaves no running job out while it has told of one that ended.
-    const isWhole = !older || (badge.dataset.count === "running" && older.created_before);
-    put(badge, "textContent", `${total[badge.dataset.count]}${isWhole ? "" : "+"}`);
+    put(badge, "textContent", counts ? String(counts[badge.dataset.count]) : "");
   }
-  const hidden = found - shown;
   const button = document.getElementById("more");
-  put(button, "hidden", hidden === 0 && !older);
-  put(button, "textContent", hidden ? `Show ${Math.min(hidden, PAGE_ROWS)} more of ${hidden}` : "Load older jobs");
-  put(document.getElementById("empty"), "hidden", jobs.size > 0);
-  put(document.getElementById("no-match"), "hidden", jobs.size === 0 || found > 0);
+  put(button, "hidden", !hasMore(state) && shown === state.jobs.size);
+  put(button, "textContent", moreText(state, counts, shown));
+  const isEmpty = isLoaded(state) && !hasMore(state) && shown === 0;
+  const isAll = state.show === "all" && !state.text.trim();
+  put(document.getElementById("empty"), "hidden", !isEmpty || !(isAll || counts?.all === 0));
+  put(document.getElementById("no-match"), "hidden", !isEmpty || isAll || counts?.all === 0);
+}
+
+/** How many more there are is known of a filter, not of a text. */
+function moreText({ show, text }, counts, shown) {
+  const others = text.trim() ? 0 : (counts?.[show] ?? 0) - shown;
+  return others > 0 ? `Show ${Math.min(others, PAGE_JOBS)} more of ${others}` : "Show more";
 }

@@ -1,6 +1,6 @@
 // Pictures of a job's row: its poster, and a storyboard to skim through with the pointer.
 
-import { output, storyboard } from "./live.js";
+import { output, storyboard } from "./words.js";
 
 // An address in use must outlive a long film and a pause: it is good for a day, and used for half of one.
 const TTL_S = 86_400;

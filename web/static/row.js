@@ -1,7 +1,7 @@
 // One job's row: what it shows, and how it changes.
 
 import { clone, put } from "./dom.js";
-import { age, duration, group, hasEnded, kind, output, seconds, statusText, stepNote, title } from "./live.js";
+import { age, duration, group, hasEnded, kind, output, pausedQueue, place, seconds, statusText, stepNote, title } from "./words.js";
 
 /** An empty row for the job with this id; `updateRow` fills it. */
 export function newRow(id) {
@@ -33,6 +33,7 @@ export function updateRow(row, job) {
   if (row.job === job) return;
   row.job = job;
   put(row.node.dataset, "status", job.status);
+  put(row.node.dataset, "paused", String(Boolean(pausedQueue(job))));
   put(row.name, "textContent", title(job));
   put(row.name, "title", job.id);
   put(row.status, "textContent", statusText(job));
@@ -70,12 +71,18 @@ function updateStep(row, step) {
   if (!row.steps.has(step.name)) row.steps.set(step.name, row.stepList.appendChild(clone("step-template")));
   const node = row.steps.get(step.name);
   const [name, , bar] = node.children;
-  const troubled = step.error && step.status !== "completed";
   put(node.dataset, "status", step.status);
-  put(node, "title", troubled ? `${step.error.code}: ${step.error.message}` : "");
+  put(node.dataset, "paused", String(Boolean(step.paused)));
+  put(node, "title", hint(step));
   put(name, "textContent", step.name);
   put(bar, "value", step.status === "skipped" ? 0 : step.progress); // the view counts a skipped step as done
   put(bar, "ariaLabel", `${step.name} of ${title(row.job)}`);
+}
+
+function hint(step) {
+  if (step.error && step.status !== "completed") return `${step.error.code}: ${step.error.message}`;
+  if (!step.paused) return "";
+  return `The ${step.name} queue is paused.${step.queue_position ? ` This job is ${place(step)}.` : ""}`;
 }
 
 /** Brings what the row says about time up to `now_ms`. */

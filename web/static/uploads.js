@@ -10,14 +10,16 @@ function idempotencyKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The uploads in the list `root`; a row stays until its job shows up live, which `isKnown(job_id)` and `arrived` tell. */
+/** The uploads in the list `root`; a row stays until its job shows up in a live frame, which `arrived` is called with. */
 export class UploadQueue {
   #waiting = [];
   #running = new Set();
   #sent = new Map();
+  // Jobs that have shown up while uploads run: their frame may come before the answer to the upload.
+  #early = new Set();
 
-  constructor({ root, token, isKnown, problem }) {
-    Object.assign(this, { root, token, isKnown, problem });
+  constructor({ root, token, problem }) {
+    Object.assign(this, { root, token, problem });
     addEventListener("beforeunload", (event) => this.#running.size && event.preventDefault());
   }
 
@@ -25,8 +27,15 @@ export class UploadQueue {
     for (const file of files) this.#enqueue(this.#newRow(file));
   }
 
-  arrived(job_id) {
-    this.#sent.get(job_id)?.node.remove();
+  arrived({ job, jobs = [] }) {
+    for (const { id } of job ? [job] : jobs) {
+      if (this.#sent.has(id)) this.#done(id);
+      else if (this.#running.size) this.#early.add(id);
+    }
+  }
+
+  #done(job_id) {
+    this.#sent.get(job_id).node.remove();
     this.#sent.delete(job_id);
   }
 
@@ -78,11 +87,12 @@ export class UploadQueue {
     this.#sent.set(job_id, upload);
     upload.bar.value = 100;
     say(upload, "sent", "uploaded");
-    if (this.isKnown(job_id)) this.arrived(job_id);
+    if (this.#early.has(job_id)) this.#done(job_id);
   }
 
   #ended(upload) {
     this.#running.delete(upload);
+    if (!this.#running.size) this.#early.clear();
     this.#startNext();
   }
 

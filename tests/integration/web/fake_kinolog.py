@@ -1,8 +1,10 @@
 """A server that speaks the page's part of the interface and does what a test says."""
 
+import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,7 @@ def job(number: int, status: str = "waiting", steps: list[Json] | None = None, *
         "current_step": None,
         "run": 1,
         "created_at": iso(time.time() - 3600 + number),
+        "updated_at": iso(time.time()),
         "started_at": None,
         "finished_at": None,
         "steps": steps or [step("probe"), step("transcode"), step("thumbnails")],
@@ -87,8 +90,17 @@ class FakeKinolog:
         self.searches: list[str] = []
         #: Most jobs in a snapshot.
         self.snapshot_jobs = 10_000
+        #: How many lists are refused with 503.
+        self.list_refusals = 0
+        #: Queries of all lists.
+        self.lists: list[Json] = []
+        #: Set while lists may be answered.
+        self.answers = asyncio.Event()
+        self.answers.set()
         self._sockets: set[web.WebSocketResponse] = set()
         self._frames: list[Json] = []
+        #: Cursor before the first of them.
+        self._first = 0
         self._numbers = itertools.count(900_000)
 
     async def put(self, job: Json) -> None:
@@ -102,6 +114,11 @@ class FakeKinolog:
         for socket in self._sockets:
             await socket.send_json(frame)
 
+    async def pause(self, step: str, *, paused: bool = True) -> None:
+        """Pauses a queue, or resumes it: of no job's position."""
+        for socket in self._sockets:
+            await socket.send_json({"type": "queue", "step": step, "paused": paused, "positions": {}})
+
     async def delete(self, job_id: str) -> None:
         """Says that the job is gone."""
         del self.jobs[job_id]
@@ -112,8 +129,16 @@ class FakeKinolog:
         for socket in list(self._sockets):
             await socket.close(code=1001, message=b"going away")
 
+    def forget_frames(self) -> None:
+        """Has nothing left for those who resume."""
+        self._first, self._frames = self._last + 1, []
+
+    @property
+    def _last(self) -> int:
+        return self._first + len(self._frames)
+
     async def _say(self, frame: Json) -> None:
-        self._frames.append(frame | {"cursor": str(len(self._frames) + 1)})
+        self._frames.append(frame | {"cursor": str(self._last + 1)})
         for socket in list(self._sockets):
             await socket.send_json(self._frames[-1])
 
@@ -124,6 +149,7 @@ class FakeKinolog:
         app.router.add_static("/static", STATIC)
         app.router.add_get("/v1/live", self._live)
         app.router.add_get("/v1/jobs", self._list)
+        app.router.add_get("/v1/stats", self._stats)
         app.router.add_get("/v1/search", self._search)
         app.router.add_post("/v1/jobs/{id}/{action}", self._command)
         app.router.add_post("/v1/uploads", self._upload)
@@ -150,7 +176,8 @@ class FakeKinolog:
         self.resumed_from.append(cursor)
         socket = web.WebSocketResponse(protocols=("kinolog",))
         await socket.prepare(request)
-        for frame in self._frames[int(cursor) :] if cursor else [self._snapshot()]:
+        is_known = cursor is not None and self._first <= int(cursor)
+        for frame in self._frames[int(cursor or 0) - self._first :] if is_known else [self._snapshot()]:
             await socket.send_json(frame)
         self._sockets.add(socket)
         async for _ in socket:
@@ -160,16 +187,26 @@ class FakeKinolog:
 
     def _snapshot(self) -> Json:
         newest = self._newest_first()
-        frame = {"type": "snapshot", "cursor": str(len(self._frames)), "jobs": newest[: self.snapshot_jobs]}
+        frame = {"type": "snapshot", "cursor": str(self._last), "jobs": newest[: self.snapshot_jobs]}
         return frame | {"more": True} if len(newest) > self.snapshot_jobs else frame
 
     def _newest_first(self) -> list[Json]:
-        return sorted(self.jobs.values(), key=lambda job: str(job["created_at"]), reverse=True)
+        return sorted(self.jobs.values(), key=lambda job: (str(job["created_at"]), str(job["id"])), reverse=True)
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
-        before, text = request.query.get("created_before", "~"), request.query.get("q", "")
-        found = [job for job in self._newest_first() if job["created_at"] < before and text in job["filename"]]
-        return web.json_response({"data": found[: int(request.query["limit"])], "next_cursor": None})
+        self.lists.append(dict(request.query))
+        found = [job for job in self._newest_first() if _is_found(job, request.query)]
+        await self.answers.wait()
+        if self.list_refusals:
+            self.list_refusals -= 1
+            return _refusal(503, {"code": "read-model-behind", "detail": "The log is being read."})
+        start = [job["id"] for job in found].index(cursor) + 1 if (cursor := request.query.get("cursor")) else 0
+        page = found[start : start + int(request.query["limit"])]
+        is_last = start + len(page) == len(found)
+        return web.json_response({"data": page, "next_cursor": None if is_last else page[-1]["id"]})
+
+    async def _stats(self, _request: web.Request) -> web.StreamResponse:
+        return web.json_response({"data": {"jobs": dict(Counter(job["status"] for job in self.jobs.values()))}})
 
     async def _search(self, request: web.Request) -> web.StreamResponse:
         self.searches.append(request.query["q"])
@@ -207,6 +244,11 @@ class FakeKinolog:
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
         return web.FileResponse(self.media / request.match_info["name"])
+
+
+def _is_found(job: Json, query: Mapping[str, str]) -> bool:
+    statuses = query["status"].split(",") if "status" in query else [job["status"]]
+    return job["status"] in statuses and query.get("q", "").casefold() in job["filename"].casefold()
 
 
 def _bearer(request: web.Request) -> str:

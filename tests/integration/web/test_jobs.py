@@ -5,11 +5,17 @@ import csv
 import io
 import itertools
 import shutil
+import sys
 import time
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from yarl import URL
 
 from schemas.jobs import Job
 from streams.envelope import iso_time
@@ -229,6 +235,47 @@ async def test_admins_pause_and_resume_a_queue(site: Site, control: ControlStand
     assert (await noop())["paused"] and "paused_at" in await noop()
     assert (await site.ask("POST", "/v1/queues/noop/resume"))[0] == 202
     assert not (await noop())["paused"]
+
+
+async def test_a_job_in_a_paused_queue_says_so_to_everybody_who_looks(site: Site, control: ControlStandIn) -> None:
+    assert (await site.ask("POST", "/v1/queues/noop/pause"))[0] == 202
+    job_id = (await submitted(site))["job_id"]
+
+    async def step() -> dict[str, Any]:
+        _, body = await site.ask("GET", f"/v1/jobs/{job_id}", "anna-views")
+        found: dict[str, Any] = body["data"]["steps"][0]
+        return found
+
+    assert (await step())["paused"] is True
+    url = site.server.make_url("/")
+    headers = {"Authorization": "Bearer anna-views"}
+    async with (
+        watching(url, job_id) as lines,
+        site.session.get(url.join(URL(f"/v1/live/sse?subscribe=job:{job_id}")), headers=headers) as events,
+        asyncio.timeout(60),
+    ):
+        assert (await anext(lines)).startswith("noop           0 %  waiting, queue paused, no. ")
+        assert (await site.ask("POST", "/v1/queues/noop/resume"))[0] == 202
+        assert "paused" not in await step()
+        assert "queue paused" not in await anext(lines)
+        seen = b""
+        while b'"paused":false' not in seen:
+            seen += await events.content.readany()
+        assert seen.count(b'"type":"job"') == 1, "also for who knows no other frame"
+
+
+@asynccontextmanager
+async def watching(url: URL, job_id: str) -> AsyncIterator[AsyncIterator[str]]:
+    """The lines that `kinolog watch` prints."""
+    program = str(Path(sys.executable).with_name("kinolog"))
+    options = ("--url", str(url).rstrip("/"), "--token", "anna-views")
+    running = await asyncio.create_subprocess_exec(program, "watch", job_id, *options, stdout=PIPE)
+    assert running.stdout is not None
+    try:
+        yield (line.decode().rstrip() async for line in running.stdout)
+    finally:
+        running.terminate()
+        await running.wait()
 
 
 async def test_a_timeline_and_the_past_come_from_the_log(site: Site, control: ControlStandIn) -> None:

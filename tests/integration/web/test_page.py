@@ -10,7 +10,7 @@ from playwright.async_api import FilePayload, Locator, Page, expect
 from tests.browser import Complaints
 from tests.conftest import eventually
 from tests.integration.web.conftest import CLIP_S, OpenPage
-from tests.integration.web.fake_kinolog import TOKEN, FakeKinolog, iso, job, ready_job, step
+from tests.integration.web.fake_kinolog import TOKEN, FakeKinolog, Json, iso, job, ready_job, step
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -193,6 +193,123 @@ async def test_a_lost_connection_is_shown_and_nothing_is_missed(open_page: OpenP
     assert kinolog.resumed_from == [None, "1"]
 
 
+def three_thousand() -> dict[str, Json]:
+    """Jobs of which the four oldest have failed."""
+    return {f"job_{n:06}": job(n, "failed" if n < 4 else "completed") for n in range(3000)}
+
+
+async def test_failures_among_thousands_of_jobs_are_counted_and_found_however_old_they_are(
+    open_page: OpenPage, kinolog: FakeKinolog
+) -> None:
+    kinolog.jobs, kinolog.snapshot_jobs = three_thousand(), 1_000
+    page = await open_page()
+    await expect(page.get_by_role("radio", name="All 3000", exact=True)).to_be_checked()
+    await page.get_by_role("radio", name="Failed 4", exact=True).check(force=True)
+    names = [f"clip-{n}.mp4" for n in (3, 2, 1, 0)]
+    await expect(page.locator(".job .name")).to_have_text(names)
+    await expect(page.locator("#more")).to_be_hidden()
+    await page.reload()
+    await expect(page.get_by_role("radio", name="Failed 4", exact=True)).to_be_checked()
+    await expect(page.locator(".job .name")).to_have_text(names)
+
+
+async def test_every_one_of_many_jobs_can_be_paged_to(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    kinolog.jobs, kinolog.snapshot_jobs = {f"job_{n:06}": job(n) for n in range(120)}, 30
+    page = await open_page()
+    await page.get_by_role("button", name="Show 50 more of 70", exact=True).click()
+    await page.get_by_role("button", name="Show 20 more of 20", exact=True).click()
+    await expect(page.locator(".job .name")).to_have_text([f"clip-{n}.mp4" for n in reversed(range(120))])
+    await expect(page.locator("#more")).to_be_hidden()
+
+
+async def test_counts_and_filter_stay_true_while_jobs_change_that_are_not_on_the_page(
+    open_page: OpenPage, kinolog: FakeKinolog
+) -> None:
+    kinolog.jobs, kinolog.snapshot_jobs = three_thousand(), 1_000
+    page = await open_page()
+    await page.get_by_role("radio", name="Failed 4", exact=True).check(force=True)
+    await expect(page.locator(".job")).to_have_count(4)
+    await kinolog.put(job(700, "failed"))
+    await expect(page.get_by_role("radio", name="Failed 5", exact=True)).to_be_checked()
+    await expect(page.locator(".job .name").first).to_have_text("clip-700.mp4")
+    await kinolog.put(job(2, "waiting"))
+    await expect(page.get_by_role("radio", name="Running 1", exact=True)).to_be_visible()
+    await kinolog.delete("job_000001")
+    await expect(page.locator(".job .name")).to_have_text(["clip-700.mp4", "clip-3.mp4", "clip-0.mp4"])
+    await expect(page.get_by_role("radio", name="All 2999", exact=True)).to_be_visible()
+
+
+async def test_the_filter_and_the_search_outlive_a_lost_connection_and_a_reload(
+    open_page: OpenPage, kinolog: FakeKinolog
+) -> None:
+    kinolog.jobs, kinolog.snapshot_jobs = three_thousand(), 1_000
+    page = await open_page()
+    await page.get_by_role("radio", name="Ready 2996").check(force=True)
+    await page.get_by_role("searchbox", name="Find jobs by name or id").fill(" CLIP-100")
+    found = [f"clip-{n}.mp4" for n in (*reversed(range(1000, 1010)), 100)]
+    await expect(page.locator(".job .name")).to_have_text(found)
+    await kinolog.drop_sockets()
+    await kinolog.put(job(1004, "failed"))
+    found.remove("clip-1004.mp4")
+    await expect(page.locator(".job .name")).to_have_text(found)
+    assert "show=completed&q=CLIP-100" in page.url
+    kinolog.forget_frames()  # the cursor is of no use any more: the next connection begins with a snapshot
+    del kinolog.jobs["job_001005"]
+    found.remove("clip-1005.mp4")
+    await kinolog.drop_sockets()
+    await expect(page.locator(".job .name")).to_have_text(found)
+    await page.reload()
+    await expect(page.get_by_role("searchbox", name="Find jobs by name or id")).to_have_value("CLIP-100")
+    await expect(page.locator(".job .name")).to_have_text(found)
+
+
+async def test_what_happens_while_the_server_looks_for_jobs_is_not_missed(
+    open_page: OpenPage, kinolog: FakeKinolog
+) -> None:
+    kinolog.jobs = {f"job_{n:06}": job(n, "failed") for n in range(3)}
+    page = await open_page()
+    await expect(page.locator(".job")).to_have_count(3)
+    kinolog.answers.clear()
+    await page.get_by_role("radio", name="Failed 3").check(force=True)
+    await eventually(lambda: any("status" in query for query in kinolog.lists), PATIENCE_S)
+    await kinolog.put(job(0, "waiting"))
+    await kinolog.put(job(7, "failed"))
+    await kinolog.delete("job_000001")
+    await expect(page.get_by_role("radio", name="All 3", exact=True)).to_be_visible()
+    kinolog.answers.set()
+    await expect(page.locator(".job .name")).to_have_text(["clip-7.mp4", "clip-2.mp4"])
+
+
+async def test_a_list_that_cannot_be_had_says_so_and_comes_when_it_can(
+    open_page: OpenPage, kinolog: FakeKinolog, complaints: Complaints
+) -> None:
+    complaints.expect("status of 503")
+    kinolog.jobs = {"job_000001": job(1)}
+    kinolog.list_refusals = 2
+    page = await open_page()
+    await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("The jobs cannot be loaded now")
+    await expect(page.get_by_text("Nothing here yet")).to_be_hidden()
+    await row(page, "clip-1.mp4").wait_for()
+    await expect(page.get_by_role("alert").filter(visible=True)).to_have_count(0)
+
+
+async def test_a_paused_queue_is_shown_on_the_jobs_that_wait_in_it(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    steps = [step("probe", "completed", 100), step("transcode", queue_position=3, eta_s=60.0), step("thumbnails")]
+    await kinolog.put(job(1, "active", steps, progress=2.0, eta_s=70.0))
+    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("2 %")
+    await kinolog.pause("transcode")
+    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("Paused · transcode queue")
+    held = row(page, "clip-1.mp4").get_by_title("The transcode queue is paused. This job is no. 3 in line.")
+    await expect(held).to_contain_text("paused")
+    await kinolog.pause("transcode", paused=False)
+    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("2 %")
+    steps[2] = step("thumbnails", queue_position=1, paused=True)
+    await kinolog.put(job(1, "active", [steps[0], step("transcode", "active", 40), steps[2]], progress=30.0))
+    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("30 %")
+    await expect(row(page, "clip-1.mp4").get_by_title("The thumbnails queue is paused.")).to_contain_text("paused")
+
+
 async def test_a_thousand_jobs_stay_readable(open_page: OpenPage, kinolog: FakeKinolog) -> None:
     kinolog.jobs = {f"job_{n:06}": job(n, "failed" if n % 10 == 0 else "waiting") for n in range(1500)}
     page = await open_page()
@@ -200,29 +317,11 @@ async def test_a_thousand_jobs_stay_readable(open_page: OpenPage, kinolog: FakeK
     await page.get_by_role("button", name="Show 50 more of 1450").click()
     await expect(page.locator(".job")).to_have_count(100)
     await page.get_by_role("radio", name="Failed 150").check(force=True)
+    await expect(page.locator(".job .name").first).to_have_text("clip-1490.mp4")
     await page.get_by_role("searchbox", name="Find jobs by name or id").fill("clip-1490")
     await expect(page.locator(".job .name")).to_have_text(["clip-1490.mp4"])
     await page.get_by_role("searchbox", name="Find jobs by name or id").fill("no such name")
     await expect(page.get_by_text("No job matches.")).to_be_visible()
-
-
-async def test_jobs_that_the_snapshot_left_out_are_loaded_on_demand(open_page: OpenPage, kinolog: FakeKinolog) -> None:
-    kinolog.snapshot_jobs = 20
-    kinolog.jobs = {f"job_{number:06}": job(number, "failed") for number in range(30)}
-    page = await open_page()
-    await expect(page.get_by_role("radio", name="All 20+")).to_be_checked()
-    await page.get_by_role("button", name="Load older jobs").click()
-    await expect(page.locator(".job")).to_have_count(30)
-    await expect(page.get_by_role("radio", name="All 30", exact=True)).to_be_checked()
-    await expect(page.locator("#more")).to_be_hidden()
-
-
-async def test_a_job_that_the_snapshot_left_out_is_found_by_name(open_page: OpenPage, kinolog: FakeKinolog) -> None:
-    kinolog.snapshot_jobs = 20
-    kinolog.jobs = {f"job_{number:06}": job(number, "failed") for number in range(30)}
-    page = await open_page()
-    await page.get_by_role("searchbox", name="Find jobs by name or id").fill("clip-3.mp4")
-    await row(page, "clip-3.mp4").wait_for()
 
 
 async def test_names_and_errors_are_text_whatever_they_hold(open_page: OpenPage, kinolog: FakeKinolog) -> None:

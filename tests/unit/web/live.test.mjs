@@ -6,24 +6,110 @@ import * as live from "../../../web/static/live.js";
 const step = (name, more = {}) => ({ name, status: "active", progress: 0, attempt: 1, attempts: 3, ...more });
 const job = (more = {}) => ({
   id: "j1", asset_id: "a1", filename: "talk.mp4", pipeline: "standard", status: "active", progress: 0, run: 1,
-  created_at: "2026-11-22T10:00:00.000Z", steps: [step("transcode")], ...more,
+  created_at: "2026-11-22T10:00:00.000Z", updated_at: "2026-11-22T10:00:00.000Z", steps: [step("transcode")], ...more,
 });
-const stateOf = (...jobs) => {
-  const state = live.emptyState();
-  live.fold(state, { type: "snapshot", cursor: "c0", jobs });
-  return state;
-};
+/** A job of which a higher number is newer. */
+const numbered = (n, more = {}) =>
+  job({ id: `j${n}`, created_at: new Date(Date.UTC(2026, 0, 1) + n * 1000).toISOString(), ...more });
+const page = (data, next_cursor = null) => ({ data, next_cursor });
+const frame = (job, cursor = "c") => ({ type: "job", cursor, job });
+const ids = (state) => live.listed(state.jobs).map(({ id }) => id);
 
-test("a snapshot replaces everything and says what came and went", () => {
-  const state = stateOf(job({ id: "old" }));
-  const changes = live.fold(state, { type: "snapshot", cursor: "c1", jobs: [job({ id: "new" })] });
-  assert.deepEqual([...state.jobs.keys()], ["new"]);
+/** A state that has loaded one page. */
+function stateOf(jobs, { next = null, show, text } = {}) {
+  const state = live.emptyState(show, text);
+  live.fold(state, { type: "snapshot", cursor: "c0", jobs: [] });
+  live.nextPage(state);
+  live.arrived(state, page(jobs, next));
+  return state;
+}
+
+test("the first page replaces what was there and says what came and went", () => {
+  const state = stateOf([job({ id: "old" })]);
+  live.fold(state, { type: "snapshot", cursor: "c1", jobs: [] });
+  assert.equal(live.isLoaded(state), false, "until the server has answered again");
+  live.nextPage(state);
+  const changes = live.arrived(state, page([job({ id: "new" })]));
+  assert.deepEqual(ids(state), ["new"]);
   assert.deepEqual(changes.map(({ id, after }) => [id, Boolean(after)]), [["old", false], ["new", true]]);
   assert.equal(state.cursor, "c1");
 });
 
+test("the server is asked for what is chosen, page by page", () => {
+  const state = live.emptyState("failed", " Talk ");
+  assert.deepEqual(live.nextPage(state), { status: "failed,cancelled", q: "Talk", limit: 50 });
+  live.arrived(state, page([job({ status: "failed" })], "p2"));
+  assert.equal(live.hasMore(state), true);
+  state.wanted = 700;
+  assert.deepEqual(live.nextPage(state), { status: "failed,cancelled", q: "Talk", cursor: "p2", limit: 500 });
+  live.arrived(state, page([job({ id: "j0", status: "failed" })]));
+  assert.deepEqual([live.hasMore(state), live.isShort(state), state.jobs.size], [false, false, 2]);
+  assert.deepEqual(live.nextPage(live.emptyState()), { limit: 50 });
+});
+
+test("a job comes and goes as the filter finds it, however old", () => {
+  const state = stateOf([numbered(9, { status: "failed" })], { show: "failed" });
+  live.fold(state, frame(numbered(2, { status: "failed" })));
+  live.fold(state, frame(numbered(12, { status: "cancelled" })));
+  live.fold(state, frame(numbered(13)));
+  assert.deepEqual(ids(state), ["j12", "j9", "j2"]);
+  const [{ before, after }] = live.fold(state, frame(numbered(9, { status: "waiting", run: 2 })));
+  assert.deepEqual([before.status, after], ["failed", undefined]);
+  assert.deepEqual(ids(state), ["j12", "j2"]);
+});
+
+test("a job beyond the pages that are loaded comes with its page", () => {
+  const state = stateOf([numbered(9), numbered(8)], { next: "p2" });
+  assert.deepEqual(live.fold(state, frame(numbered(3))), []);
+  assert.deepEqual(ids(state), ["j9", "j8"]);
+});
+
+test("the text is looked for where the server does", () => {
+  const found = (text, more) => live.fold(stateOf([], { text }), frame(job(more))).length;
+  assert.equal(found(" HOLIDAY ", { filename: "Holiday.MOV" }), 1);
+  assert.equal(found("order 66", { passthrough: "Order 66" }), 1);
+  assert.equal(found("cut off", { status: "failed", error: { code: "x", message: "It is cut off." } }), 1);
+  assert.equal(found("a1", {}), 1);
+  assert.equal(found("standard", {}), 0);
+});
+
+test("frames that come while a page is on its way are newer than the page", () => {
+  const state = live.emptyState();
+  live.nextPage(state);
+  live.fold(state, frame(numbered(1, { status: "completed", updated_at: "2026-11-22T11:00:00.000Z" }), "c1"));
+  live.fold(state, frame(numbered(5), "c2"));
+  live.fold(state, { type: "deleted", cursor: "c3", job_id: "j2" });
+  live.arrived(state, page([numbered(3), numbered(2), numbered(1)]));
+  assert.deepEqual(ids(state), ["j5", "j3", "j1"]);
+  assert.equal(state.jobs.get("j1").status, "completed");
+  assert.equal(state.cursor, "c3");
+});
+
+test("a page that is older than what live frames have shown takes nothing back", () => {
+  const state = stateOf([numbered(1, { updated_at: "2026-11-22T11:00:00.000Z", progress: 50 })]);
+  live.nextPage(state);
+  live.arrived(state, page([numbered(1, { progress: 1 })]));
+  assert.equal(state.jobs.get("j1").progress, 50);
+});
+
+test("another choice shows what is known of it at once, and claims nothing", () => {
+  const state = stateOf([numbered(2, { status: "failed" }), numbered(1)]);
+  const changes = live.choose(state, "failed", "");
+  assert.deepEqual([changes.map(({ id }) => id), ids(state), live.isLoaded(state)], [["j1"], ["j2"], false]);
+});
+
+test("a page that is left open does not grow for ever, and loses nothing", () => {
+  const state = stateOf([numbered(2), numbered(1)], { next: null });
+  for (let n = 3; n < 1000; n += 1) live.fold(state, frame(numbered(n)));
+  assert.ok(state.jobs.size <= 250 && state.jobs.size >= 50, `${state.jobs.size}`);
+  assert.deepEqual(ids(state)[0], "j999");
+  assert.equal(live.hasMore(state), true);
+  state.wanted = 300;
+  assert.deepEqual(live.nextPage(state), { limit: 300 }, "from the start: nobody knows where the server would go on");
+});
+
 test("a progress frame moves one step and the job, without touching the cursor", () => {
-  const state = stateOf(job());
+  const state = stateOf([job()]);
   live.fold(state, { type: "progress", job_id: "j1", step: "transcode", progress: 40, job_progress: 36, eta_s: 9 });
   assert.equal(state.jobs.get("j1").steps[0].progress, 40);
   assert.equal(state.jobs.get("j1").steps[0].eta_s, 9);
@@ -32,107 +118,53 @@ test("a progress frame moves one step and the job, without touching the cursor",
 });
 
 test("progress never falls within a run: late frames and lagging rows are outrun", () => {
-  const state = stateOf(job());
-  live.fold(state, { type: "progress", job_id: "j1", step: "transcode", progress: 40, job_progress: 40 });
+  const state = stateOf([job()]);
+  live.fold(state, { type: "progress", job_id: "j1", step: "transcode", progress: 40, job_progress: 40, eta_s: 9 });
   assert.deepEqual(live.fold(state, { type: "progress", job_id: "j1", step: "transcode", progress: 30 }), []);
-  live.fold(state, { type: "job", cursor: "c2", job: job({ progress: 10 }) });
-  assert.equal(state.jobs.get("j1").steps[0].progress, 40);
+  live.fold(state, frame(job({ progress: 10 })));
+  assert.deepEqual([state.jobs.get("j1").steps[0].progress, state.jobs.get("j1").steps[0].eta_s], [40, 9]);
   assert.equal(state.jobs.get("j1").progress, 40);
+  live.fold(state, frame(job({ steps: [step("transcode", { status: "waiting", paused: true })] })));
+  assert.deepEqual(state.jobs.get("j1").steps[0], step("transcode", { status: "waiting", paused: true, progress: 40 }));
 });
 
 test("a new run starts over", () => {
-  const state = stateOf(job({ progress: 70, steps: [step("transcode", { progress: 70 })] }));
-  live.fold(state, { type: "job", cursor: "c2", job: job({ run: 2 }) });
+  const state = stateOf([job({ progress: 70, steps: [step("transcode", { progress: 70 })] })]);
+  live.fold(state, frame(job({ run: 2 })));
   assert.equal(state.jobs.get("j1").steps[0].progress, 0);
   assert.equal(state.jobs.get("j1").progress, 0);
 });
 
 test("progress of a job that is not known, or of a step that ended, changes nothing", () => {
-  const state = stateOf(job({ steps: [step("transcode", { status: "completed", progress: 100 })] }));
+  const state = stateOf([job({ steps: [step("transcode", { status: "completed", progress: 100 })] })]);
   assert.deepEqual(live.fold(state, { type: "progress", job_id: "other", step: "transcode", progress: 1 }), []);
   assert.deepEqual(live.fold(state, { type: "progress", job_id: "j1", step: "transcode", progress: 100 }), []);
 });
 
 test("a deleted job goes, also when it is said twice", () => {
-  const state = stateOf(job());
+  const state = stateOf([job()]);
   assert.equal(live.fold(state, { type: "deleted", cursor: "c3", job_id: "j1" }).length, 1);
   assert.deepEqual(live.fold(state, { type: "deleted", cursor: "c4", job_id: "j1" }), []);
   assert.equal(state.cursor, "c4");
 });
 
 test("a frame of a type that comes later is passed over", () => {
-  assert.deepEqual(live.fold(stateOf(job()), { type: "weather" }), []);
+  assert.deepEqual(live.fold(stateOf([job()]), { type: "weather" }), []);
 });
 
-test("the list is newest first, by group and by name", () => {
-  const state = stateOf(
-    job({ id: "a", created_at: "2026-11-22T10:00:00.000Z", status: "completed" }),
-    job({ id: "b", created_at: "2026-11-22T11:00:00.000Z", filename: "Holiday.MOV" }),
-    job({ id: "c", created_at: "2026-11-22T09:00:00.000Z", status: "cancelled" }),
-  );
-  const ids = (show, text) => live.listed(state.jobs, show, text).map(({ id }) => id);
-  assert.deepEqual(ids("all", ""), ["b", "a", "c"]);
-  assert.deepEqual(ids("failed", ""), ["c"]);
-  assert.deepEqual(ids("all", " holiday "), ["b"]);
-  assert.deepEqual(live.counts(state.jobs), { all: 3, running: 1, completed: 1, failed: 1 });
+test("waiting steps move up in their queue, and a pause holds all of them", () => {
+  const waiting = (id, more) => job({ id, status: "waiting", steps: [step("transcode", { status: "waiting", ...more })] });
+  const state = stateOf([waiting("j1"), waiting("j2", { queue_position: 900, eta_s: 4 }), job({ id: "j3" })]);
+  const moved = { type: "queue", step: "transcode", paused: false, positions: { j1: 2, j3: 1, j9: 3 } };
+  assert.deepEqual(live.fold(state, moved).map(({ id }) => id), ["j1"]);
+  assert.deepEqual(live.fold(state, moved), []);
+  live.fold(state, { ...moved, paused: true });
+  assert.deepEqual(state.jobs.get("j1").steps[0], step("transcode", { status: "waiting", queue_position: 2, paused: true }));
+  assert.deepEqual(state.jobs.get("j2").steps[0], step("transcode", { status: "waiting", queue_position: 900, paused: true }));
+  assert.deepEqual(state.jobs.get("j3"), job({ id: "j3" }));
 });
 
-test("a step says what a person wants to know of it", () => {
-  const now_ms = Date.parse("2026-11-22T10:00:00Z");
-  const note = (more) => live.stepNote(step("transcode", more), now_ms);
-  assert.equal(note({ progress: 43.9, eta_s: 95 }), "43 % · 2 min left");
-  assert.equal(note({ attempt: 2, progress: 5 }), "try 2/3 · 5 %");
-  assert.equal(note({ status: "delayed", retry_at: "2026-11-22T10:00:05Z" }), "retry in 5 s");
-  assert.equal(note({ status: "delayed", retry_at: "2026-11-22T09:59:00Z" }), "retrying");
-  assert.equal(note({ status: "skipped", reason: "no-video-track" }), "no video track");
-  assert.equal(note({ status: "completed", started_at: "2026-11-22T09:00:00Z", finished_at: "2026-11-22T09:03:00Z" }), "3 min");
-});
-
-test("ages and lengths read as people say them", () => {
-  const now_ms = Date.parse("2026-11-22T10:00:00Z");
-  assert.equal(live.age("2026-11-22T09:59:57Z", now_ms), "just now");
-  assert.equal(live.age("2026-11-22T09:57:00Z", now_ms), "3 minutes ago");
-  assert.equal(live.age("2026-11-21T09:57:00Z", now_ms), "yesterday");
-  assert.equal(live.age("2026-11-22T10:05:00Z", now_ms), "just now");
-  assert.deepEqual([0.04, 42.4, 180, 7500].map(live.duration), ["0.0 s", "42 s", "3 min", "2 h 5 min"]);
-});
-
-test("a screen reader hears of a new job and of how it ended, not of every percent", () => {
-  const before = job();
-  assert.equal(live.announcement({ before, after: job({ progress: 5 }) }), "");
-  assert.equal(live.announcement({ before: undefined, after: before }), "talk.mp4 was added");
-  const failed = job({ status: "failed", error: { code: "corrupt-media", message: "The file is cut off." } });
-  assert.equal(live.announcement({ before, after: failed }), "talk.mp4: Failed: The file is cut off.");
-});
-
-test("a storyboard is read with either line ending and either clock", () => {
-  const vtt = "WEBVTT\r\n\r\n00:01.500 --> 00:00:03.000\r\nsprite.jpg#xywh=160,0,160,90\r\n";
-  assert.deepEqual(live.storyboard(vtt), [{ start_s: 1.5, end_s: 3, image: "sprite.jpg", x: 160, y: 0, w: 160, h: 90 }]);
-  assert.deepEqual(live.storyboard("no cues"), []);
-});
-
-test("what a snapshot leaves out is asked for from its oldest ended job on", () => {
-  const state = live.emptyState();
-  const jobs = [job({ id: "r", created_at: "2026-11-01T00:00:00.000Z" }), job({ id: "e", status: "failed" })];
-  live.fold(state, { type: "snapshot", cursor: "c", jobs, more: true });
-  assert.deepEqual(state.older, { sort: "-created_at", limit: 200, created_before: "2026-11-22T10:00:00.001Z" });
-  live.fold(state, { type: "snapshot", cursor: "c", jobs });
-  assert.equal(state.older, null);
-});
-
-test("a listed job never replaces one that live frames have told of", () => {
-  const state = stateOf(job({ progress: 50 }));
-  const changes = live.addListed(state, [job({ progress: 1 }), job({ id: "j0" })]);
-  assert.deepEqual(changes.map(({ id }) => id), ["j0"]);
-  assert.equal(state.jobs.get("j1").progress, 50);
-});
-
-test("waiting steps move up in their queue; others, and jobs that are not known, stay as they are", () => {
-  const waiting = (id) => job({ id, status: "waiting", steps: [step("transcode", { status: "waiting" })] });
-  const state = stateOf(waiting("j1"), waiting("j2"), job({ id: "j3" }));
-  const frame = { type: "queue", step: "transcode", positions: { j1: 2, j3: 1, j9: 3 } };
-  assert.deepEqual(live.fold(state, frame).map(({ id }) => id), ["j1"]);
-  assert.equal(live.stepNote(state.jobs.get("j1").steps[0], 0), "waiting · no. 2 in line");
-  assert.equal(live.stepNote(state.jobs.get("j2").steps[0], 0), "waiting");
-  assert.deepEqual(live.fold(state, frame), []);
+test("the server's counts are those of the filters", () => {
+  const jobs = { waiting: 3, active: 1, completed: 10, failed: 2, cancelled: 1 };
+  assert.deepEqual(live.counts(jobs), { all: 17, running: 4, completed: 10, failed: 3 });
 });

@@ -1,0 +1,115 @@
+"""The page in a real browser over a real replica with thousands of jobs: more than any snapshot holds."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from schemas.jobs import Job
+from tests.integration.web.control_stand_in import ControlStandIn
+from tests.integration.web.logs import Make, log, make
+from tests.integration.web.served import ADMIN, Site, serve
+from tests.unit.web.rows import a_job, a_step, an_error
+
+__all__ = ["log", "make"]  # fixtures are found by their name in this module
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+JOBS, FAILED, QUEUED = 3_000, 4, 1_200
+
+
+def rows() -> list[Job]:
+    """The oldest have failed, the newest wait; every third one is Anna's."""
+    return [_row(n) for n in range(JOBS)]
+
+
+def _row(number: int) -> Job:
+    more: dict[str, Any] = {"filename": f"clip-{number}.mp4", "owner": "anna" if number % 3 == 0 else "bert"}
+    if number < FAILED:
+        return a_job(number, "failed", (a_step("noop", "failed"),), error=an_error(), **more)
+    if number < JOBS - QUEUED:
+        return a_job(number, "completed", (a_step("noop", "completed"),), **more)
+    return a_job(number, "waiting", (a_step("noop", requested_at=float(number)),), **more)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def control(log: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ControlStandIn]:
+    """Control, which has written all rows."""
+    from streams.settings import load
+    from tests.integration.web.served import ENVIRON
+
+    folder = str(tmp_path_factory.mktemp("control"))
+    settings = load(ENVIRON | {"KINOLOG_DATA_DIR": folder, "KINOLOG_KAFKA__BOOTSTRAP": log.bootstrap})
+    async with ControlStandIn(settings) as stand_in:
+        await stand_in.put_all(rows())
+        yield stand_in
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def replica(make: Make, control: ControlStandIn) -> AsyncIterator[Site]:
+    """A replica that has read them."""
+    async with serve(make()) as site:
+        yield site
+
+
+async def opened(page: Page, site: Site, token: str, query: str = "") -> Page:
+    await page.goto(f"{site.server.make_url('/')}{query}#token={token}")
+    await page.get_by_text("Live", exact=True).wait_for()
+    return page
+
+
+def names(*numbers: int) -> list[str]:
+    return [f"clip-{number}.mp4" for number in numbers]
+
+
+async def test_four_old_failures_among_thousands_are_counted_and_found(
+    browser_page: Page, replica: Site, control: ControlStandIn
+) -> None:
+    page = await opened(browser_page, replica, ADMIN)
+    await expect(page.get_by_role("radio", name=f"All {JOBS}", exact=True)).to_be_checked()
+    await page.get_by_role("radio", name="Failed 4", exact=True).check(force=True)
+    await expect(page.locator(".job .name")).to_have_text(names(3, 2, 1, 0))
+    row = control.jobs["job_000002"]
+    await control.put(a_job(2, "waiting", (a_step("noop"),), run=2, filename=row.filename, owner=row.owner))
+    await expect(page.get_by_role("radio", name="Failed 3", exact=True)).to_be_checked()
+    await expect(page.locator(".job .name")).to_have_text(names(3, 1, 0))
+    await control.put(row)
+    await page.get_by_role("searchbox", name="Find jobs by name or id").fill("CLIP-2.")
+    await expect(page.locator(".job .name")).to_have_text(names(2))
+    await page.reload()
+    await expect(page.locator(".job .name")).to_have_text(names(2))
+
+
+async def test_a_viewer_counts_their_own(browser_page: Page, replica: Site, control: ControlStandIn) -> None:
+    page = await opened(browser_page, replica, "anna-views", "?show=failed")
+    await expect(page.get_by_role("radio", name="Failed 2", exact=True)).to_be_checked()
+    await expect(page.get_by_role("radio", name="All 1000", exact=True)).to_be_visible()
+    await expect(page.locator(".job .name")).to_have_text(names(3, 0))
+    for number, owner in ((5_001, "bert"), (5_002, "anna")):
+        await control.put(a_job(number, "failed", filename=f"clip-{number}.mp4", owner=owner))
+    await expect(page.get_by_role("radio", name="Failed 3", exact=True)).to_be_visible()
+    await expect(page.locator(".job .name")).to_have_text(names(5_002, 3, 0))
+    for number in (5_001, 5_002):
+        await control.delete(f"job_{number:06}")
+
+
+async def test_all_of_a_filter_is_paged_through(browser_page: Page, replica: Site) -> None:
+    page = await opened(browser_page, replica, ADMIN, "?q=clip-29")
+    await page.get_by_role("button", name="Show more").click()
+    await page.get_by_role("button", name="Show more").click()
+    await expect(page.locator(".job")).to_have_count(111)
+    await expect(page.locator("#more")).to_be_hidden()
+
+
+async def test_a_queue_that_an_admin_pauses_is_seen_where_jobs_wait_in_it(browser_page: Page, replica: Site) -> None:
+    page = await opened(browser_page, replica, "anna-views", "?show=running")
+    await expect(page.locator(".job .status").first).to_have_text("Waiting")
+    for _ in range(2):
+        await page.get_by_role("button", name="Show 50 more").click()
+    await expect(page.locator(".job")).to_have_count(150)
+    assert (await replica.ask("POST", "/v1/queues/noop/pause"))[0] == 202
+    await expect(page.locator(".job .status")).to_have_text(["Paused · noop queue"] * 150)
+    assert (await replica.ask("POST", "/v1/queues/noop/resume"))[0] == 202
+    await expect(page.locator(".job .status")).to_have_text(["Waiting"] * 150)

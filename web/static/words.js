@@ -1,0 +1,96 @@
+// Jobs and steps in words. Pure: no DOM, no clock.
+
+const ENDED = new Set(["completed", "failed", "cancelled"]);
+
+/** Whether the job is over. */
+export const hasEnded = (job) => ENDED.has(job.status);
+
+/** Which filter a job falls under: "running", "completed" or "failed" (a cancelled one asks for attention too). */
+export function group(job) {
+  if (!hasEnded(job)) return "running";
+  return job.status === "completed" ? "completed" : "failed";
+}
+
+/** The name that a person knows the job by. */
+export const title = (job) => job.filename || job.asset_id;
+
+/** The kind of file as its name says, e.g. "MP4"; "" when it does not. */
+export const kind = (job) => job.filename?.match(/\.([a-z0-9]{1,5})$/i)?.[1].toUpperCase() ?? "";
+
+/** Outputs of the last step that published `name`, e.g. the key of "master" or "poster"; undefined when none did. */
+export const output = (job, name) => job.steps.findLast((step) => step.outputs?.[name])?.outputs[name];
+
+/** The job's state in a word or two. */
+export function statusText(job) {
+  if (job.cancelling && !hasEnded(job)) return "Cancelling";
+  const paused = pausedQueue(job);
+  if (paused) return `Paused · ${paused} queue`;
+  if (job.status === "active") return `${Math.floor(job.progress)} %`;
+  if (job.status === "completed") return output(job, "master") ? "Ready" : "Done";
+  return { waiting: "Waiting", failed: "Failed", cancelled: "Cancelled" }[job.status] ?? job.status;
+}
+
+/** The step whose paused queue the job waits in; undefined when something of it runs, or it waits in none. */
+export function pausedQueue(job) {
+  if (hasEnded(job) || job.steps.some(({ status }) => status === "active")) return undefined;
+  return job.steps.find(({ paused }) => paused)?.name;
+}
+
+/** What stands beside a step's bar. `now_ms` since the epoch. */
+export const stepNote = (step, now_ms) => STEP_NOTES[step.status]?.(step, now_ms) ?? step.status;
+
+const STEP_NOTES = {
+  waiting: (step) => (step.paused ? "paused" : ["waiting", place(step)].filter(Boolean).join(" · ")),
+  active: (step) => [tries(step), `${Math.floor(step.progress)} %`, left(step)].filter(Boolean).join(" · "),
+  delayed: (step, now_ms) => retryNote((Date.parse(step.retry_at) - now_ms) / 1000),
+  completed: (step) => (step.started_at && step.finished_at ? duration(seconds(step)) : "done"),
+  skipped: (step) => (step.reason ? step.reason.replaceAll("-", " ") : "skipped"),
+};
+
+/** A step's turn among those that wait for an executor; "" for one that does not. */
+export const place = (step) => (step.queue_position ? `no. ${step.queue_position} in line` : "");
+const tries = (step) => (step.attempt > 1 ? `try ${step.attempt}/${Math.max(step.attempts, step.attempt)}` : "");
+const left = (step) => (step.eta_s ? `${duration(step.eta_s)} left` : "");
+const retryNote = (wait_s) => (wait_s >= 1 ? `retry in ${duration(wait_s)}` : "retrying");
+
+/** Seconds between the start and the end of a job or step. */
+export const seconds = ({ started_at, finished_at }) => (Date.parse(finished_at) - Date.parse(started_at)) / 1000;
+
+/** A length of time as people say it: "0.4 s", "42 s", "3 min", "2 h 5 min". */
+export function duration(s) {
+  if (s < 0.95) return `${Math.max(0, s).toFixed(1)} s`;
+  if (s < 90) return `${Math.round(s)} s`;
+  const minutes = Math.round(s / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+
+/** How long ago `then` (ISO 8601) was, e.g. "3 minutes ago". */
+export function age(then, now_ms) {
+  const s = Math.max(0, (now_ms - Date.parse(then)) / 1000);
+  if (s < 10) return "just now";
+  if (s < 60) return RELATIVE.format(-Math.floor(s), "second");
+  if (s < 3600) return RELATIVE.format(-Math.floor(s / 60), "minute");
+  if (s < 86400) return RELATIVE.format(-Math.floor(s / 3600), "hour");
+  return RELATIVE.format(-Math.floor(s / 86400), "day");
+}
+
+/** The sentence for a screen reader when a job ended or appeared; "" when there is nothing to say. */
+export function announcement({ before, after }) {
+  if (!after || before?.status === after.status) return "";
+  if (!hasEnded(after)) return before ? "" : `${title(after)} was added`;
+  const reason = after.status === "failed" && after.error ? `: ${after.error.message}` : "";
+  return `${title(after)}: ${statusText(after)}${reason}`;
+}
+
+/** Cues of a storyboard (WebVTT whose payload is `IMAGE#xywh=x,y,w,h`) as [{start_s, end_s, image, x, y, w, h}]. */
+export function storyboard(vtt) {
+  const cue = /(\S+) --> (\S+)[^\n]*\n(\S+)#xywh=(?:pixel:)?(\d+),(\d+),(\d+),(\d+)/g;
+  return [...vtt.replaceAll("\r", "").matchAll(cue)].map(([, start, end, image, ...box]) => {
+    const [x, y, w, h] = box.map(Number);
+    return { start_s: clock(start), end_s: clock(end), image, x, y, w, h };
+  });
+}
+
+const clock = (text) => text.split(":").reduce((total, part) => total * 60 + Number(part), 0);
