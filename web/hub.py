@@ -184,11 +184,11 @@ class Hub:
         self._send(change, self._listeners(change))
 
     def publish_again(self, job: Job, seq: int) -> None:
-        """A job whose row is the same but which is shown differently since change `seq`: to everybody who wants it."""
+        """Send a job whose row is unchanged but whose view changed with change `seq`, to all its subscribers."""
         self.publish(_place(job)._replace(seq=seq))
 
     def publish_to_named(self, job: Job, seq: int) -> None:
-        """The same, only to those who follow that very job or its asset."""
+        """The same, only to subscribers of this job or its asset by id."""
         change = _place(job)._replace(seq=seq)
         self._send(change, self._allowed({f"job:{job.id}", f"asset:{job.asset_id}"}, job.owner))
 
@@ -235,9 +235,7 @@ class Hub:
                     client.add_places(step, frame)
 
     def publish_pause(self, step: str) -> None:
-        """Whether a queue is paused goes to everybody, with the positions that they follow: of a job far behind no
-        position is sent, but it waits in a paused queue all the same.
-        """
+        """Send the queue's frame to every client: jobs far behind, of which no position is sent, are paused as well."""
         if not self._by_topic:
             return
         queues = self._progress.queues
@@ -246,7 +244,7 @@ class Hub:
             client.add_places(step, frames.get(client.wanted, other))
 
     def named(self, most: int) -> Subscription:
-        """Jobs and assets that are followed by their ids; at most so many."""
+        """Subscriptions by id of a job or asset, at most `most`."""
         topics = (topic for topic in self._by_topic if topic.startswith(("job:", "asset:")))
         return Subscription(frozenset(islice(topics, most)), None)
 

@@ -1,4 +1,4 @@
-"""A queue was paused or resumed -> live clients see the jobs that it holds as they are shown now."""
+"""Pause and resume of a queue -> frames for live clients, bounded however many jobs wait in it."""
 
 import asyncio
 import sqlite3
@@ -9,17 +9,16 @@ from web.hub import Hub
 from web.read_model import ReadModel
 from web.subscriptions import Subscription
 
-#: Jobs whose whole view is sent again: about what a page lists. For all others, and there may be 100,000, the `queue`
-#: frame says whether they are paused.
+#: Newest jobs that are sent again as `job` frames: one page of a list. All others depend on the `queue` frame.
 _NEWEST = 50
-#: Jobs and assets, followed by their ids, whose whole view is sent again.
+#: Subscriptions to single jobs and assets whose jobs are sent again as `job` frames.
 _NAMED = 500
 
 
 async def publish_pause(model: ReadModel, hub: Hub, step: str, seq: int) -> None:
-    """Send what the pause or resume of the step's queue changes; `seq`: number of that change, the last applied one.
+    """Send the frames of a pause or resume; `seq`: number of that change, the last one applied.
 
-    Called before the next batch is applied: the rows that are read are those that clients know.
+    Must be awaited before the next batch is applied, so that the rows read here are the ones that clients have.
     """
     if not len(hub):
         return

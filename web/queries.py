@@ -199,9 +199,9 @@ def named(db: sqlite3.Connection, wanted: Subscription) -> Iterator[Job]:
 
 
 def resume_seq(db: sqlite3.Connection, offsets: tuple[int, ...]) -> int | None:
-    """The number after which a reader at `offsets` is told everything.
+    """Sequence number from which the history continues a reader at `offsets`.
 
-    None: the history does not reach back, or a queue was paused or resumed since, of which it has nothing.
+    None: the history does not reach back, or a queue was paused or resumed since, which is not part of it.
     """
     queues = db.execute("SELECT partition, offset FROM queues").fetchall()
     if any(offset >= offsets[partition] for partition, offset in queues):

@@ -6,7 +6,7 @@ from web.frames import Frame, queue_frame
 from web.queueing import Queued, Queues
 from web.subscriptions import Subscription
 
-#: Places of a queue that are told of.
+#: First positions of a queue that are sent.
 _PLACES = 5_000
 #: Most places in one frame: a page shows the first ones of all, and of a few jobs every one.
 _MOST = 200
@@ -15,10 +15,10 @@ _MOST = 200
 def queue_frames(
     wanting: Callable[[str], Collection[Subscription]], queues: Queues, step: str
 ) -> dict[Subscription, Frame]:
-    """The frame of the step's queue for each subscription that wants jobs in it. `wanting`: those to a topic."""
+    """The frame of the step's queue for each subscription with jobs in it. `wanting`: subscriptions to a topic."""
     paused = step in queues.paused
-    told = positions(wanting, step, queues.first(step, _PLACES))
-    return {wanted: queue_frame(step, found, paused=paused) for wanted, found in told.items()}
+    by_subscription = positions(wanting, step, queues.first(step, _PLACES))
+    return {each: queue_frame(step, found, paused=paused) for each, found in by_subscription.items()}
 
 
 def positions(

@@ -12,7 +12,7 @@ import { UploadQueue } from "./uploads.js";
 import { announcement, group, output, title } from "./words.js";
 
 const TOKEN_KEY = "kinolog.token";
-// The server takes no longer texts to search for.
+// Longest search text that the server accepts.
 const MOST_CHARS = 200;
 // Typing goes on for a while: the server is asked when it pauses.
 const SEARCH_PAUSE_MS = 300;
@@ -66,7 +66,7 @@ function follow(token, call) {
   const counter = new Counter({ call, onCounts: (found) => list.counted(counts(found)) });
   const pages = new Pages({ state, call, onChanges: (changes) => list.loaded(changes), onProblem: showLoading });
   const more = () => {
-    state.wanted += PAGE_JOBS;
+    state.limit += PAGE_JOBS;
     list.loaded([]);
     pages.load();
   };
@@ -100,7 +100,7 @@ function follow(token, call) {
   }).start();
 }
 
-/** Whether a frame may have changed how many jobs there are of a kind: of a job that is not listed nobody knows. */
+/** Whether a frame may change the counts; one of a job that is not listed may. */
 function mayCountDifferently({ type, job }, changes) {
   if (type !== "job") return type === "snapshot" || type === "deleted";
   const { before, after } = changes.find(({ id }) => id === job.id) ?? {};
@@ -183,14 +183,14 @@ function listenForFiles(uploads) {
 
 const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
 
-/** The filter and the text that the address carries. */
+/** Filter and search of the address. */
 function filterOfAddress() {
   const query = new URL(location.href).searchParams;
   const show = isFilter(query.get("show")) ? query.get("show") : "all";
   return [show, (query.get("q") ?? "").slice(0, MOST_CHARS)];
 }
 
-/** The address that shows the same after a reload, or to somebody else. */
+/** Puts filter and search into the address, for a reload and for links. */
 function keepInAddress(show, text) {
   const url = new URL(location.href);
   const set = (name, value) => (value ? url.searchParams.set(name, value) : url.searchParams.delete(name));

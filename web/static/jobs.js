@@ -7,7 +7,7 @@ import { newRow, tellTime, updateRow } from "./row.js";
 
 /**
  * The list in `root` of the jobs in `state`. `act(action, job, button)` is called for "cancel", "retry" and "play",
- * `more()` when further jobs are wanted.
+ * `more()` for "Show more".
  */
 export class JobList {
   #rows = new Map();
@@ -33,7 +33,7 @@ export class JobList {
     this.#drawLater();
   }
 
-  /** Takes note of changes, and that more or other jobs are wanted or known. */
+  /** Takes note of changes, and of another filter, limit or page. */
   loaded(changes) {
     this.#stale = true;
     this.changed(changes);
@@ -60,7 +60,7 @@ export class JobList {
 
   #arrange() {
     this.#stale = false;
-    const ids = listed(this.state.jobs).slice(0, this.state.wanted).map((job) => job.id);
+    const ids = listed(this.state.jobs).slice(0, this.state.limit).map((job) => job.id);
     const kept = new Set(ids);
     for (const row of [...this.#rows.values()]) if (!kept.has(row.id)) this.#forget(row);
     ids.forEach((id, index) => this.#place(id, index));
@@ -123,7 +123,7 @@ function showSummary(state, counts, shown) {
   put(document.getElementById("no-match"), "hidden", !isEmpty || isAll || counts?.all === 0);
 }
 
-/** How many more there are is known of a filter, not of a text. */
+/** The number of further jobs is known for a filter, not for a search. */
 function moreText({ show, text }, counts, shown) {
   const others = text.trim() ? 0 : (counts?.[show] ?? 0) - shown;
   return others > 0 ? `Show ${Math.min(others, PAGE_JOBS)} more of ${others}` : "Show more";

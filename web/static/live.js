@@ -8,7 +8,7 @@ import { group } from "./words.js";
 export const PAGE_JOBS = 50;
 // The most that the server gives at once.
 const MOST_JOBS = 500;
-// Jobs that may come on top of those that are wanted before the oldest are dropped.
+// New jobs beyond `limit` that are kept before the oldest ones are dropped.
 const SLACK_JOBS = 200;
 
 const STEP_ENDED = new Set(["completed", "failed", "cancelled", "skipped"]);
@@ -19,50 +19,50 @@ const STATUSES = { all: "", running: "waiting,active", completed: "completed", f
 /** Whether there is a filter of that name. */
 export const isFilter = (show) => Object.hasOwn(STATUSES, show);
 
-// How far down the list is known: not at all, or to its end; else the time at which the last job was created.
+// Values of `end`, the creation time of the last job that was fetched: no page fetched, the whole list fetched.
 const NOTHING = "~";
 const EVERYTHING = "";
 
 /**
- * A list of which nothing is known. `jobs`: those that the filter finds, down to `end`; `next`: cursor of the next page,
- * null for the first one; `missed`: frames that came while a page was on its way, null when none is; `cursor`: of the
- * last live frame.
+ * An empty list. `jobs`: those that match the filter, down to `end`; `limit`: how many are shown; `next`: cursor of the
+ * next page, null for the first one; `missed`: frames received while a page is being fetched, null when none is;
+ * `cursor`: of the last live frame.
  */
 export const emptyState = (show = "all", text = "") => ({
-  jobs: new Map(), show, text, wanted: PAGE_JOBS, end: NOTHING, next: null, missed: null, cursor: null,
+  jobs: new Map(), show, text, limit: PAGE_JOBS, end: NOTHING, next: null, missed: null, cursor: null,
 });
 
-/** Chooses what is listed; what is known of it stays. Returns what changed, as `fold` does. */
+/** Sets the filter, and keeps the jobs that match it. Returns the changes, as `fold` does. */
 export function choose(state, show, text) {
-  Object.assign(state, { show, text, wanted: PAGE_JOBS });
+  Object.assign(state, { show, text, limit: PAGE_JOBS });
   startOver(state);
   const others = [...state.jobs.values()].filter((job) => !matches(state, job));
   return others.map((job) => set(state, job.id, undefined));
 }
 
-/** What is listed stays until the server has answered, and counts for nothing. */
+/** Marks the list as not loaded: its jobs are shown until the first page replaces them. */
 export const startOver = (state) => Object.assign(state, { end: NOTHING, next: null, missed: null });
 
-/** Whether the server has said what there is. */
+/** Whether a page has been fetched for this filter. */
 export const isLoaded = (state) => state.end !== NOTHING;
 
 /** Whether there are jobs beyond those that are known. */
 export const hasMore = (state) => isLoaded(state) && state.end !== EVERYTHING;
 
-/** Whether fewer jobs are known than are wanted. */
-export const isShort = (state) => !isLoaded(state) || (hasMore(state) && state.jobs.size < state.wanted);
+/** Whether fewer jobs than `limit` are known. */
+export const isShort = (state) => !isLoaded(state) || (hasMore(state) && state.jobs.size < state.limit);
 
-/** The query for the next page, which is on its way from now on. */
+/** The query of the next page, which `addPage` is called with. */
 export function nextPage(state) {
   state.missed = [];
-  const missing = state.wanted - (state.next ? state.jobs.size : 0);
+  const missing = state.limit - (state.next ? state.jobs.size : 0);
   const query = { status: STATUSES[state.show], q: state.text.trim(), cursor: state.next };
   const given = Object.entries(query).filter(([, value]) => value);
   return { ...Object.fromEntries(given), limit: Math.min(MOST_JOBS, Math.max(PAGE_JOBS, missing)) };
 }
 
-/** Takes in the page that was on its way; the first one replaces what was there. Returns what changed. */
-export function arrived(state, { data, next_cursor }) {
+/** Merges the fetched page; the first one replaces the list. Returns the changes, as `fold` does. */
+export function addPage(state, { data, next_cursor }) {
   const gone = new Map(state.next ? [] : state.jobs);
   for (const { id } of data) gone.delete(id);
   const changes = [...gone.keys()].map((id) => set(state, id, undefined));
@@ -86,7 +86,7 @@ export function fold(state, frame) {
 }
 
 const FOLDS = {
-  // It holds what runs, and some of the rest: the pages are asked for again.
+  // It is bounded, and running jobs come first: the pages are fetched again.
   snapshot: (state) => (startOver(state), []),
   job: (state, { job }) => changed(state, job),
   progress: (state, frame) => moved(state, state.jobs.get(frame.job_id), (job) => progressed(job, frame)),
@@ -96,7 +96,7 @@ const FOLDS = {
 
 function changed(state, job) {
   const before = state.jobs.get(job.id);
-  if (!before && job.created_at < state.end) return []; // comes with a page, if it is asked for
+  if (!before && job.created_at < state.end) return []; // beyond the pages that are loaded
   const after = latest(before, job);
   if (matches(state, after)) return [set(state, job.id, after), ...trimmed(state)];
   return before ? [set(state, job.id, undefined)] : [];
@@ -114,29 +114,29 @@ function set(state, id, after) {
   return { id, before, after };
 }
 
-/** Drops the oldest when so many have come that the list would grow for ever; the next page is the first one then. */
+/** Drops the oldest jobs of a list that grows without being paged; then the next page is the first one. */
 function trimmed(state) {
-  if (state.missed || state.jobs.size <= state.wanted + SLACK_JOBS) return [];
+  if (state.missed || state.jobs.size <= state.limit + SLACK_JOBS) return [];
   const all = listed(state.jobs);
-  Object.assign(state, { end: all[state.wanted - 1].created_at, next: null });
-  return all.slice(state.wanted).map(({ id }) => set(state, id, undefined));
+  Object.assign(state, { end: all[state.limit - 1].created_at, next: null });
+  return all.slice(state.limit).map(({ id }) => set(state, id, undefined));
 }
 
-/** What is listed, newest first. */
+/** The jobs of the list, newest first. */
 export const listed = (jobs) =>
   [...jobs.values()].sort((a, b) => compare(b.created_at, a.created_at) || compare(b.id, a.id));
 
 // ISO 8601 in UTC sorts as text; localeCompare would cost 50 times as much.
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
-/** Whether the list's filter finds the job: as the server does it. */
+/** Whether the job matches the filter, by the same rule as the server. */
 function matches({ show, text }, job) {
-  const wanted = text.trim().toLowerCase();
+  const needle = text.trim().toLowerCase();
   const words = [job.id, job.asset_id, job.filename, job.passthrough, job.error?.code, job.error?.message];
-  return (show === "all" || group(job) === show) && (!wanted || words.join("\n").toLowerCase().includes(wanted));
+  return (show === "all" || group(job) === show) && (!needle || words.join("\n").toLowerCase().includes(needle));
 }
 
-/** `found`, unless `known` is newer; steps under way are never behind what progress frames have shown in the same run. */
+/** `found`, unless `known` is newer. Progress does not fall within a run. */
 function latest(known, found) {
   if (!known || known.run < found.run) return found;
   if (known.run > found.run || known.updated_at > found.updated_at) return known;
@@ -150,7 +150,7 @@ function keepProgress(known, step) {
   return { ...step, progress: known.progress, ...(step.status === "active" ? { eta_s: known.eta_s } : {}) };
 }
 
-/** `job` with one step further on, or as it is when the frame is late: progress never falls within a run. */
+/** `job` with one step advanced; the same object for a late frame. */
 function progressed(job, frame) {
   const step = job.steps.find(({ name }) => name === frame.step);
   if (!step || STEP_ENDED.has(step.status) || frame.progress < step.progress) return job;
@@ -159,7 +159,7 @@ function progressed(job, frame) {
   return { ...job, steps, progress: Math.max(job.progress, frame.job_progress ?? 0) };
 }
 
-/** Jobs by filter, of the server's counts by status. */
+/** Counts by filter, from counts by status. */
 export function counts(jobs) {
   const sum = (statuses) => statuses.split(",").reduce((total, status) => total + (jobs[status] ?? 0), 0);
   const found = Object.fromEntries(Object.entries(STATUSES).map(([show, statuses]) => [show, sum(statuses)]));

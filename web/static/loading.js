@@ -1,21 +1,21 @@
-// Asks the server for what the page lists, and for how many jobs there are.
+// Fetches the pages of the list, and the counts.
 
 import { Problem, backoff_ms } from "./kinolog.js";
-import { arrived, hasMore, isShort, nextPage } from "./live.js";
+import { addPage, hasMore, isShort, nextPage } from "./live.js";
 
 const PATIENCE_MS = 20_000;
-// Time between two questions for the counts, and its least share of the time that an answer takes: a page that is open
-// costs a busy server little.
+// Shortest time between two requests of counts, also as a multiple of how long the answer took: an open page must not
+// load a busy server.
 const COUNTS_EVERY_MS = 1_000;
 const COUNTS_REST = 20;
 
 const get = (call, path, query = {}) =>
   call("GET", `${path}?${new URLSearchParams(query)}`, undefined, { signal: AbortSignal.timeout(PATIENCE_MS) });
 
-/** Whether asking again is of no use. */
+/** Whether a repeat would fail the same way. */
 const isFinal = (error) => error instanceof Problem && error.status < 500 && error.status !== 429;
 
-/** Keeps as many jobs in `state` as it wants. `onProblem` gets an error, and null when it is over. */
+/** Fetches pages until `state` has as many jobs as its limit. `onProblem` gets an error, and null once it is resolved. */
 export class Pages {
   #latest = 0;
   #timer = 0;
@@ -25,7 +25,7 @@ export class Pages {
     Object.assign(this, { state, call, onChanges, onProblem });
   }
 
-  /** Asks for pages after `wait_ms`, until there are enough; what was under way is given up. */
+  /** Fetches after `wait_ms`; replaces a fetch that is running. */
   load(wait_ms = 0, failures = 0) {
     const turn = ++this.#latest;
     this.#isIdle = false;
@@ -33,7 +33,7 @@ export class Pages {
     this.#timer = setTimeout(() => this.#fill(turn, failures), wait_ms);
   }
 
-  /** Loads when everything that was loaded has gone, and there is more. */
+  /** Fetches when no job of the loaded pages is left and there are more. */
   refill() {
     if (this.#isIdle && !this.state.jobs.size && hasMore(this.state)) this.load();
   }
@@ -43,7 +43,7 @@ export class Pages {
       while (isShort(this.state)) {
         const page = await get(this.call, "/v1/jobs", nextPage(this.state));
         if (turn !== this.#latest) return;
-        this.onChanges(arrived(this.state, page));
+        this.onChanges(addPage(this.state, page));
       }
       this.#isIdle = true;
       if (failures) this.onProblem(null);
@@ -59,7 +59,7 @@ export class Pages {
   }
 }
 
-/** Asks for the counts when they may have changed; `onCounts` gets the server's, by status. */
+/** Fetches the counts when they may have changed; `onCounts` gets them by status. */
 export class Counter {
   #isBusy = false;
   #isStale = false;
@@ -70,10 +70,10 @@ export class Counter {
 
   changed() {
     this.#isStale = true;
-    if (!this.#isBusy) this.#ask();
+    if (!this.#isBusy) this.#fetch();
   }
 
-  async #ask() {
+  async #fetch() {
     this.#isBusy = true;
     this.#isStale = false;
     const began_ms = performance.now();
@@ -87,6 +87,6 @@ export class Counter {
 
   #again() {
     this.#isBusy = false;
-    if (this.#isStale) this.#ask();
+    if (this.#isStale) this.#fetch();
   }
 }

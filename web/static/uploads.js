@@ -15,7 +15,7 @@ export class UploadQueue {
   #waiting = [];
   #running = new Set();
   #sent = new Map();
-  // Jobs that have shown up while uploads run: their frame may come before the answer to the upload.
+  // Ids of live jobs, while uploads run: a job's frame may come before the answer to its upload.
   #early = new Set();
 
   constructor({ root, token, problem }) {

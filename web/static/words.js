@@ -30,7 +30,7 @@ export function statusText(job) {
   return { waiting: "Waiting", failed: "Failed", cancelled: "Cancelled" }[job.status] ?? job.status;
 }
 
-/** The step whose paused queue the job waits in; undefined when something of it runs, or it waits in none. */
+/** Name of the paused queue that the job waits in; undefined when there is none, or another step runs. */
 export function pausedQueue(job) {
   if (hasEnded(job) || job.steps.some(({ status }) => status === "active")) return undefined;
   return job.steps.find(({ paused }) => paused)?.name;
@@ -47,7 +47,7 @@ const STEP_NOTES = {
   skipped: (step) => (step.reason ? step.reason.replaceAll("-", " ") : "skipped"),
 };
 
-/** A step's turn among those that wait for an executor; "" for one that does not. */
+/** The position of a step in its queue; "" for one that is in none. */
 export const place = (step) => (step.queue_position ? `no. ${step.queue_position} in line` : "");
 const tries = (step) => (step.attempt > 1 ? `try ${step.attempt}/${Math.max(step.attempts, step.attempt)}` : "");
 const left = (step) => (step.eta_s ? `${duration(step.eta_s)} left` : "");

@@ -20,7 +20,7 @@ function stateOf(jobs, { next = null, show, text } = {}) {
   const state = live.emptyState(show, text);
   live.fold(state, { type: "snapshot", cursor: "c0", jobs: [] });
   live.nextPage(state);
-  live.arrived(state, page(jobs, next));
+  live.addPage(state, page(jobs, next));
   return state;
 }
 
@@ -29,20 +29,20 @@ test("the first page replaces what was there and says what came and went", () =>
   live.fold(state, { type: "snapshot", cursor: "c1", jobs: [] });
   assert.equal(live.isLoaded(state), false, "until the server has answered again");
   live.nextPage(state);
-  const changes = live.arrived(state, page([job({ id: "new" })]));
+  const changes = live.addPage(state, page([job({ id: "new" })]));
   assert.deepEqual(ids(state), ["new"]);
   assert.deepEqual(changes.map(({ id, after }) => [id, Boolean(after)]), [["old", false], ["new", true]]);
   assert.equal(state.cursor, "c1");
 });
 
-test("the server is asked for what is chosen, page by page", () => {
+test("the chosen filter is fetched page by page", () => {
   const state = live.emptyState("failed", " Talk ");
   assert.deepEqual(live.nextPage(state), { status: "failed,cancelled", q: "Talk", limit: 50 });
-  live.arrived(state, page([job({ status: "failed" })], "p2"));
+  live.addPage(state, page([job({ status: "failed" })], "p2"));
   assert.equal(live.hasMore(state), true);
-  state.wanted = 700;
+  state.limit = 700;
   assert.deepEqual(live.nextPage(state), { status: "failed,cancelled", q: "Talk", cursor: "p2", limit: 500 });
-  live.arrived(state, page([job({ id: "j0", status: "failed" })]));
+  live.addPage(state, page([job({ id: "j0", status: "failed" })]));
   assert.deepEqual([live.hasMore(state), live.isShort(state), state.jobs.size], [false, false, 2]);
   assert.deepEqual(live.nextPage(live.emptyState()), { limit: 50 });
 });
@@ -79,7 +79,7 @@ test("frames that come while a page is on its way are newer than the page", () =
   live.fold(state, frame(numbered(1, { status: "completed", updated_at: "2026-11-22T11:00:00.000Z" }), "c1"));
   live.fold(state, frame(numbered(5), "c2"));
   live.fold(state, { type: "deleted", cursor: "c3", job_id: "j2" });
-  live.arrived(state, page([numbered(3), numbered(2), numbered(1)]));
+  live.addPage(state, page([numbered(3), numbered(2), numbered(1)]));
   assert.deepEqual(ids(state), ["j5", "j3", "j1"]);
   assert.equal(state.jobs.get("j1").status, "completed");
   assert.equal(state.cursor, "c3");
@@ -88,7 +88,7 @@ test("frames that come while a page is on its way are newer than the page", () =
 test("a page that is older than what live frames have shown takes nothing back", () => {
   const state = stateOf([numbered(1, { updated_at: "2026-11-22T11:00:00.000Z", progress: 50 })]);
   live.nextPage(state);
-  live.arrived(state, page([numbered(1, { progress: 1 })]));
+  live.addPage(state, page([numbered(1, { progress: 1 })]));
   assert.equal(state.jobs.get("j1").progress, 50);
 });
 
@@ -104,7 +104,7 @@ test("a page that is left open does not grow for ever, and loses nothing", () =>
   assert.ok(state.jobs.size <= 250 && state.jobs.size >= 50, `${state.jobs.size}`);
   assert.deepEqual(ids(state)[0], "j999");
   assert.equal(live.hasMore(state), true);
-  state.wanted = 300;
+  state.limit = 300;
   assert.deepEqual(live.nextPage(state), { limit: 300 }, "from the start: nobody knows where the server would go on");
 });
 

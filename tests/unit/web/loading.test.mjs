@@ -15,40 +15,40 @@ async function pass(ms) {
   await settled();
 }
 
-/** A server that answers each question when it is told to. */
+/** A server whose answers the test gives. */
 function server() {
-  const asked = [];
-  const call = (_method, target) => new Promise((answer, refuse) => asked.push({ target, answer, refuse }));
-  return { asked, call };
+  const requests = [];
+  const call = (_method, target) => new Promise((answer, refuse) => requests.push({ target, answer, refuse }));
+  return { requests, call };
 }
 
-test("however much happens, the counts are asked for once a second, and the last time after the last change", async () => {
-  const { asked, call } = server();
+test("however much happens, the counts are requested once a second, and the last time after the last change", async () => {
+  const { requests, call } = server();
   const seen = [];
   const counter = new Counter({ call, onCounts: (jobs) => seen.push(jobs) });
   for (let n = 0; n < 100; n += 1) counter.changed();
-  asked[0].answer({ data: { jobs: { failed: 1 } } });
+  requests[0].answer({ data: { jobs: { failed: 1 } } });
   await settled();
   counter.changed();
   await pass(900);
-  assert.equal(asked.length, 1);
+  assert.equal(requests.length, 1);
   await pass(200);
-  assert.equal(asked.length, 2);
-  asked[1].answer({ data: { jobs: { failed: 2 } } });
+  assert.equal(requests.length, 2);
+  requests[1].answer({ data: { jobs: { failed: 2 } } });
   await pass(5_000);
-  assert.deepEqual([seen, asked.length], [[{ failed: 1 }, { failed: 2 }], 2]);
+  assert.deepEqual([seen, requests.length], [[{ failed: 1 }, { failed: 2 }], 2]);
 });
 
-test("counts that cannot be had are asked for again, but not with a token that is refused", async () => {
-  const { asked, call } = server();
+test("counts that cannot be had are requested again, but not with a token that is refused", async () => {
+  const { requests, call } = server();
   const counter = new Counter({ call, onCounts: () => {} });
   counter.changed();
-  asked[0].refuse(new TypeError("no network"));
+  requests[0].refuse(new TypeError("no network"));
   await pass(1_000);
-  assert.equal(asked.length, 2);
-  asked[1].refuse(new Problem(401, "{}"));
+  assert.equal(requests.length, 2);
+  requests[1].refuse(new Problem(401, "{}"));
   await pass(60_000);
-  assert.equal(asked.length, 2);
+  assert.equal(requests.length, 2);
 });
 
 const page = (ids, next_cursor = null) => ({
@@ -56,33 +56,33 @@ const page = (ids, next_cursor = null) => ({
 });
 
 test("the answer to an earlier choice is not taken for that to a later one", async () => {
-  const { asked, call } = server();
+  const { requests, call } = server();
   const state = emptyState();
   const pages = new Pages({ state, call, onChanges: () => {}, onProblem: () => {} });
   pages.load();
   await pass(0);
   pages.load(300);
-  asked[0].answer(page(["late"]));
+  requests[0].answer(page(["late"]));
   await pass(300);
-  asked[1].answer(page(["right"]));
+  requests[1].answer(page(["right"]));
   await settled();
   assert.deepEqual([...state.jobs.keys()], ["right"]);
 });
 
-test("pages are asked for until there are as many as are wanted", async () => {
-  const { asked, call } = server();
+test("pages are requested up to the limit", async () => {
+  const { requests, call } = server();
   const state = emptyState();
-  state.wanted = 2;
+  state.limit = 2;
   const pages = new Pages({ state, call, onChanges: () => {}, onProblem: () => {} });
   pages.load();
   await pass(0);
-  asked[0].answer(page(["a"], "p2"));
+  requests[0].answer(page(["a"], "p2"));
   await settled();
-  asked[1].answer(page(["b"], "p3"));
+  requests[1].answer(page(["b"], "p3"));
   await settled();
-  assert.deepEqual([[...state.jobs.keys()], asked.length], [["a", "b"], 2]);
+  assert.deepEqual([[...state.jobs.keys()], requests.length], [["a", "b"], 2]);
   state.jobs.clear();
   pages.refill();
   await pass(0);
-  assert.match(asked[2].target, /cursor=p3/);
+  assert.match(requests[2].target, /cursor=p3/);
 });
