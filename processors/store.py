@@ -17,7 +17,7 @@ from obstore.store import from_url
 
 from processors import local_tree
 from processors.multiparts import Multipart, Multiparts, MultipartsUnavailable
-from processors.store_keys import IMMUTABLE, checked_key, content_type
+from processors.store_keys import FOLDERS, IMMUTABLE, checked_key, content_type
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,6 @@ _FETCH_PAUSE_S = 0.5
 STAGING_AGE_S = 6 * 3600.0
 #: The same of a bucket, where the largest upload through the slowest line may take hours.
 MULTIPART_AGE_S = 24 * 3600.0
-#: All that is ours in a store begins with one of these: published by steps, uploaded, put there by clients themselves.
-FOLDERS = ("assets", "uploads", "direct")
 
 T = TypeVar("T")
 

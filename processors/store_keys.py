@@ -41,6 +41,9 @@ _CONTENT_TYPES = {
 #: Of everything that is published: a key never changes its content. Private: readers are authorised one by one.
 IMMUTABLE = "private, max-age=31536000, immutable"
 
+#: Folders that kinolog itself fills: published by steps, uploaded here, uploaded straight into the bucket.
+FOLDERS = ("assets", "uploads", "direct")
+
 
 class InvalidKey(ValueError):
     """The key cannot name an object; the message says why."""

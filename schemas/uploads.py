@@ -11,7 +11,8 @@ class UploadCompleted(Message, frozen=True, kw_only=True):
 
     TYPE: ClassVar[str] = "media.upload.completed.v1"
 
-    #: Exactly one of object, url, path; `path` only below the configured roots.
+    #: Exactly one of object, url, path; `path` only below the configured roots. Whose object it is is not checked: who
+    #: may write to this topic is trusted.
     input: Input
     #: Kept when given; derived from the event's source and id otherwise.
     asset_id: str | None = None
@@ -23,5 +24,5 @@ class UploadCompleted(Message, frozen=True, kw_only=True):
     priority: str = "normal"
     #: The submitter's own text, at most 4,096 characters.
     passthrough: str | None = None
-    #: Whose it is; owners see their own.
+    #: Whose it is; owners see their own. Taken as the producer says.
     owner: str | None = None

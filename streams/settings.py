@@ -3,13 +3,17 @@
 import math
 import os
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import orjson
 
+from processors.store_keys import FOLDERS, InvalidKey, checked_key
+
 PREFIX = "KINOLOG_"
+_OWNER_PREFIXES = f"{PREFIX}STORE__OWNER_PREFIXES"
 
 
 class SettingsError(Exception):
@@ -181,10 +185,30 @@ class Store(Section, frozen=True, kw_only=True):
     url: str | None = None
     #: Folders that an input's `path` may point below, as JSON.
     input_roots: tuple[str, ...] = ()
+    #: What owners may name as input besides their own uploads and assets, as JSON: folders of `object` keys and, with a
+    #: "/" in front, folders of `path`, by owner. "*": every owner; {owner}: the owner's name. Admins may name anything.
+    #: E.g. {"*": ["media/{owner}"], "cms": ["attachments", "/srv/cms"]}
+    owner_prefixes: dict[str, tuple[str, ...]] = {}
     #: Whether /media sends readers to the bucket itself, by presigned addresses; that takes a CORS rule on the bucket.
     redirect: bool = True
     #: Bytes of a bucket's objects that an executor keeps on its own disk, for the steps that read them next.
     local_cache_bytes: int = 20 * 1024**3
+
+    def __post_init__(self) -> None:
+        for prefix in chain.from_iterable(self.owner_prefixes.values()):
+            _require_owner_prefix(prefix)
+
+
+def _require_owner_prefix(prefix: str) -> None:
+    """Refuse a prefix that names nothing, or what has owners already. Raises ValueError."""
+    if prefix.startswith("/"):
+        return
+    try:
+        folder = checked_key(prefix.rstrip("/")).partition("/")[0]
+    except InvalidKey as error:
+        raise ValueError(f"{_OWNER_PREFIXES}: {error}") from error
+    if folder.casefold() in FOLDERS:
+        raise ValueError(f"{_OWNER_PREFIXES}: {prefix[:80]!r} is in {folder}/, where each file has its owner already")
 
 
 class Download(Section, frozen=True, kw_only=True):
@@ -426,6 +450,8 @@ def _value(name: str, text: str) -> Any:
 
 def _explain(error: msgspec.ValidationError) -> str:
     reason, _, path = str(error).partition(" - at `$")
+    if reason.startswith(PREFIX):
+        return reason
     place = path.rstrip("`").lstrip(".").replace(".", "__").upper()
     if "unknown field" in reason:
         field = reason.rpartition("`")[0].rpartition("`")[2]

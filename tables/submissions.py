@@ -1,12 +1,13 @@
 """From what somebody asks for to the command that creates a job: one set of checks for REST and for upload events."""
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from processors.errors import InvalidUrl
 from processors.gate import checked_url
+from processors.store_keys import InvalidKey, checked_key
 from schemas.commands import SubmitJob
 from schemas.jobs import PRIORITIES, Input, StepSpec
 from schemas.steps import step_kinds
@@ -111,10 +112,11 @@ def _checked_url(url: str) -> str:
 
 
 def _checked_key(key: str) -> str:
-    parts = PurePosixPath(key).parts
-    if not parts or key.startswith("/") or ".." in parts or "\x00" in key or len(key.encode()) > 1024:
-        raise Refused("invalid-input", "input.object is a key relative to the store's root, without '..'")
-    return key
+    try:
+        return checked_key(key)
+    except InvalidKey as error:
+        wanted = "a key relative to the store's root, without empty parts, backslashes, and parts that begin with '.'"
+        raise Refused("invalid-input", f"input.object is {wanted}: {error}") from error
 
 
 def _checked_path(path: str, input_roots: Sequence[str]) -> str:

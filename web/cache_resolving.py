@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from processors.store import NotStored, Store
+from processors.store import NotStored
 from processors.store_keys import InvalidKey, checked_key
 from schemas.jobs import Asset
 from web.auth import asking
@@ -20,18 +20,19 @@ from web.reading import answer, json_body
 from web.routes import Routes
 from web.services import Services, services
 from web.shapes import Answer, View
+from web.source_access import may_read_object
 from web.views import media_path
 
 routes = Routes("Cached media")
 
-#: Keys of older systems that are looked for in the store at a time.
+#: Keys that are looked for in the store at a time.
 _LOOKS = 16
 
 
 class ResolveWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/cache-assets/resolve`."""
 
-    #: Ids of cached media, or keys of the store; at most 1,000.
+    #: Ids of cached media, or keys of the store that the caller may read; at most 1,000.
     ids: list[str]
     #: What to answer where there is nothing cached, in the same order; the known original otherwise.
     originals: list[str | None] = []
@@ -103,7 +104,7 @@ async def _places(parts: Services, principal: Principal, ids: Sequence[str]) -> 
             parts.cache.count(hit=place.key is not None)
         if place.key is not None:
             parts.cache.use(one)
-    return places | await _legacy(parts.store, keys)
+    return places | await _objects(parts, principal, keys)
 
 
 def _place(asset: Asset) -> _Place:
@@ -111,14 +112,16 @@ def _place(asset: Asset) -> _Place:
     return _Place("CACHED", asset.input.url, key) if key else _Place(asset.status, asset.input.url, None, asset.reason)
 
 
-async def _legacy(store: Store, keys: Iterable[str]) -> dict[str, _Place]:
-    """Keys of the store, as older systems kept them; what belongs to an asset is had by the asset's id."""
+async def _objects(parts: Services, principal: Principal, keys: Iterable[str]) -> dict[str, _Place]:
+    """Keys of the store that the caller may read; what belongs to an asset is to be had by the asset's id."""
     gate = asyncio.Semaphore(_LOOKS)
 
     async def look(key: str) -> _Place:
+        if not await may_read_object(parts, principal, key):
+            return _UNKNOWN
         try:
             async with gate:
-                await store.head(checked_key(key))
+                await parts.store.head(checked_key(key))
         except (NotStored, InvalidKey):
             return _UNKNOWN
         return _Place("CACHED", key=key)

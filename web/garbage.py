@@ -9,12 +9,12 @@ import msgspec
 from aiohttp import web
 
 from processors.store import Store
-from web.presign import DIRECT_FOLDER
 from web.problems import unavailable
 from web.reading import answer, json_body
 from web.routes import Routes
 from web.services import Services, services
 from web.shapes import Answer, View
+from web.source_access import DIRECT_FOLDER
 
 routes = Routes("Media")
 

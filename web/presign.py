@@ -7,14 +7,14 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from streams.ids import derived_id, new_id
+from streams.ids import new_id
 from web.auth import asking
-from web.principal import Principal
 from web.problems import Problem
 from web.reading import answer, json_body
 from web.routes import Routes
 from web.services import services
 from web.shapes import Answer, View
+from web.source_access import direct_folder
 
 routes = Routes("Uploads")
 
@@ -41,15 +41,6 @@ class Presigned(View, frozen=True, kw_only=True):
     #: Then `POST /v1/assets {"input": {"object": …}}`.
     object: str
     expires_in_s: int
-
-
-#: Where direct uploads stand in the bucket.
-DIRECT_FOLDER = "direct"
-
-
-def direct_folder(principal: Principal) -> str:
-    """Where direct uploads of one owner stand in the bucket."""
-    return f"{DIRECT_FOLDER}/{derived_id('owner', principal.owner or '')}"
 
 
 @routes.post(

@@ -15,12 +15,16 @@ from streams.ids import derived_id, new_id
 from tables.submissions import submission
 from web import queries
 from web.cursors import WriteCursor
-from web.presign import direct_folder
 from web.principal import Principal
 from web.problems import Problem, not_found
 from web.services import Services
+from web.source_access import may_read, may_see_asset
 
 _MAX_KEY_CHARS = 255
+_NOT_OPEN = (
+    "there is no such object or file, or it is not this owner's: an operator opens folders to owners with "
+    "KINOLOG_STORE__OWNER_PREFIXES"
+)
 
 
 class Ids(NamedTuple):
@@ -72,29 +76,15 @@ def command(parts: Services, upload: UploadCompleted, known: Ids, body_hash: str
     )
 
 
-def _is_own_direct(principal: Principal, key: str) -> bool:
-    return key.startswith(f"{direct_folder(principal)}/")
-
-
 async def require_own_sources(parts: Services, principal: Principal, wanted: SubmitJob, known: Ids) -> None:
     """Refuse to add to, or read from, what belongs to somebody else. Raises Problem (404)."""
     if principal.role == "admin":
         return
     is_new = wanted.asset_id == known.asset_id and not known.repeatable
-    if not is_new and not await _may_see(parts, principal, wanted.asset_id, if_absent=True):
+    if not is_new and not await may_see_asset(parts, principal, wanted.asset_id, if_absent=True):
         raise not_found("asset")
-    folder, _, rest = (wanted.input.object or "").partition("/")
-    if folder == "direct" and not _is_own_direct(principal, wanted.input.object or ""):
-        raise not_found("object")
-    if folder in ("assets", "uploads") and not await _may_see(
-        parts, principal, rest.partition("/")[0], if_absent=False
-    ):
-        raise not_found("object")
-
-
-async def _may_see(parts: Services, principal: Principal, asset_id: str, *, if_absent: bool) -> bool:
-    owner = await parts.model.read(queries.asset_owner, asset_id)
-    return if_absent if owner is None else principal.sees(owner[0])
+    if not await may_read(parts, principal, wanted.input):
+        raise Problem(404, "not-found", _NOT_OPEN)
 
 
 async def submit(

@@ -21,7 +21,12 @@ TOKENS = json.dumps(
         {"token": "bert-edits", "owner": "bert", "role": "editor"},
     ]
 )
-ENVIRON = {"KINOLOG_AUTH__TOKEN": ADMIN, "KINOLOG_AUTH__TOKENS": TOKENS, "KINOLOG_PARTITIONS": "2"}
+ENVIRON = {
+    "KINOLOG_AUTH__TOKEN": ADMIN,
+    "KINOLOG_AUTH__TOKENS": TOKENS,
+    "KINOLOG_PARTITIONS": "2",
+    "KINOLOG_STORE__OWNER_PREFIXES": '{"*": ["media", "attachments"]}',
+}
 
 
 class Site:

@@ -406,7 +406,7 @@ async def test_who_may_do_what(site: Site, token: str | None, job: int, cancel: 
     path = f"/v1/jobs/{mine['job_id']}"
     assert (await site.ask("GET", path, token))[0] == job
     assert (await site.ask("GET", f"/v1/assets/{mine['asset_id']}", token))[0] == job
-    assert (await site.ask("POST", "/v1/assets", token, json={"input": {"object": "a"}, "pipeline": "noop"}))[
+    assert (await site.ask("POST", "/v1/assets", token, json={"input": {"object": "media/a"}, "pipeline": "noop"}))[
         0
     ] == submit
     assert (await site.ask("POST", "/v1/uploads?pipeline=noop", token, data=b"x"))[0] == {202: 201}.get(submit, submit)
@@ -417,7 +417,7 @@ async def test_who_may_do_what(site: Site, token: str | None, job: int, cancel: 
     assert len(found.get("data", [])) == (1 if job == 200 else 0)
     taken = {"input": {"object": f"uploads/{mine['asset_id']}/source"}, "pipeline": "noop"}
     assert (await site.ask("POST", "/v1/assets", token, json=taken))[0] == (404 if token == "bert-edits" else submit)
-    foreign = {"input": {"object": "a"}, "pipeline": "noop", "asset_id": mine["asset_id"]}
+    foreign = {"input": {"object": "media/a"}, "pipeline": "noop", "asset_id": mine["asset_id"]}
     assert (await site.ask("POST", "/v1/assets", token, json=foreign))[0] == (404 if token == "bert-edits" else submit)
     assert (await site.ask("POST", f"{path}/cancel", token))[0] == cancel
 

@@ -137,7 +137,7 @@ async def _write_on(site: Site) -> str:
     """Submit while a replica starts; the cursor of it all."""
     offsets: dict[int, int] = {}
     for n in range(20):
-        item = {"input": {"object": f"clip-{n}.mp4"}, "pipeline": "noop"}
+        item = {"input": {"object": f"media/clip-{n}.mp4"}, "pipeline": "noop"}
         _, body = await site.ask("POST", "/v1/assets", "anna-edits", json=item)
         assert "cursor" in body, body
         from web.cursors import load

@@ -44,6 +44,14 @@ def test_bad_submissions_are_refused_with_their_code(upload: UploadCompleted, co
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize(
+    "key", ["a//b", "a/", "/a", "./a", ".a", "a/.b", "a/../b", "a\\b", "a\n", "a/" + "ä" * 200, "\ud800"]
+)
+def test_a_key_that_no_store_could_have_is_refused_when_it_is_submitted(key: str) -> None:
+    with pytest.raises(Refused, match=r"input\.object"):
+        submitted(UploadCompleted(input=Input(object=key)))
+
+
 def test_ids_that_cannot_be_keys_are_refused() -> None:
     with pytest.raises(Refused, match="asset id"):
         submitted(UploadCompleted(input=Input(object="a")), asset_id="../x")
