@@ -72,15 +72,20 @@ async def in_thread(work: Callable[..., T], *args: Any) -> T:
 
 
 class Store:
-    """Objects by key. `url` is "file:///folder" or what obstore understands, e.g. "s3://bucket/prefix"."""
+    """Objects by key. `url` is "file:///folder" or what obstore understands, e.g. "s3://bucket/prefix".
 
-    def __init__(self, url: str, *, retry_s: float = 60.0) -> None:
+    `public_endpoint`: address of the bucket's server in presigned addresses, where readers have another one than we.
+    """
+
+    def __init__(self, url: str, *, retry_s: float = 60.0, public_endpoint: str | None = None) -> None:
         parts = urlsplit(url)
         #: Folder of a local store, None otherwise.
         self.root: Path | None = Path(unquote(parts.path)) if parts.scheme == "file" else None
         if self.root is not None:
             self.root.mkdir(parents=True, exist_ok=True)
         self._objects: Any = from_url(url) if self.root is not None else _bucket(url, retry_s)
+        is_public = self.root is None and public_endpoint is not None
+        self._presigning: Any = _bucket(url, retry_s, public_endpoint) if is_public else self._objects
         self._multiparts = Multiparts.of(url)
 
     def local_path(self, key: str) -> Path | None:
@@ -178,8 +183,13 @@ class Store:
         with _mapped(", ".join(map(checked_key, keys))):
             if self.root is not None:
                 raise StoreError("a local store has no addresses of its own")
-            signed: Sequence[str] = await obstore.sign_async(self._objects, method, keys, timedelta(seconds=ttl_s))
+            signed: Sequence[str] = await obstore.sign_async(self._presigning, method, keys, timedelta(seconds=ttl_s))
             return signed
+
+    async def origin(self) -> str:
+        """Scheme, host and port of presigned addresses, "https://host[:port]". Raises StoreError."""
+        address = urlsplit(await self.presigned("GET", "origin", 1))
+        return f"{address.scheme}://{address.netloc}"
 
     async def list(self, prefix: str) -> list[Stored]:
         """Every object below `prefix`, by key."""
@@ -281,8 +291,8 @@ class Store:
             raise
 
 
-def _bucket(url: str, retry_s: float) -> Any:
-    """A bucket; where it is and what opens it stands in the usual AWS variables."""
+def _bucket(url: str, retry_s: float, endpoint: str | None = None) -> Any:
+    """A bucket; where it is, unless by `endpoint`, and what opens it stands in the usual AWS variables."""
     if urlsplit(url).scheme == "memory":
         return from_url(url)
     retries: Any = {
@@ -291,9 +301,10 @@ def _bucket(url: str, retry_s: float) -> Any:
         "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5), "base": 2},
     }
     # A server of one's own may have no certificate; whoever names it so has decided that.
-    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    plain = (endpoint or os.environ.get("AWS_ENDPOINT_URL", "")).startswith("http://")
     options: Any = {"allow_http": plain, "timeout": timedelta(hours=1), "connect_timeout": timedelta(seconds=10)}
-    return from_url(url, client_options=options, retry_config=retries)
+    there: Any = {"endpoint": endpoint} if endpoint is not None else {}
+    return from_url(url, client_options=options, retry_config=retries, **there)
 
 
 def _stored(meta: Any) -> Stored:

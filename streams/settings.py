@@ -189,12 +189,17 @@ class Store(Section, frozen=True, kw_only=True):
     #: "/" in front, folders of `path`, by owner. "*": every owner; {owner}: the owner's name. Admins may name anything.
     #: E.g. {"*": ["media/{owner}"], "cms": ["attachments", "/srv/cms"]}
     owner_prefixes: dict[str, tuple[str, ...]] = {}
+    #: Address of the bucket's server as readers reach it, where that is another one than AWS_ENDPOINT_URL: presigned
+    #: addresses are made for it.
+    public_endpoint: str | None = None
     #: Whether /media sends readers to the bucket itself, by presigned addresses; that takes a CORS rule on the bucket.
     redirect: bool = True
     #: Bytes of a bucket's objects that an executor keeps on its own disk, for the steps that read them next.
     local_cache_bytes: int = 20 * 1024**3
 
     def __post_init__(self) -> None:
+        if self.public_endpoint is not None and not self.public_endpoint.startswith(("http://", "https://")):
+            raise ValueError(f"{PREFIX}STORE__PUBLIC_ENDPOINT: it begins with http:// or https://")
         for prefix in chain.from_iterable(self.owner_prefixes.values()):
             _require_owner_prefix(prefix)
 

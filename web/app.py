@@ -28,6 +28,7 @@ from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
 from web import cache_eviction, queries, tus
 from web.audit import Audit, auditing
 from web.auth import Door, authentication
+from web.bucket_origin import BucketOrigin
 from web.cache_desk import CacheDesk
 from web.commands import Commands
 from web.documents import add_documents
@@ -171,7 +172,7 @@ def make_services(settings: Settings) -> Services:
     notary = Producer(settings, f"kinolog-web-{settings.web.replica}-notary")
     tokens, tickets = TokenLog(settings, notary), Tickets(key)
     door = Door(settings, tokens, tickets)
-    store = Store(settings.store_url)
+    store = Store(settings.store_url, public_endpoint=settings.store.public_endpoint)
     follower = Follower(settings, model, position, progress, hub)
     index = SearchIndex(home / f"{settings.web.replica}.search")
     cache = CacheDesk()
@@ -180,6 +181,7 @@ def make_services(settings: Settings) -> Services:
         settings=settings,
         pipelines=pipelines,
         store=store,
+        bucket_origin=BucketOrigin(store, redirect=settings.store.redirect),
         model=model,
         position=position,
         progress=progress,

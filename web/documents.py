@@ -35,9 +35,9 @@ async def show_asyncapi(request: web.Request) -> web.Response:
 
 
 @routes.get("/docs", access="public", answers={200: "text/html"})
-async def show_docs(_request: web.Request) -> web.StreamResponse:
+async def show_docs(request: web.Request) -> web.StreamResponse:
     """A page to read this in."""
-    return page_file("docs.html")
+    return await page_file(request, "docs.html")
 
 
 async def _document(request: web.Request, name: str) -> web.Response:

@@ -10,14 +10,21 @@ from web.routes import Handler
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
-#: For the page: its own scripts and styles; hls.js needs blob: for its worker and for Media Source.
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "connect-src 'self'; font-src 'self'; worker-src 'self' blob:; manifest-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-#: For everything else: nothing that is served as bytes may act as a document.
+#: For everything but the page: nothing that is served as bytes may act as a document.
 BYTES_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+
+
+def page_policy(bucket_origin: str | None = None) -> str:
+    """Content policy of the page: its own scripts and styles, media from here and from the bucket.
+
+    hls.js needs blob: for its worker and for Media Source, and fetches what it plays. Source: CSP Level 3.
+    """
+    media = f" {bucket_origin}" if bucket_origin is not None else ""
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:{media}; "
+        f"media-src 'self' blob:{media}; connect-src 'self'{media}; font-src 'self'; worker-src 'self' blob:; "
+        "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 @web.middleware

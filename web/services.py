@@ -11,6 +11,7 @@ from streams.settings import Settings
 from tables.pipelines import Pipelines
 from web.audit import Audit
 from web.auth import Door
+from web.bucket_origin import BucketOrigin
 from web.cache_desk import CacheDesk
 from web.commands import Commands
 from web.event_log import EventLog
@@ -41,6 +42,7 @@ class Services:
     settings: Settings
     pipelines: Pipelines
     store: Store
+    bucket_origin: BucketOrigin
     model: ReadModel
     position: Position
     progress: Progress

@@ -20,6 +20,7 @@ CHECKS: Mapping[str, Check] = {
     "transcribe": models.transcribe,
     "embed": models.embedding,
     "store": services.store,
+    "cors": services.cors,
     "redis": services.redis,
     "log": services.log,
     "web": services.web,

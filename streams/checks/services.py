@@ -10,6 +10,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import aiohttp
+from obstore.exceptions import BaseError
+from yarl import URL
+
 from processors.store import Store, StoreError
 from streams import rundir
 from streams.admin import TopicsError, TopicsReport, compare_topics
@@ -24,6 +28,7 @@ from streams.settings import Settings
 _ANSWER_S = 5.0
 #: Past any proxy: what is asked runs on this machine.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_CORS_REMEDY = "give the bucket a CORS rule for the page's origin, or set KINOLOG_STORE__REDIRECT=false"
 _STORE_REMEDY = "check KINOLOG_STORE__URL, the AWS_… variables and the rights on the bucket"
 
 
@@ -60,6 +65,28 @@ async def _try_bucket(bucket: Store) -> None:
     key = f"doctor/{uuid.uuid4().hex}"
     await bucket.put(key, content(), 1024)
     await bucket.delete_prefix(key)
+
+
+async def cors(settings: Settings) -> Finding:
+    """Whether a bucket lets the page read what it is sent there for. Source: Fetch Standard, CORS preflight."""
+    if urlsplit(settings.store_url).scheme == "file" or not settings.store.redirect:
+        return fine("not needed: media is served by web itself")
+    page = next(iter(settings.web.cors_origins), rundir.web_url(settings))
+    try:
+        bucket = Store(settings.store_url, retry_s=_ANSWER_S, public_endpoint=settings.store.public_endpoint)
+        async with asyncio.timeout(_ANSWER_S):
+            allowed = await _allowed_origin(await bucket.presigned("GET", f"doctor/{uuid.uuid4().hex}", 60), page)
+    except (StoreError, aiohttp.ClientError, OSError, BaseError) as error:
+        return warning(f"the bucket could not be asked: {str(error) or 'no answer'}", _STORE_REMEDY)
+    if allowed in ("*", page):
+        return fine(f"pages of {page} may read the bucket")
+    return warning(f"pages of {page} may not read the bucket: the page would play nothing", _CORS_REMEDY)
+
+
+async def _allowed_origin(url: str, page: str) -> str | None:
+    headers = {"Origin": page, "Access-Control-Request-Method": "GET"}
+    async with aiohttp.ClientSession() as session, session.options(URL(url, encoded=True), headers=headers) as answer:
+        return answer.headers.get("Access-Control-Allow-Origin")
 
 
 async def redis(settings: Settings) -> Finding:

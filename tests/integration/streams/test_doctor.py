@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streams.admin import apply_topics
@@ -72,6 +74,28 @@ async def test_a_bucket_is_well_when_it_can_be_written(
         assert (await services.store(make_settings(KINOLOG_STORE__URL=f"s3://{bucket.BUCKET}"))).level == "ok"
         absent = await services.store(make_settings(KINOLOG_STORE__URL="s3://absent"))
         assert absent.exit_code == 3 and "KINOLOG_STORE__URL" in (absent.remedy or "")
+
+
+@pytest.mark.parametrize(
+    "allowed, level", [("http://127.0.0.1:8080", "ok"), ("*", "ok"), ("http://x", "warning"), (None, "warning")]
+)
+async def test_a_bucket_that_the_page_may_not_read_is_a_warning(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, allowed: str | None, level: str
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        assert request.headers["Access-Control-Request-Method"] == "GET"
+        return web.Response(headers={"Access-Control-Allow-Origin": allowed} if allowed else {})
+
+    app = web.Application()
+    app.router.add_route("OPTIONS", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        for name, value in bucket.environ(str(server.make_url("/"))).items():
+            monkeypatch.setenv(name, value)
+        s3 = {"KINOLOG_STORE__URL": f"s3://{bucket.BUCKET}", "KINOLOG_WEB__PORT": "8080"}
+        found = await services.cors(make_settings(**s3))
+        assert found.level == level and ("CORS rule" in (found.remedy or "")) is (level == "warning")
+        assert (await services.cors(make_settings(**s3, KINOLOG_STORE__REDIRECT="false"))).level == "ok"
+    assert (await services.cors(make_settings(**s3))).level == "warning"
 
 
 def _outside() -> dict[str, str]:

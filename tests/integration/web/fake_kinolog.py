@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from web.headers import PAGE_POLICY
+from web.headers import page_policy
 
 STATIC = Path(__file__).resolve().parents[3] / "web" / "static"
 TOKEN = "secret-token_1"
@@ -164,7 +164,7 @@ class FakeKinolog:
             return _refusal(401, {"code": "unauthorized", "detail": "A token is needed."})
         response = await handler(request)
         if not response.prepared:
-            response.headers["Content-Security-Policy"] = PAGE_POLICY
+            response.headers["Content-Security-Policy"] = page_policy()
         return response
 
     async def _page(self, _request: web.Request) -> web.StreamResponse:

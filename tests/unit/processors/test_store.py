@@ -239,3 +239,24 @@ async def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> No
     await store.put("a", chunks(b"x"), max_bytes=1)
     with pytest.raises((StoreError, OSError)):
         await store.put("a/b", chunks(b"x"), max_bytes=1)
+
+
+@pytest.mark.parametrize(
+    "variables, public_endpoint, origin",
+    [
+        ({}, None, "https://s3.eu-west-1.amazonaws.com"),
+        ({"AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true"}, None, "https://films.s3.eu-west-1.amazonaws.com"),
+        ({"AWS_ENDPOINT_URL": "http://minio:9000"}, None, "http://minio:9000"),
+        ({"AWS_ENDPOINT_URL": "http://minio:9000"}, "https://media.example.org/", "https://media.example.org"),
+        ({}, "http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+    ],
+)
+async def test_a_buckets_origin_is_the_one_that_its_presigned_addresses_have(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], public_endpoint: str | None, origin: str
+) -> None:
+    account = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1"}
+    for name, value in (account | variables).items():
+        monkeypatch.setenv(name, value)
+    bucket = Store("s3://films/below", public_endpoint=public_endpoint)
+    assert await bucket.origin() == origin
+    assert (await bucket.presigned("PUT", "direct/a.mp4", 60)).startswith(f"{origin}/")
