@@ -88,7 +88,8 @@ class Jwt(Section, frozen=True, kw_only=True):
 
     #: Shared secret of tokens signed with HS256, 32 bytes or more.
     secret: str | None = None
-    #: File or http(s) address of the provider's keys (JWKS), for tokens signed with RS256.
+    #: File or http(s) address of the provider's keys (JWKS, at most 1 MiB), for tokens signed with RS256-512,
+    #: PS256-512, ES256-512 or EdDSA.
     jwks: str | None = None
     #: What `iss` must be.
     issuer: str | None = None
@@ -111,7 +112,8 @@ class Auth(Section, frozen=True, kw_only=True):
     tokens: tuple[FixedToken, ...] = ()
     #: Key of signed media addresses, shared by all replicas; unset: a file below the data dir, made when needed.
     signing_secret: str | None = None
-    #: Failed tries of one address in a row after which it must wait; one more is allowed every two seconds.
+    #: Wrong tokens of one address in a row after which further ones are answered with 429; one more is 401 every two
+    #: seconds. A valid token never waits: give fixed tokens that nobody guesses.
     failures: int = 20
     #: Most requests per second of one token to one replica, twice as many at once; 0: no limit.
     requests_per_s: float = 0.0

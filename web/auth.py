@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import math
 import time
-from collections import OrderedDict
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -28,7 +27,6 @@ _BEARER_PROTOCOL = "bearer."
 _RANK: dict[Access, int] = {"public": 0, "signed": 0, "viewer": 1, "editor": 2, "admin": 3}
 #: How fast an address that has failed too often may try again.
 _TRIES_PER_S = 0.5
-_REMEMBERED = 10_000
 
 PRINCIPAL = web.RequestKey("principal", Principal)
 
@@ -63,23 +61,19 @@ class Door:
         self._jwt = JwtTokens(settings.auth.jwt)
         self._tickets = tickets
         self._failures, self._rates = Buckets(), Buckets()
-        #: Digests of tokens that were good: their holders do not wait for what others at their address did.
-        self._good: OrderedDict[bytes, None] = OrderedDict()
 
     async def principal(self, request: web.Request) -> Principal:
-        """Who asks. Raises Problem: 401, 429 after too many failures, 503 while tokens are not known yet."""
+        """Who asks. Raises Problem: 401, 429 for a wrong token after too many, 503 while tokens are not known yet."""
         if not self._settings.auth.enabled:
             return OPERATOR
         route = declared(request)
         ticket = request.query.get("ticket") if route is not None and route.ticket else None
         token = given_token(request) or ticket
-        self._require_patience(request, token)
         if token is None:
-            raise self._unknown(request, None)
+            raise _unauthorized("a token is needed: Authorization: Bearer …")
         found = self._tickets.redeem(token, time.time()) if token == ticket else await self.find(token)
         if found is None or not self.still_good(found):
-            raise self._unknown(request, token)
-        self._remember(_digest(token))
+            raise self._refused(request)
         return found
 
     async def find(self, token: str) -> Principal | None:
@@ -113,35 +107,20 @@ class Door:
         if wait_s > 0:
             raise _wait("too-many-requests", f"this token may ask {per_s:g} times a second", wait_s)
 
-    def _require_patience(self, request: web.Request, token: str | None) -> None:
-        if token is not None and _digest(token) in self._good:
-            return
-        level = self._failures.level(self._remote(request), time.monotonic(), **self._failure_rate())
-        if level < 1.0:
-            raise _wait(
-                "too-many-failures", "too many wrong tokens came from this address", (1.0 - level) / _TRIES_PER_S
-            )
-
-    def _unknown(self, request: web.Request, token: str | None) -> Problem:
-        if token is not None:
-            self._failures.wait_s(self._remote(request), time.monotonic(), **self._failure_rate())
-        detail = (
-            "this token is not known, or not good any more" if token else "a token is needed: Authorization: Bearer …"
-        )
-        challenge = 'Bearer realm="kinolog"' + (', error="invalid_token"' if token else "")
-        return Problem(401, "unauthorized", detail, {"WWW-Authenticate": challenge})
-
-    def _failure_rate(self) -> dict[str, float]:
-        return {"per_s": _TRIES_PER_S, "burst": float(max(self._settings.auth.failures, 1))}
+    def _refused(self, request: web.Request) -> Problem:
+        """For a wrong token. Looked up first and counted then: what others at an address try makes nobody wait."""
+        burst = float(max(self._settings.auth.failures, 1))
+        wait_s = self._failures.wait_s(self._remote(request), time.monotonic(), per_s=_TRIES_PER_S, burst=burst)
+        if wait_s > 0:
+            return _wait("too-many-failures", "too many wrong tokens came from this address", wait_s)
+        return _unauthorized("this token is not known, or not good any more", ', error="invalid_token"')
 
     def _remote(self, request: web.Request) -> str:
         return remote_of(request, self._settings.web.trusted_proxies)
 
-    def _remember(self, digest: bytes) -> None:
-        self._good[digest] = None
-        self._good.move_to_end(digest)
-        if len(self._good) > _REMEMBERED:
-            self._good.popitem(last=False)
+
+def _unauthorized(detail: str, reason: str = "") -> Problem:
+    return Problem(401, "unauthorized", detail, {"WWW-Authenticate": f'Bearer realm="kinolog"{reason}'})
 
 
 def _wait(code: str, detail: str, wait_s: float) -> Problem:

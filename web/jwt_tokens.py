@@ -1,11 +1,12 @@
 """JSON Web Tokens of an identity provider: checked with a shared secret or with the provider's published keys.
 
-Source: RFC 7519, and RFC 8725 (the algorithm comes from our settings, never from the token).
+Source: RFC 7519, and RFC 8725: the algorithm is on our list and fits the key, whatever the token says.
 """
 
 import asyncio
 import logging
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,6 +17,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from schemas.access import Role
 from streams.settings import Jwt
 from web.principal import Principal
+from web.rates import Buckets
 
 log = logging.getLogger("kinolog.web")
 
@@ -23,8 +25,18 @@ log = logging.getLogger("kinolog.web")
 _FRESH_S, _FETCH_AGAIN_S = 600.0, 10.0
 _FETCH_TIMEOUT = ClientTimeout(total=5.0)
 _MAX_JWKS_BYTES = 1024**2
+#: How many refusals are logged.
+_LINES_PER_S, _LINES_BURST = 1.0, 20.0
+#: What may be signed with published keys, by their type. Checking one takes 0.04 (RS256) to 0.6 ms (ES384), less than
+#: the request that carries it. Source: RFC 7518 section 3.1, RFC 8037.
+_ALGORITHMS: Mapping[str, tuple[str, ...]] = {
+    "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    "EC": ("ES256", "ES384", "ES512"),
+    "OKP": ("EdDSA",),
+}
 
-Keys = dict[str | None, Any]
+#: Keys by algorithm and key id: one id may stand for keys of several types.
+Keys = dict[tuple[str, str | None], Any]
 
 
 class JwtTokens:
@@ -34,7 +46,8 @@ class JwtTokens:
         self._settings = settings
         self._keys: Keys = {}
         self._fetched_at = self._tried_at = float("-inf")
-        self._fetching = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
+        self._lines = Buckets()
 
     @property
     def enabled(self) -> bool:
@@ -48,8 +61,13 @@ class JwtTokens:
             key = await self._key(algorithm, kid)
             return None if key is None else self._principal(self._claims(token, key, algorithm))
         except (jwt.PyJWTError, ValueError) as error:
-            log.info("a JSON Web Token was refused", extra={"reason": str(error)})
+            self._report(error)
             return None
+
+    def _report(self, error: Exception) -> None:
+        """One line for an operator who looks for the reason; a flood of wrong tokens is no flood of lines."""
+        if self._lines.wait_s("refused", time.monotonic(), per_s=_LINES_PER_S, burst=_LINES_BURST) == 0:
+            log.info("a JSON Web Token was refused", extra={"reason": str(error)[:200]})
 
     def _claims(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:
         known, required = self._settings, ["exp", self._settings.owner_claim]
@@ -76,23 +94,33 @@ class JwtTokens:
         """The key for a token with that header; None when the settings allow no such token."""
         if algorithm == "HS256":
             return self._settings.secret
-        if algorithm != "RS256" or not self._settings.jwks:
+        if self._settings.jwks is None or not any(algorithm in known for known in _ALGORITHMS.values()):
             return None
-        if kid not in self._keys or time.monotonic() - self._fetched_at > _FRESH_S:
-            await self._fetch(self._settings.jwks, kid)
-        return self._keys.get(kid)
+        key = self._keys.get((algorithm, kid))
+        is_fresh = time.monotonic() - self._fetched_at <= _FRESH_S
+        if key is not None and is_fresh:
+            return key
+        fetching = self._begin_fetch(self._settings.jwks)
+        if key is None and fetching is not None:  # whoever has a known key waits for no provider
+            await asyncio.shield(fetching)
+            key = self._keys.get((algorithm, kid))
+        return key
 
-    async def _fetch(self, place: str, kid: str | None) -> None:
-        async with self._fetching:
-            now = time.monotonic()
-            if now - self._tried_at < _FETCH_AGAIN_S:
-                return  # somebody has just looked; an invented kid must not make us ask for each request
-            self._tried_at = now
-            try:
-                self._keys = _keys(await _read(place))
-                self._fetched_at = now
-            except (ClientError, TimeoutError, OSError, ValueError, jwt.PyJWTError) as error:
-                log.warning("the keys of JSON Web Tokens cannot be read", extra={"kid": kid, "reason": str(error)})
+    def _begin_fetch(self, place: str) -> asyncio.Task[None] | None:
+        """The fetch that runs now, shared by all. None: there was one lately, and an invented kid begins no other."""
+        if self._fetching is None and time.monotonic() - self._tried_at >= _FETCH_AGAIN_S:
+            self._tried_at = time.monotonic()
+            self._fetching = asyncio.create_task(self._fetch(place))
+        return self._fetching
+
+    async def _fetch(self, place: str) -> None:
+        try:
+            self._keys = await asyncio.to_thread(_keys, await _read(place))
+            self._fetched_at = time.monotonic()
+        except (ClientError, OSError, ValueError) as error:
+            log.warning("the keys of JSON Web Tokens cannot be read", extra={"place": place, "reason": str(error)})
+        finally:
+            self._fetching = None
 
 
 def _header(token: str) -> tuple[str, str | None]:
@@ -102,14 +130,43 @@ def _header(token: str) -> tuple[str, str | None]:
 
 
 async def _read(place: str) -> bytes:
+    """What a provider publishes. Raises ClientError, OSError, ValueError beyond the bound."""
     if "://" not in place:
         return await asyncio.to_thread(Path(place).read_bytes)
+    body = bytearray()
     async with ClientSession(timeout=_FETCH_TIMEOUT) as session, session.get(place, allow_redirects=False) as answer:
         answer.raise_for_status()
-        return await answer.content.read(_MAX_JWKS_BYTES)
+        async for piece in answer.content.iter_any():
+            body += piece
+            if len(body) > _MAX_JWKS_BYTES:
+                raise ValueError(f"the keys have more than {_MAX_JWKS_BYTES} bytes")
+    return bytes(body)
 
 
 def _keys(text: bytes) -> Keys:
-    """RSA keys by their id. Raises ValueError, PyJWTError."""
-    found = jwt.PyJWKSet.from_dict(orjson.loads(text))
-    return {key.key_id: key.key for key in found.keys if key.key_type == "RSA"}
+    """The keys that can check signatures; others are left out. Blocking: many take long. Raises ValueError."""
+    known = orjson.loads(text)
+    listed = known.get("keys") if isinstance(known, dict) else None
+    if not isinstance(listed, list):
+        raise ValueError('a JSON Web Key Set is an object with a list of "keys"')  # noqa: TRY004  it is foreign text
+    return {
+        (algorithm, one.get("kid")): key.key
+        for one, key in _usable(listed)
+        for algorithm in _algorithms_of(key, fixed="alg" in one)
+    }
+
+
+def _usable(listed: Sequence[Any]) -> Iterator[tuple[dict[str, Any], jwt.PyJWK]]:
+    for one in listed:
+        is_key = isinstance(one, dict) and isinstance(one.get("kid"), str | None) and one.get("use", "sig") == "sig"
+        try:
+            if is_key:
+                yield one, jwt.PyJWK(one)
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            log.info("a published key was left out", extra={"kid": one.get("kid"), "reason": str(error)[:200]})
+
+
+def _algorithms_of(key: jwt.PyJWK, *, fixed: bool) -> Sequence[str]:
+    """The one that the key names (`fixed`) or that its curve has; of RSA any."""
+    family = _ALGORITHMS.get(key.key_type or "", ())
+    return family if key.key_type == "RSA" and not fixed else [name for name in family if name == key.algorithm_name]

@@ -139,7 +139,7 @@ async def test_who_guesses_must_wait_and_who_has_a_token_need_not(make: Make, co
         tries = [await status_of(site, f"guess-{number}") for number in range(8)]
         assert tries[:5] == [401] * 5
         assert set(tries[5:]) == {429}
-        assert await status_of(site, "anna-edits") == 429
+        assert await status_of(site, "anna-edits") == 200
         assert await status_of(site, ADMIN) == 200
 
 
