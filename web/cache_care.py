@@ -13,7 +13,7 @@ from schemas.jobs import CACHE_PIPELINE, JOB_ENDED, Job
 from web.auth import asking
 from web.cache_assets import IS_CACHED, MAX_ITEMS
 from web.changelog import asset_rows
-from web.clearing import command_all
+from web.clearing import command_all, required
 from web.commands import Command
 from web.cursors import WriteCursor
 from web.jobs import JOBS
@@ -29,8 +29,8 @@ routes = Routes("Cached media")
 class CleanupWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which cached media goes."""
 
-    #: Days since it last changed; 0: all that is not being downloaded.
-    older_than_days: Annotated[float, msgspec.Meta(ge=0)] = 30
+    #: Days since it last changed; 0: all that is not being downloaded. Needed.
+    older_than_days: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
 class CacheStats(View, frozen=True, kw_only=True):
@@ -80,8 +80,9 @@ async def retry_failed(request: web.Request) -> web.Response:
 async def clean_up(request: web.Request) -> web.Response:
     """Delete cached media that has not changed for so long, and answer with how many; executors remove the files."""
     wanted: CleanupWanted = await json_body(request, CleanupWanted)
+    older_than_days = required("older_than_days", wanted.older_than_days)
     parts, principal = services(request), asking(request)
-    before = time.time() - wanted.older_than_days * 86_400
+    before = time.time() - older_than_days * 86_400
     found = await parts.model.read(_older, principal.scope, before)
     cursor = await delete_all(parts, found, principal.owner)
     return answer(Affected(count=len(found)), status=202, cursor=cursor)

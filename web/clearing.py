@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -25,6 +25,8 @@ from web.shapes import Affected, Answer, DeletedAsset, Submitted
 
 routes = Routes("Jobs")
 
+T = TypeVar("T")
+
 #: Jobs that are read and commanded at a time.
 _PIECE = 2_000
 #: Seconds that an answer waits for control, so that what is deleted is gone when the answer comes.
@@ -35,8 +37,8 @@ _ENDED = ",".join(sorted(JOB_ENDED))
 class ClearWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which ended jobs are forgotten."""
 
-    #: How they ended.
-    status: Literal["completed", "failed", "cancelled", "all"]
+    #: How they ended; needed.
+    status: Literal["completed", "failed", "cancelled", "all"] | None = None
     #: Only those that ended so many seconds ago or earlier.
     older_than_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     #: Only those of this pipeline.
@@ -46,9 +48,10 @@ class ClearWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class RetryWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which jobs are retried; the filters are those of the list."""
+    """Which jobs are retried; the filters are those of the list, and at least one is needed."""
 
-    status: Literal["failed", "cancelled", "all"] = "failed"
+    #: "failed" where another filter is given alone.
+    status: Literal["failed", "cancelled", "all"] | None = None
     pipeline: str | None = None
     asset_id: str | None = None
     #: "STEP", or "STEP:STATUS".
@@ -93,8 +96,8 @@ async def delete_asset(request: web.Request) -> web.Response:
 async def clear_jobs(request: web.Request) -> web.Response:
     """Forget ended jobs, and answer with how many. Their assets stay playable unless `artifacts` is set."""
     wanted: ClearWanted = await json_body(request, ClearWanted)
-    principal = asking(request)
-    query = {"status": _ENDED if wanted.status == "all" else wanted.status}
+    status, principal = required("status", wanted.status), asking(request)
+    query = {"status": _ENDED if status == "all" else status}
     if wanted.pipeline is not None:
         query["pipeline"] = wanted.pipeline
     if wanted.older_than_s is not None:
@@ -111,8 +114,9 @@ async def retry_jobs(request: web.Request) -> web.Response:
     """Retry all failed or cancelled jobs that the filters find, and answer with how many."""
     wanted: RetryWanted = await json_body(request, RetryWanted)
     principal = asking(request)
-    given: dict[str, Any] = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
-    query = given | {"status": "cancelled,failed" if wanted.status == "all" else wanted.status}
+    given: dict[str, Any] = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value}
+    required(" or ".join(wanted.__struct_fields__), given or None)
+    query = given | {"status": "cancelled,failed" if wanted.status == "all" else wanted.status or "failed"}
 
     def order(job: Job) -> Command:
         return RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run, requested_by=principal.owner)
@@ -120,8 +124,14 @@ async def retry_jobs(request: web.Request) -> web.Response:
     return await command_all(request, parse(query, JOBS, principal.scope), order)
 
 
+def required(name: str, value: T | None) -> T:
+    """What says which ones a command to many is for: an empty body means none of them. Raises Problem (422)."""
+    if value is None:
+        raise Problem(422, "filter-required", f"say which ones: give {name}; nothing was done")
+    return value
+
+
 async def command_all(request: web.Request, listing: Listing, order: Callable[[Job], Command]) -> web.Response:
-    """Give the order that each job of the listing gets, and answer with how many they were."""
     """Give each job of the listing its order, and answer with how many they were."""
     parts, count, offsets = services(request), 0, dict[int, int]()
     parts.commands.require_connection()

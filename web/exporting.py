@@ -64,7 +64,6 @@ async def export_jobs(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={"Content-Type": _TYPES[kind], "Content-Disposition": f'attachment; filename="jobs.{kind}"'}
     )
-    response.enable_chunked_encoding()
     await response.prepare(request)
     async for text in _csv(parts, listing) if kind == "csv" else _json(parts, listing):
         await response.write(text)

@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, HttpVersion11, MultipartReader, web
 from aiohttp.http_exceptions import BadHttpMessage
 
 from web.problems import CLOSE, Problem
+from web.text_repair import repaired, unescaped
 
 _PIECE_BYTES = 256 * 1024
-#: Longest text field of a form, bytes.
-_FIELD_BYTES = 64 * 1024
+#: Longest text field of a form, bytes; most parts of one.
+_FIELD_BYTES, _MOST_PARTS = 64 * 1024, 100
 #: Form fields that say the same as the query's parameters.
 FIELDS = ("filename", "pipeline", "passthrough", "priority", "owner")
 
@@ -22,30 +23,94 @@ class Incoming(NamedTuple):
     """A file that is coming in."""
 
     chunks: AsyncIterator[bytes]
-    #: What the form says, by field.
+    #: What the form says, by field. Complete when the chunks have ended: fields may stand behind the file.
     fields: dict[str, str]
+    #: The file's name in the form.
+    name: str | None = None
 
 
 async def incoming(request: web.Request, stall_s: float) -> Incoming:
-    """The file of the request, not read yet. Raises Problem: 408 stalled, 413, 422 for a form without a file."""
+    """The file of the request, not read yet. Raises Problem: 408 stalled, 413, 422 for a form without a file.
+
+    Its chunks raise Problem too: 422 for a form that has a second file.
+    """
     await _continue(request)
     if not request.content_type.startswith("multipart/"):
         return Incoming(_pieces(request.content.readany, stall_s), {})
-    form, fields = await _understood(request.multipart()), dict[str, str]()
-    while (part := await _understood(_timely(form.next(), stall_s))) is not None:
-        if not isinstance(part, BodyPartReader):
-            raise Problem(422, "invalid-form", "a form within the form is not understood")
-        if part.filename is not None or part.name == "file":
-            named = {"filename": part.filename} if part.filename else {}
-            return Incoming(_pieces(lambda: _understood(part.read_chunk(_PIECE_BYTES)), stall_s), named | fields)
-        if part.name in FIELDS:
-            fields[part.name] = await _field(part, stall_s)
-    raise Problem(422, "missing-file", "the form has no file")
+    form = _Form(await _understood(request.multipart()), stall_s)
+    file = await form.next_file()
+    if file is None:
+        raise Problem(422, "missing-file", "the form has no file")
+    return Incoming(form.chunks(file), form.fields, file.name)
+
+
+class _File(NamedTuple):
+    """A part of a form that holds a file."""
+
+    part: BodyPartReader
+    name: str | None
+    #: Its first bytes.
+    first: bytes
+
+
+class _Form:
+    """A form that is read from its first to its last part."""
+
+    def __init__(self, reader: MultipartReader, stall_s: float) -> None:
+        self._reader, self._stall_s, self._parts = reader, stall_s, 0
+        self.fields: dict[str, str] = {}
+
+    async def next_file(self) -> _File | None:
+        """The next file, the fields before it read; None at the form's end. One that was not chosen is none."""
+        while (part := await self._next()) is not None:
+            name = part.filename
+            if name is None and part.name != "file":
+                await self._keep(part)
+                continue
+            first = await self._piece(part)
+            if first or name != "":
+                return _File(part, None if name is None else unescaped(repaired(name)), first)
+        return None
+
+    async def chunks(self, file: _File) -> AsyncIterator[bytes]:
+        """The file's bytes; then the form is read to its end. Raises Problem (422) for a second file."""
+        if file.first:
+            yield file.first
+            async for piece in _pieces(lambda: _understood(file.part.read_chunk(_PIECE_BYTES)), self._stall_s):
+                yield piece
+        if await self.next_file() is not None:
+            raise Problem(422, "several-files", "the form has several files: send each by itself", CLOSE)
+
+    async def _next(self) -> BodyPartReader | None:
+        part = await _understood(_timely(self._reader.next(), self._stall_s))
+        self._parts += part is not None
+        if self._parts > _MOST_PARTS:
+            raise Problem(422, "invalid-form", f"the form has more than {_MOST_PARTS} parts", CLOSE)
+        if part is None or (isinstance(part, BodyPartReader) and part.name is not None):
+            return part
+        raise Problem(422, "invalid-form", "a part of the form has no name, or is a form itself", CLOSE)
+
+    async def _keep(self, part: BodyPartReader) -> None:
+        """Read a field; what has no meaning here is read over."""
+        text, name = b"", part.name or ""
+        async for piece in _pieces(lambda: _understood(part.read_chunk()), self._stall_s):
+            text += piece
+            if len(text) > _FIELD_BYTES:
+                raise Problem(413, "body-too-large", f"the field {name} is longer than {_FIELD_BYTES} bytes", CLOSE)
+        if name not in FIELDS:
+            return
+        if name in self.fields:
+            raise Problem(422, "invalid-form", f"the form has the field {name} twice", CLOSE)
+        self.fields[name] = _text(name, text)
+
+    async def _piece(self, part: BodyPartReader) -> bytes:
+        return bytes(await _timely(_understood(part.read_chunk(_PIECE_BYTES)), self._stall_s))
 
 
 async def _continue(request: web.Request) -> None:
     """Let a client go on that waits to be asked for its body. Source: RFC 9110 section 10.1.1."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
+    waits = request.headers.get("Expect", "").lower() == "100-continue"
+    if waits and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
 
@@ -59,16 +124,13 @@ async def _pieces(read: Callable[[], Awaitable[bytes]], stall_s: float) -> Async
         yield bytes(piece)
 
 
-async def _field(part: BodyPartReader, stall_s: float) -> str:
-    text = b""
-    async for piece in _pieces(lambda: _understood(part.read_chunk()), stall_s):
-        text += piece
-        if len(text) > _FIELD_BYTES:
-            raise Problem(413, "body-too-large", f"the field {part.name} is longer than {_FIELD_BYTES} bytes", CLOSE)
+def _text(name: str, raw: bytes) -> str:
     try:
-        return text.decode()
+        return raw.decode()
     except UnicodeDecodeError as error:
-        raise Problem(422, "invalid-form", f"the field {part.name} is not UTF-8") from error
+        if name == "filename":
+            return repaired(raw.decode(errors="surrogateescape"))
+        raise Problem(422, "invalid-form", f"the field {name} is not UTF-8", CLOSE) from error
 
 
 async def _understood(reading: Awaitable[T]) -> T:

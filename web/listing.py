@@ -218,7 +218,8 @@ def moment(name: str, text: str) -> float:
             return moment.timestamp()
     except (ValueError, OverflowError):
         pass  # told below, with what is expected
-    raise Problem(400, "invalid-time", f"{name} is a time in ISO 8601 with a zone, e.g. 2026-01-31T12:00:00Z")
+    hint = "; in an address a + is written %2B" if " " in text else ""
+    raise Problem(400, "invalid-time", f"{name} is a time in ISO 8601 with a zone, e.g. 2026-01-31T12:00:00Z{hint}")
 
 
 def _search(query: Mapping[str, str]) -> Part | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from aiohttp import web
@@ -64,7 +65,7 @@ async def _serve(request: web.Request, key: str) -> web.StreamResponse:
     try:
         part = (
             span(request.headers.get("Range"), stored.size_bytes)
-            if still(request.headers.get("If-Range"), stored.etag)
+            if still(request.headers.get("If-Range"), stored.etag, stored.modified_at, datetime.now(UTC))
             else None
         )
     except Unsatisfiable as error:

@@ -28,6 +28,8 @@ CODE = web.ResponseKey("code", str)
 #: For answers after which the rest of the body is not wanted.
 CLOSE = {"Connection": "close"}
 
+_CLIENT_CLOSED_REQUEST = 499
+
 #: Stable codes of what aiohttp itself refuses.
 _CODES = {
     404: "not-found",
@@ -111,13 +113,33 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400 or error.prepared:
             raise
         return _response(request, _of_http(error))
-    except ConnectionError:
-        raise  # the client has gone: there is nobody to answer
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  this is where every error becomes an answer
+        if _is_of_a_client_that_left(request, error):
+            return _unsent(request, error)
         if request.writer.output_size > 0:
-            log.warning("answer broke off", extra={"path": request.path, "error": repr(error)})
-            raise ConnectionResetError("the answer broke off") from error
+            return _cut(request, error)
         return _response(request, as_problem(error) or _unexpected(request, error))
+
+
+def _is_of_a_client_that_left(request: web.Request, error: Exception) -> bool:
+    """Whether the error is no bug, and there is nobody to answer."""
+    has_left = request.transport is None or request.transport.is_closing()
+    return has_left and (isinstance(error, ConnectionError) or as_problem(error) is not None)
+
+
+def _unsent(request: web.Request, error: Exception) -> web.Response:
+    """The client has left: that is no error, and nobody reads an answer. The status is nginx's word for it."""
+    extra = {"method": request.method, "path": request.path, "request_id": request.get(REQUEST_ID)}
+    log.info("client disconnected", extra=extra | {"reason": str(error)[:200]})
+    return web.Response(status=_CLIENT_CLOSED_REQUEST, reason="Client Closed Request")
+
+
+def _cut(request: web.Request, error: Exception) -> web.Response:
+    """Break an answer off whose head is out: only an end before its length tells the client that it is not whole."""
+    log.warning("answer broke off", extra={"path": request.path, "error": repr(error)})
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
 
 
 def _unexpected(request: web.Request, error: Exception) -> Problem:

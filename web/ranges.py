@@ -1,6 +1,8 @@
 """Range and If-* headers of a stored file, pure. Source: RFC 9110 sections 13 and 14."""
 
 import re
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import NamedTuple
 
 _ONE_RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*")
@@ -50,6 +52,12 @@ def matches(header: str | None, etag: str) -> bool:
     return "*" in tags or etag.removeprefix("W/") in tags
 
 
-def still(header: str | None, etag: str) -> bool:
-    """Whether `If-Range` lets a range stand: only for the very same bytes. A date is not taken as proof."""
-    return header is None or header.strip() == etag
+def still(header: str | None, etag: str, modified_at: datetime, now: datetime) -> bool:
+    """Whether `If-Range` lets a range stand: for the very same bytes only, by their tag, or by their date in seconds.
+
+    A date is proof once its second is over. Source: RFC 9110 sections 8.8.2.2 and 13.1.5.
+    """
+    if header is None or header.strip() == etag:
+        return True
+    is_ours = header.strip() == format_datetime(modified_at, usegmt=True)
+    return is_ours and now - modified_at >= timedelta(seconds=1)

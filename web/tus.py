@@ -26,6 +26,7 @@ from web.problems import CLOSE, Problem, not_found
 from web.routes import Routes
 from web.services import Services, services
 from web.submitting import Ids, command, fingerprint
+from web.text_repair import repaired
 from web.tus_turns import TusTurns
 from web.tus_uploads import TusFolder, TusUpload
 
@@ -248,7 +249,8 @@ def metadata(text: str) -> dict[str, str]:
     for pair in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = pair.partition(" ")
         try:
-            found[name] = base64.b64decode(value, validate=True).decode()
+            raw = base64.b64decode(value, validate=True)
+            found[name] = repaired(raw.decode(errors="surrogateescape")) if name == "filename" else raw.decode()
         except ValueError as error:  # no base64, no ASCII, no UTF-8
             raise Problem(400, "invalid-header", "Upload-Metadata is not base64 of UTF-8") from error
     return {name: Path(value).name if name == "filename" else value for name, value in found.items()}

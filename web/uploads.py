@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
@@ -24,6 +25,7 @@ from web.routes import Routes
 from web.services import Services, services
 from web.shapes import Answer, Submitted
 from web.submitting import Ids, command, fingerprint, ids, owner_for, submit
+from web.text_repair import is_text, repaired
 
 log = logging.getLogger("kinolog.web")
 
@@ -67,13 +69,13 @@ class Slot(NamedTuple):
 async def upload(request: web.Request) -> web.Response:
     """Store the body and start its job: 201 with its ids. Nothing is left of an upload that breaks off."""
     parts, principal = services(request), asking(request)
-    slot = _slot(parts, principal, ids(request, principal))
-    _command(slot, dict(request.query), "")  # what can be refused is refused before the body
+    slot, query = _slot(parts, principal, ids(request, principal)), _query(request)
+    _command(slot, query, "")  # what can be refused is refused before the body
     _require_size(parts, request.content_length)
     parts.commands.require_connection()
     entry = await parts.journal.begin(slot.ids.asset_id, slot.key)
     try:
-        wanted = await _receive(request, slot)
+        wanted = await _receive(request, slot, query)
         entry = await parts.journal.submitting(entry)
     except BaseException:
         await _discard(parts, entry, slot.key)
@@ -85,6 +87,16 @@ def _slot(parts: Services, principal: Principal, known: Ids) -> Slot:
     """A key of its own for each try: bytes that a job reads already are never written over."""
     suffix = f"-{secrets.token_hex(6)}" if known.repeatable else ""
     return Slot(parts, principal, known, f"uploads/{known.asset_id}/source{suffix}")
+
+
+def _query(request: web.Request) -> dict[str, str]:
+    """The query's parameters. Raises Problem (422) for a text that is not UTF-8; a file name is repaired."""
+    pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, errors="surrogateescape")
+    found = {name: repaired(value) if name == "filename" else value for name, value in pairs}
+    for name in FIELDS:
+        if not is_text(found.get(name, "")):
+            raise Problem(422, "invalid-text", f"the parameter {name} is not UTF-8")
+    return found
 
 
 def _require_size(parts: Services, announced: int | None) -> None:
@@ -101,7 +113,7 @@ def _command(slot: Slot, fields: dict[str, str], digest: str) -> SubmitJob:
     return command(slot.parts, upload, slot.ids, said)
 
 
-async def _receive(request: web.Request, slot: Slot) -> SubmitJob:
+async def _receive(request: web.Request, slot: Slot, query: dict[str, str]) -> SubmitJob:
     """Store what comes in. The bytes are hashed where somebody may ask later whether a repeat is one."""
     web_settings, digest = slot.parts.settings.web, hashlib.sha256()
     body = await incoming(request, web_settings.upload_stall_s)
@@ -111,7 +123,8 @@ async def _receive(request: web.Request, slot: Slot) -> SubmitJob:
     except TooLarge as error:
         detail = f"more than the {web_settings.max_upload_bytes} bytes that are taken; nothing was kept"
         raise Problem(413, "upload-too-large", detail, CLOSE) from error
-    return _command(slot, body.fields | dict(request.query), digest.hexdigest())
+    named = {"filename": body.name} if body.name else {}
+    return _command(slot, named | body.fields | query, digest.hexdigest())
 
 
 async def _hashed(chunks: AsyncIterator[bytes], digest: "hashlib._Hash") -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 from aiohttp.test_utils import BaseTestServer, TestServer
+from aiohttp.web import AppRunner
 
 from streams.settings import Settings
 from tests.conftest import eventually
@@ -42,6 +43,13 @@ class Site:
             return answer.status, (await answer.json() if "json" in answer.content_type else await answer.read())
 
 
+class Server(TestServer):
+    """A server as `kinolog web` runs it: a handler whose client has gone is not cancelled."""
+
+    async def _make_runner(self, **options: Any) -> AppRunner:
+        return AppRunner(self.app, **options | {"handler_cancellation": False})
+
+
 @asynccontextmanager
 async def served(server: TestServer) -> AsyncIterator[None]:
     """The server with the options that `kinolog web` gives it."""
@@ -56,7 +64,7 @@ async def served(server: TestServer) -> AsyncIterator[None]:
 async def serve(settings: Settings, *, ready: bool = True) -> AsyncIterator[Site]:
     """A replica in this process; `ready`: caught up with the log, and able to write."""
     app = make_app(settings)
-    server = TestServer(app)
+    server = Server(app)
     async with served(server), ClientSession() as session:
         site = Site(server, session, app[SERVICES])
         if ready:

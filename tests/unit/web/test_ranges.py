@@ -1,5 +1,7 @@
 """Which bytes of a file a player gets."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,27 @@ def test_a_known_tag_is_recognised_also_weak_and_among_others() -> None:
     assert not matches('"x"', '"a"') and not matches(None, '"a"')
 
 
-def test_a_range_stands_only_for_the_very_same_file() -> None:
-    assert still(None, '"a"') and still('"a"', '"a"')
-    assert not still('"b"', '"a"') and not still("Wed, 21 Oct 2015 07:28:00 GMT", '"a"')
+WRITTEN = datetime(2026, 1, 31, 12, 0, 0, 250_000, UTC)
+LATER = datetime(2026, 1, 31, 12, 0, 2, tzinfo=UTC)
+DATE = "Sat, 31 Jan 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    "header, stands",
+    [
+        (None, True),
+        ('"a"', True),
+        ('"b"', False),
+        ('W/"a"', False),
+        (DATE, True),
+        ("Sat, 31 Jan 2026 12:00:01 GMT", False),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", False),
+        ("2026-01-31", False),
+    ],
+)
+def test_a_range_stands_only_for_the_very_same_file(header: str | None, stands: bool) -> None:
+    assert still(header, '"a"', WRITTEN, LATER) is stands
+
+
+def test_a_date_is_no_proof_while_the_file_may_change_within_its_second() -> None:
+    assert not still(DATE, '"a"', WRITTEN, WRITTEN + timedelta(seconds=0.5))
