@@ -115,8 +115,8 @@ def _checked_key(key: str) -> str:
     try:
         return checked_key(key)
     except InvalidKey as error:
-        wanted = "a key relative to the store's root, without empty parts, backslashes, and parts that begin with '.'"
-        raise Refused("invalid-input", f"input.object is {wanted}: {error}") from error
+        rule = "a key relative to the store's root, without empty parts, backslashes, and parts that begin with '.'"
+        raise Refused("invalid-input", f"input.object must be {rule}: {error}") from error
 
 
 def _checked_path(path: str, input_roots: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ class Incoming(NamedTuple):
     """A file that is coming in."""
 
     chunks: AsyncIterator[bytes]
-    #: What the form says, by field. Complete when the chunks have ended: fields may stand behind the file.
+    #: The form's text fields by name. Complete when the chunks have ended: fields may follow the file.
     fields: dict[str, str]
     #: The file's name in the form.
     name: str | None = None
@@ -45,7 +45,7 @@ async def incoming(request: web.Request, stall_s: float) -> Incoming:
 
 
 class _File(NamedTuple):
-    """A part of a form that holds a file."""
+    """A form part that holds a file."""
 
     part: BodyPartReader
     name: str | None

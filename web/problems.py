@@ -122,20 +122,20 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _is_of_a_client_that_left(request: web.Request, error: Exception) -> bool:
-    """Whether the error is no bug, and there is nobody to answer."""
+    """Whether the client disconnected and the error is no bug."""
     has_left = request.transport is None or request.transport.is_closing()
     return has_left and (isinstance(error, ConnectionError) or as_problem(error) is not None)
 
 
 def _unsent(request: web.Request, error: Exception) -> web.Response:
-    """The client has left: that is no error, and nobody reads an answer. The status is nginx's word for it."""
+    """Response for a client that disconnected: nobody reads it. Status 499 as nginx logs it."""
     extra = {"method": request.method, "path": request.path, "request_id": request.get(REQUEST_ID)}
     log.info("client disconnected", extra=extra | {"reason": str(error)[:200]})
     return web.Response(status=_CLIENT_CLOSED_REQUEST, reason="Client Closed Request")
 
 
 def _cut(request: web.Request, error: Exception) -> web.Response:
-    """Break an answer off whose head is out: only an end before its length tells the client that it is not whole."""
+    """Abort a response whose headers are sent: only a premature end shows the client that it is incomplete."""
     log.warning("answer broke off", extra={"path": request.path, "error": repr(error)})
     if request.transport is not None:
         request.transport.abort()

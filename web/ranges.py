@@ -53,7 +53,7 @@ def matches(header: str | None, etag: str) -> bool:
 
 
 def still(header: str | None, etag: str, modified_at: datetime, now: datetime) -> bool:
-    """Whether `If-Range` lets a range stand: for the very same bytes only, by their tag, or by their date in seconds.
+    """Whether `If-Range` allows a range: for the very same bytes only, by their tag, or by their date in seconds.
 
     A date is proof once its second is over. Source: RFC 9110 sections 8.8.2.2 and 13.1.5.
     """

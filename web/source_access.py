@@ -16,7 +16,7 @@ from web.services import Services
 
 #: Where direct uploads lie in the bucket.
 DIRECT_FOLDER = "direct"
-#: In KINOLOG_STORE__OWNER_PREFIXES: the prefixes of every owner, and what stands for the owner's name in a prefix.
+#: In KINOLOG_STORE__OWNER_PREFIXES: the entry for every owner, and the placeholder for the owner's name.
 _EVERY_OWNER, _OWNER_NAME = "*", "{owner}"
 
 

@@ -2,7 +2,7 @@
 
 
 def repaired(name: str) -> str:
-    """A file name whose bytes were no UTF-8, as surrogates stand for them: read as browsers read Latin-1.
+    """A file name decoded with `surrogateescape` from bytes that were not UTF-8: read as browsers read Latin-1.
 
     A name is for people: a letter that is lost is no reason to refuse a file. Source: WHATWG Encoding, windows-1252.
     """
@@ -10,12 +10,12 @@ def repaired(name: str) -> str:
         return name
     try:
         return name.encode(errors="surrogateescape").decode("cp1252", errors="replace")
-    except UnicodeEncodeError:  # halves of letters that stand for no byte: some encodings of old can write them
+    except UnicodeEncodeError:  # surrogates that no byte was escaped to: UTF-7 can encode them
         return name.encode(errors="replace").decode()
 
 
 def is_text(text: str) -> bool:
-    """Whether a text can be written as UTF-8: no surrogates stand in it."""
+    """Whether a text can be encoded as UTF-8: it has no surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

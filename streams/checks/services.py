@@ -77,7 +77,7 @@ async def cors(settings: Settings) -> Finding:
         async with asyncio.timeout(_ANSWER_S):
             allowed = await _allowed_origin(await bucket.presigned("GET", f"doctor/{uuid.uuid4().hex}", 60), page)
     except (StoreError, aiohttp.ClientError, OSError, BaseError) as error:
-        return warning(f"the bucket could not be asked: {str(error) or 'no answer'}", _STORE_REMEDY)
+        return warning(f"the bucket did not respond: {str(error) or 'no answer'}", _STORE_REMEDY)
     if allowed in ("*", page):
         return fine(f"pages of {page} may read the bucket")
     return warning(f"pages of {page} may not read the bucket: the page would play nothing", _CORS_REMEDY)
