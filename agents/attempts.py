@@ -261,19 +261,35 @@ def _failed(attempt: Attempt, record: ErrorRecord) -> StepFailed:
 
 def _recorded(attempt: Attempt, error: Exception) -> ErrorRecord:
     """An error as data."""
+    known = _known(error)
+    if known is None:
+        return _bug(attempt, error)
+    if isinstance(known, OutputInvalid):
+        _report_rejected(attempt, known)
+    return known.record()
+
+
+def _known(error: Exception) -> ProcessingError | None:
+    """The error that a user reads; None for what nobody has foreseen."""
     match error:
         case ProcessingError():
-            return error.record()
+            return error
         case OSError(errno=number) if number in DISK_FULL:
-            return OutOfCapacity(_NO_ROOM, detail=str(error)).record()
+            return OutOfCapacity(_NO_ROOM, detail=str(error))
         case MemoryError():
-            return OutOfCapacity("The machine ran out of memory; it will be tried again.").record()
+            return OutOfCapacity("The machine ran out of memory; it will be tried again.")
         case UnexpectedFile():
-            return OutputInvalid("A tool wrote something that cannot be published.", detail=str(error)).record()
+            return OutputInvalid("A tool wrote what cannot be published.", detail=str(error))
         case StoreError():
-            return SourceUnavailable("The store cannot be reached at the moment.", detail=str(error)).record()
-        case _:
-            return _bug(attempt, error)
+            return SourceUnavailable("The store cannot be reached at the moment.", detail=str(error))
+    return None
+
+
+def _report_rejected(attempt: Attempt, error: OutputInvalid) -> None:
+    """A person must look at what our own check rejected, unless the next try may be whole."""
+    level = logging.WARNING if error.retriable else logging.ERROR
+    why = {"reason": error.found, "detail": error.detail}
+    log.log(level, "output rejected by its own check", extra=log_fields(attempt) | why)
 
 
 def _bug(attempt: Attempt, error: BaseException) -> ErrorRecord:

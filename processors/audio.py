@@ -8,7 +8,7 @@ from typing import Any
 
 import ffmpeg
 
-from processors.errors import OutputInvalid, Skipped
+from processors.errors import OutputIncomplete, OutputInvalid, Skipped
 from processors.ffmpeg_tool import Progress, ask_json, ffmpeg_argv, ffprobe_argv, file_address, input_options
 from processors.inputs import params_of, probed
 from processors.loudness import Filter, Loudness, measuring, normalising, read_loudness
@@ -212,7 +212,7 @@ class _Session:
     async def _duration_s(self, name: str, demuxer: str) -> float:
         path = self.work.output / name
         if path.is_symlink() or not await asyncio.to_thread(path.is_file):
-            raise OutputInvalid(f"{name} was not written.")
+            raise OutputIncomplete(f"{name} was not written.")
         argv = ffprobe_argv(path, input_options(demuxer), "-show_format", "-of", "json")
         shown: dict[str, Any] = await ask_json(self.toolbox.runner, path, argv, self.toolbox.limits.tool_time_s)
         return seconds(shown.get("format", {}).get("duration")) or 0.0

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from processors.cues import cues, webvtt
-from processors.errors import InvalidParams, OutputInvalid
+from processors.errors import InvalidParams, OutputIncomplete
 from processors.hls import Subtitles, Variant, master_playlist, subtitles_playlist, timestamp_map
 from processors.inputs import params_of, probed
 from processors.work import Work
@@ -78,7 +78,7 @@ def _transcript(path: Path) -> Transcript:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Transcript)
     except msgspec.MsgspecError as error:
-        raise OutputInvalid("The transcript cannot be read.", detail=str(error)) from error
+        raise OutputIncomplete("The transcript cannot be read.", detail=str(error)) from error
 
 
 def _before(work: Work, step: str, kind: type[Outputs]) -> Outputs:

@@ -12,7 +12,7 @@ import numpy as np
 
 from processors.backends import first_served
 from processors.embeddings import Embedded, Embeddings, LocalEmbeddings
-from processors.errors import AnswerInvalid, InvalidParams, OutputInvalid, Skipped
+from processors.errors import AnswerInvalid, InvalidParams, OutputIncomplete, Skipped
 from processors.inputs import params_of
 from processors.passages import passages, speech_of
 from processors.work import Work
@@ -100,7 +100,7 @@ def _read(path: Path) -> Transcript:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Transcript)
     except msgspec.MsgspecError as error:
-        raise OutputInvalid("The transcript cannot be read.", detail=str(error)) from error
+        raise OutputIncomplete("The transcript cannot be read.", detail=str(error)) from error
 
 
 def _write(folder: Path, file: PassagesFile, embedded: Embedded) -> None:

@@ -20,7 +20,8 @@
     ├── SourceTooSlow            source-too-slow         it came slower than is waited for
     ├── ToolFailed               tool-failed
     ├── ToolTimedOut             tool-timed-out
-    ├── OutputInvalid            output-invalid          the encode ended but does not prove right
+    ├── OutputInvalid            output-invalid          it fails kinolog's own check, a fault in kinolog: never retried
+    │   └── OutputIncomplete     output-invalid          part of it is missing, as after a kill: retried
     ├── OutOfCapacity            out-of-capacity         disk, memory
     └── BackendError             a model did not serve: the next backend of its chain is asked
         ├── ModelUnavailable     model-unavailable       it cannot be loaded here: never retried
@@ -41,6 +42,9 @@
 from typing import ClassVar
 
 from schemas.base import ErrorRecord
+
+#: Ends what users read when a check of ours fails.
+_NOT_THE_FILE = "This is a fault in kinolog, not in the file."
 
 
 class ProcessingError(Exception):
@@ -185,9 +189,21 @@ class ToolTimedOut(ProcessingError):
 
 
 class OutputInvalid(ProcessingError):
-    """What was written does not prove to be a finished, correct output."""
+    """The output is complete and fails our own check of it: the same work gives the same output.
+
+    `found` is a sentence that says what is wrong. Whether the check or the work is at fault: a person must look.
+    """
 
     code = "output-invalid"
+
+    def __init__(self, found: str, *, detail: str | None = None) -> None:
+        super().__init__(f"kinolog's own check rejected the result: {found} {_NOT_THE_FILE}", detail=detail)
+        self.found = found
+
+
+class OutputIncomplete(OutputInvalid):
+    """A file of the output is missing, empty or cut short, as after a kill: the next try may write all of it."""
+
     retriable = True
 
 

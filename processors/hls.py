@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from processors.errors import OutputInvalid
+from processors.errors import OutputIncomplete
 
 #: Fragmented MP4 needs 6. Source: RFC 8216, section 7.
 VERSION = 7
@@ -61,7 +61,7 @@ def read_media_playlist(text: str) -> MediaPlaylist:
     init_uri, target, segments, duration = "", 0, [], 0.0
     lines = text.splitlines()
     if lines[:1] != ["#EXTM3U"]:
-        raise OutputInvalid("A playlist does not begin like one.")
+        raise OutputIncomplete("A playlist does not begin like one.")
     for line in lines:
         if line.startswith("#EXT-X-MAP:"):
             init_uri = line.partition('URI="')[2].partition('"')[0]
@@ -79,7 +79,7 @@ def _seconds(line: str) -> float:
     """The number of a tag. Raises OutputInvalid."""
     found = _SECONDS.fullmatch(line)
     if found is None:
-        raise OutputInvalid(f"A playlist has a line without a duration: {line[:80]!r}.")
+        raise OutputIncomplete(f"A playlist has a line without a duration: {line[:80]!r}.")
     return float(found[1])
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from processors.errors import OutputInvalid
+from processors.errors import OutputIncomplete, OutputInvalid
 
 _NON_SYNC = 0x10000
 #: What a trun may say of each sample, in this order.
@@ -56,13 +56,13 @@ def boxes(content: bytes, start: int = 0, end: int | None = None) -> Iterator[tu
     end = len(content) if end is None else end
     while start < end:
         if end - start < 8:
-            raise OutputInvalid("A segment ends in the middle of a box.")
+            raise OutputIncomplete("A segment ends in the middle of a box.")
         size, kind = struct.unpack_from(">I4s", content, start)
         head = 8
         if size == 1 and end - start >= 16:
             (size,), head = struct.unpack_from(">Q", content, start + 8), 16
         if size < head or start + size > end:
-            raise OutputInvalid(f"A segment is shorter than its {kind.decode('latin-1')!r} box says.")
+            raise OutputIncomplete(f"A segment is shorter than its {kind.decode('latin-1')!r} box says.")
         yield kind, start + head, start + size
         start += size
 
@@ -89,7 +89,7 @@ def read_init(content: bytes) -> Init:
             raise OutputInvalid("An initialisation segment has a clock that stands still.")
         return Init(codec=_codec(found), timescale=timescale, default_ticks=ticks, default_flags=flags, edit_ticks=edit)
     except (KeyError, IndexError, struct.error) as error:
-        raise OutputInvalid("An initialisation segment is incomplete.", detail=repr(error)) from error
+        raise OutputIncomplete("An initialisation segment is incomplete.", detail=repr(error)) from error
 
 
 def _codec(found: dict[bytes, bytes]) -> str:
@@ -132,9 +132,9 @@ def fragment_in(content: bytes, name: str, init: Init) -> Fragment:
     runs = [_Run(content, at, stop, init) for kind, at, stop in boxes(content) if kind == b"moof"]
     payload = sum(stop - at for kind, at, stop in boxes(content) if kind == b"mdat")
     if not runs or not runs[0].samples:
-        raise OutputInvalid(f"The segment {name} holds no samples.")
+        raise OutputIncomplete(f"The segment {name} holds no samples.")
     if payload < sum(run.sizes for run in runs):
-        raise OutputInvalid(f"The segment {name} holds fewer bytes than its samples have.")
+        raise OutputIncomplete(f"The segment {name} holds fewer bytes than its samples have.")
     first = runs[0]
     return Fragment(
         start_s=Fraction(first.start, init.timescale),
@@ -156,7 +156,7 @@ class _Run:
             for kind, start, end in walk(content, at, stop):
                 self._take(kind, content[start:end])
         except struct.error as error:
-            raise OutputInvalid("A fragment's tables are cut short.", detail=str(error)) from error
+            raise OutputIncomplete("A fragment's tables are cut short.", detail=str(error)) from error
 
     def _take(self, kind: bytes, body: bytes) -> None:
         if kind == b"tfhd":

@@ -1,17 +1,23 @@
-"""Proves a finished encode before it is published: a kill, too, leaves a playlist that looks complete."""
+"""Proves a finished encode before it is published: a kill, too, leaves a playlist that looks complete.
+
+Tolerances are times: what a viewer notices, and what containers round, does not shrink with a frame.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from processors.errors import CorruptMedia, OutputInvalid
+from processors.errors import CorruptMedia, OutputIncomplete, OutputInvalid
 from processors.hls import MediaPlaylist, read_media_playlist
 from processors.mp4 import Fragment, Init, read_fragment, read_init
 
 PLAYLIST = "index.m3u8"
-#: Encoder delay and gapless trimming move the end of sound, beside its last frame.
-_AUDIO_SLACK_S = Fraction(1, 10)
+#: How far the end may be from the source's: encoder delay and gapless trimming move the end of sound, and the last
+#: picture's duration is a guess in many a container.
+_END_SLACK_S = Fraction(1, 10)
+#: How far the beginning may be from its plan: picture and sound are within 10 ms of each other then.
+_START_SLACK_S = Fraction(5, 1000)
 #: Largest file that is read: a segment has megabytes.
 _READ_BYTES = 256 * 1024**2
 #: What container times lose by rounding (Matroska's are milliseconds).
@@ -28,6 +34,8 @@ class Expected:
     #: One frame of picture or sound.
     frame_s: Fraction
     has_pictures: bool
+    #: When the first sample is shown, on the clock of the segments. Of sound: the encoder's priming.
+    first_shown_s: Fraction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +52,16 @@ class Proven:
 
 
 def prove(folder: Path, expected: Expected) -> Proven:
-    """The rendition in `folder`. Raises OutputInvalid, or CorruptMedia when the source ended before it should."""
+    """The rendition in `folder`.
+
+    Raises OutputIncomplete where files are missing or cut short, OutputInvalid when they are not as planned, and
+    CorruptMedia when the source ended before it should.
+    """
     playlist = _playlist(folder)
     init = read_init(_content(folder, playlist.init_uri))
     paths = [_inside(folder, segment.uri) for segment in playlist.segments]
     fragments = tuple(read_fragment(path, init) for path in paths)
+    _check_start(fragments[0].shown_s, expected)
     _check_segments(fragments, playlist, expected)
     duration_s = sum((fragment.duration_s for fragment in fragments), Fraction(0))
     _check_duration(duration_s, expected)
@@ -63,21 +76,17 @@ def prove(folder: Path, expected: Expected) -> Proven:
     )
 
 
-def prove_together(videos: Sequence[Proven], audio: Proven | None, frame_s: Fraction) -> None:
+def prove_together(videos: Sequence[Proven]) -> None:
     """That a player may switch between the renditions anywhere. Raises OutputInvalid."""
     starts = [[fragment.start_s for fragment in video.fragments] for video in videos]
     if any(other != starts[0] for other in starts[1:]):
         raise OutputInvalid("The renditions are not cut at the same moments.")
-    if videos and audio:
-        apart = abs(videos[0].fragments[0].shown_s - audio.fragments[0].shown_s)
-        if apart > frame_s:
-            raise OutputInvalid(f"Picture and sound begin {float(apart):.3f} s apart.")
 
 
 def _playlist(folder: Path) -> MediaPlaylist:
     playlist = read_media_playlist(_content(folder, PLAYLIST).decode())
     if not playlist.ended or not playlist.segments or not playlist.init_uri:
-        raise OutputInvalid(f"The playlist of {folder.name} is not finished.")
+        raise OutputIncomplete(f"The playlist of {folder.name} is not finished.")
     return playlist
 
 
@@ -85,17 +94,24 @@ def _content(folder: Path, name: str) -> bytes:
     try:
         return _inside(folder, name).read_bytes()
     except OSError as error:
-        raise OutputInvalid(f"{folder.name}/{name} was not written.", detail=str(error)) from error
+        raise OutputIncomplete(f"{folder.name}/{name} was not written.", detail=str(error)) from error
 
 
 def _inside(folder: Path, name: str) -> Path:
     """A plain file of the folder: the tool that wrote its names and links has seen a stranger's bytes."""
     path = folder / name
     if Path(name).name != name or path.is_symlink() or not path.is_file() or not path.stat().st_size:
-        raise OutputInvalid(f"{folder.name}/{name} is missing or empty.")
+        raise OutputIncomplete(f"{folder.name}/{name} is missing or empty.")
     if path.stat().st_size > _READ_BYTES:
         raise OutputInvalid(f"{folder.name}/{name} is larger than any segment.")
     return path
+
+
+def _check_start(shown_s: Fraction, expected: Expected) -> None:
+    """Each rendition begins where it was planned to: so picture and sound are in step, and captions with them."""
+    late_s = shown_s - expected.first_shown_s
+    if abs(late_s) > _START_SLACK_S:
+        raise OutputInvalid(f"{expected.name} begins {float(late_s):+.3f} s from where it should.")
 
 
 def _check_segments(fragments: Sequence[Fragment], playlist: MediaPlaylist, expected: Expected) -> None:
@@ -110,7 +126,7 @@ def _check_segments(fragments: Sequence[Fragment], playlist: MediaPlaylist, expe
 
 
 def _check_duration(duration_s: Fraction, expected: Expected) -> None:
-    slack = expected.frame_s + _ROUNDING_S + (0 if expected.has_pictures else _AUDIO_SLACK_S)
+    slack = expected.frame_s + _END_SLACK_S
     wanted = Fraction(expected.duration_s)
     found = f"{float(duration_s):.2f} s of {expected.duration_s:.2f} s"
     if duration_s < wanted - slack:

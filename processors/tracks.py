@@ -23,8 +23,10 @@ _MAX_ASPECT = 8
 _DEFAULT_RATE = Fraction(25)
 #: Slower than this and a picture is shown more than once: players can seek, and a delay of two frames stays short.
 _MIN_RATE = Fraction(10)
-#: ffmpeg's r_frame_rate is a guess of the steady rate behind uneven times; taken when it is near the average.
+#: ffmpeg's r_frame_rate is a guess of the steady rate behind uneven times, in which every frame has its moment: taken
+#: when it is near the average, or a screen's: recorded screens leave out pictures that do not change.
 _STEADY_OVER_AVERAGE = (0.99, 1.5)
+_SCREEN_OVER_AVERAGE, _SCREEN_RATE = 4, 60
 
 
 def best_video(tracks: Sequence[Json]) -> Json | None:
@@ -123,7 +125,7 @@ def steady_rate(track: Json, interlaced: bool) -> Fraction:
     """The rate at which the picture is shown: the one that uneven times were made from, where it can be told."""
     average = average_rate(track)
     guess = fraction(track.get("r_frame_rate")) or average
-    low, high = _STEADY_OVER_AVERAGE
+    low, high = _STEADY_OVER_AVERAGE[0], _SCREEN_OVER_AVERAGE if guess <= _SCREEN_RATE else _STEADY_OVER_AVERAGE[1]
     if not interlaced and low <= guess / average <= high:  # of an interlaced track it counts fields
         average = guess
     return max(average, _MIN_RATE).limit_denominator(1001)

@@ -1,6 +1,7 @@
 """The step `transcode`: an adaptive HLS ladder from one decode, proven before it is handed on."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -34,6 +35,13 @@ _HELD_BACK_SLACK_S = Fraction(2, 100)
 _MIN_START_S = Fraction(1, 10)
 #: Samples in an AAC-LC frame. Source: ISO/IEC 14496-3.
 _AAC_FRAME = 1024
+#: Samples that ffmpeg's AAC encoder puts before the first one of the source; players decode and play them, as silence.
+#: Source: libavcodec/aacenc.c, initial_padding.
+_AAC_PRIMING = 1024
+#: A frame rate beyond the highest by no more than this is lowered to it: the averages of cameras are a little off.
+_NEARLY_MAX = Fraction(105, 100)
+#: No segment begins later than this before the end: of one that lasts a frame hls.js 1.7 never sees the end, and waits.
+_LEAST_TAIL_S = 0.5
 #: Share of the progress that is the encode; the rest is the proof.
 _ENCODE_SHARE = 0.98
 #: Makes separately muxed video and sound start together, without an empty edit in front of B-frames.
@@ -50,6 +58,8 @@ class Plan:
     segment_s: float
     #: Where the media's clock starts in the segments.
     start_s: Fraction
+    #: How far the grid of frames lies behind it, less than half a frame either way: a film seldom begins with its file.
+    phase_s: Fraction
     duration_s: float
 
 
@@ -59,21 +69,34 @@ def plan(media: ProbeOutputs, profile: Profile) -> Plan:
     if not video and not media.audio:
         raise NothingToShow("The file holds neither video nor sound that can be played.")
     rate = _capped(Fraction(video.frame_rate), profile.video.max_fps) if video else Fraction(0)
+    phase_s = _phase_s(video.start_s, rate) if video else Fraction(0)
     short = media.duration_s < profile.short_below_s
     return Plan(
         sizes=ladder(video.width_px, video.height_px, profile) if video else (),
         rate=rate,
         segment_s=profile.short_segment_s if short else profile.segment_s,
-        start_s=max(_HELD_BACK_FRAMES / rate + _HELD_BACK_SLACK_S, _MIN_START_S) if rate else _MIN_START_S,
+        start_s=_start_s(rate, phase_s) if rate else _MIN_START_S,
+        phase_s=phase_s,
         duration_s=media.duration_s,
     )
 
 
 def _capped(rate: Fraction, max_fps: float) -> Fraction:
-    """Halved until it is low enough, so that frames are dropped evenly."""
-    while rate > max_fps:
-        rate /= 2
-    return rate
+    """The rate divided by the smallest number that makes it low enough, so that frames are dropped evenly."""
+    most = Fraction(max_fps)
+    return min(rate / math.ceil(rate / (most * _NEARLY_MAX)), most)
+
+
+def _phase_s(start_s: float, rate: Fraction) -> Fraction:
+    """From the nearest moment that is a multiple of a frame to the track's start."""
+    start = Fraction(start_s).limit_denominator(1_000_000)
+    return start - round(start * rate) / rate
+
+
+def _start_s(rate: Fraction, phase_s: Fraction) -> Fraction:
+    """Late enough that nothing is decoded before zero: neither held back frames nor a first one that comes early."""
+    early_s = max(-phase_s, Fraction(0))
+    return max(_HELD_BACK_FRAMES / rate + _HELD_BACK_SLACK_S + early_s, _MIN_START_S)
 
 
 def transcode_args(
@@ -95,7 +118,10 @@ def transcode_args(
 
 def _pictures(opened: Chain, track: VideoTrack, plan: Plan) -> list[Chain]:
     """One chain per rendition, decoded once."""
-    steady = deinterlaced(opened[str(track.index)], track).filter("fps", fps=_ratio(plan.rate), start_time=0)
+    picture = deinterlaced(opened[str(track.index)], track)
+    if plan.phase_s:  # `fps` moves every frame to a multiple of a frame: the output's offset gives the rest back
+        picture = picture.filter("setpts", f"PTS-({_us(plan.phase_s)})/TB")
+    steady = picture.filter("fps", fps=_ratio(plan.rate), start_time=0)
     missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
     if missing_s > 1 / plan.rate:  # the last picture stands while the sound goes on
         steady = steady.filter("tpad", stop_mode="clone", stop_duration=_us(missing_s))
@@ -126,24 +152,25 @@ def _video_output(picture: Chain, size: Size, profile: Profile, plan: Plan, cpus
         "crf": recipe.crf,
         "maxrate": size.max_bps,
         "bufsize": round(size.max_bps * recipe.buffer_s),
-        "force_key_frames": f"expr:gte(t,n_forced*{profile.gop_s:g})",
+        "force_key_frames": f"expr:gte(t,n_forced*{profile.gop_s:g})*lt(t,{_us(plan.duration_s - _LEAST_TAIL_S)})",
         "sc_threshold": 0,
         "threads": cpus,
     }
-    return _hls_output(picture, size.name, options, plan)
+    return _hls_output(picture, size.name, options, plan.start_s + plan.phase_s, plan.segment_s)
 
 
 def _audio_output(sound: Chain, profile: Profile, plan: Plan) -> Chain:
-    return _hls_output(sound, AUDIO, {"c:a": "aac", "b:a": profile.audio.bit_rate_bps}, plan)
+    codec = {"c:a": "aac", "b:a": profile.audio.bit_rate_bps}
+    return _hls_output(sound, AUDIO, codec, plan.start_s, plan.segment_s)
 
 
-def _hls_output(chain: Chain, name: str, codec: Mapping[str, Any], plan: Plan) -> Chain:
+def _hls_output(chain: Chain, name: str, codec: Mapping[str, Any], start_s: Fraction, segment_s: float) -> Chain:
     options = {
         **codec,
         "map_metadata": -1,
-        "output_ts_offset": f"{float(plan.start_s):.6f}",
+        "output_ts_offset": _us(start_s),
         "f": "hls",
-        "hls_time": f"{plan.segment_s:g}",
+        "hls_time": f"{segment_s:g}",
         "hls_playlist_type": "vod",
         "hls_segment_type": "fmp4",
         "hls_flags": "independent_segments",
@@ -200,17 +227,30 @@ class Transcoder:
 
 
 def _prove(folder: Path, media: ProbeOutputs, profile: Profile, planned: Plan) -> tuple[list[Proven], Proven | None]:
-    frame_s = 1 / planned.rate if planned.rate else Fraction(0)
-    expected = [
-        Expected(name=size.name, duration_s=media.duration_s, frame_s=frame_s, has_pictures=True)
-        for size in planned.sizes
-    ]
-    videos = [prove(folder / one.name, one) for one in expected]
-    audio_frame_s = Fraction(_AAC_FRAME, profile.audio.sample_rate_hz)
-    sound = Expected(name=AUDIO, duration_s=media.duration_s, frame_s=audio_frame_s, has_pictures=False)
-    audio = prove(folder / AUDIO, sound) if media.audio else None
-    prove_together(videos, audio, frame_s)
+    videos = [prove(folder / size.name, _expected_video(size.name, planned)) for size in planned.sizes]
+    audio = prove(folder / AUDIO, _expected_audio(planned, profile.audio.sample_rate_hz)) if media.audio else None
+    prove_together(videos)
     return videos, audio
+
+
+def _expected_video(name: str, planned: Plan) -> Expected:
+    return Expected(
+        name=name,
+        duration_s=planned.duration_s,
+        frame_s=1 / planned.rate,
+        has_pictures=True,
+        first_shown_s=planned.start_s + planned.phase_s,
+    )
+
+
+def _expected_audio(planned: Plan, rate_hz: int) -> Expected:
+    return Expected(
+        name=AUDIO,
+        duration_s=planned.duration_s,
+        frame_s=Fraction(_AAC_FRAME, rate_hz),
+        has_pictures=False,
+        first_shown_s=planned.start_s - Fraction(_AAC_PRIMING, rate_hz),
+    )
 
 
 def _variants(
@@ -268,6 +308,6 @@ def _ratio(rate: Fraction) -> str:
     return f"{rate.numerator}/{rate.denominator}"
 
 
-def _us(duration_s: float) -> str:
+def _us(duration_s: float | Fraction) -> str:
     """Seconds as ffmpeg reads them, without an exponent."""
-    return f"{duration_s:.6f}"
+    return f"{float(duration_s):.6f}"

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from agents.attempts import Attempt, Bench, Stop, conclude
-from processors.errors import CorruptMedia, EndpointAsleep, Skipped
+from processors.errors import CorruptMedia, EndpointAsleep, OutputIncomplete, OutputInvalid, Skipped
 from processors.store import StoreError
 from processors.work import Work
 from schemas.jobs import Input
@@ -139,6 +139,17 @@ async def test_a_tool_cannot_make_us_publish_a_link(bench: Bench) -> None:
     assert isinstance(message, StepFailed)
     assert message.error.code == "output-invalid"
     assert leftovers(bench) == []
+
+
+@pytest.mark.parametrize("error, level", [(OutputInvalid, "ERROR"), (OutputIncomplete, "WARNING")])
+async def test_a_result_that_our_own_check_rejects_is_reported_to_a_person(
+    bench: Bench, caplog: pytest.LogCaptureFixture, error: type[OutputInvalid], level: str
+) -> None:
+    await ended(attempt_of(), raises(error("Segment 3 of 360p does not begin with a keyframe.")), bench)
+    [line] = [record for record in caplog.records if record.name == "agents.attempts"]
+    assert (line.levelname, line.message) == (level, "output rejected by its own check")
+    expected = {"job_id": "job_1", "step": "plain", "reason": "Segment 3 of 360p does not begin with a keyframe."}
+    assert expected.items() <= vars(line).items()
 
 
 async def test_results_that_no_job_can_hold_fail_the_attempt(bench: Bench) -> None:

@@ -49,7 +49,9 @@ def test_one_decode_two_sizes_and_sound_once() -> None:
         "-hls_segment_options movflags=+frag_custom+dash+delay_moov+frag_discont -hls_segment_type fmp4 -hls_time 4 "
         "-map_metadata -1"
     )
-    video = "-f hls -bufsize {2} -c:v libx264 -crf 21.0 -force_key_frames 'expr:gte(t,n_forced*2)' " + hls
+    video = (
+        "-f hls -bufsize {2} -c:v libx264 -crf 21.0 -force_key_frames 'expr:gte(t,n_forced*2)*lt(t,9.500000)' " + hls
+    )
     video += (
         " -maxrate {1} -output_ts_offset 0.100000 -preset veryfast -profile:v high -sc_threshold 0 -threads 2 "
         "hls/{0}/index.m3u8"
@@ -117,8 +119,41 @@ def test_short_clips_have_shorter_segments(duration_s: float, segment_s: float) 
 
 @pytest.mark.parametrize(
     "rate, shown, start_s",
-    [("25/1", "25", "0.1"), ("120/1", "60", "0.1"), ("240000/1001", "60000/1001", "0.1"), ("10/1", "10", "0.22")],
+    [
+        ("25/1", "25", "0.1"),
+        ("60003/1000", "60", "0.1"),
+        ("75/1", "75/2", "0.1"),
+        ("120/1", "60", "0.1"),
+        ("144/1", "48", "0.1"),
+        ("240000/1001", "60000/1001", "0.1"),
+        ("10/1", "10", "0.22"),
+    ],
 )
 def test_the_clock_starts_above_the_delay_of_b_frames(rate: str, shown: str, start_s: str) -> None:
     planned = plan(_video(frame_rate=rate), _PROFILE)
     assert (planned.rate, planned.start_s) == (Fraction(shown), Fraction(start_s))
+
+
+@pytest.mark.parametrize(
+    "starts_s, phase_s, start_s",
+    [
+        (0.0, "0", "0.22"),
+        (0.021, "0.021", "0.22"),
+        (0.08, "-0.02", "0.24"),
+        (1.3, "0", "0.22"),
+        (0.05, "0.05", "0.22"),
+        (-0.03, "-0.03", "0.25"),
+    ],
+)
+def test_pictures_keep_their_moments_where_the_film_begins_between_two_frames(
+    starts_s: float, phase_s: str, start_s: str
+) -> None:
+    """Matroska and MPEG-TS: sound comes first by its priming, and every picture would be late by half a frame."""
+    media = _video(frame_rate="10/1", start_s=starts_s)
+    planned = plan(media, _PROFILE)
+    assert (planned.phase_s, planned.start_s) == (Fraction(phase_s), Fraction(start_s))
+    args = _args(media)
+    assert (f"[0:0]setpts=PTS-({float(planned.phase_s):.6f})/TB[s0];[s0]fps=" in args) == bool(planned.phase_s)
+    assert args.count(f"-output_ts_offset {float(planned.start_s + planned.phase_s):.6f}") == (
+        2 + (not planned.phase_s)
+    )
