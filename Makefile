@@ -1,5 +1,6 @@
 # One entry for people and for CI. Every target sets up what it needs; a second time there is nothing to do.
 #   make demo [FILE=my.mp4] [EXIT=1]    make test    make setup    make bench    make chaos [SEED=1] [DURATION=300]
+#   make properties [EXAMPLES=20000]    make hostile [CASES=500] [SEED=1]    make fuzz [SECONDS=20]
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,7 +17,7 @@ TUS := .venv/tus.min.js
 # Files beside each other: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e chaos bench hostile fuzz lock docs clean tools browser
+.PHONY: setup demo test lint types unit integration e2e chaos bench hostile fuzz properties lock docs clean tools browser
 
 setup: tools browser .venv/.ready .venv/.archive $(HLS) $(TUS)
 
@@ -65,6 +66,10 @@ hostile: setup
 # Every decoder that faces the world under atheris, SECONDS each; what breaks one is kept in tests/fuzz/seeds.
 fuzz: .venv/.ready
 	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))
+
+# Every property of the unit tests on fresh examples, EXAMPLES of each: an hour or two. `make test` takes the same ones always.
+properties: .venv/.ready
+	@$(BIN)/python -m tests.properties $(if $(EXAMPLES),--examples $(EXAMPLES))
 
 # Regenerates what is generated from the sources: docs/settings.md, docs/messages.md, docs/schemas.json.
 docs: .venv/.ready

@@ -15,13 +15,15 @@ import pytest
 from streams import ports
 from streams.broker import Broker
 from streams.settings import Settings, load
+from tests.properties import EXAMPLES, examples
 
-# How long an example takes says nothing on a machine that does other things beside.
-# CI takes the same examples every time: what it says is about the change. People, and `make fuzz`, take new ones.
+# The same examples every time, for people as for CI: what a run shows is about the change. `make properties` takes
+# fresh ones. How long an example takes says nothing on a machine that does other things too.
 hypothesis.settings.register_profile(
     "shared",
     deadline=None,
-    derandomize="CI" in os.environ,
+    derandomize=EXAMPLES not in os.environ,
+    max_examples=examples(100),
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("shared")

@@ -3,14 +3,12 @@
 import math
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.progress import Progress
 
 
-# A busy machine draws slowly; that says nothing about progress.
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.floats(), max_size=20))
 def test_progress_never_falls_and_stays_between_0_and_1(values: list[float]) -> None:
     progress = Progress(interval_s=1.0)

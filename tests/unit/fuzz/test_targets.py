@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.targets import TARGETS
+from tests.properties import examples
 
 _SEEDS = Path(__file__).parents[2] / "fuzz" / "seeds"
 _KEPT = {f"{path.parent.name}/{path.name}": path for path in sorted(_SEEDS.glob("*/*"))}
@@ -38,7 +39,7 @@ def test_every_target_has_seeds() -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=60, derandomize=True)  # the same every time: looking for more is what make fuzz is for
+@settings(max_examples=examples(60))
 @given(drawn=st.data())
 def test_no_bytes_break_it(name: str, drawn: st.DataObject) -> None:
     TARGETS[name](drawn.draw(_like([path for path in _KEPT.values() if path.parent.name == name])))

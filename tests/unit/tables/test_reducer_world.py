@@ -31,6 +31,7 @@ from schemas.step_events import (
 from tables.policies import MAX_LOSSES
 from tables.reducer import advance
 from tables.statements import event_id, outstanding
+from tests.properties import examples
 from tests.unit.tables.told import BROKEN, BUSY, DIAMOND, accept, optional, say, step_of, submit
 
 
@@ -259,5 +260,5 @@ class World(RuleBasedStateMachine):
                 self.tell(say(RetryDue, self.job, step.spec.name), lost=True)
 
 
-World.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+World.TestCase.settings = hypothesis_settings(max_examples=examples(150), stateful_step_count=40)
 TestWorld = World.TestCase
