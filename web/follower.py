@@ -168,8 +168,9 @@ class Follower:
     async def take(self, batch: Batch) -> None:
         """Take in one batch: into the read model first, then to whoever listens or waits. Raises LogReplaced."""
         self._tails = verified(batch, self._tails)
-        applied = await self._model.apply(batch, keep_history=not self._position.rebuilding)
-        await self._announce(batch, applied)
+        async with self._hub.changing:
+            applied = await self._model.apply(batch, keep_history=not self._position.rebuilding)
+            await self._announce(batch, applied)
         if self.listener is not None and applied.assets:
             self.listener.changed(applied.assets)
 

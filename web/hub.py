@@ -53,22 +53,32 @@ class Client:
         #: The latest places by step: those that wait, and those that have left.
         self._places: dict[str, Frame] = {}
         self._places_told: dict[str, Frame] = {}
+        #: Whether it may lack places in queues that have not changed since.
+        self.lacks_places = True
         self._progress_due = 0.0
         self._known = 0
         self._news = asyncio.Event()
 
     def add_change(self, seq: int, steps: Sequence[_Step], frame: Frame) -> None:
-        """Queue a state change; progress of the job's steps that has not left yet is superseded by it."""
+        """Queue a state change; progress of the job's steps that has not left yet is superseded by it.
+
+        Places that have not left yet go first: the job may have left the queue.
+        """
         if seq <= self._known or self.farewell.done():
             return
         for step in steps:
             self._progress.pop(step, None)
+            if (places := self._places.pop(step[1], None)) is not None:
+                self._queue(seq, places)
         self._places_told.clear()  # the change may say otherwise
-        self._changes.append((seq, frame))
-        self._queued_bytes += len(frame.wire)
+        self._queue(seq, frame)
         if self._queued_bytes > self._queue_bytes:
             self.dismiss(TOO_SLOW)
         self._news.set()
+
+    def _queue(self, seq: int, frame: Frame) -> None:
+        self._changes.append((seq, frame))
+        self._queued_bytes += len(frame.wire)
 
     def add_progress(self, step: _Step, frame: Frame) -> None:
         """Keep the latest progress of a step until the next round."""
@@ -97,8 +107,13 @@ class Client:
         self._places.clear()
 
     def skip_to(self, seq: int) -> None:
-        """Leave out the changes up to `seq`, also those still to come: the client has them from the read model."""
-        self._known = seq
+        """Leave out the changes up to `seq`, also those still to come: the client has them from the read model.
+
+        Places in queues that were to be sent are older than that.
+        """
+        self._known, self.lacks_places = seq, True
+        self._places.clear()
+        self._places_told.clear()
         while self._changes and self._changes[0][0] <= seq:
             self._queued_bytes -= len(self._changes.popleft()[1].wire)
 
@@ -155,8 +170,9 @@ class Hub:
         self._progress = progress
         self._queue_bytes = queue_bytes
         self._by_topic: dict[str, set[Client]] = {}
-        #: Whether somebody has come since the queues were told of.
-        self._is_joined = False
+        #: Held while the read model and what is known beside it take in changes that are not published yet: places in
+        #: queues are those after a change, or before it.
+        self.changing = asyncio.Lock()
         self._closing = False
 
     def __len__(self) -> int:
@@ -165,7 +181,6 @@ class Hub:
     def join(self, wanted: Subscription) -> Client:
         """A new listener, from this very moment on."""
         client = Client(wanted, self._queue_bytes)
-        self._is_joined = True
         if self._closing:
             client.dismiss(GOING_AWAY)
         for topic in wanted.topics:
@@ -219,20 +234,24 @@ class Hub:
         """Tell of places in queues again and again, until cancelled."""
         while True:
             await asyncio.sleep(QUEUES_EVERY_S)
-            self.publish_queues()
+            async with self.changing:
+                self.publish_queues()
 
     def publish_queues(self) -> None:
         """Places in queues that have changed go to everybody who wants jobs that wait there.
 
         All of them when somebody has come: who resumes was told of changes, and of places by nobody.
         """
-        queues = self._progress.queues
-        steps, self._is_joined = queues.take_changed() | (queues.steps() if self._is_joined else set()), False
-        for step in steps if self._by_topic else ():
+        queues, clients = self._progress.queues, self._clients()
+        everything = any(client.lacks_places for client in clients)
+        steps = queues.take_changed() | (queues.steps() if everything else set())
+        for step in steps if clients else ():
             frames = queue_frames(self._wanting, queues, step)
-            for client in self._clients() if frames else ():
+            for client in clients if frames else ():
                 if (frame := frames.get(client.wanted)) is not None:
                     client.add_places(step, frame)
+        for client in clients:
+            client.lacks_places = False
 
     def publish_pause(self, step: str) -> None:
         """Send the queue's frame to every client: jobs far behind, of which no position is sent, are paused as well."""

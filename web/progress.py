@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from schemas.jobs import JOB_ENDED, Job
 from schemas.step_events import StepCaptioned, StepProgressed
+from web.changelog import is_queued
 from web.pace import Pace
 from web.queueing import Queues
 from web.views import Beside, Live, job_progress
@@ -53,7 +54,7 @@ class Progress:
         if job.status in JOB_ENDED:
             return Beside(self.live(job.id, job.run))
         live, seen = self.live(job.id, job.run), self._seen.get(job.id)
-        names = [step.spec.name for step in job.steps]
+        names = [step.spec.name for step in job.steps if is_queued(step)]  # the row may be newer, or older
         positions = {name: place for name in names if (place := self.queues.position(job.id, name)) is not None}
         left_s = {
             step.spec.name: left

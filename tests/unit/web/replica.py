@@ -1,8 +1,8 @@
 """A web replica without Kafka and HTTP: batches of records in, lists and live frames out."""
 
 import json
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -72,13 +72,27 @@ class Replica:
 
     async def listen(self, cursor: str | None = None, wanted: Subscription = ALL) -> "Listener":
         """A client that has been told its first frames."""
-        client = self.hub.join(wanted)
+        return await self.opened(self.hub.join(wanted), cursor)
+
+    async def opened(self, client: Client, cursor: str | None = None) -> "Listener":
+        """The client of the hub with its first frames."""
         since = load(cursor, LiveCursor) if cursor else None
         listener = Listener(client)
         async with aclosing(cast(Any, opening(cast(Services, self), client, since))) as frames:
             async for frame in frames:
                 listener.take(frame)
         return listener
+
+
+@asynccontextmanager
+async def replica_below(folder: Path, **web: Any) -> AsyncIterator[Replica]:
+    """A replica that has begun; its files are closed whatever happens."""
+    replica = Replica(folder, **web)
+    try:
+        await replica.begin()
+        yield replica
+    finally:
+        replica.model.close()
 
 
 class Listener:

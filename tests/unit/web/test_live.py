@@ -2,21 +2,23 @@
 
 import asyncio
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from schemas.jobs import Job, Queue, Watermark
 from schemas.step_events import StepCaptioned, StepProgressed
 from schemas.transcribe import Caption
-from tests.unit.web.replica import Listener, Replica
+from tests.properties import examples
+from tests.unit.web.replica import ALL, Listener, Replica, replica_below
 from tests.unit.web.rows import NOW, a_job, a_step, as_json
-from web import queries
+from web import hub, queries
 from web.apply import Batch
 from web.hub import REBUILT, TOO_SLOW
 from web.problems import Problem
@@ -148,12 +150,11 @@ class World:
         old.jobs |= again.jobs
 
 
+@example([("write", [(1, "queued")]), ("come", None), ("queues", None), ("write", [(1, "waiting")])])
 @given(st.lists(HAPPENING, max_size=25))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40))
 def test_every_client_is_told_every_change_once_in_order_and_ends_with_what_rest_shows(happenings: list[Any]) -> None:
-    async def run(folder: Path) -> None:
-        replica = Replica(folder, live_queue_bytes=1_500)  # two or three changes: who does not read is let go
-        await replica.begin()
+    async def run(replica: Replica) -> None:
         await replica.write(ended_after_10_s(0))  # from now on it is known how long the step takes
         world = World(replica)
         for what, with_what in happenings:
@@ -171,18 +172,20 @@ def test_every_client_is_told_every_change_once_in_order_and_ends_with_what_rest
             assert world.was_switched or not client.again
             shown = await rest(replica)
             assert client.jobs == {i: job for i, job in shown.items() if owner in (None, job.get("owner"))}
-        replica.model.close()
+
+    async def begin(folder: Path) -> None:
+        # two or three changes: who does not read is let go
+        async with replica_below(folder, live_queue_bytes=1_500) as replica:
+            await run(replica)
 
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(run(Path(folder)))
+        asyncio.run(begin(Path(folder)))
 
 
 @pytest.fixture
 async def replica(tmp_path: Path) -> Any:
-    found = Replica(tmp_path, live_queue_bytes=20_000)
-    await found.begin()
-    yield found
-    found.model.close()
+    async with replica_below(tmp_path, live_queue_bytes=20_000) as found:
+        yield found
 
 
 async def test_a_change_between_the_snapshot_and_its_publication_is_not_told_twice(replica: Replica) -> None:
@@ -205,13 +208,11 @@ async def test_a_client_that_does_not_read_is_let_go_and_gets_all_it_missed_by_i
 
 
 async def test_a_cursor_older_than_the_history_gets_a_snapshot(tmp_path: Path) -> None:
-    replica = Replica(tmp_path, live_history=10)
-    await replica.begin()
-    early = await replica.listen()
-    for n in range(50):
-        await replica.write(a_job(n))
-    assert (await replica.listen(early.cursor)).kinds == ["snapshot"]
-    replica.model.close()
+    async with replica_below(tmp_path, live_history=10) as replica:
+        early = await replica.listen()
+        for n in range(50):
+            await replica.write(a_job(n))
+        assert (await replica.listen(early.cursor)).kinds == ["snapshot"]
 
 
 async def test_a_cursor_of_another_log_gets_a_snapshot(replica: Replica) -> None:
@@ -240,11 +241,9 @@ async def test_only_superseded_progress_is_left_out(replica: Replica) -> None:
 
 
 async def test_a_snapshot_is_bounded_and_shows_what_runs_first(tmp_path: Path) -> None:
-    replica = Replica(tmp_path, live_snapshot_jobs=3)
-    await replica.begin()
-    await replica.write(a_job(1, "active"), *(a_job(n, "completed") for n in range(2, 9)))
-    assert list((await replica.listen()).jobs) == ["job_000001", "job_000008", "job_000007"]
-    replica.model.close()
+    async with replica_below(tmp_path, live_snapshot_jobs=3) as replica:
+        await replica.write(a_job(1, "active"), *(a_job(n, "completed") for n in range(2, 9)))
+        assert list((await replica.listen()).jobs) == ["job_000001", "job_000008", "job_000007"]
 
 
 def waiting(number: int, **more: Any) -> Any:
@@ -277,7 +276,7 @@ async def test_a_pause_reaches_everybody_whose_job_it_holds_and_so_does_its_end(
     await replica.pause("transcode")
     for listener in (everybody, anna, one, other):
         await listener.read()
-    assert one.kinds == ["snapshot", "job", "queue"], "clients that know job frames only are told too"
+    assert one.kinds == ["snapshot", "queue", "job"], "clients that know job frames only are told too"
     assert step_of(one, 2) == {"queue_position": 2, "paused": True} and one.jobs["job_000002"]["eta_s"] is None
     assert paused(everybody) == {"job_000001", "job_000002", "job_000003", "job_000004"}
     assert (paused(anna), paused(other)) == ({"job_000001", "job_000003"}, set())
@@ -289,18 +288,16 @@ async def test_a_pause_reaches_everybody_whose_job_it_holds_and_so_does_its_end(
 
 
 async def test_pausing_a_long_queue_sends_each_client_little_and_misses_no_job_of_theirs(tmp_path: Path) -> None:
-    replica = Replica(tmp_path)
-    await replica.begin()
-    await replica.write(*(waiting(n) for n in range(1, 8_001)))
-    last, everybody = [await replica.listen(wanted=parse(of, None)) for of in ("job:job_008000", "all")]
-    for switched in (True, False):
-        await replica.pause("transcode", paused=switched)
-        await last.read()
-        await everybody.read()
-        assert paused(last) == ({"job_008000"} if switched else set())
-        assert len(paused(everybody)) == (1_000 if switched else 0), "all of the snapshot"
-    assert len(everybody.kinds) < 150
-    replica.model.close()
+    async with replica_below(tmp_path) as replica:
+        await replica.write(*(waiting(n) for n in range(1, 8_001)))
+        last, everybody = [await replica.listen(wanted=parse(of, None)) for of in ("job:job_008000", "all")]
+        for switched in (True, False):
+            await replica.pause("transcode", paused=switched)
+            await last.read()
+            await everybody.read()
+            assert paused(last) == ({"job_008000"} if switched else set())
+            assert len(paused(everybody)) == (1_000 if switched else 0), "all of the snapshot"
+        assert len(everybody.kinds) < 150
 
 
 async def test_who_was_away_while_a_queue_was_paused_begins_with_a_snapshot(replica: Replica) -> None:
@@ -334,17 +331,15 @@ async def test_what_runs_when_its_queue_is_paused_goes_on_and_keeps_its_eta(repl
 
 
 async def test_a_replica_that_starts_again_knows_what_is_paused(tmp_path: Path) -> None:
-    before = Replica(tmp_path)
-    await before.begin()
-    await before.write(waiting(1))
-    await before.pause("transcode")
-    before.model.close()
+    async with replica_below(tmp_path) as before:
+        await before.write(waiting(1))
+        await before.pause("transcode")
     after = Replica(tmp_path)
-    saved = await after.model.saved()
-    assert saved is not None
-    await after.follower._begin(saved, rebuilding=False)
-    assert (await rest(after))["job_000001"]["steps"][0]["paused"] is True
-    after.model.close()
+    with closing(after.model):
+        saved = await after.model.saved()
+        assert saved is not None
+        await after.follower._begin(saved, rebuilding=False)
+        assert (await rest(after))["job_000001"]["steps"][0]["paused"] is True
 
 
 async def test_a_queue_that_cannot_be_read_is_passed_over(replica: Replica) -> None:
@@ -373,6 +368,54 @@ async def test_who_stands_further_behind_than_one_frame_tells_is_told_with_their
     assert sorted(places(everybody).values()) == list(range(1, 201))
     await anna.read()
     assert places(anna) == {"job_000300": 300}
+
+
+async def test_who_has_left_a_queue_has_no_place_in_it_any_more(replica: Replica) -> None:
+    await replica.write(waiting(1), waiting(2))
+    listener = await replica.listen()
+    replica.hub.publish_queues()
+    await replica.write(a_job(1, steps=(a_step("transcode"),)))  # tried again: what comes before it runs first
+    await listener.read()
+    assert listener.kinds == ["snapshot", "queue", "job"]
+    assert places(listener) == {"job_000002": 2}
+    replica.hub.publish_queues()
+    await listener.read()
+    assert places(listener) == {"job_000002": 1}
+
+
+async def test_places_from_before_a_snapshot_do_not_outlive_it(replica: Replica) -> None:
+    await replica.write(waiting(1), waiting(2))
+    client = replica.hub.join(ALL)
+    replica.hub.publish_queues()
+    await replica.write(a_job(1, steps=(a_step("transcode"),)))
+    listener = await replica.opened(client)
+    await listener.read()
+    assert (listener.kinds, places(listener)) == (["snapshot"], {"job_000002": 1})
+
+
+async def test_a_snapshot_shows_no_place_that_its_rows_do_not_know(replica: Replica) -> None:
+    """The read model is ahead of the queues for a moment: it commits first."""
+    await replica.write(waiting(1))
+    batch: Batch = {"jobs": [replica._record(a_job(1, steps=(a_step("transcode"),)))]}
+    applied = await replica.model.apply(batch, keep_history=True)
+    listener = await replica.listen()
+    await replica.follower._announce(batch, applied)
+    await listener.read()
+    assert (listener.kinds, places(listener)) == (["snapshot"], {})
+
+
+async def test_places_wait_until_a_change_is_taken_in_as_a_whole(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, eventually: Any
+) -> None:
+    monkeypatch.setattr(hub, "QUEUES_EVERY_S", 0.0)
+    listener = await replica.listen()
+    async with replica.hub.changing:  # as the follower does
+        publishing = asyncio.create_task(replica.hub.tell_queues())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert listener.client.lacks_places
+    await eventually(lambda: not listener.client.lacks_places)
+    publishing.cancel()
 
 
 def forget_places(listener: Listener) -> None:

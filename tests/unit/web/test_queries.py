@@ -13,7 +13,7 @@ from schemas.steps import step_kinds
 from streams.envelope import iso_time
 from tests.unit.web import oracle
 from tests.unit.web.crowd import PIPELINES, crowd
-from tests.unit.web.replica import Replica
+from tests.unit.web.replica import Replica, replica_below
 from tests.unit.web.rows import NOW
 from web import queries
 from web.cursors import PageCursor, dump
@@ -43,10 +43,8 @@ FILTERS: tuple[dict[str, str], ...] = (
 
 @pytest.fixture
 async def replica(tmp_path: Path) -> AsyncIterator[Replica]:
-    found = Replica(tmp_path)
-    await found.begin()
-    yield found
-    found.model.close()
+    async with replica_below(tmp_path) as found:
+        yield found
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from schemas.jobs import Watermark
-from tests.unit.web.replica import PARTITIONS, Replica
+from tests.unit.web.replica import PARTITIONS, Replica, replica_below
 from tests.unit.web.rows import a_job, a_step, an_asset, an_error, record, tombstone
 from web import database_file, follower, queries
 from web.changelog import job_rows
@@ -23,10 +24,8 @@ from web.stats import stats
 
 @pytest.fixture
 async def replica(tmp_path: Path) -> AsyncIterator[Replica]:
-    found = Replica(tmp_path)
-    await found.begin()
-    yield found
-    found.model.close()
+    async with replica_below(tmp_path) as found:
+        yield found
 
 
 async def ids(replica: Replica, owner: str | None = None, **query: str) -> list[str]:
@@ -117,25 +116,20 @@ async def test_a_record_that_cannot_be_read_is_passed_over(replica: Replica) -> 
 
 
 async def test_it_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
-    before = Replica(tmp_path)
-    await before.begin()
-    await before.write(a_job(1, at={"media.commands": 5}))
-    places = (await before.model.saved() or pytest.fail("nothing saved")).places
-    before.model.close()
-    model = ReadModel(tmp_path / "web-1.sqlite3", 100)
-    saved = await model.saved()
-    assert saved is not None and saved.cluster == "a cluster" and saved.places == places
-    assert await model.read(queries.job, "job_000001") is not None
-    model.close()
+    async with replica_below(tmp_path) as before:
+        await before.write(a_job(1, at={"media.commands": 5}))
+        places = (await before.model.saved() or pytest.fail("nothing saved")).places
+    with closing(ReadModel(tmp_path / "web-1.sqlite3", 100)) as model:
+        saved = await model.saved()
+        assert saved is not None and saved.cluster == "a cluster" and saved.places == places
+        assert await model.read(queries.job, "job_000001") is not None
 
 
 @pytest.mark.parametrize("damage", ["noise", "empty", "version", "middle"])
 async def test_a_damaged_file_is_replaced_not_trusted(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "web-1.sqlite3"
-    replica = Replica(tmp_path)
-    await replica.begin()
-    await replica.write(*(a_job(n) for n in range(200)))
-    replica.model.close()
+    async with replica_below(tmp_path) as replica:
+        await replica.write(*(a_job(n) for n in range(200)))
     content = path.read_bytes()
     if damage == "version":
         with sqlite3.connect(path) as db:
@@ -144,10 +138,9 @@ async def test_a_damaged_file_is_replaced_not_trusted(tmp_path: Path, damage: st
     else:
         middle = content[:8192] + b"\xa5" * (len(content) - 12288) + content[-4096:]
         path.write_bytes({"noise": b"no database" * 1000, "empty": b"", "middle": middle}[damage])
-    model = ReadModel(path, 100)
-    assert await model.saved() is None
-    assert await model.read(queries.counts, None) == ([], {})
-    model.close()
+    with closing(ReadModel(path, 100)) as model:
+        assert await model.saved() is None
+        assert await model.read(queries.counts, None) == ([], {})
 
 
 async def test_nothing_of_a_file_in_use_is_mapped_to_be_written(replica: Replica, tmp_path: Path) -> None:
@@ -172,20 +165,18 @@ async def test_readers_go_on_with_the_new_file_after_a_rebuild(replica: Replica)
 
 
 async def test_the_history_is_bounded_and_says_how_far_it_reaches(tmp_path: Path) -> None:
-    replica = Replica(tmp_path, live_history=20)
-    await replica.begin()
-    for n in range(100):
-        await replica.write(a_job(2 * n))
-    count = await replica.model.read(lambda db: db.execute("SELECT count(*) FROM changes").fetchone()[0])
-    saved = await replica.model.saved()
-    assert saved is not None
-    floors = tuple(saved.places.get(("jobs", p)) for p in range(PARTITIONS))
-    assert 20 <= count <= 22
-    for partition, place in enumerate(floors):
-        if place is not None:
-            behind = tuple(place.floor - 1 if p == partition else 10**9 for p in range(PARTITIONS))
-            assert await replica.model.read(queries.resume_seq, behind) is None
-    replica.model.close()
+    async with replica_below(tmp_path, live_history=20) as replica:
+        for n in range(100):
+            await replica.write(a_job(2 * n))
+        count = await replica.model.read(lambda db: db.execute("SELECT count(*) FROM changes").fetchone()[0])
+        saved = await replica.model.saved()
+        assert saved is not None
+        floors = tuple(saved.places.get(("jobs", p)) for p in range(PARTITIONS))
+        assert 20 <= count <= 22
+        for partition, place in enumerate(floors):
+            if place is not None:
+                behind = tuple(place.floor - 1 if p == partition else 10**9 for p in range(PARTITIONS))
+                assert await replica.model.read(queries.resume_seq, behind) is None
 
 
 async def test_a_hole_that_compaction_left_ends_the_history(replica: Replica) -> None:

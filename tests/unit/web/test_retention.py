@@ -9,7 +9,7 @@ import pytest
 from schemas.jobs import Job
 from streams.settings import Retention
 from tables.pipelines import Keep, load_keeping
-from tests.unit.web.replica import Replica
+from tests.unit.web.replica import Replica, replica_below
 from tests.unit.web.rows import NOW, a_job
 from web import queries
 from web.queries import Rule
@@ -20,12 +20,10 @@ SETTINGS = Retention(jobs=100, age_s=1000.0)
 
 @pytest.fixture
 async def replica(tmp_path: Path) -> AsyncIterator[Replica]:
-    found = Replica(tmp_path)
-    await found.begin()
-    await found.write(*(a_job(n, "completed") for n in range(10)), *(a_job(n, "active") for n in range(20, 25)))
-    await found.write(a_job(30, "failed"), a_job(31, "completed", pipeline="noop"))
-    yield found
-    found.model.close()
+    async with replica_below(tmp_path) as found:
+        await found.write(*(a_job(n, "completed") for n in range(10)), *(a_job(n, "active") for n in range(20, 25)))
+        await found.write(a_job(30, "failed"), a_job(31, "completed", pipeline="noop"))
+        yield found
 
 
 async def gone(replica: Replica, jobs: int = 0, age_s: float = 0.0, limit: int = 100, now: float = NOW) -> list[str]:

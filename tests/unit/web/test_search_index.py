@@ -1,6 +1,7 @@
 """The search index: what is put in is found, by those who may; what is lost is begun anew."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -104,12 +105,11 @@ async def test_it_is_still_there_after_a_restart(index: SearchIndex, tmp_path: P
     await index.put(embedded("asset_1", [0, 1]))
     await index.put(embedded("asset_2", [2, 3], owner="bert"))
     index.close()
-    again = SearchIndex(tmp_path / "web-1.search")
-    assert not again.emptied.is_set()
-    assert await again.sources() == {"asset_1": "v1", "asset_2": "v1"}
-    assert await assets_near(again, 3) == ["asset_2"]
-    assert await assets_near(again, 3, owner="anna") == ["asset_1"]
-    again.close()
+    with closing(SearchIndex(tmp_path / "web-1.search")) as again:
+        assert not again.emptied.is_set()
+        assert await again.sources() == {"asset_1": "v1", "asset_2": "v1"}
+        assert await assets_near(again, 3) == ["asset_2"]
+        assert await assets_near(again, 3, owner="anna") == ["asset_1"]
 
 
 @pytest.mark.parametrize("damage", ["index", "vectors", "garbage"])
@@ -122,12 +122,11 @@ async def test_a_lost_file_is_begun_anew(index: SearchIndex, tmp_path: Path, dam
         (tmp_path / "web-1.search").unlink()
     else:
         (tmp_path / "web-1.search").write_bytes(b"no database" * 1000)
-    again = SearchIndex(tmp_path / "web-1.search")
-    assert again.emptied.is_set()
-    assert await again.sources() == {}
-    await again.put(embedded("asset_1", [2]))
-    assert await assets_near(again, 2) == ["asset_1"]
-    again.close()
+    with closing(SearchIndex(tmp_path / "web-1.search")) as again:
+        assert again.emptied.is_set()
+        assert await again.sources() == {}
+        await again.put(embedded("asset_1", [2]))
+        assert await assets_near(again, 2) == ["asset_1"]
 
 
 async def test_a_file_that_is_deleted_while_it_is_used_is_noticed(index: SearchIndex, tmp_path: Path) -> None:

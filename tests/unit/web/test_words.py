@@ -3,6 +3,7 @@
 import html
 import re
 import sqlite3
+from contextlib import closing
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,11 +13,10 @@ from web.words import gathered, highlighted, match_queries, spread
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_whatever_is_asked_is_a_query_that_the_index_understands(text: str, asked: str) -> None:
-    db = sqlite3.connect(":memory:")
-    db.execute("CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2')")
-    for query in match_queries(asked):
-        db.execute("SELECT 1 FROM words WHERE words MATCH ?", (query,)).fetchall()
-    db.close()
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2')")
+        for query in match_queries(asked):
+            db.execute("SELECT 1 FROM words WHERE words MATCH ?", (query,)).fetchall()
 
 
 @given(st.text(max_size=80), st.text(max_size=20))
