@@ -1,5 +1,6 @@
 """How ffmpeg and ffprobe are called on bytes that strangers made, and how they are read."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ _ANSWER_BYTES = 16 * 1024**2
 _LINE_BYTES = 64 * 1024
 #: Longest number of microseconds: 30,000 years.
 _NUMBER_DIGITS = 18
+#: Stands behind the name of what speaks: "[h264 @ 0x55b0bc3af080] [error] …".
+_ERROR = re.compile(r"^(?:\[[^\]]*\] )?\[(?:error|fatal|panic)\] ")
 #: Share of frames that may fail to decode before the file counts as damaged; recordings often begin with a few.
 MAX_DECODE_ERRORS = 0.05
 
@@ -52,6 +55,11 @@ def ffmpeg_argv(args: list[str], threads: int, *, loglevel: str = "warning") -> 
         *("-filter_complex_threads", str(threads)),
         *args,
     )
+
+
+def errors_in(words: str) -> str:
+    """The lines of errors, of what ffmpeg printed with the log level `level+…`. Source: ffmpeg(1), -loglevel."""
+    return "\n".join(line for line in words.splitlines() if _ERROR.search(line))
 
 
 def ffprobe_argv(source: Path, options: dict[str, str | int], *show: str) -> tuple[str, ...]:

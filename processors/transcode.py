@@ -5,13 +5,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
 from processors.errors import InvalidParams, NothingToShow
-from processors.ffmpeg_tool import Progress, ffmpeg_argv, file_address, input_options
+from processors.ffmpeg_tool import Progress, errors_in, ffmpeg_argv, file_address, input_options
 from processors.hls import Variant, master_playlist
 from processors.inputs import params_of, probed
 from processors.ladder import Size, ladder
@@ -194,8 +195,9 @@ class Transcoder:
         profile = self._profile(params_of(work, TranscodeParams).profile)
         media = probed(work)
         planned = plan(media, profile)
-        await self._encode(work, media, profile, planned)
-        videos, audio = await asyncio.to_thread(_prove, work.output / FOLDER, media, profile, planned)
+        errors = await self._encode(work, media, profile, planned)
+        expected = _expected(media, profile, planned, errors)
+        videos, audio = await asyncio.to_thread(_prove, work.output / FOLDER, *expected)
         variants = _variants(videos, audio, media, planned)
         master = work.output / FOLDER / "master.m3u8"
         await asyncio.to_thread(master.write_text, master_playlist(*variants))
@@ -209,7 +211,8 @@ class Transcoder:
             )
         return self.profiles[name]
 
-    async def _encode(self, work: Work, media: ProbeOutputs, profile: Profile, planned: Plan) -> None:
+    async def _encode(self, work: Work, media: ProbeOutputs, profile: Profile, planned: Plan) -> str:
+        """Write the renditions. Returns the errors that ffmpeg met in the source."""
         limits = self.toolbox.limits
         for name in [*(size.name for size in planned.sizes), *([AUDIO] if media.audio else [])]:
             (work.output / FOLDER / name).mkdir(parents=True, exist_ok=True)
@@ -217,40 +220,35 @@ class Transcoder:
         args = transcode_args(source, media, profile, planned, cpus=work.cpus, max_pixels=limits.max_pixels)
         progress = Progress(media.duration_s, lambda done: work.report(done * _ENCODE_SHARE, {}))
         command = Command(
-            argv=ffmpeg_argv(args, work.cpus),
+            argv=ffmpeg_argv(args, work.cpus, loglevel="level+warning"),
             reach=Reach(reads=(source,), writes=(work.output,), cwd=work.output),
             timeout_s=limits.tool_timeout_s(media.duration_s),
             cpus=work.cpus,
             nice=NICE_HEAVY,
         )
-        await self.toolbox.runner.run(command, progress.feed)
+        return errors_in(await self.toolbox.runner.run(command, progress.feed))
 
 
-def _prove(folder: Path, media: ProbeOutputs, profile: Profile, planned: Plan) -> tuple[list[Proven], Proven | None]:
-    videos = [prove(folder / size.name, _expected_video(size.name, planned)) for size in planned.sizes]
-    audio = prove(folder / AUDIO, _expected_audio(planned, profile.audio.sample_rate_hz)) if media.audio else None
-    prove_together(videos)
-    return videos, audio
-
-
-def _expected_video(name: str, planned: Plan) -> Expected:
-    return Expected(
-        name=name,
-        duration_s=planned.duration_s,
-        frame_s=1 / planned.rate,
-        has_pictures=True,
-        first_shown_s=planned.start_s + planned.phase_s,
-    )
-
-
-def _expected_audio(planned: Plan, rate_hz: int) -> Expected:
-    return Expected(
+def _expected(
+    media: ProbeOutputs, profile: Profile, planned: Plan, errors: str
+) -> tuple[list[Expected], Expected | None]:
+    every = partial(Expected, duration_s=planned.duration_s, decode_errors=errors)
+    pictures = partial(every, has_pictures=True, first_shown_s=planned.start_s + planned.phase_s)
+    rate_hz = profile.audio.sample_rate_hz
+    sound = every(
         name=AUDIO,
-        duration_s=planned.duration_s,
-        frame_s=Fraction(_AAC_FRAME, rate_hz),
         has_pictures=False,
+        frame_s=Fraction(_AAC_FRAME, rate_hz),
         first_shown_s=planned.start_s - Fraction(_AAC_PRIMING, rate_hz),
     )
+    videos = [pictures(name=size.name, frame_s=1 / planned.rate) for size in planned.sizes]
+    return videos, sound if media.audio else None
+
+
+def _prove(folder: Path, videos: list[Expected], sound: Expected | None) -> tuple[list[Proven], Proven | None]:
+    proven = [prove(folder / one.name, one) for one in videos]
+    prove_together(proven)
+    return proven, prove(folder / sound.name, sound) if sound else None
 
 
 def _variants(

@@ -42,7 +42,7 @@ class Report:
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str]:
         """In place of pytest's own dots."""
-        return report.outcome, "", ""
+        return report.outcome if report.when == "call" else "", "", ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Once for setup, call and teardown of each."""
@@ -58,8 +58,10 @@ class Report:
     def summary(self) -> str:
         """What a person reads last."""
         minutes = (time.monotonic() - self._began) / 60
-        ran = f"{len({*self.held, *self.broken})} properties, {self._examples:,} examples of each, {minutes:.0f} min"
-        return "\n".join([f"{ran}: {'all hold' if not self.broken else f'{len(self.broken)} broken'}", *self.broken])
+        held, broken = set(self.held) - set(self.broken), sorted(set(self.broken))
+        missing = self._total - len(held) - len(broken)
+        ends = f"{len(held)} hold, {len(broken)} broken" + (f", {missing} not tried to the end" if missing else "")
+        return "\n".join([f"{self._total} properties, {self._examples:,} examples, {minutes:.0f} min: {ends}", *broken])
 
 
 def main() -> int:
