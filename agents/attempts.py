@@ -14,7 +14,7 @@ from agents.progress import Progress
 from agents.scratch import Scratch, Space
 from agents.slots import CpuBudget, Turn
 from agents.sources import Sources, downloaded
-from processors.errors import OutOfCapacity, OutputInvalid, ProcessingError, Skipped, SourceUnavailable
+from processors.errors import OutOfCapacity, OutputInvalid, OutputsTooLarge, ProcessingError, Skipped, SourceUnavailable
 from processors.local_tree import DISK_FULL, UnexpectedFile, files_below
 from processors.store import Store, StoreError, in_thread
 from processors.work import Processor, Work
@@ -30,14 +30,14 @@ from schemas.step_events import (
 )
 from schemas.steps import StepKind
 from schemas.transcribe import Caption
+from tables.bounds import bounded_error, outputs_fit
+from tables.policies import OUTPUTS_TOO_LARGE
 
 log = logging.getLogger(__name__)
 
 #: Why an attempt is stopped: somebody revoked its lease, or this executor is leaving.
 Stop = Literal["cancelled", "released"]
 
-#: Largest outputs of one step: a row above 256 KB is refused by control, and it holds all steps.
-_MAX_OUTPUTS_BYTES = 96 * 1024
 _NO_ROOM = "The machine ran out of disk space; it will be tried again."
 #: Handed to steps without files or without a source, so that a mistake fails instead of writing somewhere.
 _NOWHERE = Path(os.devnull)
@@ -226,9 +226,9 @@ def _asked(attempt: Attempt) -> Mapping[str, Any]:
 
 
 def _as_json(outputs: msgspec.Struct) -> Json:
-    if len(msgspec.json.encode(outputs)) > _MAX_OUTPUTS_BYTES:
-        raise OutputInvalid("The step produced more results than a job can hold.")
     plain: Json = msgspec.to_builtins(outputs)
+    if not outputs_fit(plain):
+        raise OutputsTooLarge(OUTPUTS_TOO_LARGE.message)
     return plain
 
 
@@ -256,7 +256,7 @@ def _stopped(attempt: Attempt) -> StepEvent:
 
 
 def _failed(attempt: Attempt, record: ErrorRecord) -> StepFailed:
-    return StepFailed(**attempt.identity, error=record)
+    return StepFailed(**attempt.identity, error=bounded_error(record))
 
 
 def _recorded(attempt: Attempt, error: Exception) -> ErrorRecord:

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,17 @@ from streams.faust_app import KinologApp
 from streams.partition import partition_of
 from streams.settings import Settings
 from streams.topics import names
-from tables.assets import asset_gone, asset_news, asset_outstanding, fold_asset, forget_job
+from tables.assets import (
+    LISTED_JOBS,
+    MAX_ASSET_JOBS,
+    asset_gone,
+    asset_news,
+    asset_outstanding,
+    fold_asset,
+    forget_job,
+    known_of,
+)
+from tables.bounds import MAX_SUBMITTED_BYTES, OutOfBounds, require_bounded
 from tables.changelog import ChangelogTable
 from tables.clock import Clock
 from tables.log_time import LogTime
@@ -31,6 +42,8 @@ from tables.queues import advance_queue, queue_key, queue_standing
 from tables.reducer import State, advance
 from tables.rows import (
     GRAVE_S,
+    MAX_AT_BYTES,
+    MAX_ROW_BYTES,
     QUEUE_PREFIX,
     RowTooLarge,
     claims_of,
@@ -38,12 +51,14 @@ from tables.rows import (
     decode_grave,
     decode_job,
     decode_queue,
+    encode_checked,
     encode_row,
     grave_key,
     split_rows,
     watermark_row,
 )
 from tables.statements import outstanding
+from tables.unlisted import Unlisted
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +111,8 @@ class Control:
         self._app, self._jobs, self._assets = app, jobs, assets
         self._topics, self._partitions = names(settings), settings.partitions
         self._speaker = Speaker(app, settings)
+        #: Jobs that are too many for their asset's row.
+        self._unlisted = Unlisted()
         self._time = LogTime()
         self._clock = Clock(settings.lease, settings.dispatch, self._speaker.line)
         #: The last thing that the clock said, until the broker has it; when that was; whether it is late.
@@ -153,6 +170,7 @@ class Control:
                 self._clock.watch(row)
         self._paused, self._say_paused_at = paused, 0.0
         self._graves = deque(sorted(graves))
+        self._unlisted.rebuild([row for _, row, _ in rows if isinstance(row, Job)], LISTED_JOBS, self._listed)
         self._app.continuity.reclaim(claims_of(claims))
         log.info("tables recovered", extra={"partitions": len(owned), "rows": len(claims), "waiting": len(self._clock)})
 
@@ -232,7 +250,7 @@ class Control:
             return
         before = self._job(turn, message.job_id)
         if before is None and isinstance(message, SubmitJob):
-            self._require_own_asset(turn, message)
+            self._require_free_asset(turn, message)
         after, effects = self._decide(turn, before, message)
         if isinstance(after, Grave):
             turn.effects += effects + self._bury_job(turn, before, after, message)
@@ -252,7 +270,7 @@ class Control:
         if turn.replayed and after is before:
             effects = effects or outstanding(after)
         if after is not before or turn.replayed:
-            effects += self._keep(turn, after)
+            effects += self._keep(turn, before, after)
         turn.effects += effects
         if after is not before:
             turn.changed[after.id] = after
@@ -286,9 +304,13 @@ class Control:
             return asset_gone(grave.asset_id, grave.owner, grave.deleted_at) if again else []
         self._dig(turn, grave)
         if asset is None:
+            self._unlisted.drop(grave.asset_id, grave.id)
             return []
         artifacts = isinstance(message, DeleteJob) and message.artifacts
-        left = forget_job(asset, before, self._jobs_of(turn, asset) if artifacts else (), artifacts=artifacts)
+        unlisted, others = self._unlisted.of(asset.id), self._last_to_end(turn, asset)
+        left = forget_job(asset, before, others, artifacts=artifacts, unlisted=unlisted)
+        for job_id in (grave.id, *(left.jobs if left is not None else ())):
+            self._unlisted.drop(asset.id, job_id)
         if left is None:
             turn.assets[asset.id] = None
             return asset_gone(asset.id, asset.owner, grave.deleted_at)
@@ -301,7 +323,22 @@ class Control:
         self._graves.append((grave.deleted_at, grave.id, turn.partition))
 
     def _jobs_of(self, turn: Turn, asset: Asset) -> list[Job]:
-        return [job for job_id in asset.jobs if isinstance(job := self._job(turn, job_id), Job)]
+        ids = (*asset.jobs, *(self._unlisted.of(asset.id) or ()))
+        return [job for job_id in ids if isinstance(job := self._job(turn, job_id), Job)]
+
+    def _last_to_end(self, turn: Turn, asset: Asset) -> Iterator[Job]:
+        """The asset's jobs, those that have not ended first, then the last to end first; read one by one."""
+        listed = (self._job(turn, job_id) for job_id in asset.jobs)
+        ends = [(job.finished_at, job.id) for job in listed if isinstance(job, Job)]
+        unlisted = self._unlisted.of(asset.id)
+        ends += unlisted.ends() if unlisted is not None else []
+        for _, job_id in sorted(((math.inf if at is None else at, job_id) for at, job_id in ends), reverse=True):
+            if isinstance(job := self._job(turn, job_id), Job):
+                yield job
+
+    def _listed(self, asset_id: str) -> Collection[str]:
+        row = self._assets.get(asset_id)
+        return decode_asset(row).jobs if row is not None else ()
 
     def _delete_asset(self, turn: Turn, message: DeleteAsset) -> None:
         """Delete all of its jobs, when all have ended, and it. Again on a replay: what is said may have been lost."""
@@ -317,39 +354,58 @@ class Control:
             grave, effects = self._advance(job, order, turn.now)
             if isinstance(grave, Grave):
                 self._dig(turn, grave)
+                self._unlisted.drop(asset.id, job.id)
                 turn.effects += effects
         turn.assets[asset.id] = None
         turn.effects += asset_gone(asset.id, asset.owner, message.requested_at)
 
-    def _require_own_asset(self, turn: Turn, message: SubmitJob) -> None:
-        """Web asks too, but its read model may be behind: here is where it is known."""
+    def _require_free_asset(self, turn: Turn, message: SubmitJob) -> None:
+        """Refuse a job on somebody else's asset, or one too many. Web checks this too; its read model may be behind."""
         asset = self._asset(turn, message.asset_id)
         if asset is not None and message.owner is not None and asset.owner != message.owner:
             raise Rejected("asset-of-another-owner", f"{message.asset_id} does not belong to {message.owner}")
+        if asset is not None and len(asset.jobs) + len(self._unlisted.of(asset.id) or ()) >= MAX_ASSET_JOBS:
+            raise Rejected("too-many-jobs", f"{asset.id} has {MAX_ASSET_JOBS} jobs: delete some of them first")
 
     def _advance(self, before: State, message: Message, now: float) -> tuple[State, list[Message]]:
         try:
             if before is None and isinstance(message, SubmitJob):
                 require_resolved(message.pipeline, message.steps)
+            require_bounded(message)
             return advance(before, message, now)
+        except OutOfBounds as error:
+            raise Rejected(error.code, str(error)) from error
         except InvalidPipeline as error:
             raise Rejected("invalid-pipeline", str(error)) from error
         except Exception as error:  # a bug of ours: to exit would loop; the job's own deadlines still end it
             log.exception("the state machine failed", extra={"type": message.TYPE})
             raise Rejected("internal-error", f"the state machine failed: {error!r}") from error
 
-    def _keep(self, turn: Turn, job: Job) -> list[Message]:
+    def _keep(self, turn: Turn, known: Job | None, job: Job) -> list[Message]:
         """Note the rows of the job and its asset; both or none. Returns what must be said about the asset."""
-        encoded, before = self._encode(job), self._asset(turn, job.asset_id)
-        after = fold_asset(before, job)
+        encoded = self._encode(job) if known is not None else self._encode(job, MAX_SUBMITTED_BYTES)
+        before, unlisted = self._asset(turn, job.asset_id), self._unlisted.of(job.asset_id)
+        after = fold_asset(before, job, unlisted)
+        listed = before.jobs if before is not None else {}
+        effects = asset_news(known_of(before, job, unlisted), after, job) if after is not before else []
         if after is not before or turn.replayed:
             turn.assets[after.id] = (after, self._encode(after))
         turn.jobs[job.id] = (job, encoded)
-        return asset_outstanding(after, job) if turn.replayed else asset_news(before, after, job)
+        if len(listed) >= LISTED_JOBS or unlisted is not None:
+            self._note_unlisted(turn, {*listed, job.id}, after)
+        return asset_outstanding(after, job) if turn.replayed else effects
 
-    def _encode(self, row: Job | Asset | Grave | Queue) -> bytes:
+    def _note_unlisted(self, turn: Turn, known: Set[str], asset: Asset) -> None:
+        """Of the jobs that were known, take in those that the asset's row does not list."""
+        for job_id in known:
+            if job_id in asset.jobs:
+                self._unlisted.drop(asset.id, job_id)
+            elif isinstance(job := self._job(turn, job_id), Job):
+                self._unlisted.put(job)
+
+    def _encode(self, row: Job | Asset | Grave | Queue, max_bytes: int = MAX_ROW_BYTES - MAX_AT_BYTES) -> bytes:
         try:
-            return encode_row(replace(row, at={}) if row.at else row)
+            return encode_checked(row, max_bytes)
         except RowTooLarge as error:
             raise Rejected("row-too-large", str(error)) from error
 

@@ -22,6 +22,7 @@
     ├── ToolTimedOut             tool-timed-out
     ├── OutputInvalid            output-invalid          it fails kinolog's own check, a fault in kinolog: never retried
     │   └── OutputIncomplete     output-invalid          part of it is missing, as after a kill: retried
+    ├── OutputsTooLarge          outputs-too-large       more results than a job can hold: never retried
     ├── OutOfCapacity            out-of-capacity         disk, memory
     └── BackendError             a model did not serve: the next backend of its chain is asked
         ├── ModelUnavailable     model-unavailable       it cannot be loaded here: never retried
@@ -205,6 +206,12 @@ class OutputIncomplete(OutputInvalid):
     """A file of the output is missing, empty or cut short, as after a kill: the next try may write all of it."""
 
     retriable = True
+
+
+class OutputsTooLarge(ProcessingError):
+    """The step produced more results than a job can hold."""
+
+    code = "outputs-too-large"
 
 
 class OutOfCapacity(ProcessingError):

@@ -202,7 +202,7 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     passthrough: str | None = None
     #: Why it failed: an error code, or "cancelled".
     reason: str | None = None
-    #: By job id.
+    #: The newest of its jobs, at most 50, by job id; all of them are rows of the table `jobs`.
     jobs: dict[str, AssetJob] = {}
     #: The newest published outputs per step, over all jobs.
     outputs: dict[str, Any] = {}

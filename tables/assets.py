@@ -1,61 +1,97 @@
 """The asset as a fold of its jobs, pure: folding a job twice changes nothing the second time."""
 
+import math
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from msgspec.structs import replace
 
 from schemas.facts import AssetDeleted, AssetFailed, AssetReady
-from schemas.jobs import CACHE_PIPELINE, JOB_ENDED, Asset, AssetJob, AssetStatus, Job
+from schemas.jobs import JOB_ENDED, Asset, AssetJob, AssetStatus, Job
 from schemas.removals import RemoveArtifacts
 from tables.statements import Effects
+from tables.unlisted import Kind, UnlistedJobs, end_reason, kind_of, summary
+
+#: Jobs that an asset's row lists, the newest: as many as a page of `GET /v1/jobs` has. The row is written with every
+#: change of a job; with all jobs in it, some 2,500 outgrew what the log takes, and each change cost as much as all.
+LISTED_JOBS = 50
+#: Most jobs of one asset, ended or not. Deleting the asset deletes them all in one step of control, which takes about a
+#: second for so many.
+MAX_ASSET_JOBS = 10_000
 
 
-def fold_asset(asset: Asset | None, job: Job) -> Asset:
-    """`asset` after what `job` says now; made by the first job. Returns the same object when nothing changed."""
+def fold_asset(asset: Asset | None, job: Job, unlisted: UnlistedJobs | None = None) -> Asset:
+    """`asset` after what `job` says now; made by the first job. Returns the same object when nothing changed.
+
+    `unlisted`: its jobs that are too many for its row, before `job` changed.
+    """
     asset = asset or _fresh(job)
-    said = AssetJob(status=job.status, pipeline=job.pipeline, created_at=job.created_at, reason=_reason(job))
+    said = summary(job)
     outputs, published_at = _published(asset, job)
-    if said == asset.jobs.get(job.id) and outputs == asset.outputs and published_at == asset.published_at:
+    known = known_of(asset, job, unlisted)
+    if said == known and outputs == asset.outputs and published_at == asset.published_at:
         return asset
-    jobs = {**asset.jobs, job.id: said}
-    status = _status(asset, jobs, kept=asset.kept)
+    every = {**asset.jobs, job.id: said}
+    status = _status(asset, every, _others(unlisted, job), kept=asset.kept)
     return replace(
         asset,
         status=status,
         reason=said.reason if status == "FAILED" else None,
-        jobs=jobs,
+        jobs=every if len(every) <= LISTED_JOBS else _newest(every),
         outputs=outputs,
         published_at=published_at,
         updated_at=job.updated_at,
     )
 
 
-def forget_job(asset: Asset, job: Job, others: Iterable[Job], *, artifacts: bool) -> Asset | None:
-    """`asset` without `job`; None when nothing is left of it. `others`: its other jobs. `artifacts`: what the job
-    published goes too; otherwise the asset stays as playable as it was.
+def known_of(asset: Asset | None, job: Job, unlisted: UnlistedJobs | None) -> AssetJob | None:
+    """What is known of a job, listed or not."""
+    known = asset.jobs.get(job.id) if asset is not None else None
+    return unlisted.get(job.id) if known is None and unlisted is not None else known
+
+
+def _others(unlisted: UnlistedJobs | None, job: Job) -> Set[Kind]:
+    return unlisted.kinds(but=job.id) if unlisted is not None else frozenset()
+
+
+def _newest(jobs: dict[str, AssetJob]) -> dict[str, AssetJob]:
+    newest = sorted(jobs, key=lambda job_id: (jobs[job_id].created_at, job_id))[-LISTED_JOBS:]
+    return {job_id: jobs[job_id] for job_id in newest}
+
+
+def forget_job(
+    asset: Asset, job: Job, others: Iterable[Job], *, artifacts: bool, unlisted: UnlistedJobs | None = None
+) -> Asset | None:
+    """`asset` without `job`; None when nothing is left of it. `others`: its other jobs, the last to end first, those
+    that have not ended before all; as few are taken as are needed. `artifacts`: what the job published goes too;
+    otherwise the asset stays as playable as it was. `unlisted`: as in `fold_asset`.
     """
     jobs = {job_id: known for job_id, known in asset.jobs.items() if job_id != job.id}
+    if unlisted is not None:
+        jobs = {**unlisted.newest(LISTED_JOBS - len(jobs), but=job.id), **jobs}
     if not jobs and (artifacts or asset.status not in ("READY", "CACHED")):
         return None
     kept = asset.kept or (not artifacts and job.status == "completed")
     left = replace(asset, jobs=jobs, kept=kept)
     if artifacts:
         left = _without_outputs(left, job, others)
-    status = _status(left, jobs, kept=kept)
+    status = _status(left, jobs, _others(unlisted, job), kept=kept)
     return replace(left, status=status, reason=_first_reason(jobs) if status == "FAILED" else None)
 
 
 def _without_outputs(asset: Asset, job: Job, others: Iterable[Job]) -> Asset:
     """What `job` published is not pointed at any more; what another one had published before stands again."""
     own = {step.spec.name: step.finished_at for step in job.steps if step.status == "completed"}
-    theirs = {name for name, at in asset.published_at.items() if name not in own or own[name] != at}
+    lost = {name for name, at in asset.published_at.items() if name in own and own[name] == at}
     left = replace(
         asset,
-        outputs={name: outputs for name, outputs in asset.outputs.items() if name in theirs},
-        published_at={name: at for name, at in asset.published_at.items() if name in theirs},
+        outputs={name: outputs for name, outputs in asset.outputs.items() if name not in lost},
+        published_at={name: at for name, at in asset.published_at.items() if name not in lost},
     )
-    for other in others:
+    for other in others if lost else ():
+        ended_at = math.inf if other.finished_at is None else other.finished_at
+        if all(left.published_at.get(name, -1.0) >= ended_at for name in lost):
+            break  # whoever comes now had published before
         outputs, published_at = _published(left, other)
         left = replace(left, outputs=outputs, published_at=published_at)
     return left
@@ -73,10 +109,9 @@ def asset_gone(asset_id: str, owner: str | None, deleted_at: float) -> Effects:
     ]
 
 
-def asset_news(before: Asset | None, after: Asset, job: Job) -> Effects:
-    """What must be said because `job` turned `before` into `after`."""
-    known = before.jobs.get(job.id) if before is not None else None
-    return [] if known == after.jobs[job.id] else asset_outstanding(after, job)
+def asset_news(known: AssetJob | None, after: Asset, job: Job) -> Effects:
+    """What must be said because of `job`, of which `known` was known, and which led to `after`."""
+    return [] if known == (after.jobs.get(job.id) or summary(job)) else asset_outstanding(after, job)
 
 
 def asset_outstanding(asset: Asset, job: Job) -> Effects:
@@ -84,7 +119,7 @@ def asset_outstanding(asset: Asset, job: Job) -> Effects:
     if job.status == "completed":
         return [AssetReady(asset_id=asset.id, job_id=job.id, run=job.run, owner=asset.owner, outputs=asset.outputs)]
     if job.status in JOB_ENDED and asset.status == "FAILED":
-        reason = _reason(job) or "failed"
+        reason = end_reason(job) or "failed"
         return [AssetFailed(asset_id=asset.id, job_id=job.id, run=job.run, reason=reason, owner=asset.owner)]
     return []
 
@@ -115,18 +150,14 @@ def asset_status(states: Set[str], *, kept: bool) -> AssetStatus:
 _CACHED: dict[AssetStatus, AssetStatus] = {"UPLOADED": "PENDING", "PROCESSING": "DOWNLOADING", "READY": "CACHED"}
 
 
-def _status(asset: Asset, jobs: Mapping[str, AssetJob], *, kept: bool) -> AssetStatus:
-    status = asset_status({known.status for known in jobs.values()}, kept=kept)
+def _status(asset: Asset, jobs: Mapping[str, AssetJob], others: Set[Kind], *, kept: bool) -> AssetStatus:
+    """`others`: kinds of the jobs that are not among `jobs`."""
+    states = {known.status for known in jobs.values()} | {status for status, _ in others}
+    status = asset_status(states, kept=kept)
     if asset.input.url is None or not asset.outputs.keys() <= {"download"}:
         return status
-    only_cached = all(known.pipeline == CACHE_PIPELINE for known in jobs.values())
+    only_cached = all(kind_of(known)[1] for known in jobs.values()) and all(cached for _, cached in others)
     return _CACHED.get(status, status) if only_cached else status
-
-
-def _reason(job: Job) -> str | None:
-    if job.status == "cancelled":
-        return "cancelled"
-    return job.error.code if job.status == "failed" and job.error is not None else None
 
 
 def _published(asset: Asset, job: Job) -> tuple[dict[str, Any], dict[str, float]]:

@@ -10,6 +10,7 @@ import yaml
 
 from schemas.jobs import StepSpec
 from schemas.steps import step_kinds
+from tables.bounds import MAX_PIPELINE_BYTES, MAX_STEPS
 
 
 class InvalidPipeline(Exception):
@@ -47,7 +48,19 @@ Keeping = Mapping[str, Mapping[str, Keep]]
 def load_pipelines(folder: Path) -> Pipelines:
     """Every pipeline of `folder` by name. Raises InvalidPipeline."""
     found = [_read(path) for path in sorted(folder.glob("*.yaml"))]
+    for pipeline in found:
+        _require_short(pipeline)
     return {pipeline.name: ordered(pipeline.name, pipeline.steps) for pipeline in found}
+
+
+def _require_short(pipeline: PipelineFile) -> None:
+    """Refuse at the start what no job's row could hold later."""
+    size_bytes = len(msgspec.json.encode(pipeline.steps))
+    if size_bytes > MAX_PIPELINE_BYTES or len(pipeline.steps) > MAX_STEPS:
+        raise InvalidPipeline(
+            f"pipeline {pipeline.name}: it has {len(pipeline.steps)} steps of {size_bytes} bytes of JSON; "
+            f"{MAX_STEPS} steps and {MAX_PIPELINE_BYTES} bytes are allowed"
+        )
 
 
 def load_keeping(folder: Path) -> Keeping:
@@ -101,5 +114,5 @@ def require_resolved(name: str, steps: tuple[StepSpec, ...]) -> None:
             )
         _require_needs(name, spec)
         seen.add(spec.name)
-    if not seen:
-        raise InvalidPipeline(f"pipeline {name}: there is no step in it")
+    if not 1 <= len(seen) <= MAX_STEPS:
+        raise InvalidPipeline(f"pipeline {name}: it has {len(seen)} steps, not 1 to {MAX_STEPS}")

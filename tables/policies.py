@@ -2,6 +2,7 @@
 
 import zlib
 
+from processors.errors import OutputsTooLarge
 from schemas.base import ErrorRecord
 from schemas.jobs import RetryPolicy
 
@@ -23,6 +24,8 @@ EXECUTOR_LOST = ErrorRecord(
     message="The machine working on this step stopped answering.",
     retriable=True,
 )
+
+OUTPUTS_TOO_LARGE = OutputsTooLarge("The step produced more results than a job can hold.").record()
 
 
 def retry_delay_s(policy: RetryPolicy, failures: int, seed: str) -> float:

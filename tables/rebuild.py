@@ -13,12 +13,14 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from schemas.base import Message
+from schemas.base import ErrorRecord, Message
 from schemas.commands import DeleteAsset, DeleteJob, SubmitJob
 from schemas.jobs import JOB_ENDED, Grave, Job
+from tables.assets import MAX_ASSET_JOBS
+from tables.bounds import MAX_SUBMITTED_BYTES, OutOfBounds, bounded_error, require_bounded
 from tables.pipelines import InvalidPipeline, require_resolved
 from tables.reducer import State, advance
-from tables.rows import GRAVE_S, RowTooLarge, encode_row
+from tables.rows import GRAVE_S, RowTooLarge, encode_checked
 
 #: Applications of a message that are tried for one row; some hundred suffice for a job of many retries and cancels.
 _MOST_TRIES = 50_000
@@ -38,7 +40,7 @@ class Story:
 
     commands: list[Told] = field(default_factory=list)
     events: list[Told] = field(default_factory=list)
-    #: Whether somebody else's job has the same asset, so that this one may have been refused.
+    #: Whether somebody else's job has the same asset, or too many have, so that this one may have been refused.
     contested: bool = False
 
 
@@ -97,7 +99,7 @@ def stories_of(log: PartitionLog) -> dict[str, Story]:
         stories[told.message.job_id].events.append(told)  # type: ignore[attr-defined]  # likewise
     for asset_id, job_ids in of_asset.items():
         for job_id in job_ids:
-            stories[job_id].contested = len(owners[asset_id]) > 1
+            stories[job_id].contested = len(owners[asset_id]) > 1 or len(job_ids) > MAX_ASSET_JOBS
     return dict(stories)
 
 
@@ -177,10 +179,11 @@ def _applied(state: State, told: Told) -> State:
     try:
         if state is None and isinstance(told.message, SubmitJob):
             require_resolved(told.message.pipeline, told.message.steps)
+        require_bounded(told.message)
         after, _ = advance(state, told.message, told.at)
         if after is not None:
-            encode_row(after)
-    except (InvalidPipeline, RowTooLarge):
+            encode_checked(after, *([MAX_SUBMITTED_BYTES] if state is None else []))
+    except (InvalidPipeline, OutOfBounds, RowTooLarge):
         return state
     return after
 
@@ -189,8 +192,18 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def _canonical(state: State) -> bytes:
-    """The row without what it vouches for: that says how it was written, not what it is."""
-    return b"" if state is None else _encode(replace(state, at={}))
+    """The row without what it vouches for: that says how it was written, not what it is.
+
+    Errors are cut here too: rows from before they were bounded hold longer ones.
+    """
+    if not isinstance(state, Job):
+        return b"" if state is None else _encode(replace(state, at={}))
+    steps = tuple(replace(step, error=_bounded(step.error)) for step in state.steps)
+    return _encode(replace(state, at={}, error=_bounded(state.error), steps=steps))
+
+
+def _bounded(error: ErrorRecord | None) -> ErrorRecord | None:
+    return None if error is None else bounded_error(error)
 
 
 def checksum(rows: Mapping[str, State]) -> str:

@@ -30,12 +30,14 @@ from schemas.step_events import (
     StepReleased,
     StepSkipped,
 )
+from tables.bounds import MAX_NAME_BYTES, bounded_error, clipped, outputs_fit
 from tables.policies import (
     ASLEEP_CODE,
     EXECUTOR_LOST,
     MAX_ASLEEP,
     MAX_LOSSES,
     MAX_ON_THE_WAY_S,
+    OUTPUTS_TOO_LARGE,
     asked_delay_s,
     asleep_delay_s,
     loss_delay_s,
@@ -214,27 +216,33 @@ def _begun(job: Job, step: Step, lease: Lease, now: float) -> Job:
     return replace(job, steps=steps, status="active", started_at=job.started_at or now, updated_at=now)
 
 
-def _completed(_job: Job, step: Step, event: StepCompleted, now: float) -> Step:
+def _completed(job: Job, step: Step, event: StepCompleted, now: float) -> Step:
+    if not outputs_fit(event.outputs):
+        return _fail(job, step, event, OUTPUTS_TOO_LARGE, now)
     return replace(step, status="completed", outputs=event.outputs, progress=1.0, finished_at=now, error=None)
 
 
-def _skipped(_job: Job, step: Step, event: StepSkipped, now: float) -> Step:
-    outputs = event.outputs or None
-    return replace(
-        step, status="skipped", reason=event.reason, outputs=outputs, progress=1.0, finished_at=now, error=None
-    )
+def _skipped(job: Job, step: Step, event: StepSkipped, now: float) -> Step:
+    if not outputs_fit(event.outputs):
+        return _fail(job, step, event, OUTPUTS_TOO_LARGE, now)
+    outputs, reason = event.outputs or None, clipped(event.reason, MAX_NAME_BYTES)
+    return replace(step, status="skipped", reason=reason, outputs=outputs, progress=1.0, finished_at=now, error=None)
 
 
 def _failed(job: Job, step: Step, event: StepFailed, now: float) -> Step:
+    return _fail(job, step, event, bounded_error(event.error), now)
+
+
+def _fail(job: Job, step: Step, event: StepEvent, error: ErrorRecord, now: float) -> Step:
     if _is_ending(job):
-        return _end(step, "cancelled", now, event.error)
-    if event.error.code == ASLEEP_CODE and step.asleep < MAX_ASLEEP:
-        return _delay(replace(step, asleep=step.asleep + 1), now + asleep_delay_s(), event.error)
+        return _end(step, "cancelled", now, error)
+    if error.code == ASLEEP_CODE and step.asleep < MAX_ASLEEP:
+        return _delay(replace(step, asleep=step.asleep + 1), now + asleep_delay_s(), error)
     step = replace(step, failures=step.failures + 1)
-    if not event.error.retriable or step.failures >= step.spec.retry.attempts:
-        return _end(step, "failed", now, event.error)
-    delay_s = asked_delay_s(event.error, retry_delay_s(step.spec.retry, step.failures, _seed(event)))
-    return _delay(step, now + delay_s, event.error)
+    if not error.retriable or step.failures >= step.spec.retry.attempts:
+        return _end(step, "failed", now, error)
+    delay_s = asked_delay_s(error, retry_delay_s(step.spec.retry, step.failures, _seed(event)))
+    return _delay(step, now + delay_s, error)
 
 
 def _expired(job: Job, step: Step, event: LeaseExpired, now: float) -> Step:

@@ -15,6 +15,7 @@ from schemas.jobs import CACHE_PIPELINE, Asset, Input
 from schemas.uploads import UploadCompleted
 from streams.envelope import iso_time
 from streams.ids import derived_id, new_id
+from web import queries
 from web.auth import asking
 from web.changelog import asset_rows
 from web.cursors import WriteCursor
@@ -26,7 +27,7 @@ from web.reading import answer, asset_of, json_body, settled
 from web.routes import Routes
 from web.services import Services, services
 from web.shapes import Answer, Page, ProblemView, Time, View
-from web.submitting import Ids, command, fingerprint
+from web.submitting import MOST_JOBS, Ids, command, fingerprint, too_many_jobs
 from web.views import media_path
 
 routes = Routes("Cached media")
@@ -142,7 +143,7 @@ class _Wanted(NamedTuple):
     body=CacheWanted,
     # One item for `url`, a list for `urls`, and for `post` an object of items by the part of the post.
     answers={202: Answer[dict[str, Any] | list[CacheItem]]},
-    problems=(400, 403, 413, 415, 422, 503),
+    problems=(400, 403, 409, 413, 415, 422, 503),
 )
 async def add_cache_assets(request: web.Request) -> web.Response:
     """Have foreign media downloaded: answered at once, with ids. The same address has the same id while it is kept.
@@ -155,7 +156,7 @@ async def add_cache_assets(request: web.Request) -> web.Response:
     if given.url is not None:
         [item], cursor = await _add(request, [given.url])
         if item.error is not UNSET:
-            raise Problem(422, "invalid-input", item.error.detail)
+            raise Problem(item.error.status, item.error.code, item.error.detail)
         return answer(item, status=202, cursor=cursor)
     if given.urls is not None:
         items, cursor = await _add(request, given.urls)
@@ -187,6 +188,9 @@ async def _add(request: web.Request, urls: Sequence[str]) -> tuple[list[CacheIte
         raise Problem(422, "invalid-body", f"there are 1 to {MAX_ITEMS} addresses in a request")
     wanted = [_wanted(principal, url) for url in urls]
     known = await parts.model.read(assets_by_id, [one.asset_id for one in wanted])
+    failed = [asset.id for asset in known.values() if asset.status not in _STANDING]
+    full = await parts.model.read(queries.full_assets, failed, MOST_JOBS) if failed else set[str]()
+    wanted = [one._replace(problem=too_many_jobs()) if one.asset_id in full else one for one in wanted]
     fresh = _to_be_started(parts, principal, wanted, known)
     cursor = await _start(parts, list(fresh.values())) if fresh else None
     return [_told(one, known.get(one.asset_id), fresh.get(one.asset_id)) for one in wanted], cursor

@@ -9,10 +9,9 @@ import msgspec
 from aiohttp import web
 
 from schemas.commands import DeleteAsset, RetryJob
-from schemas.jobs import CACHE_PIPELINE, JOB_ENDED, Job
+from schemas.jobs import CACHE_PIPELINE, Job
 from web.auth import asking
 from web.cache_assets import IS_CACHED, MAX_ITEMS
-from web.changelog import asset_rows
 from web.clearing import command_all, required
 from web.commands import Command
 from web.cursors import WriteCursor
@@ -119,9 +118,6 @@ def _counts(db: sqlite3.Connection, owner: str | None) -> tuple[dict[str, int], 
 def _older(db: sqlite3.Connection, owner: str | None, before: float) -> list[str]:
     """Ids of cached media without running jobs that last changed before that time."""
     whose, args = ("AND owner = ?", (owner,)) if owner is not None else ("", ())
-    query = (
-        f"SELECT id, row FROM assets CROSS JOIN asset_rows USING (n)"  # noqa: S608  names are ours
-        f" WHERE {IS_CACHED} AND updated_at <= ? {whose}"
-    )
-    rows = ((an_id, asset_rows.decode(row)) for an_id, row in db.execute(query, (before, *args)))
-    return [an_id for an_id, asset in rows if all(job.status in JOB_ENDED for job in asset.jobs.values())]
+    still = "EXISTS (SELECT 1 FROM jobs WHERE asset_id = assets.id AND NOT ended)"
+    query = f"SELECT id FROM assets WHERE {IS_CACHED} AND updated_at <= ? {whose} AND NOT {still}"  # noqa: S608  names are ours
+    return [an_id for (an_id,) in db.execute(query, (before, *args))]

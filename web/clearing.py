@@ -83,7 +83,7 @@ async def delete_asset(request: web.Request) -> web.Response:
     """Delete an asset, its jobs and its files, the source included: 202; 409 while one of its jobs waits or runs."""
     parts, principal = services(request), asking(request)
     asset = await asset_of(request, principal, request.match_info["asset_id"])
-    if any(job.status not in JOB_ENDED for job in asset.jobs.values()):
+    if await parts.model.read(queries.has_open_jobs, asset.id):
         raise _running()
     order = DeleteAsset(asset_id=asset.id, requested_at=time.time(), requested_by=principal.owner)
     cursor = await parts.commands.send([order])

@@ -13,6 +13,8 @@ from web.subscriptions import Subscription
 _NEWEST = 50
 #: Subscriptions to single jobs and assets whose jobs are sent again as `job` frames.
 _NAMED = 500
+#: Newest jobs of one asset that are looked at for that: it may have 10,000.
+_PER_ASSET = 1_000
 
 
 async def publish_pause(model: ReadModel, hub: Hub, step: str, seq: int) -> None:
@@ -34,7 +36,7 @@ async def publish_pause(model: ReadModel, hub: Hub, step: str, seq: int) -> None
 
 
 def _named(db: sqlite3.Connection, step: str, wanted: Subscription) -> list[Job]:
-    return [job for job in queries.named(db, wanted) if _is_yet_to_start(job, step)]
+    return [job for job in queries.named(db, wanted, _PER_ASSET) if _is_yet_to_start(job, step)]
 
 
 def _is_yet_to_start(job: Job, name: str) -> bool:

@@ -53,6 +53,7 @@ CODES: dict[str, str] = {
     "store-not-remote": "The store is a folder, which has no addresses of its own: upload to /v1/uploads.",
     "store-unavailable": "The object store cannot be reached at the moment.",
     "tus-version": "Only version 1.0.0 of tus is understood.",
+    "too-many-jobs": "The asset has as many jobs as one may have: delete some of them first.",
     "too-many-failures": "Too many wrong tokens came from this address: wait.",
     "too-many-requests": "The token's rate is used up: wait.",
     "unauthorized": "A token is needed, or this one is not known, has ended or was revoked.",

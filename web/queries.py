@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from schemas.jobs import JOB_ENDED, Asset, Job
@@ -101,11 +102,29 @@ def all_assets(db: sqlite3.Connection) -> Iterator[Asset]:
         yield asset_rows.decode(row)
 
 
-def jobs_of_asset(db: sqlite3.Connection, asset_id: str) -> list[Job]:
-    """The asset's jobs, the newest first."""
+def jobs_of_asset(db: sqlite3.Connection, asset_id: str) -> Iterator[Job]:
+    """The asset's jobs, the newest first; its own row lists only some of them."""
     where = "WHERE asset_id = ? ORDER BY created_at DESC, id DESC"
-    rows = db.execute(f"SELECT row FROM jobs CROSS JOIN job_rows USING (n) {where}", (asset_id,))  # noqa: S608
-    return [job_rows.decode(row) for (row,) in rows]
+    for (row,) in db.execute(f"SELECT row FROM jobs CROSS JOIN job_rows USING (n) {where}", (asset_id,)):  # noqa: S608
+        yield job_rows.decode(row)
+
+
+def has_open_jobs(db: sqlite3.Connection, asset_id: str) -> bool:
+    """Whether a job of the asset waits or runs."""
+    return db.execute("SELECT 1 FROM jobs WHERE asset_id = ? AND NOT ended LIMIT 1", (asset_id,)).fetchone() is not None
+
+
+def full_assets(db: sqlite3.Connection, asset_ids: Iterable[str], most: int) -> set[str]:
+    """Those of the assets that have so many jobs or more."""
+    count = "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE asset_id = ? LIMIT ?)"
+    return {one for one in asset_ids if db.execute(count, (one, most)).fetchone()[0] >= most}
+
+
+def may_have_job(db: sqlite3.Connection, asset_id: str, job_id: str, most: int) -> bool:
+    """Whether the asset has fewer jobs than `most`, or this job already."""
+    if db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone() is not None:
+        return True
+    return not full_assets(db, [asset_id], most)
 
 
 def open_jobs(db: sqlite3.Connection) -> list[Job]:
@@ -175,7 +194,7 @@ def paused(db: sqlite3.Connection) -> dict[str, float]:
 
 def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[Job]:
     """The jobs of a subscription, at most `limit`: those that have not ended first, then the newest."""
-    found = {job.id: job for job in named(db, wanted) if wanted.allows(job.owner)}
+    found = {job.id: job for job in named(db, wanted, limit) if wanted.allows(job.owner)}
     if (groups := wanted.groups()) is not None:
         condition, args = of_groups([groups])
         still_open = f"FROM jobs INDEXED BY jobs_open WHERE ended = 0 AND {condition}"
@@ -189,13 +208,13 @@ def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[J
     return sorted(found.values(), key=lambda job: (job.status in JOB_ENDED, -job.created_at))[:limit]
 
 
-def named(db: sqlite3.Connection, wanted: Subscription) -> Iterator[Job]:
-    """Jobs that are asked for by their own id, or by that of their asset."""
+def named(db: sqlite3.Connection, wanted: Subscription, limit: int) -> Iterator[Job]:
+    """Jobs that are asked for by their own id, or the newest of an asset by the asset's."""
     for job_id in wanted.named("job"):
         if (found := job(db, job_id)) is not None:
             yield found
     for asset_id in wanted.named("asset"):
-        yield from jobs_of_asset(db, asset_id)
+        yield from islice(jobs_of_asset(db, asset_id), limit)
 
 
 def resume_seq(db: sqlite3.Connection, offsets: tuple[int, ...]) -> int | None:

@@ -136,7 +136,7 @@ class AssetView(View, frozen=True, kw_only=True):
     reason: str | UnsetType = UNSET
     passthrough: str | UnsetType = UNSET
     owner: str | UnsetType = UNSET
-    #: In the order in which they were submitted.
+    #: The newest 50 in the order in which they were submitted; `GET /v1/jobs?asset_id=` has all.
     jobs: list[AssetJobView]
     #: The newest published outputs per step.
     outputs: dict[str, Any]

@@ -12,6 +12,7 @@ from schemas.commands import SubmitJob
 from schemas.jobs import Job
 from schemas.uploads import UploadCompleted
 from streams.ids import derived_id, new_id
+from tables.assets import MAX_ASSET_JOBS
 from tables.submissions import submission
 from web import queries
 from web.cursors import WriteCursor
@@ -25,6 +26,9 @@ _NOT_OPEN = (
     "there is no such object or file, or it is not this owner's: an operator opens folders to owners with "
     "KINOLOG_STORE__OWNER_PREFIXES"
 )
+#: Jobs of one asset from which on no more are taken. Control refuses at MAX_ASSET_JOBS, with a dead letter; the room
+#: between is for what is on its way to it: a whole request of 1,000 items.
+MOST_JOBS = MAX_ASSET_JOBS - 1_000
 
 
 class Ids(NamedTuple):
@@ -85,6 +89,19 @@ async def require_own_sources(parts: Services, principal: Principal, wanted: Sub
         raise not_found("asset")
     if not await may_read(parts, principal, wanted.input):
         raise Problem(404, "not-found", _NOT_OPEN)
+
+
+async def require_free_asset(parts: Services, wanted: SubmitJob, known: Ids) -> None:
+    """Refuse one job too many of an asset, before control would. Raises Problem (409)."""
+    is_new = wanted.asset_id == known.asset_id and not known.repeatable
+    if not is_new and not await parts.model.read(queries.may_have_job, wanted.asset_id, wanted.job_id, MOST_JOBS):
+        raise too_many_jobs()
+
+
+def too_many_jobs() -> Problem:
+    """What is told to whoever submits one job too many of an asset."""
+    detail = f"the asset has {MOST_JOBS} jobs or more: delete some of them first, or submit as a new asset"
+    return Problem(409, "too-many-jobs", detail)
 
 
 async def submit(

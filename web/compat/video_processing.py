@@ -21,7 +21,7 @@ from web.reading import job_of, json_body, plain
 from web.routes import Routes
 from web.services import services
 from web.shapes import Time, View
-from web.submitting import command, fingerprint, ids, require_own_sources, submit
+from web.submitting import command, fingerprint, ids, require_free_asset, require_own_sources, submit
 from web.views import current_step, job_progress, percent, step_progress
 
 routes = Routes("Replaced: video processing")
@@ -143,6 +143,7 @@ async def _start(request: web.Request, principal: Principal, wanted: Attachment,
     known = ids(request, principal)
     order = command(parts, upload, known, fingerprint("attachment", msgspec.to_builtins(upload)))
     await require_own_sources(parts, principal, order, known)
+    await require_free_asset(parts, order, known)
     _, [problem] = await submit(parts, [order], repeatable=known.repeatable)
     if problem is not None:
         raise problem

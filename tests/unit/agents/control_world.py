@@ -109,18 +109,19 @@ class Log:
             message: Any = self.commands[offset]
             subject = getattr(message, "asset_id", "queue")
             event = structured(message, event_id=f"c{offset}", source="test", subject=subject)
-            topic = names(self.settings).commands
-            partition = partition_of(subject, PARTITIONS)
-            record = SimpleNamespace(
-                topic=topic,
-                partition=partition,
-                offset=offset,
-                timestamp=self.now,
-                key=None,
-                value=batch([event]),
-                headers=BATCH_HEADERS,
-            )
-            await control.take(record)
+            await control.take(self.record(offset, batch([event]), BATCH_HEADERS, partition_of(subject, PARTITIONS)))
+
+    def record(self, offset: int, value: bytes, headers: list[tuple[str, bytes]], partition: int = 0) -> Any:
+        """A Kafka record of `media.commands`."""
+        return SimpleNamespace(
+            topic=names(self.settings).commands,
+            partition=partition,
+            offset=offset,
+            timestamp=self.now,
+            key=None,
+            value=value,
+            headers=headers,
+        )
 
     @property
     def jobs(self) -> dict[str, Job]:

@@ -159,7 +159,7 @@ async def test_results_that_no_job_can_hold_fail_the_attempt(bench: Bench) -> No
 
     message = await conclude(attempt_of(), Wordy(), bench)
     assert isinstance(message, StepFailed)
-    assert message.error.code == "output-invalid"
+    assert message.error.code == "outputs-too-large" and not message.error.retriable
 
 
 @pytest.mark.parametrize("why, kind", [("cancelled", StepCancelled), ("released", StepReleased)])

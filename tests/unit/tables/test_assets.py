@@ -57,7 +57,7 @@ def test_a_later_failure_leaves_a_ready_asset_ready() -> None:
     asset = fold_asset(None, completed(1, 5.0))
     later = job(2, status="failed", finished_at=9.0)
     assert fold_asset(asset, later).status == "READY"
-    assert asset_news(asset, fold_asset(asset, later), later) == []
+    assert asset_news(None, fold_asset(asset, later), later) == []
 
 
 def test_the_newest_outputs_win_whatever_the_order_of_jobs() -> None:
@@ -69,8 +69,8 @@ def test_the_newest_outputs_win_whatever_the_order_of_jobs() -> None:
 def test_being_ready_is_said_once() -> None:
     asset = fold_asset(None, job(1))
     ready = fold_asset(asset, completed(1, 5.0))
-    assert isinstance(asset_news(asset, ready, completed(1, 5.0))[0], AssetReady)
-    assert asset_news(ready, ready, completed(1, 5.0)) == []
+    assert isinstance(asset_news(asset.jobs["job_1"], ready, completed(1, 5.0))[0], AssetReady)
+    assert asset_news(ready.jobs["job_1"], ready, completed(1, 5.0)) == []
 
 
 def test_an_asset_without_its_only_job_is_gone() -> None:

@@ -1,0 +1,111 @@
+"""Bounds on what enters a row, so that no sequence of events makes one larger than `tables.rows.MAX_ROW_BYTES`. Pure.
+
+Sizes are of the value's JSON. A row as submitted has MAX_SUBMITTED_BYTES; each of its at most MAX_STEPS steps can add a
+lease, an error, a reason and outputs, each bounded here. Sum: tests/unit/tables/test_bounds.py.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from schemas.base import ErrorRecord, Json, Message
+from schemas.commands import SubmitJob
+from schemas.step_events import Claim, StepAccepted, StepCompleted, StepEnding, StepFailed, StepSkipped
+from streams.ids import ID_PATTERN
+
+#: Steps of a job, and kinds of steps: an asset keeps the newest outputs of each kind.
+MAX_STEPS = 16
+#: A job's row when it is submitted: steps with their parameters, input, passthrough.
+MAX_SUBMITTED_BYTES = 64 * 1024
+#: The steps of one pipeline file; the rest of MAX_SUBMITTED_BYTES is for what the submitter writes.
+MAX_PIPELINE_BYTES = 24 * 1024
+#: Outputs of one step: 64 audio tracks in `probe`, or 50 thumbnails and 22 sprites, take less than 14 KiB.
+MAX_OUTPUTS_BYTES = 16 * 1024
+#: Parts of an error. A tool's last 64 KiB of words fit into none of them: the first and the last words are kept.
+MAX_CODE_BYTES, MAX_MESSAGE_BYTES, MAX_DETAIL_BYTES = 128, 1024, 3 * 1024
+#: Why a step was skipped; the name of a pipeline; the id of a lease.
+MAX_NAME_BYTES = 256
+#: The name of an executor or of a person.
+MAX_OWNER_BYTES = 512
+
+_size = msgspec.json.Encoder().encode
+
+
+class OutOfBounds(Exception):
+    """A message has a value that no row may hold. `code` is stable."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def require_bounded(message: Message) -> None:
+    """Refuse names and ids that are too long for a row. Raises OutOfBounds."""
+    check = _CHECKS.get(type(message))
+    if check is not None:
+        check(message)
+
+
+def _check_submission(message: SubmitJob) -> None:
+    for an_id in (message.job_id, message.asset_id):
+        if not ID_PATTERN.fullmatch(an_id):
+            raise OutOfBounds("invalid-id", f"{an_id[:100]!r} is not an id: {ID_PATTERN.pattern}")
+    if not _fits(message.pipeline, MAX_NAME_BYTES):
+        raise OutOfBounds("invalid-message", f"pipeline is longer than {MAX_NAME_BYTES} bytes of JSON")
+
+
+def _check_ending(message: StepEnding) -> None:
+    if message.claim is not None:  # otherwise its lease is only compared
+        _check_lease(message, message.claim)
+
+
+def _check_lease(message: StepAccepted | StepEnding, claim: StepAccepted | Claim) -> None:
+    if not _fits(message.lease_id, MAX_NAME_BYTES) or not _fits(claim.executor_id, MAX_OWNER_BYTES):
+        most = f"{MAX_NAME_BYTES} and {MAX_OWNER_BYTES} bytes of JSON"
+        raise OutOfBounds("invalid-message", f"lease_id and executor_id may have {most}")
+
+
+_CHECKS: dict[type[Message], Callable[[Any], None]] = {
+    SubmitJob: _check_submission,
+    StepAccepted: lambda message: _check_lease(message, message),
+    **dict.fromkeys((StepCompleted, StepSkipped, StepFailed), _check_ending),
+}
+
+
+def _fits(text: str, max_bytes: int) -> bool:
+    """Whether the JSON of `text` is that short; no character takes more than six bytes (control characters)."""
+    return 6 * len(text) + 2 <= max_bytes or len(_size(text)) <= max_bytes
+
+
+def outputs_fit(outputs: Json) -> bool:
+    """Whether a row may hold a step's outputs."""
+    return not outputs or len(_size(outputs)) <= MAX_OUTPUTS_BYTES
+
+
+def bounded_error(error: ErrorRecord) -> ErrorRecord:
+    """`error` with texts that a row may hold; the same object when they are short enough."""
+    code, message = clipped(error.code, MAX_CODE_BYTES), clipped(error.message, MAX_MESSAGE_BYTES)
+    detail = None if error.detail is None else clipped(error.detail, MAX_DETAIL_BYTES)
+    if (code, message, detail) == (error.code, error.message, error.detail):
+        return error
+    return replace(error, code=code, message=message, detail=detail)
+
+
+def clipped(text: str, max_bytes: int) -> str:
+    """`text`, or its beginning and its end with a note of what was cut, so that its JSON has at most `max_bytes`.
+
+    A quarter of what is kept is the beginning: tools tell the reason last. No character is cut in two.
+    """
+    if _fits(text, max_bytes):
+        return text
+    kept = bisect_right(range(len(text)), max_bytes, key=lambda chars: len(_size(_cut(text, chars)))) - 1
+    return _cut(text, kept)
+
+
+def _cut(text: str, chars: int) -> str:
+    head = chars // 4
+    tail = chars - head
+    return f"{text[:head]} […{len(text) - chars} characters cut…] {text[len(text) - tail :]}"
