@@ -17,6 +17,7 @@ from web.changelog import (
     asset_rows,
     job_rows,
     read,
+    read_deleted,
     read_queues,
     step_names,
 )
@@ -64,6 +65,8 @@ class Fresh(NamedTuple):
     jobs: Reading[Job]
     assets: Reading[Asset]
     queues: list[Change[Queue]]
+    #: See `read_deleted`.
+    deleted: dict[str, bool]
 
 
 class Applied(NamedTuple):
@@ -99,8 +102,10 @@ class Applier:
         fresh = {name: [record for record in records if self._is_new(name, record)] for name, records in batch.items()}
         jobs, assets = read(fresh.get("jobs", ()), job_rows), read(fresh.get("assets", ()), asset_rows)
         places = self._advanced(fresh, keep_history=keep_history)
-        queues = read_queues(fresh.get("jobs", ()))
-        changes = self._write(Fresh(jobs, assets, queues), places, keep_history=keep_history)
+        records = fresh.get("jobs", ())
+        queues = read_queues(records)
+        rows = Fresh(jobs, assets, queues, read_deleted(records))
+        changes = self._write(rows, places, keep_history=keep_history)
         self.places.update(places)
         self._seq += len(changes) + len(queues)
         self._trim()
@@ -116,6 +121,7 @@ class Applier:
                 changes = self._numbered(fresh.jobs.changes)
                 self._jobs.put(fresh.jobs.changes)
                 _put_assets(db, fresh.assets.changes)
+                _put_deleted(db, fresh.deleted)
                 db.executemany(sql.PUT_QUEUE, _queue_rows(fresh.queues))
                 if keep_history:
                     db.executemany(sql.PUT_CHANGE, [_history_row(change) for change in changes])
@@ -223,6 +229,12 @@ def _put_assets(db: sqlite3.Connection, changes: Sequence[Change[Asset]]) -> Non
     db.executemany(sql.DELETE_ASSET, deleted)
     db.executemany(sql.PUT_ASSET, rows)
     db.executemany(sql.PUT_ASSET_ROW, rows)
+
+
+def _put_deleted(db: sqlite3.Connection, deleted: Mapping[str, bool]) -> None:
+    if deleted:
+        db.executemany(sql.PUT_DELETED_JOB, [(job_id,) for job_id, there in deleted.items() if there])
+        db.executemany(sql.FORGET_DELETED_JOB, [(job_id,) for job_id, there in deleted.items() if not there])
 
 
 def _put_claims(db: sqlite3.Connection, name: Changelog, claims: Claims) -> None:

@@ -21,7 +21,7 @@ from web.reading import AfterQuery, answer, asset_of, json_body, settled
 from web.routes import Routes
 from web.services import Services, services
 from web.shapes import Answer, AssetView, Page, Playback, Submitted, SubmittedItem
-from web.submitting import command, fingerprint, ids, owner_for, require_free_asset, require_own_sources, submit
+from web.submitting import command, fingerprint, ids, owner_for, require_acceptable, require_own_sources, submit
 from web.views import asset_view, caption_keys, master_key, media_path, poster_key
 
 ASSETS = Kind("assets", frozenset(get_args(AssetStatus)), frozenset(), SORTS)
@@ -72,7 +72,7 @@ class AssetsQuery(ListQuery, frozen=True, kw_only=True):
     "/v1/assets",
     body=NewAsset | list[NewAsset],
     answers={202: Answer[Submitted | list[SubmittedItem]]},
-    problems=(400, 403, 404, 409, 413, 415, 422, 503),
+    problems=(400, 403, 404, 409, 410, 413, 415, 422, 503),
     idempotent=True,
 )
 async def submit_assets(request: web.Request) -> web.Response:
@@ -125,7 +125,7 @@ async def _wanted(request: web.Request, principal: Principal, item: NewAsset, in
     upload = UploadCompleted(**given | {"owner": owner_for(principal, item.owner)})
     wanted = command(parts, upload, known, fingerprint("asset", msgspec.to_builtins(upload)))
     await require_own_sources(parts, principal, wanted, known)
-    await require_free_asset(parts, wanted, known)
+    await require_acceptable(parts, wanted, known)
     return wanted
 
 

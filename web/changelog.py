@@ -112,6 +112,11 @@ def read_queues(records: Iterable[Record]) -> list[Change[Queue]]:
     return changes
 
 
+def read_deleted(records: Iterable[Record]) -> dict[str, bool]:
+    """Ids of jobs that were deleted (True), and of those that control has forgotten since (False)."""
+    return {record.key[1:].decode(): bool(record.value) for record in records if record.key.startswith(b"!")}
+
+
 def job_words(job: Job) -> str:
     """What a job is searched by."""
     return _words(job.id, job.asset_id, job.filename, job.passthrough, *_error_words(job))

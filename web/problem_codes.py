@@ -39,6 +39,7 @@ CODES: dict[str, str] = {
     "invalid-time": "A time is ISO 8601 with a zone.",
     "job-ended": "The job has ended already.",
     "job-running": "The job has not ended: cancel it first.",
+    "key-of-deleted-job": "The job that was made with this Idempotency-Key was deleted: take a new key.",
     "log-too-long": "The log between then and now is too long to be read while somebody waits.",
     "method-not-allowed": "The path is there, the method is not.",
     "missing-file": "The form has no file.",

@@ -53,6 +53,11 @@ def job(db: sqlite3.Connection, job_id: str) -> Job | None:
     return job_rows.decode(row[0]) if row else None
 
 
+def is_deleted(db: sqlite3.Connection, job_id: str) -> bool:
+    """Whether there was a job of this id that was deleted, as far as control remembers."""
+    return db.execute("SELECT 1 FROM deleted_jobs WHERE id = ?", (job_id,)).fetchone() is not None
+
+
 def chosen(db: sqlite3.Connection, listing: Listing, after: tuple[float, str], limit: int) -> list[Job]:
     """The next jobs that a listing's filters find, after that (created_at, id), in this order."""
     page = f"SELECT n, created_at, id FROM {listing.source} WHERE {listing.where} AND (created_at, id) > (?, ?)"  # noqa: S608

@@ -1,7 +1,7 @@
 """The read model's tables and the statements that write them. Everything in it can be made again from the log."""
 
 #: Of the tables below; a file of another version is made anew.
-VERSION = 4
+VERSION = 5
 
 TABLES = """
 -- One row: the log that all of this comes from, when nothing was missing, and the number of the last change.
@@ -37,6 +37,8 @@ CREATE TABLE job_rows (n INTEGER PRIMARY KEY, row BLOB NOT NULL);
 CREATE INDEX jobs_narrow ON jobs (created_at, id, g, updated_at, duration_s, progress);
 CREATE INDEX jobs_open ON jobs (created_at) WHERE ended = 0;
 CREATE INDEX jobs_asset ON jobs (asset_id, created_at, id);
+-- Ids of deleted jobs, for as long as control remembers them: a repeated submission must not get one of these.
+CREATE TABLE deleted_jobs (id TEXT PRIMARY KEY) WITHOUT ROWID;
 -- Steps whose queue was ever paused, and the changelog record of the last pause or resume.
 CREATE TABLE queues (
   step TEXT PRIMARY KEY, paused INTEGER NOT NULL, changed_at REAL NOT NULL, changed_by TEXT,
@@ -87,6 +89,9 @@ ON CONFLICT (n) DO UPDATE SET row = excluded.row
 """
 DELETE_ASSET_ROW = "DELETE FROM asset_rows WHERE n = (SELECT n FROM assets WHERE id = ?)"
 DELETE_ASSET = "DELETE FROM assets WHERE id = ?"
+
+PUT_DELETED_JOB = "INSERT OR IGNORE INTO deleted_jobs VALUES (?)"
+FORGET_DELETED_JOB = "DELETE FROM deleted_jobs WHERE id = ?"
 
 PUT_QUEUE = """
 INSERT INTO queues VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (step)

@@ -91,11 +91,23 @@ async def require_own_sources(parts: Services, principal: Principal, wanted: Sub
         raise Problem(404, "not-found", _NOT_OPEN)
 
 
-async def require_free_asset(parts: Services, wanted: SubmitJob, known: Ids) -> None:
-    """Refuse one job too many of an asset, before control would. Raises Problem (409)."""
+async def require_acceptable(parts: Services, wanted: SubmitJob, known: Ids) -> None:
+    """Refuse what control would. Raises Problem: 410 for the key of a deleted job, 409 for one job too many."""
+    await require_not_deleted(parts, known)
     is_new = wanted.asset_id == known.asset_id and not known.repeatable
     if not is_new and not await parts.model.read(queries.may_have_job, wanted.asset_id, wanted.job_id, MOST_JOBS):
         raise too_many_jobs()
+
+
+async def require_not_deleted(parts: Services, known: Ids) -> None:
+    """Refuse the Idempotency-Key of a job that was deleted: it does not come back. Raises Problem (410)."""
+    if known.repeatable and await parts.model.read(queries.is_deleted, known.job_id):
+        raise _deleted()
+
+
+def _deleted() -> Problem:
+    detail = "the job of this Idempotency-Key was deleted and does not come back: submit again with a new key"
+    return Problem(410, "key-of-deleted-job", detail)
 
 
 def too_many_jobs() -> Problem:
@@ -115,7 +127,15 @@ async def submit(
     if not repeatable:
         return cursor, [None] * len(wanted)
     await parts.position.until(lambda: parts.position.has_applied("jobs", cursor), parts.settings.web.after_timeout_s)
-    return cursor, [clash(one, await parts.model.read(queries.job, one.job_id)) for one in wanted]
+    return cursor, [await _refusal(parts, one) for one in wanted]
+
+
+async def _refusal(parts: Services, wanted: SubmitJob) -> Problem | None:
+    """What became of a submission, where it is not the job that it asks for."""
+    job = await parts.model.read(queries.job, wanted.job_id)
+    if job is None and await parts.model.read(queries.is_deleted, wanted.job_id):
+        return _deleted()
+    return clash(wanted, job)
 
 
 def clash(wanted: SubmitJob, job: Job | None) -> Problem | None:

@@ -20,6 +20,7 @@ from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
 from streams.ids import new_id
 from tables.submissions import Refused
+from web import queries
 from web.auth import asking
 from web.principal import Principal
 from web.problems import CLOSE, Problem, not_found
@@ -140,6 +141,9 @@ async def finish(parts: Services, upload: TusUpload) -> None:
     wanted, folder = _command(parts, upload), _folder(parts)
     path = await asyncio.to_thread(folder.kept, upload.id)
     if path is None:
+        return
+    if await parts.model.read(queries.is_deleted, upload.job_id):  # its replica died before it removed the folder
+        await asyncio.to_thread(folder.remove, upload.id)
         return
     await parts.store.put_file(path, wanted.input.object or "")
     await parts.commands.send([wanted])

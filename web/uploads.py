@@ -24,7 +24,7 @@ from web.reading import answer
 from web.routes import Routes
 from web.services import Services, services
 from web.shapes import Answer, Submitted
-from web.submitting import Ids, command, fingerprint, ids, owner_for, submit
+from web.submitting import Ids, command, fingerprint, ids, owner_for, require_not_deleted, submit
 from web.text_repair import is_text, repaired
 
 log = logging.getLogger("kinolog.web")
@@ -62,7 +62,7 @@ class Slot(NamedTuple):
     query=UploadQuery,
     body=("application/octet-stream", "multipart/form-data"),
     answers={201: Answer[Submitted]},
-    problems=(400, 403, 408, 409, 413, 422, 503),
+    problems=(400, 403, 408, 409, 410, 413, 422, 503),
     idempotent=True,
     expect=unasked,
 )
@@ -72,6 +72,7 @@ async def upload(request: web.Request) -> web.Response:
     slot, query = _slot(parts, principal, ids(request, principal)), _query(request)
     _command(slot, query, "")  # what can be refused is refused before the body
     _require_size(parts, request.content_length)
+    await require_not_deleted(parts, slot.ids)
     parts.commands.require_connection()
     entry = await parts.journal.begin(slot.ids.asset_id, slot.key)
     try:
@@ -161,7 +162,7 @@ async def _keep_one(slot: Slot, entry: Path) -> None:
     job = await parts.model.read(queries.job, slot.ids.job_id) if slot.ids.repeatable else None
     if not slot.ids.repeatable or (job is not None and job.input.object == slot.key):
         await parts.journal.end(entry)
-    elif job is None:
+    elif job is None and not await parts.model.read(queries.is_deleted, slot.ids.job_id):
         parts.journal.leave(entry)
     else:
         await _discard(parts, entry, slot.key)

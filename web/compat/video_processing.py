@@ -21,7 +21,7 @@ from web.reading import job_of, json_body, plain
 from web.routes import Routes
 from web.services import services
 from web.shapes import Time, View
-from web.submitting import command, fingerprint, ids, require_free_asset, require_own_sources, submit
+from web.submitting import command, fingerprint, ids, require_acceptable, require_own_sources, submit
 from web.views import current_step, job_progress, percent, step_progress
 
 routes = Routes("Replaced: video processing")
@@ -104,7 +104,7 @@ class Removed(View, frozen=True, kw_only=True):
     "/api/video-processing/upload",
     body=Attachment,
     answers={202: Queued},
-    problems=(400, 404, 409, 415, 422),
+    problems=(400, 404, 409, 410, 415, 422),
     idempotent=True,
 )
 async def queue_attachment(request: web.Request) -> web.Response:
@@ -117,7 +117,7 @@ async def queue_attachment(request: web.Request) -> web.Response:
     access="signed",
     body=Attachment,
     answers={202: Queued},
-    problems=(400, 401, 404, 409, 415, 422, 503),
+    problems=(400, 401, 404, 409, 410, 415, 422, 503),
 )
 async def run_step(request: web.Request) -> web.Response:
     """Start one step's pipeline on an attachment: compress, audio-convert, transcribe or embed; signed."""
@@ -143,7 +143,7 @@ async def _start(request: web.Request, principal: Principal, wanted: Attachment,
     known = ids(request, principal)
     order = command(parts, upload, known, fingerprint("attachment", msgspec.to_builtins(upload)))
     await require_own_sources(parts, principal, order, known)
-    await require_free_asset(parts, order, known)
+    await require_acceptable(parts, order, known)
     _, [problem] = await submit(parts, [order], repeatable=known.repeatable)
     if problem is not None:
         raise problem

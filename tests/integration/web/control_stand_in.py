@@ -20,7 +20,7 @@ from streams.topics import names
 from tables.assets import fold_asset, forget_job
 from tables.queues import advance_queue, queue_key
 from tables.reducer import State, advance
-from tables.rows import QUEUE_PREFIX, encode_row, watermark_row
+from tables.rows import QUEUE_PREFIX, encode_row, grave_key, watermark_row
 from tables.statements import event_id
 from tests.conftest import eventually
 
@@ -32,6 +32,7 @@ class ControlStandIn:
         self._settings = settings
         self._topics = names(settings)
         self.jobs: dict[str, Job] = {}
+        self.deleted: dict[str, Grave] = {}
         self.assets: dict[str, Asset] = {}
 
     async def __aenter__(self) -> Self:
@@ -71,11 +72,15 @@ class ControlStandIn:
             for job_id in list(self.assets[message.asset_id].jobs):
                 await self._take(DeleteJob(job_id=job_id, asset_id=message.asset_id))
             return
-        before: State = self.jobs.get(getattr(message, "job_id", ""))
+        job_id = getattr(message, "job_id", "")
+        before: State = self.jobs.get(job_id) or self.deleted.get(job_id)
         after, effects = advance(before, message, time.time())
         await self.publish([effect for effect in effects if isinstance(effect, JobFact)])
         if isinstance(after, Grave) and isinstance(before, Job) and isinstance(message, DeleteJob):
             await self._forget(before, artifacts=message.artifacts)
+            self.deleted[after.id] = after
+            partition = partition_of(after.asset_id, self._settings.partitions)
+            await self._write(self._topics.jobs_changelog, partition, grave_key(after.id), encode_row(after))
         elif isinstance(after, Job) and after is not before:
             await self.put(after)
 

@@ -12,7 +12,7 @@ from schemas.jobs import Watermark
 from tests.unit.web.replica import PARTITIONS, Replica, replica_below
 from tests.unit.web.rows import a_job, a_step, an_asset, an_error, record, tombstone
 from web import database_file, follower, queries
-from web.changelog import job_rows
+from web.changelog import Record, job_rows
 from web.cursors import PageCursor, WriteCursor, dump
 from web.follower import TOO_OLD_S, LogReplaced, is_ahead, reason_to_rebuild, verified
 from web.jobs import JOBS
@@ -53,6 +53,15 @@ async def test_a_deleted_job_is_gone_everywhere(replica: Replica) -> None:
     await replica.write("job_000001", "job_of_nobody")
     assert await replica.model.read(queries.job, "job_000001") is None
     assert await ids(replica) == ["job_000002"]
+
+
+async def test_a_deleted_jobs_id_is_known_for_as_long_as_control_remembers_it(replica: Replica) -> None:
+    left = Record(0, 0, 1_000, b"!job_000001", b'{"id":"job_000001"}')
+    await replica.take({"jobs": [left], "assets": []})
+    assert await replica.model.read(queries.is_deleted, "job_000001")
+    assert not await replica.model.read(queries.is_deleted, "job_000002")
+    await replica.take({"jobs": [left._replace(offset=1, value=None)], "assets": []})
+    assert not await replica.model.read(queries.is_deleted, "job_000001")
 
 
 async def test_filters_combine_and_owners_see_their_own(replica: Replica) -> None:
