@@ -19,7 +19,7 @@ from aiokafka.errors import (
 )
 
 from streams.settings import Settings
-from streams.topics import Topic, wanted
+from streams.topics import Topic, durability, wanted
 
 #: DescribeConfigs: set on the topic itself. Source: Kafka protocol guide, config_source DYNAMIC_TOPIC_CONFIG.
 _SET_ON_TOPIC = 1
@@ -47,6 +47,16 @@ class TopicsReport:
     altered: list[str] = field(default_factory=list)
     #: One sentence per setting that differs and was left alone, because changing it would delete records.
     differing: list[str] = field(default_factory=list)
+    #: One sentence per topic with fewer replicas than the settings ask for: an operator reassigns them.
+    too_few_replicas: list[str] = field(default_factory=list)
+
+
+class Found(NamedTuple):
+    """A topic as it is on the cluster."""
+
+    partitions: int
+    #: Of its partition that has the fewest.
+    replicas: int
 
 
 async def apply_topics(settings: Settings, within_s: float = 30.0) -> TopicsReport:
@@ -72,7 +82,7 @@ async def compare_topics(settings: Settings, bootstrap: str, within_s: float) ->
     while True:
         try:
             async with _admin(bootstrap) as admin:
-                return await _compare(admin, wanted(settings))
+                return await _compare(admin, settings)
         except (KafkaError, OSError, TimeoutError) as error:
             _give_up_on(error, bootstrap, late=time.monotonic() > deadline)
             await asyncio.sleep(0.2)
@@ -103,28 +113,31 @@ async def _apply(admin: AIOKafkaAdminClient, settings: Settings, report: TopicsR
         await _create(admin, missing, settings.kafka.replication_factor, report)
     found = await _found(admin)
     require_same_partitions(topics, found)
-    await _align(admin, topics, report)
+    note_few_replicas(topics, found, settings.kafka.replication_factor, report)
+    await _align(admin, topics, found, report)
 
 
-async def _compare(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> TopicsReport:
-    found = await _found(admin)
+async def _compare(admin: AIOKafkaAdminClient, settings: Settings) -> TopicsReport:
+    topics, found = wanted(settings), await _found(admin)
     there = [topic for topic in topics if topic.name in found]
     require_same_partitions(there, found)
     report = TopicsReport(created=[topic.name for topic in topics if topic.name not in found])
     current = await _configs(admin, [topic.name for topic in there]) if there else {}
+    note_few_replicas(there, found, settings.kafka.replication_factor, report)
     for topic in there:
-        _to_be_set(topic, current[topic.name].effective, report)
+        to_be_set(topic, current[topic.name].effective, found[topic.name].replicas, report)
     return report
 
 
-async def _found(admin: AIOKafkaAdminClient) -> dict[str, int]:
-    """Partition counts of all topics: asking for single ones would create them on a cluster that does so by itself."""
+async def _found(admin: AIOKafkaAdminClient) -> dict[str, Found]:
+    """All topics: asking for single ones would create them on a cluster that does so by itself."""
     found = {}
     for topic in await admin.describe_topics():
         _raise_for(topic["error_code"], topic["topic"])
         for partition in topic["partitions"]:
             _raise_for(partition["error_code"], f"{topic['topic']}-{partition['partition']}")
-        found[topic["topic"]] = len(topic["partitions"])
+        replicas = (len(partition["replicas"]) for partition in topic["partitions"])
+        found[topic["topic"]] = Found(len(topic["partitions"]), min(replicas, default=0))
     return found
 
 
@@ -134,7 +147,8 @@ def _raise_for(code: int, subject: str, message: str | None = None) -> None:
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicas: int, report: TopicsReport) -> None:
-    requests = [NewTopic(t.name, t.partitions, replicas, topic_configs=t.config) for t in topics]
+    safe = durability(replicas)
+    requests = [NewTopic(t.name, t.partitions, replicas, topic_configs=t.config | safe) for t in topics]
     answer = await admin.create_topics(requests)
     for name, code, message in answer.topic_errors:
         if code == TopicAlreadyExistsError.errno:
@@ -157,14 +171,14 @@ async def _explain_replication(admin: AIOKafkaAdminClient, replicas: int) -> NoR
     )
 
 
-def require_same_partitions(topics: Iterable[Topic], found: Mapping[str, int]) -> None:
+def require_same_partitions(topics: Iterable[Topic], found: Mapping[str, Found]) -> None:
     """Raises TopicsError (partitions-differ) that names every topic at fault; a retriable one while one is missing."""
     wrong = []
     for topic in topics:
         if topic.name not in found:
             raise for_code(3)(f"{topic.name} is not visible yet")
-        if found[topic.name] != topic.partitions:
-            wrong.append(f"{topic.name} has {found[topic.name]} partitions, not {topic.partitions}")
+        if found[topic.name].partitions != topic.partitions:
+            wrong.append(f"{topic.name} has {found[topic.name].partitions} partitions, not {topic.partitions}")
     if wrong:
         raise TopicsError(
             "partitions-differ",
@@ -173,19 +187,31 @@ def require_same_partitions(topics: Iterable[Topic], found: Mapping[str, int]) -
         )
 
 
-async def _align(admin: AIOKafkaAdminClient, topics: Sequence[Topic], report: TopicsReport) -> None:
+def note_few_replicas(topics: Iterable[Topic], found: Mapping[str, Found], replicas: int, report: TopicsReport) -> None:
+    """Report topics that were made when the settings asked for fewer."""
+    report.too_few_replicas[:] = [
+        f"{topic.name} has {found[topic.name].replicas} replicas, should have {replicas}"
+        for topic in topics
+        if found[topic.name].replicas < replicas
+    ]
+
+
+async def _align(
+    admin: AIOKafkaAdminClient, topics: Sequence[Topic], found: Mapping[str, Found], report: TopicsReport
+) -> None:
     current = await _configs(admin, [topic.name for topic in topics])
     for topic in topics:
         settings = current[topic.name]
-        if safe := _to_be_set(topic, settings.effective, report):
+        if safe := to_be_set(topic, settings.effective, found[topic.name].replicas, report):
             await _alter(admin, topic.name, settings.own | safe)
 
 
-def _to_be_set(topic: Topic, effective: Mapping[str, str], report: TopicsReport) -> dict[str, str]:
+def to_be_set(topic: Topic, effective: Mapping[str, str], replicas: int, report: TopicsReport) -> dict[str, str]:
     """What of a topic's settings differs and may be changed; both kinds of difference go into the report."""
     safe = {}
-    for name, value in topic.config.items():
-        if (current := effective.get(name)) == value:
+    for name, value in (topic.config | durability(replicas)).items():
+        current = effective.get(name)
+        if current == value or _is_stricter(name, current, value):
             continue
         harmful = deletes_records(name, current, value)
         (report.differing if harmful else report.altered).append(
@@ -194,6 +220,11 @@ def _to_be_set(topic: Topic, effective: Mapping[str, str], report: TopicsReport)
         if not harmful:
             safe[name] = value
     return safe
+
+
+def _is_stricter(name: str, current: str | None, value: str) -> bool:
+    """Whether an operator asks for more copies of an acknowledged record than we do."""
+    return name == "min.insync.replicas" and int(current or 0) > int(value)
 
 
 def deletes_records(name: str, current: str | None, value: str) -> bool:

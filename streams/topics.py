@@ -71,7 +71,7 @@ def names(settings: Settings) -> Names:
 
 
 def wanted(settings: Settings) -> list[Topic]:
-    """Every topic that must exist."""
+    """Every topic that must exist. What follows from its replicas is in `durability`."""
     n, count = names(settings), settings.partitions
     kept = {
         n.uploads: 30 * _DAY_S,
@@ -89,6 +89,15 @@ def wanted(settings: Settings) -> list[Topic]:
     topics.append(Topic(n.audit, 1, _retention(_FOR_EVER)))
     topics += [Topic(name, count, _COMPACTED) for name in (n.jobs_changelog, n.assets_changelog)]
     return topics
+
+
+def durability(replicas: int) -> dict[str, str]:
+    """Settings of a topic with so many replicas: an acknowledged record is on two of them, where there are two.
+
+    With Kafka's own defaults one replica that is left alone acknowledges by itself, and its loss is the record's.
+    Source: Kafka documentation, min.insync.replicas.
+    """
+    return {"min.insync.replicas": str(max(replicas - 1, 1)), "unclean.leader.election.enable": "false"}
 
 
 #: The broker dates every record: whose clock is wrong cannot make a record outlive its time, or have it refused.

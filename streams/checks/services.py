@@ -137,6 +137,9 @@ def _compared(report: TopicsReport, bootstrap: str, settings: Settings) -> Findi
         return problem(f"{len(report.created)} topics are missing on {bootstrap}: {few}", "`kinolog topics apply`")
     if report.altered:
         return warning(f"topics differ on {bootstrap}: {'; '.join(report.altered)}", "`kinolog topics apply`")
+    if report.too_few_replicas:
+        remedy = "add replicas with kafka-reassign-partitions.sh, or set KINOLOG_KAFKA__REPLICATION_FACTOR"
+        return warning(f"{'; '.join(report.too_few_replicas)}, on {bootstrap}", remedy)
     kept = f"; left as they are: {'; '.join(report.differing)}" if report.differing else ""
     return fine(f"{bootstrap} answers; all topics are there, with {settings.partitions} partitions{kept}")
 

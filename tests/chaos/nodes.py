@@ -22,8 +22,6 @@ _READY_S = 60.0
 #: What three nodes need beside the embedded broker's settings.
 _THREE = {
     "default.replication.factor": "3",
-    "min.insync.replicas": "2",
-    "unclean.leader.election.enable": "false",
     "offsets.topic.replication.factor": "3",
     "transaction.state.log.replication.factor": "3",
     "transaction.state.log.min.isr": "2",

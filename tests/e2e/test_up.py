@@ -105,7 +105,7 @@ async def test_topics_apply_finds_nothing_to_do_after_up(system: System) -> None
     command = [sys.executable, "-m", "streams.cli", "topics", "apply", "--json"]
     environ = {**os.environ, "KINOLOG_KAFKA__BOOTSTRAP": system.bootstrap}
     done = subprocess.run(command, env=environ, check=True, capture_output=True, text=True, timeout=60)
-    assert json.loads(done.stdout) == {"created": [], "altered": [], "differing": []}
+    assert json.loads(done.stdout) == {"created": [], "altered": [], "differing": [], "too_few_replicas": []}
 
 
 async def test_doctor_finds_the_running_system_whole(system: System) -> None:

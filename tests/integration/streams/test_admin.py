@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.admin import TopicsError, apply_topics
+from streams.admin import TopicsError, TopicsReport, apply_topics
 from streams.broker import Broker
+from streams.checks import services
 from streams.settings import Settings
 from streams.topics import names, wanted
 from tests.conftest import eventually
@@ -33,7 +35,7 @@ async def test_every_topic_is_created_once_and_left_alone_after(broker: Broker, 
 
     own = {topic.name for topic in wanted(settings) if topic.name.startswith(settings.topic_prefix)}
     assert own <= set(first.created)
-    assert (second.created, second.altered, second.differing) == ([], [], [])
+    assert second == TopicsReport()
 
 
 async def test_another_partition_count_is_refused_with_what_to_do(
@@ -67,6 +69,33 @@ async def test_a_setting_that_differs_is_brought_in_line_and_the_operators_own_a
 
     await eventually(is_set)
     assert await _setting(admin, uploads, "max.message.bytes") == "2000000"
+
+
+async def test_a_topic_whose_records_could_be_lost_with_one_broker_is_brought_in_line(
+    settings: Settings, admin: AIOKafkaAdminClient
+) -> None:
+    events = names(settings).events
+    own = {"unclean.leader.election.enable": "true", "retention.ms": "-1", "message.timestamp.type": "LogAppendTime"}
+    await admin.create_topics([NewTopic(events, settings.partitions, 1, topic_configs=own)])
+
+    assert (await apply_topics(settings)).altered == [
+        f"{events}: unclean.leader.election.enable is true, should be false"
+    ]
+
+
+async def test_topics_that_were_made_with_fewer_replicas_are_named(
+    settings: Settings, make_settings: Callable[..., Settings]
+) -> None:
+    await apply_topics(settings)
+    more = msgspec.structs.replace(settings, kafka=msgspec.structs.replace(settings.kafka, replication_factor=3))
+
+    report = await apply_topics(more)
+
+    assert f"{names(settings).events} has 1 replicas, should have 3" in report.too_few_replicas
+    # Two that must have a record, where there is one, would be a log that takes nothing.
+    assert report.altered == []
+    found = await services.log(more)
+    assert found.level == "warning" and "kafka-reassign-partitions" in (found.remedy or "")
 
 
 async def test_a_longer_retention_is_reported_and_never_shortened(
