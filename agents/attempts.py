@@ -252,11 +252,11 @@ async def _retract(attempt: Attempt, store: Store) -> None:
 
 def _stopped(attempt: Attempt) -> StepEvent:
     kind = StepReleased if attempt.stopping == "released" else StepCancelled
-    return kind(**attempt.identity)
+    return kind(**attempt.identity, progress=attempt.progress.value)
 
 
 def _failed(attempt: Attempt, record: ErrorRecord) -> StepFailed:
-    return StepFailed(**attempt.identity, error=bounded_error(record))
+    return StepFailed(**attempt.identity, error=bounded_error(record), progress=attempt.progress.value)
 
 
 def _recorded(attempt: Attempt, error: Exception) -> ErrorRecord:

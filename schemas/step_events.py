@@ -108,6 +108,8 @@ class StepFailed(StepEnding, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "media.step.attempt-failed.v1"
 
     error: ErrorRecord
+    #: How far the attempt came, 0-1: the step's progress does not fall below it in this run.
+    progress: float = 0.0
 
 
 class StepReleased(StepEvent, frozen=True, kw_only=True):
@@ -116,6 +118,8 @@ class StepReleased(StepEvent, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "media.step.released.v1"
 
     lease_id: str
+    #: As in StepFailed.
+    progress: float = 0.0
 
 
 class StepCancelled(StepEvent, frozen=True, kw_only=True):
@@ -124,6 +128,8 @@ class StepCancelled(StepEvent, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "media.step.revoked.v1"
 
     lease_id: str
+    #: As in StepFailed.
+    progress: float = 0.0
 
 
 class RetryDue(StepEvent, frozen=True, kw_only=True):

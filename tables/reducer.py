@@ -230,7 +230,7 @@ def _skipped(job: Job, step: Step, event: StepSkipped, now: float) -> Step:
 
 
 def _failed(job: Job, step: Step, event: StepFailed, now: float) -> Step:
-    return _fail(job, step, event, bounded_error(event.error), now)
+    return _fail(job, _risen(step, event.progress), event, bounded_error(event.error), now)
 
 
 def _fail(job: Job, step: Step, event: StepEvent, error: ErrorRecord, now: float) -> Step:
@@ -248,7 +248,7 @@ def _fail(job: Job, step: Step, event: StepEvent, error: ErrorRecord, now: float
 def _expired(job: Job, step: Step, event: LeaseExpired, now: float) -> Step:
     if event.decided_at and now - event.decided_at > MAX_ON_THE_WAY_S:
         return step
-    step = replace(step, losses=step.losses + 1, progress=max(step.progress, event.progress))
+    step = _risen(replace(step, losses=step.losses + 1), event.progress)
     if _is_ending(job):
         return _end(step, "cancelled", now, EXECUTOR_LOST)
     if step.losses > MAX_LOSSES:
@@ -256,8 +256,9 @@ def _expired(job: Job, step: Step, event: LeaseExpired, now: float) -> Step:
     return _delay(step, now + loss_delay_s(step.losses), EXECUTOR_LOST)
 
 
-def _given_back(job: Job, step: Step, _event: StepReleased | StepCancelled, now: float) -> Step:
+def _given_back(job: Job, step: Step, event: StepReleased | StepCancelled, now: float) -> Step:
     """Released or revoked: ended when the job ends, asked for again otherwise."""
+    step = _risen(step, event.progress)
     return _end(step, "cancelled", now, None) if _is_ending(job) else _request(job, step, now)
 
 
@@ -352,6 +353,12 @@ def _request(job: Job, step: Step, now: float) -> Step:
     return replace(
         step, status="waiting", run=job.run, attempt=attempt, requested_at=now, dispatches=1, lease=None, due_at=None
     )
+
+
+def _risen(step: Step, progress: float) -> Step:
+    """Progress never falls within a run, whatever becomes of an attempt."""
+    risen = min(progress, 1.0)
+    return replace(step, progress=risen) if risen > step.progress else step
 
 
 def _delay(step: Step, due_at: float, error: ErrorRecord) -> Step:

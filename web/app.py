@@ -38,7 +38,7 @@ from web.headers import add_headers, identified
 from web.hub import GOING_AWAY, Hub
 from web.indexer import Indexer
 from web.journal import Journal
-from web.manners import compressed, conditional, cors, limits, share_answer
+from web.manners import compressed, conditional, cors, limits, settling, share_answer
 from web.metrics import Metrics, measuring
 from web.nouns import NOUNS
 from web.position import Position
@@ -158,6 +158,7 @@ def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
         problems,
         limits(settings.web),
         authentication(parts.door),
+        settling(parts.progress_follower.settled),
     ]
 
 
@@ -177,6 +178,8 @@ def make_services(settings: Settings) -> Services:
     index = SearchIndex(home / f"{settings.web.replica}.search")
     cache = CacheDesk()
     follower.listener = indexer = Indexer(model, position, store, index)
+    progress_follower = ProgressFollower(settings, model, progress, hub)
+    follower.before_reading = progress_follower.settled
     return Services(
         settings=settings,
         pipelines=pipelines,
@@ -188,7 +191,7 @@ def make_services(settings: Settings) -> Services:
         hub=hub,
         commands=Commands(settings, position),
         follower=follower,
-        progress_follower=ProgressFollower(settings, model, progress, hub),
+        progress_follower=progress_follower,
         events=EventLog(settings),
         journal=Journal(home / f"{settings.web.replica}.uploads"),
         tokens=tokens,

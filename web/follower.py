@@ -5,7 +5,7 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Protocol
 
@@ -35,10 +35,16 @@ _SHORT_S = 30.0
 #: keep rows that are gone.
 TOO_OLD_S = 12 * 3600.0
 _MARK_CURRENT_S = 600.0
+#: Jobs whose progress is taken over from the last process.
+_SEEN = 20_000
 #: Latest completed jobs that say how long steps take.
 _HISTORY = 200
 #: Changes that are handed out before the event loop may do something else.
 _PUBLISHED_AT_ONCE = 64
+
+
+async def _at_once() -> None:
+    """Nothing to wait for."""
 
 
 class LogReplaced(Exception):
@@ -62,6 +68,8 @@ class Follower:
 
     #: Told of every change of an asset.
     listener: AssetListener | None = None
+    #: Waited for before the first new row is taken in: what was said of progress before belongs to the rows before.
+    before_reading: Callable[[], Awaitable[None]] = staticmethod(_at_once)
 
     def __init__(self, settings: Settings, model: ReadModel, position: Position, progress: Progress, hub: Hub) -> None:
         self._settings = settings
@@ -99,6 +107,7 @@ class Follower:
         try:
             async with LogReader(self._settings) as reader, asyncio.TaskGroup() as group:
                 await self._start_at(reader)
+                await self.before_reading()
                 group.create_task(self._look(reader))
                 group.create_task(self._read_on(reader))
         except* (KafkaError, OSError, TimeoutError) as errors:
@@ -139,7 +148,10 @@ class Follower:
     async def _rebuild(self, cluster: str, reason: str) -> Saved:
         log.info("read model is rebuilt from the log", extra={"reason": reason})
         self._hub.dismiss_all(REBUILT)
-        self._progress.clear()
+        if self._position.log == log_mark(cluster):
+            self._progress.clear()
+        else:
+            self._progress.forget_all()
         await self._model.rebuild(cluster, self._settings.partitions)
         self._replaced, self._marked_at = None, -math.inf
         self._position.rebuilding = True
@@ -150,6 +162,8 @@ class Follower:
         self._position.restart(log_mark(saved.cluster), offsets, rebuilding=rebuilding)
         self._position.claim(await self._model.read(queries.claims))
         self._progress.queues.paused = frozenset(await self._model.read(queries.paused))
+        for seen in await self._model.read(queries.seen_progress, limit=_SEEN):
+            self._progress.restore(*seen)
         for query in (partial(queries.latest_completed, limit=_HISTORY), queries.open_jobs):
             for job in await self._model.read(query):
                 self._progress.watch(job)

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from schemas.jobs import Job
 from web import sql
 from web.changelog import NO_DURATION, Change, duration_s, job_words
@@ -18,6 +20,14 @@ LiveOf = Callable[[str, int], Live]
 def no_live(_job_id: str, _run: int) -> Live:
     """Nothing is known but the rows."""
     return {}
+
+
+class Seen(NamedTuple):
+    """Progress of a job that was seen, as it outlives the process: shown progress must not fall when it restarts."""
+
+    job_id: str
+    run: int
+    live: Live
 
 
 class Standing(NamedTuple):
@@ -66,9 +76,11 @@ class JobTable:
     def _columns(self, job: Job, g: int) -> tuple[object, ...]:
         """What changes with a job: see the statements."""
         took_s = duration_s(job)
-        progress = job_progress(job, self._live(job.id, job.run))
-        ended = job.finished_at is not None
-        return g, ended, job.updated_at, NO_DURATION if took_s is None else took_s, progress, job_words(job)
+        live = self._live(job.id, job.run)
+        progress, ended = job_progress(job, live), job.finished_at is not None
+        took_s = NO_DURATION if took_s is None else took_s
+        kept = encode_live(job.run, live) if live and job.status != "completed" else None
+        return g, ended, job.updated_at, took_s, progress, job_words(job), kept
 
     def _find(self, job_id: str) -> tuple[int, int] | None:
         """Its number in the tables, and that of its group."""
@@ -87,6 +99,19 @@ class JobTable:
                 moves[g] -= 1
                 self._db.execute(sql.DELETE_JOB_ROW, (n,))
                 self._db.execute(sql.DELETE_JOB, (n,))
+
+
+def encode_live(run: int, live: Live) -> bytes:
+    """Progress by step of one run, for the column `live`."""
+    return msgspec.json.encode((run, live))
+
+
+_live_decoder = msgspec.json.Decoder(tuple[int, dict[str, float]])
+
+
+def decode_live(job_id: str, encoded: bytes) -> Seen:
+    """What the column `live` holds."""
+    return Seen(job_id, *_live_decoder.decode(encoded))
 
 
 def gone(changes: Sequence[Change[Any]]) -> list[str]:

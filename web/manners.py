@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import hashlib
+from collections.abc import Awaitable, Callable
 
 import brotli
 from aiohttp import hdrs, web
@@ -55,6 +56,18 @@ def limits(settings: Web) -> Middleware:
         return await handler(request)
 
     return limited
+
+
+def settling(settled: Callable[[], Awaitable[None]]) -> Middleware:
+    """Middleware that lets the interface wait until a process that has just started knows what the last one showed."""
+
+    @web.middleware
+    async def settled_first(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith(("/v1/", "/api/")):
+            await settled()
+        return await handler(request)
+
+    return settled_first
 
 
 @web.middleware

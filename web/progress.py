@@ -11,6 +11,8 @@ from web.queueing import Queues
 from web.views import Beside, Live, job_progress
 
 _NONE: Live = {}
+#: Jobs that are looked at to make room for one: the next one looks further, where these run.
+_TRIES = 4
 
 
 class Moved(NamedTuple):
@@ -47,6 +49,8 @@ class Progress:
         self._remembered = remembered
         self._active: dict[str, Job] = {}
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        #: Jobs of which more was seen since `risen` was called last.
+        self._risen: set[str] = set()
         self.queues, self._pace = Queues(), Pace()
 
     def beside(self, job: Job) -> Beside:
@@ -70,6 +74,12 @@ class Progress:
         seen = self._seen.get(job_id)
         return seen.steps if seen is not None and seen.run == run else _NONE
 
+    def restore(self, job_id: str, run: int, live: Live) -> None:
+        """Take in what was seen before a restart."""
+        seen = self._run(job_id, run)
+        if seen is not None:
+            seen.steps |= {step: max(progress, seen.steps.get(step, 0.0)) for step, progress in live.items()}
+
     def watch(self, job: Job) -> None:
         """Learn how the job stands now. Kept after a failure, where it still shows how far it came."""
         self.queues.watch(job)
@@ -88,10 +98,14 @@ class Progress:
         self._seen.pop(job_id, None)
 
     def clear(self) -> None:
-        """Everything was rebuilt from another log."""
+        """All rows are read again, from the same log: what was seen of them stays."""
         self.queues.clear()
         self._pace.clear()
         self._active.clear()
+
+    def forget_all(self) -> None:
+        """Everything is read from another log."""
+        self.clear()
         self._seen.clear()
 
     def fold(self, event: StepProgressed) -> Moved | None:
@@ -99,10 +113,11 @@ class Progress:
         job = self._active.get(event.job_id)
         if job is not None and not _is_owner(job, event):
             return None
-        seen = self._run(event)
+        seen = self._run(event.job_id, event.run)
         if seen is None or event.progress <= seen.steps.get(event.step, -1.0):
             return None
         progress = seen.steps[event.step] = min(event.progress, 1.0)
+        self._risen.add(event.job_id)
         seen.parts[event.step] = event.parts
         if job is None:
             return None
@@ -110,22 +125,37 @@ class Progress:
         left_s = self._pace.left_s(job, step, progress)
         return Moved(job, event.step, progress, job_progress(job, seen.steps), left_s, event.parts)
 
+    def risen(self) -> list[tuple[str, int, Live]]:
+        """(job id, run, progress by step) of each job of which more was seen since this was called last: what is shown
+        of them must outlive the process.
+        """
+        risen, self._risen = self._risen, set()
+        return [(job_id, seen.run, seen.steps) for job_id in risen if (seen := self._seen.get(job_id)) is not None]
+
     def speaker(self, event: StepCaptioned) -> Job | None:
         """The running job that a caption belongs to; None when it comes from no attempt that is known to run."""
         job = self._active.get(event.job_id)
         return job if job is not None and _is_owner(job, event) else None
 
-    def _run(self, event: StepProgressed) -> _Seen | None:
-        """Where the event's run is kept; None for an older run than the one that is."""
-        seen = self._seen.get(event.job_id)
-        if seen is not None and event.run < seen.run:
+    def _run(self, job_id: str, run: int) -> _Seen | None:
+        """Where a run is kept; None for an older run than the one that is."""
+        seen = self._seen.get(job_id)
+        if seen is not None and run < seen.run:
             return None
-        if seen is None or event.run > seen.run:
-            seen = self._seen[event.job_id] = _Seen(event.run)
-        self._seen.move_to_end(event.job_id)
-        if len(self._seen) > self._remembered:
-            self._seen.popitem(last=False)
+        if seen is None or run > seen.run:
+            seen = self._seen[job_id] = _Seen(run)
+        self._seen.move_to_end(job_id)
+        self._make_room()
         return seen
+
+    def _make_room(self) -> None:
+        """Forget the longest unheard of, but no job that runs: what is shown of it would fall."""
+        for _ in range(_TRIES):
+            if len(self._seen) <= self._remembered:
+                return
+            job_id, seen = self._seen.popitem(last=False)
+            if job_id in self._active:
+                self._seen[job_id] = seen
 
 
 def _is_owner(job: Job, event: StepProgressed | StepCaptioned) -> bool:

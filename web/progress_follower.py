@@ -1,9 +1,10 @@
-"""media.progress -> progress in memory -> live clients."""
+"""media.progress -> progress in memory and in the read model -> live clients."""
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
-import time
+from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -13,33 +14,44 @@ from schemas.step_events import StepCaptioned, StepProgressed
 from streams.envelope import Entry, read
 from streams.settings import Settings
 from streams.topics import names
+from web import queries
 from web.hub import Hub
+from web.job_table import Seen
 from web.progress import Progress
 from web.read_model import ReadModel
 
 log = logging.getLogger("kinolog.web")
 
-#: Progress is told about once a second: what is older than this will be told again or is over.
-_LOOK_BACK_S = 15.0
+#: Records of a partition that a new replica looks back, and that one which was away reads at most. The topic keeps an
+#: hour, a record has up to 256 messages of about one a second and attempt: the first is some minutes of a busy system.
+_LOOK_BACK, _MOST_BEHIND = 5_000, 50_000
 _AGAIN_S = 1.0
-_SORT_S = 1.0
+_NOTE_S = 1.0
+#: Longest that requests wait, after the start of the process, for what was said while it was away.
+_SETTLE_S = 3.0
 #: Messages that are taken in before the event loop may do something else.
 _AT_ONCE = 256
 
 
 class ProgressFollower:
-    """Reads `media.progress` from a little before its end. What is lost on the way is told again a second later."""
+    """Reads `media.progress` from where the read model says that it was read to, so that nothing that was shown is
+    forgotten over a restart.
+    """
 
     def __init__(self, settings: Settings, model: ReadModel, progress: Progress, hub: Hub) -> None:
         self._settings = settings
         self._model = model
-        #: Progress (0-1) of jobs that have moved since lists were last told how to sort them.
-        self._moved: dict[str, float] = {}
-        self._sorted_at = 0.0
         self._progress = progress
         self._hub = hub
+        #: Progress (0-1) of running jobs that have moved since that was last written down.
+        self._moved: dict[str, float] = {}
+        self._noted_at = 0.0
         topic = names(settings).progress
         self._parts = [TopicPartition(topic, partition) for partition in range(settings.partitions)]
+        #: Next offset by partition; empty until the start is known.
+        self._next: dict[int, int] = {}
+        self._settled = asyncio.Event()
+        self._settle_by: float | None = None
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -48,7 +60,19 @@ class ProgressFollower:
                 await self._follow()
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("progress cannot be followed", extra={"error": repr(error)})
+            except sqlite3.Error as error:  # the follower of the changelogs sees to the damage
+                log.warning("progress cannot be read or written", extra={"error": str(error)})
             await asyncio.sleep(_AGAIN_S)
+
+    async def settled(self) -> None:
+        """Return when what had been said before the process started is known, or after a few seconds."""
+        if self._settled.is_set():
+            return
+        self._settle_by = self._settle_by or asyncio.get_running_loop().time() + _SETTLE_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._settle_by):
+                await self._settled.wait()
+        self._settled.set()  # the log is away: nobody waits twice
 
     async def _follow(self) -> None:
         consumer = AIOKafkaConsumer(
@@ -61,39 +85,54 @@ class ProgressFollower:
         try:
             await consumer.start()
             consumer.assign(self._parts)
-            await self._seek(consumer)
+            ends = await self._seek(consumer)
             while True:
-                for records in (await consumer.getmany(timeout_ms=1_000, max_records=1_000)).values():
-                    await self._fold(records)
-                await self._sort_again()
+                if not self._settled.is_set() and all(self._next[part] >= end for part, end in ends.items()):
+                    self._settled.set()
+                for part, records in (await consumer.getmany(timeout_ms=1_000, max_records=1_000)).items():
+                    await self.take(part.partition, records)
+                await self._note()
         finally:
             await consumer.stop()
 
-    async def _seek(self, consumer: AIOKafkaConsumer) -> None:
-        since_ms = int((time.time() - _LOOK_BACK_S) * 1000)
-        found = await consumer.offsets_for_times(dict.fromkeys(self._parts, since_ms))
+    async def _seek(self, consumer: AIOKafkaConsumer) -> dict[int, int]:
+        """Go where reading goes on; returns where each partition ends now."""
+        known = self._next or await self._model.read(queries.progress_positions)
+        begins = await consumer.beginning_offsets(self._parts)
         ends = await consumer.end_offsets(self._parts)
         for part in self._parts:
-            consumer.seek(part, found[part].offset if found.get(part) else ends[part])
+            n = part.partition
+            self._next[n] = start_of(begins[part], ends[part], known.get(n))
+            consumer.seek(part, self._next[n])
+        return {part.partition: ends[part] for part in self._parts}
 
-    async def _sort_again(self) -> None:
-        """Once a second, so that a list sorted by progress follows what runs."""
+    async def _note(self) -> None:
+        """Once a second: a list sorted by progress follows what runs, and a restart goes on from here."""
         now = asyncio.get_running_loop().time()
-        if not self._moved or now - self._sorted_at < _SORT_S:
+        if now - self._noted_at >= _NOTE_S:
+            self._noted_at = now
+            await self.note()
+
+    async def note(self) -> None:
+        """Write down how far everything is, where anything has moved."""
+        moved, self._moved = self._moved, {}
+        seen = [Seen(*one) for one in self._progress.risen()]
+        if not seen:
             return
-        moved, self._moved, self._sorted_at = self._moved, {}, now
         try:
-            await self._model.note_progress(moved)
-        except sqlite3.Error as error:  # the row of the next change says it again; the follower sees to the damage
+            await self._model.note_progress(moved, seen, dict(self._next))
+        except sqlite3.Error as error:  # a full disk, or damage: the next change of each job's row has it too
             log.warning("progress cannot be written", extra={"error": str(error)})
 
-    async def _fold(self, records: list[ConsumerRecord]) -> None:
+    async def take(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
+        """Take in records of one partition, in order."""
         entries = [entry for record in records for entry in read(record.value, record.headers)]
         for n, entry in enumerate(entries, 1):
             if isinstance(entry, Entry):
                 self._take(entry.message)
             if n % _AT_ONCE == 0:
                 await asyncio.sleep(0)
+        self._next[partition] = records[-1].offset + 1
 
     def _take(self, message: Message) -> None:
         # What cannot be read is passed over: progress may be lost, and control dead-letters nothing of this topic.
@@ -106,3 +145,10 @@ class ProgressFollower:
             job = self._progress.speaker(message)
             if job is not None:
                 self._hub.publish_caption(job, message)
+
+
+def start_of(begin: int, end: int, known: int | None) -> int:
+    """Where to read a partition from, of which `known` is the next offset that was not read yet."""
+    if known is None or known > end:  # a new replica, or another log
+        return max(begin, end - _LOOK_BACK)
+    return max(begin, known, end - _MOST_BEHIND)

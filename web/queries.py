@@ -10,6 +10,7 @@ from schemas.jobs import JOB_ENDED, Asset, Job
 from web.apply import JobChange
 from web.changelog import Changelog, Claims, asset_rows, job_rows
 from web.groups import step_counts
+from web.job_table import Seen, decode_live
 from web.listing import Listing, of_groups
 from web.subscriptions import Subscription
 
@@ -136,6 +137,17 @@ def open_jobs(db: sqlite3.Connection) -> list[Job]:
     """Every job that has not ended."""
     rows = db.execute("SELECT row FROM jobs INDEXED BY jobs_open CROSS JOIN job_rows USING (n) WHERE ended = 0")
     return [job_rows.decode(row) for (row,) in rows]
+
+
+def seen_progress(db: sqlite3.Connection, limit: int) -> list[Seen]:
+    """Progress that was seen and that no row has, of the jobs that changed last, the oldest of them first."""
+    newest = "SELECT id, live FROM jobs WHERE live IS NOT NULL ORDER BY updated_at DESC LIMIT ?"
+    return [decode_live(job_id, live) for job_id, live in reversed(db.execute(newest, (limit,)).fetchall())]
+
+
+def progress_positions(db: sqlite3.Connection) -> dict[int, int]:
+    """Where each partition of `media.progress` was read to."""
+    return dict(db.execute("SELECT partition, next_offset FROM progress_positions").fetchall())
 
 
 def latest_completed(db: sqlite3.Connection, limit: int) -> list[Job]:

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
@@ -14,7 +14,7 @@ from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from web import database_file, sql
 from web.apply import Applied, Applier, Batch, Place, transaction
 from web.changelog import Changelog
-from web.job_table import LiveOf, no_live
+from web.job_table import LiveOf, Seen, encode_live, no_live
 
 log = logging.getLogger("kinolog.web")
 
@@ -92,10 +92,15 @@ class ReadModel:
         """Note that nothing is missing now."""
         await self._write(lambda: self._db.execute("UPDATE log SET current_at = ?", (time.time(),)))
 
-    async def note_progress(self, moved: Mapping[str, float]) -> None:
-        """Sort these jobs, which have not ended, by this progress (0-1) from now on. Safe to lose."""
-        rows = [(progress, job_id) for job_id, progress in moved.items()]
-        await self._write(lambda: self._note_progress(rows))
+    async def note_progress(
+        self, moved: Mapping[str, float], seen: Sequence[Seen], positions: Mapping[int, int]
+    ) -> None:
+        """Keep what was seen, with the offsets of `media.progress` up to which that was read. Those of them that are in
+        `moved` are sorted by that progress (0-1, of the whole job) from now on. Jobs that have ended stay as they are.
+        """
+        rows = [(moved.get(one.job_id), encode_live(one.run, one.live), one.job_id) for one in seen]
+        places = list(positions.items())
+        await self._write(lambda: self._note_progress(rows, places))
 
     async def _write(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: self._noticing_damage(work))
@@ -112,9 +117,10 @@ class ReadModel:
 
     # In the writer's thread
 
-    def _note_progress(self, rows: list[tuple[float, str]]) -> None:
+    def _note_progress(self, rows: list[tuple[float | None, bytes, str]], places: list[tuple[int, int]]) -> None:
         with transaction(self._db) as db:
             db.executemany(sql.PUT_PROGRESS, rows)
+            db.executemany(sql.PUT_PROGRESS_POSITION, places)
 
     def _saved(self) -> Saved | None:
         row = self._db.execute("SELECT cluster, partitions, current_at FROM log").fetchone()

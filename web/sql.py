@@ -1,7 +1,7 @@
 """The read model's tables and the statements that write them. Everything in it can be made again from the log."""
 
 #: Of the tables below; a file of another version is made anew.
-VERSION = 5
+VERSION = 6
 
 TABLES = """
 -- One row: the log that all of this comes from, when nothing was missing, and the number of the last change.
@@ -25,18 +25,21 @@ CREATE TABLE groups (
   jobs INTEGER NOT NULL
 );
 -- What is searched and sorted by stands apart from the rows themselves: a scan touches a tenth of the pages.
--- `duration_s` is -1 where there is none.
+-- `duration_s` is -1 where there is none. `live` is progress that was seen and that no row has: JSON, see job_table.py.
 CREATE TABLE jobs (
   n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, asset_id TEXT NOT NULL, g INTEGER NOT NULL, ended INTEGER NOT NULL,
   created_at REAL NOT NULL, updated_at REAL NOT NULL, duration_s REAL NOT NULL, progress REAL NOT NULL,
-  words TEXT NOT NULL
+  words TEXT NOT NULL, live BLOB
 );
 CREATE TABLE job_rows (n INTEGER PRIMARY KEY, row BLOB NOT NULL);
 -- Any filter and any sort without the words: 100,000 entries are walked in some 7 ms, and mostly far fewer. An index
 -- for each filter and sort would be faster to read, and would have to be written with every change of a job.
 CREATE INDEX jobs_narrow ON jobs (created_at, id, g, updated_at, duration_s, progress);
 CREATE INDEX jobs_open ON jobs (created_at) WHERE ended = 0;
+CREATE INDEX jobs_live ON jobs (updated_at) WHERE live IS NOT NULL;
 CREATE INDEX jobs_asset ON jobs (asset_id, created_at, id);
+-- Where each partition of `media.progress` is read to.
+CREATE TABLE progress_positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
 -- Ids of deleted jobs, for as long as control remembers them: a repeated submission must not get one of these.
 CREATE TABLE deleted_jobs (id TEXT PRIMARY KEY) WITHOUT ROWID;
 -- Steps whose queue was ever paused, and the changelog record of the last pause or resume.
@@ -63,13 +66,14 @@ CREATE INDEX changes_place ON changes (partition, offset);
 FIND_JOB = "SELECT n, g FROM jobs WHERE id = ?"
 JOB_STANDING = "SELECT asset_id, g FROM jobs WHERE id = ?"
 ADD_JOB = """
-INSERT INTO jobs (g, ended, updated_at, duration_s, progress, words, n, id, asset_id, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO jobs (g, ended, updated_at, duration_s, progress, words, live, n, id, asset_id, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 CHANGE_JOB = """
-UPDATE jobs SET g = ?, ended = ?, updated_at = ?, duration_s = ?, progress = ?, words = ? WHERE n = ?
+UPDATE jobs SET g = ?, ended = ?, updated_at = ?, duration_s = ?, progress = ?, words = ?, live = ? WHERE n = ?
 """
-PUT_PROGRESS = "UPDATE jobs SET progress = ? WHERE id = ? AND ended = 0"
+PUT_PROGRESS = "UPDATE jobs SET progress = ifnull(?, progress), live = ? WHERE id = ? AND ended = 0"
+PUT_PROGRESS_POSITION = "INSERT OR REPLACE INTO progress_positions VALUES (?, ?)"
 PUT_JOB_ROW = "INSERT OR REPLACE INTO job_rows VALUES (?, ?)"
 DELETE_JOB_ROW = "DELETE FROM job_rows WHERE n = ?"
 DELETE_JOB = "DELETE FROM jobs WHERE n = ?"

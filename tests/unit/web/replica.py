@@ -33,8 +33,8 @@ class Replica:
 
     def __init__(self, folder: Path, **web: Any) -> None:
         self.settings = Settings(data_dir=str(folder), partitions=PARTITIONS, web=Web(**{"after_timeout_s": 0.2} | web))
-        self.model = ReadModel(folder / "web-1.sqlite3", self.settings.web.live_history)
         self.position, self.progress = Position("media.commands"), Progress()
+        self.model = ReadModel(folder / "web-1.sqlite3", self.settings.web.live_history, self.progress.live)
         self.hub = Hub(self.position, self.progress, self.settings.web.live_queue_bytes)
         self.follower = Follower(self.settings, self.model, self.position, self.progress, self.hub)
         self._offsets = [0] * PARTITIONS

@@ -18,6 +18,7 @@ from tests.unit.web.rows import NOW
 from web import queries
 from web.cursors import PageCursor, dump
 from web.groups import STEP_STATUSES
+from web.job_table import Seen
 from web.jobs import JOBS
 from web.listing import parse
 from web.lists import page_rows
@@ -121,5 +122,5 @@ async def test_what_there_is_none_of_is_counted_as_zero(replica: Replica) -> Non
 
 async def test_a_list_by_progress_follows_what_runs(replica: Replica, jobs: dict[str, Job]) -> None:
     running = [job.id for job in jobs.values() if job.status == "active"]
-    await replica.model.note_progress({running[0]: 0.99, "job_of_nobody": 0.5})
+    await replica.model.note_progress({running[0]: 0.99}, [Seen(running[0], 1, {}), Seen("job_of_nobody", 1, {})], {})
     assert (await listed(replica, {"sort": "-progress", "status": "active"}, None))[0] == running[0]
