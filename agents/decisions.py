@@ -344,7 +344,7 @@ class Control:
         """Delete all of its jobs, when all have ended, and it. Again on a replay: what is said may have been lost."""
         asset = self._asset(turn, message.asset_id)
         if asset is None:
-            turn.effects += asset_gone(message.asset_id, None, message.requested_at) if turn.replayed else []
+            turn.effects += asset_gone(message.asset_id, None, turn.now) if turn.replayed else []
             return
         jobs = self._jobs_of(turn, asset)
         if any(job.status not in JOB_ENDED for job in jobs) or (turn.replayed and jobs):
@@ -357,7 +357,7 @@ class Control:
                 self._unlisted.drop(asset.id, job.id)
                 turn.effects += effects
         turn.assets[asset.id] = None
-        turn.effects += asset_gone(asset.id, asset.owner, message.requested_at)
+        turn.effects += asset_gone(asset.id, asset.owner, turn.now)
 
     def _require_free_asset(self, turn: Turn, message: SubmitJob) -> None:
         """Refuse a job on somebody else's asset, or one too many. Web checks this too; its read model may be behind."""

@@ -125,7 +125,6 @@ class Executor:
     async def _begin(self) -> None:
         """Everything that must stand before the first request is accepted. An error ends the process."""
         await self._bench.scratch.sweep()
-        await self._bench.store.sweep()
         await self._bench.sources.sweep()
         try:
             await self._producer.start(self._topics.step_events, self._topics.progress)

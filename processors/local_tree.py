@@ -157,12 +157,11 @@ def remove_empty_parents(path: Path, root: Path) -> None:
             return  # not empty: it and everything above is in use
 
 
-def sweep(folder: Path, older_than_s: float) -> int:
-    """Remove what stands in `folder` untouched for that long: a killed process left it. Returns how many entries."""
+def sweep(folder: Path, before: float) -> int:
+    """Remove what stands in `folder` untouched since that time: a killed process left it. Returns how many entries."""
     if not folder.is_dir():
         return 0
-    limit = time.time() - older_than_s
-    stale = [path for path in folder.iterdir() if path.lstat().st_mtime < limit]
+    stale = [path for path in folder.iterdir() if path.lstat().st_mtime < before]
     for path in stale:
         remove_tree(path, folder)
     return len(stale)

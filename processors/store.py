@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -213,20 +212,24 @@ class Store:
                 keys = [prefix, *(entry.key for entry in await self.list(prefix))]
                 await obstore.delete_async(self._objects, keys)
 
-    async def sweep(self, older_than_s: float = STAGING_AGE_S) -> int:
-        """Remove what killed processes left on its way into a folder; returns how much. Of buckets see `unfinished`."""
+    async def sweep(self, now: float, older_than_s: float = STAGING_AGE_S) -> int:
+        """Remove what killed processes left on its way into a folder; returns how much. Of buckets see `unfinished`.
+
+        `now`: see `unfinished`.
+        """
         if self.root is None:
             return 0
-        return await in_thread(local_tree.sweep, self.root / local_tree.STAGING, older_than_s)
+        return await in_thread(local_tree.sweep, self.root / local_tree.STAGING, now - older_than_s)
 
-    async def unfinished(self, older_than_s: float) -> Sequence[Multipart] | None:
+    async def unfinished(self, older_than_s: float, now: float) -> Sequence[Multipart] | None:
         """A bucket's multipart uploads below our folders that were begun so long ago and not ended.
 
+        `now`: seconds since the epoch, by a clock that does not run ahead: this machine's may be wrong.
         None where they cannot be asked for: other stores, a role in place of keys, or one that may not ask.
         """
         if self._multiparts is None:
             return None
-        before = time.time() - older_than_s
+        before = now - older_than_s
         try:
             found = [one for top in FOLDERS async for one in self._multiparts.below(top)]
         except MultipartsUnavailable as error:

@@ -68,7 +68,7 @@ class DeleteAsset(Message, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "media.asset.delete.v1"
 
     asset_id: str
-    #: When it was asked for, seconds since the epoch: files that are newer belong to an asset that came after.
+    #: When it was asked for by the asker's clock, seconds since the epoch, for the record: the log's time decides.
     requested_at: float
     requested_by: str | None = None
 

@@ -176,6 +176,9 @@ class Retention(Section, frozen=True, kw_only=True):
     jobs: int = 100_000
     #: Seconds since its end after which a job goes; 0: never.
     age_s: float = 30 * 86_400.0
+    #: Most jobs that a replica removes for their age in one round; 0: any number. A broker whose clock is wrong costs
+    #: no more than that until somebody sees it.
+    max_aged: int = 10_000
     #: Seconds between looks.
     every_s: float = 60.0
 

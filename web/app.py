@@ -38,11 +38,12 @@ from web.headers import add_headers, identified
 from web.hub import GOING_AWAY, Hub
 from web.indexer import Indexer
 from web.journal import Journal
+from web.log_clock import LogClock
 from web.manners import compressed, conditional, cors, limits, settling, share_answer
 from web.metrics import Metrics, measuring
 from web.nouns import NOUNS
 from web.position import Position
-from web.problems import problems
+from web.problems import Problem, problems
 from web.progress import Progress
 from web.progress_follower import ProgressFollower
 from web.query_vectors import QueryVectors
@@ -176,7 +177,9 @@ def make_services(settings: Settings) -> Services:
     store = Store(settings.store_url, public_endpoint=settings.store.public_endpoint)
     follower = Follower(settings, model, position, progress, hub)
     index = SearchIndex(home / f"{settings.web.replica}.search")
-    cache = CacheDesk()
+    commands = Commands(settings, position)
+    follower.clock = clock = LogClock(commands.date)
+    cache = CacheDesk(clock.now_or_none)
     follower.listener = indexer = Indexer(model, position, store, index)
     progress_follower = ProgressFollower(settings, model, progress, hub)
     follower.before_reading = progress_follower.settled
@@ -189,7 +192,8 @@ def make_services(settings: Settings) -> Services:
         position=position,
         progress=progress,
         hub=hub,
-        commands=Commands(settings, position),
+        commands=commands,
+        clock=clock,
         follower=follower,
         progress_follower=progress_follower,
         events=EventLog(settings),
@@ -233,6 +237,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         parts.progress_follower.run,
         parts.hub.tell_queues,
         parts.commands.run,
+        parts.clock.run,
         parts.tokens.run,
         parts.sessions.run,
         lambda: _record(parts),
@@ -293,20 +298,28 @@ async def _connected(producer: Producer) -> bool:
 def janitor(parts: Services) -> Janitor:
     """What forgets old jobs."""
     keeping = load_keeping(pipelines_dir(parts.settings))
-    return Janitor(parts.settings.retention, keeping, parts.model, parts.position, parts.commands)
+    return Janitor(parts.settings.retention, keeping, parts)
 
 
 async def _clean_up_again_and_again(parts: Services) -> None:
+    await parts.position.caught_up.wait()
+    while True:
+        try:
+            await parts.clock.within(_JANITOR_S)
+            await clean_up(parts)
+        except (OSError, StoreError, Problem) as error:
+            log.warning("the store cannot be cleaned up now", extra={"error": str(error)})
+        await asyncio.sleep(_JANITOR_S)
+
+
+async def clean_up(parts: Services) -> None:
+    """Remove what killed processes left in the store. Raises OSError, StoreError, Problem (503)."""
+
     async def refers(asset_id: str, key: str) -> bool:
         asset = await parts.model.read(queries.asset, asset_id)
         return asset is not None and asset.input.object == key
 
-    await parts.position.caught_up.wait()
-    while True:
-        try:
-            await parts.store.sweep()
-            await parts.store.end(await parts.store.unfinished(MULTIPART_AGE_S) or ())
-            await parts.journal.repair(parts.store, refers)
-        except (OSError, StoreError) as error:
-            log.warning("the store cannot be cleaned up now", extra={"error": str(error)})
-        await asyncio.sleep(_JANITOR_S)
+    now = parts.clock.earlier()
+    await parts.store.sweep(now)
+    await parts.store.end(await parts.store.unfinished(MULTIPART_AGE_S, now) or ())
+    await parts.journal.repair(parts.store, refers, now)

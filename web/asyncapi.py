@@ -8,10 +8,11 @@ from schemas import commands, facts, step_events, uploads
 from schemas.access import TokenRow
 from schemas.audit import AuditRecorded
 from schemas.base import Message
+from schemas.clock import ClockProbed
 from schemas.facts import DeadLetter
 from schemas.registry import message_types
 from schemas.removals import RemoveArtifacts
-from schemas.step_events import LeaseRevoked, StepProgressed, StepRequested
+from schemas.step_events import LeaseRevoked, StepCaptioned, StepProgressed, StepRequested
 from streams.settings import Settings
 from streams.topics import names
 from web.openapi import Document, Schemas, release
@@ -33,6 +34,8 @@ _EXCEPTIONS: dict[type[Message], str] = {
     DeadLetter: "dead_letters",
     StepRequested: "step_requests",
     StepProgressed: "progress",
+    StepCaptioned: "progress",
+    ClockProbed: "progress",
     LeaseRevoked: "control",
     AuditRecorded: "audit",
     RemoveArtifacts: "removals",

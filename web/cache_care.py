@@ -81,7 +81,7 @@ async def clean_up(request: web.Request) -> web.Response:
     wanted: CleanupWanted = await json_body(request, CleanupWanted)
     older_than_days = required("older_than_days", wanted.older_than_days)
     parts, principal = services(request), asking(request)
-    before = time.time() - older_than_days * 86_400
+    before = parts.clock.now() - older_than_days * 86_400
     found = await parts.model.read(_older, principal.scope, before)
     cursor = await delete_all(parts, found, principal.owner)
     return answer(Affected(count=len(found)), status=202, cursor=cursor)

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 #: Seconds after which an asset that was added is in the read model, or never came.
@@ -19,9 +19,13 @@ class Questions(NamedTuple):
 
 
 class CacheDesk:
-    """Additions that are not visible yet, questions, and last uses."""
+    """Additions that are not visible yet, questions, and last uses.
 
-    def __init__(self) -> None:
+    `now` is the log's time: all replicas' uses are compared with each other, and with when an asset was downloaded.
+    """
+
+    def __init__(self, now: Callable[[], float | None] = time.time) -> None:
+        self._now = now
         self._added: dict[str, float] = {}
         #: When each asset was last asked for, seconds since the epoch.
         self.used_at: OrderedDict[str, float] = OrderedDict()
@@ -47,11 +51,14 @@ class CacheDesk:
 
     def use(self, asset_id: str) -> None:
         """Note that an asset was asked for."""
-        self.learn({asset_id: time.time()})
+        if (now := self._now()) is not None:
+            self.learn({asset_id: now})
 
     def learn(self, used_at: Mapping[str, float]) -> None:
-        """Note when assets were asked for, here or elsewhere."""
+        """Note when assets were asked for, here or elsewhere. What lies in the future was told by a wrong clock."""
+        now = self._now()
         for asset_id, at in used_at.items():
+            at = at if now is None else min(at, now)  # noqa: PLW2901
             self.used_at[asset_id] = max(at, self.used_at.get(asset_id, 0.0))
             self.used_at.move_to_end(asset_id)
         while len(self.used_at) > REMEMBERED:

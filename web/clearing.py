@@ -101,7 +101,8 @@ async def clear_jobs(request: web.Request) -> web.Response:
     if wanted.pipeline is not None:
         query["pipeline"] = wanted.pipeline
     if wanted.older_than_s is not None:
-        query["updated_before"] = iso_time(time.time() - min(wanted.older_than_s, time.time()))
+        now = services(request).clock.now()
+        query["updated_before"] = iso_time(now - min(wanted.older_than_s, now))
 
     def order(job: Job) -> Command:
         return DeleteJob(job_id=job.id, asset_id=job.asset_id, artifacts=wanted.artifacts, requested_by=principal.owner)

@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from schemas.clock import ClockProbed
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
 from streams.departures import MAX_BATCH_BYTES
 from streams.envelope import structured
@@ -32,6 +33,8 @@ Command = SubmitJob | CancelJob | RetryJob | DeleteJob | DeleteAsset | QueueComm
 _WRITE_S = 5.0
 _PRODUCER_S = 4.0
 _RECONNECT_S = 1.0
+#: Source: Kafka protocol guide, record batch attributes, timestampType.
+_LOG_APPEND_TIME = 1
 #: Latest writes whose place is remembered, so that their author finds them here at once.
 _REMEMBERED = 10_000
 
@@ -80,6 +83,23 @@ class Commands:
         return self._remember(
             commands, [(partition, record.offset) for (partition, _), record in zip(placed, records, strict=True)]
         )
+
+    async def date(self) -> float:
+        """The date that the broker gives a record that is written now, seconds since the epoch.
+
+        Raises Problem (503) without a connection, or where the topic does not date records by the broker's clock.
+        """
+        if self._producer is None:
+            raise unavailable("broker-unavailable", "the log cannot be reached at the moment", 2)
+        replica = self._settings.web.replica
+        probe = structured(
+            ClockProbed(replica=replica), event_id=new_id("probe"), source=f"kinolog/{replica}", subject=replica
+        )
+        async with asyncio.timeout(_WRITE_S):
+            record = await asyncio.shield(self._outbox.put(names(self._settings).progress, 0, probe))
+        if record.timestamp_type != _LOG_APPEND_TIME:
+            raise unavailable("broker-unavailable", "the log does not date its records: run `kinolog topics apply`", 5)
+        return float(record.timestamp) / 1000
 
     def recent(self, an_id: str) -> WriteCursor | None:
         """Where the last write to this job or asset stands, when it was made here and not long ago."""

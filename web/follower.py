@@ -18,6 +18,7 @@ from web.apply import Applied, Batch, JobChange, Place
 from web.changelog import Change, Record
 from web.cursors import log_mark
 from web.hub import REBUILT, Hub
+from web.log_clock import LogClock
 from web.log_reader import Extent, LogReader, Part, WrongPartitions
 from web.pausing import publish_pause
 from web.position import Position
@@ -35,6 +36,8 @@ _SHORT_S = 30.0
 #: keep rows that are gone.
 TOO_OLD_S = 12 * 3600.0
 _MARK_CURRENT_S = 600.0
+#: Longest wait for the log's time: the log was reached just now.
+_CLOCK_S = 5.0
 #: Jobs whose progress is taken over from the last process.
 _SEEN = 20_000
 #: Latest completed jobs that say how long steps take.
@@ -69,6 +72,7 @@ class Follower:
     #: Told of every change of an asset.
     listener: AssetListener | None = None
     #: Waited for before the first new row is taken in: what was said of progress before belongs to the rows before.
+    clock: LogClock | None = None
     before_reading: Callable[[], Awaitable[None]] = staticmethod(_at_once)
 
     def __init__(self, settings: Settings, model: ReadModel, position: Position, progress: Progress, hub: Hub) -> None:
@@ -124,7 +128,8 @@ class Follower:
     async def _start_at(self, reader: LogReader) -> None:
         saved = None if self._model.damaged.is_set() else await self._model.saved()
         extent = await self._settled_extent(reader, saved)
-        reason = self._replaced or reason_to_rebuild(saved, extent, self._settings.partitions, time.time())
+        now = await self._now() if saved is not None else 0.0
+        reason = self._replaced or reason_to_rebuild(saved, extent, self._settings.partitions, now)
         if saved is None or reason is not None:
             saved = await self._rebuild(extent.cluster, reason or "it is new or damaged")
         await self._begin(saved, rebuilding=self._position.rebuilding or reason is not None)
@@ -231,7 +236,12 @@ class Follower:
         now = asyncio.get_running_loop().time()
         if now - self._marked_at > _MARK_CURRENT_S:
             self._marked_at = now
-            await self._model.mark_current()
+            await self._model.mark_current(await self._now())
+
+    async def _now(self) -> float:
+        """The log's time; this machine's where that cannot be had."""
+        known = await self.clock.within(_CLOCK_S) if self.clock is not None else None
+        return time.time() if known is None else known
 
     async def _look(self, reader: LogReader) -> None:
         """See again and again whether the log is there and still goes beyond what was read."""

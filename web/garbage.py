@@ -1,7 +1,6 @@
 """/v1/store/gc: files that no row points at, such as the staged outputs of an executor that was killed."""
 
 import sqlite3
-import time
 from collections import defaultdict
 from typing import Annotated, NamedTuple
 
@@ -78,10 +77,11 @@ async def collect_garbage(request: web.Request) -> web.Response:
     if not parts.position.caught_up.is_set():
         raise unavailable("not-ready", "the log is still being read: what is of use is not known yet", 5)
     older_than_s = wanted.older_than_days * 86_400
-    before = time.time() - older_than_s
+    now = parts.clock.earlier()
+    before = now - older_than_s
     found = {unit: known for top in _UNITS for unit, known in (await _orphans(parts, top, before)).items()}
     found |= await _unclaimed(parts, before)
-    begun = await parts.store.unfinished(older_than_s)
+    begun = await parts.store.unfinished(older_than_s, now)
     if not wanted.dry_run:
         for unit in found:
             await parts.store.delete_prefix(unit)

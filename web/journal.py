@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -46,11 +45,14 @@ class Journal:
         """It is not known whether the command was written: `repair` will see."""
         self._left.add(entry)
 
-    async def repair(self, store: Store, refers: Refers) -> None:
-        """Remove what has come to nothing. Call again later for what is not certain yet; a repeat is harmless."""
+    async def repair(self, store: Store, refers: Refers, now: float) -> None:
+        """Remove what has come to nothing. Call again later for what is not certain yet; a repeat is harmless.
+
+        `now`: seconds since the epoch, by a clock that does not run ahead.
+        """
         for entry in sorted(self._left):
             asset_id, _, key = (await asyncio.to_thread(entry.read_text)).strip().partition("\n")
-            if key and not await _is_needed(entry, asset_id, key, refers):
+            if key and not await _is_needed(entry, asset_id, key, refers, now):
                 await store.delete_prefix(key)
                 log.info("removed what a broken upload left", extra={"key": key})
             elif key and entry.suffix == _SUBMITTING and not await refers(asset_id, key):
@@ -58,11 +60,11 @@ class Journal:
             await self.end(entry)
 
 
-async def _is_needed(entry: Path, asset_id: str, key: str, refers: Refers) -> bool:
+async def _is_needed(entry: Path, asset_id: str, key: str, refers: Refers, now: float) -> bool:
     """Whether the object is some asset's source, or may become it."""
     if entry.suffix != _SUBMITTING:
         return False
-    age_s = time.time() - (await asyncio.to_thread(entry.stat)).st_ctime
+    age_s = now - (await asyncio.to_thread(entry.stat)).st_ctime
     return age_s < ABANDONED_S or await refers(asset_id, key)
 
 

@@ -48,6 +48,11 @@ class Metrics:
             ("part",),
             registry=registry,
         )
+        self.clock_skew = Gauge(
+            "kinolog_clock_skew_seconds",
+            "Seconds that this machine's clock is ahead of the broker's.",
+            registry=registry,
+        )
         self.tokens = Gauge("kinolog_tokens", "API tokens known, revoked ones included.", registry=registry)
 
 

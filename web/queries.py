@@ -66,8 +66,10 @@ def chosen(db: sqlite3.Connection, listing: Listing, after: tuple[float, str], l
     return [job_rows.decode(row) for (row,) in db.execute(query, (*listing.args, *after, limit))]
 
 
-def superfluous(db: sqlite3.Connection, rule: Rule, now: float, limit: int) -> list[tuple[str, str]]:
-    """Ids of jobs, and of their assets, that are to go: too old, or more than are kept; the oldest first."""
+def superfluous(db: sqlite3.Connection, rule: Rule, now: float, most_aged: int, limit: int) -> list[tuple[str, str]]:
+    """Ids of jobs, and of their assets, that are to go, the oldest first: too old (at most `most_aged`), or more than
+    are kept.
+    """
     groups = "FROM groups WHERE status = ? AND pipeline = ?"
     group = f"FROM jobs INDEXED BY jobs_narrow WHERE g IN (SELECT g {groups})"
     args = (rule.status, rule.pipeline)
@@ -76,7 +78,8 @@ def superfluous(db: sqlite3.Connection, rule: Rule, now: float, limit: int) -> l
     beyond = max(there - rule.jobs, 0) if rule.jobs else 0
     old = f"SELECT count(*) {group} AND updated_at < ?"
     if rule.age_s:
-        beyond = max(beyond, db.execute(old, (*args, now - rule.age_s)).fetchone()[0])
+        aged = db.execute(old, (*args, now - rule.age_s)).fetchone()[0]
+        beyond = max(beyond, min(aged, most_aged))
     if not beyond:
         return []
     query = f"SELECT id, n {group} ORDER BY updated_at, id LIMIT ?"

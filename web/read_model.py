@@ -5,7 +5,6 @@ import fcntl
 import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -88,9 +87,9 @@ class ReadModel:
         """Throw everything away and begin again, with the log of `cluster`."""
         await self._write(lambda: self._rebuild(cluster, partitions))
 
-    async def mark_current(self) -> None:
+    async def mark_current(self, now: float) -> None:
         """Note that nothing is missing now."""
-        await self._write(lambda: self._db.execute("UPDATE log SET current_at = ?", (time.time(),)))
+        await self._write(lambda: self._db.execute("UPDATE log SET current_at = ?", (now,)))
 
     async def note_progress(
         self, moved: Mapping[str, float], seen: Sequence[Seen], positions: Mapping[int, int]

@@ -7,18 +7,16 @@ import asyncio
 import logging
 import random
 import sqlite3
-import time
+import sys
 
 from schemas.commands import DeleteJob
 from schemas.jobs import JOB_ENDED
 from streams.settings import Retention
 from tables.pipelines import Keeping
 from web import queries
-from web.commands import Commands
-from web.position import Position
 from web.problems import Problem
 from web.queries import Rule
-from web.read_model import ReadModel
+from web.services import Services
 
 log = logging.getLogger("kinolog.web")
 
@@ -29,36 +27,38 @@ _SEEN_S = 30.0
 
 
 class Janitor:
-    """Looks again and again at what is there and what is kept."""
+    """Removes what is too old, by the log's time, or too many, once in a while."""
 
-    def __init__(
-        self, settings: Retention, keeping: Keeping, model: ReadModel, position: Position, commands: Commands
-    ) -> None:
+    def __init__(self, settings: Retention, keeping: Keeping, parts: Services) -> None:
         self._settings, self._keeping = settings, keeping
-        self._model, self._position, self._commands = model, position, commands
+        self._model, self._position, self._commands = parts.model, parts.position, parts.commands
+        self._clock = parts.clock
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Work until cancelled."""
         await self._position.caught_up.wait()
         while True:
             await asyncio.sleep(self._settings.every_s * random.uniform(0.5, 1.5))  # noqa: S311  replicas take turns
             try:
-                await self.forget(time.time())
+                await self.round()
             except (Problem, sqlite3.Error) as error:
                 log.warning("old jobs cannot be forgotten now", extra={"error": str(error)})
 
-    async def forget(self, now: float) -> int:
-        """Forget all that is superfluous now; how many that was. Raises Problem (503)."""
-        count = 0
+    async def round(self) -> int:
+        """Forget all that is superfluous now, as far as one round goes; how many that was. Raises Problem (503)."""
+        count, now = 0, self._clock.now()
+        aged_left = self._settings.max_aged or sys.maxsize
         for pipeline, status in await self._model.read(queries.ended_groups):
-            count += await self._forget(rule(self._settings, self._keeping, pipeline, status), now)
+            kept = rule(self._settings, self._keeping, pipeline, status)
+            forgotten = await self._forget(kept, now, aged_left)
+            count, aged_left = count + forgotten, max(aged_left - forgotten, 0)
         if count:
             log.info("old jobs forgotten", extra={"count": count})
         return count
 
-    async def _forget(self, kept: Rule, now: float) -> int:
+    async def _forget(self, kept: Rule, now: float, aged_left: int) -> int:
         count = 0
-        while found := await self._model.read(queries.superfluous, kept, now, _PIECE):
+        while found := await self._model.read(queries.superfluous, kept, now, max(aged_left - count, 0), _PIECE):
             orders = [
                 DeleteJob(job_id=job_id, asset_id=asset_id, artifacts=False, requested_by="retention")
                 for job_id, asset_id in found

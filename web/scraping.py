@@ -30,6 +30,7 @@ async def _gather(parts: Services) -> None:
     metrics.live.set(len(parts.hub))
     metrics.ready.set(0 if parts.follower.troubles() else 1)
     metrics.audit_dropped.set(parts.audit.dropped)
+    metrics.clock_skew.set(parts.clock.skew_s)
     metrics.tokens.set(len(parts.tokens.rows))
     for part, ends in rundir.kept_ends(parts.settings).items():
         metrics.part_ends.labels(part).set(ends.ends)

@@ -19,6 +19,7 @@ from web.follower import Follower
 from web.hub import Hub
 from web.indexer import Indexer
 from web.journal import Journal
+from web.log_clock import LogClock
 from web.metrics import Metrics
 from web.position import Position
 from web.progress import Progress
@@ -48,6 +49,7 @@ class Services:
     progress: Progress
     hub: Hub
     commands: Commands
+    clock: LogClock
     follower: Follower
     progress_follower: ProgressFollower
     events: EventLog

@@ -77,6 +77,7 @@ async def create_tus(request: web.Request) -> web.Response:
     )
     _command(parts, upload)  # what can be refused is refused before the bytes
     parts.commands.require_connection()
+    parts.clock.now()  # an upload is dated by it
     await asyncio.to_thread(_folder(parts).create, upload)
     if not size_bytes:
         await finish(parts, upload)
@@ -152,16 +153,22 @@ async def finish(parts: Services, upload: TusUpload) -> None:
 
 
 async def sweep_again_and_again(parts: Services) -> None:
-    """Remove uploads that have expired; finish those whose replica died between the last byte and the job."""
+    """Sweep once a minute."""
+    folder = _folder(parts)
     while True:
         try:
-            for upload in await asyncio.to_thread(_folder(parts).sweep):
-                with contextlib.suppress(FileNotFoundError):  # finished meanwhile
-                    async with _TURNS.turn(_folder(parts), upload.id):
-                        await finish(parts, upload)
+            await sweep(parts, folder)
         except (OSError, StoreError, Problem, Refused) as error:
             log.warning("resumable uploads cannot be looked after now", extra={"error": str(error)})
         await asyncio.sleep(_SWEEP_S)
+
+
+async def sweep(parts: Services, folder: TusFolder) -> None:
+    """Remove uploads that have expired; finish those whose replica died between the last byte and the job."""
+    for upload in await asyncio.to_thread(folder.sweep):
+        with contextlib.suppress(FileNotFoundError):  # finished meanwhile
+            async with _TURNS.turn(folder, upload.id):
+                await finish(parts, upload)
 
 
 async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
@@ -214,7 +221,7 @@ def _may(principal: Principal, upload: TusUpload) -> bool:
 def _folder(parts: Services) -> TusFolder:
     asked = parts.settings.web
     folder = Path(asked.tus_dir) if asked.tus_dir else parts.settings.data_path / "web" / "tus"
-    return TusFolder(folder, asked.tus_expire_s)
+    return TusFolder(folder, asked.tus_expire_s, parts.clock.now_or_none)
 
 
 def _command(parts: Services, upload: TusUpload) -> SubmitJob:

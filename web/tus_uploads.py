@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -31,17 +31,21 @@ class TusUpload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TusFolder:
     """Uploads below `folder`, which replicas may share. Blocking: call in a thread.
 
-    An upload untouched for `expire_s` is gone.
+    An upload untouched for `expire_s` is gone, by `now`, the log's time: the date of its data is set to that with each
+    change. While the log's time is not known (None), nothing expires, and dates stay as they are.
     """
 
-    def __init__(self, folder: Path, expire_s: float) -> None:
-        self._folder, self._expire_s = folder, expire_s
+    def __init__(self, folder: Path, expire_s: float, now: Callable[[], float | None]) -> None:
+        self._folder, self._expire_s, self._now = folder, expire_s, now
+        #: Folders without an upload that the last sweep saw.
+        self._half_made: set[str] = set()
 
     def create(self, upload: TusUpload) -> None:
         """Make room for an upload. Raises OSError."""
         home = self._folder / upload.id
         home.mkdir(parents=True)
         self.data(upload.id).touch()
+        self._date(self.data(upload.id), self._now())
         beside = home / "upload.new"
         beside.write_bytes(msgspec.json.encode(upload))
         beside.rename(home / "upload.json")
@@ -74,7 +78,8 @@ class TusFolder:
             known = self.data(upload_id).stat()
         except FileNotFoundError:
             return None
-        if known.st_mtime + self._expire_s < time.time() and known.st_size < upload.size_bytes:
+        now = self._now()
+        if now is not None and known.st_mtime + self._expire_s < now and known.st_size < upload.size_bytes:
             return None
         return upload, known.st_size
 
@@ -84,8 +89,17 @@ class TusFolder:
 
     def append(self, upload_id: str, pieces: list[bytes]) -> None:
         """Add bytes at the end. Raises OSError."""
-        with self.data(upload_id).open("ab") as file:
-            file.writelines(pieces)
+        data = self.data(upload_id)
+        before, now = data.stat().st_mtime, self._now()
+        try:
+            with data.open("ab") as file:
+                file.writelines(pieces)
+        finally:
+            self._date(data, before if now is None else now)
+
+    def _date(self, data: Path, at: float | None) -> None:
+        if at is not None:
+            os.utime(data, (at, at))
 
     def remove(self, upload_id: str) -> None:
         """Forget it, with all its bytes. Nothing there: harmless."""
@@ -94,11 +108,14 @@ class TusFolder:
     def sweep(self) -> list[TusUpload]:
         """Remove what has expired or was never begun right; returns what is whole and still here: to be finished."""
         whole: list[TusUpload] = []
+        half_made, self._half_made = self._half_made, set()
         for home in self._folder.iterdir() if self._folder.is_dir() else ():
             found = self.find(home.name)
             if found is None:
-                if home.stat().st_mtime + 60 < time.time() or (home / "upload.json").exists():
+                if home.name in half_made or (home / "upload.json").exists():
                     self.remove(home.name)
+                else:  # it may be being made now: the next sweep will see
+                    self._half_made.add(home.name)
             elif found[1] == found[0].size_bytes:
                 whole.append(found[0])
         return whole

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -88,13 +89,13 @@ async def test_parts_that_a_killed_process_left_are_found_and_forgotten(
         await _killed_while_it_uploads(f"s3://{BUCKET}/below", name, faults)
     await _killed_while_it_uploads(f"s3://{BUCKET}/below", "of others/media.mp4", faults)
     assert await leaked_uploads(server) == 3
-    assert await store.unfinished(older_than_s=10**9) == []
-    found = await store.unfinished(older_than_s=0.0)
+    assert await store.unfinished(10**9, time.time()) == []
+    found = await store.unfinished(0.0, time.time())
     assert found is not None
     assert {one.key for one in found} == {"assets/a/download/1-lease/media.mp4", "uploads/a b+c/source"}
     for _ in range(2):  # a repeat is harmless
         await store.end(found)
-    assert await store.unfinished(older_than_s=0.0) == []
+    assert await store.unfinished(0.0, time.time()) == []
     assert await leaked_uploads(server) == 1
 
 
@@ -102,6 +103,7 @@ async def _killed_while_it_uploads(url: str, key: str, faults: Faults) -> None:
     """SIGKILL in the middle of a multipart upload, after the bucket has a part of it."""
     code = f"""if True:
     import asyncio
+import time
     from processors.store import Store
     async def for_ever():
         while True:

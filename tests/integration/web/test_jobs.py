@@ -209,8 +209,8 @@ async def test_clearing_and_retrying_go_to_ones_own_by_filter_and_say_how_many(
 async def test_a_retention_forgets_the_oldest(site: Site, control: ControlStandIn, crowded: dict[str, Job]) -> None:
     from streams.settings import Retention
 
-    parts = site.parts
-    janitor = Janitor(Retention(jobs=5, age_s=0), {}, parts.model, parts.position, parts.commands)
+    await site.parts.clock.within(10)
+    janitor = Janitor(Retention(jobs=5, age_s=0), {}, site.parts)
     ended: dict[tuple[str, str], list[Job]] = {}
     for job in crowded.values():
         if job.finished_at is not None:
@@ -218,7 +218,7 @@ async def test_a_retention_forgets_the_oldest(site: Site, control: ControlStandI
     expected = {
         job.id for group in ended.values() for job in sorted(group, key=lambda job: (job.updated_at, job.id))[-5:]
     }
-    count = await janitor.forget(time.time())
+    count = await janitor.round()
     assert count == sum(len(group) for group in ended.values()) - len(expected)
     kept = await listed(site, {"status": "completed,failed,cancelled", "limit": "500"}, "admin-token")
     assert set(kept) == expected

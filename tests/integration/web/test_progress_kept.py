@@ -38,7 +38,8 @@ async def shown(site: Site, job: Job) -> float:
 
 async def seen(site: Site, job: Job, progress: float) -> None:
     async def is_shown() -> bool:
-        return await shown(site, job) == progress
+        status, body = await site.ask("GET", f"/v1/jobs/{job.id}")
+        return status == 200 and body["data"]["progress"] == progress
 
     await eventually(is_shown, 10)
 

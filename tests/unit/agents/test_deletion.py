@@ -98,6 +98,14 @@ async def test_an_asset_goes_with_all_its_jobs_and_a_new_one_may_have_its_id() -
     assert list(log.jobs) == ["job_3"] and list(log.assets) == ["asset_1"]
 
 
+async def test_files_of_an_asset_that_comes_after_are_spared_whatever_the_askers_clock_said() -> None:
+    log = Log()
+    control = await log.control()
+    await log.tell(control, *STORY[:3], DeleteAsset(asset_id="asset_1", requested_at=log.now + 32 * 86_400.0))
+    assert [order.deleted_at for order in log.all(RemoveArtifacts)] == [log.now]
+    assert [fact.deleted_at for fact in log.all(AssetDeleted)] == [log.now]
+
+
 async def test_a_grave_is_levelled_when_nothing_can_bring_the_job_back() -> None:
     log = Log()
     await log.tell(await log.control(), *STORY)

@@ -204,7 +204,7 @@ async def test_what_a_killed_process_left_is_swept_and_a_living_upload_is_not(fo
     tree(staging, old__file="1", young="2")
     long_ago = time.time() - 7200
     os.utime(staging / "old", (long_ago, long_ago))
-    assert await folder_store.sweep(older_than_s=3600) == 1
+    assert await folder_store.sweep(time.time(), older_than_s=3600) == 1
     assert [p.name for p in staging.iterdir()] == ["young"]
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,9 @@ async def replica(tmp_path: Path) -> AsyncIterator[Replica]:
         yield found
 
 
-async def gone(replica: Replica, jobs: int = 0, age_s: float = 0.0, limit: int = 100, now: float = NOW) -> list[str]:
-    kept = Rule("standard", "completed", jobs, age_s)
-    return sorted(job_id for job_id, _ in await replica.model.read(queries.superfluous, kept, now, limit))
+async def gone(replica: Replica, limit: int = 100, now: float = NOW, aged: int = 100, **kept: Any) -> list[str]:
+    rule = Rule("standard", "completed", **{"jobs": 0, "age_s": 0.0} | kept)
+    return sorted(job_id for job_id, _ in await replica.model.read(queries.superfluous, rule, now, aged, limit))
 
 
 async def test_the_oldest_of_too_many_go_and_none_of_another_group(replica: Replica) -> None:
@@ -40,6 +41,12 @@ async def test_the_oldest_of_too_many_go_and_none_of_another_group(replica: Repl
 async def test_those_that_are_too_old_go(replica: Replica) -> None:
     assert await gone(replica, age_s=10.0, now=NOW + 12) == ["job_000000", "job_000001"]
     assert await gone(replica, jobs=7, age_s=10.0, now=NOW + 12) == ["job_000000", "job_000001", "job_000002"]
+
+
+async def test_of_those_that_are_too_old_no_more_go_than_may_at_once(replica: Replica) -> None:
+    assert await gone(replica, age_s=10.0, now=NOW + 12, aged=1) == ["job_000000"]
+    assert await gone(replica, age_s=10.0, now=NOW + 12, aged=0) == []
+    assert await gone(replica, jobs=7, age_s=10.0, now=NOW + 12, aged=0) == ["job_000000", "job_000001", "job_000002"]
 
 
 async def test_without_a_limit_nothing_goes(replica: Replica) -> None:

@@ -1,6 +1,7 @@
 """Whose turn it is to add to an upload."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from web.tus_uploads import TusFolder, TusUpload
 
 @pytest.fixture
 def folder(tmp_path: Path) -> TusFolder:
-    found = TusFolder(tmp_path, 60)
+    found = TusFolder(tmp_path, 60, time.time)
     found.create(TusUpload(id="tus_1", size_bytes=4, asset_id="asset_1", job_id="job_1"))
     return found
 
