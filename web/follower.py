@@ -236,10 +236,11 @@ class Follower:
         now = asyncio.get_running_loop().time()
         if now - self._marked_at > _MARK_CURRENT_S:
             self._marked_at = now
-            await self._model.mark_current(await self._now())
+            known = self.clock.now_or_none() if self.clock is not None else None
+            await self._model.mark_current(time.time() if known is None else known)
 
     async def _now(self) -> float:
-        """The log's time; this machine's where that cannot be had."""
+        """The log's time, waited for at a start; this machine's where that cannot be had."""
         known = await self.clock.within(_CLOCK_S) if self.clock is not None else None
         return time.time() if known is None else known
 
