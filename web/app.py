@@ -159,7 +159,7 @@ def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
         problems,
         limits(settings.web),
         authentication(parts.door),
-        settling(parts.progress_follower.settled),
+        settling(parts.progress_follower.resumed),
     ]
 
 

@@ -133,6 +133,9 @@ class Commands:
             log.warning("no broker yet", extra={"bootstrap": self._settings.bootstrap, "error": str(error)})
             await producer.stop()
             return False
+        except asyncio.CancelledError:
+            await producer.stop()
+            raise
         self._producer = producer
         return True
 

@@ -27,7 +27,7 @@ log = logging.getLogger("kinolog.web")
 _LOOK_BACK, _MOST_BEHIND = 5_000, 50_000
 _AGAIN_S = 1.0
 _NOTE_S = 1.0
-#: Longest that requests wait, after the start of the process, for what was said while it was away.
+#: Longest wait, after the start of the process, for what was said before.
 _SETTLE_S = 3.0
 #: Messages that are taken in before the event loop may do something else.
 _AT_ONCE = 256
@@ -50,8 +50,8 @@ class ProgressFollower:
         self._parts = [TopicPartition(topic, partition) for partition in range(settings.partitions)]
         #: Next offset by partition; empty until the start is known.
         self._next: dict[int, int] = {}
-        self._settled = asyncio.Event()
-        self._settle_by: float | None = None
+        #: Set when all is known that had been said before the process started; when requests wait for that no longer.
+        self._settled, self._answering = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -59,6 +59,7 @@ class ProgressFollower:
             try:
                 await self._follow()
             except (KafkaError, OSError, TimeoutError) as error:
+                self._answering.set()
                 log.warning("progress cannot be followed", extra={"error": repr(error)})
             except sqlite3.Error as error:  # the follower of the changelogs sees to the damage
                 log.warning("progress cannot be read or written", extra={"error": str(error)})
@@ -66,13 +67,25 @@ class ProgressFollower:
 
     async def settled(self) -> None:
         """Return when what had been said before the process started is known, or after a few seconds."""
-        if self._settled.is_set():
-            return
-        self._settle_by = self._settle_by or asyncio.get_running_loop().time() + _SETTLE_S
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(self._settle_by):
+            async with asyncio.timeout(_SETTLE_S):
                 await self._settled.wait()
-        self._settled.set()  # the log is away: nobody waits twice
+
+    async def resumed(self) -> None:
+        """Let requests wait for that where a process before this one may have shown something. Not for long, and not at
+        all while the log is away: its last second is then missing until it is back.
+        """
+        if not self._answering.is_set() and await self._has_predecessor():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SETTLE_S):
+                    await self._answering.wait()
+            self._answering.set()
+
+    async def _has_predecessor(self) -> bool:
+        try:
+            return await self._model.saved() is not None
+        except sqlite3.Error:  # nothing can be shown from it
+            return False
 
     async def _follow(self) -> None:
         consumer = AIOKafkaConsumer(
@@ -89,6 +102,7 @@ class ProgressFollower:
             while True:
                 if not self._settled.is_set() and all(self._next[part] >= end for part, end in ends.items()):
                     self._settled.set()
+                    self._answering.set()
                 for part, records in (await consumer.getmany(timeout_ms=1_000, max_records=1_000)).items():
                     await self.take(part.partition, records)
                 await self._note()
