@@ -153,7 +153,7 @@ class Follower:
     async def _rebuild(self, cluster: str, reason: str) -> Saved:
         log.info("read model is rebuilt from the log", extra={"reason": reason})
         self._hub.dismiss_all(REBUILT)
-        if self._position.log == log_mark(cluster):
+        if self._position.log in (None, log_mark(cluster)):  # None: what was seen was seen on this log
             self._progress.clear()
         else:
             self._progress.forget_all()
