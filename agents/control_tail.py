@@ -12,6 +12,7 @@ from agents.intake import Unusable
 from schemas.base import ErrorRecord
 from schemas.step_events import LeaseRevoked, QueueChanged
 from streams.envelope import Entry, Unreadable, read
+from streams.reader import FOLLOWER_MS, assign_paused, fetch_from
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class ControlTail:
             client_id=self._client_id,
             group_id=None,
             enable_auto_commit=False,
+            fetch_max_wait_ms=FOLLOWER_MS,
             auto_offset_reset="earliest",  # only after a lost position: an old revoke names a lease that is over
         )
         try:
@@ -86,13 +88,12 @@ class ControlTail:
     async def _position(self, consumer: Any) -> dict[TopicPartition, int]:
         """Begin where it was left, or at the beginning; what there is at the moment, by partition."""
         partitions = await self._partitions(consumer)
-        consumer.assign(partitions)
+        assign_paused(consumer, partitions)
         unknown = [tp for tp in partitions if tp not in self._next]
         if unknown:
             self._next.update(await consumer.beginning_offsets(unknown))
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-        for tp in partitions:
-            consumer.seek(tp, self._next[tp])
+        fetch_from(consumer, {tp: self._next[tp] for tp in partitions})
         return ends
 
     async def _partitions(self, consumer: Any) -> list[TopicPartition]:

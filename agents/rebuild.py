@@ -24,12 +24,12 @@ from streams.broker_files import kept_port
 from streams.checks.diagnosis import UNREACHABLE
 from streams.envelope import Entry, read
 from streams.partition import partition_of
+from streams.reader import BOUNDED_MS, assign_paused, read_between
 from streams.settings import Kafka, Settings
 from streams.topics import names
 from tables.rebuild import Compared, PartitionLog, Told, compare
 from tables.rows import split_rows
 
-_POLL_MS = 500
 #: What changes a job's row. A heartbeat never does.
 _TELLING = (SubmitJob, CancelJob, RetryJob, DeleteJob, DeleteAsset, StepEvent)
 
@@ -81,7 +81,11 @@ def _in_words(found: Sequence[Compared]) -> Iterator[str]:
 async def check(settings: Settings) -> list[Compared]:
     """Compare every partition. Raises KafkaError."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+        bootstrap_servers=settings.bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=BOUNDED_MS,
     )
     await consumer.start()
     try:
@@ -155,11 +159,9 @@ def _told(settings: Settings, record: Any) -> Iterator[Told]:
 
 async def _records(consumer: Any, place: TopicPartition, last_offset: int | None) -> AsyncIterator[Any]:
     """From the beginning of a partition to `last_offset`; to what is its end now where that is None."""
-    consumer.assign([place])
-    await consumer.seek_to_beginning(place)
-    end = (await consumer.end_offsets([place]))[place]
-    end = end if last_offset is None else min(end, last_offset + 1)
-    while await consumer.position(place) < end:
-        for record in (await consumer.getmany(place, timeout_ms=_POLL_MS)).get(place, ()):
-            if record.offset < end:
-                yield record
+    assign_paused(consumer, [place])
+    starts, ends = await consumer.beginning_offsets([place]), await consumer.end_offsets([place])
+    if last_offset is not None:
+        ends[place] = min(ends[place], last_offset + 1)
+    async for record in read_between(consumer, starts, ends):
+        yield record

@@ -18,13 +18,13 @@ from msgspec.structs import replace
 
 from schemas.audit import AuditLink, AuditRecorded
 from streams.envelope import UNDECODABLE, binary
+from streams.reader import BOUNDED_MS, assign_paused, fetch_from, read_between
 from streams.settings import Settings
 from streams.topics import names
 
 #: CloudEvents extension that carries the sha256 of the value.
 HASH_HEADER = "ce_hash"
 _PARTITION = 0
-_READ_MS = 1_000
 _LINK_S = 10.0
 
 Headers = Sequence[tuple[str, bytes]]
@@ -150,41 +150,45 @@ def _chain_faults(entry: AuditRecorded, head: _Head | None, first_offset: int) -
 
 async def read_all(settings: Settings) -> list[Found]:
     """Every record of the topic, as far as it goes now. Raises AuditUnreachable."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = _consumer(settings)
     place = TopicPartition(names(settings).audit, _PARTITION)
-    found: list[Found] = []
     try:
         await consumer.start()
-        consumer.assign([place])
-        await consumer.seek_to_beginning(place)
-        end = (await consumer.end_offsets([place]))[place]
-        while await consumer.position(place) < end:
-            found += map(_found, (await consumer.getmany(place, timeout_ms=_READ_MS)).get(place, []))
+        assign_paused(consumer, [place])
+        starts, ends = await consumer.beginning_offsets([place]), await consumer.end_offsets([place])
+        return [_found(record) async for record in read_between(consumer, starts, ends)]
     except (KafkaError, OSError, TimeoutError) as error:
         raise AuditUnreachable(f"the log at {settings.bootstrap} cannot be read: {error}") from error
     finally:
         await consumer.stop()
-    return found
 
 
 async def last_link(settings: Settings) -> AuditLink | None:
     """The topic's last record now; None when it is empty. Raises KafkaError, TimeoutError."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, group_id=None, enable_auto_commit=False)
+    consumer = _consumer(settings)
     place = TopicPartition(names(settings).audit, _PARTITION)
     try:
         async with asyncio.timeout(_LINK_S):
             await consumer.start()
-            consumer.assign([place])
+            assign_paused(consumer, [place])
             end = (await consumer.end_offsets([place]))[place]
             if end <= (await consumer.beginning_offsets([place]))[place]:
                 return None
-            consumer.seek(place, end - 1)
+            fetch_from(consumer, {place: end - 1})
             record = await consumer.getone(place)
             return AuditLink(offset=record.offset, hash=digest(record.value))
     finally:
         await consumer.stop()
+
+
+def _consumer(settings: Settings) -> Any:
+    return AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=BOUNDED_MS,
+    )
 
 
 def _found(record: Any) -> Found:

@@ -10,6 +10,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
+from streams.reader import BOUNDED_MS
+
 #: Bytes that one partition may bring at once.
 _FETCH_BYTES = 4 * 1024**2
 #: Faust gives this step `broker_request_timeout` (30 s); what is left after so many is left to Faust.
@@ -29,6 +31,7 @@ async def read_changelogs(
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
+        fetch_max_wait_ms=BOUNDED_MS,
         max_partition_fetch_bytes=_FETCH_BYTES,
         auto_offset_reset="earliest",
     )

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from schemas.base import Message
 from streams.envelope import Entry, read
 from streams.partition import partition_of
+from streams.reader import BOUNDED_MS, assign_paused, read_between
 from streams.settings import Settings
 from streams.topics import names
 from web.problems import unavailable
@@ -73,24 +74,20 @@ class EventLog:
         self, parts: Sequence[TopicPartition], since: float, until: float, job_id: bytes | None
     ) -> AsyncIterator[Fact]:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap, group_id=None, enable_auto_commit=False, fetch_max_wait_ms=100
+            bootstrap_servers=self._settings.bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=BOUNDED_MS,
         )
         await consumer.start()
         try:
-            consumer.assign(parts)
+            assign_paused(consumer, parts)
             ends = await _ends(consumer, parts, until)
-            for part, start in (await _starts(consumer, parts, since)).items():
-                consumer.seek(part, start)
-            left = {part for part in parts if await consumer.position(part) < ends[part]}
-            while left:
-                found = await consumer.getmany(*left, timeout_ms=200, max_records=500)
-                for part, records in found.items():
-                    for record in records:
-                        if record.offset < ends[part] and record.timestamp <= until * 1000:
-                            for fact in _facts(record, job_id):
-                                yield fact
-                left = {part for part in left if await consumer.position(part) < ends[part]}
-                await asyncio.sleep(0)
+            starts = await _starts(consumer, parts, since)
+            async for record in read_between(consumer, starts, ends):
+                if record.timestamp <= until * 1000:
+                    for fact in _facts(record, job_id):
+                        yield fact
         finally:
             await consumer.stop()
 

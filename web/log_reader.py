@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from streams.reader import FOLLOWER_MS
 from streams.settings import Settings
 from streams.topics import names
 from web.apply import Batch
@@ -54,6 +55,7 @@ class LogReader:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            fetch_max_wait_ms=FOLLOWER_MS,
             max_partition_fetch_bytes=_FETCH_BYTES,
         )
 

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from schemas.base import Message
 from schemas.step_events import StepCaptioned, StepProgressed
 from streams.envelope import Entry, read
+from streams.reader import FOLLOWER_MS, assign_paused, fetch_from
 from streams.settings import Settings
 from streams.topics import names
 from web import queries
@@ -94,10 +95,11 @@ class ProgressFollower:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="latest",
+            fetch_max_wait_ms=FOLLOWER_MS,
         )
         try:
             await consumer.start()
-            consumer.assign(self._parts)
+            assign_paused(consumer, self._parts)
             ends = await self._seek(consumer)
             while True:
                 if not self._settled.is_set() and all(self._next[part] >= end for part, end in ends.items()):
@@ -114,10 +116,9 @@ class ProgressFollower:
         known = self._next or await self._model.read(queries.progress_positions)
         begins = await consumer.beginning_offsets(self._parts)
         ends = await consumer.end_offsets(self._parts)
-        for part in self._parts:
-            n = part.partition
-            self._next[n] = start_of(begins[part], ends[part], known.get(n))
-            consumer.seek(part, self._next[n])
+        starts = {part: start_of(begins[part], ends[part], known.get(part.partition)) for part in self._parts}
+        self._next = {part.partition: start for part, start in starts.items()}
+        fetch_from(consumer, starts)
         return {part.partition: ends[part] for part in self._parts}
 
     async def _note(self) -> None:

@@ -18,6 +18,7 @@ from schemas.access import TokenRow
 from streams.envelope import UNDECODABLE
 from streams.ids import new_id
 from streams.producer import Producer
+from streams.reader import FOLLOWER_MS, assign_paused, fetch_from
 from streams.settings import Settings
 from streams.topics import names
 from web.problems import unavailable
@@ -102,6 +103,7 @@ class TokenLog:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=FOLLOWER_MS,
         )
         try:
             await consumer.start()
@@ -111,9 +113,9 @@ class TokenLog:
 
     async def _read(self, consumer: Any) -> None:
         """From the start of the log: into a map of its own until that holds what was there."""
-        consumer.assign([self._place])
-        await consumer.seek_to_beginning(self._place)
+        assign_paused(consumer, [self._place])
         end = (await consumer.end_offsets([self._place]))[self._place]
+        fetch_from(consumer, await consumer.beginning_offsets([self._place]))
         rows: dict[str, TokenRow] = {}
         while True:
             position = await consumer.position(self._place)

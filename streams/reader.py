@@ -1,0 +1,53 @@
+"""Readers of the log without a consumer group: they look up offsets before they fetch, and read up to an end.
+
+A broker answers the requests of a connection in order, so a lookup that is sent behind a fetch waits until that fetch
+has brought something or has waited for its time: measured, 1.5 s for each lookup on a quiet topic.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+#: `fetch_max_wait_ms` of consumers that follow a topic for ever; Faust's have the same. Measured: 12.7 % of a core for
+#: the idle system with 50, 6.7 % with 500, 4.9 % with 1,000, 4.4 % with 1,500; a job's latency is the same.
+FOLLOWER_MS = 1500
+#: `fetch_max_wait_ms` of consumers that read up to an end: what is there comes at once.
+BOUNDED_MS = 100
+_POLL_MS = 1_000
+_AT_ONCE = 500
+
+
+def assign_paused(consumer: Any, parts: Iterable[TopicPartition]) -> None:
+    """Assign partitions; nothing of them is fetched until `fetch_from`."""
+    assigned = list(parts)
+    consumer.assign(assigned)
+    consumer.pause(*assigned)  # aiokafka sends nothing before the next `await`
+
+
+def fetch_from(consumer: Any, offsets: Mapping[TopicPartition, int]) -> None:
+    """Fetch paused partitions from these offsets on."""
+    for part, offset in offsets.items():
+        consumer.seek(part, offset)
+    consumer.resume(*offsets)
+
+
+async def read_between(
+    consumer: AIOKafkaConsumer, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+) -> AsyncIterator[ConsumerRecord]:
+    """Records from `starts` up to `ends`, which are not included; in order within a partition. Raises KafkaError.
+
+    The partitions are assigned and paused. Nobody polls for more than there is: one that was read is paused again.
+    """
+    left = {part for part, start in starts.items() if start < ends[part]}
+    fetch_from(consumer, {part: starts[part] for part in left})
+    while left:
+        found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_AT_ONCE)
+        # Before the next `await` that waits: aiokafka would fetch on.
+        read = {part for part in left if await consumer.position(part) >= ends[part]}
+        consumer.pause(*read)
+        left -= read
+        for part, records in found.items():
+            for record in records:
+                if record.offset < ends[part]:
+                    yield record
