@@ -11,6 +11,7 @@ from agents.uploads import add_uploads_agent
 from streams import membership, notify
 from streams.faust_app import KinologApp, make_app, new_loop, run
 from streams.fence import Fence
+from streams.folders import require_data_dir
 from streams.guard import Guard
 from streams.locks import claim_first, host
 from streams.logs import configure
@@ -26,8 +27,9 @@ _CLOCK_TICK_S = 1.0
 
 
 def main(settings: Settings) -> int:
-    """Run control until SIGTERM. Returns the exit code. Raises InvalidPipeline."""
+    """Run control until SIGTERM. Returns the exit code. Raises InvalidPipeline, SettingsError."""
     configure(settings, "control")
+    require_data_dir(settings)
     pipelines = load_pipelines(pipelines_dir(settings))
     member_id, lock = claim(settings)
     with lock:

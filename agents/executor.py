@@ -36,8 +36,9 @@ from schemas.step_events import LeaseRevoked
 from schemas.steps import StepKind
 from streams import logs, notify
 from streams.dead_letters import dead_letter
-from streams.ending import EX_SOFTWARE, end_process
+from streams.ending import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.faust_app import KinologApp, make_app, new_loop, run
+from streams.folders import require_data_dir, require_store
 from streams.locks import NameTaken
 from streams.outbox import Outbox
 from streams.producer import Producer
@@ -46,7 +47,6 @@ from streams.topics import names, request_line
 
 log = logging.getLogger(__name__)
 
-EX_USAGE = 2
 #: Between looks at what is due; a heartbeat is late by this much at most.
 _TICK_S = 0.25
 #: For what is on its way to the broker when the process ends.
@@ -60,12 +60,14 @@ def main(settings: Settings, lane: str) -> int:
     logs.configure(settings, "executor")
     loop = new_loop()
     try:
+        require_data_dir(settings)
+        require_store(settings)
         kinds = steps_of(settings, lane)
         name = claim(settings, lane)
         executor = Executor(settings, name, kinds)
     except (SettingsError, ProfileError) as error:
         log.critical(str(error))
-        return EX_USAGE
+        return EX_CONFIG
     except NameTaken as error:
         log.critical(str(error))
         return EX_SOFTWARE

@@ -6,6 +6,8 @@ from typing import Any, NoReturn
 
 log = logging.getLogger(__name__)
 
+#: Settings that cannot be used: who starts it again changes nothing.
+EX_CONFIG = 2
 #: Exit codes (sysexits.h where it has one): a supervisor starts the process again, the log repairs it.
 EX_SOFTWARE, EX_FENCED, EX_HOLE, EX_HUNG = 70, 75, 76, 77
 

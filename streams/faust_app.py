@@ -12,13 +12,15 @@ from typing import Any, NoReturn
 
 import faust
 import uvloop
+from aiokafka.errors import KafkaError
 from faust.sensors import Monitor
 
 from streams import faust_patch
 from streams.continuity import Continuity
 from streams.departures import MAX_BATCH_BYTES, Departures
-from streams.ending import EX_SOFTWARE, end_process
+from streams.ending import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.faust_probes import watches
+from streams.folders import is_refusal
 from streams.outbox import Outbox
 from streams.settings import Settings
 from streams.settings import Watchdog as Limits
@@ -51,6 +53,9 @@ class KinologApp(faust.App):
     commits_begun = commits_ended = 0
     #: Whether records may stand unread for now, with good reason; the watchdog asks.
     may_wait: Callable[[], bool] = staticmethod(lambda: False)
+
+    def _create_directories(self) -> None:
+        """Nothing: tables are kept in memory, so Faust needs no folder. Its own would be in the working directory."""
 
     async def before_commit(self) -> None:
         """Everything said because of the offsets about to be committed is on the broker."""
@@ -185,7 +190,16 @@ async def _start(app: KinologApp, asked: asyncio.Event) -> None:
         end_process(0, "asked to end while the app was starting")
     asking.cancel()
     if error := starting.exception():  # whatever it is, there is no app: the supervisor decides
-        end_process(EX_SOFTWARE, "the app could not start; is the broker there?", error=repr(error))
+        end_process(*why_not_started(error), bootstrap=app.bootstrap, error=f"{type(error).__name__}: {error}")
+
+
+def why_not_started(error: BaseException) -> tuple[int, str]:
+    """Exit code and reason for an app that could not start."""
+    if isinstance(error, KafkaError):
+        return EX_SOFTWARE, "the app could not start: the broker cannot be reached, or refuses"
+    if is_refusal(error):
+        return EX_CONFIG, "the app could not start: a path is not writable"
+    return EX_SOFTWARE, "the app could not start"
 
 
 async def _cancel_rest() -> None:

@@ -23,6 +23,7 @@ from streams import rundir
 from streams.admin import apply_topics
 from streams.broker import Broker
 from streams.children import Child, kinolog_argv, python_path
+from streams.folders import require_data_dir
 from streams.keeping import Keeper, Part, StartFailed
 from streams.ports import free_port, is_free
 from streams.settings import PREFIX, Settings, to_environ
@@ -235,9 +236,11 @@ async def run(settings: Settings, body: Body, log_out: BinaryIO | None = None) -
 
     The children's log goes to `log_out`, or stderr.
 
-    Raises AlreadyUp, StartFailed, TopicsError, and what `body` raises. Nothing runs any more when it returns or raises.
+    Raises SettingsError, AlreadyUp, StartFailed, TopicsError, and what `body` raises. Nothing runs any more when it
+    returns or raises.
     """
     asked = Stopping()
+    require_data_dir(settings)
     with rundir.only_one(settings):
         settings = await with_web_port(settings)
         up = Up(settings, rundir.token_for(settings), log_out or sys.stderr.buffer)

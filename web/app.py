@@ -6,6 +6,7 @@ import logging
 import signal
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvloop
@@ -17,6 +18,7 @@ from processors.store import MULTIPART_AGE_S, Store, StoreError
 from streams import fetch_wait, metadata
 from streams.embedding import embeddings
 from streams.ending import EX_SOFTWARE
+from streams.folders import require_data_dir, require_store, require_writable
 from streams.logs import configure
 from streams.notify import ready
 from streams.places import pipelines_dir
@@ -79,6 +81,10 @@ def main(settings: Settings) -> int:
     fetch_wait.install()
     metadata.install()
     try:
+        require_data_dir(settings)
+        require_store(settings)
+        if settings.web.tus_dir:
+            require_writable(Path(settings.web.tus_dir), "KINOLOG_WEB__TUS_DIR")
         app = make_app(settings)
     except (InvalidPipeline, ReplicaInUse, SettingsError) as error:
         log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400  the sentence says it all

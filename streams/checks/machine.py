@@ -10,6 +10,7 @@ from pathlib import Path
 from processors import sandbox
 from processors.profiles import ProfileError, load_profiles
 from streams.checks.diagnosis import Finding, fine, problem, warning
+from streams.folders import is_refusal, write_error
 from streams.jvm import KAFKA_VERSION, BrokerError, find_jvm
 from streams.places import profiles_dir
 from streams.settings import Settings
@@ -100,8 +101,11 @@ async def confinement(settings: Settings) -> Finding:
 
 
 async def disk(settings: Settings) -> Finding:
-    """Room for the data dir."""
-    free = shutil.disk_usage(existing(settings.data_path)).free
+    """A data dir that is writable, and room for it."""
+    nearest = existing(settings.data_path)
+    if (error := write_error(nearest)) and is_refusal(error):
+        return problem(f"{nearest} is not writable: {error.strerror}", "change its rights, or set KINOLOG_DATA_DIR")
+    free = shutil.disk_usage(nearest).free
     says = f"{free / 1024**3:.1f} GiB free for {settings.data_path}"
     if free < FULL_BYTES:
         return problem(says, "make room, or set KINOLOG_DATA_DIR to another disk")

@@ -1,14 +1,12 @@
 """Checks of what answers over a socket, or should: store, Redis, the log and its topics, the web interface."""
 
 import asyncio
-import tempfile
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import aiohttp
 from obstore.exceptions import BaseError
@@ -20,6 +18,7 @@ from streams.admin import TopicsError, TopicsReport, compare_topics
 from streams.broker_files import kept_port
 from streams.checks.diagnosis import Finding, fine, problem, unreachable, warning
 from streams.checks.machine import existing
+from streams.folders import store_folder, write_error
 from streams.keeping import is_looping
 from streams.ports import is_free
 from streams.settings import Settings
@@ -34,9 +33,9 @@ _STORE_REMEDY = "check KINOLOG_STORE__URL, the AWS_… variables and the rights 
 
 async def store(settings: Settings) -> Finding:
     """Whether media can be stored, and removed again."""
+    if (folder := store_folder(settings)) is not None:
+        return await asyncio.to_thread(_folder, folder)
     url = settings.store_url
-    if urlsplit(url).scheme == "file":
-        return await asyncio.to_thread(_folder, Path(unquote(urlsplit(url).path)))
     try:
         bucket = Store(url, retry_s=_ANSWER_S)
     except Exception as error:  # noqa: BLE001 - obstore has many for addresses that it does not understand
@@ -50,12 +49,10 @@ async def store(settings: Settings) -> Finding:
 
 
 def _folder(folder: Path) -> Finding:
-    place = existing(folder)
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            return fine(f"{folder} can be written")
-    except OSError as error:
-        return problem(f"{place} cannot be written: {error.strerror}", "mend its rights, or set KINOLOG_STORE__URL")
+    nearest = existing(folder)
+    if error := write_error(nearest):
+        return problem(f"{nearest} is not writable: {error.strerror}", "change its rights, or set KINOLOG_STORE__URL")
+    return fine(f"{folder} can be written")
 
 
 async def _try_bucket(bucket: Store) -> None:
@@ -69,7 +66,7 @@ async def _try_bucket(bucket: Store) -> None:
 
 async def cors(settings: Settings) -> Finding:
     """Whether a bucket lets the page read what it is sent there for. Source: Fetch Standard, CORS preflight."""
-    if urlsplit(settings.store_url).scheme == "file" or not settings.store.redirect:
+    if store_folder(settings) is not None or not settings.store.redirect:
         return fine("not needed: media is served by web itself")
     page = next(iter(settings.web.cors_origins), rundir.web_url(settings))
     try:

@@ -14,6 +14,7 @@ from processors.niceness import NICE_CONTROL, NICE_EXECUTOR
 from streams import health
 from streams.cli import cli
 from streams.settings import Settings, load
+from tests.deployments import DEPLOYMENTS
 from web.health import routes as health_routes
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -146,7 +147,7 @@ def test_units_of_processes_that_stay_wait_for_their_word() -> None:
 def test_a_workload_runs_what_there_is(workload: dict[str, Any]) -> None:
     [shared] = [document["data"] for document in MANIFESTS if document["kind"] == "ConfigMap"]
     for container in containers(workload):
-        require_command(container["command"])
+        require_command(container["args"])
         settings = require_settings(shared | own_environ(container))
         assert settings.partitions == 48
         if check := container.get("livenessProbe", {}).get("exec"):
@@ -166,6 +167,31 @@ def test_a_workload_has_no_rights_that_it_does_not_need(workload: dict[str, Any]
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
         }
+
+
+def test_replicas_of_web_sign_with_one_key_and_keep_a_client_where_its_upload_is() -> None:
+    [web] = [workload for workload in WORKLOADS if workload["metadata"]["name"] == "kinolog-web"]
+    assert web["spec"]["replicas"] > 1
+    assert (
+        "--from-literal=KINOLOG_AUTH__SIGNING_SECRET="
+        in (CHECKOUT / "deploy" / "kubernetes" / "settings.yaml").read_text()
+    )
+    [service] = [document for document in MANIFESTS if document["kind"] == "Service"]
+    assert service["spec"]["sessionAffinity"] == "ClientIP"
+
+
+def test_tools_may_be_locked_up_where_nodes_have_apparmor() -> None:
+    [executor] = [workload for workload in WORKLOADS if workload["metadata"]["name"] == "kinolog-executor"]
+    context = executor["spec"]["template"]["spec"]["securityContext"]
+    assert context["appArmorProfile"] == context["seccompProfile"] == {"type": "Unconfined"}
+    assert {"seccomp=unconfined", "apparmor=unconfined"} <= set(SERVICES["executor"]["security_opt"])
+
+
+@pytest.mark.parametrize("kind", DEPLOYMENTS)
+def test_a_model_that_is_set_by_name_has_a_folder_to_be_fetched_into(kind: str) -> None:
+    for part in DEPLOYMENTS[kind]():
+        if part.name in ("executor", "web"):
+            assert any(Path(part.environ["HOME"]).is_relative_to(folder) for folder in part.volumes), part
 
 
 def test_probes_ask_for_paths_that_are_served() -> None:
