@@ -37,6 +37,7 @@ from schemas.steps import StepKind
 from streams import logs, notify
 from streams.dead_letters import dead_letter
 from streams.ending import EX_CONFIG, EX_SOFTWARE, end_process
+from streams.executor_groups import group_of, leave_outdated
 from streams.faust_app import KinologApp, make_app, new_loop, run
 from streams.folders import require_data_dir, require_store
 from streams.locks import NameTaken
@@ -71,8 +72,9 @@ def main(settings: Settings, lane: str) -> int:
     except NameTaken as error:
         log.critical(str(error))
         return EX_SOFTWARE
-    app = make_app(settings, f"kinolog-exec-{lane}", name.instance_id)
+    app = make_app(settings, group_of(lane), name.instance_id)
     executor.join(app, lane)
+    loop.run_until_complete(leave_outdated(settings.bootstrap, group_of(lane), name.instance_id, executor.subscribed))
     return run(app, loop, settings.watchdog, before_stop=executor.drain)
 
 
@@ -98,6 +100,8 @@ class Executor:
         )
         self._opened, self._assigned = asyncio.Event(), asyncio.Event()
         self._closing = False
+        #: Topics of requests and orders that this executor subscribes to.
+        self.subscribed: list[str] = []
         self._background: list[asyncio.Task[None]] = []
 
     def join(self, app: KinologApp, lane: str) -> None:
@@ -111,6 +115,7 @@ class Executor:
             for priority in PRIORITIES:
                 self._add_agent(app, station, priority, precedence)
         if lane == DEFAULT_LANE:
+            self.subscribed.append(self._topics.removals)
             add_removals_agent(app, self._settings, self._bench.store, self._producer.deliver)
 
     async def drain(self) -> None:
@@ -163,8 +168,9 @@ class Executor:
             await asyncio.sleep(_TICK_S)
 
     def _add_agent(self, app: KinologApp, station: Station, priority: Priority, precedence: Precedence) -> None:
+        self.subscribed.append(self._topics.step_requests(station.kind.name, priority))
         requests = app.topic(
-            self._topics.step_requests(station.kind.name, priority),
+            self.subscribed[-1],
             value_type=bytes,
             value_serializer="raw",
             key_serializer="raw",

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from streams.executor_groups import group_of
 from streams.settings import Settings, load
 from streams.topics import CONTROL_APP
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         case ["control"]:
             healthy = asyncio.run(has_member(settings.bootstrap, CONTROL_APP))
         case ["executor", *lane]:
-            healthy = asyncio.run(has_member(settings.bootstrap, f"kinolog-exec-{(lane or ['default'])[0]}"))
+            healthy = asyncio.run(has_member(settings.bootstrap, group_of((lane or ["default"])[0])))
         case _:
             sys.stderr.write(f"{__doc__}\n")
             return 2

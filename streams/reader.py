@@ -4,7 +4,9 @@ A broker answers the requests of a connection in order, so a lookup that is sent
 has brought something or has waited for its time: measured, 1.5 s for each lookup on a quiet topic.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -15,7 +17,27 @@ FOLLOWER_MS = 1500
 #: `fetch_max_wait_ms` of consumers that read up to an end: what is there comes at once.
 BOUNDED_MS = 100
 _POLL_MS = 1_000
+#: Longest that the end of a start is waited for when nobody needs it any more.
+_START_S = 1.0
 _AT_ONCE = 500
+
+
+@asynccontextmanager
+async def started(client: Any, stop: Callable[[], Awaitable[None]]) -> AsyncIterator[Any]:
+    """A client of aiokafka, started; `stop` ends it. Raises what its start raises.
+
+    A start that is cancelled would leave a connection open, so it is given a moment to come to its end.
+    """
+    starting = asyncio.ensure_future(client.start())
+    try:
+        await asyncio.shield(starting)
+        yield client
+    finally:
+        if not starting.done():
+            await asyncio.wait({starting}, timeout=_START_S)
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+        await stop()
 
 
 def assign_paused(consumer: Any, parts: Iterable[TopicPartition]) -> None:
@@ -39,10 +61,11 @@ async def read_between(
 
     The partitions are assigned and paused. Nobody polls for more than there is: one that was read is paused again.
     """
+    at_once = min(_AT_ONCE, max(1, sum(ends[part] - start for part, start in starts.items())))
     left = {part for part, start in starts.items() if start < ends[part]}
     fetch_from(consumer, {part: starts[part] for part in left})
     while left:
-        found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_AT_ONCE)
+        found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=at_once)
         # Before the next `await` that waits: aiokafka would fetch on.
         read = {part for part in left if await consumer.position(part) >= ends[part]}
         consumer.pause(*read)

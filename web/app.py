@@ -49,6 +49,7 @@ from web.problems import Problem, problems
 from web.progress import Progress
 from web.progress_follower import ProgressFollower
 from web.query_vectors import QueryVectors
+from web.queue_executors import QueueExecutors
 from web.read_model import ReadModel, ReplicaInUse
 from web.retention import Janitor
 from web.routes import add_routes
@@ -215,6 +216,7 @@ def make_services(settings: Settings) -> Services:
         index=index,
         indexer=indexer,
         query_vectors=QueryVectors(embeddings(settings), settings.embed.query_timeout_s),
+        queue_executors=QueueExecutors(settings),
         cache=cache,
         cache_sharing=_cache_sharing(settings, cache),
     )
@@ -263,6 +265,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await parts.query_vectors.close()
+    await parts.queue_executors.close()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.to_thread(parts.model.close)
         await asyncio.to_thread(parts.index.close)

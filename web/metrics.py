@@ -35,6 +35,12 @@ class Metrics:
         )
         self.live = Gauge("kinolog_live_clients", "Live connections now.", registry=registry)
         self.jobs = Gauge("kinolog_jobs", "Jobs in the read model, by status.", ("status",), registry=registry)
+        self.queue_executors = Gauge(
+            "kinolog_queue_executors",
+            "Executors that take from the queue of a step; absent while the broker does not tell.",
+            ("step",),
+            registry=registry,
+        )
         self.ready = Gauge("kinolog_ready", "1 when this replica holds what the log holds.", registry=registry)
         self.audit_dropped = Gauge(
             "kinolog_audit_dropped", "Audit entries that were dropped because too many waited.", registry=registry

@@ -35,6 +35,9 @@ async def _gather(parts: Services) -> None:
     for part, ends in rundir.kept_ends(parts.settings).items():
         metrics.part_ends.labels(part).set(ends.ends)
         metrics.crash_loops.labels(part).set(is_looping(ends, time.time()))
+    metrics.queue_executors.clear()
+    for step, count in (await parts.queue_executors.by_step() or {}).items():
+        metrics.queue_executors.labels(step).set(count)
     by_status: Counter[str] = Counter()
     for row in (await parts.model.read(queries.counts, None)).rows:
         by_status[row.status] += 0 if row.step else row.jobs

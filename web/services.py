@@ -25,6 +25,7 @@ from web.position import Position
 from web.progress import Progress
 from web.progress_follower import ProgressFollower
 from web.query_vectors import QueryVectors
+from web.queue_executors import QueueExecutors
 from web.read_model import ReadModel
 from web.search_index import SearchIndex
 from web.sessions import Sessions
@@ -66,6 +67,7 @@ class Services:
     index: SearchIndex
     indexer: Indexer
     query_vectors: QueryVectors
+    queue_executors: QueueExecutors
     #: What this replica remembers of cached media; safe to lose.
     cache: CacheDesk = field(default_factory=CacheDesk)
     #: Between that and the other replicas, where there is Redis.

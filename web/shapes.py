@@ -248,6 +248,9 @@ class QueueView(View, frozen=True, kw_only=True):
     paused: bool
     #: Since when.
     paused_at: str | UnsetType = UNSET
+    #: Executors that take from it, of all owners. 0: its jobs wait until one is started that has the step. Absent while
+    #: the broker does not tell.
+    executors: int | UnsetType = UNSET
     #: Waits for other steps, or for an executor.
     waiting: int
     #: Waits for an executor.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import get_args
 
 from aiohttp import web
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from schemas.commands import PauseQueue, ResumeQueue
@@ -50,7 +50,8 @@ async def show_queues(request: web.Request) -> web.Response:
     found = await services(request).model.read(queries.counts, asking(request).scope)
     by_step = _by_step(found)
     paused = await services(request).model.read(queries.paused)
-    return answer([_queue(name, by_step[name], paused.get(name)) for name in step_kinds()])
+    executors = await services(request).queue_executors.by_step() or {}
+    return answer([_queue(name, by_step[name], paused.get(name), executors.get(name, UNSET)) for name in step_kinds()])
 
 
 @routes.post("/v1/queues/{step}/pause", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
@@ -87,9 +88,9 @@ def stats(found: Counts, pipelines: Iterable[str]) -> Stats:
     )
 
 
-def _queue(name: str, counts: dict[str, int], paused_at: float | None) -> QueueView:
+def _queue(name: str, counts: dict[str, int], paused_at: float | None, executors: int | UnsetType) -> QueueView:
     since = UNSET if paused_at is None else iso_time(paused_at)
-    return QueueView(name=name, paused=paused_at is not None, paused_at=since, **counts)
+    return QueueView(name=name, paused=paused_at is not None, paused_at=since, executors=executors, **counts)
 
 
 def _by_step(found: Counts) -> dict[str, dict[str, int]]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+from aiokafka.errors import KafkaError
 from obstore.exceptions import BaseError
 from yarl import URL
 
@@ -18,6 +19,7 @@ from streams.admin import TopicsError, TopicsReport, compare_topics
 from streams.broker_files import kept_port
 from streams.checks.diagnosis import Finding, fine, problem, unreachable, warning
 from streams.checks.machine import existing
+from streams.executor_groups import executors_by_step, untaken
 from streams.folders import store_folder, write_error
 from streams.keeping import is_looping
 from streams.ports import is_free
@@ -110,14 +112,45 @@ async def redis(settings: Settings) -> Finding:
 
 async def log(settings: Settings) -> Finding:
     """The log and its topics, where it should be there; the port for it, where `kinolog up` would start it."""
-    if settings.kafka.bootstrap is not None:
-        return await _topics(settings, settings.kafka.bootstrap)
-    if rundir.is_up(settings):
-        return await _topics(settings, f"127.0.0.1:{kept_port(settings.data_path / 'kafka')}")
+    if (bootstrap := _running_log(settings)) is not None:
+        return await _topics(settings, bootstrap)
     if settings.kafka.port and not is_free(settings.kafka.port):
         said = f"port {settings.kafka.port} is in use, so that `kinolog up` cannot start its broker"
         return problem(said, "end that process, or set KINOLOG_KAFKA__PORT (0: a free one)")
     return fine("not running; `kinolog up` starts it")
+
+
+def _running_log(settings: Settings) -> str | None:
+    """Where the log should answer; None where nothing should."""
+    if settings.kafka.bootstrap is not None:
+        return settings.kafka.bootstrap
+    return f"127.0.0.1:{kept_port(settings.data_path / 'kafka')}" if rundir.is_up(settings) else None
+
+
+async def queues(settings: Settings) -> Finding:
+    """Whether some executor takes the requests of each step."""
+    if (bootstrap := _running_log(settings)) is None:
+        return fine("not running")
+    try:
+        executors = await _executors_by_step(settings, bootstrap)
+    except (KafkaError, OSError, TimeoutError):
+        return warning("not known: the log does not answer")
+    if executors is None:
+        return warning("not known: the executors are sharing out their queues", "run it again in a moment")
+    if not any(executors.values()):
+        return warning("no executor is running: all jobs wait", "start one: `kinolog executor`")
+    if idle := untaken(executors):
+        remedy = "start an executor that has them: see KINOLOG_EXECUTOR__LANES, and the executors' versions"
+        return warning(f"no executor takes {', '.join(idle)}: jobs with these steps wait", remedy)
+    return fine(f"the queue of each step has an executor, at most {max(executors.values())}")
+
+
+async def _executors_by_step(settings: Settings, bootstrap: str) -> dict[str, int] | None:
+    """Counted again for a while as long as a group rebalances."""
+    deadline = time.monotonic() + _ANSWER_S
+    while (found := await executors_by_step(settings, bootstrap)) is None and time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+    return found
 
 
 async def _topics(settings: Settings, bootstrap: str) -> Finding:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from msgspec.structs import replace
 
 from schemas.base import Message
 from schemas.jobs import Input, Priority
@@ -262,6 +263,37 @@ async def test_a_killed_executor_takes_up_what_it_had_not_accepted(
     await log.ask(request("job_2"))
     await executor.start()
     await eventually(lambda: log.of(StepCompleted, "job_2"), START_S)
+
+
+def with_steps(settings: Settings, *steps: str) -> Settings:
+    """The same lane, with these steps."""
+    (lane,) = settings.executor.lanes
+    return replace(settings, executor=replace(settings.executor, lanes={lane: steps}))
+
+
+async def working_on_store(log: Log, process: Process, eventually: Eventually) -> None:
+    """Start the executor, and return once it takes requests for `store`."""
+    await process.start()
+    wanted = replace(request("job_store"), step="store", params={"to": 1})
+    event = structured(wanted, event_id="s", source="test", subject="a")
+    await log.raw(log.topics.step_requests("store"), batch([event]))
+    await eventually(lambda: log.of(StepFailed, "job_store"), START_S)
+
+
+@pytest.mark.parametrize("steps", [("store",), ("store", "probe")])
+async def test_an_executor_that_comes_back_with_other_steps_works_on_these(
+    log: Log, stack: AsyncExitStack, eventually: Eventually, steps: tuple[str, ...]
+) -> None:
+    (lane,) = log.settings.executor.lanes
+    before = Process(with_steps(log.settings, *steps), lane)
+    stack.push_async_callback(before.end, signal.SIGKILL)
+    await working_on_store(log, before, eventually)
+    await log.ask(request("job_1"))
+    await before.end(signal.SIGKILL)  # the broker counts its session on
+    after = Process(with_steps(log.settings, "store", "noop"), lane)
+    stack.push_async_callback(after.end, signal.SIGKILL)
+    await after.start()
+    await eventually(lambda: log.of(StepCompleted, "job_1"), START_S)
 
 
 #: Long enough for a message to have been heard, and for a request to have been accepted where it may not be.

@@ -278,6 +278,27 @@ async def watching(url: URL, job_id: str) -> AsyncIterator[AsyncIterator[str]]:
         await running.wait()
 
 
+async def test_a_queue_that_no_executor_takes_from_is_shown(site: Site, make: Make, control: ControlStandIn) -> None:
+    settings = make()
+    topic = names(settings).step_requests("noop")
+
+    async def shown() -> dict[str, int]:
+        _, body = await site.ask("GET", "/v1/queues", "anna-views")
+        return {queue["name"]: queue.get("executors") for queue in body["data"]}
+
+    assert (await shown())["noop"] == 0
+    async with AIOKafkaConsumer(topic, bootstrap_servers=settings.bootstrap, group_id="kinolog-exec-shown"):
+
+        async def one_takes() -> bool:
+            return (await shown())["noop"] == 1
+
+        await eventually(one_takes, 30)
+        assert (await shown())["probe"] == 0
+        _, text = await site.ask("GET", "/metrics")
+        assert b'kinolog_queue_executors{step="noop"} 1.0\n' in text
+        assert b'kinolog_queue_executors{step="probe"} 0.0\n' in text
+
+
 async def test_a_timeline_and_the_past_come_from_the_log(site: Site, control: ControlStandIn) -> None:
     job = await submitted(site)
     path = f"/v1/jobs/{job['job_id']}"
