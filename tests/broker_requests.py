@@ -22,6 +22,7 @@ class Requests:
         #: Fetches that were answered without a record.
         self.empty_fetches = 0
         self.longest_wait_ms = 0
+        self.fetched_bytes = 0
         self._stock = AIOKafkaClient.send
         monkeypatch.setattr(Fetcher, "_fetch_max_wait_ms", None, raising=False)  # put back afterwards
         fetch_wait.install()
@@ -45,7 +46,9 @@ class Requests:
             found = await self._stock(client, node_id, request, **options)
         finally:
             self._fetching.discard(id(client))
-        self.empty_fetches += not any(part[-1] for _, parts in found.topics for part in parts)
+        fetched_bytes = sum(len(part[-1] or b"") for _, parts in found.topics for part in parts)
+        self.fetched_bytes += fetched_bytes
+        self.empty_fetches += not fetched_bytes
         return found
 
 

@@ -34,6 +34,8 @@ from web.bucket_origin import BucketOrigin
 from web.cache_desk import CacheDesk
 from web.commands import Commands
 from web.documents import add_documents
+from web.event_index import EventIndex
+from web.event_indexer import EventIndexer
 from web.event_log import EventLog
 from web.follower import Follower
 from web.headers import add_headers, identified
@@ -184,6 +186,7 @@ def make_services(settings: Settings) -> Services:
     store = Store(settings.store_url, public_endpoint=settings.store.public_endpoint)
     follower = Follower(settings, model, position, progress, hub)
     index = SearchIndex(home / f"{settings.web.replica}.search")
+    event_index = EventIndex(home / f"{settings.web.replica}.events")
     commands = Commands(settings, position)
     follower.clock = clock = LogClock(commands.date)
     cache = CacheDesk(clock.now_or_none)
@@ -203,7 +206,9 @@ def make_services(settings: Settings) -> Services:
         clock=clock,
         follower=follower,
         progress_follower=progress_follower,
-        events=EventLog(settings),
+        events=EventLog(settings, event_index),
+        event_index=event_index,
+        event_indexer=EventIndexer(settings, model, position, event_index),
         journal=Journal(home / f"{settings.web.replica}.uploads"),
         tokens=tokens,
         tickets=tickets,
@@ -250,6 +255,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         parts.sessions.run,
         lambda: _record(parts),
         parts.indexer.run,
+        parts.event_indexer.run,
         lambda: _clean_up_again_and_again(parts),
         lambda: tus.sweep_again_and_again(parts),
         lambda: _evict(parts),
@@ -269,6 +275,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.to_thread(parts.model.close)
         await asyncio.to_thread(parts.index.close)
+        await asyncio.to_thread(parts.event_index.close)
 
 
 def _note(ended: asyncio.Task[None], broken: asyncio.Future[None]) -> None:

@@ -1,6 +1,5 @@
 """GET /v1/jobs/{id}/events: the job's timeline, from the log."""
 
-import time
 from typing import Any
 
 from aiohttp import web
@@ -25,7 +24,7 @@ routes = Routes("Jobs")
 async def show_events(request: web.Request) -> web.Response:
     """All that was said of a job, in order: when, of which attempt of which step, how long it took, why it failed."""
     job = await job_of(request, asking(request), request.match_info["job_id"])
-    facts = await services(request).events.of_job(job.asset_id, job.id, job.created_at, time.time())
+    facts = await services(request).events.of_job(job.asset_id, job.id, job.created_at)
     return answer(timeline(facts))
 
 

@@ -14,6 +14,8 @@ from web.auth import Door
 from web.bucket_origin import BucketOrigin
 from web.cache_desk import CacheDesk
 from web.commands import Commands
+from web.event_index import EventIndex
+from web.event_indexer import EventIndexer
 from web.event_log import EventLog
 from web.follower import Follower
 from web.hub import Hub
@@ -54,6 +56,8 @@ class Services:
     follower: Follower
     progress_follower: ProgressFollower
     events: EventLog
+    event_index: EventIndex
+    event_indexer: EventIndexer
     journal: Journal
     tokens: TokenLog
     tickets: Tickets

@@ -78,6 +78,7 @@ async def replica(folder: str, **environ: str) -> AsyncIterator[tuple[TestServer
     yield server, parts
     await server.close()
     await asyncio.to_thread(parts.model.close)
+    await asyncio.to_thread(parts.event_index.close)
 
 
 class Log:

@@ -1,17 +1,23 @@
 """The parts of `make bench`, each a list of figures."""
 
-from tests.bench import cache, interface, models, throughput, whole
+from tests.bench import cache, interface, models, throughput, timelines, whole
 from tests.bench.figures import Figure
 
 
 async def of_interface(_runs: int) -> list[Figure]:
-    """Lists, posts and live clients."""
-    lists, post, live = await interface.lists(), await interface.post(), await interface.live()
+    """Lists, timelines, posts and live clients."""
+    lists, past = await interface.lists(), await timelines.timelines()
+    post, live = await interface.post(), await interface.live()
     pages, answers, delivery = lists["all_pages"], post["answers"], live["delivery"]
     first = post["first_seconds"]["p99_ms"]
     load = f"first 3 s after the start p99 {first} ms, {post['failed']} failed, load {post['load']:.1f}"
     return [
         _p99(f"any page of {lists['jobs']:,} jobs", pages, "", 50),
+        _p99(
+            f"timeline of one of {past['jobs']:,} jobs", past["timeline"], f"index made in {past['indexed_s']} s", 150
+        ),
+        _p99(f"one of {past['jobs']:,} jobs, `as_of` a moment", past["as_of"], "", 150),
+        Figure(f"counts of {past['jobs']:,} jobs, `as_of` a moment", f"{past['stats_as_of_s']} s", "best of 3", ""),
         _p99(f"`POST` at {post['rate_per_s']}/s while executors encode", answers, load, 100),
         _p99(f"delivery to {live['sockets']:,} websockets of {live['active']} jobs", delivery, _lost(live), 250),
     ]
