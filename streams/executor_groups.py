@@ -20,7 +20,7 @@ from streams.topics import names
 log = logging.getLogger(__name__)
 
 _PREFIX = "kinolog-exec-"
-#: States in which the broker tells of all members. Source: Kafka's DescribeGroups, group states.
+#: States in which the broker describes all members. Source: Kafka's DescribeGroups, group states.
 _SETTLED = ("Stable", "Empty", "Dead")
 _TIMEOUT_S = 5.0
 

@@ -52,7 +52,7 @@ def write_error(folder: Path) -> OSError | None:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether `error` says that a path may not be written, however often one tries."""
+    """Whether `error` means that a path may not be written, however often one tries."""
     return isinstance(error, OSError) and error.errno in _REFUSALS
 
 

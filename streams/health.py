@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def web_is_ready(settings: Settings) -> bool:
     """Whether this machine's web process answers, and from a complete read model."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy would ask its own machine
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # for a proxy, loopback is its own machine
     try:
         with direct.open(f"http://127.0.0.1:{settings.web.port}/readyz", timeout=_TIMEOUT_S):
             return True

@@ -1,4 +1,4 @@
-"""What the consumers of this process ask of the broker, counted."""
+"""Counts of the requests that the consumers of this process send to the broker."""
 
 from typing import Any
 

@@ -30,9 +30,9 @@ class Part(NamedTuple):
     #: Volume by the folder where it is mounted; all else is read-only. Parts that name one volume share it.
     volumes: dict[str, str]
     hostname: str
-    #: Of a container; None where the orchestrator asks over HTTP, or waits for the process to say so.
+    #: Of a container; None where the orchestrator checks over HTTP, or waits for a notification.
     health: list[str] | None
-    #: Whether it is waited for until it says that it is ready. Source: sd_notify(3).
+    #: Whether it notifies that it is ready. Source: sd_notify(3).
     notifies: bool = False
 
 

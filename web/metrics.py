@@ -37,7 +37,7 @@ class Metrics:
         self.jobs = Gauge("kinolog_jobs", "Jobs in the read model, by status.", ("status",), registry=registry)
         self.queue_executors = Gauge(
             "kinolog_queue_executors",
-            "Executors that take from the queue of a step; absent while the broker does not tell.",
+            "Executors that take from the queue of a step; absent while it is not known.",
             ("step",),
             registry=registry,
         )

@@ -1,4 +1,4 @@
-"""How many executors take from each step's queue, asked of the broker when somebody wants to know."""
+"""Executors per step's queue: counted by the consumer groups, when somebody needs the count."""
 
 import asyncio
 import logging
@@ -13,14 +13,14 @@ from streams.settings import Settings
 
 log = logging.getLogger("kinolog.web")
 
-#: For how long an answer is good.
+#: For how long a count is up to date.
 _FRESH_S = 5.0
 #: Longest that a request waits for a new one.
 _WAIT_S = 1.0
 
 
 class QueueExecutors:
-    """Keeps the last answer; whoever asks while it is old waits for the next one, a little."""
+    """The last count. While it is out of date, a caller waits for the next one, for a second at most."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -37,7 +37,7 @@ class QueueExecutors:
         return self._found
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Cancel the count that is under way."""
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.wait({self._refreshing})

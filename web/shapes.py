@@ -249,7 +249,7 @@ class QueueView(View, frozen=True, kw_only=True):
     #: Since when.
     paused_at: str | UnsetType = UNSET
     #: Executors that take from it, of all owners. 0: its jobs wait until one is started that has the step. Absent while
-    #: the broker does not tell.
+    #: that is not known.
     executors: int | UnsetType = UNSET
     #: Waits for other steps, or for an executor.
     waiting: int

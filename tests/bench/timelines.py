@@ -82,7 +82,7 @@ async def _log(folder: Path) -> AsyncIterator[Settings]:
 
 
 async def _publish(settings: Settings, jobs: Sequence[Job]) -> None:
-    """Five facts of each job, as control says them in bulk."""
+    """Five facts of each job, as control publishes them in bulk."""
     async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap, max_batch_size=MAX_BATCH_BYTES) as producer:
         departures = Departures(lambda: producer, _fail)
         for n in range(0, len(jobs), _TOGETHER):

@@ -19,8 +19,8 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc")
 def sealed(part: Part, argv: Sequence[str], volumes: Path, environ: Mapping[str, str]) -> list[str]:
     """The command line that runs `argv` as `part` would run; as process 1 where it would be.
 
-    This checkout's environment stands for what is installed in /opt/kinolog. `volumes`: where the folders are that may
-    be written. `environ`: where its neighbours are, in place of what the file says.
+    /opt/kinolog is this checkout's environment. `volumes`: where the folders are that may
+    be written. `environ`: where its neighbours are, in place of what the file has.
     """
     python = str(Path(sys.prefix).resolve())
     return [
@@ -91,8 +91,8 @@ class Deployment:
         with (self._folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, pass_fds=(write_fd,))
         os.close(write_fd)
-        with os.fdopen(read_fd) as told:
-            self._running[name] = _Running(process, json.load(told)["child-pid"], part.reaped)
+        with os.fdopen(read_fd) as info:
+            self._running[name] = _Running(process, json.load(info)["child-pid"], part.reaped)
 
     async def run(self, name: str, argv: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         """Run a command where the part runs, to its end."""

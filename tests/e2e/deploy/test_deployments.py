@@ -1,10 +1,11 @@
-"""What the files in deploy/ start works: nothing may be written but what they say, nothing is set but what they set."""
+"""What the files in deploy/ start works: nothing else may be written, and no other setting is there."""
 
 import asyncio
 import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -99,7 +100,7 @@ async def test_models_work_in_a_container(deploy: StartDeployment, spoken: Path)
         assert {step["name"]: step["status"] for step in job["steps"]} == dict.fromkeys(
             ("probe", "transcode", "thumbnails", "audio", "transcribe", "captions", "embed"), "completed"
         ), job
-        [hit] = await api.get("/v1/search", q="world", mode="vector", limit="1")
+        [hit] = await eventually(lambda: _found(session, "world"), _JOB_S, every_s=1.0)
         assert hit["asset_id"] == job["asset_id"]
     assert deployment.zombies("executor") == []
 
@@ -115,16 +116,16 @@ async def _start(deployment: Deployment) -> None:
 
 async def _ready(deployment: Deployment, name: str) -> None:
     """Start a part and return once it is ready, by the means that its file names."""
-    word = ReadyWord()
+    notification = ReadyWord()
     try:
-        deployment.start(name, **({"NOTIFY_SOCKET": word.address} if deployment.parts[name].notifies else {}))
+        deployment.start(name, **({"NOTIFY_SOCKET": notification.address} if deployment.parts[name].notifies else {}))
         if deployment.parts[name].notifies:
-            await asyncio.wait_for(word.heard(), _READY_S)
+            await asyncio.wait_for(notification.heard(), _READY_S)
         await eventually(lambda: deployment.is_healthy(name), _READY_S, every_s=0.5)
     except (AssertionError, TimeoutError) as error:
         raise AssertionError(f"{name} did not get ready:\n{deployment.log(name)}") from error
     finally:
-        word.close()
+        notification.close()
 
 
 def _session(deployment: Deployment) -> aiohttp.ClientSession:
@@ -135,6 +136,12 @@ def _session(deployment: Deployment) -> aiohttp.ClientSession:
 async def _is_ready(session: aiohttp.ClientSession) -> bool:
     async with session.get("/readyz") as answer:
         return answer.status == 200
+
+
+async def _found(session: aiohttp.ClientSession, words: str) -> Any:
+    """Hits by meaning; None while web loads its model."""
+    async with session.get("/v1/search", params={"q": words, "mode": "vector", "limit": "1"}) as answer:
+        return (await answer.json()).get("data")
 
 
 async def _require_no_complaint(deployment: Deployment, name: str) -> None:

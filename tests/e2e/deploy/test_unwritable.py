@@ -54,5 +54,5 @@ async def test_doctor_sees_it_too(tmp_path: Path, free_port: Callable[[], int]) 
     part = _without(_without(PARTS["executor"], "/data"), "/media")
     ended = await _end(part, tmp_path, free_port(), ["kinolog", "doctor"])
     assert ended.returncode == 2
-    told = {line.split()[1]: line for line in ended.stdout.splitlines() if line.startswith("problem")}
-    assert "not writable" in told["disk"] and "not writable" in told["store"]
+    problems = {line.split()[1]: line for line in ended.stdout.splitlines() if line.startswith("problem")}
+    assert "not writable" in problems["disk"] and "not writable" in problems["store"]

@@ -274,8 +274,8 @@ def with_steps(settings: Settings, *steps: str) -> Settings:
 async def working_on_store(log: Log, process: Process, eventually: Eventually) -> None:
     """Start the executor, and return once it takes requests for `store`."""
     await process.start()
-    wanted = replace(request("job_store"), step="store", params={"to": 1})
-    event = structured(wanted, event_id="s", source="test", subject="a")
+    invalid = replace(request("job_store"), step="store", params={"to": 1})
+    event = structured(invalid, event_id="s", source="test", subject="a")
     await log.raw(log.topics.step_requests("store"), batch([event]))
     await eventually(lambda: log.of(StepFailed, "job_store"), START_S)
 

@@ -57,8 +57,8 @@ async def test_doctor_names_the_step_that_no_executor_takes(settings: Settings, 
 
 
 async def test_doctor_says_that_no_executor_runs(settings: Settings) -> None:
-    async def said() -> bool:
+    async def reported() -> bool:
         found = await services.queues(settings)
         return found.level == "warning" and "no executor is running" in found.says
 
-    await eventually(said, 30)
+    await eventually(reported, 30)

@@ -1,4 +1,4 @@
-"""A container's health check asks its own process."""
+"""A container's health check reaches its own process."""
 
 import asyncio
 
