@@ -5,14 +5,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.intake import Unusable
 from schemas.base import ErrorRecord
 from schemas.step_events import LeaseRevoked, QueueChanged
 from streams.envelope import Entry, Unreadable, read
-from streams.reader import FOLLOWER_MS, assign_paused, fetch_from
+from streams.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -62,13 +62,11 @@ class ControlTail:
                 await asyncio.sleep(_RETRY_S)
 
     async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
+        consumer = make_consumer(
+            self._settings.bootstrap,
             client_id=self._client_id,
-            group_id=None,
-            enable_auto_commit=False,
-            fetch_max_wait_ms=FOLLOWER_MS,
-            auto_offset_reset="earliest",  # only after a lost position: an old revoke names a lease that is over
+            wait_ms=FOLLOWER_MS,
+            reset="earliest",  # only after a lost position: an old revoke names a lease that is over
         )
         try:
             await consumer.start()

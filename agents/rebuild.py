@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
@@ -24,7 +24,7 @@ from streams.broker_files import kept_port
 from streams.checks.diagnosis import UNREACHABLE
 from streams.envelope import Entry, read
 from streams.partition import partition_of
-from streams.reader import BOUNDED_MS, assign_paused, read_between
+from streams.reader import assign_paused, make_consumer, read_between
 from streams.settings import Kafka, Settings
 from streams.topics import names
 from tables.rebuild import Compared, PartitionLog, Told, compare
@@ -80,13 +80,7 @@ def _in_words(found: Sequence[Compared]) -> Iterator[str]:
 
 async def check(settings: Settings) -> list[Compared]:
     """Compare every partition. Raises KafkaError."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=BOUNDED_MS,
-    )
+    consumer = make_consumer(settings.bootstrap, reset="earliest")
     await consumer.start()
     try:
         return [await _compare(settings, consumer, number) for number in range(settings.partitions)]

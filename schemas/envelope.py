@@ -31,3 +31,5 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str | None = None
     #: The message itself, as JSON text.
     data: msgspec.Raw = msgspec.Raw(b"{}")
+    #: The message in place of `data`, base64, where its producer had bytes.
+    data_base64: str | None = None

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from schemas.audit import AuditLink, AuditRecorded
 from streams.envelope import UNDECODABLE, binary
-from streams.reader import BOUNDED_MS, assign_paused, fetch_from, read_between
+from streams.reader import assign_paused, make_consumer, read_between
 from streams.settings import Settings
 from streams.topics import names
 
@@ -26,6 +26,8 @@ from streams.topics import names
 HASH_HEADER = "ce_hash"
 _PARTITION = 0
 _LINK_S = 10.0
+#: How much further back the last record is looked for each time.
+_FURTHER = 16
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -150,7 +152,7 @@ def _chain_faults(entry: AuditRecorded, head: _Head | None, first_offset: int) -
 
 async def read_all(settings: Settings) -> list[Found]:
     """Every record of the topic, as far as it goes now. Raises AuditUnreachable."""
-    consumer = _consumer(settings)
+    consumer = make_consumer(settings.bootstrap, reset="earliest")
     place = TopicPartition(names(settings).audit, _PARTITION)
     try:
         await consumer.start()
@@ -165,30 +167,27 @@ async def read_all(settings: Settings) -> list[Found]:
 
 async def last_link(settings: Settings) -> AuditLink | None:
     """The topic's last record now; None when it is empty. Raises KafkaError, TimeoutError."""
-    consumer = _consumer(settings)
+    consumer = make_consumer(settings.bootstrap, reset="earliest")
     place = TopicPartition(names(settings).audit, _PARTITION)
     try:
         async with asyncio.timeout(_LINK_S):
             await consumer.start()
             assign_paused(consumer, [place])
-            end = (await consumer.end_offsets([place]))[place]
-            if end <= (await consumer.beginning_offsets([place]))[place]:
-                return None
-            fetch_from(consumer, {place: end - 1})
-            record = await consumer.getone(place)
-            return AuditLink(offset=record.offset, hash=digest(record.value))
+            found = await _last_record(consumer, place)
+            return AuditLink(offset=found.offset, hash=digest(found.value)) if found is not None else None
     finally:
         await consumer.stop()
 
 
-def _consumer(settings: Settings) -> Any:
-    return AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=BOUNDED_MS,
-    )
+async def _last_record(consumer: Any, place: TopicPartition) -> Found | None:
+    """From further and further back: what stands at the end may be nothing to read."""
+    beginning = (await consumer.beginning_offsets([place]))[place]
+    end, back, found = (await consumer.end_offsets([place]))[place], 1, None
+    while found is None and end - back // _FURTHER > beginning:
+        async for record in read_between(consumer, {place: max(end - back, beginning)}, {place: end}):
+            found = _found(record)
+        back *= _FURTHER
+    return found
 
 
 def _found(record: Any) -> Found:

@@ -3,6 +3,7 @@
 Source: CloudEvents Kafka protocol binding 1.0.2 (binary, structured, batched content modes).
 """
 
+import base64
 import re
 import time as clock
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,10 @@ BATCH_TYPE = b"application/cloudevents-batch+json"
 STRUCTURED_TYPE = b"application/cloudevents+json"
 JSON_TYPE = b"application/json"
 BATCH_HEADERS: list[tuple[str, bytes]] = [("content-type", BATCH_TYPE)]
+#: What structured and batched mode have in common. Source: CloudEvents Kafka binding 1.0.2, section 3.
+_FORMAT_PREFIX = b"application/cloudevents"
+#: Only header of a record that stands for one that cannot be parsed (streams/record_parsing.py); its value says why.
+UNPARSABLE_HEADER = "kinolog-unparsable"
 
 #: Deepest nesting of a message. JSON that can just be read may be too deep to be written from deeper within a program.
 MAX_DEPTH = 100
@@ -35,6 +40,7 @@ _encode = msgspec.json.Encoder().encode
 _batch_decoder = msgspec.json.Decoder(list[CloudEvent])
 _entries_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _event_decoder = msgspec.json.Decoder(CloudEvent)
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Entry(NamedTuple):
@@ -139,14 +145,21 @@ def _common_headers(message_type: str, source: str) -> tuple[tuple[str, bytes], 
 
 def read(value: bytes | None, headers: Headers = ()) -> list[Entry | Unreadable]:
     """Every entry of a record, in order, whatever mode it is in. Never raises."""
+    if (fault := fault_of(headers)) is not None:
+        return [Unreadable(value or b"", "unparsable-record", fault)]
     if value is None:
         return [Unreadable(b"", "empty-record", "the record has no value")]
     names = {name: text for name, text in headers if text is not None}
-    if "ce_type" in names:
+    if "ce_type" in names and not names.get("content-type", b"").lower().startswith(_FORMAT_PREFIX):
         return [_read_binary(value, names)]
     if value.lstrip()[:1] == b"[":
         return _read_batch(value)
     return [_read_structured(value)]
+
+
+def fault_of(headers: Headers) -> str | None:
+    """Why a record cannot be parsed, where it stands for one; None: it can."""
+    return next(((text or b"").decode(errors="replace") for name, text in headers if name == UNPARSABLE_HEADER), None)
 
 
 def _read_batch(value: bytes) -> list[Entry | Unreadable]:
@@ -180,14 +193,42 @@ def _read_binary(value: bytes, headers: dict[str, bytes]) -> Entry | Unreadable:
 
 
 def _understand(event: CloudEvent) -> Entry | Unreadable:
+    if not (event.id and event.source):
+        return Unreadable(bytes(event.data), "not-an-event", "not a CloudEvent: id and source must not be empty")
+    if event.data_base64 is not None:
+        try:
+            event = _with_binary_data(event, event.data_base64)
+        except ValueError as error:
+            return Unreadable(_encode(event), "invalid-message", f"{event.type}: data_base64: {error}")
     if too_deep(event.data):
         return Unreadable(bytes(event.data), "too-deep", f"{event.type}: nested deeper than {MAX_DEPTH}")
     try:
-        return Entry(event, _decoders[event.type].decode(event.data))
+        return Entry(event, _decode(event))
     except KeyError:
         return Unreadable(bytes(event.data), "unknown-type", f"unknown message type {event.type!r}")
     except UNDECODABLE as error:
         return Unreadable(bytes(event.data), "invalid-message", f"{event.type}: {error}")
+
+
+def _with_binary_data(event: CloudEvent, encoded: str) -> CloudEvent:
+    """SDKs write data that they were given as bytes in base64. Raises ValueError."""
+    data = base64.b64decode(encoded, validate=True)
+    return msgspec.structs.replace(event, data=msgspec.Raw(data), data_base64=None)
+
+
+def _decode(event: CloudEvent) -> Message:
+    """The message. A field that is null counts as absent, as producers in many languages write it. Raises UNDECODABLE,
+    KeyError.
+    """
+    decoder = _decoders[event.type]
+    try:
+        return decoder.decode(event.data)
+    except msgspec.ValidationError:
+        fields = _fields_decoder.decode(event.data)
+        given = {name: value for name, value in fields.items() if bytes(value) != b"null"}
+        if len(given) == len(fields):
+            raise
+        return decoder.decode(_encode(given))
 
 
 def too_deep(raw: bytes | msgspec.Raw) -> bool:

@@ -31,7 +31,7 @@ from faust.transport.drivers.aiokafka import Consumer as KafkaConsumer
 from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 
-from streams import fetch_wait, metadata
+from streams import fetch_wait, metadata, record_parsing
 from streams.continuity import Continuity
 from streams.recovery import read_changelogs
 
@@ -59,6 +59,7 @@ def install() -> None:
         setattr(owner, function.__name__, function)
     fetch_wait.install()
     metadata.install()
+    record_parsing.install()
     ProducerBuffer.max_messages = 10_000
 
 

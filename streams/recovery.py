@@ -4,13 +4,14 @@ Faust takes 80 us a record and one at a time: 100,000 jobs were 50 s. Here they 
 """
 
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from faust.types import TP
 
-from streams.reader import BOUNDED_MS
+from streams.envelope import fault_of
+from streams.reader import make_consumer
 
 #: Bytes that one partition may bring at once.
 _FETCH_BYTES = 4 * 1024**2
@@ -28,13 +29,7 @@ async def read_changelogs(
     behind = {TopicPartition(*tp): end for tp, end in ends.items() if offsets[tp] < end}
     if not behind:
         return
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        enable_auto_commit=False,
-        fetch_max_wait_ms=BOUNDED_MS,
-        max_partition_fetch_bytes=_FETCH_BYTES,
-        auto_offset_reset="earliest",
-    )
+    consumer = make_consumer(bootstrap, reset="earliest", max_partition_fetch_bytes=_FETCH_BYTES)
     await consumer.start()
     try:
         consumer.assign(list(behind))
@@ -50,19 +45,25 @@ async def _read(
 ) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while behind and time.monotonic() < deadline:
-        for tp, records in (await consumer.getmany(*behind, timeout_ms=1000)).items():
-            apply_records(stores[tp.topic], records, tp.partition)
-            # A former owner may have written more meanwhile: that is applied too, but Faust accepts no such offset.
-            offsets[TP(*tp)] = min(records[-1].offset, behind[tp])
-            if records[-1].offset >= behind[tp]:
+        found = await consumer.getmany(*behind, timeout_ms=1000)
+        for tp, last in list(behind.items()):
+            apply_records(stores[tp.topic], found.get(tp, ()), tp.partition)
+            # By the position: what stands at the end may be nothing to read. A former owner may have written more
+            # meanwhile: that is applied too, but Faust accepts no such offset.
+            offsets[TP(*tp)] = max(offsets[TP(*tp)], min(await consumer.position(tp) - 1, last))
+            if offsets[TP(*tp)] >= last:
                 del behind[tp]
                 consumer.pause(tp)
 
 
-def apply_records(store: Any, records: list[Any], partition: int) -> None:
-    """Into Faust's memory store: rows, tombstones, and whose partition a key is."""
+def apply_records(store: Any, records: Iterable[Any], partition: int) -> None:
+    """Into Faust's memory store: rows, tombstones, and whose partition a key is. A row that cannot be parsed is lost:
+    that was logged where it was found.
+    """
     rows, partitions = store.data, store._key_partition
     for record in records:
+        if fault_of(record.headers) is not None:
+            continue
         if record.value is None:
             rows.pop(record.key, None)
             partitions.pop(record.key, None)

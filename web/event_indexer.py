@@ -6,12 +6,13 @@ import math
 import sqlite3
 import time
 from collections.abc import Mapping
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.facts import JobDeleted
-from streams.reader import BOUNDED_MS, assign_paused, read_between, started
+from streams.reader import assign_paused, make_consumer, read_between, started
 from streams.settings import Settings
 from streams.topics import names
 from web import queries
@@ -79,21 +80,14 @@ class EventIndexer:
 
     async def catch_up(self) -> None:
         """Take in everything that is on the log now. Raises KafkaError, sqlite3.Error."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
-            client_id=f"kinolog-web-{self._settings.web.replica}",
-            group_id=None,
-            enable_auto_commit=False,
-            fetch_max_wait_ms=BOUNDED_MS,
-        )
+        client_id = f"kinolog-web-{self._settings.web.replica}"
+        consumer = make_consumer(self._settings.bootstrap, reset="latest", client_id=client_id)
         async with started(consumer, consumer.stop):
             assign_paused(consumer, self._parts)
             ends = await consumer.end_offsets(self._parts)
             await self._read(consumer, await self._starts(consumer, ends), ends)
 
-    async def _starts(
-        self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, int]:
+    async def _starts(self, consumer: Any, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Where the index ends; where it has to be begun, with the oldest job."""
         name = f"{self._position.log}/{self._topic}/{self._settings.partitions}"
         known = await self._index.next_offsets(name)
@@ -104,14 +98,14 @@ class EventIndexer:
         begins = await consumer.beginning_offsets(self._parts)
         return {part: max(known[part.partition], begins[part]) for part in self._parts}
 
-    async def _oldest(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> dict[int, int]:
+    async def _oldest(self, consumer: Any, ends: Mapping[TopicPartition, int]) -> dict[int, int]:
         created_at = await self._model.read(queries.oldest_creation)
         since_ms = max(0, int((min(created_at or math.inf, time.time()) - SKEW_S) * 1000))
         found = await consumer.offsets_for_times(dict.fromkeys(self._parts, since_ms))
         return {part.partition: found[part].offset if found.get(part) else ends[part] for part in self._parts}
 
     async def _read(
-        self, consumer: AIOKafkaConsumer, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+        self, consumer: Any, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
     ) -> None:
         found, began = Found(), time.monotonic()
         async for record in read_between(consumer, starts, ends):

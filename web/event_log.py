@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.base import Message
 from streams.envelope import Entry, read
 from streams.partition import partition_of
-from streams.reader import BOUNDED_MS, assign_paused, read_between, started
+from streams.reader import assign_paused, make_consumer, read_between, started
 from streams.settings import Settings
 from streams.topics import names
 from web.event_index import JOB_HEADER, SKEW_S, EventIndex, Known
@@ -87,17 +87,9 @@ class EventLog:
             return None
 
     @asynccontextmanager
-    async def _reading(
-        self, parts: Sequence[TopicPartition], fetch_bytes: int = 1024**2
-    ) -> AsyncIterator[AIOKafkaConsumer]:
+    async def _reading(self, parts: Sequence[TopicPartition], fetch_bytes: int = 1024**2) -> AsyncIterator[Any]:
         """A consumer with the partitions assigned and paused. Raises Problem (503) for what goes wrong within."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            fetch_max_wait_ms=BOUNDED_MS,
-            max_partition_fetch_bytes=fetch_bytes,
-        )
+        consumer = make_consumer(self._settings.bootstrap, reset="latest", max_partition_fetch_bytes=fetch_bytes)
         try:
             async with self._gate, asyncio.timeout(_READ_S), started(consumer, consumer.stop):
                 assign_paused(consumer, parts)
@@ -109,7 +101,7 @@ class EventLog:
 
 
 async def _at_known_places(
-    consumer: AIOKafkaConsumer, part: TopicPartition, known: Known, job_id: str
+    consumer: Any, part: TopicPartition, known: Known, job_id: str
 ) -> list[ConsumerRecord] | None:
     """The job's records, by the index and by what is behind it; None where the index is of another log."""
     begin, end = (await consumer.beginning_offsets([part]))[part], (await consumer.end_offsets([part]))[part]
@@ -135,7 +127,7 @@ def spans(offsets: Sequence[int], near: int) -> Iterator[tuple[int, int]]:
         yield start, last + 1
 
 
-async def _since(consumer: AIOKafkaConsumer, part: TopicPartition, since: float, job_id: str) -> list[ConsumerRecord]:
+async def _since(consumer: Any, part: TopicPartition, since: float, job_id: str) -> list[ConsumerRecord]:
     """The job's records from a moment on, found by looking at every one."""
     later = await consumer.offsets_for_times({part: max(0, int(since * 1000))})
     ends = await consumer.end_offsets([part])
@@ -143,7 +135,7 @@ async def _since(consumer: AIOKafkaConsumer, part: TopicPartition, since: float,
     return [record async for record in read_between(consumer, starts, ends) if _is_of(record, job_id)]
 
 
-async def _ends(consumer: AIOKafkaConsumer, parts: Sequence[TopicPartition], until: float) -> Offsets:
+async def _ends(consumer: Any, parts: Sequence[TopicPartition], until: float) -> Offsets:
     ends: Offsets = await consumer.end_offsets(parts)
     if until >= time.time():
         return ends

@@ -182,6 +182,7 @@ class Follower:
                 raise LogReplaced("the read model is damaged")
             if any(batch.values()):
                 await self.take(batch)
+            self._read_to |= await reader.positions()
             await self._note_progress_made()
 
     async def take(self, batch: Batch) -> None:
@@ -197,11 +198,8 @@ class Follower:
         switched = self._switched(applied.queues)
         await self._publish(applied.jobs)
         offsets = self._position.offsets
-        for name, records in batch.items():
-            for record in records:
-                self._read_to[(name, record.partition)] = record.offset + 1
-                if name == "jobs":
-                    offsets[record.partition] = max(offsets[record.partition], record.offset + 1)
+        for record in batch.get("jobs", ()):
+            offsets[record.partition] = max(offsets[record.partition], record.offset + 1)
         self._position.claim(applied.claims)
         for step in switched if not self._position.rebuilding else ():
             await publish_pause(self._model, self._hub, step, applied.seq)

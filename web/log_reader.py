@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.reader import FOLLOWER_MS
+from streams.envelope import fault_of
+from streams.reader import FOLLOWER_MS, make_consumer
 from streams.settings import Settings
 from streams.topics import names
 from web.apply import Batch
@@ -49,13 +50,11 @@ class LogReader:
             for topic, name in self._names.items()
             for partition in range(settings.partitions)
         }
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap,
+        self._consumer = make_consumer(
+            settings.bootstrap,
             client_id=f"kinolog-web-{settings.web.replica}",
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            fetch_max_wait_ms=FOLLOWER_MS,
+            wait_ms=FOLLOWER_MS,
+            reset="none",
             max_partition_fetch_bytes=_FETCH_BYTES,
         )
 
@@ -98,8 +97,13 @@ class LogReader:
             batch[self._names[place.topic]] += [
                 Record(place.partition, record.offset, record.timestamp, record.key or b"", record.value)
                 for record in records
+                if fault_of(record.headers) is None  # logged where it was found: a row is lost
             ]
         return batch
+
+    async def positions(self) -> dict[Part, int]:
+        """The offset behind what `fetch` gave of each part, and behind what stands there that is nothing to read."""
+        return {part: await self._consumer.position(place) for part, place in self._parts.items()}
 
     async def _cluster(self) -> str:
         admin = AIOKafkaAdminClient(

@@ -5,14 +5,15 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.base import Message
 from schemas.step_events import StepCaptioned, StepProgressed
 from streams.envelope import Entry, read
-from streams.reader import FOLLOWER_MS, assign_paused, fetch_from
+from streams.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
 from streams.settings import Settings
 from streams.topics import names
 from web import queries
@@ -89,13 +90,11 @@ class ProgressFollower:
             return False
 
     async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
+        consumer = make_consumer(
+            self._settings.bootstrap,
+            wait_ms=FOLLOWER_MS,
             client_id=f"kinolog-web-{self._settings.web.replica}",
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="latest",
-            fetch_max_wait_ms=FOLLOWER_MS,
+            reset="latest",
         )
         try:
             await consumer.start()
@@ -111,7 +110,7 @@ class ProgressFollower:
         finally:
             await consumer.stop()
 
-    async def _seek(self, consumer: AIOKafkaConsumer) -> dict[int, int]:
+    async def _seek(self, consumer: Any) -> dict[int, int]:
         """Go where reading goes on; returns where each partition ends now."""
         known = self._next or await self._model.read(queries.progress_positions)
         begins = await consumer.beginning_offsets(self._parts)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
@@ -18,7 +18,7 @@ from schemas.access import TokenRow
 from streams.envelope import UNDECODABLE
 from streams.ids import new_id
 from streams.producer import Producer
-from streams.reader import FOLLOWER_MS, assign_paused, fetch_from
+from streams.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
 from streams.settings import Settings
 from streams.topics import names
 from web.problems import unavailable
@@ -97,13 +97,11 @@ class TokenLog:
             await asyncio.sleep(_AGAIN_S)
 
     async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
+        consumer = make_consumer(
+            self._settings.bootstrap,
+            wait_ms=FOLLOWER_MS,
             client_id=f"kinolog-web-{self._settings.web.replica}",
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=FOLLOWER_MS,
+            reset="earliest",
         )
         try:
             await consumer.start()

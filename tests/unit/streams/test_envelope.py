@@ -1,11 +1,23 @@
 """Whatever stands in a record, every entry comes out, understood or with a reason."""
 
+import base64
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.commands import CancelJob
-from streams.envelope import MAX_DEPTH, Entry, Unreadable, batch, binary, read, structured, too_deep
+from streams.envelope import (
+    MAX_DEPTH,
+    UNPARSABLE_HEADER,
+    Entry,
+    Unreadable,
+    batch,
+    binary,
+    read,
+    structured,
+    too_deep,
+)
 
 COMMAND = CancelJob(job_id="job_1", asset_id="asset_1")
 
@@ -92,3 +104,55 @@ def test_a_header_without_a_value_is_none() -> None:
     value, headers = binary(COMMAND, event_id="1", source="test", subject="asset_1")
     assert isinstance(read(value, [*headers, ("ce_time", None), ("trace", None)])[0], Entry)
     assert isinstance(read(value, [("ce_type", None)])[0], Unreadable)
+
+
+UPLOAD = b'{"input":{"object":"media/a.mp4"},"asset_id":"asset_1"}'
+ATTRIBUTES = {"specversion": "1.0", "id": "1", "source": "upstream", "type": "media.upload.completed.v1"}
+
+
+def headers_of(content_type: str, **attributes: str) -> list[tuple[str, bytes]]:
+    return [("content-type", content_type.encode())] + [(f"ce_{k}", v.encode()) for k, v in attributes.items()]
+
+
+def test_the_content_type_says_that_a_record_is_structured_though_it_has_ce_headers_too() -> None:
+    """Connectors copy the attributes into headers for routing; the event was a dead letter."""
+    whole = msgspec.json.encode({**ATTRIBUTES, "data": msgspec.Raw(UPLOAD)})
+    for content_type in ("application/cloudevents+json", "Application/CloudEvents+JSON; charset=UTF-8"):
+        [entry] = read(whole, headers_of(content_type, **ATTRIBUTES))
+        assert isinstance(entry, Entry), entry
+        assert entry.message.asset_id == "asset_1"  # type: ignore[attr-defined]  # an upload event
+    [entry] = read(UPLOAD, headers_of("application/json; charset=utf-8", **ATTRIBUTES))
+    assert isinstance(entry, Entry), entry
+
+
+def test_data_that_an_sdk_wrote_in_base64_is_read() -> None:
+    encoded = base64.b64encode(UPLOAD).decode()
+    [entry] = read(msgspec.json.encode({**ATTRIBUTES, "data_base64": encoded}))
+    assert isinstance(entry, Entry), entry
+    assert bytes(entry.event.data) == UPLOAD
+    [entry] = read(msgspec.json.encode({**ATTRIBUTES, "data_base64": encoded[:-3] + "!"}))
+    assert isinstance(entry, Unreadable)
+    assert (entry.code, "data_base64" in entry.reason) == ("invalid-message", True)
+
+
+def test_a_field_that_is_null_counts_as_absent() -> None:
+    nulls = b'{"input":{"object":"media/a.mp4","url":null},"priority":null,"owner":null}'
+    for entry in read(nulls, headers_of("application/json", **ATTRIBUTES)):
+        assert isinstance(entry, Entry), entry
+        assert entry.message.priority == "normal"  # type: ignore[attr-defined]  # an upload event
+    [entry] = read(b'{"input":null,"priority":null}', headers_of("application/json", **ATTRIBUTES))
+    assert isinstance(entry, Unreadable)
+    assert "input" in entry.reason
+
+
+def test_an_empty_id_or_source_is_none() -> None:
+    """All events without an id would be one event: only the first became a job."""
+    for attribute in ("id", "source"):
+        [entry] = read(UPLOAD, headers_of("application/json", **{**ATTRIBUTES, attribute: ""}))
+        assert isinstance(entry, Unreadable)
+        assert entry.code == "not-an-event"
+
+
+def test_a_record_that_cannot_be_parsed_says_why() -> None:
+    [entry] = read(b"raw", [(UNPARSABLE_HEADER, b"its headers cannot be read")])
+    assert entry == Unreadable(b"raw", "unparsable-record", "its headers cannot be read")
