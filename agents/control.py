@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from agents.decisions import Control
 from agents.uploads import add_uploads_agent
-from streams import membership, notify
+from streams import membership, notify, record_parsing
 from streams.faust_app import KinologApp, make_app, new_loop, run
 from streams.fence import Fence
 from streams.folders import require_data_dir
@@ -53,6 +53,8 @@ def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
     control = Control(app, settings, jobs, assets)
     fence = Fence(settings.kafka.session_timeout_s)
     guard = Guard(app, fence)
+    app.continuity.skipped.watch((topics.commands, topics.step_events, topics.uploads))
+    record_parsing.install(app.continuity.skipped.add)
     source = app.topic(
         topics.commands,
         topics.step_events,

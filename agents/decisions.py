@@ -184,6 +184,7 @@ class Control:
         now = self._time.now()
         if self._is_heard(now):
             self._remind_all(now)
+        self._unmarked.update(tp.partition for tp in self._app.pass_skipped())
         for partition in sorted(self._unmarked):
             self._mark(partition)
         self._unmarked.clear()

@@ -1,12 +1,17 @@
 """The continuity check: per source partition the next offset is known, and an offset beyond it is a hole.
 
 Replays are harmless, holes are not. What is known comes from the broker's commit, from what the table's own rows claim
-(`at`), and from the log start. The check stands apart from streams/faust_patch.py: either alone keeps records.
+(`at`), and from the log start. The check is independent of streams/faust_patch.py: either alone keeps records.
+
+Offsets that hold nothing for a reader are no hole. The fetcher, which alone sees them, notes what it passes; a record
+that it gave to Faust is never among them.
 """
 
 from collections.abc import Mapping
 
 from faust.types import TP
+
+from streams.skipped_offsets import SkippedOffsets
 
 
 class Continuity:
@@ -17,6 +22,7 @@ class Continuity:
     def __init__(self) -> None:
         self._claimed: dict[tuple[str, int], int] | None = None
         self._expected: dict[TP, int] = {}
+        self.skipped = SkippedOffsets()
 
     def reclaim(self, claims: Mapping[tuple[str, int], int]) -> None:
         """Replace what rows vouch for: (topic, partition) -> highest applied offset. Called after a table recovery; an
@@ -54,11 +60,20 @@ class Continuity:
     def accept(self, tp: TP, offset: int) -> bool:
         """Whether `offset` continues its partition (a replay does); False: records before it are missing."""
         expected = self._expected.get(tp)
-        if expected is None or offset > expected:
+        if expected is None or (offset > expected and not self.skipped.covers(tp, expected, offset)):
             return False
-        if offset == expected:
-            self._expected[tp] = offset + 1
+        self._expected[tp] = max(offset + 1, expected)
         return True
+
+    def pass_skipped(self) -> dict[TP, tuple[int, int]]:
+        """Go on behind what holds nothing for a reader, where no record follows. What was passed: from, to before."""
+        passed = {}
+        for tp, expected in self._expected.items():
+            end = self.skipped.forget_before(tp, expected)
+            if end > expected:
+                self._expected[tp] = end
+                passed[tp] = (expected, end)
+        return passed
 
     def expected(self, tp: TP) -> int | None:
         """The next offset of a partition; None where nothing is assigned."""

@@ -7,15 +7,17 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NoReturn
 
 import faust
 import uvloop
 from aiokafka.errors import KafkaError
 from faust.sensors import Monitor
+from faust.types import TP
 
 from streams import faust_patch
+from streams.commit_offsets import add_skipped
 from streams.continuity import Continuity
 from streams.departures import MAX_BATCH_BYTES, Departures
 from streams.ending import EX_CONFIG, EX_SOFTWARE, end_process
@@ -61,6 +63,14 @@ class KinologApp(faust.App):
         """Everything said because of the offsets about to be committed is on the broker."""
         await self.outbox.flush()
         await self.kafka_producer.flush()
+
+    def pass_skipped(self) -> Iterable[TP]:
+        """Let claims and commits go on behind offsets that hold nothing, where no record follows; the partitions."""
+        passed = self.continuity.pass_skipped()
+        for tp, (start, end) in passed.items():
+            self.continuity.claim(tp.topic, tp.partition, end - 1)
+            add_skipped(self.consumer, tp, start, end)
+        return passed
 
     @property
     def kafka_producer(self) -> Any:

@@ -9,7 +9,8 @@ What was seen: an event was fetched, dropped when the streams were cleared for r
    between is gone. The seek stops the flow first, and only recovery may seek.
 3. `_fetch_records` hands Faust's live set of active partitions to aiokafka, where an empty set means "all": it gets a
    snapshot, and what a fetch brings after the flow was stopped is put back.
-4. `Consumer._new_offset` then commits over the hole (faust-streaming #606): the continuity check refuses holes.
+4. `Consumer._new_offset` then commits over the hole (faust-streaming #606): the continuity check refuses holes, and
+   commits go to where everything was acknowledged or skipped (streams/commit_offsets.py).
 
 Further: tables are read in batches before Faust would read them record by record (streams/recovery.py); the changelog
 partitions are paused in aiokafka itself after recovery (left fetching, nobody reads them, and they hold back every
@@ -32,7 +33,9 @@ from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 
 from streams import fetch_wait, metadata, record_parsing
+from streams.commit_offsets import _add_gap, _new_offset
 from streams.continuity import Continuity
+from streams.reader import ISOLATION
 from streams.recovery import read_changelogs
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ _stock_commit = KafkaConsumer._commit
 _stock_resume_streams = Recovery._resume_streams
 _stock_on_recovery_completed = Recovery.on_recovery_completed
 _stock_build_offsets = Recovery._build_offsets
+_stock_create_worker_consumer = AIOKafkaConsumerThread._create_worker_consumer
 
 
 class WrongVersion(Exception):
@@ -94,7 +98,9 @@ async def _seek(self: Any) -> None:
     starts = await self._thread.call_thread(_seek_in_thread, self._thread._consumer, sources, changelogs, continuity)
     continuity.expect({TP(*tp): offset for tp, offset in starts.items()})
     for tp, offset in starts.items():
-        self._read_offset[TP(*tp)] = self._committed_offset[TP(*tp)] = offset or None
+        for known in (self._acked, self._acked_index, self._gap):
+            known.pop(TP(*tp), None)
+        self._read_offset[TP(*tp)], self._committed_offset[TP(*tp)] = offset - 1, offset
 
 
 async def _seek_in_thread(
@@ -112,6 +118,13 @@ async def _seek_in_thread(
     if changelogs:
         consumer.pause(*changelogs)
     return starts
+
+
+def _create_worker_consumer(self: Any, transport: Any) -> Any:
+    """AIOKafkaConsumerThread._create_worker_consumer: others may write in transactions."""
+    consumer = _stock_create_worker_consumer(self, transport)
+    consumer._isolation_level = ISOLATION
+    return consumer
 
 
 async def _fetch_records(
@@ -166,6 +179,9 @@ async def on_recovery_completed(self: Any, generation_id: int = 0) -> Any:
 _REPLACEMENTS: list[tuple[type, Callable[..., Any]]] = [
     (Consumer, stop_flow),
     (Consumer, perform_seek),
+    (Consumer, _add_gap),
+    (Consumer, _new_offset),
+    (AIOKafkaConsumerThread, _create_worker_consumer),
     (AIOKafkaConsumerThread, _fetch_records),
     (KafkaConsumer, _commit),
     (Recovery, _build_offsets),

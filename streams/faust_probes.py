@@ -1,5 +1,6 @@
 """What the watchdog asks of a Faust app. Read from the watchdog's thread: only looked at, never waited for."""
 
+import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,12 @@ def watches(app: "KinologApp", beat: LoopBeat, limits: Limits) -> list[Watch]:
         Watch("there are records, and it takes none", probes.lag, limits.lag_s),
         Watch("it has taken records, and commits none", probes.commits, limits.lag_s),
     ]
+
+
+def _readable_end(state: Any) -> int:
+    """Offset behind what a partition gives: a transaction that is not over holds back everything behind it."""
+    stable = state.lso if state.lso is not None and state.lso >= 0 else math.inf
+    return int(min(state.highwater or 0, stable))
 
 
 class Probes:
@@ -56,7 +63,7 @@ class Probes:
         """Whether the broker has more than was read. By aiokafka's position: retention may have removed the rest."""
         assignment = self._app.consumer._thread._consumer._subscription.subscription.assignment
         states = [assignment.state_value(tp) for tp in self._sources()]
-        return any(state.has_valid_position and state.position < (state.highwater or 0) for state in states)
+        return any(state.has_valid_position and state.position < _readable_end(state) for state in states)
 
     def commits(self) -> Hashable | None:
         """Which commit is under way, or how far is committed where more than that is done with."""

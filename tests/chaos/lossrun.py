@@ -84,9 +84,20 @@ class Victim:
 
 
 async def loss_run(
-    broker: Broker, folder: Path, *, jobs: int, per_s: float, faults: list[str], seed: int, patience_s: float = 60.0
+    broker: Broker,
+    folder: Path,
+    *,
+    jobs: int,
+    per_s: float,
+    faults: list[str],
+    seed: int,
+    patience_s: float = 60.0,
+    transaction: int = 0,
 ) -> Loss:
-    """Submit `jobs` at `per_s` while control is killed at random; count the jobs that the table does not know."""
+    """Submit `jobs` at `per_s` while control is killed at random; count the jobs that the table does not know.
+
+    `transaction`: how many of them are committed at a time, a marker on the log behind them; 0: no transactions.
+    """
     environ = {"KINOLOG_DATA_DIR": str(folder / "data"), "KINOLOG_KAFKA__BOOTSTRAP": broker.bootstrap}
     settings = load({**environ, "KINOLOG_PARTITIONS": "4", "KINOLOG_KAFKA__SESSION_TIMEOUT_S": "2"})
     environ |= {"KINOLOG_PARTITIONS": "4", "KINOLOG_KAFKA__SESSION_TIMEOUT_S": "2"}
@@ -95,7 +106,7 @@ async def loss_run(
     loss, killer = Loss(), random.Random(seed)
     try:
         killing = asyncio.create_task(_keep_killing(victim, loss, killer))
-        submitted = await _submit(settings, jobs, per_s)
+        submitted = await _submit(settings, jobs, per_s, transaction)
         killing.cancel()
         known = await _wait_known(settings, victim, submitted, within_s=patience_s)
     finally:
@@ -117,13 +128,16 @@ async def _keep_killing(victim: Victim, loss: Loss, killer: random.Random) -> No
         loss.kills += 1
 
 
-async def _submit(settings: Settings, jobs: int, per_s: float) -> list[str]:
-    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all")
+async def _submit(settings: Settings, jobs: int, per_s: float, transaction: int) -> list[str]:
+    name = "lossrun" if transaction else None
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all", transactional_id=name)
     await producer.start()
     began, submitted, delivered = time.monotonic(), list[str](), list[asyncio.Future[Any]]()
     try:
         for number in range(jobs):
             await asyncio.sleep(max(0.0, began + number / per_s - time.monotonic()))
+            if transaction and number % transaction == 0:
+                await _next_transaction(producer, first=number == 0)
             job_id, asset_id = f"job_{number}", f"asset_{number}"
             command = SubmitJob(
                 job_id=job_id,
@@ -139,9 +153,17 @@ async def _submit(settings: Settings, jobs: int, per_s: float) -> list[str]:
             delivered.append(await producer.send(topic, batch([event]), partition=partition, headers=BATCH_HEADERS))
             submitted.append(job_id)
         await asyncio.gather(*delivered)
+        if transaction:
+            await producer.commit_transaction()
     finally:
         await producer.stop()
     return submitted
+
+
+async def _next_transaction(producer: Any, *, first: bool) -> None:
+    if not first:
+        await producer.commit_transaction()
+    await producer.begin_transaction()
 
 
 async def _wait_known(settings: Settings, victim: Victim, submitted: list[str], within_s: float) -> set[str]:
@@ -178,6 +200,7 @@ async def _by_hand(arguments: argparse.Namespace) -> Loss:
                 faults=faults,
                 seed=arguments.seed,
                 patience_s=arguments.patience_s,
+                transaction=arguments.transaction,
             )
         finally:
             await broker.stop()
@@ -189,6 +212,7 @@ if __name__ == "__main__":
     parser.add_argument("--per-s", type=float, default=50.0)
     parser.add_argument("--faults", default="")
     parser.add_argument("--patience-s", type=float, default=60.0, help="for the last job to appear")
+    parser.add_argument("--transaction", type=int, default=0, help="jobs that are committed at a time; 0: without")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     found = asyncio.run(_by_hand(parser.parse_args()))
     print(json.dumps(vars(found) | {"lost": len(found.lost), "first_lost": found.lost[:5]}))

@@ -1,16 +1,19 @@
 """Parts are killed while they work: nothing is lost, nothing runs on, nothing is published twice."""
 
+import asyncio
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams.envelope import read
 from streams.settings import load
 from streams.topics import names, wanted
 from tests.conftest import eventually
-from tests.e2e.system import System, is_transcoding, step_of
+from tests.e2e.system import Api, System, is_transcoding, step_of
 
 
 async def test_a_killed_executor_is_replaced_and_its_attempt_done_again(fragile: System, long_clip: Path) -> None:
@@ -111,3 +114,45 @@ async def test_garbage_on_every_topic_becomes_dead_letters_and_stops_nothing(fra
         missing = needed - {entry.message.topic for r in letters for entry in read(r.value, r.headers)}  # type: ignore[union-attr]
     assert not missing
     assert "restarting" not in fragile.log().lower()
+
+
+async def test_a_producer_may_compress_and_use_transactions_on_any_topic_and_nobody_stops_reading(
+    fragile: System, clip: Path
+) -> None:
+    """One lz4 batch ended its reader at every start, and so did the marker of one transaction."""
+    topics = [topic.name for topic in wanted(load({}))]
+    for codec in ("gzip", "snappy", "lz4", "zstd"):
+        kafka = AIOKafkaProducer(
+            bootstrap_servers=fragile.bootstrap, compression_type=codec, transactional_id=f"other-{codec}"
+        )
+        await kafka.start()
+        for ends in (kafka.commit_transaction, kafka.abort_transaction, kafka.commit_transaction):
+            await kafka.begin_transaction()
+            for topic in topics:  # a tombstone of nothing does no harm to a changelog either
+                await kafka.send(topic, None, key=b"nothing of ours", partition=0)
+            await ends()
+        await kafka.stop()
+    async with fragile.client() as api:
+        for part in ("control", "executor", "web"):
+            job = await api.ended((await api.upload(clip, pipeline="noop"))["job_id"])
+            assert job["status"] == "completed"
+            fragile.kill(part)  # what it read has to be read again, or lies behind it
+        job = await api.ended((await again(api, clip))["job_id"])
+        assert job["status"] == "completed"
+        await eventually(lambda: is_ready(fragile), within_s=30)
+    assert "exit_code" not in fragile.log()
+
+
+async def again(api: Api, clip: Path) -> dict[str, str]:
+    """An upload, once web is back."""
+    for _ in range(100):
+        with contextlib.suppress(aiohttp.ClientError, AssertionError):
+            return await api.upload(clip, pipeline="noop")
+        await asyncio.sleep(0.2)
+    raise AssertionError("web does not come back")
+
+
+async def is_ready(system: System) -> bool:
+    """Whether `/readyz` says so."""
+    async with aiohttp.ClientSession() as session, session.get(f"{system.url}/readyz") as answer:
+        return answer.status == 200

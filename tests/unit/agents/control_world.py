@@ -43,6 +43,10 @@ class App:
         else:
             self._log.hear(value, headers)
 
+    def pass_skipped(self) -> list[Any]:
+        """Nothing: this log holds records only."""
+        return []
+
     async def depart(self) -> None:
         """What was put is there."""
 

@@ -63,3 +63,51 @@ def test_claims_only_rise() -> None:
     for offset in (4, 9, 2):
         continuity.claim("media.commands", 3, offset)
     assert continuity.claimed("media.commands", 3) == 9
+
+
+def reading(at: int, *skipped: tuple[int, int]) -> Continuity:
+    continuity = started(at)
+    continuity.skipped.watch([PLACE.topic])
+    for start, end in skipped:
+        continuity.skipped.add(PLACE, start, end)
+    return continuity
+
+
+def test_markers_and_aborted_and_compacted_records_are_no_holes() -> None:
+    continuity = reading(5, (5, 6), (8, 9), (9, 12))
+    assert [continuity.accept(PLACE, offset) for offset in (6, 7, 12)] == [True] * 3
+    assert continuity.expected(PLACE) == 13
+
+
+def test_a_record_that_is_missing_beside_a_marker_is_a_hole() -> None:
+    continuity = reading(5, (5, 6))
+    assert not continuity.accept(PLACE, 7)
+    continuity = reading(5, (6, 7))
+    assert not continuity.accept(PLACE, 7)
+
+
+def test_nothing_but_markers_at_the_end_is_passed_without_a_record() -> None:
+    continuity = reading(5, (5, 6), (6, 8))
+    assert continuity.pass_skipped() == {PLACE: (5, 8)}
+    assert continuity.pass_skipped() == {}
+    assert continuity.accept(PLACE, 8)
+
+
+def test_what_nobody_will_ask_for_is_not_kept() -> None:
+    continuity = reading(5, (2, 4), (5, 6), (20, 30))
+    continuity.skipped.add(TP("kinolog-control-jobs-changelog", 3), 0, 10_000)
+    continuity.pass_skipped()
+    assert continuity.skipped._ranges == {(PLACE.topic, 3): {5: 6, 20: 30}}
+    continuity.pass_skipped()
+    assert continuity.skipped._ranges == {(PLACE.topic, 3): {20: 30}}
+
+
+@given(st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)), st.lists(st.integers(0, 40), max_size=20))
+def test_whatever_is_skipped_and_repeated_a_lost_record_is_found(
+    nothing: set[int], lost: set[int], repeats: list[int]
+) -> None:
+    """Every other offset holds a record; ranges are noted in whatever order fetches come."""
+    continuity = reading(0, *[(offset, offset + 1) for offset in sorted(nothing, reverse=True)])
+    first_lost = min(lost - nothing, default=41)
+    for offset in [o for o in range(41) if o not in nothing | lost] + [o for o in repeats if o not in nothing | lost]:
+        assert continuity.accept(PLACE, offset) == (offset < first_lost)

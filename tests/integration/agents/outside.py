@@ -1,0 +1,148 @@
+"""Everybody but control, against a real broker: commands and events in, what control publishes out."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from schemas.base import Message
+from schemas.commands import CancelJob, SubmitJob
+from schemas.envelope import CloudEvent
+from schemas.facts import DeadLetter
+from schemas.jobs import Input, StepSpec
+from streams.envelope import BATCH_HEADERS, Entry, batch, read, structured
+from streams.partition import partition_of
+from streams.settings import Settings, to_environ
+from streams.topics import names
+
+#: A cold start of the process, and its first assignment.
+START_S = 60.0
+
+
+def submit(job_id: str, asset_id: str, owner: str | None = None) -> SubmitJob:
+    return SubmitJob(
+        job_id=job_id,
+        asset_id=asset_id,
+        pipeline="noop",
+        steps=(StepSpec(name="noop"),),
+        input=Input(object="uploads/none"),
+        submitted_at=time.time(),
+        owner=owner,
+    )
+
+
+class Outside:
+    """Everybody but control: says commands and step events, hears what control says."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.topics = settings, names(settings)
+        self.heard: list[tuple[CloudEvent, Message]] = []
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self._producer = AIOKafkaProducer(bootstrap_servers=self.settings.bootstrap)
+        await self._producer.start()
+        stack.push_async_callback(self._producer.stop)
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.bootstrap, auto_offset_reset="earliest")
+        await self._consumer.start()
+        stack.push_async_callback(self._consumer.stop)
+        keyed = (self.topics.events, self.topics.dead_letters, self.topics.step_requests("noop"))
+        places = [TopicPartition(topic, number) for topic in keyed for number in range(self.settings.partitions)]
+        self._consumer.assign([*places, TopicPartition(self.topics.control, 0)])
+        listening = asyncio.create_task(self._listen())
+        stack.callback(listening.cancel)
+
+    async def _listen(self) -> None:
+        async for record in self._consumer:
+            entries = read(record.value, record.headers)
+            self.heard += [(entry.event, entry.message) for entry in entries if isinstance(entry, Entry)]
+
+    async def say(self, message: Any, partition: int | None = None) -> None:
+        """On the topic where messages of its kind belong, and on the partition of its asset unless told otherwise."""
+        commands = isinstance(message, SubmitJob | CancelJob)
+        topic = self.topics.commands if commands else self.topics.step_events
+        place = partition_of(message.asset_id, self.settings.partitions) if partition is None else partition
+        event = structured(message, event_id=f"e-{time.time_ns()}", source="test", subject=message.asset_id)
+        await self._producer.send_and_wait(topic, batch([event]), partition=place, headers=BATCH_HEADERS)
+
+    def all(self, kind: type[Any], **fields: Any) -> list[Any]:
+        """Messages heard of that kind with those fields."""
+        found = [message for _, message in self.heard if isinstance(message, kind)]
+        return [m for m in found if all(getattr(m, name) == value for name, value in fields.items())]
+
+    def letters(self) -> list[str]:
+        """Codes of the dead letters."""
+        return [letter.error.code for letter in self.all(DeadLetter)]
+
+
+class Control:
+    """Control as a process that is started again whenever it ends."""
+
+    def __init__(self, settings: Settings, log: Path, command: tuple[str, ...]) -> None:
+        self._settings, self._log, self._command = settings, log, command
+        #: Exit codes of ends that nobody asked for.
+        self.ends: list[int] = []
+        self._keeping: asyncio.Task[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        environ = {**os.environ, **to_environ(self._settings)}
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", *self._command, env=environ, stderr=log
+            )
+        return self._process
+
+    async def _keep(self) -> None:
+        while True:
+            process = await self._start()
+            self.ends.append(await process.wait())
+
+    async def start(self) -> None:
+        """Start it; it is kept running from now on."""
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self._keeping is not None
+        self._keeping.cancel()
+        if self._process is None:
+            return 0
+        if self._process.returncode is None:
+            self._process.terminate()
+        return await asyncio.wait_for(self._process.wait(), 20)
+
+    async def kill(self) -> None:
+        """SIGKILL, and start it again."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
+        while self.ends[-1:] != [-9]:
+            await asyncio.sleep(0.01)
+        self.ends.pop()
+
+    def log(self) -> str:
+        """Everything that it has logged."""
+        return self._log.read_text(errors="replace")
+
+
+@asynccontextmanager
+async def control_and_world(
+    settings: Settings, log: Path, command: tuple[str, ...] = ("streams.cli", "control")
+) -> AsyncIterator[tuple[Control, Outside]]:
+    """Control runs, and everybody else is there. It must end well when it is asked to."""
+    async with AsyncExitStack() as stack:
+        world = Outside(settings)
+        await world.open(stack)
+        control = Control(settings, log, command)
+        await control.start()
+        try:
+            yield control, world
+        finally:
+            code = await control.stop()
+        assert code == 0, control.log()[-3000:]

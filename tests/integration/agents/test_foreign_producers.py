@@ -1,0 +1,170 @@
+"""Upload events of producers that are not ours: in transactions, compressed, damaged. Each costs itself at most."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.util import calc_crc32c
+
+from schemas.facts import DeadLetter, JobSubmitted
+from schemas.step_events import StepRequested
+from streams.partition import partition_of
+from tests.integration.agents.outside import START_S, Control, Outside, submit
+
+Eventually = Callable[..., Awaitable[Any]]
+
+#: Stands in a header's name for bytes that are no UTF-8.
+_MARK, _NOT_UTF8 = "umlaute", "äöüßÄÖÜ".encode("latin-1")
+
+
+def upload(asset_id: str) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Value and headers of an upload event in binary mode, as a service in another language writes it."""
+    attributes = {"specversion": "1.0", "id": asset_id, "source": "upstream", "type": "media.upload.completed.v1"}
+    headers = [(f"ce_{name}", text.encode()) for name, text in attributes.items()]
+    content = {"asset_id": asset_id, "input": {"object": f"media/{asset_id}.mp4"}, "pipeline": "noop"}
+    return json.dumps(content).encode(), [("content-type", b"application/json"), *headers]
+
+
+class Upstream:
+    """A producer of upload events."""
+
+    def __init__(self, world: Outside, kafka: Any) -> None:
+        self._topic, self.kafka = world.topics.uploads, kafka
+
+    async def send(self, *asset_ids: str, partition: int = 0, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+        for asset_id in asset_ids:
+            value, own = upload(asset_id)
+            await self.kafka.send_and_wait(
+                self._topic, value, key=asset_id.encode(), headers=[*own, *headers], partition=partition
+            )
+
+
+@asynccontextmanager
+async def upstream(world: Outside, **options: Any) -> AsyncIterator[Upstream]:
+    kafka = AIOKafkaProducer(bootstrap_servers=world.settings.bootstrap, **options)
+    await kafka.start()
+    try:
+        yield Upstream(world, kafka)
+    finally:
+        await kafka.stop()
+
+
+async def has_jobs(world: Outside, eventually: Eventually, *asset_ids: str, within_s: float = START_S) -> None:
+    """Each has one job, once."""
+    wanted = set(asset_ids)
+    await eventually(lambda: wanted <= {fact.asset_id for fact in world.all(JobSubmitted)}, within_s)
+    ids = [event.id for event, message in world.heard if isinstance(message, JobSubmitted)]
+    assert len({message.job_id for message in world.all(JobSubmitted)}) == len(set(ids))
+
+
+async def applied(world: Outside, eventually: Eventually, name: str) -> None:
+    """A command on every partition is carried out: control lives, and reads on."""
+    for partition in range(world.settings.partitions):
+        asset_id = next(f"{name}-{n}" for n in range(1000) if partition_of(f"{name}-{n}", 8) == partition)
+        await world.say(submit(f"job-{name}-{partition}", asset_id))
+        await eventually(lambda p=partition: world.all(StepRequested, job_id=f"job-{name}-{p}"), START_S)
+
+
+async def test_events_of_committed_transactions_become_jobs_and_those_of_aborted_ones_do_not(
+    outside: tuple[Control, Outside], eventually: Eventually
+) -> None:
+    control, world = outside
+    async with upstream(world, transactional_id="orders") as orders, upstream(world) as plain:
+        for number in range(3):  # markers of both kinds, between records and at the end of the partition
+            async with orders.kafka.transaction():
+                await orders.send(f"kept-{number}")
+            await orders.kafka.begin_transaction()
+            await orders.send(f"aborted-{number}", f"aborted-too-{number}")
+            await orders.kafka.abort_transaction()
+        await plain.send("plain")
+        await has_jobs(world, eventually, "kept-0", "kept-1", "kept-2", "plain")
+        async with orders.kafka.transaction():
+            await orders.send("last")
+        await has_jobs(world, eventually, "last")
+        await control.kill()  # what is committed now lies behind a marker
+        await plain.send("after")
+        await has_jobs(world, eventually, "after")
+    await applied(world, eventually, "commands")
+    assert not [fact for fact in world.all(JobSubmitted) if fact.asset_id.startswith("aborted")]
+    assert control.ends == []
+    assert world.letters() == []
+
+
+async def test_events_of_an_open_transaction_wait_for_its_end(
+    outside: tuple[Control, Outside], eventually: Eventually
+) -> None:
+    control, world = outside
+    async with upstream(world, transactional_id="slow") as slow, upstream(world) as plain:
+        await slow.kafka.begin_transaction()
+        await slow.send("undecided")
+        await plain.send("elsewhere", partition=1)
+        await has_jobs(world, eventually, "elsewhere")
+        await applied(world, eventually, "meanwhile")
+        assert not world.all(JobSubmitted, asset_id="undecided")
+        await slow.kafka.commit_transaction()
+        await has_jobs(world, eventually, "undecided")
+    assert control.ends == []
+
+
+async def test_a_transaction_of_many_aborted_events_is_passed_at_once(
+    outside: tuple[Control, Outside], eventually: Eventually
+) -> None:
+    """Stock Faust lists every offset between two records when it commits."""
+    control, world = outside
+    async with upstream(world, transactional_id="bulk", max_batch_size=900_000, linger_ms=20) as bulk:
+        await bulk.kafka.begin_transaction()
+        sent = [await bulk.kafka.send(world.topics.uploads, b"x", partition=0) for _ in range(100_000)]
+        for delivery in sent:
+            await delivery
+        await bulk.kafka.abort_transaction()
+        async with bulk.kafka.transaction():
+            await bulk.send("behind")
+        await has_jobs(world, eventually, "behind")
+    await applied(world, eventually, "commands")
+    assert control.ends == []
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_compressed_events_become_jobs(
+    outside: tuple[Control, Outside], eventually: Eventually, codec: str
+) -> None:
+    control, world = outside
+    async with upstream(world, compression_type=codec) as compressed:
+        await compressed.send(f"{codec}-1", f"{codec}-2")
+        await has_jobs(world, eventually, f"{codec}-1", f"{codec}-2")
+    await applied(world, eventually, "commands")
+    assert control.ends == []
+
+
+async def test_a_header_name_that_is_not_utf8_costs_its_event_and_no_other(
+    outside: tuple[Control, Outside], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control, world = outside
+    async with upstream(world) as plain:
+        await plain.send("before")
+        monkeypatch.setattr(BatchBuilder, "_build", _build_with_latin1)
+        await plain.send("unreadable", headers=[(_MARK, b"1")])
+        await plain.send("behind")
+        await has_jobs(world, eventually, "before", "behind")
+    [letter] = await eventually(lambda: world.all(DeadLetter), START_S)
+    assert (letter.topic, letter.partition, letter.offset) == (world.topics.uploads, 0, 1)
+    assert letter.error.code == "unparsable-record"
+    assert "utf-8" in letter.error.message
+    assert letter.message_key == "unreadable"
+    await applied(world, eventually, "commands")
+    assert control.ends == []
+    assert "cannot be parsed" in control.log()
+
+
+_stock_build = BatchBuilder._build
+
+
+def _build_with_latin1(self: Any) -> bytes:
+    """As clients write it that do not look at a header's name."""
+    built = bytes(_stock_build(self)).replace(_MARK.encode(), _NOT_UTF8)
+    checksum: int = calc_crc32c(built[21:])
+    return built[:17] + checksum.to_bytes(4, "big") + built[21:]
