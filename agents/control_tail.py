@@ -103,17 +103,23 @@ class ControlTail:
 
     async def _take(self, record: Any) -> None:
         for entry in read(record.value, record.headers):
-            if isinstance(entry, Entry) and isinstance(entry.message, LeaseRevoked):
-                self._on_revoke(entry.message)
-            elif isinstance(entry, Entry) and isinstance(entry.message, QueueChanged):
-                self._on_queue(entry.message)
-            elif self.positioned.is_set():  # before, it is somebody else's old complaint
-                await self._on_unusable(Unusable(record, *_complaint(entry)))
+            error = self._follow_entry(entry)
+            if error is not None and self.positioned.is_set():  # before, it is somebody else's old complaint
+                await self._on_unusable(Unusable(record, entry.content, error))
         self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
 
-
-def _complaint(entry: Entry | Unreadable) -> tuple[bytes, ErrorRecord]:
-    if isinstance(entry, Unreadable):
-        return entry.raw, ErrorRecord(code=entry.code, message=entry.reason)
-    reason = f"{entry.message.TYPE} is nothing that executors are told"
-    return bytes(entry.event.data), ErrorRecord(code="unexpected-type", message=reason)
+    def _follow_entry(self, entry: Entry | Unreadable) -> ErrorRecord | None:
+        """Do what it says; why not, otherwise. Whatever goes wrong, it must not end this process at each start."""
+        if isinstance(entry, Unreadable):
+            return ErrorRecord(code=entry.code, message=entry.reason)
+        try:
+            if isinstance(entry.message, LeaseRevoked):
+                self._on_revoke(entry.message)
+                return None
+            if isinstance(entry.message, QueueChanged):
+                self._on_queue(entry.message)
+                return None
+        except Exception as error:
+            log.exception("an instruction could not be followed", extra={"type": entry.message.TYPE})
+            return ErrorRecord(code="internal-error", message=f"the executor failed: {error!r}")
+        return ErrorRecord(code="unexpected-type", message=f"{entry.message.TYPE} is nothing that executors are told")

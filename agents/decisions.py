@@ -4,9 +4,9 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -17,10 +17,10 @@ from schemas.jobs import JOB_ENDED, Asset, Grave, Job, Queue
 from schemas.registry import message_types
 from schemas.step_events import StepAccepted, StepEnding, StepEvent, StepHeartbeat
 from schemas.steps import step_kinds
-from streams.ending import EX_SOFTWARE, end_process
-from streams.envelope import Unreadable, read, structured
+from streams.envelope import UNDECODABLE, Entry, Unreadable, fault_of, read, structured
 from streams.faust_app import KinologApp
 from streams.partition import partition_of
+from streams.quarantine import LIMIT, Strikes, place_of, quarantined
 from streams.settings import Settings
 from streams.topics import names
 from tables.assets import (
@@ -52,7 +52,7 @@ from tables.rows import (
     decode_job,
     decode_queue,
     encode_checked,
-    encode_row,
+    encode_claim,
     grave_key,
     split_rows,
     watermark_row,
@@ -61,6 +61,7 @@ from tables.statements import outstanding
 from tables.unlisted import Unlisted
 
 log = logging.getLogger(__name__)
+R = TypeVar("R")
 
 #: Between repeats of what is paused: executors that start read what `media.control` has, and that is a day.
 _SAY_PAUSED_S = 6 * 3600.0
@@ -103,6 +104,11 @@ class Turn:
     changed: dict[str, Job] = field(default_factory=dict)
     effects: list[Message] = field(default_factory=list)
 
+    def copy(self) -> "Turn":
+        """The same, to be changed by itself."""
+        copied = {name: type(known)(known) for name, known in vars(self).items() if isinstance(known, (dict, list))}
+        return Turn(**{**vars(self), **copied})
+
 
 class Control:
     """Applies the records of the partitions that this process owns."""
@@ -127,35 +133,65 @@ class Control:
 
     async def take(self, message: Any) -> None:
         """Apply every entry of a Kafka record. Never raises: what cannot be applied becomes a dead letter, and what
-        cannot be said ends the process.
+        cannot be said ends the process. A record that has ended it before is applied entry by entry, and in the end
+        not at all.
         """
-        replayed = message.offset <= self._app.continuity.claimed(message.topic, message.partition)
-        if self._time.saw(message.timestamp):
-            self._clock.grant_grace(self._time.now())
-        turn = Turn(message.partition, message.timestamp, replayed)
+        place = place_of(message)
+        strikes = self._app.quarantine.strikes(place)
         try:
-            for entry in read(message.value, message.headers or ()):
-                try:
-                    if isinstance(entry, Unreadable):
-                        raise Rejected(entry.code, entry.reason)
-                    self._apply(turn, entry.message)
-                except Rejected as rejected:
-                    raw = entry.raw if isinstance(entry, Unreadable) else bytes(entry.event.data)
-                    self._speaker.bury(message, raw, ErrorRecord(code=rejected.code, message=str(rejected)))
-            for job in turn.changed.values():
-                self._clock.watch(job)
-            self._write(turn, message.topic, message.offset)
-            self._speaker.say(turn.effects, turn.now)
+            if strikes.times:  # or an upload event would be read again, and become another such record, at each start
+                await self._app.commit_all()
+            if strikes.times >= LIMIT:
+                self._pass_over(message, strikes)
+            else:
+                with self._app.quarantine.handling(place):
+                    self._handle(message, self._try_entry if strikes.times == LIMIT - 1 else self._apply_entry)
             await self._app.departures.depart()
         except Exception as error:  # whatever it is: rows or effects may be half said, and only a replay repairs that
             log.exception("a record could not be carried through")
-            end_process(EX_SOFTWARE, "control cannot go on", error=repr(error))
+            await self._app.end_over(message, error)
+
+    def _handle(self, message: Any, apply: Callable[[Turn, Any, Entry | Unreadable], Turn]) -> None:
+        replayed = message.offset <= self._app.continuity.claimed(message.topic, message.partition)
+        dated = fault_of(message.headers or ()) is None
+        if dated and self._time.saw(message.timestamp):
+            self._clock.grant_grace(self._time.now())
+        turn = Turn(message.partition, message.timestamp if dated else self._time.now(), replayed)
+        for entry in read(message.value, message.headers or ()):
+            turn = apply(turn, message, entry)
+        for job in turn.changed.values():
+            self._clock.watch(job)
+        self._write(turn, message.topic, message.offset)
+        self._speaker.say(turn.effects, turn.now)
+
+    def _apply_entry(self, turn: Turn, message: Any, entry: Entry | Unreadable) -> Turn:
+        try:
+            if isinstance(entry, Unreadable):
+                raise Rejected(entry.code, entry.reason)
+            self._apply(turn, entry.message)
+        except Rejected as rejected:
+            self._speaker.bury(message, entry.content, ErrorRecord(code=rejected.code, message=str(rejected)))
+        return turn
+
+    def _try_entry(self, turn: Turn, message: Any, entry: Entry | Unreadable) -> Turn:
+        """As if it were not there when it cannot be applied: one of them has ended the process before."""
+        try:
+            return self._apply_entry(turn.copy(), message, entry)
+        except Exception as error:
+            log.exception("an entry could not be applied")
+            record = ErrorRecord(code="internal-error", message=f"control failed: {error!r}")
+            self._speaker.bury(message, entry.content, record)
+            return turn
+
+    def _pass_over(self, message: Any, strikes: Strikes) -> None:
+        """Count a record as applied without looking at it."""
+        self._speaker.bury(message, message.value or b"", quarantined(strikes))
+        self._write(Turn(message.partition, self._time.now(), replayed=True), message.topic, message.offset)
 
     async def recovered(self) -> None:
         """The tables hold other partitions now: rebuild what is derived from them."""
-        owned = {tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topics.commands}
-        rows = [(self._partition_of_row(key, row), row, at) for key, row, at in split_rows(self._jobs.items())]
-        rows = [(partition, row, at) for partition, row, at in rows if partition in owned]
+        owned = self._owned()
+        rows = [(partition, row, at) for partition, row, at in self._readable_rows() if partition in owned]
         self._time.saw(max((_date(row) for _, row, _ in rows), default=0.0))
         self._clock.restart(self._time.now())
         self._unmarked.clear()
@@ -174,6 +210,15 @@ class Control:
         self._app.continuity.reclaim(claims_of(claims))
         log.info("tables recovered", extra={"partitions": len(owned), "rows": len(claims), "waiting": len(self._clock)})
 
+    def _readable_rows(self) -> Iterator[tuple[int, Job | Grave | Queue | None, dict[str, int]]]:
+        """Partition, row and claims of each. One that control did not write must not end it at each start."""
+        for key, encoded in self._jobs.items():
+            try:
+                [(_, row, at)] = split_rows([(key, encoded)])
+                yield self._partition_of_row(key, row), row, at
+            except (*UNDECODABLE, ValueError, IndexError) as error:
+                log.error("a row cannot be read", extra={"row": key[:100], "reason": str(error)})  # noqa: TRY400  that says it all
+
     def _partition_of_row(self, key: str, row: Job | Grave | Queue | None) -> int:
         if row is None:
             return int(key[1:])
@@ -185,14 +230,25 @@ class Control:
         if self._is_heard(now):
             self._remind_all(now)
         self._unmarked.update(tp.partition for tp in self._app.pass_skipped())
-        for partition in sorted(self._unmarked):
-            self._mark(partition)
-        self._unmarked.clear()
+        self._mark_all()
         self._level_graves(now)
         if now >= self._say_paused_at:
             self._say_paused_at = now + _SAY_PAUSED_S
             self._speaker.say([effect for queue in self._paused.values() for effect in queue_standing(queue)], now)
         await self._app.departures.depart()
+
+    async def write_claims(self) -> None:
+        """Write down how far the log is applied where no row says so; returns when aiokafka has it."""
+        self._mark_all()
+        await self._app.departures.depart()
+
+    def _mark_all(self) -> None:
+        for partition in sorted(self._unmarked):
+            self._mark(partition)
+        self._unmarked.clear()
+
+    def _owned(self) -> set[int]:
+        return {tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topics.commands}
 
     def mark_later(self, partition: int) -> None:
         """An offset of `partition` was applied and no row says so: the next tick writes it down."""
@@ -424,16 +480,16 @@ class Control:
         if job_id in turn.jobs:
             return turn.jobs[job_id][0]
         if (row := self._jobs.get(job_id)) is not None:
-            return decode_job(row)
+            return _readable(decode_job, row)
         grave = self._jobs.get(grave_key(job_id))
-        return decode_grave(grave) if grave is not None else None
+        return _readable(decode_grave, grave) if grave is not None else None
 
     def _asset(self, turn: Turn, asset_id: str) -> Asset | None:
         if asset_id in turn.assets:
             known = turn.assets[asset_id]
             return known[0] if known is not None else None
         row = self._assets.get(asset_id)
-        return decode_asset(row) if row is not None else None
+        return _readable(decode_asset, row) if row is not None else None
 
     # What comes of a record
 
@@ -457,7 +513,7 @@ class Control:
     ) -> None:
         last = next(reversed(list(rows)), None)
         for key, (row, encoded) in rows.items():
-            table.put(key, encode_row(replace(row, at=at)) if key == last else encoded, partition)
+            table.put(key, encode_claim(row, at) if key == last else encoded, partition)
 
     def _mark(self, partition: int) -> None:
         continuity = self._app.continuity
@@ -466,6 +522,14 @@ class Control:
         key, row = watermark_row(partition, at)
         for table in (self._assets, self._jobs):
             table.put(key, row, partition)
+
+
+def _readable(decode: Callable[[bytes], R], row: bytes) -> R:
+    """A row that somebody else has written over makes what is about it a dead letter, and ends nobody."""
+    try:
+        return decode(row)
+    except UNDECODABLE as error:
+        raise Rejected("unreadable-row", f"its row cannot be read: {error}") from error
 
 
 def _date(row: Job | Grave | Queue | None) -> float:

@@ -52,8 +52,6 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.25
 #: For what is on its way to the broker when the process ends.
 _FLUSH_S = 3.0
-#: Bytes of a foreign key that are handed on.
-_KEY_BYTES = 1024
 
 
 def main(settings: Settings, lane: str) -> int:
@@ -228,26 +226,36 @@ class Executor:
     async def _take(self, events: list[Any], step: str, priority: Priority) -> None:
         """Accept what the events ask for, then acknowledge them, in order. Never raises."""
         try:
-            lines = [request_line(e.message.partition, priority, self._settings.partitions) for e in events]
-            understood = [requests_of(e.message, step, line) for e, line in zip(events, lines, strict=True)]
-            await self._roster.accept([request for requests, _ in understood for request in requests])
-            for unusable in [entry for _, entries in understood for entry in entries]:
-                await self._bury(unusable)
-        except Exception as error:  # a bug of ours: an event that raises here would come back for ever
+            await self._accept(events, step, priority)
+        except Exception:  # a bug of ours: an event that raises here would come back for ever
             log.exception("requests could not be accepted", extra={"step": step})
-            record = ErrorRecord(code="internal-error", message=repr(error))
             for event in events:
-                await self._bury(Unusable(event.message, event.message.value or b"", record))
+                await self._accept_or_bury(event, step, priority)
         for event in events:
             event.ack()
+
+    async def _accept(self, events: list[Any], step: str, priority: Priority) -> None:
+        lines = [request_line(e.message.partition, priority, self._settings.partitions) for e in events]
+        understood = [requests_of(e.message, step, line) for e, line in zip(events, lines, strict=True)]
+        await self._roster.accept([request for requests, _ in understood for request in requests])
+        for unusable in [entry for _, entries in understood for entry in entries]:
+            await self._bury(unusable)
+
+    async def _accept_or_bury(self, event: Any, step: str, priority: Priority) -> None:
+        """By itself, so that none is lost for a neighbour's sake. What was accepted already is dropped as a repeat."""
+        try:
+            await self._accept([event], step, priority)
+        except Exception as error:
+            log.exception("a request could not be accepted", extra={"step": step})
+            record = ErrorRecord(code="internal-error", message=repr(error))
+            await self._bury(Unusable(event.message, event.message.value or b"", record))
 
     async def _bury(self, unusable: Unusable) -> None:
         """Keep for people what cannot be understood. Returns when the broker has it."""
         message = unusable.message
-        value, headers = dead_letter(message, unusable.raw, unusable.error, "executor")
-        message_key = None if message.key is None else message.key[:_KEY_BYTES]
+        letter = dead_letter(message, unusable.raw, unusable.error, "executor")
         try:
-            await self._producer.deliver(self._topics.dead_letters, message.partition, message_key, value, headers)
+            await self._producer.deliver(self._topics.dead_letters, message.partition, *letter)
         except KafkaError as error:
             _fatal("a dead letter can never be delivered", error=repr(error))
 

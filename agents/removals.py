@@ -40,8 +40,8 @@ def add_removals_agent(app: KinologApp, settings: Settings, store: Store, delive
             for entry in read(event.message.value, event.message.headers or ()):
                 problem = await _carry_out(store, entry)
                 if problem is not None:
-                    value, headers = dead_letter(event.message, event.message.value or b"", problem, "executor")
-                    await deliver(topics.dead_letters, event.message.partition, event.message.key, value, headers)
+                    letter = dead_letter(event.message, event.message.value or b"", problem, "executor")
+                    await deliver(topics.dead_letters, event.message.partition, *letter)
             event.ack()
 
 
@@ -58,6 +58,9 @@ async def _carry_out(store: Store, entry: Any) -> ErrorRecord | None:
             if not left:
                 return ErrorRecord(code="store-unavailable", message=f"files could not be removed: {error}")
             await asyncio.sleep(_PAUSE_S)
+        except Exception as error:  # a bug of ours: raised in an agent, it would hold up all removals for ever
+            log.exception("an order to remove files could not be carried out", extra={"asset_id": order.asset_id})
+            return ErrorRecord(code="internal-error", message=repr(error))
         else:
             log.info("artifacts removed", extra={"asset_id": order.asset_id, "whole": order.whole_asset})
             return None

@@ -40,8 +40,8 @@ class Speaker:
 
     def bury(self, message: Any, raw: bytes, error: ErrorRecord) -> None:
         """An entry of the record `message` is for people to look at."""
-        value, headers = dead_letter(message, raw, error, "control")
-        self._app.departures.put(self._topics.dead_letters, message.partition, message.key, value, headers)
+        letter = dead_letter(message, raw, error, "control")
+        self._app.departures.put(self._topics.dead_letters, message.partition, *letter)
 
     def line(self, job: Job, step: str) -> int:
         """Where a request stands, see streams.topics.request_line."""

@@ -8,12 +8,12 @@ from schemas.base import ErrorRecord
 from schemas.commands import SubmitJob
 from schemas.uploads import UploadCompleted
 from streams.dead_letters import dead_letter
-from streams.ending import EX_SOFTWARE, end_process
 from streams.envelope import Entry, Unreadable, read, structured
 from streams.faust_app import KinologApp
 from streams.guard import Guard
 from streams.ids import derived_id
 from streams.partition import partition_of
+from streams.quarantine import LIMIT, place_of, quarantined
 from streams.settings import Settings
 from streams.topics import names
 from tables.pipelines import Pipelines
@@ -39,26 +39,47 @@ def add_uploads_agent(
 
 
 async def _take(app: KinologApp, settings: Settings, pipelines: Pipelines, message: Any) -> None:
+    place = place_of(message)
+    strikes = app.quarantine.strikes(place)
     try:
-        for entry in read(message.value, message.headers or ()):
-            await _submit(app, settings, pipelines, message, entry)
+        if strikes.times >= LIMIT:
+            await _bury(app, settings, message, message.value or b"", quarantined(strikes))
+            return
+        convert = _command_or_error if strikes.times == LIMIT - 1 else _command_or_refusal
+        with app.quarantine.handling(place):
+            entries = read(message.value, message.headers or ())
+            results = [convert(entry, settings, pipelines, message.timestamp) for entry in entries]
+        for entry, result in zip(entries, results, strict=True):
+            if isinstance(result, SubmitJob):
+                _submit(app, settings, result)
+            else:
+                await _bury(app, settings, message, entry.content, result)
     except Exception as error:  # half of it may have been said: only a replay repairs that
         log.exception("an upload event could not be carried through")
-        end_process(EX_SOFTWARE, "control cannot go on", error=repr(error))
+        await app.end_over(message, error)
 
 
-async def _submit(
-    app: KinologApp, settings: Settings, pipelines: Pipelines, message: Any, entry: Entry | Unreadable
-) -> None:
-    topics = names(settings)
+def _command_or_refusal(
+    entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float
+) -> SubmitJob | ErrorRecord:
     try:
-        command = command_for(entry, settings, pipelines, message.timestamp)
+        return command_for(entry, settings, pipelines, now)
     except Refused as refused:
-        raw = entry.raw if isinstance(entry, Unreadable) else bytes(entry.event.data)
-        error = ErrorRecord(code=refused.code, message=str(refused))
-        value, headers = dead_letter(message, raw, error, "uploads")
-        await app.send_record(topics.dead_letters, message.partition, message.key, value, headers)
-        return
+        return ErrorRecord(code=refused.code, message=str(refused))
+
+
+def _command_or_error(
+    entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float
+) -> SubmitJob | ErrorRecord:
+    """Of a record that has ended the process before, so that only the entry is lost that did it."""
+    try:
+        return _command_or_refusal(entry, settings, pipelines, now)
+    except Exception as error:
+        log.exception("an upload event could not be converted")
+        return ErrorRecord(code="internal-error", message=f"control failed: {error!r}")
+
+
+def _submit(app: KinologApp, settings: Settings, command: SubmitJob) -> None:
     encoded = structured(
         command,
         event_id=f"{command.job_id}/submit",
@@ -66,7 +87,12 @@ async def _submit(
         subject=command.asset_id,
         correlation_id=command.job_id,
     )
-    app.outbox.put(topics.commands, partition_of(command.asset_id, settings.partitions), encoded)
+    app.outbox.put(names(settings).commands, partition_of(command.asset_id, settings.partitions), encoded)
+
+
+async def _bury(app: KinologApp, settings: Settings, message: Any, raw: bytes, error: ErrorRecord) -> None:
+    letter = dead_letter(message, raw, error, "uploads")
+    await app.send_record(names(settings).dead_letters, message.partition, *letter)
 
 
 def command_for(entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float) -> SubmitJob:

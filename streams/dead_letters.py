@@ -2,7 +2,7 @@
 
 import base64
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -16,10 +16,21 @@ log = logging.getLogger(__name__)
 _KEPT_BYTES = 64 * 1024
 #: Longest reason: it may quote what was found, and a letter that is too large for the broker could never be sent.
 _REASON_CHARS = 2000
+#: Longest key that is handed on, for the same reason.
+_KEY_BYTES = 1024
 
 
-def dead_letter(message: Any, raw: bytes, error: ErrorRecord, found_by: str) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Value and headers of the dead letter for `raw`, which was found in the Kafka record `message`. Logs it."""
+class Letter(NamedTuple):
+    """A dead letter as it goes onto the log."""
+
+    #: That of the record it is about, as far as that is kept.
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+def dead_letter(message: Any, raw: bytes, error: ErrorRecord, found_by: str) -> Letter:
+    """The dead letter for `raw`, which was found in the Kafka record `message`. Logs it."""
     place = {"topic": message.topic, "partition": message.partition, "offset": message.offset}
     error = replace(error, message=error.message[:_REASON_CHARS], detail=(error.detail or "")[:_REASON_CHARS] or None)
     log.error("dead letter", extra={**place, "code": error.code, "reason": error.message})
@@ -31,7 +42,9 @@ def dead_letter(message: Any, raw: bytes, error: ErrorRecord, found_by: str) -> 
         message_key=_text(message.key),
     )
     subject = f"{message.topic}/{message.partition}/{message.offset}"
-    return binary(letter, event_id=f"{subject}/{found_by}/{error.code}", source=f"kinolog/{found_by}", subject=subject)
+    event_id = f"{subject}/{found_by}/{error.code}"
+    value, headers = binary(letter, event_id=event_id, source=f"kinolog/{found_by}", subject=subject)
+    return Letter(message.key[:_KEY_BYTES] if message.key is not None else None, value, headers)
 
 
 def _text(message_key: bytes | None) -> str | None:

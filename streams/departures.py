@@ -5,6 +5,7 @@ its partition is full. One record of commands causes some thousand rows and fact
 """
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,13 +18,18 @@ _Place = tuple[str, int]
 class Departures:
     """`put` any number of records, then `depart`. Records of one partition leave in the order in which they were put.
 
-    `producer` gives aiokafka's producer, made with `max_batch_size` = MAX_BATCH_BYTES. `failed` is told of a batch that
-    the broker did not take.
+    `producer` gives aiokafka's producer, made with `max_batch_size` = MAX_BATCH_BYTES. `failed` is called with the
+    error of a batch that the broker did not take, and with what `cause` returned when its records were put.
     """
 
-    def __init__(self, producer: Callable[[], Any], failed: Callable[[BaseException], None]) -> None:
-        self._producer, self._failed = producer, failed
-        self._waiting: dict[_Place, list[Any]] = {}
+    def __init__(
+        self,
+        producer: Callable[[], Any],
+        failed: Callable[[BaseException, Any], None],
+        cause: Callable[[], Any] = lambda: None,
+    ) -> None:
+        self._producer, self._failed, self._cause = producer, failed, cause
+        self._waiting: dict[_Place, list[tuple[Any, Any]]] = {}
         self._gate = asyncio.Lock()
 
     def put(
@@ -35,12 +41,13 @@ class Departures:
         headers: list[tuple[str, bytes]] | None = None,
     ) -> None:
         """Add one record. It leaves with the next `depart`."""
-        batches = self._waiting.get((topic, partition))
-        if batches and batches[-1].append(timestamp=None, key=key, value=value, headers=headers) is not None:
+        record = {"timestamp": None, "key": key, "value": value, "headers": headers}
+        batches, cause = self._waiting.setdefault((topic, partition), []), self._cause()
+        if batches and batches[-1][1] is cause and batches[-1][0].append(**record) is not None:
             return
         batch = self._producer().create_batch()
-        batch.append(timestamp=None, key=key, value=value, headers=headers)  # a first one always fits
-        self._waiting.setdefault((topic, partition), []).append(batch)
+        batch.append(**record)  # a first one always fits
+        batches.append((batch, cause))
 
     async def depart(self) -> None:
         """Hand over what was put. Delivery is not awaited: aiokafka's `flush` does, and `failed` hears of a failure.
@@ -50,10 +57,10 @@ class Departures:
         async with self._gate:  # two at once might change places within a partition
             leaving, self._waiting = self._waiting, {}
             for (topic, partition), batches in leaving.items():
-                for one in batches:
+                for one, cause in batches:
                     delivery = await self._producer().send_batch(one, topic, partition=partition)
-                    delivery.add_done_callback(self._require_delivery)
+                    delivery.add_done_callback(functools.partial(self._require_delivery, cause))
 
-    def _require_delivery(self, delivery: "asyncio.Future[Any]") -> None:
+    def _require_delivery(self, cause: Any, delivery: "asyncio.Future[Any]") -> None:
         if not delivery.cancelled() and (error := delivery.exception()) is not None:
-            self._failed(error)
+            self._failed(error, cause)

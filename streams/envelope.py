@@ -49,6 +49,11 @@ class Entry(NamedTuple):
     event: CloudEvent
     message: Message
 
+    @property
+    def content(self) -> bytes:
+        """Its bytes, for a dead letter."""
+        return bytes(self.event.data)
+
 
 class Unreadable(NamedTuple):
     """One entry of a record that could not be understood, with what to tell people."""
@@ -56,6 +61,11 @@ class Unreadable(NamedTuple):
     raw: bytes
     code: str
     reason: str
+
+    @property
+    def content(self) -> bytes:
+        """Its bytes, for a dead letter."""
+        return self.raw
 
 
 class MessageDecoders(dict[str, msgspec.json.Decoder[Message]]):

@@ -4,6 +4,8 @@ Set the event loop before an app is made (`new_loop`): touching Faust's monitor 
 """
 
 import asyncio
+import contextlib
+import functools
 import gc
 import logging
 import signal
@@ -24,6 +26,7 @@ from streams.ending import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.faust_probes import watches
 from streams.folders import is_refusal
 from streams.outbox import Outbox
+from streams.quarantine import Quarantine, count_end, is_about_content, place_of
 from streams.settings import Settings
 from streams.settings import Watchdog as Limits
 from streams.watchdog import LoopBeat, Watchdog
@@ -31,6 +34,8 @@ from streams.watchdog import LoopBeat, Watchdog
 _DAY_S = 86_400
 #: Seconds that a stopping app is given before the process ends anyway; nothing is lost, it is only rude.
 STOP_TIMEOUT_S = 8.0
+#: Seconds that an ending process waits for what it has sent.
+_FLUSH_S = 3.0
 
 
 class FatalMonitor(Monitor):
@@ -47,6 +52,8 @@ class KinologApp(faust.App):
     #: Where the log is, "host:port[,…]".
     bootstrap: str
     continuity: Continuity
+    #: How often records have ended this process.
+    quarantine: Quarantine
     #: Groups events into records.
     outbox: Outbox
     #: Groups records into batches.
@@ -55,6 +62,8 @@ class KinologApp(faust.App):
     commits_begun = commits_ended = 0
     #: Whether records may stand unread for now, with good reason; the watchdog asks.
     may_wait: Callable[[], bool] = staticmethod(lambda: False)
+    #: Writes down how far the log is applied, where reading starts from that.
+    write_claims: Callable[[], Awaitable[None]] | None = None
 
     def _create_directories(self) -> None:
         """Nothing: tables are kept in memory, so Faust needs no folder. Its own would be in the working directory."""
@@ -63,6 +72,30 @@ class KinologApp(faust.App):
         """Everything said because of the offsets about to be committed is on the broker."""
         await self.outbox.flush()
         await self.kafka_producer.flush()
+
+    async def end_over(self, message: Any, error: BaseException) -> NoReturn:
+        """End the process because of a record. All before it of its partition must have been handled."""
+        place, committed = place_of(message), None
+        with contextlib.suppress(Exception):  # what is not on the broker is not committed
+            async with asyncio.timeout(_FLUSH_S):
+                await self.commit_all()
+                await self.before_commit()
+                committed = place.offset
+        if is_about_content(error):
+            count_end(self.consumer, place, repr(error), committed)
+        end_process(EX_SOFTWARE, "a record could not be handled", error=repr(error))
+
+    async def commit_all(self) -> None:
+        """Let the next process start behind everything that was handled: what it need not read it cannot repeat."""
+        if self.write_claims is not None:
+            await self.write_claims()
+        await self.consumer.commit()
+
+    def end_hung(self, code: int, reason: str, **facts: Any) -> NoReturn:
+        """End the process because it hangs. Called by the watchdog, from its thread."""
+        if self.quarantine.in_hand is not None:
+            count_end(self.consumer, self.quarantine.in_hand, reason)
+        end_process(code, reason, **facts)
 
     def pass_skipped(self) -> Iterable[TP]:
         """Let claims and commits go on behind offsets that hold nothing, where no record follows; the partitions."""
@@ -93,6 +126,13 @@ def _require_delivery(delivery: asyncio.Future[Any]) -> None:
 
 def _undelivered(error: BaseException) -> NoReturn:
     end_process(EX_SOFTWARE, "a record could not be delivered", error=repr(error))
+
+
+def _undelivered_because_of(app: KinologApp, error: BaseException, cause: Any) -> NoReturn:
+    """What was sent while the record `cause` was handled was refused."""
+    if cause is not None and is_about_content(error):
+        count_end(app.consumer, cause, repr(error))
+    _undelivered(error)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -150,7 +190,12 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
     app.bootstrap = settings.bootstrap
     app.continuity = Continuity()
     app.outbox = Outbox(app.send_record)
-    app.departures = Departures(lambda: app.kafka_producer, _undelivered)
+    app.quarantine = Quarantine()
+    app.departures = Departures(
+        lambda: app.kafka_producer,
+        functools.partial(_undelivered_because_of, app),
+        cause=lambda: app.quarantine.in_hand,
+    )
     return app
 
 
@@ -164,7 +209,7 @@ def run(
     """Run `app` until SIGINT or SIGTERM (0), a crash (70) or a hang (77). `before_stop` runs while the app is whole."""
     beat = LoopBeat()
     beating = loop.create_task(beat.run(), name="loop beat")
-    Watchdog(watches(app, beat, limits)).start()
+    Watchdog(watches(app, beat, limits), app.end_hung).start()
     try:
         return loop.run_until_complete(_run(app, before_stop))
     finally:

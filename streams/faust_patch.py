@@ -19,6 +19,7 @@ repeated (streams/metadata.py); a commit waits until every send is on the broker
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable
 from importlib.metadata import version
@@ -35,6 +36,7 @@ from faust.types import TP
 from streams import fetch_wait, metadata, record_parsing
 from streams.commit_offsets import _add_gap, _new_offset
 from streams.continuity import Continuity
+from streams.quarantine import Quarantine, commit_with_metadata
 from streams.reader import ISOLATION
 from streams.recovery import read_changelogs
 
@@ -94,8 +96,8 @@ async def _seek(self: Any) -> None:
     assigned = self.assignment()
     sources = [TopicPartition(*tp) for tp in assigned if not self._is_changelog_tp(tp)]
     changelogs = [TopicPartition(*tp) for tp in assigned if self._is_changelog_tp(tp)]
-    continuity: Continuity = self.app.continuity
-    starts = await self._thread.call_thread(_seek_in_thread, self._thread._consumer, sources, changelogs, continuity)
+    continuity, quarantine, consumer = self.app.continuity, self.app.quarantine, self._thread._consumer
+    starts = await self._thread.call_thread(_seek_in_thread, consumer, sources, changelogs, continuity, quarantine)
     continuity.expect({TP(*tp): offset for tp, offset in starts.items()})
     for tp, offset in starts.items():
         for known in (self._acked, self._acked_index, self._gap):
@@ -104,12 +106,19 @@ async def _seek(self: Any) -> None:
 
 
 async def _seek_in_thread(
-    consumer: Any, sources: list[TopicPartition], changelogs: list[TopicPartition], continuity: Continuity
+    consumer: Any,
+    sources: list[TopicPartition],
+    changelogs: list[TopicPartition],
+    continuity: Continuity,
+    quarantine: Quarantine,
 ) -> dict[TopicPartition, int]:
     """Runs in the consumer's own thread. Asks for the log start only where nothing else is known: ListOffsets queues
     behind the long-polling fetch (1.5-3 s instead of 10 ms).
     """
-    committed = dict(zip(sources, await asyncio.gather(*[consumer.committed(tp) for tp in sources]), strict=True))
+    committed: dict[TopicPartition, int | None] = dict.fromkeys(sources)
+    for tp, known in (await consumer._coordinator.fetch_committed_offsets(sources)).items():
+        committed[tp] = known.offset if known.offset >= 0 else None
+        quarantine.load(TP(*tp), known.metadata or "")
     unknown = [tp for tp in sources if continuity.needs_beginning(TP(*tp), committed[tp])]
     beginning = await consumer.beginning_offsets(unknown) if unknown else {}
     starts = {tp: continuity.start(TP(*tp), committed[tp], beginning.get(tp, 0)) for tp in sources}
@@ -124,6 +133,7 @@ def _create_worker_consumer(self: Any, transport: Any) -> Any:
     """AIOKafkaConsumerThread._create_worker_consumer: others may write in transactions."""
     consumer = _stock_create_worker_consumer(self, transport)
     consumer._isolation_level = ISOLATION
+    consumer.commit = functools.partial(commit_with_metadata, self.app.quarantine, consumer.commit)
     return consumer
 
 

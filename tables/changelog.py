@@ -34,8 +34,10 @@ class ChangelogTable:
         return row
 
     def items(self) -> list[tuple[str, bytes]]:
-        """Every row in memory; after a rebalance also some of partitions that are gone."""
-        return [(key.decode(), row) for key, row in self._store.data.items()]
+        """Every row in memory; after a rebalance also some of partitions that are gone. A key that is no text was
+        written by somebody else.
+        """
+        return [(key.decode(errors="replace"), row) for key, row in self._store.data.items()]
 
     def put(self, key: str, row: bytes, partition: int) -> None:
         """Write the row: here at once, on the changelog with the app's next departure. A failed delivery ends the

@@ -48,6 +48,13 @@ def encode_checked(row: Job | Asset | Grave | Queue, max_bytes: int = MAX_ROW_BY
     return encoded
 
 
+def encode_claim(row: Job | Asset | Grave | Queue, at: dict[str, int]) -> bytes:
+    """The row as JSON, with the offsets that it claims. Never too large where `encode_row` took it: they add some
+    hundred bytes, and Kafka takes four times as much.
+    """
+    return _encode(replace(row, at=at))
+
+
 def decode_job(encoded: bytes) -> Job:
     """The job of a row."""
     return _job_decoder.decode(encoded)

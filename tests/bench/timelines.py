@@ -109,7 +109,7 @@ def _facts(job: Job) -> list[Any]:
     ]
 
 
-def _fail(error: BaseException) -> None:
+def _fail(error: BaseException, _cause: object) -> None:
     raise error
 
 

@@ -72,7 +72,7 @@ def upload_event(content: bytes) -> None:
         except Refused as refused:
             raw = entry.raw if isinstance(entry, Unreadable) else bytes(entry.event.data)
             error = ErrorRecord(code=refused.code, message=str(refused))
-            letter, _ = dead_letter(message, raw, error, "uploads")
+            letter = dead_letter(message, raw, error, "uploads").value
             assert len(letter) < _RECORD_BYTES
         else:
             said = structured(command, event_id=f"{command.job_id}/submit", source="s", subject=command.asset_id)

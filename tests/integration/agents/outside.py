@@ -1,7 +1,9 @@
 """Everybody but control, against a real broker: commands and events in, what control publishes out."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -118,13 +120,16 @@ class Control:
         return await asyncio.wait_for(self._process.wait(), 20)
 
     async def kill(self) -> None:
-        """SIGKILL, and start it again."""
-        assert self._process is not None
-        self._process.kill()
-        await self._process.wait()
-        while self.ends[-1:] != [-9]:
+        """SIGKILL, and start it again. It may end by itself at the same moment."""
+        process = self._process
+        assert process is not None
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        while self._process is process:
             await asyncio.sleep(0.01)
-        self.ends.pop()
+        with contextlib.suppress(ValueError):
+            self.ends.remove(-signal.SIGKILL)
 
     def log(self) -> str:
         """Everything that it has logged."""
@@ -133,13 +138,16 @@ class Control:
 
 @asynccontextmanager
 async def control_and_world(
-    settings: Settings, log: Path, command: tuple[str, ...] = ("streams.cli", "control")
+    settings: Settings,
+    log: Path,
+    command: tuple[str, ...] = ("streams.cli", "control"),
+    kind: type[Control] = Control,
 ) -> AsyncIterator[tuple[Control, Outside]]:
     """Control runs, and everybody else is there. It must end well when it is asked to."""
     async with AsyncExitStack() as stack:
         world = Outside(settings)
         await world.open(stack)
-        control = Control(settings, log, command)
+        control = kind(settings, log, command)
         await control.start()
         try:
             yield control, world

@@ -12,9 +12,7 @@ from schemas.jobs import Asset, AssetJob, Input, StepSpec
 from schemas.step_events import StepRequested
 from streams.envelope import BATCH_HEADERS, batch, structured
 from streams.partition import partition_of
-from tests.integration.agents.test_control import START_S, Outside, outside
-
-__all__ = ["outside"]  # a fixture is found by its name in this module
+from tests.integration.agents.outside import START_S, Control, Outside
 
 Eventually = Callable[..., Awaitable[Any]]
 CREATED_AT = 1_780_000_000.0
@@ -66,9 +64,9 @@ async def submit_all(world: Outside, jobs: list[SubmitJob]) -> None:
 
 
 async def test_some_2_500_jobs_on_one_asset_do_not_end_control(
-    outside: tuple[Outside, Callable[[], Awaitable[None]]], eventually: Eventually
+    outside: tuple[Control, Outside], eventually: Eventually
 ) -> None:
-    world, restart = outside
+    control, world = outside
     count, filename = at_the_bound()
     jobs = [submit(number, "asset_full", filename) for number in range(count + 200)]
     await submit_all(world, jobs)
@@ -80,6 +78,6 @@ async def test_some_2_500_jobs_on_one_asset_do_not_end_control(
     assert time.monotonic() - began < START_S
     assert {asked.job_id for asked in world.all(StepRequested)} >= {job.job_id for job in jobs}
     assert not world.all(DeadLetter)
-    await restart()  # and what does not fit into the row is known after a restart too
+    await control.kill()  # and what does not fit into the row is known after a restart too
     await world.say(submit(1_000_000, neighbour, "mine.mp4"))
     await eventually(lambda: world.all(StepRequested, job_id=job_id(1_000_000)), START_S)

@@ -12,6 +12,7 @@ from schemas.jobs import Asset, Grave, Job
 from streams.continuity import Continuity
 from streams.envelope import BATCH_HEADERS, Entry, batch, read, structured
 from streams.partition import partition_of
+from streams.quarantine import Quarantine, place_of
 from streams.settings import Settings
 from streams.topics import names
 from tables.changelog import ChangelogTable
@@ -20,17 +21,23 @@ from tables.rows import decode_asset, split_rows
 PARTITIONS = 1
 
 
+class Ended(Exception):
+    """The process has ended because of a record."""
+
+
 class App:
     """What control needs of a Faust app."""
 
     def __init__(self, log: "Log") -> None:
-        self.conf = SimpleNamespace(id="kinolog-control")
-        self.continuity = Continuity()
+        self.conf = SimpleNamespace(id="kinolog-control", broker_client_id="control-1")
+        self.is_reading = log.is_reading
+        self.continuity, self.quarantine = Continuity(), log.quarantine
         self.outbox = SimpleNamespace(put=self._hear)
         self.departures = self
         self._log = log
         tp = SimpleNamespace(topic=names(log.settings).commands, partition=0)
         self.consumer = SimpleNamespace(assignment=lambda: [tp])
+        self.commit_all = self.depart
 
     def Table(self, name: str, **_: Any) -> Any:  # noqa: N802 - Faust's name
         rows = dict(self._log.changelogs.get(name, {}))
@@ -42,6 +49,11 @@ class App:
             self._log.write(name, key, value)
         else:
             self._log.hear(value, headers)
+
+    async def end_over(self, message: Any, error: Exception) -> None:
+        """As the app does it; a test goes on with the next process."""
+        self.quarantine.add(place_of(message), repr(error))
+        raise Ended from error
 
     def pass_skipped(self) -> list[Any]:
         """Nothing: this log holds records only."""
@@ -65,6 +77,10 @@ class Log:
 
     def __init__(self) -> None:
         self.settings = Settings(partitions=PARTITIONS)
+        #: Whether control is past its recovery.
+        self.is_reading = False
+        #: What is kept with the committed offsets.
+        self.quarantine = Quarantine()
         self.changelogs: dict[str, dict[bytes, bytes]] = {"jobs": {}, "assets": {}}
         self.said: dict[str, Message] = {}
         self.commands: list[Message] = []
@@ -115,13 +131,13 @@ class Log:
             event = structured(message, event_id=f"c{offset}", source="test", subject=subject)
             await control.take(self.record(offset, batch([event]), BATCH_HEADERS, partition_of(subject, PARTITIONS)))
 
-    def record(self, offset: int, value: bytes, headers: list[tuple[str, bytes]], partition: int = 0) -> Any:
+    def record(self, offset: int, value: bytes, headers: Any, partition: int = 0, *, at: float | None = None) -> Any:
         """A Kafka record of `media.commands`."""
         return SimpleNamespace(
             topic=names(self.settings).commands,
             partition=partition,
             offset=offset,
-            timestamp=self.now,
+            timestamp=self.now if at is None else at,
             key=None,
             value=value,
             headers=headers,

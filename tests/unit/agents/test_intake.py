@@ -2,15 +2,21 @@
 
 import asyncio
 from collections import deque
+from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
 
-from agents.intake import Pulls, requests_of
+from agents.executor import Executor
+from agents.executor_name import ExecutorName
+from agents.intake import Pulls, Unusable, requests_of
+from agents.roster import Request
 from schemas.base import Message
 from schemas.step_events import StepReleased
 from streams.envelope import BATCH_HEADERS, batch, structured
+from streams.settings import Settings
 from tests.unit.agents.fakes import request
 
 
@@ -93,3 +99,25 @@ def test_what_is_no_request_is_told_apart_from_its_neighbours(bad: bytes, code: 
     requests, unusable = requests_of(record(entry(request("job_1")), bad, entry(request("job_2"))), "plain")
     assert [r.requested.job_id for r in requests] == ["job_1", "job_2"]
     assert [entry.error.code for entry in unusable] == [code]
+
+
+async def test_a_request_that_cannot_be_accepted_takes_none_of_its_group_with_it(tmp_path: Path) -> None:
+    executor = Executor(Settings(data_dir=str(tmp_path)), ExecutorName("e", "e-1", StringIO()), [])
+    accepted, buried = list[str](), list[str]()
+
+    async def accept(requests: list[Request]) -> None:
+        if any(found.requested.job_id == "job_2" for found in requests):
+            raise RuntimeError("a bug")
+        accepted.extend(found.requested.job_id for found in requests)
+
+    async def bury(unusable: Unusable) -> None:
+        buried.append(unusable.error.code)
+
+    vars(executor)["_roster"] = SimpleNamespace(accept=accept)
+    vars(executor)["_bury"] = bury
+    events = [SimpleNamespace(message=record(entry(request(f"job_{n}"))), acked=False) for n in (1, 2, 3)]
+    for event in events:
+        event.ack = lambda event=event: setattr(event, "acked", True)
+    await executor._take(events, "plain", "normal")
+    assert (accepted, buried) == (["job_1", "job_3"], ["internal-error"])
+    assert all(event.acked for event in events)
