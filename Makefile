@@ -17,9 +17,9 @@ TUS := .venv/tus.min.js
 # Files beside each other: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e chaos bench hostile fuzz properties lock docs clean tools browser
+.PHONY: setup demo test lint types unit integration e2e chaos bench hostile fuzz properties lock docs clean tools browser compiler
 
-setup: tools browser .venv/.ready .venv/.archive $(HLS) $(TUS)
+setup: tools browser compiler .venv/.ready .venv/.archive $(HLS) $(TUS)
 
 demo: tools .venv/.ready .venv/.archive $(HLS)
 	@$(BIN)/kinolog demo $(if $(FILE),--file '$(FILE)') $(if $(EXIT),--exit)
@@ -92,6 +92,10 @@ tools:
 
 browser:
 	@deploy/setup/packages chromium
+
+# For a test that runs a producer on the JVM.
+compiler:
+	@deploy/setup/packages javac
 
 .venv/.ready: requirements.lock pyproject.toml deploy/setup/uv.lock deploy/setup/python | venv-module
 	@echo "set up: Python packages"

@@ -91,3 +91,13 @@ def test_a_machine_without_apt_is_told_what_it_lacks(machine: Machine) -> None:
     done = _run(path, "ffmpeg", "mvn")
     assert done.returncode == 2
     assert "missing: ffmpeg mvn" in done.stderr
+
+
+def test_a_compiler_that_is_older_than_the_broker_needs_counts_as_missing(machine: Machine) -> None:
+    path = machine(uid=0)
+    _add(path, "javac", "echo 'javac 17.0.15' >&2")
+    assert _run(path, "javac").returncode == 0
+    assert _asked(path) == []
+    _add(path, "javac", "echo 'javac 11.0.20' >&2")
+    assert _run(path, "javac").returncode == 0
+    assert _asked(path)[1].endswith("openjdk-17-jdk-headless")
