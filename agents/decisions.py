@@ -14,11 +14,13 @@ from agents.speaker import SOURCE, Speaker
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
 from schemas.jobs import JOB_ENDED, Asset, Grave, Job, Queue
+from schemas.processes import ControlReported
 from schemas.registry import message_types
 from schemas.step_events import StepAccepted, StepEnding, StepEvent, StepHeartbeat
 from schemas.steps import step_kinds
 from streams.envelope import UNDECODABLE, Entry, Unreadable, fault_of, read, structured
 from streams.faust_app import KinologApp
+from streams.ids import new_id
 from streams.partition import partition_of
 from streams.quarantine import LIMIT, Strikes, place_of, quarantined
 from streams.settings import Settings
@@ -124,6 +126,8 @@ class Control:
         #: The last thing that the clock said, until the broker has it; when that was; whether it is late.
         self._reminder: asyncio.Future[Any] | None = None
         self._reminded_at, self._unheard = 0.0, False
+        #: The last report of this process, until the broker has it.
+        self._report_sent: asyncio.Future[Any] | None = None
         self._unmarked: set[int] = set()
         #: (when it was deleted, job id, partition), oldest first.
         self._graves: deque[tuple[float, str, int]] = deque()
@@ -236,6 +240,7 @@ class Control:
             self._say_paused_at = now + _SAY_PAUSED_S
             self._speaker.say([effect for queue in self._paused.values() for effect in queue_standing(queue)], now)
         await self._app.departures.depart()
+        self._report()
 
     async def write_claims(self) -> None:
         """Write down how far the log is applied where no row says so; returns when aiokafka has it."""
@@ -246,6 +251,16 @@ class Control:
         for partition in sorted(self._unmarked):
             self._mark(partition)
         self._unmarked.clear()
+
+    def _report(self) -> None:
+        """Let web know that these partitions are decided; the next one says it again."""
+        if self._report_sent is not None and not self._report_sent.done():
+            return  # no broker: one that waits is enough
+        partitions = self._owned()
+        if self._app.is_reading and partitions:
+            report = ControlReported(control=self._app.conf.broker_client_id, partitions=tuple(sorted(partitions)))
+            encoded = structured(report, event_id=new_id("report"), source=SOURCE, subject=report.control)
+            self._report_sent = self._app.outbox.put(self._topics.progress, 0, encoded)
 
     def _owned(self) -> set[int]:
         return {tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topics.commands}

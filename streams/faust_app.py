@@ -73,6 +73,12 @@ class KinologApp(faust.App):
         await self.outbox.flush()
         await self.kafka_producer.flush()
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether records reach the agents: the partitions are shared out, and the tables recovered."""
+        app: Any = self  # Faust's types hide what is asked for here
+        return bool(app.consumer.flow_active and not app.rebalancing and not app.tables.recovery.in_recovery)
+
     async def end_over(self, message: Any, error: BaseException) -> NoReturn:
         """End the process because of a record. All before it of its partition must have been handled."""
         place, committed = place_of(message), None

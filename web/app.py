@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ from web.auth import Door, authentication
 from web.bucket_origin import BucketOrigin
 from web.cache_desk import CacheDesk
 from web.commands import Commands
+from web.control_watch import ControlWatch
 from web.documents import add_documents
 from web.event_index import EventIndex
 from web.event_indexer import EventIndexer
@@ -191,7 +193,8 @@ def make_services(settings: Settings) -> Services:
     follower.clock = clock = LogClock(commands.date)
     cache = CacheDesk(clock.now_or_none)
     follower.listener = indexer = Indexer(model, position, store, index)
-    progress_follower = ProgressFollower(settings, model, progress, hub)
+    control = ControlWatch(settings, position, time.monotonic)
+    progress_follower = ProgressFollower(settings, model, progress, hub, control.reported)
     follower.before_reading = progress_follower.settled
     return Services(
         settings=settings,
@@ -205,6 +208,7 @@ def make_services(settings: Settings) -> Services:
         commands=commands,
         clock=clock,
         follower=follower,
+        control=control,
         progress_follower=progress_follower,
         events=EventLog(settings, event_index),
         event_index=event_index,
@@ -248,6 +252,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     works: list[Callable[[], Coroutine[Any, Any, None]]] = [
         parts.follower.run,
         parts.progress_follower.run,
+        parts.control.run,
         parts.hub.tell_queues,
         parts.commands.run,
         parts.clock.run,

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from schemas import commands, facts, step_events, uploads
+from schemas import commands, facts, processes, step_events, uploads
 from schemas.access import TokenRow
 from schemas.audit import AuditRecorded
 from schemas.base import Message
@@ -12,7 +12,7 @@ from schemas.clock import ClockProbed
 from schemas.facts import DeadLetter
 from schemas.registry import message_types
 from schemas.removals import RemoveArtifacts
-from schemas.step_events import LeaseRevoked, StepCaptioned, StepProgressed, StepRequested
+from schemas.step_events import LeaseRevoked, QueueChanged, StepCaptioned, StepProgressed, StepRequested
 from streams.settings import Settings
 from streams.topics import names
 from web.openapi import Document, Schemas, release
@@ -37,12 +37,14 @@ _EXCEPTIONS: dict[type[Message], str] = {
     StepCaptioned: "progress",
     ClockProbed: "progress",
     LeaseRevoked: "control",
+    QueueChanged: "control",
     AuditRecorded: "audit",
     RemoveArtifacts: "removals",
 }
 _MODULES = {
     commands.__name__: "commands",
     facts.__name__: "events",
+    processes.__name__: "progress",
     step_events.__name__: "step_events",
     uploads.__name__: "uploads",
 }

@@ -42,6 +42,12 @@ class Metrics:
             registry=registry,
         )
         self.ready = Gauge("kinolog_ready", "1 when this replica holds what the log holds.", registry=registry)
+        self.deciding = Gauge(
+            "kinolog_control_deciding", "1 while control decides what is on the log.", registry=registry
+        )
+        self.dead_letters = Gauge(
+            "kinolog_dead_letters", "Dead letters written so far: records that nobody can handle.", registry=registry
+        )
         self.audit_dropped = Gauge(
             "kinolog_audit_dropped", "Audit entries that were dropped because too many waited.", registry=registry
         )

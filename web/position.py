@@ -38,6 +38,10 @@ class Position:
                 known[source] = max(offset, known.get(source, -1))
         self._wake()
 
+    def applied(self, topic: str, partition: int) -> int:
+        """The highest offset of a source that control has applied, as far as it is known here; -1 where none is."""
+        return max(known.get((topic, partition), -1) for known in self._claims.values())
+
     def has_applied(self, changelog: Changelog, write: WriteCursor) -> bool:
         """Whether all of `write` is in what was read of `changelog`."""
         known = self._claims[changelog]

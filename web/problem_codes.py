@@ -16,6 +16,7 @@ CODES: dict[str, str] = {
     "internal-error": "A bug of ours; it stands in the log under the request id.",
     "invalid-body": "The JSON does not have the shape that is expected here; the sentence says where.",
     "invalid-cursor": "The cursor is none, is of another list, or of another log.",
+    "invalid-exclude": "Readiness cannot leave that out.",
     "invalid-form": "The form cannot be understood.",
     "invalid-format": "There is no such format to export in.",
     "invalid-header": "A header of the request is missing or cannot be understood.",

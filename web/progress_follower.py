@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -40,8 +40,16 @@ class ProgressFollower:
     forgotten over a restart.
     """
 
-    def __init__(self, settings: Settings, model: ReadModel, progress: Progress, hub: Hub) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        model: ReadModel,
+        progress: Progress,
+        hub: Hub,
+        on_report: Callable[[tuple[int, ...]], None] = lambda _: None,
+    ) -> None:
+        """`on_report` is called with the partitions that a control process says it decides."""
+        self._settings, self._on_report = settings, on_report
         self._model = model
         self._progress = progress
         self._hub = hub
@@ -159,6 +167,8 @@ class ProgressFollower:
             job = self._progress.speaker(message)
             if job is not None:
                 self._hub.publish_caption(job, message)
+        elif isinstance(message, ControlReported):
+            self._on_report(message.partitions)
 
 
 def start_of(begin: int, end: int, known: int | None) -> int:

@@ -29,6 +29,9 @@ async def _gather(parts: Services) -> None:
     metrics = parts.metrics
     metrics.live.set(len(parts.hub))
     metrics.ready.set(0 if parts.follower.troubles() else 1)
+    metrics.deciding.set(0 if parts.control.troubles() else 1)
+    if (written := await parts.control.dead_letters()) is not None:
+        metrics.dead_letters.set(written)
     metrics.audit_dropped.set(parts.audit.dropped)
     metrics.clock_skew.set(parts.clock.skew_s)
     metrics.tokens.set(len(parts.tokens.rows))

@@ -14,6 +14,7 @@ from web.auth import Door
 from web.bucket_origin import BucketOrigin
 from web.cache_desk import CacheDesk
 from web.commands import Commands
+from web.control_watch import ControlWatch
 from web.event_index import EventIndex
 from web.event_indexer import EventIndexer
 from web.event_log import EventLog
@@ -54,6 +55,7 @@ class Services:
     commands: Commands
     clock: LogClock
     follower: Follower
+    control: ControlWatch
     progress_follower: ProgressFollower
     events: EventLog
     event_index: EventIndex

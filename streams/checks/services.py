@@ -1,12 +1,14 @@
 """Checks of what answers over a socket, or should: store, Redis, the log and its topics, the web interface."""
 
 import asyncio
+import json
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 from aiokafka.errors import KafkaError
@@ -178,28 +180,42 @@ async def web(settings: Settings) -> Finding:
     """The web interface, where it should be there; the port for it otherwise."""
     url = rundir.kept_url(settings) or rundir.web_url(settings)
     if rundir.is_up(settings):
-        status = await asyncio.to_thread(_status, f"{url}/readyz")
-        return _answered(url, status) or unreachable(f"{url} does not answer", "see the log of `kinolog up`")
+        response = await asyncio.to_thread(_response, f"{url}/readyz")
+        return _answered(url, response) or unreachable(f"{url} does not answer", "see the log of `kinolog up`")
     if not settings.web.port or await asyncio.to_thread(is_free, settings.web.port, settings.web.host):
         return fine("not running")
-    status = await asyncio.to_thread(_status, f"{url}/readyz")
+    response = await asyncio.to_thread(_response, f"{url}/readyz")
     taken = problem(f"port {settings.web.port} is in use by something else", "end it, or set KINOLOG_WEB__PORT")
-    return _answered(url, status) or taken
+    return _answered(url, response) or taken
 
 
-def _answered(url: str, status: int | None) -> Finding | None:
-    if status == 503:
-        return warning(f"{url} answers, and is not ready yet", "its read model is being filled: look again in a moment")
-    return fine(f"{url} answers") if status == 200 else None
+class Response(NamedTuple):
+    """What came back over HTTP."""
+
+    status: int
+    body: bytes
 
 
-def _status(url: str) -> int | None:
-    """HTTP status; None when nobody answers HTTP there."""
+def _answered(url: str, response: Response | None) -> Finding | None:
+    if response is not None and response.status == 503:
+        return warning(f"{url} is not ready: {_reason(response.body)}", "look again in a moment, then at the logs")
+    return fine(f"{url} answers") if response is not None and response.status == 200 else None
+
+
+def _reason(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return "it does not say why"
+
+
+def _response(url: str) -> Response | None:
+    """What HTTP has to say there; None when nobody answers."""
     try:
         with _DIRECT.open(url, timeout=_ANSWER_S) as answer:
-            return int(answer.status)
+            return Response(int(answer.status), answer.read())
     except urllib.error.HTTPError as error:
-        return error.code
+        return Response(error.code, error.read())
     except OSError:
         return None
 

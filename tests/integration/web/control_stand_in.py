@@ -12,6 +12,7 @@ from schemas.base import Message
 from schemas.commands import DeleteAsset, DeleteJob, PauseQueue, ResumeQueue
 from schemas.facts import JobFact
 from schemas.jobs import Asset, Grave, Job
+from schemas.processes import ControlReported
 from schemas.step_events import StepProgressed
 from streams.envelope import Entry, batch, binary, read, structured
 from streams.partition import partition_of
@@ -34,6 +35,11 @@ class ControlStandIn:
         self.jobs: dict[str, Job] = {}
         self.deleted: dict[str, Grave] = {}
         self.assets: dict[str, Asset] = {}
+        #: Whether it says once a second that it decides.
+        self.reports = True
+        #: Cleared, it takes no command.
+        self.takes = asyncio.Event()
+        self.takes.set()
 
     async def __aenter__(self) -> Self:
         self._consumer = AIOKafkaConsumer(
@@ -46,21 +52,31 @@ class ControlStandIn:
         self._consumer.assign(parts)
         await self._consumer.seek_to_end(*parts)
         await asyncio.gather(*(self._consumer.position(part) for part in parts))
-        self._task = asyncio.create_task(self._run())
+        self._tasks = [asyncio.create_task(work) for work in (self._run(), self._report())]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._consumer.stop()
         await self._producer.stop()
 
     async def _run(self) -> None:
         async for found in self._consumer:
+            await self.takes.wait()
             for entry in read(found.value, found.headers):
                 if isinstance(entry, Entry):
                     await self._take(entry.message)
             await self._vouch(found.partition, {self._topics.commands: found.offset})
+
+    async def _report(self) -> None:
+        while True:
+            if self.reports:
+                report = ControlReported(control="stand-in", partitions=tuple(range(self._settings.partitions)))
+                event = structured(report, event_id="r", source="test", subject="stand-in")
+                await self._producer.send_and_wait(self._topics.progress, batch([event]), partition=0)
+            await asyncio.sleep(1.0)
 
     async def _take(self, message: Message) -> None:
         if isinstance(message, PauseQueue | ResumeQueue):
@@ -131,6 +147,10 @@ class ControlStandIn:
         job = self.jobs.pop(job_id)
         partition = partition_of(job.asset_id, self._settings.partitions)
         await self._write(self._topics.jobs_changelog, partition, job_id, None)
+
+    async def bury(self, raw: bytes) -> None:
+        """Write a dead letter."""
+        await self._producer.send_and_wait(self._topics.dead_letters, raw, partition=0)
 
     async def say(self, progress: StepProgressed) -> None:
         """What an executor says on `media.progress`."""
