@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.base import Message
+from schemas.processes import ControlReported
 from schemas.step_events import StepCaptioned, StepProgressed
 from streams.envelope import Entry, read
 from streams.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer

@@ -3,9 +3,6 @@
 import time
 from typing import Any
 
-import pytest
-
-from agents import decisions
 from agents.decisions import Control
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, SubmitJob
@@ -17,14 +14,6 @@ from streams.envelope import BATCH_HEADERS, batch, structured
 from tables.assets import LISTED_JOBS, MAX_ASSET_JOBS
 from tables.rows import MAX_ROW_BYTES
 from tests.unit.agents.control_world import Log
-
-
-@pytest.fixture(autouse=True)
-def nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    def end_process(_code: int, reason: str, **facts: Any) -> None:
-        raise AssertionError(f"control ended: {reason} {facts}")
-
-    monkeypatch.setattr(decisions, "end_process", end_process)
 
 
 def submit(number: int, asset: str = "asset_1") -> SubmitJob:

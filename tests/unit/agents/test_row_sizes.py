@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import decisions
 from agents.decisions import Control
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
@@ -108,16 +106,6 @@ def messages(log: Log, said: Said, number: int) -> list[Message]:
     claim = Claim(executor_id="e" * 500, requested_at=1.0, request_partition=0)
     outputs = {"text": "x" * (MAX_OUTPUTS_BYTES - 11)}
     return [StepCompleted(**about(job, step) | {"lease_id": "L" * 120}, outputs=outputs, claim=claim) for step in asked]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def nothing_ends() -> Any:
-    def end_process(_code: int, reason: str, **facts: Any) -> None:
-        raise AssertionError(f"control ended: {reason} {facts}")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decisions, "end_process", end_process)
-        yield
 
 
 @settings(max_examples=200)
