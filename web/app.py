@@ -25,6 +25,7 @@ from streams.notify import ready
 from streams.places import pipelines_dir
 from streams.producer import Producer
 from streams.settings import Settings, SettingsError
+from streams.tasks import cancel_all
 from streams.topics import names
 from streams.watchdog import LoopBeat, Watch, Watchdog
 from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
@@ -272,9 +273,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     for task in tasks:
         task.add_done_callback(lambda ended: _note(ended, broken))
     yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancel_all(tasks)
     await parts.query_vectors.close()
     await parts.queue_executors.close()
     with contextlib.suppress(asyncio.CancelledError):

@@ -34,6 +34,8 @@ async def readyz(request: web.Request) -> web.Response:
     if excluded not in (None, "control"):
         raise Problem(400, "invalid-exclude", 'exclude can be "control"')
     troubles = parts.follower.troubles()
+    if not parts.clock.known:
+        troubles.append("the log's time is not known yet")
     if excluded is None:
         troubles += parts.control.troubles()
     if troubles:

@@ -103,7 +103,6 @@ async def _killed_while_it_uploads(url: str, key: str, faults: Faults) -> None:
     """SIGKILL in the middle of a multipart upload, after the bucket has a part of it."""
     code = f"""if True:
     import asyncio
-import time
     from processors.store import Store
     async def for_ever():
         while True:

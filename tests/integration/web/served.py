@@ -62,7 +62,7 @@ async def served(server: TestServer) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def serve(settings: Settings, *, ready: bool = True) -> AsyncIterator[Site]:
-    """A replica in this process; `ready`: caught up with the log, and able to write."""
+    """A replica in this process; `ready`: caught up with the log, able to write, and the log's time known."""
     app = make_app(settings)
     server = Server(app)
     async with served(server), ClientSession() as session:
@@ -70,4 +70,5 @@ async def serve(settings: Settings, *, ready: bool = True) -> AsyncIterator[Site
         if ready:
             await eventually(site.parts.position.caught_up.is_set, 60)
             await eventually(lambda: site.parts.commands._producer is not None, 60)
+            await eventually(lambda: site.parts.clock.known, 60)
         yield site
