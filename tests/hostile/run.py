@@ -61,7 +61,7 @@ async def judged(line: Line, bait: Bait, cases: Sequence[Case]) -> AsyncIterator
 
     async def judge(number: int, case: Case) -> Verdict:
         async with gate:
-            outcome = await line.run(case, number)
+            outcome = await line.process(case, number)
             return Verdict(outcome=outcome, violations=tuple([text async for text in violations(outcome, line, bait)]))
 
     for verdict in asyncio.as_completed([judge(number, case) for number, case in enumerate(cases)]):

@@ -11,7 +11,8 @@ import msgspec
 from processors.errors import InvalidMedia
 from tests.e2e.system import processes_naming
 from tests.hostile.cases import Bait
-from tests.hostile.pipeline import Ending, Line, Outcome
+from tests.hostile.pipeline import Line, Outcome
+from tests.steps import Ending
 
 _SENTENCE_CHARS = 400
 #: Longest that a step of a case may take, everything around it included.
