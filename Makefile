@@ -1,6 +1,7 @@
 # One entry for people and for CI. Every target sets up what it needs; a second time there is nothing to do.
 #   make demo [FILE=my.mp4] [EXIT=1]    make test    make setup    make bench    make chaos [SEED=1] [DURATION=300]
 #   make properties [EXAMPLES=20000]    make hostile [CASES=500] [SEED=1]    make fuzz [SECONDS=20]
+#   make inputs [ONLY=text]
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,7 +18,7 @@ TUS := .venv/tus.min.js
 # Files beside each other: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e chaos bench hostile fuzz properties lock docs clean tools browser compiler
+.PHONY: setup demo test lint types unit integration e2e chaos bench hostile inputs fuzz properties lock docs clean tools browser compiler
 
 setup: tools browser compiler .venv/.ready .venv/.archive $(HLS) $(TUS)
 
@@ -43,7 +44,7 @@ unit: .venv/.ready
 	@$(BIN)/pytest -q tests/unit
 
 integration: setup
-	@$(PARALLEL) tests/integration tests/hostile
+	@$(PARALLEL) tests/integration tests/hostile tests/inputs
 
 e2e: setup
 	@$(PARALLEL) tests/e2e tests/chaos
@@ -62,6 +63,10 @@ bench: setup
 # 500 hostile files through the real steps; CASES and SEED choose others, the seed is printed.
 hostile: setup
 	@$(BIN)/python -m tests.hostile $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED))
+
+# Real inputs through the real steps, looked at and listened to; all of them write docs/inputs.md.
+inputs: setup
+	@$(BIN)/python -m tests.inputs $(if $(ONLY),'$(ONLY)')
 
 # Every decoder that faces the world under atheris, SECONDS each; what breaks one is kept in tests/fuzz/seeds.
 fuzz: .venv/.ready

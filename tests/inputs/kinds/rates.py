@@ -1,0 +1,78 @@
+"""Frame rates: steady ones, fast ones, and those that no clock gives."""
+
+from fractions import Fraction
+
+from tests.inputs.expected import Input, Plays
+from tests.inputs.recipes import film
+from tests.inputs.workshop import AAC, BT709, H264_AAC, X264
+
+
+def _steady(fps: str) -> Input:
+    """Shown as it is."""
+    rate = float(Fraction(fps))
+    return Input(
+        name=f"rates/{fps} fps", make=film(fps=fps), expected=Plays(seconds=3.0, fps=(rate,), frame_s=1 / rate)
+    )
+
+
+def _uneven(number: int) -> bool:
+    """A screen recording: nothing while nothing moves, then all of 60 frames a second."""
+    second, within = divmod(number, 60)
+    return within % 60 == 0 if second in (0, 3) else within % 3 != 1 if second == 1 else True
+
+
+def _phone(number: int) -> bool:
+    """A phone in the dark: 30 frames a second, now and then one is missing."""
+    return number % 30 == 0 or (number % 7 != 3 and number % 11 != 5)
+
+
+INPUTS = (
+    # Report: mpv-player/mpv#14615
+    Input(
+        name="rates/one picture in three seconds",
+        make=film(fps="1/3", seconds=9.0, flashes_s=(3.0,)),
+        expected=Plays(seconds=9.0, fps=(), frame_s=3.0),
+    ),
+    Input(
+        name="rates/1 fps",
+        make=film(fps="1", seconds=6.0, flashes_s=(2.0, 4.0)),
+        expected=Plays(seconds=6.0, fps=(), frame_s=1.0),
+    ),
+    _steady("10"),
+    _steady("24000/1001"),
+    _steady("24"),
+    _steady("25"),
+    _steady("30000/1001"),
+    _steady("48"),
+    _steady("50"),
+    _steady("60000/1001"),
+    _steady("60"),
+    Input(name="rates/120 fps", make=film(fps="120"), expected=Plays(seconds=3.0, fps=(60.0,))),
+    # 48 or 60 is nearer than a quarter of it.
+    Input(name="rates/144 fps", make=film(fps="144"), expected=Plays(seconds=3.0, fps=(48.0, 60.0), sync_s=0.015)),
+    # Report: jliljebl/flowblade#274
+    Input(name="rates/240 fps", make=film(fps="240"), expected=Plays(seconds=3.0, fps=(60.0,))),
+    # Report: WyattBlue/auto-editor#152
+    Input(
+        name="rates/screen recording of uneven rate",
+        make=film("screen.mkv", fps="60", seconds=5.0, keeps=_uneven),
+        expected=Plays(seconds=5.0, fps=(), frame_s=1.0, sync_s=0.025),
+    ),
+    # Report: mltframework/shotcut#424
+    Input(
+        name="rates/phone in the dark",
+        make=film("phone.mp4", f"{BT709} {X264} -video_track_timescale 90000 {AAC}", fps="30", keeps=_phone),
+        expected=Plays(seconds=3.0, fps=(), frame_s=0.1, sync_s=0.025),
+    ),
+    Input(
+        name="rates/60 fps without sound",
+        make=film(fps="60", sound_s=0.0),
+        expected=Plays(seconds=3.0, fps=(60.0,), sound=None, skipped={"audio": "no-audio-track"}),
+    ),
+    # Report: video-dev/hls.js#102
+    Input(
+        name="rates/60 fps in Matroska",
+        make=film("film.mkv", H264_AAC, fps="60"),
+        expected=Plays(seconds=3.0, fps=(60.0,)),
+    ),
+)
