@@ -27,6 +27,8 @@ _AS_JFIF = "scale=in_color_matrix=bt601:in_range=pc:out_range=pc:flags=accurate_
 _PTS = re.compile(r"pts_time:(-?[0-9.]+)")
 _CHANNELS = re.compile(r" channels:(\d+) ")
 _COMPLAINT = re.compile(r"^.*\[(?:error|fatal|panic)\].*$", re.MULTILINE)
+#: ffmpeg names its contexts by their addresses, which differ each time.
+_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _PPM = re.compile(rb"P6\s(\d+) (\d+)\s255\n")
 _LOUDNESS = re.compile(
     r"Integrated loudness:\s+I:\s+(-?[\d.]+|-?inf|nan) LUFS.*?True peak:\s+Peak:\s+(-?[\d.]+|-?inf)", re.DOTALL
@@ -42,7 +44,7 @@ def _run(*arguments: str) -> tuple[bytes, str]:
 
 
 def _complaints(words: str) -> str:
-    return "; ".join(_COMPLAINT.findall(words))[:300]
+    return "; ".join(_ADDRESS.sub("", line) for line in _COMPLAINT.findall(words))[:300]
 
 
 def video(playlist: Path, start_s: float) -> Video:
