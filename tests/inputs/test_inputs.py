@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from processors.sandbox import detect
 from tests.inputs.corpus import INPUTS, failing
 from tests.inputs.run import Result, run
@@ -10,10 +12,8 @@ _PART = frozenset(
     {
         "rates/25 fps",
         "rates/60 fps",
-        "rates/60 fps without sound",
         "times/trimmed, the only keyframe lies before",
         "times/starts at 14 hours",
-        "times/the same part twice",
         "geometry/matrix quarter turn",
         "geometry/matrix mirrored",
         "geometry/odd width and height",
@@ -31,7 +31,6 @@ _PART = frozenset(
         "containers/AIFF",
         "containers/text",
         "tracks/ten channels",
-        "tracks/cover in MP3",
         "tracks/subtitles alone",
         "tracks/subtitles, timed text in mp4",
         "sounds/opposite phase",
@@ -40,11 +39,11 @@ _PART = frozenset(
         "captions/offered with a film",
         "names/newline",
         "names/newline in the name of a text",
-        "names/leading dash",
     }
 )
 
 
+@pytest.mark.timeout(600)  # half a minute of work, by tools that give way to everything else on the machine
 async def test_exactly_the_inputs_fail_that_are_known_to(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     items = [item for item in INPUTS if item.name in _PART]
