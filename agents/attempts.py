@@ -14,10 +14,10 @@ from agents.progress import Progress
 from agents.scratch import Scratch, Space
 from agents.slots import CpuBudget, Turn
 from agents.sources import Sources, downloaded
+from processors.contract import Processor, Work
 from processors.errors import OutOfCapacity, OutputInvalid, OutputsTooLarge, ProcessingError, Skipped, SourceUnavailable
-from processors.local_tree import DISK_FULL, UnexpectedFile, files_below
-from processors.store import Store, StoreError, in_thread
-from processors.work import Processor, Work
+from processors.storage.local_files import DISK_FULL, UnexpectedFile, files_below
+from processors.storage.object_store import Store, StoreError, in_thread
 from schemas.base import ErrorRecord, Json
 from schemas.step_events import (
     StepCancelled,
@@ -111,19 +111,19 @@ class Attempt:
         return f"assets/{self.requested.asset_id}/{self.requested.step}/{self.name}"
 
     def report(self, progress: float, parts: Mapping[str, float]) -> None:
-        """See processors.work.Report."""
+        """See processors.contract.Report."""
         self.progress.note(progress, parts)
         if self._heard is not None:
             self._heard(self)
 
     def show(self, caption: Caption) -> None:
-        """See processors.work.Work."""
+        """See processors.contract.Work."""
         self.captions += 1
         if self._shown is not None and not self.ended:
             self._shown(self, caption)
 
     def leave_cpus(self) -> None:
-        """See processors.work.Work."""
+        """See processors.contract.Work."""
         if self.turn is not None:
             self.turn.leave()
 

@@ -1,10 +1,10 @@
 """media.step-requests.download -> Download -> media.step-events."""
 
 from processors.download import Download
-from processors.fetch import Fetcher
-from processors.fetch_limits import FetchLimits
-from processors.flights import Flights, LocalFlights
-from processors.store import Store
+from processors.fetch.fetcher import Fetcher
+from processors.fetch.limits import FetchLimits
+from processors.fetch.single_flight import Flights, LocalFlights
+from processors.storage.object_store import Store
 from processors.toolbox import Toolbox
 from streams.settings import Settings, SettingsError
 
@@ -32,7 +32,7 @@ def make_flights(settings: Settings) -> Flights:
     if redis.url is None:
         return LocalFlights(asked.per_host, asked.per_host_per_s)
     try:
-        from processors.redis_flights import RedisFlights
+        from processors.fetch.redis_single_flight import RedisFlights
     except ImportError as error:
         raise SettingsError('KINOLOG_REDIS__URL: the library is missing: pip install "kinolog[redis]"') from error
     return RedisFlights(

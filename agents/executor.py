@@ -25,11 +25,11 @@ from agents.scratch import Scratch
 from agents.slots import CpuBudget, Slots, Valves
 from agents.sources import Sources
 from agents.voice import Voice
-from processors.limits import Limits
-from processors.local_cache import LocalCache
-from processors.profiles import ProfileError
-from processors.store import Store
+from processors.media.profiles import ProfileError
+from processors.storage.object_store import Store
+from processors.storage.read_cache import LocalCache
 from processors.toolbox import make_toolbox
+from processors.tools.limits import Limits
 from schemas.base import ErrorRecord
 from schemas.jobs import PRIORITIES, Priority
 from schemas.step_events import LeaseRevoked

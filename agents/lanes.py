@@ -2,8 +2,8 @@
 
 import importlib
 
+from processors.contract import Processor
 from processors.toolbox import Toolbox
-from processors.work import Processor
 from schemas.steps import StepKind, step_kinds
 from streams.settings import Settings, SettingsError
 

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from processors.store import Store, StoreError
-from processors.store_keys import InvalidKey
+from processors.storage.keys import InvalidKey
+from processors.storage.object_store import Store, StoreError
 from schemas.base import ErrorRecord
 from schemas.removals import RemoveArtifacts
 from streams.dead_letters import dead_letter

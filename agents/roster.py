@@ -10,7 +10,7 @@ from typing import NamedTuple
 from agents.attempts import Attempt, AttemptKey, Bench, conclude, log_fields
 from agents.slots import Slots
 from agents.voice import Saying, Voice
-from processors.work import Processor
+from processors.contract import Processor
 from schemas.step_events import StepEvent, StepFailed, StepRequested
 from schemas.steps import StepKind
 from streams.ids import new_id

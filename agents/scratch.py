@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
-from processors.local_tree import uproot
-from processors.store import in_thread
+from processors.storage.local_files import uproot
+from processors.storage.object_store import in_thread
 
 #: What a tool's process may be called: the tool, or what stands before it on its command line.
 TOOL_NAMES = frozenset({"ffmpeg", "ffprobe", "bwrap", "unshare", "setpriv", "prlimit", "choom"})

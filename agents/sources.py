@@ -4,9 +4,9 @@ import hashlib
 from pathlib import Path
 
 from processors.errors import SourceMissing, SourceUnavailable
-from processors.local_cache import LocalCache
-from processors.store import NotStored, Store, StoreError, in_thread
-from processors.store_keys import InvalidKey
+from processors.storage.keys import InvalidKey
+from processors.storage.object_store import NotStored, Store, StoreError, in_thread
+from processors.storage.read_cache import LocalCache
 from schemas.jobs import Input
 from schemas.step_events import StepRequested
 

@@ -1,7 +1,7 @@
 """media.step-requests.store -> StorePush -> media.step-events."""
 
-from processors.store import Store
-from processors.store_push import StorePush
+from processors.storage.object_store import Store
+from processors.store import StorePush
 from processors.toolbox import Toolbox
 from streams.settings import Settings
 

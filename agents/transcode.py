@@ -1,6 +1,6 @@
 """media.step-requests.transcode -> Transcoder -> media.step-events."""
 
-from processors.profiles import load_profiles
+from processors.media.profiles import load_profiles
 from processors.toolbox import Toolbox
 from processors.transcode import Transcoder
 from streams.places import profiles_dir

@@ -2,10 +2,10 @@
 
 import os
 
-from processors.backends import Backend, Endpoint, model_folder
 from processors.errors import Skipped
-from processors.model_host import ModelBounds, ModelHost
-from processors.speech import LocalSpeech, RemoteSpeech, Transcribes
+from processors.models.backends import Backend, Endpoint, model_folder
+from processors.models.host import ModelBounds, ModelHost
+from processors.models.speech import LocalSpeech, RemoteSpeech, Transcribes
 from processors.toolbox import Toolbox
 from processors.transcribe import Transcriber
 from streams.settings import Settings
@@ -30,7 +30,7 @@ def _transcribes(backend: Backend, settings: Settings) -> Transcribes:
         return RemoteSpeech(endpoint=Endpoint(url=backend.url, token=wanted.token, timeout_s=wanted.endpoint_timeout_s))
     folder = model_folder(backend.model)
     host = ModelHost(
-        loader="processors.speech_model:load",
+        loader="processors.models.whisper:load",
         options={
             "model": str(folder or backend.model),
             "compute_type": wanted.compute_type,

@@ -8,17 +8,17 @@ from typing import Any
 
 import ffmpeg
 
+from processors.contract import Work
 from processors.errors import OutputIncomplete, OutputInvalid, Skipped
-from processors.ffmpeg_tool import Progress, ask_json, ffmpeg_argv, ffprobe_argv, file_address, input_options
 from processors.inputs import params_of, probed
-from processors.loudness import Filter, Loudness, measuring, normalising, read_loudness
-from processors.niceness import NICE_LIGHT
-from processors.pictures import Chain
-from processors.sandbox import Reach
+from processors.media.loudness import Filter, Loudness, measuring, normalising, read_loudness
+from processors.media.tracks import seconds
+from processors.media.video_filters import Chain
 from processors.toolbox import Toolbox
-from processors.tools import Command
-from processors.tracks import seconds
-from processors.work import Work
+from processors.tools.cpu_priority import NICE_LIGHT
+from processors.tools.ffmpeg import Progress, ask_json, ffmpeg_argv, ffprobe_argv, file_address, input_options
+from processors.tools.runner import Command
+from processors.tools.sandbox import Reach
 from schemas.audio import AudioOutputs, AudioParams
 from schemas.probe import AudioTrack, ProbeOutputs
 

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import msgspec
 
-from processors.cues import cues, webvtt
+from processors.contract import Work
 from processors.errors import InvalidParams, OutputIncomplete
-from processors.hls import Subtitles, Variant, master_playlist, subtitles_playlist, timestamp_map
 from processors.inputs import params_of, probed
-from processors.work import Work
+from processors.media.cues import cues, webvtt
+from processors.media.hls import Subtitles, Variant, master_playlist, subtitles_playlist, timestamp_map
 from schemas.captions import CaptionsOutputs, CaptionsParams
 from schemas.transcode import Rendition, TranscodeOutputs
 from schemas.transcribe import TranscribeOutputs, Transcript

@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
+from processors.contract import Work
 from processors.errors import InvalidParams, InvalidUrl, ProcessingError, SourceUnavailable
-from processors.fetch import Fetched, Fetcher
-from processors.fetch_answers import Validators
-from processors.flights import Entry, Flights
-from processors.gate import checked_url
-from processors.store import NotStored, Store, StoreError
-from processors.store_keys import content_type
-from processors.work import Work
+from processors.fetch.address_filter import checked_url
+from processors.fetch.fetcher import Fetched, Fetcher
+from processors.fetch.responses import Validators
+from processors.fetch.single_flight import Entry, Flights
+from processors.storage.keys import content_type
+from processors.storage.object_store import NotStored, Store, StoreError
 from schemas.base import ErrorRecord
 from schemas.download import DownloadOutputs, DownloadParams
 

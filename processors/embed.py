@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from processors.backends import first_served
-from processors.embeddings import Embedded, Embeddings, LocalEmbeddings
+from processors.contract import Work
 from processors.errors import AnswerInvalid, InvalidParams, OutputIncomplete, Skipped
 from processors.inputs import params_of
-from processors.passages import passages, speech_of
-from processors.work import Work
+from processors.media.passages import passages, speech_of
+from processors.models.backends import first_served
+from processors.models.embeddings import Embedded, Embeddings, LocalEmbeddings
 from schemas.embed import EmbedOutputs, EmbedParams, Passage, PassagesFile
 from schemas.transcribe import Transcript
 

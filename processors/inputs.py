@@ -4,8 +4,8 @@ from typing import TypeVar
 
 import msgspec
 
+from processors.contract import Work
 from processors.errors import InvalidParams
-from processors.work import Work
 from schemas.probe import ProbeOutputs
 
 Params = TypeVar("Params", bound=msgspec.Struct)

@@ -4,8 +4,8 @@ import asyncio
 
 import msgspec
 
+from processors.contract import Work
 from processors.errors import InvalidParams, ProcessingError
-from processors.work import Work
 from schemas.base import ErrorRecord
 from schemas.noop import NoopOutputs, NoopParams
 

@@ -7,15 +7,24 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from processors.containers import check_whole
+from processors.contract import Work
 from processors.errors import CorruptMedia, MediaTooLarge, NothingToShow, SourceMissing
-from processors.ffmpeg_tool import ask_json, ffprobe_argv, input_options, listen
-from processors.ffprobe_answer import checked_answer
-from processors.limits import Limits
-from processors.sniff import Container, recognise
+from processors.media.sniff import Container, recognise
+from processors.media.tracks import (
+    audio_track,
+    average_rate,
+    best_audio,
+    best_video,
+    count,
+    seconds,
+    sounds,
+    video_track,
+)
+from processors.media.truncation import check_whole
 from processors.toolbox import Toolbox
-from processors.tracks import audio_track, average_rate, best_audio, best_video, count, seconds, sounds, video_track
-from processors.work import Work
+from processors.tools.ffmpeg import ask_json, ffprobe_argv, input_options, listen
+from processors.tools.ffprobe import checked_answer
+from processors.tools.limits import Limits
 from schemas.base import Json
 from schemas.probe import ProbeOutputs
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import ffmpeg
 
+from processors.contract import Work
 from processors.errors import CorruptMedia, Skipped
-from processors.ffmpeg_tool import Progress, ffmpeg_argv, file_address, input_options
 from processors.inputs import params_of, probed
-from processors.looks import LOOK_BYTES, LOOK_PX, best, is_black, looks
-from processors.niceness import NICE_LIGHT
-from processors.pictures import Chain, deinterlaced, scaled, tone_mapped, upright
-from processors.sandbox import Reach
-from processors.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
+from processors.media.frame_scoring import LOOK_BYTES, LOOK_PX, best, is_black, looks
+from processors.media.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
+from processors.media.tracks import even
+from processors.media.video_filters import Chain, deinterlaced, scaled, tone_mapped, upright
 from processors.toolbox import Toolbox
-from processors.tools import Command, ignore
-from processors.tracks import even
-from processors.work import Work
+from processors.tools.cpu_priority import NICE_LIGHT
+from processors.tools.ffmpeg import Progress, ffmpeg_argv, file_address, input_options
+from processors.tools.runner import Command, ignore
+from processors.tools.sandbox import Reach
 from schemas.probe import ProbeOutputs, VideoTrack
 from schemas.thumbnails import ThumbnailsOutputs, ThumbnailsParams
 

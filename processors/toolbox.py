@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from processors.limits import Limits
-from processors.tools import Runner
+from processors.tools.limits import Limits
+from processors.tools.runner import Runner
 
 __all__ = ["Limits", "Toolbox", "make_toolbox"]
 

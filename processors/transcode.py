@@ -11,19 +11,19 @@ from typing import Any
 
 import ffmpeg
 
+from processors.contract import Work
 from processors.errors import InvalidParams, NothingToShow
-from processors.ffmpeg_tool import Progress, errors_in, ffmpeg_argv, file_address, input_options
-from processors.hls import Variant, master_playlist
 from processors.inputs import params_of, probed
-from processors.ladder import Size, ladder
-from processors.niceness import NICE_HEAVY
-from processors.pictures import Chain, deinterlaced, scaled, tone_mapped, upright
-from processors.profiles import Profile
-from processors.proof import PLAYLIST, Expected, Proven, prove, prove_together
-from processors.sandbox import Reach
+from processors.media.encode_validation import PLAYLIST, Expected, Proven, prove, prove_together
+from processors.media.hls import Variant, master_playlist
+from processors.media.ladder import Size, ladder
+from processors.media.profiles import Profile
+from processors.media.video_filters import Chain, deinterlaced, scaled, tone_mapped, upright
 from processors.toolbox import Toolbox
-from processors.tools import Command
-from processors.work import Work
+from processors.tools.cpu_priority import NICE_HEAVY
+from processors.tools.ffmpeg import Progress, errors_in, ffmpeg_argv, file_address, input_options
+from processors.tools.runner import Command
+from processors.tools.sandbox import Reach
 from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
 from schemas.transcode import Rendition, TranscodeOutputs, TranscodeParams
 

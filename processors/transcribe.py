@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from processors.backends import first_served
-from processors.cues import cues, plain_text, subrip, webvtt
+from processors.contract import Work
 from processors.errors import InvalidParams, Skipped
 from processors.inputs import params_of
-from processors.speech import Heard, RemoteSpeech, Speech, Transcribes
-from processors.work import Work
+from processors.media.cues import cues, plain_text, subrip, webvtt
+from processors.models.backends import first_served
+from processors.models.speech import Heard, RemoteSpeech, Speech, Transcribes
 from schemas.audio import AudioOutputs
 from schemas.transcribe import Caption, TranscribeOutputs, TranscribeParams, Transcript, TranscriptSegment
 

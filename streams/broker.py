@@ -14,7 +14,7 @@ from typing import IO
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from processors.tether import tethered
+from processors.tools.child_process import tethered
 from streams.broker_files import choose_ports, environment, format_log, take_lock, write_properties
 from streams.jvm import BrokerError, Jvm, find_jvm
 from streams.settings import Settings

@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 from typing import IO
 
-from processors.tether import tethered
+from processors.tools.child_process import tethered
 from streams.jvm import BrokerError, Jvm
 from streams.ports import free_port, is_free
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from processors.niceness import stand_back
-from processors.tether import tethered
+from processors.tools.child_process import tethered
+from processors.tools.cpu_priority import stand_back
 from streams.relay import Relay
 
 
 class Child:
-    """A child process that can be started again after it has ended. `nice`: see processors.niceness."""
+    """A child process that can be started again after it has ended. `nice`: see processors.tools.cpu_priority."""
 
     def __init__(
         self,

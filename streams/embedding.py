@@ -2,9 +2,9 @@
 
 import os
 
-from processors.backends import Backend, model_folder, parse_chain
-from processors.embeddings import InvalidBackend, LocalEmbeddings, RemoteEmbeddings, make_embeddings
-from processors.model_host import ModelBounds
+from processors.models.backends import Backend, model_folder, parse_chain
+from processors.models.embeddings import InvalidBackend, LocalEmbeddings, RemoteEmbeddings, make_embeddings
+from processors.models.host import ModelBounds
 from streams.settings import Settings, SettingsError
 
 #: A small model that comes as a Python package, with the extra `embed`.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
-from processors.store_keys import FOLDERS, InvalidKey, checked_key
+from processors.storage.keys import FOLDERS, InvalidKey, checked_key
 
 PREFIX = "KINOLOG_"
 _OWNER_PREFIXES = f"{PREFIX}STORE__OWNER_PREFIXES"

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
-from processors.niceness import NICE_CONTROL, NICE_EXECUTOR
+from processors.tools.cpu_priority import NICE_CONTROL, NICE_EXECUTOR
 from streams import rundir
 from streams.admin import apply_topics
 from streams.broker import Broker

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from processors.backends import Backend, model_folder, parse_chain
+from processors.models.backends import Backend, model_folder, parse_chain
 from streams.settings import Settings, SettingsError
 
 LIBRARY = "faster_whisper"

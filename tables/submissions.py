@@ -6,8 +6,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from processors.errors import InvalidUrl
-from processors.gate import checked_url
-from processors.store_keys import InvalidKey, checked_key
+from processors.fetch.address_filter import checked_url
+from processors.storage.keys import InvalidKey, checked_key
 from schemas.commands import SubmitJob
 from schemas.jobs import PRIORITIES, Input, StepSpec
 from schemas.steps import step_kinds

@@ -10,12 +10,12 @@ from agents.lanes import processor_of
 from agents.scratch import Scratch
 from agents.slots import CpuBudget
 from agents.sources import Sources
-from processors.limits import Limits
-from processors.sandbox import Sandbox
-from processors.store import Store
+from processors.contract import Processor
+from processors.storage.object_store import Store
 from processors.toolbox import Toolbox
-from processors.tools import Runner
-from processors.work import Processor
+from processors.tools.limits import Limits
+from processors.tools.runner import Runner
+from processors.tools.sandbox import Sandbox
 from schemas.base import ErrorRecord, Json
 from schemas.jobs import Input
 from schemas.step_events import StepCompleted, StepEvent, StepFailed, StepRequested, StepSkipped

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from aiokafka.errors import KafkaError
 
-from processors.store import MULTIPART_AGE_S, Store, StoreError
+from processors.storage.object_store import MULTIPART_AGE_S, Store, StoreError
 from streams import fetch_wait, metadata
 from streams.embedding import embeddings
 from streams.ending import EX_SOFTWARE

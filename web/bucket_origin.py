@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 
-from processors.store import Store, StoreError
+from processors.storage.object_store import Store, StoreError
 
 log = logging.getLogger("kinolog.web")
 

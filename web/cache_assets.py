@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from processors.errors import InvalidUrl
-from processors.gate import checked_url
+from processors.fetch.address_filter import checked_url
 from schemas.commands import SubmitJob
 from schemas.jobs import CACHE_PIPELINE, Asset, Input
 from schemas.uploads import UploadCompleted

@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from processors.store import NotStored
-from processors.store_keys import InvalidKey, checked_key
+from processors.storage.keys import InvalidKey, checked_key
+from processors.storage.object_store import NotStored
 from schemas.jobs import Asset
 from web.auth import asking
 from web.cache_assets import MAX_ITEMS, assets_by_id

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from aiohttp import web
 
-from processors.store import Store
+from processors.storage.object_store import Store
 from web.problems import unavailable
 from web.reading import answer, json_body
 from web.routes import Routes

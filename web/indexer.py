@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from processors.passages import passages, speech_of
-from processors.store import NotStored, Store, StoreError
+from processors.media.passages import passages, speech_of
+from processors.storage.object_store import NotStored, Store, StoreError
 from schemas.embed import EmbedOutputs, Passage, PassagesFile
 from schemas.jobs import Asset
 from schemas.transcribe import Transcript

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from processors.store import Store
+from processors.storage.object_store import Store
 
 log = logging.getLogger("kinolog.web")
 

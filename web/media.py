@@ -7,8 +7,8 @@ from email.utils import format_datetime
 
 from aiohttp import web
 
-from processors.store import NotStored, Stored
-from processors.store_keys import IMMUTABLE, InvalidKey, checked_key, content_type
+from processors.storage.keys import IMMUTABLE, InvalidKey, checked_key, content_type
+from processors.storage.object_store import NotStored, Stored
 from web import queries
 from web.auth import asking
 from web.problems import Problem, not_found

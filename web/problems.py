@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from processors.local_tree import DISK_FULL
-from processors.store import NotStored, StoreError
+from processors.storage.local_files import DISK_FULL
+from processors.storage.object_store import NotStored, StoreError
 from tables.submissions import Refused
 from web.cursors import InvalidCursor
 from web.read_model import Damaged

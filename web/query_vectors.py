@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from processors.embeddings import Embeddings, LocalEmbeddings, RemoteEmbeddings, model_name
 from processors.errors import BackendError
+from processors.models.embeddings import Embeddings, LocalEmbeddings, RemoteEmbeddings, model_name
 from schemas.embed import Space
 from web.vectors import Floats
 

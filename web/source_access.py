@@ -6,7 +6,7 @@ Checked once, at the door: control and executors carry out what is on the log, w
 from collections.abc import Iterator
 from pathlib import Path
 
-from processors.store_keys import FOLDERS, InvalidKey, checked_key
+from processors.storage.keys import FOLDERS, InvalidKey, checked_key
 from schemas.jobs import Input
 from streams.ids import derived_id
 from streams.settings import Store as StoreSettings

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from processors.store import StoreError, in_thread
+from processors.storage.object_store import StoreError, in_thread
 from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted

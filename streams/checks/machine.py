@@ -7,8 +7,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from processors import sandbox
-from processors.profiles import ProfileError, load_profiles
+from processors.media.profiles import ProfileError, load_profiles
+from processors.tools import sandbox
 from streams.checks.diagnosis import Finding, fine, problem, warning
 from streams.folders import is_refusal, write_error
 from streams.jvm import KAFKA_VERSION, BrokerError, find_jvm

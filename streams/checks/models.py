@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from processors import embed
-from processors.backends import Backend, model_folder
-from processors.embeddings import InvalidBackend, remarks
+from processors.models.backends import Backend, model_folder
+from processors.models.embeddings import InvalidBackend, remarks
 from streams import transcription
 from streams.checks.diagnosis import Finding, fine, problem, warning
 from streams.embedding import embedding_backends

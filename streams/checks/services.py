@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from obstore.exceptions import BaseError
 from yarl import URL
 
-from processors.store import Store, StoreError
+from processors.storage.object_store import Store, StoreError
 from streams import rundir
 from streams.admin import TopicsError, TopicsReport, compare_topics
 from streams.broker_files import kept_port

@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 
-from processors.limits import Limits
+from processors.contract import Processor, Work
+from processors.media.profiles import load_profiles
 from processors.probe import Prober
-from processors.profiles import load_profiles
 from processors.thumbnails import Thumbnailer
 from processors.toolbox import Toolbox
-from processors.tools import Command, Runner
+from processors.tools.limits import Limits
+from processors.tools.runner import Command, Runner
 from processors.transcode import Transcoder
-from processors.work import Processor, Work
 from streams.places import profiles_dir
 from streams.settings import load
 

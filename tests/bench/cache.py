@@ -15,8 +15,8 @@ from typing import NamedTuple
 import uvloop
 from aiohttp import web
 
-from processors.fetch import Fetcher
-from processors.fetch_limits import FetchLimits
+from processors.fetch.fetcher import Fetcher
+from processors.fetch.limits import FetchLimits
 from tests.bench.figures import Figure, percentile, spread
 from tests.e2e.system import System
 

@@ -17,15 +17,15 @@ from typing import Any, Self
 import msgspec
 
 from agents import embed, transcribe
-from processors.backends import model_folder
+from processors.contract import Work
 from processors.embed import Embedder
-from processors.embeddings import LocalEmbeddings
-from processors.limits import Limits
-from processors.passages import passages, speech_of
-from processors.speech import LocalSpeech
+from processors.media.passages import passages, speech_of
+from processors.models.backends import model_folder
+from processors.models.embeddings import LocalEmbeddings
+from processors.models.speech import LocalSpeech
 from processors.toolbox import make_toolbox
+from processors.tools.limits import Limits
 from processors.transcribe import TRANSCRIPT, Transcriber
-from processors.work import Work
 from schemas.audio import AudioOutputs
 from streams.rendering import elapsed_s
 from streams.settings import Settings

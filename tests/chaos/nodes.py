@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Protocol
 
-from processors.tether import tethered
+from processors.tools.child_process import tethered
 from streams.broker import Broker, answers
 from streams.broker_files import PROPERTIES
 from streams.jvm import Jvm, find_jvm

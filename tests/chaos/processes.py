@@ -7,7 +7,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from processors.tether import tethered
+from processors.tools.child_process import tethered
 
 #: As in the units of deploy/systemd.
 RESTART_S = 1.0

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from processors.store import Store
+from processors.storage.object_store import Store
 from tests.bucket import BUCKET, begin_multipart, environ, faulty, leaked_uploads, make_bucket, moto
 from tests.e2e.system import Api, System
 

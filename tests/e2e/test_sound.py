@@ -111,7 +111,7 @@ def models_of(system: System) -> list[int]:
     """Processes of the executor that hold a speech model."""
     found = []
     for pid, command in command_lines():
-        if "processors.speech_model" in command:
+        if "processors.models.whisper" in command:
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 if int(stat[1]) == system.pid("executor"):

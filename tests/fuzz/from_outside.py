@@ -17,9 +17,9 @@ import orjson
 
 from agents.uploads import command_for
 from processors.errors import InvalidUrl
-from processors.fetch_answers import retry_after_s
-from processors.gate import checked_url
-from processors.store_keys import InvalidKey, checked_key, content_type
+from processors.fetch.address_filter import checked_url
+from processors.fetch.responses import retry_after_s
+from processors.storage.keys import InvalidKey, checked_key, content_type
 from schemas.base import ErrorRecord
 from streams.dead_letters import dead_letter
 from streams.envelope import Entry, Unreadable, batch, read, structured

@@ -10,21 +10,21 @@ import msgspec
 import orjson
 
 from processors.audio import audio_args, chosen_tracks
-from processors.containers import check_whole
-from processors.cues import cues, overlaps, subrip, webvtt
 from processors.errors import AnswerInvalid, OutputInvalid, ProcessingError
-from processors.ffmpeg_tool import Lines, Progress
-from processors.hls import read_media_playlist
-from processors.limits import Limits
-from processors.loudness import normalising, read_loudness
-from processors.model_frames import InvalidFrame, decode, length_of
-from processors.mp4 import Init, fragment_in, read_init
+from processors.media.cues import cues, overlaps, subrip, webvtt
+from processors.media.hls import read_media_playlist
+from processors.media.loudness import normalising, read_loudness
+from processors.media.mp4 import Init, fragment_in, read_init
+from processors.media.profiles import load_profiles
+from processors.media.sniff import HEAD_BYTES, Container, recognise, sniff
+from processors.media.storyboard import storyboard
+from processors.media.truncation import check_whole
+from processors.models.protocol import InvalidFrame, decode, length_of
+from processors.models.speech import heard_in
 from processors.probe import Ends, check_limits, described, probe_outputs
-from processors.profiles import load_profiles
-from processors.sniff import HEAD_BYTES, Container, recognise, sniff
-from processors.speech import heard_in
-from processors.storyboard import storyboard
 from processors.thumbnails import Shot, shots_args, storyboard_args, thumbnail_times
+from processors.tools.ffmpeg import Lines, Progress
+from processors.tools.limits import Limits
 from processors.transcode import plan, transcode_args
 from schemas.transcribe import TranscriptSegment
 from streams.places import profiles_dir

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from processors.sandbox import Means, Sandbox, detect
+from processors.tools.sandbox import Means, Sandbox, detect
 from tests.hostile.cases import Case, Materials
 from tests.hostile.corpus import drawn, everything
 from tests.hostile.run import report, run

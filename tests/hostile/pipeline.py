@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from processors.limits import Limits
-from processors.sandbox import Sandbox
+from processors.tools.limits import Limits
+from processors.tools.sandbox import Sandbox
 from schemas.jobs import Input
 from tests.hostile.cases import Case
 from tests.steps import Ending, Steps

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from processors.sandbox import Sandbox
+from processors.tools.sandbox import Sandbox
 from tests.hostile.cases import Bait, Case, Materials
 from tests.hostile.pipeline import Line, Outcome
 from tests.hostile.seeds import Seeds

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from processors.sandbox import detect
+from processors.tools.sandbox import detect
 from tests.hostile.cases import Case, Materials
 from tests.hostile.corpus import drawn, everything
 from tests.hostile.run import run, told

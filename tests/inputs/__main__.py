@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from processors.sandbox import detect
+from processors.tools.sandbox import detect
 from tests.inputs import table
 from tests.inputs.corpus import FAILING, INPUTS, failing
 from tests.inputs.expected import Input

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from processors.limits import Limits
-from processors.sandbox import Sandbox
-from processors.speech import LocalSpeech
+from processors.contract import Processor
+from processors.models.speech import LocalSpeech
+from processors.tools.limits import Limits
+from processors.tools.sandbox import Sandbox
 from processors.transcribe import Transcriber
-from processors.work import Processor
 from schemas.base import Json
 from schemas.jobs import Input as Source
 from streams.ports import free_port

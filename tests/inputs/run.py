@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from processors.sandbox import Sandbox
+from processors.tools.sandbox import Sandbox
 from tests.inputs.expected import Input
 from tests.inputs.judges.bench import judged
 from tests.inputs.judges.findings import Finding

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from processors.sandbox import detect
+from processors.tools.sandbox import detect
 from tests.inputs.corpus import INPUTS, failing
 from tests.inputs.run import Result, run
 

@@ -15,7 +15,7 @@ from streams.settings import load
 from tests.bucket import environ, make_bucket, moto
 from tests.e2e.conftest import SHORT_LEASES
 from tests.e2e.system import Api, System
-from tests.integration.processors.origin import Origin
+from tests.integration.processors.fetch.origin import Origin
 from tests.redis_server import RedisServer
 
 #: What the cache may take, and how large a file must be to fill more than a third of it.

@@ -13,12 +13,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from processors.store import Store
+from processors.storage.object_store import Store
 from tests.bucket import BUCKET, environ
 from tests.conftest import eventually
 from tests.e2e.cache.conftest import LARGE_BYTES, ROOM_BYTES, Caching
 from tests.e2e.system import Api, System, step_of
-from tests.integration.processors.origin import MEDIA, MP4_HEAD, Origin, answer
+from tests.integration.processors.fetch.origin import MEDIA, MP4_HEAD, Origin, answer
 
 
 async def cached(api: Api, asset_id: str, *statuses: str, within_s: float = 30.0) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import eventually
 from tests.e2e.cache.conftest import Caching
 from tests.e2e.system import Api
-from tests.integration.processors.origin import MEDIA, Origin, answer
+from tests.integration.processors.fetch.origin import MEDIA, Origin, answer
 
 JOBS = 50
 

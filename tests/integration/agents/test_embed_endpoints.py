@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from agents.attempts import Attempt, Bench, conclude
 from agents.embed import make
-from processors.limits import Limits
 from processors.toolbox import make_toolbox
+from processors.tools.limits import Limits
 from schemas.embed import STEP
 from schemas.jobs import Job, Step
 from schemas.step_events import RetryDue, StepAccepted, StepRequested

@@ -11,15 +11,15 @@ import msgspec
 import pytest
 
 from processors.audio import AudioMaker
-from processors.limits import Limits
+from processors.contract import Processor, Report, Work
+from processors.media.profiles import load_profiles
 from processors.probe import Prober
-from processors.profiles import load_profiles
-from processors.sandbox import Sandbox, detect
 from processors.thumbnails import Thumbnailer
 from processors.toolbox import Toolbox
-from processors.tools import Runner
+from processors.tools.limits import Limits
+from processors.tools.runner import Runner
+from processors.tools.sandbox import Sandbox, detect
 from processors.transcode import Transcoder
-from processors.work import Processor, Report, Work
 from schemas.probe import ProbeOutputs
 
 _X264 = "-c:v libx264 -preset ultrafast"

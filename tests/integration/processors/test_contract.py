@@ -11,9 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from processors.errors import ProcessingError, Skipped
-from processors.limits import Limits
 from processors.toolbox import Toolbox
-from processors.tools import Runner
+from processors.tools.limits import Limits
+from processors.tools.runner import Runner
 from schemas.transcode import TranscodeOutputs
 from tests.e2e.system import processes_naming
 from tests.integration.processors.conftest import Bench, Clips

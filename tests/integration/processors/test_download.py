@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from processors.contract import Work
 from processors.download import Download
 from processors.errors import ProcessingError
-from processors.fetch import Fetcher
-from processors.fetch_limits import FetchLimits
-from processors.flights import Flights, LocalFlights
-from processors.redis_flights import RedisFlights
-from processors.store import Store
-from processors.work import Work
+from processors.fetch.fetcher import Fetcher
+from processors.fetch.limits import FetchLimits
+from processors.fetch.redis_single_flight import RedisFlights
+from processors.fetch.single_flight import Flights, LocalFlights
+from processors.storage.object_store import Store
 from schemas.download import DownloadOutputs
-from tests.integration.processors.origin import MEDIA, Origin, answer, listening
+from tests.integration.processors.fetch.origin import MEDIA, Origin, answer, listening
 from tests.redis_server import RedisServer, redis_server
 
 Eventually = Callable[..., Awaitable[Any]]
@@ -157,7 +157,7 @@ async def test_a_lost_redis_costs_a_repeated_download_at_most_and_nobody_gets_an
 
 
 async def test_an_older_holder_does_not_write_over_a_newer_one(redis: RedisServer) -> None:
-    from processors.flights import Entry
+    from processors.fetch.single_flight import Entry
 
     old, new = over_redis(redis), over_redis(redis)
     outputs = DownloadOutputs(

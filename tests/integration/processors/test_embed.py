@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from processors.contract import Work
 from processors.embed import Embedder
-from processors.embeddings import LocalEmbeddings
 from processors.errors import ModelUnavailable, Skipped
-from processors.work import Work
+from processors.models.embeddings import LocalEmbeddings
 from schemas.embed import EmbedOutputs, PassagesFile
 from streams.embedding import embeddings
 from streams.settings import Embed, Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from processors.tether import tethered
+from processors.tools.child_process import tethered
 from streams import jvm, ports
 from streams.broker import Broker
 from streams.jvm import BrokerError, find_jvm

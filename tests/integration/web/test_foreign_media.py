@@ -15,7 +15,7 @@ from yarl import URL
 
 from agents.sources import Sources
 from processors.errors import SourceMissing
-from processors.store import Store
+from processors.storage.object_store import Store
 from schemas.jobs import Input
 from streams.ids import derived_id
 from tests.bucket import BUCKET, environ, make_bucket, moto

@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from agents.embed import make
-from processors.limits import Limits
-from processors.passages import passages, speech_of
+from processors.contract import Work
+from processors.media.passages import passages, speech_of
 from processors.toolbox import make_toolbox
-from processors.work import Work
+from processors.tools.limits import Limits
 from schemas.jobs import Asset
 from streams.cli import cli
 from streams.ports import free_port

@@ -12,8 +12,8 @@ from agents.attempts import Bench
 from agents.scratch import Scratch
 from agents.slots import CpuBudget
 from agents.sources import Sources
-from processors.store import Store
-from processors.work import Work
+from processors.contract import Work
+from processors.storage.object_store import Store
 from schemas.base import Message
 from schemas.jobs import Input
 from schemas.step_events import StepRequested

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from agents.attempts import Attempt, Bench, Stop, conclude
+from processors.contract import Work
 from processors.errors import CorruptMedia, EndpointAsleep, OutputIncomplete, OutputInvalid, Skipped
-from processors.store import StoreError
-from processors.work import Work
+from processors.storage.object_store import StoreError
 from schemas.jobs import Input
 from schemas.step_events import StepCancelled, StepCompleted, StepEvent, StepFailed, StepReleased, StepSkipped
 from schemas.steps import StepKind

@@ -7,8 +7,8 @@ import pytest
 
 from agents.executor_name import claim
 from agents.lanes import processor_of, slots_of, steps_of
-from processors.limits import Limits
 from processors.toolbox import make_toolbox
+from processors.tools.limits import Limits
 from schemas.steps import step_kinds
 from streams.locks import NameTaken
 from streams.settings import Settings, SettingsError, load

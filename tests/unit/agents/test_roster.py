@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from agents.roster import Request, Roster, Station
 from agents.slots import Slots
 from agents.voice import Voice
-from processors.work import Work
+from processors.contract import Work
 from schemas.step_events import (
     Claim,
     StepAccepted,

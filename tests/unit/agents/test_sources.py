@@ -7,7 +7,7 @@ import pytest
 
 from agents.sources import Sources
 from processors.errors import SourceMissing
-from processors.store import Store
+from processors.storage.object_store import Store
 from schemas.jobs import Input
 
 

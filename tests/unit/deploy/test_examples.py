@@ -10,7 +10,7 @@ import click
 import pytest
 import yaml
 
-from processors.niceness import NICE_CONTROL, NICE_EXECUTOR
+from processors.tools.cpu_priority import NICE_CONTROL, NICE_EXECUTOR
 from streams import health
 from streams.cli import cli
 from streams.settings import Settings, load

@@ -1,7 +1,7 @@
 """Captions as a rendition: the master lists what stands elsewhere, relative to itself."""
 
 from processors.captions import master_with_captions
-from processors.hls import subtitles_playlist, timestamp_map
+from processors.media.hls import subtitles_playlist, timestamp_map
 from schemas.transcode import Rendition, TranscodeOutputs
 
 _AUDIO = Rendition(

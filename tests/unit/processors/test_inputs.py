@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from processors.contract import Work
 from processors.errors import InvalidParams
 from processors.inputs import params_of, probed
-from processors.work import Work
 from schemas.thumbnails import ThumbnailsParams
 
 _NOWHERE = Path("/dev/null")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from processors.contract import Work
 from processors.errors import InvalidParams, ProcessingError
 from processors.noop import Noop
-from processors.work import Work
 from schemas.noop import NoopOutputs
 
 NOWHERE = Path("/dev/null")

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from processors.errors import CorruptMedia, MediaTooLarge
-from processors.limits import Limits
+from processors.media.sniff import MATROSKA, MP4, MPEGTS, Container
 from processors.probe import Ends, check_limits, check_tracks, probe_outputs
-from processors.sniff import MATROSKA, MP4, MPEGTS, Container
+from processors.tools.limits import Limits
 
 _VIDEO = {
     "index": 0,

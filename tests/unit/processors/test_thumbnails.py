@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from processors.contract import Work
 from processors.errors import Skipped
-from processors.limits import Limits
-from processors.storyboard import storyboard
+from processors.media.storyboard import storyboard
 from processors.thumbnails import Shot, Thumbnailer, fitted, shots_args, storyboard_args, thumbnail_times
 from processors.toolbox import make_toolbox
-from processors.work import Work
+from processors.tools.limits import Limits
 from schemas.probe import ProbeOutputs, VideoTrack
 
 _VIDEO = VideoTrack(

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from processors.errors import NothingToShow
-from processors.profiles import load_profiles
+from processors.media.profiles import load_profiles
 from processors.transcode import plan, transcode_args
 from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
 

@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.passages import Speech, passages
+from processors.media.passages import Speech, passages
 from web.merging import common_chars, merged
 from web.search_index import Hit
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from processors.backends import Backend, parse_backend
-from processors.embeddings import Embedded, Kind
+from processors.models.backends import Backend, parse_backend
+from processors.models.embeddings import Embedded, Kind
 from schemas.embed import Space
 from web.query_vectors import QueryVectors, SpaceUnavailable
 

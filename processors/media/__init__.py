@@ -1,0 +1,1 @@
+"""Pure knowledge of media: containers, tracks, ladders, playlists, captions."""

@@ -1,0 +1,1 @@
+"""Models in child processes of their own."""

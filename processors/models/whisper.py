@@ -1,0 +1,107 @@
+"""A faster-whisper model as a model host's process holds it."""
+
+import hashlib
+import wave
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from processors.models.protocol import Tell
+from schemas.base import Json
+
+if TYPE_CHECKING:  # importing it takes a second
+    from faster_whisper import WhisperModel
+
+_RATE_HZ = 16_000
+#: A segment in which probably nobody speaks, and of whose words the model is not sure, was made up.
+_NO_SPEECH, _UNSURE_LOGPROB = 0.6, -1.0
+#: Silences longer than this are skipped when what is "heard" in them looks made up.
+_HALLUCINATION_SILENCE_S = 2.0
+
+
+class SpeechModel:
+    """Speech in, segments out as they are decoded."""
+
+    def __init__(self, model: "WhisperModel", identity: Json) -> None:
+        self._model = model
+        self._identity = identity
+
+    def answer(self, request: Json, tell: Tell) -> Json:
+        """Transcribe the WAV file `path`, in `language` if given. Tells `{segment, done}` of each as it comes."""
+        sound = samples(Path(request["path"]))
+        segments, found = self._model.transcribe(
+            sound,
+            language=request.get("language"),
+            vad_filter=True,
+            condition_on_previous_text=False,
+            word_timestamps=True,
+            hallucination_silence_threshold=_HALLUCINATION_SILENCE_S,
+        )
+        duration_s = len(sound) / _RATE_HZ
+        about = {"language": found.language, "language_confidence": float(found.language_probability)}
+        kept: list[Json] = []
+        for segment in segments:
+            plain = None
+            if not is_made_up(segment.no_speech_prob, segment.avg_logprob) and segment.text.strip():
+                plain = _plain(segment)
+                kept.append(plain)
+            tell({**about, "segment": plain, "done": min(float(segment.end) / duration_s, 1.0)})
+        return {**about, "segments": kept, "model": self._identity}
+
+
+def is_made_up(no_speech: float, mean_logprob: float) -> bool:
+    """Whether a segment is likely to be a hallucination."""
+    return no_speech > _NO_SPEECH and mean_logprob < _UNSURE_LOGPROB
+
+
+def samples(path: Path) -> Any:
+    """A 16 kHz mono 16-bit WAV file as float32, -1 to 1. Raises ValueError for another format."""
+    import numpy as np
+
+    with wave.open(str(path)) as file:
+        form = (file.getframerate(), file.getnchannels(), file.getsampwidth())
+        if form != (_RATE_HZ, 1, 2):
+            raise ValueError(f"{path.name} is no 16 kHz mono 16-bit sound: {form}")
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
+
+
+def load(options: Json) -> SpeechModel:
+    """The model `options["model"]` (folder, or name known to faster-whisper), with so many `cpu_threads`."""
+    import ctranslate2
+    import faster_whisper
+
+    model = faster_whisper.WhisperModel(
+        options["model"],
+        device="cpu",
+        compute_type=options["compute_type"],
+        cpu_threads=options["cpu_threads"],
+        num_workers=1,
+    )
+    identity = {
+        "name": Path(options["model"]).name if "/" in options["model"] else options["model"],
+        "weights_sha256": _weights(Path(options["model"])),
+        "compute_type": model.model.compute_type,
+        "library": f"faster-whisper {faster_whisper.__version__}, ctranslate2 {ctranslate2.__version__}",
+    }
+    return SpeechModel(model, identity)
+
+
+def _weights(folder: Path) -> str | None:
+    path = folder / "model.bin"
+    if not path.is_file():
+        return None  # a name: the library knows where it lies
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(segment: Any) -> Json:
+    return {
+        "start_s": float(segment.start),
+        "end_s": float(segment.end),
+        "text": segment.text,
+        "logprob": float(segment.avg_logprob),
+        "no_speech": float(segment.no_speech_prob),
+        "words": [
+            {"start_s": float(w.start), "end_s": float(w.end), "text": w.word, "confidence": float(w.probability)}
+            for w in segment.words or ()
+        ],
+    }

@@ -1,0 +1,1 @@
+"""External tools: how they are run, confined and read."""

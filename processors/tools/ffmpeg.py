@@ -1,0 +1,154 @@
+"""How ffmpeg and ffprobe are called on bytes that strangers made, and how they are read."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+
+from processors.errors import CorruptMedia, ToolFailed, ToolMisbehaved
+from processors.tools.runner import Command, Runner
+from processors.tools.sandbox import Reach
+from schemas.base import Json
+
+#: How far ffmpeg looks for tracks that begin late in a transport stream.
+_ANALYSE_S = 10
+_PROBE_BYTES = 20 * 1024**2
+#: Seconds between progress reports.
+_STATS_S = 0.5
+#: Largest answer of ffprobe that is taken; a file with more tags than this is not made in good faith.
+_ANSWER_BYTES = 16 * 1024**2
+#: Longest line of ffmpeg's progress or of ffprobe's packets; they have some 100 bytes.
+_LINE_BYTES = 64 * 1024
+#: Longest number of microseconds: 30,000 years.
+_NUMBER_DIGITS = 18
+#: Stands behind the name of what speaks: "[h264 @ 0x55b0bc3af080] [error] …".
+_ERROR = re.compile(r"^(?:\[[^\]]*\] )?\[(?:error|fatal|panic)\] ")
+#: Share of frames that may fail to decode before the file counts as damaged; recordings often begin with a few.
+MAX_DECODE_ERRORS = 0.05
+
+
+def input_options(demuxer: str) -> dict[str, str | int]:
+    """Input options: only local files, only the demuxer of our own sniff, so that no playlist or link is followed.
+
+    Source: ffmpeg-protocols(1) protocol_whitelist, ffmpeg-formats(1) format_whitelist.
+    """
+    return {
+        "f": demuxer,
+        "protocol_whitelist": "file",
+        "format_whitelist": demuxer,
+        "probesize": _PROBE_BYTES,
+        "analyzeduration": _ANALYSE_S * 1_000_000,
+    }
+
+
+def file_address(path: Path) -> str:
+    """A path that ffmpeg cannot take for anything else."""
+    return f"file:{path}"
+
+
+def ffmpeg_argv(args: list[str], threads: int, *, loglevel: str = "warning") -> tuple[str, ...]:
+    """A whole command line around what ffmpeg-python compiled; progress goes to stdout, the rest to stderr."""
+    return (
+        *("ffmpeg", "-nostdin", "-hide_banner", "-y", "-loglevel", loglevel, "-nostats"),
+        *("-progress", "pipe:1", "-stats_period", str(_STATS_S), "-max_error_rate", str(MAX_DECODE_ERRORS)),
+        *("-filter_complex_threads", str(threads)),
+        *args,
+    )
+
+
+def errors_in(words: str) -> str:
+    """The lines of errors, of what ffmpeg printed with the log level `level+…`. Source: ffmpeg(1), -loglevel."""
+    return "\n".join(line for line in words.splitlines() if _ERROR.search(line))
+
+
+def ffprobe_argv(source: Path, options: dict[str, str | int], *show: str) -> tuple[str, ...]:
+    """A whole command line; `show` says what ffprobe prints, and how."""
+    read = [text for name, value in options.items() for text in (f"-{name}", str(value))]
+    return ("ffprobe", "-hide_banner", "-loglevel", "error", *read, *show, file_address(source))
+
+
+class Lines:
+    """Cuts what a tool prints into lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that end in the next bytes, which may be cut anywhere. Raises ToolMisbehaved for an endless one."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > _LINE_BYTES:
+            raise ToolMisbehaved("The file made the tool that reads it print a line without an end.")
+        return lines
+
+    def end(self) -> list[bytes]:
+        """What came after the last line's end, if anything."""
+        return [self._rest] if self._rest else []
+
+
+class Progress:
+    """Reads what `-progress` writes and tells how much of the media is done, 0-1, never falling."""
+
+    def __init__(self, total_s: float, tell: Callable[[float], None]) -> None:
+        self._total_us = max(total_s, 0.001) * 1_000_000
+        self._tell = tell
+        self._lines = Lines()
+        self._done = 0.0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of stdout, cut anywhere. Raises ToolMisbehaved."""
+        for line in self._lines.feed(chunk):
+            name, _, text = line.partition(b"=")
+            value = text.strip()
+            # "N/A", or negative, before the first packet
+            if name == b"out_time_us" and value.isdigit() and len(value) <= _NUMBER_DIGITS:
+                self._done = min(max(self._done, int(value) / self._total_us), 1.0)
+                self._tell(self._done)
+
+
+def _on_source(source: Path, argv: tuple[str, ...], timeout_s: float) -> Command:
+    return Command(argv=argv, reach=Reach(reads=(source,), cwd=Path("/")), timeout_s=timeout_s)
+
+
+async def ask(runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float) -> bytes:
+    """What ffprobe answers. Raises ProcessingError."""
+    answer = bytearray()
+
+    def take(chunk: bytes) -> None:
+        if len(answer) <= _ANSWER_BYTES:
+            answer.extend(chunk)
+
+    await runner.run(_on_source(source, argv, timeout_s), take)
+    if len(answer) > _ANSWER_BYTES:
+        raise CorruptMedia("The file describes itself at a length that no sound file needs.")
+    return bytes(answer)
+
+
+async def ask_json(runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float) -> Json:
+    """What ffprobe answers with `-of json`. Raises ProcessingError."""
+    answer = await ask(runner, source, argv, timeout_s)
+    try:
+        found: Json = orjson.loads(answer)
+    except orjson.JSONDecodeError as error:
+        begin = answer[:1000].decode(errors="replace")
+        raise ToolFailed("ffprobe gave an answer that cannot be read.", detail=begin) from error
+    return found
+
+
+async def listen(
+    runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float, take: Callable[[str], None]
+) -> None:
+    """Hand every line that ffprobe prints to `take`, however many. Raises ProcessingError."""
+    lines = Lines()
+
+    def split(chunk: bytes) -> None:
+        for line in _texts(lines.feed(chunk)):
+            take(line)
+
+    await runner.run(_on_source(source, argv, timeout_s), split)
+    for line in _texts(lines.end()):
+        take(line)
+
+
+def _texts(lines: list[bytes]) -> Iterator[str]:
+    return (line.decode(errors="replace") for line in lines if line)

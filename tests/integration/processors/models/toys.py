@@ -1,0 +1,74 @@
+"""Models for the tests of hosts: they run in a host's own process, like real ones."""
+
+import os
+import signal
+import socket
+import time
+
+from processors.models.protocol import Tell
+from schemas.base import Json
+
+
+class Toy:
+    """Does what it is asked to do."""
+
+    def __init__(self, options: Json) -> None:
+        self._options = options
+        self._served = 0
+
+    def answer(self, request: Json, tell: Tell) -> Json:
+        self._served += 1
+        found: Json | None = getattr(self, request["do"])(request, tell)
+        return found or {}
+
+    def echo(self, request: Json, tell: Tell) -> Json:
+        return {"got": request["what"], "options": self._options, "served": self._served, "pid": os.getpid()}
+
+    def count(self, request: Json, tell: Tell) -> None:
+        for number in range(request["to"]):
+            tell({"number": number})
+
+    def print(self, request: Json, tell: Tell) -> None:
+        print("libraries print whatever they like")  # noqa: T201
+
+    def upset(self, request: Json, tell: Tell) -> None:
+        raise RuntimeError("the model is upset")
+
+    def die(self, request: Json, tell: Tell) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def burn(self, request: Json, tell: Tell) -> None:
+        tell({"began": True})
+        while True:
+            pass
+
+    def connect(self, request: Json, tell: Tell) -> Json:
+        try:
+            with socket.create_connection(("127.0.0.1", request["port"]), 5):
+                return {"said": "connected"}
+        except OSError as error:
+            return {"said": str(error)}
+
+    def environ(self, request: Json, tell: Tell) -> Json:
+        return dict(os.environ)
+
+    def eat(self, request: Json, tell: Tell) -> Json:
+        return {"eaten": len(_eat(request["bytes"]))}
+
+
+def _eat(size: int) -> bytearray:
+    eaten = bytearray()
+    while len(eaten) < size:
+        eaten += b"\1" * 2**24
+        time.sleep(0.01)
+    return eaten
+
+
+def toy(options: Json) -> Toy:
+    """The loader."""
+    return Toy(options)
+
+
+def broken(options: Json) -> Toy:
+    """A loader that cannot load."""
+    raise FileNotFoundError("there is no model")

@@ -1,0 +1,158 @@
+"""The store on a bucket that answers 500, 503, late and half: whole or not at all, and nothing left behind."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from processors.storage.keys import IMMUTABLE
+from processors.storage.object_store import NotStored, Store, StoreError
+from processors.storage.read_cache import LocalCache
+from tests.bucket import BUCKET, Faults, environ, faulty, leaked_uploads, make_bucket, moto
+from tests.conftest import eventually
+
+BIG = os.urandom(1024) * 20 * 1024
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with moto() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+async def faults(server: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Faults]:
+    await make_bucket(server)
+    async with faulty(server, cut=2) as (endpoint, found):
+        for name, value in environ(endpoint).items():
+            monkeypatch.setenv(name, value)
+        yield found
+
+
+@pytest.fixture
+def store(faults: Faults) -> Store:
+    return Store(f"s3://{BUCKET}/below")
+
+
+async def pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 300_000):
+        yield content[start : start + 300_000]
+
+
+async def broken(content: bytes) -> AsyncIterator[bytes]:
+    async for piece in pieces(content):
+        yield piece
+    raise ConnectionResetError("the client went away")
+
+
+async def test_everything_comes_back_as_it_went_in_whatever_the_bucket_does(
+    store: Store, faults: Faults, server: str, tmp_path: Path
+) -> None:
+    stored = await store.put("uploads/big", pieces(BIG), len(BIG))
+    assert stored.size_bytes == len(BIG)
+    for turn in range(3):
+        await store.fetch("uploads/big", tmp_path / "big")
+        assert (tmp_path / "big").read_bytes() == BIG
+        (tmp_path / "tree").mkdir()
+        for n in range(12):
+            (tmp_path / "tree" / f"{n}.m4s").write_bytes(BIG[: 10_000 + n])
+        await store.publish_tree(tmp_path / "tree", f"assets/a/t/{turn}")
+        assert [entry.size_bytes for entry in await store.list(f"assets/a/t/{turn}")].count(10_003) == 1
+        await store.copy("uploads/big", f"assets/a/copy-{turn}")
+        for path in (tmp_path / "tree").iterdir():
+            path.unlink()
+        (tmp_path / "tree").rmdir()
+    assert (await store.head("assets/a/copy-2")).size_bytes == len(BIG)
+    await store.delete_prefix("assets/a")
+    assert await store.list("assets") == []
+    assert {"broken", "slow_down", "slow", "cut"} <= faults.injected.keys()
+    assert await leaked_uploads(server) == 0
+
+
+async def test_an_upload_that_breaks_leaves_neither_an_object_nor_parts(store: Store, server: str) -> None:
+    with pytest.raises(ConnectionResetError):
+        await store.put("uploads/broken", broken(BIG), len(BIG))
+    with pytest.raises(NotStored):
+        await store.head("uploads/broken")
+    assert await leaked_uploads(server) == 0
+
+
+async def test_parts_that_a_killed_process_left_are_found_and_forgotten(
+    store: Store, faults: Faults, server: str, tmp_path: Path
+) -> None:
+    for name in ("assets/a/download/1-lease/media.mp4", "uploads/a b+c/source"):
+        await _killed_while_it_uploads(f"s3://{BUCKET}/below", name, faults)
+    await _killed_while_it_uploads(f"s3://{BUCKET}/below", "of others/media.mp4", faults)
+    assert await leaked_uploads(server) == 3
+    assert await store.unfinished(10**9, time.time()) == []
+    found = await store.unfinished(0.0, time.time())
+    assert found is not None
+    assert {one.key for one in found} == {"assets/a/download/1-lease/media.mp4", "uploads/a b+c/source"}
+    for _ in range(2):  # a repeat is harmless
+        await store.end(found)
+    assert await store.unfinished(0.0, time.time()) == []
+    assert await leaked_uploads(server) == 1
+
+
+async def _killed_while_it_uploads(url: str, key: str, faults: Faults) -> None:
+    """SIGKILL in the middle of a multipart upload, after the bucket has a part of it."""
+    code = f"""if True:
+    import asyncio
+    from processors.storage.object_store import Store
+    async def for_ever():
+        while True:
+            yield bytes(1024**2)
+            await asyncio.sleep(0)
+    asyncio.run(Store({url!r}).put({key!r}, for_ever(), 10**12))
+    """
+    before = faults.asked["PUT"]
+    process = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        await eventually(lambda: faults.asked["PUT"] > before + 1)
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_a_presigned_address_reads_and_writes_one_object(store: Store, faults: Faults) -> None:
+    faults.every = dict.fromkeys(faults.every, 0)
+    async with aiohttp.ClientSession() as session:
+        async with session.put(await store.presigned("PUT", "uploads/direct", 60), data=b"media") as answer:
+            assert answer.status == 200
+        async with session.get(await store.presigned("GET", "uploads/direct", 60)) as answer:
+            assert await answer.read() == b"media"
+        await store.put("assets/a/x.m4s", pieces(b"segment"), 100)
+        async with session.get(await store.presigned("GET", "assets/a/x.m4s", 60)) as answer:
+            assert answer.headers["Content-Type"] == "video/iso.segment"
+            assert answer.headers["Cache-Control"] == IMMUTABLE
+
+
+async def test_a_bucket_that_is_away_is_said_to_be_and_not_to_be_empty(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ("http://127.0.0.1:1").items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StoreError) as caught:
+        await Store(f"s3://{BUCKET}", retry_s=1.0).head("a")
+    assert not isinstance(caught.value, NotStored)
+
+
+async def test_inputs_are_fetched_once_and_the_oldest_make_room(store: Store, faults: Faults, tmp_path: Path) -> None:
+    cache = LocalCache(tmp_path / "cache", 2_500_000)
+    for name in ("a", "b", "c"):
+        await store.put(f"uploads/{name}", pieces(BIG[:1_000_000] + name.encode()), 10**7)
+    for turn, name in enumerate(("a", "a", "b", "a", "c")):
+        await cache.give(store, f"uploads/{name}", tmp_path / f"{turn}")
+        assert (tmp_path / f"{turn}").read_bytes() == BIG[:1_000_000] + name.encode()
+    assert cache.fetched == 3
+    assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) <= 2_500_000
+    await cache.give(store, "uploads/a", tmp_path / "again")
+    assert cache.fetched == 3  # b, not a, has made room for c
+    await store.put("uploads/a", pieces(b"other"), 10**7)
+    await cache.give(store, "uploads/a", tmp_path / "changed")
+    assert (tmp_path / "changed").read_bytes() == b"other"
