@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= $(shell deploy/setup/interpreter)
 export PYTHON := $(PYTHON)
 BIN := .venv/bin
-# streams/jvm.py looks there too.
+# streams/broker/jvm.py looks there too.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kinolog/kafka-4.3.1
 HLS := web/static/vendor/hls.min.js
 TUS := .venv/tus.min.js
@@ -115,9 +115,9 @@ $(CACHE)/lib: | tools
 	@echo "set up: the broker's jars"
 	@deploy/setup/jars $@
 
-.venv/.archive: streams/jvm.py streams/archive.py $(CACHE)/lib | .venv/.ready
+.venv/.archive: streams/broker/jvm.py streams/broker/class_data.py $(CACHE)/lib | .venv/.ready
 	@echo "set up: the broker's class-data archive"
-	@$(BIN)/python -m streams.archive > /dev/null
+	@$(BIN)/python -m streams.broker.class_data > /dev/null
 	@touch $@
 
 $(HLS) $(TUS) &: deploy/web/package-lock.json | tools .venv/.ready

@@ -8,16 +8,18 @@ from typing import IO, Any
 
 from agents.decisions import Control
 from agents.uploads import add_uploads_agent
-from streams import membership, notify, record_parsing
-from streams.faust_app import KinologApp, make_app, new_loop, run
-from streams.fence import Fence
-from streams.folders import require_data_dir
-from streams.guard import Guard
-from streams.locks import claim_first, host
-from streams.logs import configure
-from streams.places import pipelines_dir
+from streams.data_files import pipelines_dir
+from streams.kafka import record_parsing
+from streams.kafka.topics import CONTROL_APP, names
+from streams.process import sd_notify
+from streams.process.folders import require_data_dir
+from streams.process.locks import claim_first, host
+from streams.process.logs import configure
 from streams.settings import Settings
-from streams.topics import CONTROL_APP, names
+from streams.worker import patch_membership
+from streams.worker.app import KinologApp, make_app, new_loop, run
+from streams.worker.fence import Fence
+from streams.worker.guard import Guard
 from tables.changelog import ChangelogTable
 from tables.pipelines import Pipelines, load_pipelines
 
@@ -35,7 +37,7 @@ def main(settings: Settings) -> int:
     with lock:
         loop = new_loop()
         app = make_app(settings, CONTROL_APP, member_id)
-        membership.watch(member_id, settings.kafka.session_timeout_s)
+        patch_membership.watch(member_id, settings.kafka.session_timeout_s)
         assemble(app, settings, pipelines)
         return run(app, loop, settings.watchdog)
 
@@ -76,7 +78,7 @@ def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
 
     @app.task
     async def stay_alive() -> None:
-        notify.ready()
+        sd_notify.ready()
         await fence.run()
 
     @app.timer(_CLOCK_TICK_S)

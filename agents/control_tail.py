@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaError
 from agents.intake import Unusable
 from schemas.base import ErrorRecord
 from schemas.step_events import LeaseRevoked, QueueChanged
-from streams.envelope import Entry, Unreadable, read
-from streams.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
+from streams.kafka.envelope import Entry, Unreadable, read
+from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -18,13 +18,13 @@ from schemas.processes import ControlReported
 from schemas.registry import message_types
 from schemas.step_events import StepAccepted, StepEnding, StepEvent, StepHeartbeat
 from schemas.steps import step_kinds
-from streams.envelope import UNDECODABLE, Entry, Unreadable, fault_of, read, structured
-from streams.faust_app import KinologApp
 from streams.ids import new_id
-from streams.partition import partition_of
-from streams.quarantine import LIMIT, Strikes, place_of, quarantined
+from streams.kafka.envelope import UNDECODABLE, Entry, Unreadable, fault_of, read, structured
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
+from streams.worker.app import KinologApp
+from streams.worker.quarantine import LIMIT, Strikes, place_of, quarantined
 from tables.assets import (
     LISTED_JOBS,
     MAX_ASSET_JOBS,

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from streams import checks
-from streams.checks.diagnosis import Check, Finding, fine, problem
-from streams.places import pipelines_dir
+from streams import doctor
+from streams.data_files import pipelines_dir
+from streams.doctor.diagnosis import Check, Finding, fine, problem
 from streams.settings import Settings
 from tables.pipelines import InvalidPipeline, load_pipelines
 
@@ -21,4 +21,4 @@ async def pipelines(settings: Settings) -> Finding:
     return fine(", ".join(found))
 
 
-CHECKS: Mapping[str, Check] = {"pipelines": pipelines, **checks.CHECKS}
+CHECKS: Mapping[str, Check] = {"pipelines": pipelines, **doctor.CHECKS}

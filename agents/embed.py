@@ -2,7 +2,7 @@
 
 from processors.embed import Embedder
 from processors.toolbox import Toolbox
-from streams.embedding import embeddings
+from streams.model_backends.embedding import embeddings
 from streams.settings import Settings
 
 

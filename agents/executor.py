@@ -34,17 +34,17 @@ from schemas.base import ErrorRecord
 from schemas.jobs import PRIORITIES, Priority
 from schemas.step_events import LeaseRevoked
 from schemas.steps import StepKind
-from streams import logs, notify
-from streams.dead_letters import dead_letter
-from streams.ending import EX_CONFIG, EX_SOFTWARE, end_process
-from streams.executor_groups import group_of, leave_outdated
-from streams.faust_app import KinologApp, make_app, new_loop, run
-from streams.folders import require_data_dir, require_store
-from streams.locks import NameTaken
-from streams.outbox import Outbox
-from streams.producer import Producer
+from streams.kafka.dead_letters import dead_letter
+from streams.kafka.executor_groups import group_of, leave_outdated
+from streams.kafka.outbox import Outbox
+from streams.kafka.producer import Producer
+from streams.kafka.topics import names, request_line
+from streams.process import logs, sd_notify
+from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
+from streams.process.folders import require_data_dir, require_store
+from streams.process.locks import NameTaken
 from streams.settings import Settings, SettingsError
-from streams.topics import names, request_line
+from streams.worker.app import KinologApp, make_app, new_loop, run
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class Executor:
         await self._tail.positioned.wait()
         self._opened.set()
         await self._assigned.wait()
-        notify.ready()
+        sd_notify.ready()
         log.info(
             "executor ready",
             extra={"executor": self._name.name, "steps": ",".join(self._stations), "cpus": self._bench.budget.cpus},

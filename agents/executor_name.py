@@ -2,7 +2,7 @@
 
 from typing import IO, NamedTuple
 
-from streams import locks
+from streams.process import locks
 from streams.settings import Settings
 
 

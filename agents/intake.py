@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from agents.roster import Request
 from schemas.base import ErrorRecord
 from schemas.step_events import StepRequested
-from streams.envelope import Entry, Unreadable, read
 from streams.ids import ID_PATTERN
+from streams.kafka.envelope import Entry, Unreadable, read
 
 #: Records that are taken in one group.
 _MAX_RECORDS = 256

@@ -19,14 +19,14 @@ from aiokafka.errors import KafkaError
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
 from schemas.jobs import Grave, Job
 from schemas.step_events import StepEvent, StepHeartbeat
-from streams import rundir
-from streams.broker_files import kept_port
-from streams.checks.diagnosis import UNREACHABLE
-from streams.envelope import Entry, read
-from streams.partition import partition_of
-from streams.reader import assign_paused, make_consumer, read_between
+from streams.broker.files import kept_port
+from streams.doctor.diagnosis import UNREACHABLE
+from streams.kafka.envelope import Entry, read
+from streams.kafka.partitioner import partition_of
+from streams.kafka.reader import assign_paused, make_consumer, read_between
+from streams.kafka.topics import names
 from streams.settings import Kafka, Settings
-from streams.topics import names
+from streams.supervisor import run_dir
 from tables.rebuild import Compared, PartitionLog, Told, compare
 from tables.rows import split_rows
 
@@ -58,7 +58,7 @@ def run(settings: Settings, *, as_json: bool) -> int:
 
 def _bootstrap(settings: Settings) -> str:
     """The set one, or that of the `up` over this data dir."""
-    if settings.kafka.bootstrap is None and rundir.is_up(settings):
+    if settings.kafka.bootstrap is None and run_dir.is_up(settings):
         return f"127.0.0.1:{kept_port(settings.data_path / 'kafka')}"
     return settings.bootstrap
 

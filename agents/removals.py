@@ -13,11 +13,11 @@ from processors.storage.keys import InvalidKey
 from processors.storage.object_store import Store, StoreError
 from schemas.base import ErrorRecord
 from schemas.removals import RemoveArtifacts
-from streams.dead_letters import dead_letter
-from streams.envelope import Entry, read
-from streams.faust_app import KinologApp
+from streams.kafka.dead_letters import dead_letter
+from streams.kafka.envelope import Entry, read
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
+from streams.worker.app import KinologApp
 
 log = logging.getLogger(__name__)
 

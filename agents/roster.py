@@ -35,7 +35,7 @@ class Request(NamedTuple):
     requested: StepRequested
     #: Id of its event.
     event_id: str
-    #: Line in which it stood, see streams.topics.request_line.
+    #: Line in which it stood, see streams.kafka.topics.request_line.
     partition: int
 
 

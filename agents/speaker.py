@@ -8,12 +8,12 @@ from schemas.jobs import Job
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, QueueChanged, StepRequested
 from schemas.steps import step_kinds
-from streams.dead_letters import dead_letter
-from streams.envelope import BATCH_HEADERS, batch, binary, structured
-from streams.faust_app import KinologApp
-from streams.partition import partition_of
+from streams.kafka.dead_letters import dead_letter
+from streams.kafka.envelope import BATCH_HEADERS, batch, binary, structured
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names, request_line
 from streams.settings import Settings
-from streams.topics import names, request_line
+from streams.worker.app import KinologApp
 from tables.queues import queue_key
 from tables.statements import event_id
 
@@ -44,7 +44,7 @@ class Speaker:
         self._app.departures.put(self._topics.dead_letters, message.partition, *letter)
 
     def line(self, job: Job, step: str) -> int:
-        """Where a request stands, see streams.topics.request_line."""
+        """Where a request stands, see streams.kafka.topics.request_line."""
         partition = partition_of(_request_key(job.asset_id, job.id, step), self._partitions)
         return request_line(partition, job.priority, self._partitions)
 

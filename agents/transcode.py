@@ -3,7 +3,7 @@
 from processors.media.profiles import load_profiles
 from processors.toolbox import Toolbox
 from processors.transcode import Transcoder
-from streams.places import profiles_dir
+from streams.data_files import profiles_dir
 from streams.settings import Settings
 
 

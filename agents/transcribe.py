@@ -8,8 +8,8 @@ from processors.models.host import ModelBounds, ModelHost
 from processors.models.speech import LocalSpeech, RemoteSpeech, Transcribes
 from processors.toolbox import Toolbox
 from processors.transcribe import Transcriber
+from streams.model_backends.transcription import is_installed, speech_backends
 from streams.settings import Settings
-from streams.transcription import is_installed, speech_backends
 
 _NOT_INSTALLED = Skipped("not-installed", hint="pip install 'kinolog[transcribe]', or set KINOLOG_TRANSCRIBE__BACKENDS")
 _NO_MODEL = Skipped("no-model", hint="set KINOLOG_TRANSCRIBE__BACKENDS, e.g. to local:/path/of/a/CTranslate2/model")

@@ -7,15 +7,15 @@ from typing import Any
 from schemas.base import ErrorRecord
 from schemas.commands import SubmitJob
 from schemas.uploads import UploadCompleted
-from streams.dead_letters import dead_letter
-from streams.envelope import Entry, Unreadable, read, structured
-from streams.faust_app import KinologApp
-from streams.guard import Guard
 from streams.ids import derived_id
-from streams.partition import partition_of
-from streams.quarantine import LIMIT, place_of, quarantined
+from streams.kafka.dead_letters import dead_letter
+from streams.kafka.envelope import Entry, Unreadable, read, structured
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
+from streams.worker.app import KinologApp
+from streams.worker.guard import Guard
+from streams.worker.quarantine import LIMIT, place_of, quarantined
 from tables.pipelines import Pipelines
 from tables.submissions import Refused, submission
 

@@ -18,11 +18,11 @@ from schemas.step_events import (
     StepProgressed,
 )
 from schemas.transcribe import Caption
-from streams.envelope import structured
-from streams.outbox import Outbox
-from streams.partition import partition_of
-from streams.producer import RETRY_S, hopeless
-from streams.topics import Names
+from streams.kafka.envelope import structured
+from streams.kafka.outbox import Outbox
+from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import RETRY_S, hopeless
+from streams.kafka.topics import Names
 
 log = logging.getLogger(__name__)
 

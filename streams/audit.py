@@ -17,10 +17,10 @@ from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from schemas.audit import AuditLink, AuditRecorded
-from streams.envelope import UNDECODABLE, binary
-from streams.reader import assign_paused, make_consumer, read_between
+from streams.kafka.envelope import UNDECODABLE, binary
+from streams.kafka.reader import assign_paused, make_consumer, read_between
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 
 #: CloudEvents extension that carries the sha256 of the value.
 HASH_HEADER = "ce_hash"

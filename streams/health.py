@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from streams.executor_groups import group_of
+from streams.kafka.executor_groups import group_of
+from streams.kafka.topics import CONTROL_APP
 from streams.settings import Settings, load
-from streams.topics import CONTROL_APP
 
 _TIMEOUT_S = 10.0
 

@@ -6,7 +6,7 @@ the largest gain after batching, 2.8k to 6.3k jobs/s (docs/guarantees.md).
 
 from typing import Any
 
-from streams.faust_app import KinologApp
+from streams.worker.app import KinologApp
 
 
 class ChangelogTable:

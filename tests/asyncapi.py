@@ -7,7 +7,7 @@ import jsonschema
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.envelope import Entry, read
+from streams.kafka.envelope import Entry, read
 
 
 def validator(document: dict[str, Any], message: str) -> jsonschema.Draft202012Validator:

@@ -8,7 +8,7 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 
-from streams import fetch_wait
+from streams.worker import patch_fetch_wait
 
 
 class Requests:
@@ -25,7 +25,7 @@ class Requests:
         self.fetched_bytes = 0
         self._stock = AIOKafkaClient.send
         monkeypatch.setattr(Fetcher, "_fetch_max_wait_ms", None, raising=False)  # put back afterwards
-        fetch_wait.install()
+        patch_fetch_wait.install()
         requests = self
 
         async def send(client: Any, node_id: Any, request: Any, **options: Any) -> Any:

@@ -12,8 +12,8 @@ from typing import Any
 import hypothesis
 import pytest
 
-from streams import ports
-from streams.broker import Broker
+from streams.broker.process import Broker
+from streams.process import ports
 from streams.settings import Settings, load
 from tests.properties import EXAMPLES, examples
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from streams.ports import free_port
+from streams.process.ports import free_port
 from tests.conftest import eventually
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from schemas.access import Role, TokenRow
-from streams.envelope import iso_time
+from streams.kafka.envelope import iso_time
 from web.auth import asking
 from web.problems import Problem, not_found
 from web.reading import answer, json_body

@@ -16,18 +16,18 @@ from aiohttp.typedefs import Middleware
 from aiokafka.errors import KafkaError
 
 from processors.storage.object_store import MULTIPART_AGE_S, Store, StoreError
-from streams import fetch_wait, metadata
-from streams.embedding import embeddings
-from streams.ending import EX_SOFTWARE
-from streams.folders import require_data_dir, require_store, require_writable
-from streams.logs import configure
-from streams.notify import ready
-from streams.places import pipelines_dir
-from streams.producer import Producer
+from streams.data_files import pipelines_dir
+from streams.kafka.producer import Producer
+from streams.kafka.topics import names
+from streams.model_backends.embedding import embeddings
+from streams.process.exit import EX_SOFTWARE
+from streams.process.folders import require_data_dir, require_store, require_writable
+from streams.process.logs import configure
+from streams.process.sd_notify import ready
+from streams.process.tasks import cancel_all
+from streams.process.watchdog import LoopBeat, Watch, Watchdog
 from streams.settings import Settings, SettingsError
-from streams.tasks import cancel_all
-from streams.topics import names
-from streams.watchdog import LoopBeat, Watch, Watchdog
+from streams.worker import patch_fetch_wait, patch_metadata_retry
 from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
 from web import cache_eviction, queries, tus
 from web.audit import Audit, auditing
@@ -84,8 +84,8 @@ BROKEN: web.AppKey[asyncio.Future[None]] = web.AppKey("broken", asyncio.Future)
 def main(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT: 0. 2: the settings cannot be used; 1: the port is taken; 70: a part broke."""
     configure(settings, "web")
-    fetch_wait.install()
-    metadata.install()
+    patch_fetch_wait.install()
+    patch_metadata_retry.install()
     try:
         require_data_dir(settings)
         require_store(settings)

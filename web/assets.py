@@ -9,7 +9,7 @@ from aiohttp import web
 from schemas.commands import SubmitJob
 from schemas.jobs import Asset, AssetStatus, Input
 from schemas.uploads import UploadCompleted
-from streams.envelope import iso_time
+from streams.kafka.envelope import iso_time
 from tables.submissions import Refused
 from web.auth import asking
 from web.changelog import asset_rows

@@ -13,8 +13,8 @@ from schemas.facts import DeadLetter
 from schemas.registry import message_types
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, QueueChanged, StepCaptioned, StepProgressed, StepRequested
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from web.openapi import Document, Schemas, release
 from web.shapes import LiveFrame
 
@@ -51,7 +51,7 @@ _MODULES = {
 
 
 def channel_of(message: type[Message]) -> str:
-    """The topic that a message goes to, as it is called in `streams.topics.Names`."""
+    """The topic that a message goes to, as it is called in `streams.kafka.topics.Names`."""
     return _EXCEPTIONS.get(message) or _MODULES[message.__module__]
 
 

@@ -13,9 +13,9 @@ from aiokafka.errors import KafkaError
 from schemas.audit import AuditRecorded
 from streams.audit import Chain, Sealed, last_link
 from streams.ids import new_id
-from streams.producer import Producer
+from streams.kafka.producer import Producer
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from web.auth import PRINCIPAL, remote_of
 from web.problems import CODE, REQUEST_ID
 from web.rates import Buckets

@@ -13,8 +13,8 @@ from processors.fetch.address_filter import checked_url
 from schemas.commands import SubmitJob
 from schemas.jobs import CACHE_PIPELINE, Asset, Input
 from schemas.uploads import UploadCompleted
-from streams.envelope import iso_time
 from streams.ids import derived_id, new_id
+from streams.kafka.envelope import iso_time
 from web import queries
 from web.auth import asking
 from web.changelog import asset_rows

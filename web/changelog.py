@@ -9,7 +9,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 import msgspec
 
 from schemas.jobs import Asset, Job, Queue, Step
-from streams.envelope import UNDECODABLE
+from streams.kafka.envelope import UNDECODABLE
 
 log = logging.getLogger("kinolog.web")
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from schemas.commands import DeleteAsset, DeleteJob, RetryJob
 from schemas.jobs import JOB_ENDED, Job
-from streams.envelope import iso_time
+from streams.kafka.envelope import iso_time
 from web import queries
 from web.auth import asking
 from web.changelog import Changelog

@@ -12,13 +12,13 @@ from aiokafka.errors import KafkaError
 
 from schemas.clock import ClockProbed
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
-from streams.departures import MAX_BATCH_BYTES
-from streams.envelope import structured
 from streams.ids import new_id
-from streams.outbox import Outbox
-from streams.partition import partition_of
+from streams.kafka.batch_sender import MAX_BATCH_BYTES
+from streams.kafka.envelope import structured
+from streams.kafka.outbox import Outbox
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from tables.queues import queue_key
 from web.cursors import WriteCursor
 from web.position import Position

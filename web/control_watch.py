@@ -8,9 +8,9 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.reader import make_consumer
+from streams.kafka.reader import make_consumer
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from web.position import Position
 
 log = logging.getLogger("kinolog.web")

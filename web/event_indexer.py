@@ -12,9 +12,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.facts import JobDeleted
-from streams.reader import assign_paused, make_consumer, read_between, started
+from streams.kafka.reader import assign_paused, make_consumer, read_between, started
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from web import queries
 from web.event_index import JOB_HEADER, SKEW_S, EventIndex
 from web.position import Position

@@ -12,11 +12,11 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.base import Message
-from streams.envelope import Entry, read
-from streams.partition import partition_of
-from streams.reader import assign_paused, make_consumer, read_between, started
+from streams.kafka.envelope import Entry, read
+from streams.kafka.partitioner import partition_of
+from streams.kafka.reader import assign_paused, make_consumer, read_between, started
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from web.event_index import JOB_HEADER, SKEW_S, EventIndex, Known
 from web.problems import unavailable
 

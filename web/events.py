@@ -6,7 +6,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from schemas.facts import JobFailed, StepFact, StepGaveUp, StepOmitted, StepRetried, StepStarted
-from streams.envelope import iso_time
+from streams.kafka.envelope import iso_time
 from web.auth import asking
 from web.event_log import Fact
 from web.reading import AfterQuery, answer, job_of

@@ -8,10 +8,10 @@ from typing import NamedTuple, Self
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.envelope import fault_of
-from streams.reader import FOLLOWER_MS, make_consumer
+from streams.kafka.envelope import fault_of
+from streams.kafka.reader import FOLLOWER_MS, make_consumer
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from web.apply import Batch
 from web.changelog import Changelog, Record
 

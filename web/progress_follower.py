@@ -13,10 +13,10 @@ from aiokafka.errors import KafkaError
 from schemas.base import Message
 from schemas.processes import ControlReported
 from schemas.step_events import StepCaptioned, StepProgressed
-from streams.envelope import Entry, read
-from streams.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
+from streams.kafka.envelope import Entry, read
+from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from web import queries
 from web.hub import Hub
 from web.job_table import Seen

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from aiokafka.errors import KafkaError
 
-from streams.executor_groups import executors_by_step
+from streams.kafka.executor_groups import executors_by_step
 from streams.settings import Settings
 
 log = logging.getLogger("kinolog.web")

@@ -8,8 +8,8 @@ from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from schemas.jobs import JobStatus
-from streams import rundir
-from streams.keeping import is_looping
+from streams.supervisor import run_dir
+from streams.supervisor.restarts import is_looping
 from web import queries
 from web.routes import Routes
 from web.services import Services, services
@@ -35,7 +35,7 @@ async def _gather(parts: Services) -> None:
     metrics.audit_dropped.set(parts.audit.dropped)
     metrics.clock_skew.set(parts.clock.skew_s)
     metrics.tokens.set(len(parts.tokens.rows))
-    for part, ends in rundir.kept_ends(parts.settings).items():
+    for part, ends in run_dir.kept_ends(parts.settings).items():
         metrics.part_ends.labels(part).set(ends.ends)
         metrics.crash_loops.labels(part).set(is_looping(ends, time.time()))
     metrics.queue_executors.clear()

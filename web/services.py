@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from processors.storage.object_store import Store
-from streams.producer import Producer
+from streams.kafka.producer import Producer
 from streams.settings import Settings
 from tables.pipelines import Pipelines
 from web.audit import Audit

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from schemas.commands import PauseQueue, ResumeQueue
 from schemas.jobs import AssetStatus, JobStatus
 from schemas.steps import step_kinds
-from streams.envelope import iso_time
+from streams.kafka.envelope import iso_time
 from web import queries
 from web.as_of import AsOfQuery, asked_moment, counts_at
 from web.auth import asking

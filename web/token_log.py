@@ -15,12 +15,12 @@ from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from schemas.access import TokenRow
-from streams.envelope import UNDECODABLE
 from streams.ids import new_id
-from streams.producer import Producer
-from streams.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
+from streams.kafka.envelope import UNDECODABLE
+from streams.kafka.producer import Producer
+from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from web.problems import unavailable
 
 log = logging.getLogger("kinolog.web")

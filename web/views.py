@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from schemas.base import ErrorRecord
 from schemas.jobs import JOB_ENDED, STEP_PASSED, Asset, Job, Step
-from streams.envelope import iso_time
+from streams.kafka.envelope import iso_time
 from web.changelog import duration_s, is_queued
 from web.shapes import AssetJobView, AssetView, ErrorView, JobView, StepView
 

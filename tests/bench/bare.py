@@ -19,7 +19,7 @@ from processors.toolbox import Toolbox
 from processors.tools.limits import Limits
 from processors.tools.runner import Command, Runner
 from processors.transcode import Transcoder
-from streams.places import profiles_dir
+from streams.data_files import profiles_dir
 from streams.settings import load
 
 

@@ -27,9 +27,9 @@ from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
 from processors.transcribe import TRANSCRIPT, Transcriber
 from schemas.audio import AudioOutputs
-from streams.rendering import elapsed_s
+from streams.cli.rendering import elapsed_s
+from streams.model_backends.transcription import BUNDLED
 from streams.settings import Settings
-from streams.transcription import BUNDLED
 from tests.bench.figures import Figure, table
 from tests.bench.pairs import in_turn
 from tests.e2e.system import System, step_of

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
-from streams.ports import free_port
+from streams.process.ports import free_port
 from tests.bench.figures import ROOT
 
 _FOLDER = Path(__file__).with_name("peers")

@@ -20,14 +20,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.commands import SubmitJob
 from schemas.jobs import Input, StepSpec
-from streams.admin import apply_topics
-from streams.broker import Broker
-from streams.children import kinolog_argv
-from streams.envelope import BATCH_HEADERS, batch, structured
+from streams.broker.process import Broker
 from streams.ids import new_id
-from streams.partition import partition_of
+from streams.kafka.admin import apply_topics
+from streams.kafka.envelope import BATCH_HEADERS, batch, structured
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
 from streams.settings import Settings, load, to_environ
-from streams.topics import names
+from streams.supervisor.child import kinolog_argv
 from tests.bench.figures import Figure, cpu_seconds, percentile, spread
 from tests.bench.peers_runner import Peers
 

@@ -20,14 +20,14 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.facts import AssetReady, JobCompleted, JobSubmitted, StepPublished, StepStarted
 from schemas.jobs import Job
-from streams import fetch_wait
-from streams.admin import apply_topics
-from streams.broker import Broker
-from streams.departures import MAX_BATCH_BYTES, Departures
-from streams.envelope import binary, iso_time
-from streams.partition import partition_of
+from streams.broker.process import Broker
+from streams.kafka.admin import apply_topics
+from streams.kafka.batch_sender import MAX_BATCH_BYTES, Departures
+from streams.kafka.envelope import binary, iso_time
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
 from streams.settings import Settings, load
-from streams.topics import names
+from streams.worker import patch_fetch_wait
 from tables.statements import event_id
 from tests.bench.interface import HEADERS, JOBS, Log, population, quantiles, replica
 
@@ -40,7 +40,7 @@ _ASKED, _STATS = 500, 3
 
 async def timelines() -> dict[str, Any]:
     """p50 and p99 of a job's timeline and of a job at a moment, by HTTP; seconds of the index and of all jobs' past."""
-    fetch_wait.install()  # as web does
+    patch_fetch_wait.install()  # as web does
     with tempfile.TemporaryDirectory() as folder:
         async with _log(Path(folder)) as settings:
             jobs, at = population(JOBS), time.time()

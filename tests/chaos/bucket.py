@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import aiohttp
 
-from streams.ports import free_port
+from streams.process.ports import free_port
 from tests.bucket import BUCKET, Faults, environ, faulty, make_bucket
 from tests.chaos.processes import Service
 

@@ -34,6 +34,6 @@ def follow(file: Path) -> None:
 
 if __name__ == "__main__":
     follow(Path(sys.argv.pop(1)))
-    from streams.cli import main
+    from streams.cli.main import main
 
     main()

@@ -1,7 +1,7 @@
 """Runs control with faults put in: `python -m tests.chaos.faulty_control FAULT …`. The product has no such switches.
 
-stock         none of streams/faust_patch.py
-guard-alone   of streams/faust_patch.py only the seek that the guard starts from
+stock         none of streams/worker/patch_delivery.py
+guard-alone   of streams/worker/patch_delivery.py only the seek that the guard starts from
 no-guard      records are taken whatever is missing before them
 drop          every 50th record of a partition does not reach the agent when it is fetched for the first time
 """
@@ -14,8 +14,8 @@ from typing import Any
 from faust.transport.consumer import Consumer
 
 from agents import control
-from streams import faust_patch, guard
 from streams.settings import load
+from streams.worker import guard, patch_delivery
 
 #: Of each partition, `drop` loses every so many-th record.
 DROPPED_EVERY = 50
@@ -23,7 +23,7 @@ DROPPED_EVERY = 50
 
 def leave_stock() -> None:
     """Leave Faust as it is."""
-    faust_patch.install = lambda: None
+    patch_delivery.install = lambda: None
 
 
 def keep_the_seek_alone() -> None:
@@ -34,12 +34,12 @@ def keep_the_seek_alone() -> None:
     async def seek(self: Any) -> None:
         self.stop_flow = lambda: None
         try:
-            await faust_patch._seek(self)
+            await patch_delivery._seek(self)
         finally:
             del self.stop_flow
 
     seek.__name__ = "perform_seek"
-    faust_patch._REPLACEMENTS[:] = [(Consumer, seek)]
+    patch_delivery._REPLACEMENTS[:] = [(Consumer, seek)]
 
 
 def without_guard() -> None:

@@ -21,13 +21,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.commands import SubmitJob
 from schemas.jobs import Input, StepSpec
-from streams.admin import apply_topics
-from streams.broker import Broker
-from streams.ending import EX_HOLE
-from streams.envelope import BATCH_HEADERS, batch, structured
-from streams.partition import partition_of
+from streams.broker.process import Broker
+from streams.kafka.admin import apply_topics
+from streams.kafka.envelope import BATCH_HEADERS, batch, structured
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
+from streams.process.exit import EX_HOLE
 from streams.settings import Settings, load
-from streams.topics import names
 
 _STEPS = (StepSpec(name="probe"),)
 #: A stretch of life between two kills: from before the first assignment to well after recovery.

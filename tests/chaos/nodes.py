@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from processors.tools.child_process import tethered
-from streams.broker import Broker, answers
-from streams.broker_files import PROPERTIES
-from streams.jvm import Jvm, find_jvm
-from streams.ports import free_port
+from streams.broker.files import PROPERTIES
+from streams.broker.jvm import Jvm, find_jvm
+from streams.broker.process import Broker, answers
+from streams.process.ports import free_port
 from streams.settings import load
 from tests.chaos.processes import Service
 

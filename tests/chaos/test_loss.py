@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from streams.broker import Broker
+from streams.broker.process import Broker
 from tests.chaos.lossrun import loss_run
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import aiohttp
 
-from streams.admin import apply_topics
-from streams.places import pipelines_dir
-from streams.ports import free_port
+from streams.data_files import pipelines_dir
+from streams.kafka.admin import apply_topics
+from streams.kafka.topics import names, wanted
+from streams.process.ports import free_port
 from streams.settings import Settings, load
-from streams.topics import names, wanted
 from tests.chaos import clockwork, disks
 from tests.chaos.bucket import Bucket
 from tests.chaos.nodes import Nodes, OneNode, ThreeNodes

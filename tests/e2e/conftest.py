@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.ports import free_port
+from streams.process.ports import free_port
 from tests.e2e.system import System
 
 #: Leases short enough to see them end within a test.

@@ -9,9 +9,9 @@ from typing import Any
 import aiohttp
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from streams.envelope import read
+from streams.kafka.envelope import read
+from streams.kafka.topics import names, wanted
 from streams.settings import load
-from streams.topics import names, wanted
 from tests.conftest import eventually
 from tests.e2e.system import Api, System, is_transcoding, step_of
 

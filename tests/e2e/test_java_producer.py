@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 
 from schemas.facts import DeadLetter, JobCompleted, JobSubmitted
-from streams.envelope import Entry, read
-from streams.jvm import find_jvm
+from streams.broker.jvm import find_jvm
+from streams.kafka.envelope import Entry, read
 from tests.conftest import eventually
 from tests.e2e.system import System
 from tests.e2e.test_faults import whole_topic

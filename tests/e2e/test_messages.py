@@ -10,8 +10,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from streams.kafka.topics import names, wanted
 from streams.settings import load
-from streams.topics import names, wanted
 from tests.asyncapi import Checker, records
 from tests.e2e.system import System
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams.partition import partition_of
+from streams.kafka.partitioner import partition_of
 from tests.e2e.system import Api, System, step_of
 
 

@@ -21,9 +21,9 @@ from processors.fetch.address_filter import checked_url
 from processors.fetch.responses import retry_after_s
 from processors.storage.keys import InvalidKey, checked_key, content_type
 from schemas.base import ErrorRecord
-from streams.dead_letters import dead_letter
-from streams.envelope import Entry, Unreadable, batch, read, structured
-from streams.places import pipelines_dir
+from streams.data_files import pipelines_dir
+from streams.kafka.dead_letters import dead_letter
+from streams.kafka.envelope import Entry, Unreadable, batch, read, structured
 from streams.settings import Jwt, SettingsError, load, to_environ
 from tables.pipelines import Pipelines, load_pipelines
 from tables.submissions import Refused

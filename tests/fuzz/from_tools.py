@@ -27,7 +27,7 @@ from processors.tools.ffmpeg import Lines, Progress
 from processors.tools.limits import Limits
 from processors.transcode import plan, transcode_args
 from schemas.transcribe import TranscriptSegment
-from streams.places import profiles_dir
+from streams.data_files import profiles_dir
 from tests.fuzz.common import header_text, settings_of_here, unless
 
 

@@ -15,7 +15,7 @@ from processors.tools.sandbox import Sandbox
 from processors.transcribe import Transcriber
 from schemas.base import Json
 from schemas.jobs import Input as Source
-from streams.ports import free_port
+from streams.process.ports import free_port
 from tests.inputs.expected import Input
 from tests.steps import Ending, Steps
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from schemas.jobs import Job, JobStatus
-from streams.envelope import iso_time
+from streams.kafka.envelope import iso_time
 from web.auth import asking
 from web.problems import REQUEST_ID, Problem
 from web.reading import job_of, plain

@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 
 from schemas.jobs import JOB_ENDED, Job, JobStatus
-from streams.envelope import iso_time
+from streams.kafka.envelope import iso_time
 from web import clearing, jobs, queries
 from web.auth import asking
 from web.changelog import job_rows

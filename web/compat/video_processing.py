@@ -8,7 +8,7 @@ from aiohttp import web
 
 from schemas.jobs import JOB_ENDED, Input, Job, JobStatus
 from schemas.uploads import UploadCompleted
-from streams.envelope import iso_time
+from streams.kafka.envelope import iso_time
 from web import clearing, jobs, queries
 from web.auth import asking
 from web.changelog import job_rows

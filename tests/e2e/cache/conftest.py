@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from streams.places import pipelines_dir
-from streams.ports import free_port
+from streams.data_files import pipelines_dir
+from streams.process.ports import free_port
 from streams.settings import load
 from tests.bucket import environ, make_bucket, moto
 from tests.e2e.conftest import SHORT_LEASES

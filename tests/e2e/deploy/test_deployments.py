@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from streams.broker import Broker
-from streams.children import ReadyWord
+from streams.broker.process import Broker
+from streams.supervisor.child import ReadyWord
 from tests import bucket
 from tests.conftest import eventually
 from tests.deployments import DEPLOYMENTS, SECRETS

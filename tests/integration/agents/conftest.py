@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.admin import apply_topics
-from streams.broker import Broker
+from streams.broker.process import Broker
+from streams.kafka.admin import apply_topics
 from streams.settings import Settings
 from tests.integration.agents.outside import Control, Outside, control_and_world
 

@@ -18,10 +18,10 @@ from schemas.commands import CancelJob, SubmitJob
 from schemas.envelope import CloudEvent
 from schemas.facts import DeadLetter
 from schemas.jobs import Input, StepSpec
-from streams.envelope import BATCH_HEADERS, Entry, batch, read, structured
-from streams.partition import partition_of
+from streams.kafka.envelope import BATCH_HEADERS, Entry, batch, read, structured
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
 from streams.settings import Settings, to_environ
-from streams.topics import names
 
 #: A cold start of the process, and its first assignment.
 START_S = 60.0

@@ -5,7 +5,7 @@ from typing import Any
 
 from schemas.facts import JobCompleted, StepPublished
 from schemas.step_events import LeaseRevoked, StepAccepted, StepCompleted, StepRequested
-from streams.partition import partition_of
+from streams.kafka.partitioner import partition_of
 from tests.integration.agents.outside import START_S, Control, Outside, submit
 
 Eventually = Callable[..., Awaitable[Any]]

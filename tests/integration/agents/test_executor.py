@@ -28,11 +28,11 @@ from schemas.step_events import (
     StepReleased,
     StepRequested,
 )
-from streams.admin import apply_topics
-from streams.broker import Broker
-from streams.envelope import BATCH_HEADERS, Entry, batch, read, structured
+from streams.broker.process import Broker
+from streams.kafka.admin import apply_topics
+from streams.kafka.envelope import BATCH_HEADERS, Entry, batch, read, structured
+from streams.kafka.topics import Names, names
 from streams.settings import Settings, to_environ
-from streams.topics import Names, names
 
 Eventually = Callable[..., Awaitable[Any]]
 

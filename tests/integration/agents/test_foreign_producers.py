@@ -12,7 +12,7 @@ from aiokafka.record.util import calc_crc32c
 
 from schemas.facts import DeadLetter, JobSubmitted
 from schemas.step_events import StepRequested
-from streams.partition import partition_of
+from streams.kafka.partitioner import partition_of
 from tests.integration.agents.outside import START_S, Control, Outside, submit
 
 Eventually = Callable[..., Awaitable[Any]]

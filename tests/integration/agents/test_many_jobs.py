@@ -10,8 +10,8 @@ from schemas.commands import SubmitJob
 from schemas.facts import DeadLetter
 from schemas.jobs import Asset, AssetJob, Input, StepSpec
 from schemas.step_events import StepRequested
-from streams.envelope import BATCH_HEADERS, batch, structured
-from streams.partition import partition_of
+from streams.kafka.envelope import BATCH_HEADERS, batch, structured
+from streams.kafka.partitioner import partition_of
 from tests.integration.agents.outside import START_S, Control, Outside
 
 Eventually = Callable[..., Awaitable[Any]]

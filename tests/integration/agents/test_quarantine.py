@@ -12,12 +12,12 @@ import pytest
 
 from schemas.facts import DeadLetter, JobSubmitted
 from schemas.step_events import StepRequested
-from streams.admin import apply_topics
-from streams.broker import Broker
-from streams.ending import EX_HUNG, EX_SOFTWARE
-from streams.partition import partition_of
-from streams.quarantine import LIMIT
+from streams.broker.process import Broker
+from streams.kafka.admin import apply_topics
+from streams.kafka.partitioner import partition_of
+from streams.process.exit import EX_HUNG, EX_SOFTWARE
 from streams.settings import Settings
+from streams.worker.quarantine import LIMIT
 from tests.integration.agents.outside import START_S, Control, Outside, control_and_world, submit
 from tests.integration.agents.poisoned_control import POISON
 from tests.integration.agents.test_foreign_producers import upstream

@@ -13,7 +13,7 @@ from processors.embed import Embedder
 from processors.errors import ModelUnavailable, Skipped
 from processors.models.embeddings import LocalEmbeddings
 from schemas.embed import EmbedOutputs, PassagesFile
-from streams.embedding import embeddings
+from streams.model_backends.embedding import embeddings
 from streams.settings import Embed, Settings
 from tests.transcripts import BAKING, JFK, transcript_json
 

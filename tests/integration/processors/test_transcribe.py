@@ -22,7 +22,7 @@ from processors.models.speech import LocalSpeech
 from processors.toolbox import Toolbox
 from processors.transcribe import Transcriber
 from schemas.transcribe import Caption, TranscribeOutputs, Transcript
-from streams.transcription import BUNDLED
+from streams.model_backends.transcription import BUNDLED
 from tests.conftest import MakeSettings, SampleMedia
 from tests.integration.processors.conftest import Bench, Clips, say
 

@@ -14,10 +14,10 @@ from schemas.facts import JobFact
 from schemas.jobs import Asset, Grave, Job
 from schemas.processes import ControlReported
 from schemas.step_events import StepProgressed
-from streams.envelope import Entry, batch, binary, read, structured
-from streams.partition import partition_of
+from streams.kafka.envelope import Entry, batch, binary, read, structured
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from tables.assets import fold_asset, forget_job
 from tables.queues import advance_queue, queue_key
 from tables.reducer import State, advance

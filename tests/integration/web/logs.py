@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.admin import apply_topics
-from streams.broker import Broker
+from streams.broker.process import Broker
+from streams.kafka.admin import apply_topics
 from streams.settings import Settings, load
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.served import ENVIRON, Site, serve

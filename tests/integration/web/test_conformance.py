@@ -11,7 +11,7 @@ import pytest
 import schemathesis
 from schemathesis import checks
 
-from streams.topics import names
+from streams.kafka.topics import names
 from tests.asyncapi import Checker, records, validator
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn

@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaProducer
 from schemas.base import Message
 from schemas.facts import JobCompleted, JobDeleted, JobFact, JobSubmitted
 from schemas.jobs import Input
-from streams.envelope import binary
-from streams.partition import partition_of
+from streams.kafka.envelope import binary
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from tables.statements import event_id
 from tests.broker_requests import Requests, requests
 from tests.integration.web.logs import Make, log, make

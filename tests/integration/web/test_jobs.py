@@ -18,9 +18,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from yarl import URL
 
 from schemas.jobs import Job
-from streams.envelope import iso_time
+from streams.kafka.envelope import iso_time
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from tables.rows import decode_job
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn

@@ -10,8 +10,8 @@ import brotli
 import pytest
 from aiohttp import ClientResponse, ClientSession, DummyCookieJar
 
-from streams import rundir
-from streams.keeping import Ends
+from streams.supervisor import run_dir
+from streams.supervisor.restarts import Ends
 from tests.conftest import MakeSettings
 from tests.integration.web.served import ADMIN, ENVIRON, Site, serve
 
@@ -114,8 +114,8 @@ async def test_every_answer_keeps_browsers_from_doing_more_than_they_must(site: 
 async def test_the_figures_are_prometheus_text(site: Site) -> None:
     await asked(site, "GET", "/v1/jobs")
     settings = site.parts.settings
-    rundir.run_dir(settings).mkdir()
-    rundir.write_ends(settings, {"control": Ends(9, 4, "exited with code 77", time.time())})
+    run_dir.run_dir(settings).mkdir()
+    run_dir.write_ends(settings, {"control": Ends(9, 4, "exited with code 77", time.time())})
     answer, body = await asked(site, "GET", "/metrics")
     assert answer.content_type == "text/plain"
     lines = body.decode().splitlines()

@@ -20,8 +20,8 @@ from processors.media.passages import passages, speech_of
 from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
 from schemas.jobs import Asset
-from streams.cli import cli
-from streams.ports import free_port
+from streams.cli.main import cli
+from streams.process.ports import free_port
 from streams.settings import Settings, load
 from tests.conftest import eventually
 from tests.fake_embeddings import FakeEmbeddings, fake_embeddings

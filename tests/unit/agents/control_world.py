@@ -9,12 +9,12 @@ from typing import Any
 from agents.decisions import Control
 from schemas.base import Message
 from schemas.jobs import Asset, Grave, Job
-from streams.continuity import Continuity
-from streams.envelope import BATCH_HEADERS, Entry, batch, read, structured
-from streams.partition import partition_of
-from streams.quarantine import Quarantine, place_of
+from streams.kafka.envelope import BATCH_HEADERS, Entry, batch, read, structured
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
+from streams.worker.continuity import Continuity
+from streams.worker.quarantine import Quarantine, place_of
 from tables.changelog import ChangelogTable
 from tables.rows import decode_asset, split_rows
 

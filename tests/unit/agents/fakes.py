@@ -18,7 +18,7 @@ from schemas.base import Message
 from schemas.jobs import Input
 from schemas.step_events import StepRequested
 from schemas.steps import StepKind
-from streams.envelope import Entry, read
+from streams.kafka.envelope import Entry, read
 
 PLAIN = StepKind(name="plain", slots=2)
 HEAVY = StepKind(name="heavy", slots=2, heavy=True)

@@ -6,7 +6,7 @@ from typing import Any
 from agents.control_tail import ControlTail
 from agents.intake import Unusable
 from schemas.step_events import LeaseRevoked, QueueChanged
-from streams.envelope import BATCH_HEADERS, batch, structured
+from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from streams.settings import Settings
 
 PAUSED = QueueChanged(step="noop", paused=True, changed_at=1.0)

@@ -15,7 +15,7 @@ from agents.intake import Pulls, Unusable, requests_of
 from agents.roster import Request
 from schemas.base import Message
 from schemas.step_events import StepReleased
-from streams.envelope import BATCH_HEADERS, batch, structured
+from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from streams.settings import Settings
 from tests.unit.agents.fakes import request
 

@@ -10,7 +10,7 @@ from agents.lanes import processor_of, slots_of, steps_of
 from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
 from schemas.steps import step_kinds
-from streams.locks import NameTaken
+from streams.process.locks import NameTaken
 from streams.settings import Settings, SettingsError, load
 from tests.conftest import MakeSettings
 

@@ -10,7 +10,7 @@ from schemas.facts import AssetDeleted, DeadLetter, JobDeleted
 from schemas.jobs import Input, StepSpec
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import StepAccepted, StepCompleted, StepFailed, StepRequested
-from streams.envelope import BATCH_HEADERS, batch, structured
+from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from tables.assets import LISTED_JOBS, MAX_ASSET_JOBS
 from tables.rows import MAX_ROW_BYTES
 from tests.unit.agents.control_world import Log

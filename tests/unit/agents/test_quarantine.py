@@ -10,8 +10,8 @@ from schemas.base import Message
 from schemas.commands import SubmitJob
 from schemas.facts import DeadLetter
 from schemas.jobs import Input, StepSpec
-from streams.envelope import BATCH_HEADERS, batch, structured
-from streams.quarantine import LIMIT
+from streams.kafka.envelope import BATCH_HEADERS, batch, structured
+from streams.worker.quarantine import LIMIT
 from tables.log_time import LogTime
 from tests.unit.agents.control_world import Ended, Log
 

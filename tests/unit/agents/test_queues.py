@@ -7,7 +7,7 @@ import pytest
 from agents.slots import Valves
 from schemas.commands import PauseQueue, ResumeQueue
 from schemas.step_events import QueueChanged
-from streams.partition import partition_of
+from streams.kafka.partitioner import partition_of
 from tables.queues import queue_key
 from tests.unit.agents.control_world import PARTITIONS, Log
 

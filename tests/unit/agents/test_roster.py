@@ -25,11 +25,11 @@ from schemas.step_events import (
 )
 from schemas.steps import StepKind
 from schemas.transcribe import Caption
-from streams import producer
-from streams.outbox import Outbox
-from streams.partition import partition_of
+from streams.kafka import producer
+from streams.kafka.outbox import Outbox
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
 from streams.settings import Settings
-from streams.topics import names
 from tests.conftest import eventually
 from tests.unit.agents.fakes import HEAVY, PLAIN, FakeLog, FakeProcessor, bench_below, request
 

@@ -12,7 +12,7 @@ import yaml
 
 from processors.tools.cpu_priority import NICE_CONTROL, NICE_EXECUTOR
 from streams import health
-from streams.cli import cli
+from streams.cli.main import cli
 from streams.settings import Settings, load
 from tests.deployments import DEPLOYMENTS
 from web.health import routes as health_routes

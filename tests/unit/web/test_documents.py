@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 
 from schemas.registry import message_types
+from streams.kafka.topics import wanted
 from streams.settings import Settings
-from streams.topics import wanted
 from web.asyncapi import asyncapi, channel_of, frame_types
 from web.nouns import NOUNS
 from web.openapi import openapi

@@ -21,7 +21,7 @@ from schemas.step_events import (
     StepProgressed,
     StepReleased,
 )
-from streams.envelope import BATCH_HEADERS, batch, structured
+from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from tables.reducer import advance
 from tests.unit.web.replica import Replica
 from web import queries

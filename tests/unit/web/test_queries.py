@@ -10,7 +10,7 @@ import pytest
 
 from schemas.jobs import AssetStatus, Job
 from schemas.steps import step_kinds
-from streams.envelope import iso_time
+from streams.kafka.envelope import iso_time
 from tests.unit.web import oracle
 from tests.unit.web.crowd import PIPELINES, crowd
 from tests.unit.web.replica import Replica, replica_below

@@ -15,7 +15,7 @@ from processors.models.whisper import is_made_up
 from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
 from schemas.audio import AudioOutputs
-from streams import transcription
+from streams.model_backends import transcription
 from streams.settings import SettingsError
 from tests.conftest import MakeSettings
 

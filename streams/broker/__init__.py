@@ -1,0 +1,1 @@
+"""The embedded broker: a single-node KRaft Kafka as a child process."""

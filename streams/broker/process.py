@@ -1,0 +1,191 @@
+"""The embedded broker: one combined KRaft node on loopback, a child process that dies with us and can come back."""
+
+import asyncio
+import logging
+import os
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from processors.tools.child_process import tethered
+from streams.broker.files import choose_ports, environment, format_log, take_lock, write_properties
+from streams.broker.jvm import BrokerError, Jvm, find_jvm
+from streams.settings import Settings
+
+log = logging.getLogger("kinolog.broker")
+
+
+class Broker:
+    """One broker over `<data_dir>/kafka`. Nothing runs before `start`; after `stop`, or its death, `start` works again.
+
+    Not bound to an event loop: it may be started in one and stopped in another.
+    """
+
+    def __init__(self, settings: Settings, jvm_options: Sequence[str] = ()) -> None:
+        self._folder = settings.data_path / "kafka"
+        self._wanted_port = settings.kafka.port
+        self._home = settings.kafka.home
+        self._jvm_options = jvm_options
+        self._lock: IO[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output: deque[str] = deque(maxlen=20)
+        self._reader: threading.Thread | None = None
+        self._port = 0
+        self._jvm: Jvm | None = None
+        self._suspect: Path | None = None  # the class-data archive in use, until the broker was ready with it
+
+    @property
+    def pid(self) -> int:
+        """Process id of the broker. Raises BrokerError (not-started) before the first start."""
+        return self._started().pid
+
+    @property
+    def bootstrap(self) -> str:
+        """Where clients find it, "127.0.0.1:port"; known after the first start, and the same after every other."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives; it may not be ready yet."""
+        return self._process is not None and self._process.poll() is None
+
+    async def start(self) -> None:
+        """Start the process and return at once; see `wait_ready`. Nothing happens when it runs.
+
+        Raises BrokerError: java-missing, java-too-old, jars-missing, data-dir-in-use, foreign-data, port-taken,
+        broker-failed.
+        """
+        if self.running:
+            return
+        self._jvm = await find_jvm(self._home)
+        if self._lock is None:
+            self._lock = await take_lock(self._folder)
+        try:
+            await format_log(self._folder, self._jvm)
+            self._port, controller_port = choose_ports(self._folder, self._wanted_port)
+            write_properties(self._folder / "server.properties", self._port, controller_port)
+            self._run(self._jvm, self._jvm.archive)
+        except BaseException:
+            self._unlock()
+            raise
+
+    async def wait_ready(self, within_s: float = 120.0) -> None:
+        """Return when topics can be created. Raises BrokerError (broker-failed, broker-slow) with its last lines."""
+        deadline = time.monotonic() + within_s
+        blamed: Path | None = None
+        while not await answers(self.bootstrap):
+            if not self.running:
+                blamed = self._again_without_archive()
+            if time.monotonic() > deadline:
+                raise BrokerError("broker-slow", self._with_output(f"is not ready after {within_s:.0f} s"))
+            await asyncio.sleep(0.05)
+        if blamed is not None:
+            blamed.unlink(missing_ok=True)
+
+    async def wait(self) -> int:
+        """Return the exit code once the process has ended; negative: the signal that killed it."""
+        process = self._started()
+        await _ended(process)
+        return process.wait()
+
+    async def stop(self, within_s: float = 8.0) -> None:
+        """End the process, by force after `within_s`, and give the data dir free. Harmless to repeat."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(_ended(self._process), within_s)
+            except TimeoutError:
+                self._process.kill()  # nothing is lost: the log is recovered at the next start
+                await _ended(self._process)
+            self._process.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=1.0)
+        self._unlock()
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        if self._process is None:
+            raise BrokerError("not-started", "the embedded broker was not started")
+        return self._process
+
+    def _again_without_archive(self) -> Path:
+        """Start again without the archive that was used, and return that. Raises BrokerError (broker-failed)."""
+        suspect, self._suspect = self._suspect, None
+        if suspect is None or self._jvm is None:
+            raise BrokerError("broker-failed", self._with_output("ended while starting"))
+        log.warning("broker started again without its class-data archive", extra={"archive": str(suspect)})
+        self._run(self._jvm, None)
+        return suspect
+
+    def _run(self, jvm: Jvm, archive: Path | None) -> None:
+        assert self._lock is not None
+        self._suspect = archive if archive is not None and archive.exists() else None
+        shared = [f"-XX:SharedArchiveFile={self._suspect}", "-Xshare:auto"] if self._suspect else []
+        self._output.clear()
+        self._process = subprocess.Popen(
+            tethered(jvm.command("kafka.Kafka", "server.properties", options=[*shared, *self._jvm_options])),
+            cwd=self._folder,
+            env=environment(self._folder),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # The broker holds the lock too: should it outlive us for a moment, nobody else starts on its files.
+            pass_fds=[self._lock.fileno()],
+            start_new_session=True,  # Ctrl-C is ours to pass on, after those who still write
+        )
+        self._reader = threading.Thread(target=self._read, args=[self._process.stdout], name="broker-log", daemon=True)
+        self._reader.start()
+
+    def _read(self, output: IO[bytes]) -> None:
+        with output:
+            for line in output:
+                text = line.decode(errors="replace").rstrip()
+                self._output.append(text)
+                log.debug(text)
+
+    def _with_output(self, what: str) -> str:
+        return f"the embedded broker {what}:\n" + ("\n".join(self._output) or "(it wrote nothing)")
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+async def answers(bootstrap: str) -> bool:
+    """Whether the broker at `bootstrap` (one "host:port") takes requests now."""
+    host, _, port = bootstrap.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False  # nobody listens yet: found out without a Kafka client and its log lines
+    writer.close()
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2_000)
+    try:
+        await client.bootstrap()
+        return bool(client.cluster.brokers())
+    except (KafkaError, OSError):
+        return False  # not yet: the caller has the deadline
+    finally:
+        await client.close()
+
+
+async def _ended(process: "subprocess.Popen[bytes]") -> None:
+    """Wait without polling and without the event loop's own child watcher. Source: pidfd_open(2)."""
+    if process.poll() is not None:
+        return
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    fd = os.pidfd_open(process.pid)
+    try:
+        loop.add_reader(fd, ended.set)
+        await ended.wait()
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)

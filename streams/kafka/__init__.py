@@ -1,0 +1,1 @@
+"""Kafka: topics, envelope, producers, readers."""

@@ -1,0 +1,255 @@
+"""Reading and writing the envelope: batches on inner topics, binary mode on public ones.
+
+Source: CloudEvents Kafka protocol binding 1.0.2 (binary, structured, batched content modes).
+"""
+
+import base64
+import re
+import time as clock
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.base import Message
+from schemas.envelope import CloudEvent
+from schemas.registry import message_types
+
+BATCH_TYPE = b"application/cloudevents-batch+json"
+STRUCTURED_TYPE = b"application/cloudevents+json"
+JSON_TYPE = b"application/json"
+BATCH_HEADERS: list[tuple[str, bytes]] = [("content-type", BATCH_TYPE)]
+#: What structured and batched mode have in common. Source: CloudEvents Kafka binding 1.0.2, section 3.
+_FORMAT_PREFIX = b"application/cloudevents"
+#: Only header of a record that stands for one that cannot be parsed (streams/kafka/record_parsing.py); its value is the
+#: reason.
+UNPARSABLE_HEADER = "kinolog-unparsable"
+
+#: Deepest nesting of a message. JSON that can just be read may be too deep to be written from deeper within a program.
+MAX_DEPTH = 100
+
+#: As Kafka has them: a header may be without a value.
+Headers = Sequence[tuple[str, bytes | None]]
+
+#: What decoding raises on bytes that are none of ours; the last of them on thousands of brackets.
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+_encode = msgspec.json.Encoder().encode
+_batch_decoder = msgspec.json.Decoder(list[CloudEvent])
+_entries_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_event_decoder = msgspec.json.Decoder(CloudEvent)
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Entry(NamedTuple):
+    """One message of a record, understood."""
+
+    event: CloudEvent
+    message: Message
+
+    @property
+    def content(self) -> bytes:
+        """Its bytes, for a dead letter."""
+        return bytes(self.event.data)
+
+
+class Unreadable(NamedTuple):
+    """One entry of a record that could not be understood, with what to tell people."""
+
+    raw: bytes
+    code: str
+    reason: str
+
+    @property
+    def content(self) -> bytes:
+        """Its bytes, for a dead letter."""
+        return self.raw
+
+
+class MessageDecoders(dict[str, msgspec.json.Decoder[Message]]):
+    """JSON decoder per message type, made when first needed."""
+
+    def __missing__(self, name: str) -> msgspec.json.Decoder[Message]:
+        decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(message_types()[name])
+        self[name] = decoder
+        return decoder
+
+
+_decoders = MessageDecoders()
+
+
+def iso_time(at: float | None = None) -> str:
+    """ISO 8601 in UTC with milliseconds; now, when `at` (seconds since the epoch) is not given."""
+    return _iso(int((clock.time() if at is None else at) * 1000))
+
+
+@lru_cache(maxsize=16)
+def _iso(at_ms: int) -> str:
+    """Whoever has much to say says dozens of messages in a millisecond."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def structured(
+    message: Message,
+    *,
+    event_id: str,
+    source: str,
+    subject: str,
+    at: float | None = None,
+    correlation_id: str | None = None,
+    causation_id: str | None = None,
+) -> bytes:
+    """One CloudEvent in structured mode: an element of a batch, or a record of its own."""
+    return _encode(
+        CloudEvent(
+            specversion="1.0",
+            id=event_id,
+            source=source,
+            type=message.TYPE,
+            subject=subject,
+            time=iso_time(at),
+            correlationid=correlation_id,
+            causationid=causation_id,
+            data=message,  # type: ignore[arg-type]  # encoded in place: what is written is the same
+        )
+    )
+
+
+def batch(events: Iterable[bytes]) -> bytes:
+    """A record's value out of structured events; send it with `BATCH_HEADERS`."""
+    return b"[" + b",".join(events) + b"]"
+
+
+def binary(
+    message: Message,
+    *,
+    event_id: str,
+    source: str,
+    subject: str,
+    at: float | None = None,
+    correlation_id: str | None = None,
+) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Value and headers of one event in binary mode."""
+    headers = [
+        *_common_headers(message.TYPE, source),
+        ("ce_id", event_id.encode()),
+        ("ce_subject", subject.encode()),
+        ("ce_time", iso_time(at).encode()),
+    ]
+    if correlation_id is not None:
+        headers.append(("ce_correlationid", correlation_id.encode()))
+    return _encode(message), headers
+
+
+@lru_cache
+def _common_headers(message_type: str, source: str) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("content-type", JSON_TYPE),
+        ("ce_specversion", b"1.0"),
+        ("ce_source", source.encode()),
+        ("ce_type", message_type.encode()),
+    )
+
+
+def read(value: bytes | None, headers: Headers = ()) -> list[Entry | Unreadable]:
+    """Every entry of a record, in order, whatever mode it is in. Never raises."""
+    if (fault := fault_of(headers)) is not None:
+        return [Unreadable(value or b"", "unparsable-record", fault)]
+    if value is None:
+        return [Unreadable(b"", "empty-record", "the record has no value")]
+    names = {name: text for name, text in headers if text is not None}
+    if "ce_type" in names and not names.get("content-type", b"").lower().startswith(_FORMAT_PREFIX):
+        return [_read_binary(value, names)]
+    if value.lstrip()[:1] == b"[":
+        return _read_batch(value)
+    return [_read_structured(value)]
+
+
+def fault_of(headers: Headers) -> str | None:
+    """Why a record cannot be parsed, where it stands for one; None: it can."""
+    return next(((text or b"").decode(errors="replace") for name, text in headers if name == UNPARSABLE_HEADER), None)
+
+
+def _read_batch(value: bytes) -> list[Entry | Unreadable]:
+    try:
+        return [_understand(event) for event in _batch_decoder.decode(value)]
+    except UNDECODABLE:
+        pass  # one entry at least is not an envelope: take them one by one
+    try:
+        entries = _entries_decoder.decode(value)
+    except UNDECODABLE as error:
+        return [Unreadable(value, "not-json", f"the record is not a JSON array: {error}")]
+    return [_read_structured(bytes(raw)) for raw in entries]
+
+
+def _read_structured(raw: bytes) -> Entry | Unreadable:
+    try:
+        event = _event_decoder.decode(raw)
+    except UNDECODABLE as error:
+        return Unreadable(raw, "not-an-event", f"not a CloudEvent: {error}")
+    return _understand(event)
+
+
+def _read_binary(value: bytes, headers: dict[str, bytes]) -> Entry | Unreadable:
+    try:
+        attributes = {name[3:]: text.decode() for name, text in headers.items() if name.startswith("ce_")}
+        known = {name: text for name, text in attributes.items() if name in CloudEvent.__struct_fields__}
+        event = msgspec.convert(known, CloudEvent)
+        return _understand(msgspec.structs.replace(event, data=msgspec.Raw(value)))
+    except UNDECODABLE as error:
+        return Unreadable(value, "not-an-event", f"the ce_ headers are not a CloudEvent: {error}")
+
+
+def _understand(event: CloudEvent) -> Entry | Unreadable:
+    if not (event.id and event.source):
+        return Unreadable(bytes(event.data), "not-an-event", "not a CloudEvent: id and source must not be empty")
+    if event.data_base64 is not None:
+        try:
+            event = _with_binary_data(event, event.data_base64)
+        except ValueError as error:
+            return Unreadable(_encode(event), "invalid-message", f"{event.type}: data_base64: {error}")
+    if too_deep(event.data):
+        return Unreadable(bytes(event.data), "too-deep", f"{event.type}: nested deeper than {MAX_DEPTH}")
+    try:
+        return Entry(event, _decode(event))
+    except KeyError:
+        return Unreadable(bytes(event.data), "unknown-type", f"unknown message type {event.type!r}")
+    except UNDECODABLE as error:
+        return Unreadable(bytes(event.data), "invalid-message", f"{event.type}: {error}")
+
+
+def _with_binary_data(event: CloudEvent, encoded: str) -> CloudEvent:
+    """SDKs write data that they were given as bytes in base64. Raises ValueError."""
+    data = base64.b64decode(encoded, validate=True)
+    return msgspec.structs.replace(event, data=msgspec.Raw(data), data_base64=None)
+
+
+def _decode(event: CloudEvent) -> Message:
+    """The message. A field that is null counts as absent, as producers in many languages write it. Raises UNDECODABLE,
+    KeyError.
+    """
+    decoder = _decoders[event.type]
+    try:
+        return decoder.decode(event.data)
+    except msgspec.ValidationError:
+        fields = _fields_decoder.decode(event.data)
+        given = {name: value for name, value in fields.items() if bytes(value) != b"null"}
+        if len(given) == len(fields):
+            raise
+        return decoder.decode(_encode(given))
+
+
+def too_deep(raw: bytes | msgspec.Raw) -> bool:
+    """Whether JSON is nested deeper than MAX_DEPTH. Counts first: nearly all has fewer brackets than that."""
+    text = bytes(raw)
+    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for found in _TEXT_OR_BRACKET.finditer(text):
+        depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(found[0], 0)
+        if depth > MAX_DEPTH:
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""Model backends named by the settings."""

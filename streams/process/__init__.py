@@ -1,0 +1,1 @@
+"""One process: exit codes, watchdog, locks, ports, logs."""

@@ -1,0 +1,186 @@
+"""Log lines on stderr: short ones for people, JSON ones for machines; the same events and fields in both."""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, TextIO
+
+import orjson
+
+from streams.settings import Settings
+
+#: What reports every reconnect, rebalance and start: only what goes wrong in it is worth a line. Mode names its
+#: services' loggers after the module of the class, so that of the app is among them.
+_QUIETED = ("aiokafka", "faust", "mode", "streams.worker.app", "aiohttp.access", "asyncio")
+#: Libraries that repeat one line thousands of times while the broker is away.
+_FLOODING = ("aiokafka", "faust", "mode")
+#: What every record has; all else came in by `extra`.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "repeated"}
+_COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+
+log = logging.getLogger(__name__)
+
+
+def configure(settings: Settings, process: str, stream: TextIO | None = None) -> None:
+    """Send this process's log to stderr, or `stream`, marked with `process`. Replaces what was configured before."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines(process) if settings.log_format == "json" else _text_for(handler.stream, process))
+    handler.addFilter(without_abandoned)
+    handler.addFilter(FloodGate(_FLOODING))
+    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    for name in _QUIETED:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    log.critical("ended by an error nobody expected", exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(given: threading.ExceptHookArgs) -> None:
+    """A loop of its own that is torn down in the middle of something ends its thread so: nobody minds."""
+    if given.exc_value is None or issubclass(given.exc_type, asyncio.CancelledError):
+        log.debug("a thread was ended in the middle of something")
+        return
+    log.critical(
+        "a thread ended by an error nobody expected", exc_info=(given.exc_type, given.exc_value, given.exc_traceback)
+    )
+
+
+def without_abandoned(record: logging.LogRecord) -> bool:
+    """Make one line of the traceback of a request to the broker that failed when nobody waited for it any more."""
+    error = record.exc_info[1] if record.exc_info else None
+    if record.name == "asyncio" and error is not None and type(error).__module__.startswith("aiokafka."):
+        record.msg, record.args, record.exc_info = "a request that nobody waited for came to nothing", (), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        vars(record)["error"] = repr(error)
+    return True
+
+
+def extras(record: logging.LogRecord) -> dict[str, Any]:
+    """The fields that the caller gave by `extra`, and how often the line was held back before."""
+    found = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    repeated = getattr(record, "repeated", 0)
+    return {**found, "repeated": repeated} if repeated else found
+
+
+class TextLines(logging.Formatter):
+    """`17:55:17 control WARNING step retried step=transcode attempt=2`, then a traceback if there is one."""
+
+    def __init__(self, process: str, *, colour: bool = False) -> None:
+        super().__init__()
+        self._process = process
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, more only for a traceback."""
+        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        fields = "".join(f" {name}={_shown(value)}" for name, value in extras(record).items())
+        line = f"{at} {self._process:<8} {self._level(record.levelname)} {_one_line(record.getMessage())}{fields}"
+        trace = _trace(record)
+        return f"{line}\n{trace}" if trace else line
+
+    def _level(self, name: str) -> str:
+        return f"\x1b[{_COLOURS.get(name, '0')}m{name:<7}\x1b[0m" if self._colour else f"{name:<7}"
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: at, level, process, logger, event, the extra fields, and `trace` if there is one."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        row = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "process": self._process,
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        trace = _trace(record)
+        return json_line({**extras(record), **row, **({"trace": trace} if trace else {})})
+
+
+def json_line(row: dict[str, Any]) -> str:
+    """`row` as one line of JSON; what JSON has no type for is shown as text."""
+    try:
+        return orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # a lone surrogate or too large a number: a log line must not fail
+        return orjson.dumps({name: _encodable(value) for name, value in row.items()}).decode()
+
+
+def _encodable(value: Any) -> str:
+    return str(value).encode(errors="backslashreplace").decode()
+
+
+class FloodGate(logging.Filter):
+    """Lets `burst` lines of one wording through per `window_s`; the next one says how many were held back."""
+
+    def __init__(
+        self,
+        loggers: tuple[str, ...],
+        *,
+        burst: int = 3,
+        window_s: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._prefixes = tuple(name + "." for name in loggers)
+        self._burst = burst
+        self._window_s = window_s
+        self._clock = clock
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line may pass. Errors with a traceback of their own count like any other."""
+        if not (record.name + ".").startswith(self._prefixes):
+            return True
+        return self._admit(record, (record.name, str(record.msg)[:80]))
+
+    def _admit(self, record: logging.LogRecord, wording: tuple[str, str]) -> bool:
+        now = self._clock()
+        since, count = self._seen.get(wording, (now, 0))
+        if now - since >= self._window_s:
+            record.repeated = max(0, count - self._burst)
+            since, count = now, 0
+        if len(self._seen) > 500:  # wordings with ids in them must not fill the memory
+            self._seen.clear()
+        self._seen[wording] = (since, count + 1)
+        return count < self._burst
+
+
+def _text_for(stream: TextIO, process: str) -> TextLines:
+    wanted = stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
+    return TextLines(process, colour=wanted and not os.environ.get("NO_COLOR"))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    text = str(value)
+    return text if text and text.isprintable() and not set(text) & set(' "=') else repr(text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()) if "\n" in text else text
+
+
+def _trace(record: logging.LogRecord) -> str:
+    if not record.exc_info or record.exc_info[0] is None:
+        return ""
+    return "".join(traceback.format_exception(*record.exc_info)).rstrip()

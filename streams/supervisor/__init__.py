@@ -1,0 +1,1 @@
+"""`kinolog up`: all parts as children of one process."""

@@ -1,0 +1,1 @@
+"""Faust workers: the app, its guards, and the patches of Faust and aiokafka."""

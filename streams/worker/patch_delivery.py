@@ -1,0 +1,217 @@
+"""Repairs of faust-streaming 0.15.3, without which acknowledged records are lost on restart under load.
+
+What was seen: an event was fetched, dropped when the streams were cleared for recovery, and its offset committed past
+(1-42 of 300-500 jobs per run; docs/guarantees.md has the figures). Four causes, each mended here:
+
+1. aiokafka's `seek_to_committed` skips partitions that have no commit yet, so what was fetched and dropped on them is
+   never rewound: `perform_seek` seeks every partition explicitly.
+2. `Recovery.on_recovery_completed` seeks while the flow is active, then clears the stream queues: what arrived in
+   between is gone. The seek stops the flow first, and only recovery may seek.
+3. `_fetch_records` hands Faust's live set of active partitions to aiokafka, where an empty set means "all": it gets a
+   snapshot, and what a fetch brings after the flow was stopped is put back.
+4. `Consumer._new_offset` then commits over the hole (faust-streaming #606): the continuity check refuses holes, and
+   commits go to where everything was acknowledged or skipped (streams/worker/commit_offsets.py).
+
+Further: tables are read in batches before Faust would read them record by record
+(streams/worker/patch_table_recovery.py); the changelog partitions are paused in aiokafka itself after recovery (left
+fetching, nobody reads them, and they hold back every fetch by 100 ms); fetches do not keep each other waiting
+(streams/worker/patch_fetch_wait.py); a failed metadata request is repeated (streams/worker/patch_metadata_retry.py); a
+commit waits until every send is on the broker.
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+from aiokafka import TopicPartition
+from faust.tables.recovery import Recovery
+from faust.transport.consumer import Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.transport.drivers.aiokafka import Consumer as KafkaConsumer
+from faust.transport.producer import ProducerBuffer
+from faust.types import TP
+
+from streams.kafka import record_parsing
+from streams.kafka.reader import ISOLATION
+from streams.worker import patch_fetch_wait, patch_metadata_retry
+from streams.worker.commit_offsets import _add_gap, _new_offset
+from streams.worker.continuity import Continuity
+from streams.worker.patch_table_recovery import read_changelogs
+from streams.worker.quarantine import Quarantine, commit_with_metadata
+
+log = logging.getLogger(__name__)
+
+#: What the replaced functions were read in; any other version must be read again first.
+PATCHED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
+_stock_stop_flow = Consumer.stop_flow
+_stock_commit = KafkaConsumer._commit
+_stock_resume_streams = Recovery._resume_streams
+_stock_on_recovery_completed = Recovery.on_recovery_completed
+_stock_build_offsets = Recovery._build_offsets
+_stock_create_worker_consumer = AIOKafkaConsumerThread._create_worker_consumer
+
+
+class WrongVersion(Exception):
+    """A patched package has a version that nobody has read."""
+
+
+def install() -> None:
+    """Replace the functions. Raises WrongVersion. Repeating it is harmless."""
+    for package, wanted in PATCHED.items():
+        if version(package) != wanted:
+            raise WrongVersion(
+                f"{package} is {version(package)}; streams/worker/patch_delivery.py was made for {wanted}"
+            )
+    for owner, function in _REPLACEMENTS:
+        setattr(owner, function.__name__, function)
+    patch_fetch_wait.install()
+    patch_metadata_retry.install()
+    record_parsing.install()
+    ProducerBuffer.max_messages = 10_000
+
+
+def stop_flow(self: Any) -> None:
+    """Consumer.stop_flow, counted: a fetch that began before it knows that it is late."""
+    self.epoch = getattr(self, "epoch", 0) + 1
+    _stock_stop_flow(self)
+
+
+async def perform_seek(self: Any) -> None:
+    """Consumer.perform_seek: once per recovery, to where continuity says, with the flow stopped."""
+    if not getattr(self, "seek_allowed", False):
+        return  # getmany's own rewind races with recovery: only recovery may seek
+    if self.seek_flight is None:
+        self.seek_flight = asyncio.ensure_future(_seek(self))
+        self.seek_flight.add_done_callback(_note_failure)
+    await asyncio.shield(self.seek_flight)
+
+
+def _note_failure(seek: "asyncio.Future[None]") -> None:
+    """The next rebalance may have taken partitions away meanwhile, and whoever waited with them."""
+    if not seek.cancelled() and (error := seek.exception()) is not None:
+        log.warning("a seek came to nothing; the next recovery seeks again", extra={"error": repr(error)})
+
+
+async def _seek(self: Any) -> None:
+    self.stop_flow()
+    assigned = self.assignment()
+    sources = [TopicPartition(*tp) for tp in assigned if not self._is_changelog_tp(tp)]
+    changelogs = [TopicPartition(*tp) for tp in assigned if self._is_changelog_tp(tp)]
+    continuity, quarantine, consumer = self.app.continuity, self.app.quarantine, self._thread._consumer
+    starts = await self._thread.call_thread(_seek_in_thread, consumer, sources, changelogs, continuity, quarantine)
+    continuity.expect({TP(*tp): offset for tp, offset in starts.items()})
+    for tp, offset in starts.items():
+        for known in (self._acked, self._acked_index, self._gap):
+            known.pop(TP(*tp), None)
+        self._read_offset[TP(*tp)], self._committed_offset[TP(*tp)] = offset - 1, offset
+
+
+async def _seek_in_thread(
+    consumer: Any,
+    sources: list[TopicPartition],
+    changelogs: list[TopicPartition],
+    continuity: Continuity,
+    quarantine: Quarantine,
+) -> dict[TopicPartition, int]:
+    """Runs in the consumer's own thread. Asks for the log start only where nothing else is known: ListOffsets queues
+    behind the long-polling fetch (1.5-3 s instead of 10 ms).
+    """
+    committed: dict[TopicPartition, int | None] = dict.fromkeys(sources)
+    for tp, known in (await consumer._coordinator.fetch_committed_offsets(sources)).items():
+        committed[tp] = known.offset if known.offset >= 0 else None
+        quarantine.load(TP(*tp), known.metadata or "")
+    unknown = [tp for tp in sources if continuity.needs_beginning(TP(*tp), committed[tp])]
+    beginning = await consumer.beginning_offsets(unknown) if unknown else {}
+    starts = {tp: continuity.start(TP(*tp), committed[tp], beginning.get(tp, 0)) for tp in sources}
+    for tp, offset in starts.items():
+        consumer._fetcher.seek_to(tp, offset)
+    if changelogs:
+        consumer.pause(*changelogs)
+    return starts
+
+
+def _create_worker_consumer(self: Any, transport: Any) -> Any:
+    """AIOKafkaConsumerThread._create_worker_consumer: others may write in transactions."""
+    consumer = _stock_create_worker_consumer(self, transport)
+    consumer._isolation_level = ISOLATION
+    consumer.commit = functools.partial(commit_with_metadata, self.app.quarantine, consumer.commit)
+    return consumer
+
+
+async def _fetch_records(
+    self: Any, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
+) -> Any:
+    """AIOKafkaConsumerThread._fetch_records, with a snapshot of the partitions; puts late records back."""
+    ours, fetcher = self.consumer, consumer._fetcher
+    wanted = None if active_partitions is None else frozenset(active_partitions)
+    if not ours.flow_active or (wanted is not None and not wanted):
+        return {}
+    epoch = getattr(ours, "epoch", 0)
+    with fetcher._subscriptions.fetch_context():
+        records = await fetcher.fetched_records(wanted, timeout=timeout, max_records=max_records)
+    if records and (epoch != getattr(ours, "epoch", 0) or not ours.flow_active):
+        for tp, fetched in records.items():
+            if fetched and fetcher._subscriptions.is_assigned(tp):
+                fetcher.seek_to(tp, fetched[0].offset)
+        return {}
+    return records
+
+
+async def _commit(self: Any, offsets: Any) -> Any:
+    """Consumer._commit, after everything that was sent because of these offsets is on the broker."""
+    self.app.commits_begun += 1
+    await self.app.before_commit()
+    done = await _stock_commit(self, offsets)
+    self.app.commits_ended = self.app.commits_begun
+    return done
+
+
+async def _build_offsets(self: Any, consumer: Any, tps: Any, destination: Any, title: str) -> Any:
+    """Recovery._build_offsets, after which the tables are read already."""
+    await _stock_build_offsets(self, consumer, tps, destination, title)
+    if title == "active":
+        stores = {topic: table.data for topic, table in self.tables._changelogs.items()}
+        ends = {tp: end for tp, end in self.active_highwaters.items() if tp in tps and end is not None}
+        await read_changelogs(self.app.bootstrap, stores, ends, destination)
+
+
+async def _resume_streams(self: Any, generation_id: int = 0) -> Any:
+    """Recovery._resume_streams, allowed to seek."""
+    with _Seeking(self.app.consumer):
+        return await _stock_resume_streams(self, generation_id)
+
+
+async def on_recovery_completed(self: Any, generation_id: int = 0) -> Any:
+    """Recovery.on_recovery_completed, allowed to seek."""
+    with _Seeking(self.app.consumer):
+        return await _stock_on_recovery_completed(self, generation_id)
+
+
+_REPLACEMENTS: list[tuple[type, Callable[..., Any]]] = [
+    (Consumer, stop_flow),
+    (Consumer, perform_seek),
+    (Consumer, _add_gap),
+    (Consumer, _new_offset),
+    (AIOKafkaConsumerThread, _create_worker_consumer),
+    (AIOKafkaConsumerThread, _fetch_records),
+    (KafkaConsumer, _commit),
+    (Recovery, _build_offsets),
+    (Recovery, _resume_streams),
+    (Recovery, on_recovery_completed),
+]
+
+
+class _Seeking:
+    """While it is entered, the consumer may seek, once."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    def __enter__(self) -> None:
+        self._consumer.seek_allowed, self._consumer.seek_flight = True, None
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.seek_allowed = False

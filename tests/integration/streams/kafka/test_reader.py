@@ -1,0 +1,64 @@
+"""What a process looks up on the log before it is ready is never behind a fetch that waits for news."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from agents.control_tail import ControlTail
+from streams import audit
+from streams.broker.process import Broker
+from streams.kafka.admin import apply_topics
+from streams.kafka.producer import Producer
+from streams.kafka.topics import names
+from streams.settings import Settings, load
+from tests.broker_requests import Requests, requests
+from web.token_log import TokenLog
+
+__all__ = ["requests"]  # a fixture is found by its name in this module
+
+
+@pytest.fixture
+async def settings(broker: Broker) -> Settings:
+    """Topics of this module, with nothing on them."""
+    found = load({"KINOLOG_KAFKA__BOOTSTRAP": broker.bootstrap, "KINOLOG_TOPIC_PREFIX": "reader."})
+    await apply_topics(found, 60)
+    return found
+
+
+async def _tokens(settings: Settings) -> None:
+    tokens = TokenLog(settings, Producer(settings, "reader-test"))
+    await _until(tokens.run, tokens.caught_up)
+
+
+async def _revokes(settings: Settings) -> None:
+    async def never(_: Any) -> None:
+        raise AssertionError("there is nothing on the topic")
+
+    tail = ControlTail(
+        settings, names(settings).control, "reader-test", on_revoke=print, on_queue=print, on_unusable=never
+    )
+    await _until(tail.run, tail.positioned)
+
+
+async def _audit(settings: Settings) -> None:
+    assert await audit.read_all(settings) == []
+    assert await audit.last_link(settings) is None
+
+
+async def _until(run: Callable[[], Coroutine[Any, Any, None]], done: asyncio.Event) -> None:
+    task = asyncio.create_task(run())
+    try:
+        await asyncio.wait_for(done.wait(), 30)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("read", [_tokens, _revokes, _audit])
+async def test_an_empty_topic_is_known_to_be_empty_at_once(
+    settings: Settings, requests: Requests, read: Callable[[Settings], Coroutine[Any, Any, None]]
+) -> None:
+    await read(settings)
+    assert (requests.lookups_behind_a_fetch, requests.empty_fetches) == (0, 0)

@@ -1,0 +1,61 @@
+"""What the children of `kinolog up` are told, and what people see when it is up."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from streams.settings import Auth, Executor, FixedToken, Kafka, Settings, Web, load
+from streams.supervisor.restarts import StartFailed
+from streams.supervisor.system import DRAIN_S, child_environ, page_link, settings_below, with_web_port
+
+
+def below(settings: Settings) -> Settings:
+    return settings_below(settings, bootstrap="127.0.0.1:5", token="secret")
+
+
+def test_the_children_find_the_same_broker_token_and_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = load(child_environ(below(Settings(data_dir="here", kafka=Kafka(port=0))), {}))
+    assert (told.bootstrap, told.auth.token, told.data_dir) == ("127.0.0.1:5", "secret", str(tmp_path / "here"))
+
+
+def test_every_setting_reaches_the_children_unchanged() -> None:
+    settings = Settings(
+        data_dir="/x",
+        auth=Auth(tokens=(FixedToken(token="t", owner="o"),), enabled=False),
+        executor=Executor(slots={"transcode": 1}, lanes={"gpu": ("transcribe",)}, drain_s=1.0),
+    )
+    assert load(child_environ(below(settings), {})) == below(settings)
+
+
+def test_a_setting_of_our_own_environment_that_was_changed_since_does_not_reach_them() -> None:
+    environ = child_environ(below(Settings()), {"KINOLOG_WEB__PORT": "7", "PATH": "/bin"})
+    assert "KINOLOG_WEB__PORT" not in environ and environ["PATH"] == "/bin"
+
+
+def test_the_drain_fits_into_the_end_of_up() -> None:
+    assert below(Settings(executor=Executor(drain_s=600.0))).executor.drain_s == DRAIN_S
+    assert below(Settings(executor=Executor(drain_s=1.0))).executor.drain_s == 1.0
+
+
+def test_the_token_stands_where_it_is_never_sent_to_a_server() -> None:
+    assert page_link("http://127.0.0.1:8080", "abc") == "http://127.0.0.1:8080/#token=abc"
+
+
+async def test_a_taken_web_port_is_an_error_that_says_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = Settings(web=Web(port=taken.getsockname()[1]))
+        with pytest.raises(StartFailed, match="KINOLOG_WEB__PORT") as failed:
+            await with_web_port(settings, patience_s=0.0)
+    assert failed.value.exit_code == 2
+
+
+async def test_port_zero_takes_a_free_one() -> None:
+    assert (await with_web_port(Settings(web=Web(port=0)))).web.port > 0
+
+
+def test_a_checkout_that_is_not_installed_is_found_by_the_children() -> None:
+    path = child_environ(Settings(), {"PYTHONPATH": "/other"})["PYTHONPATH"].split(os.pathsep)
+    assert (Path(path[0]) / "streams" / "cli" / "main.py").exists() and path[1] == "/other"
