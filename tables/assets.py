@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from schemas.facts import AssetDeleted, AssetFailed, AssetReady
 from schemas.jobs import JOB_ENDED, Asset, AssetJob, AssetStatus, Job
 from schemas.removals import RemoveArtifacts
-from tables.statements import Effects
+from tables.effects import Effects
 from tables.unlisted import Kind, UnlistedJobs, end_reason, kind_of, summary
 
 #: Jobs that an asset's row lists, the newest: as many as a page of `GET /v1/jobs` has. The row is written with every

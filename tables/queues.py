@@ -4,7 +4,7 @@ from schemas.commands import PauseQueue, ResumeQueue
 from schemas.jobs import Queue
 from schemas.step_events import QueueChanged
 from tables.bounds import MAX_OWNER_BYTES, clipped
-from tables.statements import Effects
+from tables.effects import Effects
 
 
 def queue_key(step: str) -> str:

@@ -1,7 +1,7 @@
 """The state machine of a job, pure: `advance(job, event, now) -> (job, effects)`.
 
 A transition makes a new job and nothing else. What must then be said is what stands in the new job and did not stand in
-the old one (tables/statements.py), so a lost effect is repaired by saying again all that stands: `outstanding`.
+the old one (tables/effects.py), so a lost effect is repaired by saying again all that stands: `outstanding`.
 
 Events repeat, arrive late, out of order, or from an executor that has lost its lease. Only the owner of the current
 attempt's lease changes a step; everybody else is answered, with a revoke or with what is outstanding.
@@ -31,6 +31,7 @@ from schemas.step_events import (
     StepSkipped,
 )
 from tables.bounds import MAX_NAME_BYTES, bounded_error, clipped, outputs_fit
+from tables.effects import Effects, epitaph, news, outstanding
 from tables.policies import (
     ASLEEP_CODE,
     EXECUTOR_LOST,
@@ -43,7 +44,6 @@ from tables.policies import (
     loss_delay_s,
     retry_delay_s,
 )
-from tables.statements import Effects, epitaph, news, outstanding
 
 #: A job that is there; what is left of a deleted one; None: there never was one.
 State = Job | Grave | None

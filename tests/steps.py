@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.attempts import Attempt, Bench, conclude
-from agents.lanes import processor_of
-from agents.scratch import Scratch
-from agents.slots import CpuBudget
-from agents.sources import Sources
+from agents.executor.attempts import Attempt, Bench, conclude
+from agents.executor.capacity import CpuBudget
+from agents.executor.lanes import processor_of
+from agents.executor.scratch import Scratch
+from agents.executor.sources import Sources
 from processors.contract import Processor
 from processors.storage.object_store import Store
 from processors.toolbox import Toolbox

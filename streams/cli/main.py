@@ -484,7 +484,7 @@ def doctor(*, rebuild_check: bool, as_json: bool) -> None:
     import logging
 
     if rebuild_check:
-        from agents.rebuild import run
+        from agents.control.rebuild_check import run
 
         end(run(settings, as_json=as_json))
 
@@ -537,7 +537,7 @@ def demo(source: Path | None, at_once: bool) -> None:
 def control() -> None:
     """The process that decides."""
     settings = load()
-    from agents.control import main as run
+    from agents.control.main import main as run
 
     end(run(settings))
 
@@ -547,7 +547,7 @@ def control() -> None:
 def executor(lane: str) -> None:
     """A process that runs steps."""
     settings = load()
-    from agents.executor import main as run
+    from agents.executor.main import main as run
 
     end(run(settings, lane))
 

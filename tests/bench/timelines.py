@@ -28,7 +28,7 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings, load
 from streams.worker import patch_fetch_wait
-from tables.statements import event_id
+from tables.effects import event_id
 from tests.bench.interface import HEADERS, JOBS, Log, population, quantiles, replica
 
 #: Jobs that go through control together.

@@ -13,7 +13,7 @@ from typing import Any
 
 from faust.transport.consumer import Consumer
 
-from agents import control
+from agents.control import main
 from streams.settings import load
 from streams.worker import guard, patch_delivery
 
@@ -77,4 +77,4 @@ FAULTS = {"stock": leave_stock, "guard-alone": keep_the_seek_alone, "no-guard": 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         FAULTS[name]()
-    sys.exit(control.main(load()))
+    sys.exit(main.main(load()))

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import jwt
 import orjson
 
-from agents.uploads import command_for
+from agents.control.uploads import command_for
 from processors.errors import InvalidUrl
 from processors.fetch.address_filter import checked_url
 from processors.fetch.responses import retry_after_s

@@ -11,8 +11,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
-from agents.attempts import Attempt, Bench, conclude
 from agents.embed import make
+from agents.executor.attempts import Attempt, Bench, conclude
 from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
 from schemas.embed import STEP
@@ -21,7 +21,7 @@ from schemas.step_events import RetryDue, StepAccepted, StepRequested
 from streams.settings import Embed, Settings
 from tables.reducer import advance
 from tests.transcripts import transcript_json
-from tests.unit.agents.fakes import bench_below
+from tests.unit.agents.executor.fakes import bench_below
 from tests.unit.web.rows import NOW, a_job, a_step
 
 DIM = 8

@@ -19,10 +19,10 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings
 from tables.assets import fold_asset, forget_job
+from tables.effects import event_id
 from tables.queues import advance_queue, queue_key
 from tables.reducer import State, advance
 from tables.rows import QUEUE_PREFIX, encode_row, grave_key, watermark_row
-from tables.statements import event_id
 from tests.conftest import eventually
 
 

@@ -16,7 +16,7 @@ from streams.kafka.envelope import binary
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings
-from tables.statements import event_id
+from tables.effects import event_id
 from tests.broker_requests import Requests, requests
 from tests.integration.web.logs import Make, log, make
 from web.event_index import EventIndex

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from yarl import URL
 
-from agents.sources import Sources
+from agents.executor.sources import Sources
 from processors.errors import SourceMissing
 from processors.storage.object_store import Store
 from schemas.jobs import Input

@@ -24,9 +24,9 @@ from schemas.step_events import (
     StepRequested,
     StepSkipped,
 )
+from tables.effects import event_id
 from tables.policies import MAX_ASLEEP, MAX_LOSSES
 from tables.reducer import advance
-from tables.statements import event_id
 from tests.unit.tables.told import (
     BROKEN,
     BUSY,

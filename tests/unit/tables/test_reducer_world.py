@@ -28,9 +28,9 @@ from schemas.step_events import (
     StepRequested,
     StepSkipped,
 )
+from tables.effects import event_id, outstanding
 from tables.policies import MAX_LOSSES
 from tables.reducer import advance
-from tables.statements import event_id, outstanding
 from tests.properties import examples
 from tests.unit.tables.told import BROKEN, BUSY, DIAMOND, accept, optional, say, step_of, submit
 

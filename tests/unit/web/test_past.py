@@ -7,8 +7,8 @@ from schemas.commands import RetryJob, SubmitJob
 from schemas.facts import JobDeleted, JobFact, StepGaveUp, StepPublished, StepStarted
 from schemas.jobs import Input, Job, StepSpec
 from schemas.step_events import StepAccepted, StepFailed
+from tables.effects import event_id
 from tables.reducer import State, advance
-from tables.statements import event_id
 from tests.unit.web import oracle
 from tests.unit.web.crowd import Said, crowd
 from tests.unit.web.rows import NOW

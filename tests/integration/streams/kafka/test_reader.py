@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.control_tail import ControlTail
+from agents.executor.control_follower import ControlTail
 from streams import audit
 from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics

@@ -62,14 +62,14 @@ def never_recover() -> None:
 
 def never_take() -> None:
     """The agent takes a record and does not come back."""
-    from agents.decisions import Control
+    from agents.control.decisions import Control
 
     hang(Control, "take")
 
 
 def never_pull() -> None:
     """Requests come in, there is room for them, and nobody pulls them."""
-    from agents.intake import Pulls
+    from agents.executor.requests import Pulls
 
     hang(Pulls, "group")
 
@@ -106,7 +106,8 @@ def main(name: str, role: str) -> int:
     """Run the process with the hang in it."""
     settings = load()
     topics.CONTROL_APP = f"control-{settings.topic_prefix}"
-    from agents import control, executor
+    from agents.control import main as control
+    from agents.executor import main as executor
 
     vars(control)["CONTROL_APP"] = topics.CONTROL_APP
     asyncio.run(lay_out(settings))

@@ -14,7 +14,7 @@ from streams.process.logs import FloodGate, JsonLines, TextLines, configure
 from streams.settings import Settings
 
 
-def record(event: str = "step completed", name: str = "agents.control", **extra: object) -> logging.LogRecord:
+def record(event: str = "step completed", name: str = "agents.control.main", **extra: object) -> logging.LogRecord:
     return logging.getLogger(name).makeRecord(name, logging.INFO, "f.py", 1, event, (), None, extra=extra)
 
 
@@ -50,7 +50,7 @@ def test_a_flood_of_one_wording_is_cut_and_counted() -> None:
 
 def test_our_own_lines_are_never_held_back() -> None:
     gate = FloodGate(("aiokafka",), burst=1)
-    assert all(gate.filter(record("step completed", "agents.control")) for _ in range(50))
+    assert all(gate.filter(record("step completed", "agents.control.main")) for _ in range(50))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_library_chatter_is_quiet_and_a_traceback_stays_with_its_line(capsys: py
     try:
         raise ValueError("odd")
     except ValueError:
-        logging.getLogger("agents.control").exception("record dead-lettered", extra={"offset": 7})
+        logging.getLogger("agents.control.main").exception("record dead-lettered", extra={"offset": 7})
     (line,) = capsys.readouterr().err.splitlines()
     row = json.loads(line)
     assert row["offset"] == 7 and "ValueError: odd" in row["trace"]

@@ -1,0 +1,98 @@
+"""What control says: requests to executors, revokes, removals, facts for the world, dead letters for people."""
+
+from collections.abc import Callable
+from typing import Any
+
+from schemas.base import ErrorRecord, Message
+from schemas.jobs import Job
+from schemas.removals import RemoveArtifacts
+from schemas.step_events import LeaseRevoked, QueueChanged, StepRequested
+from schemas.steps import step_kinds
+from streams.kafka.dead_letters import dead_letter
+from streams.kafka.envelope import BATCH_HEADERS, batch, binary, structured
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names, request_line
+from streams.settings import Settings
+from streams.worker.app import KinologApp
+from tables.effects import event_id
+from tables.queues import queue_key
+
+SOURCE = "kinolog/control"
+
+
+class Speaker:
+    """Puts effects where they belong. They leave with the app's outbox and its next departure."""
+
+    def __init__(self, app: KinologApp, settings: Settings) -> None:
+        self._app = app
+        self._topics, self._partitions = names(settings), settings.partitions
+        self._sayers: dict[type[Message], Callable[[Any, float], None]] = {
+            StepRequested: self._request,
+            QueueChanged: lambda m, now: self._instruct(_structured(m, queue_key(m.step), now)),
+            LeaseRevoked: lambda m, now: self._instruct(_structured(m, m.asset_id, now)),
+            RemoveArtifacts: self._remove,
+        }
+
+    def say(self, effects: list[Message], now: float) -> None:
+        """Say all of it, at `now`."""
+        for effect in effects:
+            self._sayers.get(type(effect), self._publish)(effect, now)
+
+    def bury(self, message: Any, raw: bytes, error: ErrorRecord) -> None:
+        """An entry of the record `message` is for people to look at."""
+        letter = dead_letter(message, raw, error, "control")
+        self._app.departures.put(self._topics.dead_letters, message.partition, *letter)
+
+    def line(self, job: Job, step: str) -> int:
+        """Where a request stands, see streams.kafka.topics.request_line."""
+        partition = partition_of(_request_key(job.asset_id, job.id, step), self._partitions)
+        return request_line(partition, job.priority, self._partitions)
+
+    def _request(self, request: StepRequested, now: float) -> None:
+        """Instant steps share a record; others have one of their own, since a record goes to one executor."""
+        topic = self._topics.step_requests(request.step, request.priority)
+        key = _request_key(request.asset_id, request.job_id, request.step)
+        partition = partition_of(key, self._partitions)
+        event = _structured(request, request.asset_id, now)
+        if _is_instant(request.step):
+            self._app.outbox.put(topic, partition, event)
+        else:
+            self._app.departures.put(topic, partition, key.encode(), batch([event]), BATCH_HEADERS)
+
+    def _remove(self, removal: RemoveArtifacts, now: float) -> None:
+        partition = partition_of(removal.asset_id, self._partitions)
+        self._app.outbox.put(self._topics.removals, partition, _structured(removal, removal.asset_id, now))
+
+    def _instruct(self, event: bytes) -> None:
+        """To every executor."""
+        self._app.outbox.put(self._topics.control, 0, event)
+
+    def _publish(self, fact: Any, now: float) -> None:
+        asset_id = fact.asset_id
+        value, headers = binary(
+            fact,
+            event_id=event_id(fact),
+            source=SOURCE,
+            subject=asset_id,
+            at=now,
+            correlation_id=getattr(fact, "job_id", None),
+        )
+        partition = partition_of(asset_id, self._partitions)
+        self._app.departures.put(self._topics.events, partition, asset_id.encode(), value, headers)
+
+
+def _request_key(asset_id: str, job_id: str, step: str) -> str:
+    """By what a request finds its partition: that of its asset where steps share records, else job and step."""
+    return asset_id if _is_instant(step) else f"{job_id}/{step}"
+
+
+def _is_instant(step: str) -> bool:
+    kind = step_kinds().get(step)
+    return kind is not None and kind.instant
+
+
+def _structured(
+    effect: StepRequested | LeaseRevoked | RemoveArtifacts | QueueChanged, subject: str, now: float
+) -> bytes:
+    job_id = getattr(effect, "job_id", None)
+    return structured(effect, event_id=event_id(effect), source=SOURCE, subject=subject, at=now, correlation_id=job_id)

@@ -1,0 +1,89 @@
+"""media.commands, media.step-events -> the state machine -> tables jobs and assets, step requests, facts, revokes.
+
+ONE agent with concurrency 1: the only writer of the tables. It decides, in well under a millisecond per event.
+"""
+
+import logging
+from typing import IO, Any
+
+from agents.control.decisions import Control
+from agents.control.uploads import add_uploads_agent
+from streams.data_files import pipelines_dir
+from streams.kafka import record_parsing
+from streams.kafka.topics import CONTROL_APP, names
+from streams.process import sd_notify
+from streams.process.folders import require_data_dir
+from streams.process.locks import claim_first, host
+from streams.process.logs import configure
+from streams.settings import Settings
+from streams.worker import patch_membership
+from streams.worker.app import KinologApp, make_app, new_loop, run
+from streams.worker.fence import Fence
+from streams.worker.guard import Guard
+from tables.changelog_table import ChangelogTable
+from tables.pipelines import Pipelines, load_pipelines
+
+log = logging.getLogger(__name__)
+
+_CLOCK_TICK_S = 1.0
+
+
+def main(settings: Settings) -> int:
+    """Run control until SIGTERM. Returns the exit code. Raises InvalidPipeline, SettingsError."""
+    configure(settings, "control")
+    require_data_dir(settings)
+    pipelines = load_pipelines(pipelines_dir(settings))
+    member_id, lock = claim(settings)
+    with lock:
+        loop = new_loop()
+        app = make_app(settings, CONTROL_APP, member_id)
+        patch_membership.watch(member_id, settings.kafka.session_timeout_s)
+        assemble(app, settings, pipelines)
+        return run(app, loop, settings.watchdog)
+
+
+def claim(settings: Settings) -> tuple[str, IO[str]]:
+    """A member id that no other control has, on this machine or another, and the lock that keeps it ours."""
+    name, lock = claim_first(settings.data_path / "locks", "control")
+    return f"{CONTROL_APP}-{host()}-{name}", lock
+
+
+def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
+    """Add agents, tables and timers to `app`."""
+    topics = names(settings)
+    jobs, assets = (ChangelogTable(app, name, settings.partitions) for name in ("jobs", "assets"))
+    control = Control(app, settings, jobs, assets)
+    fence = Fence(settings.kafka.session_timeout_s)
+    guard = Guard(app, fence)
+    app.continuity.skipped.watch((topics.commands, topics.step_events, topics.uploads))
+    record_parsing.install(app.continuity.skipped.add)
+    source = app.topic(
+        topics.commands,
+        topics.step_events,
+        value_type=bytes,
+        value_serializer="raw",
+        key_serializer="raw",
+        allow_empty=True,
+    )
+
+    @app.agent(source, name="control")
+    async def decide(stream: Any) -> None:
+        async for event in stream.events():
+            await guard.check(event.message)
+            await control.take(event.message)
+
+    add_uploads_agent(app, settings, pipelines, guard, control.mark_later)
+    jobs.on_recover(control.recovered)
+    app.write_claims = control.write_claims
+
+    @app.task
+    async def stay_alive() -> None:
+        sd_notify.ready()
+        await fence.run()
+
+    @app.timer(_CLOCK_TICK_S)
+    async def tick() -> None:
+        try:
+            await control.tick()
+        except Exception:  # a timer that raises kills the worker; the next tick finds what this one missed
+            log.exception("a tick of the clock failed")

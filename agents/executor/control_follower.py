@@ -1,0 +1,125 @@
+"""media.control -> revokes, and which queues are paused: every executor reads all of it, from what is kept of it on."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from agents.executor.requests import Unusable
+from schemas.base import ErrorRecord
+from schemas.step_events import LeaseRevoked, QueueChanged
+from streams.kafka.envelope import Entry, Unreadable, read
+from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+#: Longest that a read waits before it looks whether there is anything else to do.
+_READ_MS = 5_000
+_CATCH_UP_MS = 100
+
+OnRevoke = Callable[[LeaseRevoked], None]
+OnQueue = Callable[[QueueChanged], None]
+OnUnusable = Callable[[Unusable], Awaitable[None]]
+
+
+class ControlTail:
+    """Follows the topic without a group. `positioned` is set once all that was there is known, and nothing later can
+    be missed. An old revoke names a lease that is over.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        client_id: str,
+        *,
+        on_revoke: OnRevoke,
+        on_queue: OnQueue,
+        on_unusable: OnUnusable,
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._client_id = client_id
+        self._on_revoke = on_revoke
+        self._on_queue = on_queue
+        self._on_unusable = on_unusable
+        #: Next offset per partition, once it is known: a new connection goes on there, not at the end.
+        self._next: dict[TopicPartition, int] = {}
+        self.positioned = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow until cancelled; reconnects for as long as it takes."""
+        while True:
+            try:
+                await self._follow()
+            except (KafkaError, OSError) as error:
+                log.warning("reading of revokes was interrupted", extra={"topic": self._topic, "error": repr(error)})
+                await asyncio.sleep(_RETRY_S)
+
+    async def _follow(self) -> None:
+        consumer = make_consumer(
+            self._settings.bootstrap,
+            client_id=self._client_id,
+            wait_ms=FOLLOWER_MS,
+            reset="earliest",  # only after a lost position: an old revoke names a lease that is over
+        )
+        try:
+            await consumer.start()
+            ends = await self._position(consumer)
+            while True:
+                if all(self._next[tp] >= end for tp, end in ends.items()):
+                    self.positioned.set()
+                wait_ms = _READ_MS if self.positioned.is_set() else _CATCH_UP_MS
+                for records in (await consumer.getmany(timeout_ms=wait_ms)).values():
+                    for record in records:
+                        await self._take(record)
+                for tp in ends:
+                    self._next[tp] = max(self._next[tp], await consumer.position(tp))
+        finally:
+            await consumer.stop()
+
+    async def _position(self, consumer: Any) -> dict[TopicPartition, int]:
+        """Begin where it was left, or at the beginning; what there is at the moment, by partition."""
+        partitions = await self._partitions(consumer)
+        assign_paused(consumer, partitions)
+        unknown = [tp for tp in partitions if tp not in self._next]
+        if unknown:
+            self._next.update(await consumer.beginning_offsets(unknown))
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        fetch_from(consumer, {tp: self._next[tp] for tp in partitions})
+        return ends
+
+    async def _partitions(self, consumer: Any) -> list[TopicPartition]:
+        while not (numbers := consumer.partitions_for_topic(self._topic)):
+            # A topic that was created a moment ago is not known to every broker yet.
+            await consumer._client.force_metadata_update()
+            await asyncio.sleep(0.1)
+        return [TopicPartition(self._topic, number) for number in sorted(numbers)]
+
+    async def _take(self, record: Any) -> None:
+        for entry in read(record.value, record.headers):
+            error = self._follow_entry(entry)
+            if error is not None and self.positioned.is_set():  # before, it is somebody else's old complaint
+                await self._on_unusable(Unusable(record, entry.content, error))
+        self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+
+    def _follow_entry(self, entry: Entry | Unreadable) -> ErrorRecord | None:
+        """Do what it says; why not, otherwise. Whatever goes wrong, it must not end this process at each start."""
+        if isinstance(entry, Unreadable):
+            return ErrorRecord(code=entry.code, message=entry.reason)
+        try:
+            if isinstance(entry.message, LeaseRevoked):
+                self._on_revoke(entry.message)
+                return None
+            if isinstance(entry.message, QueueChanged):
+                self._on_queue(entry.message)
+                return None
+        except Exception as error:
+            log.exception("an instruction could not be followed", extra={"type": entry.message.TYPE})
+            return ErrorRecord(code="internal-error", message=f"the executor failed: {error!r}")
+        return ErrorRecord(code="unexpected-type", message=f"{entry.message.TYPE} is nothing that executors are told")

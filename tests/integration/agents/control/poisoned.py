@@ -1,0 +1,94 @@
+"""Runs control with a fault put in, for one asset: `python -m tests.integration.agents.control.poisoned FAULT`.
+
+The product has no such switches.
+"""
+
+import sys
+import time
+from typing import Any
+
+from agents.control import main, uploads
+from agents.control.decisions import Control
+from agents.control.effects import Speaker
+from streams.settings import load
+
+#: Whatever is about this asset ends control.
+POISON = "poison"
+
+
+def put_in(owner: Any, name: str, function: Any) -> None:
+    """Let `owner` do something else under that name."""
+    setattr(owner, name, function)
+
+
+def fail_to_decide() -> None:
+    """The state machine's shell raises."""
+    stock = Control._carry_on
+
+    def carry_on(self: Any, turn: Any, before: Any, after: Any, *rest: Any) -> None:
+        stock(self, turn, before, after, *rest)
+        if after.asset_id == POISON:
+            raise RuntimeError("cannot decide")
+
+    put_in(Control, "_carry_on", carry_on)
+
+
+def fail_to_write() -> None:
+    """What came of the record cannot be written."""
+    stock = Control._write
+
+    def write(self: Any, turn: Any, topic: str, offset: int) -> None:
+        if POISON in turn.assets:
+            raise RuntimeError("cannot write")
+        stock(self, turn, topic, offset)
+
+    put_in(Control, "_write", write)
+
+
+def fail_to_convert() -> None:
+    """An upload event becomes no command."""
+    stock = uploads.command_for
+
+    def command_for(entry: Any, *rest: Any) -> Any:
+        if entry.message.asset_id == POISON:
+            raise RuntimeError("cannot convert")
+        return stock(entry, *rest)
+
+    put_in(uploads, "command_for", command_for)
+
+
+def block_the_loop() -> None:
+    """Deciding takes for ever, and nothing else runs."""
+    stock = Control._carry_on
+
+    def carry_on(self: Any, turn: Any, before: Any, after: Any, *rest: Any) -> None:
+        if after.asset_id == POISON:
+            time.sleep(3600)
+        stock(self, turn, before, after, *rest)
+
+    put_in(Control, "_carry_on", carry_on)
+
+
+def be_refused() -> None:
+    """The broker does not take what is published because of the record."""
+    stock = Speaker.say
+
+    def say(self: Any, effects: Any, now: float) -> None:
+        stock(self, effects, now)
+        if any(getattr(effect, "asset_id", "") == POISON for effect in effects):
+            self._app.departures.put(self._topics.events, 0, b"large", bytes(2 * 1024**2), [])
+
+    put_in(Speaker, "say", say)
+
+
+FAULTS = {
+    "decide": fail_to_decide,
+    "write": fail_to_write,
+    "convert": fail_to_convert,
+    "block": block_the_loop,
+    "refused": be_refused,
+}
+
+if __name__ == "__main__":
+    FAULTS[sys.argv[1]]()
+    sys.exit(main.main(load()))

@@ -1,0 +1,42 @@
+"""Leases while the broker is away: nobody can renew one, so none is taken from a living executor."""
+
+from schemas.step_events import LeaseExpired, StepHeartbeat
+from tests.unit.agents.control.test_deletion import ABOUT, ACCEPTED, submit
+from tests.unit.agents.control.world import Log
+
+
+async def test_an_outage_that_is_longer_than_a_lease_costs_nobody_his_work() -> None:
+    log = Log()
+    control = await log.control()
+    await log.tell(control, submit(), ACCEPTED)
+    log.away = True
+    for _ in range(100):  # a second each
+        control._time._ahead += 1.0
+        await control.tick()
+    [word] = log.come_back()
+    assert isinstance(word, LeaseExpired)
+    log.now += 101.0
+    await control.tick()
+    assert not log.all(LeaseExpired), "the lease has a grace"
+    await log.tell(control, word, StepHeartbeat(**ABOUT, executor_id="e"))
+    step = log.jobs["job_1"].steps[0]
+    assert (step.status, step.losses) == ("active", 0)
+
+
+async def test_a_lease_that_is_not_renewed_after_the_outage_ends() -> None:
+    log = Log()
+    control = await log.control()
+    await log.tell(control, submit(), ACCEPTED)
+    log.away = True
+    for _ in range(60):
+        control._time._ahead += 1.0
+        await control.tick()
+    log.come_back()
+    log.now = control._time.now()
+    for _ in range(60):
+        control._time._ahead += 1.0
+        await control.tick()
+    word = log.all(LeaseExpired)[-1]
+    log.now = word.decided_at + 0.1
+    await log.tell(control, word)
+    assert (log.jobs["job_1"].steps[0].status, log.jobs["job_1"].steps[0].losses) == ("delayed", 1)

@@ -1,0 +1,68 @@
+"""Pausing a queue: decided by control, kept in its table, heard by executors that are there and that come."""
+
+import asyncio
+
+import pytest
+
+from agents.executor.capacity import Valves
+from schemas.commands import PauseQueue, ResumeQueue
+from schemas.step_events import QueueChanged
+from streams.kafka.partitioner import partition_of
+from tables.queues import queue_key
+from tests.unit.agents.control.world import PARTITIONS, Log
+
+
+def change(step: str, at: float, *, paused: bool) -> QueueChanged:
+    return QueueChanged(step=step, paused=paused, changed_at=at)
+
+
+async def test_a_pause_is_told_and_told_again_by_whoever_takes_over() -> None:
+    log = Log()
+    assert partition_of(queue_key("noop"), PARTITIONS) == 0
+    await log.tell(await log.control(), PauseQueue(step="noop", requested_by="root"))
+    [first] = log.all(QueueChanged)
+    assert (first.step, first.paused) == ("noop", True)
+    log.said.clear()
+    control = await log.control()
+    await control.tick()
+    assert log.all(QueueChanged) == [first]
+    log.said.clear()
+    await control.tick()
+    assert not log.said, "it is not said every second"
+    await log.tell(control, ResumeQueue(step="noop"))
+    assert [said.paused for said in log.all(QueueChanged)] == [False]
+    log.said.clear()
+    await (await log.control()).tick()
+    assert not log.said
+
+
+async def test_a_second_pause_changes_nothing() -> None:
+    log = Log()
+    control = await log.control()
+    await log.tell(control, PauseQueue(step="noop"), PauseQueue(step="noop"))
+    assert len(log.all(QueueChanged)) == 1
+
+
+async def test_a_queue_that_does_not_exist_cannot_be_paused() -> None:
+    log = Log()
+    await log.tell(await log.control(), PauseQueue(step="dishes"))
+    assert not log.all(QueueChanged) and not log.changelogs["jobs"].keys() - {b"@0"}
+
+
+async def test_a_paused_step_waits_and_the_others_do_not() -> None:
+    valves = Valves(["noop", "probe"])
+    valves.turn(change("noop", 5.0, paused=True))
+    assert not valves.is_open("noop") and valves.is_open("probe")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(valves.wait_open("noop"), 0.01)
+    waiting = asyncio.create_task(valves.wait_open("noop"))
+    valves.turn(change("noop", 6.0, paused=False))
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_an_older_message_changes_nothing() -> None:
+    valves = Valves(["noop"])
+    valves.turn(change("noop", 6.0, paused=False))
+    valves.turn(change("noop", 5.0, paused=True))
+    valves.turn(change("of another lane", 9.0, paused=True))
+    assert valves.is_open("noop")

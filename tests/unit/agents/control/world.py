@@ -1,0 +1,173 @@
+"""Control without Faust and Kafka: records in, what it writes out, and a compacted changelog to start again from."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from agents.control.decisions import Control
+from schemas.base import Message
+from schemas.jobs import Asset, Grave, Job
+from streams.kafka.envelope import BATCH_HEADERS, Entry, batch, read, structured
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import names
+from streams.settings import Settings
+from streams.worker.continuity import Continuity
+from streams.worker.quarantine import Quarantine, place_of
+from tables.changelog_table import ChangelogTable
+from tables.rows import decode_asset, split_rows
+
+PARTITIONS = 1
+
+
+class Ended(Exception):
+    """The process has ended because of a record."""
+
+
+class App:
+    """What control needs of a Faust app."""
+
+    def __init__(self, log: "Log") -> None:
+        self.conf = SimpleNamespace(id="kinolog-control", broker_client_id="control-1")
+        self.is_reading = log.is_reading
+        self.continuity, self.quarantine = Continuity(), log.quarantine
+        self.outbox = SimpleNamespace(put=self._hear)
+        self.departures = self
+        self._log = log
+        tp = SimpleNamespace(topic=names(log.settings).commands, partition=0)
+        self.consumer = SimpleNamespace(assignment=lambda: [tp])
+        self.commit_all = self.depart
+
+    def Table(self, name: str, **_: Any) -> Any:  # noqa: N802 - Faust's name
+        rows = dict(self._log.changelogs.get(name, {}))
+        return SimpleNamespace(data=SimpleNamespace(data=rows, _key_partition={}), on_recover=None)
+
+    def put(self, topic: str, _partition: int, key: bytes, value: bytes | None, headers: Any = ()) -> None:
+        name = topic.removeprefix("kinolog-control-").removesuffix("-changelog")
+        if name != topic:
+            self._log.write(name, key, value)
+        else:
+            self._log.hear(value, headers)
+
+    async def end_over(self, message: Any, error: Exception) -> None:
+        """As the app does it; a test goes on with the next process."""
+        self.quarantine.add(place_of(message), repr(error))
+        raise Ended from error
+
+    def pass_skipped(self) -> list[Any]:
+        """Nothing: this log holds records only."""
+        return []
+
+    async def depart(self) -> None:
+        """What was put is there."""
+
+    def _hear(self, _topic: str, _partition: int, event: bytes) -> "asyncio.Future[Any]":
+        delivered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._log.away:
+            self._log.queued.append((event, delivered))
+        else:
+            self._log.hear(batch([event]), BATCH_HEADERS)
+            delivered.set_result(None)
+        return delivered
+
+
+class Log:
+    """What is on the broker: compacted changelogs, and everything that was said, by event id."""
+
+    def __init__(self) -> None:
+        self.settings = Settings(partitions=PARTITIONS)
+        #: Whether control is past its recovery.
+        self.is_reading = False
+        #: What is kept with the committed offsets.
+        self.quarantine = Quarantine()
+        self.changelogs: dict[str, dict[bytes, bytes]] = {"jobs": {}, "assets": {}}
+        self.said: dict[str, Message] = {}
+        self.commands: list[Message] = []
+        #: The date of the next record.
+        self.now = 1_000.0
+        #: Whether the broker takes nothing; what waits for it.
+        self.away = False
+        self.queued: list[tuple[bytes, asyncio.Future[Any]]] = []
+
+    def write(self, name: str, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self.changelogs[name].pop(key, None)
+        else:
+            self.changelogs[name][key] = value
+
+    def hear(self, value: bytes | None, headers: Any) -> None:
+        for entry in read(value, headers):
+            assert isinstance(entry, Entry), entry
+            self.said[entry.event.id] = entry.message
+
+    async def control(self) -> Control:
+        """A new process, recovered from the changelogs."""
+        app: Any = App(self)
+        tables = [ChangelogTable(app, name, PARTITIONS) for name in ("jobs", "assets")]
+        control = Control(app, self.settings, *tables)
+        await control.recovered()
+        return control
+
+    def come_back(self) -> list[Message]:
+        """Take what waited; it is returned."""
+        self.away, waited = False, self.queued
+        self.queued = []
+        for _, delivered in waited:
+            delivered.set_result(None)
+        return [entry.message for event, _ in waited for entry in read(batch([event])) if isinstance(entry, Entry)]
+
+    async def tell(self, control: Control, *messages: Message) -> None:
+        """Append to `media.commands`, and let `control` read it."""
+        for message in messages:
+            self.commands.append(message)
+            await self.again(control, [len(self.commands) - 1])
+
+    async def again(self, control: Control, offsets: Iterable[int]) -> None:
+        """Let `control` read these records."""
+        for offset in offsets:
+            message: Any = self.commands[offset]
+            subject = getattr(message, "asset_id", "queue")
+            event = structured(message, event_id=f"c{offset}", source="test", subject=subject)
+            await control.take(self.record(offset, batch([event]), BATCH_HEADERS, partition_of(subject, PARTITIONS)))
+
+    def record(self, offset: int, value: bytes, headers: Any, partition: int = 0, *, at: float | None = None) -> Any:
+        """A Kafka record of `media.commands`."""
+        return SimpleNamespace(
+            topic=names(self.settings).commands,
+            partition=partition,
+            offset=offset,
+            timestamp=self.now if at is None else at,
+            key=None,
+            value=value,
+            headers=headers,
+        )
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        return {row.id: row for row in self._rows() if isinstance(row, Job)}
+
+    @property
+    def graves(self) -> dict[str, Grave]:
+        return {row.id: row for row in self._rows() if isinstance(row, Grave)}
+
+    @property
+    def assets(self) -> dict[str, Asset]:
+        return {
+            key.decode(): decode_asset(row)
+            for key, row in self.changelogs["assets"].items()
+            if not key.startswith(b"@")
+        }
+
+    def _rows(self) -> Iterable[Any]:
+        rows = ((key.decode(), row) for key, row in self.changelogs["jobs"].items())
+        return [row for _, row, _ in split_rows(rows)]
+
+    def all(self, kind: type[Any]) -> list[Any]:
+        """Everything of that kind that was said, a repeat once."""
+        return [message for message in self.said.values() if isinstance(message, kind)]
+
+    def claims(self) -> int:
+        """Highest offset of the commands that the jobs' rows vouch for."""
+        found = [json.loads(row).get("at", {}) for row in self.changelogs["jobs"].values()]
+        return max((at.get(names(self.settings).commands, -1) for at in found), default=-1)

@@ -1,0 +1,68 @@
+"""Where the source may be, and where it may not."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agents.executor.sources import Sources
+from processors.errors import SourceMissing
+from processors.storage.object_store import Store
+from schemas.jobs import Input
+
+
+async def one(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store((tmp_path / "store").as_uri())
+
+
+async def test_an_object_of_a_local_store_is_read_in_place(store: Store, tmp_path: Path) -> None:
+    await store.put("uploads/a", one(b"x"), max_bytes=1)
+    found = await Sources(store, ()).resolve(Input(object="uploads/a"), tmp_path)
+    assert found == store.local_path("uploads/a")
+
+
+async def test_an_object_of_a_bucket_is_fetched(tmp_path: Path) -> None:
+    bucket = Store("memory:///")
+    await bucket.put("uploads/a", one(b"x"), max_bytes=1)
+    found = await Sources(bucket, ()).resolve(Input(object="uploads/a"), tmp_path)
+    assert (found.parent, found.read_bytes()) == (tmp_path, b"x")
+
+
+@pytest.mark.parametrize("key", ["uploads/none", "../secret", "/etc/hostname", "uploads", ""])
+@pytest.mark.parametrize("url", ["folder", "memory:///"])
+async def test_an_object_that_is_not_there_is_missing(key: str, url: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s")
+    store = Store((tmp_path / "store").as_uri() if url == "folder" else url)
+    await store.put("uploads/a", one(b"x"), max_bytes=1)
+    with pytest.raises(SourceMissing):
+        await Sources(store, ()).resolve(Input(object=key), tmp_path)
+
+
+async def test_a_link_in_the_store_does_not_lead_out_of_it(store: Store, tmp_path: Path) -> None:
+    assert store.root is not None
+    (store.root / "link").symlink_to("/etc/hostname")
+    with pytest.raises(SourceMissing):
+        await Sources(store, ()).resolve(Input(object="link"), tmp_path)
+
+
+async def test_a_path_is_read_below_a_root_only(store: Store, tmp_path: Path) -> None:
+    root = tmp_path / "media"
+    root.mkdir()
+    (root / "in.mp4").write_text("x")
+    (tmp_path / "out.mp4").write_text("x")
+    (root / "link.mp4").symlink_to(tmp_path / "out.mp4")
+    sources = Sources(store, (root,))
+    assert await sources.resolve(Input(path=str(root / "in.mp4")), tmp_path) == (root / "in.mp4").resolve()
+    for path in (tmp_path / "out.mp4", root / ".." / "out.mp4", root / "link.mp4", root, root / "none", Path("a\x00b")):
+        with pytest.raises(SourceMissing):
+            await sources.resolve(Input(path=str(path)), tmp_path)
+
+
+async def test_an_address_is_no_source_here(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(SourceMissing):
+        await Sources(store, ()).resolve(Input(url="http://example.org/a.mp4"), tmp_path)

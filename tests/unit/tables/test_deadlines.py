@@ -1,0 +1,131 @@
+"""What is due when: retries, leases, lost requests."""
+
+from schemas.base import ErrorRecord
+from schemas.commands import SubmitJob
+from schemas.jobs import Input, Job, StepSpec
+from schemas.step_events import DispatchDue, LeaseExpired, RetryDue, StepAccepted, StepFailed, StepHeartbeat
+from streams.settings import Dispatch, LeaseTimes
+from tables.deadlines import Clock
+from tables.reducer import advance
+
+LEASE = LeaseTimes(ttl_s=45.0, heartbeat_s=10.0)
+DISPATCH = Dispatch(overtaken_s=30.0, deadline_s=3600.0)
+
+
+def clock() -> Clock:
+    return Clock(LEASE, DISPATCH, lambda job, step: 0)
+
+
+def submitted(number: int, now: float) -> Job:
+    command = SubmitJob(
+        job_id=f"job_{number}",
+        asset_id="a",
+        pipeline="p",
+        steps=(StepSpec(name="probe"),),
+        input=Input(object="k"),
+        submitted_at=now,
+    )
+    job, _ = advance(None, command, now)
+    assert isinstance(job, Job)
+    return job
+
+
+def acceptance(job: Job) -> StepAccepted:
+    step = job.steps[0]
+    return StepAccepted(
+        job_id=job.id,
+        asset_id="a",
+        run=1,
+        step="probe",
+        attempt=step.attempt,
+        lease_id="L1",
+        executor_id="x",
+        requested_at=step.requested_at or 0.0,
+        request_partition=0,
+    )
+
+
+def active(now: float) -> Job:
+    job = submitted(1, now)
+    job, _ = advance(job, acceptance(job), now)  # type: ignore[assignment]  # a known job stays one
+    return job
+
+
+def due(watcher: Clock, job: Job, now: float) -> object:
+    place = watcher.next_due(now)
+    return watcher.event_for(job, place[1], now) if place is not None else None
+
+
+def test_a_lease_that_nobody_renews_expires_after_its_ttl() -> None:
+    watcher, job = clock(), active(100.0)
+    watcher.watch(job)
+    assert due(watcher, job, 144.9) is None
+    expired = due(watcher, job, 145.0)
+    assert isinstance(expired, LeaseExpired) and expired.lease_id == "L1"
+
+
+def test_a_heartbeat_renews_the_lease_and_its_progress_is_kept() -> None:
+    watcher, job = clock(), active(100.0)
+    watcher.watch(job)
+    beat = StepHeartbeat(
+        job_id=job.id, asset_id="a", run=1, step="probe", attempt=1, lease_id="L1", executor_id="x", progress=0.4
+    )
+    watcher.renew(beat, 140.0)
+    assert due(watcher, job, 150.0) is None
+    expired = due(watcher, job, 185.0)
+    assert isinstance(expired, LeaseExpired) and expired.progress == 0.4
+
+
+def test_after_a_recovery_every_lease_has_one_ttl_of_grace() -> None:
+    watcher, job = clock(), active(100.0)
+    watcher.restart(1000.0)
+    watcher.watch(job)
+    assert due(watcher, job, 1044.9) is None
+    assert isinstance(due(watcher, job, 1045.0), LeaseExpired)
+
+
+def test_a_retry_is_due_at_its_time_and_said_again_when_it_did_not_come_through() -> None:
+    watcher, job = clock(), active(100.0)
+    busy = ErrorRecord(code="tool-failed", message="", retriable=True)
+    failed = StepFailed(job_id=job.id, asset_id="a", run=1, step="probe", attempt=1, lease_id="L1", error=busy)
+    job, _ = advance(job, failed, 100.0)  # type: ignore[assignment]  # a known job stays one
+    watcher.watch(job)
+    at = job.steps[0].due_at or 0.0
+    assert due(watcher, job, at - 0.1) is None
+    assert isinstance(due(watcher, job, at), RetryDue)
+    assert due(watcher, job, at + 1) is None
+    assert isinstance(due(watcher, job, at + 6), RetryDue)
+
+
+def test_a_request_overtaken_in_its_partition_is_lost_after_a_while() -> None:
+    watcher, first, second = clock(), submitted(1, 100.0), submitted(2, 101.0)
+    watcher.watch(first)
+    watcher.watch(second)
+    watcher.saw_accepted(acceptance(second), acceptance(second), 110.0)
+    assert due(watcher, first, 139.0) is None
+    assert isinstance(due(watcher, first, 140.0), DispatchDue)
+
+
+def test_waiting_in_a_backlog_is_not_being_lost() -> None:
+    watcher, first, second = clock(), submitted(1, 100.0), submitted(2, 101.0)
+    watcher.watch(first)
+    watcher.watch(second)
+    watcher.saw_accepted(acceptance(first), acceptance(first), 110.0)
+    assert due(watcher, second, 3_600.0) is None
+    assert isinstance(due(watcher, second, 3_701.0), DispatchDue)
+
+
+def test_ended_jobs_leave_the_heap() -> None:
+    watcher = clock()
+    for number in range(5_000):
+        job = submitted(number, 1.0)
+        watcher.watch(job)
+        ended, _ = advance(job, acceptance(job), 1.0)
+        assert isinstance(ended, Job)
+        broken = ErrorRecord(code="corrupt-media", message="")
+        failed = StepFailed(job_id=job.id, asset_id="a", run=1, step="probe", attempt=1, lease_id="L1", error=broken)
+        ended, _ = advance(ended, failed, 1.0)
+        assert isinstance(ended, Job)
+        watcher.watch(ended)
+    assert len(watcher) == 0
+    assert len(watcher._heap) < 2_500

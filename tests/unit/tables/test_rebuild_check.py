@@ -1,0 +1,142 @@
+"""The rebuild proof accepts whatever control can have done, and nothing else."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from schemas.base import ErrorRecord, Message
+from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
+from schemas.jobs import Grave, Input, Job, StepSpec
+from schemas.step_events import RetryDue, StepAccepted, StepCancelled, StepCompleted, StepEvent, StepFailed
+from tables.rebuild_check import PartitionLog, Told, compare
+from tables.reducer import State, advance
+
+JOB: dict[str, Any] = {"job_id": "j", "asset_id": "a"}
+
+
+def submit(job_id: str = "j", owner: str | None = None) -> SubmitJob:
+    return SubmitJob(
+        job_id=job_id,
+        asset_id="a",
+        pipeline="p",
+        steps=(StepSpec(name="noop"),),
+        input=Input(object="k"),
+        submitted_at=1.0,
+        owner=owner,
+    )
+
+
+def about(attempt: int, run: int = 1) -> dict[str, Any]:
+    return {**JOB, "run": run, "step": "noop", "attempt": attempt}
+
+
+def accepted(attempt: int, run: int = 1) -> StepAccepted:
+    lease_id = f"L{run}{attempt}"
+    return StepAccepted(
+        **about(attempt, run), lease_id=lease_id, executor_id="x", requested_at=1.0, request_partition=0
+    )
+
+
+EVENTS: list[StepEvent] = [
+    accepted(1),
+    StepFailed(**about(1), lease_id="L11", error=ErrorRecord(code="c", message="m", retriable=True)),
+    RetryDue(**about(1)),
+    accepted(2),
+    StepCancelled(**about(2), lease_id="L12"),
+    StepCompleted(**about(2), lease_id="L12", outputs={"a": 1}),
+    accepted(1, 2),
+    StepCompleted(**about(1, 2), lease_id="L21"),
+]
+COMMANDS: list[Message] = [submit(), CancelJob(**JOB), RetryJob(**JOB, run=1), DeleteJob(**JOB)]
+
+
+def dated(messages: list[Any], chance: random.Random) -> list[Told]:
+    at = 10.0
+    told = []
+    for message in messages:
+        at += chance.uniform(0.0, 2.0)
+        told.append(Told(at, message))
+    return told
+
+
+@given(st.integers(0, 10**9), st.integers(1, len(COMMANDS)), st.integers(0, len(EVENTS)))
+def test_any_order_in_which_control_may_have_read_is_explained(seed: int, commands: int, events: int) -> None:
+    chance = random.Random(seed)
+    log = PartitionLog(dated(COMMANDS[:commands], chance), dated(list(EVENTS[:events]), chance), 0.0)
+    left, right = list(log.commands), list(log.events)
+    row: State = None
+    while left or right:
+        source = left if left and (not right or chance.random() < 0.5) else right
+        told = source.pop(0)
+        row, _ = advance(row, told.message, told.at)
+    rows = {"j": row} if row is not None else {}
+    found = compare(rows, log)
+    assert found.differing == []
+    assert found.log_checksum == found.table_checksum
+
+
+def one_job() -> tuple[Job, PartitionLog]:
+    log = PartitionLog([Told(10.0, submit())], [Told(11.0, EVENTS[0])], 0.0)
+    row: State = None
+    for told in (*log.commands, *log.events):
+        row, _ = advance(row, told.message, told.at)
+    assert isinstance(row, Job)
+    return row, log
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda row: replace(row, status="completed"),
+        lambda row: replace(row, updated_at=row.updated_at + 0.001),
+        lambda row: replace(row, steps=(replace(row.steps[0], attempt=2),)),
+        lambda row: Grave(id="j", asset_id="a", pipeline="p", run=1, deleted_at=12.0),
+    ],
+)
+def test_a_row_that_the_log_does_not_make_is_found(change: Any) -> None:
+    row, log = one_job()
+    assert compare({"j": row}, log).differing == []
+    found = compare({"j": change(row)}, log)
+    assert len(found.differing) == 1
+    assert found.log_checksum != found.table_checksum
+
+
+def test_a_row_that_is_missing_or_that_nobody_asked_for_is_found() -> None:
+    row, log = one_job()
+    assert "the table has nothing" in compare({}, log).differing[0]
+    assert len(compare({"j": row, "k": replace(row, id="k")}, log).differing) == 1
+
+
+def test_what_the_log_does_not_have_any_more_is_told_and_not_judged() -> None:
+    row, log = one_job()
+    found = compare({"j": replace(row, status="failed")}, log._replace(complete_from=10.5))
+    assert (found.jobs, found.unchecked, found.differing) == (0, 1, [])
+
+
+def test_what_a_row_vouches_for_is_no_part_of_it() -> None:
+    row, log = one_job()
+    assert compare({"j": replace(row, at={"media.commands": 7})}, log).differing == []
+
+
+def test_a_job_of_anothers_asset_may_have_been_refused_and_no_other() -> None:
+    row, log = one_job()
+    foreign = log._replace(commands=[*log.commands, Told(12.0, submit("k", owner="eve"))])
+    assert compare({"j": row}, foreign).differing == []
+    own = log._replace(commands=[*log.commands, Told(12.0, submit("k"))])
+    assert len(compare({"j": row}, own).differing) == 1
+
+
+def test_an_asset_goes_with_all_its_jobs_or_with_none() -> None:
+    row, log = one_job()
+    ended, _ = advance(row, StepCompleted(**about(1), lease_id="L11"), 12.0)
+    events = [*log.events, Told(12.0, StepCompleted(**about(1), lease_id="L11"))]
+    log = PartitionLog([*log.commands, Told(13.0, DeleteAsset(asset_id="a", requested_at=13.0))], events, 0.0)
+    assert isinstance(ended, Job)
+    assert compare({"j": ended}, log).differing == []
+    grave, _ = advance(ended, DeleteJob(**JOB, artifacts=False), 13.0)
+    assert isinstance(grave, Grave)
+    assert compare({"j": grave}, log).differing == []
