@@ -29,48 +29,51 @@ from streams.process.watchdog import LoopBeat, Watch, Watchdog
 from streams.settings import Settings, SettingsError
 from streams.worker import patch_fetch_wait, patch_metadata_retry
 from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
-from web import cache_eviction, queries, tus
-from web.audit import Audit, auditing
-from web.auth import Door, authentication
-from web.bucket_origin import BucketOrigin
-from web.cache_desk import CacheDesk
-from web.commands import Commands
-from web.control_watch import ControlWatch
-from web.documents import add_documents
-from web.event_index import EventIndex
-from web.event_indexer import EventIndexer
-from web.event_log import EventLog
-from web.follower import Follower
-from web.headers import add_headers, identified
-from web.hub import GOING_AWAY, Hub
-from web.indexer import Indexer
-from web.journal import Journal
-from web.log_clock import LogClock
-from web.manners import compressed, conditional, cors, limits, settling, share_answer
-from web.metrics import Metrics, measuring
-from web.nouns import NOUNS
-from web.position import Position
-from web.problems import Problem, problems
-from web.progress import Progress
-from web.progress_follower import ProgressFollower
-from web.query_vectors import QueryVectors
-from web.queue_executors import QueueExecutors
-from web.read_model import ReadModel, ReplicaInUse
-from web.retention import Janitor
-from web.routes import add_routes
-from web.search_index import SearchIndex
+from web.api.documents import add_documents
+from web.api.uploads import tus
+from web.auth.api_tokens import TokenLog
+from web.auth.audit import Audit, auditing
+from web.auth.middleware import Door, authentication
+from web.auth.signed_urls import Signer, signing_key
+from web.auth.tickets import Tickets
+from web.background import cache_eviction
+from web.background.retention import Janitor
+from web.cache.usage import CacheDesk
+from web.http.bucket_origin import BucketOrigin
+from web.http.metrics import Metrics, measuring
+from web.http.middleware import compressed, conditional, cors, limits, settling, share_answer
+from web.http.problems import Problem, problems
+from web.http.routing import add_routes
+from web.http.security_headers import add_headers, identified
+from web.live.changelog_follower import Follower
+from web.live.control_watch import ControlWatch
+from web.live.hub import GOING_AWAY, Hub
+from web.live.progress import Progress
+from web.live.progress_follower import ProgressFollower
+from web.live.sessions import Sessions
+from web.readmodel import queries
+from web.readmodel.commands import Commands
+from web.readmodel.event_index import EventIndex
+from web.readmodel.event_indexer import EventIndexer
+from web.readmodel.event_log import EventLog
+from web.readmodel.log_clock import LogClock
+from web.readmodel.position import Position
+from web.readmodel.queue_executors import QueueExecutors
+from web.readmodel.read_model import ReadModel, ReplicaInUse
+from web.route_list import ROUTES
+from web.search.index import SearchIndex
+from web.search.indexer import Indexer
+from web.search.query_embedder import QueryVectors
 from web.services import SERVICES, Services
-from web.sessions import Sessions
-from web.signing import Signer, signing_key
-from web.tickets import Tickets
-from web.token_log import TokenLog
+from web.upload_staging.journal import Journal
 
 if TYPE_CHECKING:  # its library is an extra
-    from web.cache_sharing import CacheSharing
+    from web.cache.shared_usage import CacheSharing
 
 log = logging.getLogger("kinolog.web")
 
-#: Beyond what web/manners.py refuses itself, so that it is the one who answers. Source: aiohttp's web.Server options.
+#: Beyond what web/http/middleware.py refuses itself, so that it is the one who answers. Source: aiohttp's web.Server
+#: options.
 SERVER_OPTIONS: dict[str, Any] = {"max_line_size": 64 * 1024, "max_field_size": 128 * 1024}
 _CONNECT_AGAIN_S = 1.0
 #: Seconds that requests are given to end after SIGTERM.
@@ -154,7 +157,7 @@ def make_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(share_answer)
     app.on_shutdown.append(_dismiss)
     app.cleanup_ctx.append(_background)
-    add_routes(app, NOUNS)
+    add_routes(app, ROUTES)
     add_documents(app)
     return app
 
@@ -237,7 +240,7 @@ def _cache_sharing(settings: Settings, cache: CacheDesk) -> "CacheSharing | None
     if redis.url is None:
         return None
     try:
-        from web.cache_sharing import CacheSharing
+        from web.cache.shared_usage import CacheSharing
     except ImportError as error:
         raise SettingsError('KINOLOG_REDIS__URL: the library is missing: pip install "kinolog[redis]"') from error
     return CacheSharing(redis.url, redis.timeout_s, cache)

@@ -9,35 +9,35 @@ from processors.storage.object_store import Store
 from streams.kafka.producer import Producer
 from streams.settings import Settings
 from tables.pipelines import Pipelines
-from web.audit import Audit
-from web.auth import Door
-from web.bucket_origin import BucketOrigin
-from web.cache_desk import CacheDesk
-from web.commands import Commands
-from web.control_watch import ControlWatch
-from web.event_index import EventIndex
-from web.event_indexer import EventIndexer
-from web.event_log import EventLog
-from web.follower import Follower
-from web.hub import Hub
-from web.indexer import Indexer
-from web.journal import Journal
-from web.log_clock import LogClock
-from web.metrics import Metrics
-from web.position import Position
-from web.progress import Progress
-from web.progress_follower import ProgressFollower
-from web.query_vectors import QueryVectors
-from web.queue_executors import QueueExecutors
-from web.read_model import ReadModel
-from web.search_index import SearchIndex
-from web.sessions import Sessions
-from web.signing import Signer
-from web.tickets import Tickets
-from web.token_log import TokenLog
+from web.auth.api_tokens import TokenLog
+from web.auth.audit import Audit
+from web.auth.middleware import Door
+from web.auth.signed_urls import Signer
+from web.auth.tickets import Tickets
+from web.cache.usage import CacheDesk
+from web.http.bucket_origin import BucketOrigin
+from web.http.metrics import Metrics
+from web.live.changelog_follower import Follower
+from web.live.control_watch import ControlWatch
+from web.live.hub import Hub
+from web.live.progress import Progress
+from web.live.progress_follower import ProgressFollower
+from web.live.sessions import Sessions
+from web.readmodel.commands import Commands
+from web.readmodel.event_index import EventIndex
+from web.readmodel.event_indexer import EventIndexer
+from web.readmodel.event_log import EventLog
+from web.readmodel.log_clock import LogClock
+from web.readmodel.position import Position
+from web.readmodel.queue_executors import QueueExecutors
+from web.readmodel.read_model import ReadModel
+from web.search.index import SearchIndex
+from web.search.indexer import Indexer
+from web.search.query_embedder import QueryVectors
+from web.upload_staging.journal import Journal
 
 if TYPE_CHECKING:  # its library is an extra
-    from web.cache_sharing import CacheSharing
+    from web.cache.shared_usage import CacheSharing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,9 +32,9 @@ from schemas.step_events import StepProgressed
 from streams.settings import Settings, load
 from tests.bench.whole import make_clip
 from tests.e2e.system import System
-from tests.unit.web.crowd import ERRORS, submission
+from tests.unit.web.readmodel.crowd import ERRORS, submission
+from tests.unit.web.readmodel.test_queries import FILTERS
 from tests.unit.web.rows import record
-from tests.unit.web.test_queries import FILTERS
 from web.app import make_app
 from web.services import SERVICES, Services
 

@@ -28,20 +28,20 @@ from streams.settings import Jwt, SettingsError, load, to_environ
 from tables.pipelines import Pipelines, load_pipelines
 from tables.submissions import Refused
 from tests.fuzz.common import header_text, settings_of_here, unless
+from web.api.jobs.routes import JOBS
+from web.api.uploads.tus import metadata
+from web.auth.jwt_tokens import JwtTokens
+from web.auth.principal import Principal
+from web.auth.signed_urls import Signer
+from web.auth.tickets import Tickets
 from web.compat.signature import require_signature
-from web.cursors import InvalidCursor, LiveCursor, PageCursor, WriteCursor, dump
-from web.cursors import load as load_cursor
-from web.jobs import JOBS
-from web.jwt_tokens import JwtTokens
-from web.listing import parse as parse_listing
-from web.principal import Principal
-from web.problems import Problem
-from web.ranges import Span, Unsatisfiable, matches, span, still
-from web.signing import Signer
-from web.sql import TABLES
-from web.subscriptions import parse as parse_subscription
-from web.tickets import Tickets
-from web.tus import metadata
+from web.http.byte_ranges import Span, Unsatisfiable, matches, span, still
+from web.http.cursors import InvalidCursor, LiveCursor, PageCursor, WriteCursor, dump
+from web.http.cursors import load as load_cursor
+from web.http.problems import Problem
+from web.readmodel.list_query import parse as parse_listing
+from web.readmodel.schema import TABLES
+from web.readmodel.subscriptions import parse as parse_subscription
 
 #: A record that the broker takes for sure. Source: Kafka, message.max.bytes.
 _RECORD_BYTES = 1_000_000

@@ -8,13 +8,13 @@ from msgspec import UNSET, UnsetType
 
 from schemas.jobs import Job, JobStatus
 from streams.kafka.envelope import iso_time
-from web.auth import asking
-from web.problems import REQUEST_ID, Problem
-from web.reading import job_of, plain
-from web.routes import Routes
+from web.api.common import job_of, plain
+from web.auth.middleware import asking
+from web.http.problems import REQUEST_ID, Problem
+from web.http.routing import Routes
 from web.services import services
-from web.shapes import Time, View
-from web.views import job_progress, percent
+from web.views.build import job_progress, percent
+from web.views.models import Time, View
 
 routes = Routes("Replaced: job status")
 

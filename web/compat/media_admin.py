@@ -7,14 +7,14 @@ import msgspec
 from aiohttp import web
 
 from schemas.jobs import Asset, AssetStatus
-from web import queries
-from web.auth import asking
-from web.problems import Problem
-from web.reading import asset_of, plain
-from web.routes import Routes
+from web.api.common import asset_of, plain
+from web.auth.middleware import asking
+from web.http.problems import Problem
+from web.http.routing import Routes
+from web.readmodel import queries
 from web.services import Services, services
-from web.shapes import View
-from web.views import job_progress, master_key, media_path, percent, poster_key, thumbnail_keys
+from web.views.build import job_progress, master_key, media_path, percent, poster_key, thumbnail_keys
+from web.views.models import View
 
 routes = Routes("Replaced: media admin")
 

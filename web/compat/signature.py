@@ -12,7 +12,7 @@ import hmac
 import jwt
 from aiohttp import web
 
-from web.problems import Problem
+from web.http.problems import Problem
 
 #: Seconds that a signed request is good for.
 _FRESH_S = 300.0

@@ -9,18 +9,20 @@ from aiohttp import web
 
 from schemas.jobs import JOB_ENDED, Job, JobStatus
 from streams.kafka.envelope import iso_time
-from web import clearing, jobs, queries
-from web.auth import asking
-from web.changelog import job_rows
-from web.cursors import PageCursor, dump
-from web.listing import DEFAULT_LIMIT, parse
-from web.lists import page_rows
-from web.problems import Problem
-from web.reading import job_of, plain
-from web.routes import Routes
+from web.api.common import job_of, plain
+from web.api.jobs import bulk
+from web.api.jobs import routes as jobs
+from web.api.paging import page_rows
+from web.auth.middleware import asking
+from web.http.cursors import PageCursor, dump
+from web.http.problems import Problem
+from web.http.routing import Routes
+from web.readmodel import queries
+from web.readmodel.changelog import job_rows
+from web.readmodel.list_query import DEFAULT_LIMIT, parse
 from web.services import services
-from web.shapes import Time, View
-from web.views import current_step, job_progress, percent
+from web.views.build import current_step, job_progress, percent
+from web.views.models import Time, View
 
 routes = Routes("Replaced: studio")
 
@@ -139,14 +141,14 @@ async def retry_studio_job(request: web.Request) -> web.Response:
 @routes.delete(f"{_PATH}/{{job_id}}", answers={202: Done}, problems=(404, 409))
 async def delete_studio_job(request: web.Request) -> web.Response:
     """Delete a job that has ended."""
-    await clearing.delete_job(request)
+    await bulk.delete_job(request)
     return plain(Done(job_id=request.match_info["job_id"]), status=202)
 
 
-@routes.post(f"{_PATH}/clear", body=clearing.ClearWanted, answers={202: dict[str, Any]}, problems=(400, 415, 422))
+@routes.post(f"{_PATH}/clear", body=bulk.ClearWanted, answers={202: dict[str, Any]}, problems=(400, 415, 422))
 async def clear_studio_jobs(request: web.Request) -> web.StreamResponse:
     """Forget ended jobs; the body and the answer are those of `POST /v1/jobs/clear`."""
-    return await clearing.clear_jobs(request)
+    return await bulk.clear_jobs(request)
 
 
 async def _statistics(request: web.Request, scope: str | None) -> dict[str, int]:

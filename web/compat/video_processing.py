@@ -9,20 +9,22 @@ from aiohttp import web
 from schemas.jobs import JOB_ENDED, Input, Job, JobStatus
 from schemas.uploads import UploadCompleted
 from streams.kafka.envelope import iso_time
-from web import clearing, jobs, queries
-from web.auth import asking
-from web.changelog import job_rows
+from web.api.common import job_of, json_body, plain
+from web.api.jobs import bulk
+from web.api.jobs import routes as jobs
+from web.api.paging import page_rows
+from web.api.uploads.submissions import command, fingerprint, ids, require_acceptable, require_own_sources, submit
+from web.auth.middleware import asking
+from web.auth.principal import Principal
 from web.compat.signature import require_signature
-from web.listing import parse
-from web.lists import page_rows
-from web.principal import Principal
-from web.problems import not_found
-from web.reading import job_of, json_body, plain
-from web.routes import Routes
+from web.http.problems import not_found
+from web.http.routing import Routes
+from web.readmodel import queries
+from web.readmodel.changelog import job_rows
+from web.readmodel.list_query import parse
 from web.services import services
-from web.shapes import Time, View
-from web.submitting import command, fingerprint, ids, require_acceptable, require_own_sources, submit
-from web.views import current_step, job_progress, percent, step_progress
+from web.views.build import current_step, job_progress, percent, step_progress
+from web.views.models import Time, View
 
 routes = Routes("Replaced: video processing")
 
@@ -161,7 +163,7 @@ async def remove_item(request: web.Request) -> web.Response:
     """Cancel a job that has not ended, delete one that has."""
     job = await job_of(request, asking(request), request.match_info["job_id"])
     if job.status in JOB_ENDED:
-        await clearing.delete_job(request)
+        await bulk.delete_job(request)
         return plain(Removed(queue_id=job.id, action="deleted"), status=202)
     await jobs.cancel_job(request)
     return plain(Removed(queue_id=job.id, action="cancelled"), status=202)

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from web.headers import page_policy
+from web.http.security_headers import page_policy
 
 STATIC = Path(__file__).resolve().parents[3] / "web" / "static"
 TOKEN = "secret-token_1"

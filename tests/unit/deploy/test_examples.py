@@ -15,7 +15,7 @@ from streams import health
 from streams.cli.main import cli
 from streams.settings import Settings, load
 from tests.deployments import DEPLOYMENTS
-from web.health import routes as health_routes
+from web.api.health import routes as health_routes
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 SERVICES = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())["services"]

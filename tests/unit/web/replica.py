@@ -11,18 +11,18 @@ import msgspec
 from schemas.jobs import Asset, Job, Queue, Watermark
 from streams.settings import Settings, Web
 from tests.unit.web.rows import NOW, record, tombstone
-from web.apply import Batch
-from web.changelog import Record
-from web.cursors import LiveCursor, load
-from web.follower import Follower
-from web.frames import Frame
-from web.hub import Client, Hub
-from web.opening import opening
-from web.position import Position
-from web.progress import Progress
-from web.read_model import ReadModel
+from web.http.cursors import LiveCursor, load
+from web.live.catch_up import opening
+from web.live.changelog_follower import Follower
+from web.live.hub import Client, Hub
+from web.live.progress import Progress
+from web.live.ws_frames import Frame
+from web.readmodel.changelog import Record
+from web.readmodel.position import Position
+from web.readmodel.projector import Batch
+from web.readmodel.read_model import ReadModel
+from web.readmodel.subscriptions import Subscription
 from web.services import Services
-from web.subscriptions import Subscription
 
 PARTITIONS = 2
 ALL = Subscription(frozenset({"all"}), None)

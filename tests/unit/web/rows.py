@@ -7,7 +7,7 @@ import msgspec
 
 from schemas.base import ErrorRecord
 from schemas.jobs import Asset, Input, Job, Lease, Queue, RetryPolicy, Step, StepSpec, Watermark
-from web.changelog import Record
+from web.readmodel.changelog import Record
 
 #: Some moment of 2026, seconds since the epoch.
 NOW = 1_780_000_000.0

@@ -14,7 +14,7 @@ from streams.kafka.producer import Producer
 from streams.kafka.topics import names
 from streams.settings import Settings, load
 from tests.broker_requests import Requests, requests
-from web.token_log import TokenLog
+from web.auth.api_tokens import TokenLog
 
 __all__ = ["requests"]  # a fixture is found by its name in this module
 

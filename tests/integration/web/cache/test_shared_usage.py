@@ -1,0 +1,66 @@
+"""Several replicas of web with one Redis: what one was asked counts for all."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.redis_server import RedisServer, redis_server
+from web.cache.shared_usage import CacheSharing
+from web.cache.usage import CacheDesk, Questions
+
+Replicas = list[tuple[CacheDesk, CacheSharing]]
+
+
+@pytest.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    async with redis_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def replicas(redis: RedisServer) -> AsyncIterator[Replicas]:
+    desks = [CacheDesk() for _ in range(2)]
+    found = [(desk, CacheSharing(redis.url, 0.5, desk)) for desk in desks]
+    yield found
+    for _, sharing in found:
+        await sharing.close()
+
+
+async def test_questions_to_all_replicas_make_the_hit_ratio(replicas: Replicas) -> None:
+    (one, tells), (other, learns) = replicas
+    for hit in (True, True, False):
+        one.count(hit=hit)
+    other.count(hit=True)
+    await tells.share()
+    await learns.share()
+    assert (other.questions, other.hit_ratio) == (Questions(3, 1), 0.75)
+    await tells.share()
+    assert one.questions == other.questions
+
+
+async def test_what_was_asked_for_anywhere_is_not_the_longest_unused(replicas: Replicas) -> None:
+    (one, tells), (other, learns) = replicas
+    one.learn({"asset_a": 50.0, "asset_b": 20.0})
+    other.learn({"asset_a": 10.0, "asset_c": 30.0})
+    await tells.share()
+    await learns.share()
+    await learns.learn_uses()
+    assert dict(other.used_at) == {"asset_a": 50.0, "asset_b": 20.0, "asset_c": 30.0}
+
+
+async def test_while_redis_is_away_a_replica_counts_on_and_tells_it_later(
+    redis: RedisServer, replicas: Replicas
+) -> None:
+    (one, tells), (other, learns) = replicas
+    one.count(hit=True)
+    await tells.share()
+    redis.stop()
+    one.count(hit=False)
+    await tells.share()
+    await tells.learn_uses()
+    assert one.questions == Questions(1, 1)
+    await redis.start_again()  # empty: what was told is lost, what was not is told now
+    await tells.share()
+    await learns.share()
+    assert other.questions == one.questions == Questions(0, 1)

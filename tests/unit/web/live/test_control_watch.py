@@ -1,0 +1,78 @@
+"""Readiness hears of a control that does not decide, and of nothing that passes by itself."""
+
+from web.live.control_watch import SILENT_S, STUCK_S, ControlState
+
+UPLOADS, COMMANDS = ("media.uploads", 1), ("media.commands", 0)
+
+
+def test_a_control_that_falls_silent_is_noticed_within_ten_seconds() -> None:
+    state = ControlState(2, 0.0)
+    for second in range(1, 5):
+        state.reported([0, 1], float(second))
+    assert state.troubles(4.0 + SILENT_S) == []
+    [reason] = state.troubles(4.0 + 9.9)
+    assert "has not reported for 10 s" in reason
+    assert "partition 0, partition 1" in reason
+    state.reported([0, 1], 14.0)
+    assert state.troubles(14.1) == []
+
+
+def test_a_restart_of_some_seconds_is_not() -> None:
+    state = ControlState(1, 0.0)
+    state.reported([0], 100.0)
+    state.saw({COMMANDS: 3}, {COMMANDS: 3}, 100.0)
+    for second in range(101, 108):  # 100,000 jobs: 7.1 s
+        state.saw({COMMANDS: 3}, {COMMANDS: 9}, float(second))
+        assert state.troubles(float(second)) == []
+    state.reported([0], 108.0)
+    state.saw({COMMANDS: 9}, {COMMANDS: 9}, 108.0)
+    assert state.troubles(108.0) == []
+
+
+def test_one_of_two_controls_is_missed_on_its_partitions() -> None:
+    state = ControlState(4, 0.0)
+    state.reported([0, 1], 10.0)
+    [reason] = state.troubles(10.0)
+    assert "partition 2, partition 3" in reason
+
+
+def test_an_idle_system_is_ready_however_long() -> None:
+    state = ControlState(1, 0.0)
+    for second in range(0, 3600, 2):
+        state.reported([0], float(second))
+        state.saw({COMMANDS: 7, UPLOADS: 0}, {COMMANDS: 7, UPLOADS: 0}, float(second))
+        assert state.troubles(second + 1.9) == []
+
+
+def test_a_control_that_reports_and_applies_nothing_is_noticed_within_ten_seconds() -> None:
+    """One that ends at the same record after each start reports in between."""
+    state = ControlState(1, 0.0)
+    found: list[str] = []
+    for second in range(1, 11):
+        state.reported([0], float(second))
+        state.saw({COMMANDS: 4, UPLOADS: 17}, {COMMANDS: 4, UPLOADS: 25}, float(second))
+        found = state.troubles(float(second))
+        assert bool(found) == (second - 1 > STUCK_S)
+    assert found == ["control has applied nothing for 9 s of media.uploads/1 from offset 17 on (it ends at 25)"]
+    state.saw({COMMANDS: 4, UPLOADS: 18}, {COMMANDS: 4, UPLOADS: 25}, 11.0)
+    assert state.troubles(11.0) == []
+
+
+def test_a_backlog_that_gets_shorter_is_no_trouble() -> None:
+    state = ControlState(1, 0.0)
+    for second in range(60):
+        state.reported([0], float(second))
+        state.saw({COMMANDS: second * 10}, {COMMANDS: 100_000}, float(second))
+        assert state.troubles(float(second)) == []
+
+
+def test_many_partitions_make_no_long_sentence() -> None:
+    [reason] = ControlState(48, 0.0).troubles(20.0)
+    assert "and 44 more" in reason
+    assert len(reason) < 200
+
+
+def test_a_report_of_partitions_that_do_not_exist_here_changes_nothing() -> None:
+    state = ControlState(1, 0.0)
+    state.reported([0, 7, -1], 5.0)
+    assert "partition 7" not in str(state.troubles(60.0))

@@ -1,0 +1,123 @@
+"""The past, folded from facts, is what the rows said then."""
+
+from typing import Any
+
+from schemas.base import ErrorRecord, Message
+from schemas.commands import RetryJob, SubmitJob
+from schemas.facts import JobDeleted, JobFact, StepGaveUp, StepPublished, StepStarted
+from schemas.jobs import Input, Job, StepSpec
+from schemas.step_events import StepAccepted, StepFailed
+from tables.effects import event_id
+from tables.reducer import State, advance
+from tests.unit.web import oracle
+from tests.unit.web.readmodel.crowd import Said, crowd
+from tests.unit.web.rows import NOW
+from web.api.jobs.events import timeline
+from web.api.stats import stats
+from web.readmodel.event_log import Fact
+from web.readmodel.history import PastJob, PastWorld, as_row, fold
+from web.views.models import ErrorView
+
+
+def story() -> tuple[list[tuple[Fact, Job]], dict[str, Job]]:
+    """Every fact about two hundred jobs, each with the row at that moment, some said twice; and the jobs of today."""
+    said: Said = []
+    _, jobs = crowd(200, seed=11, began=NOW, said=said)
+    told = [
+        (Fact(event_id(message), at, message.TYPE, message), row)
+        for at, effects, row in said
+        for message in effects
+        if isinstance(message, JobFact)
+    ]
+    return [pair for n, pair in enumerate(told) for _ in range(1 + (n % 7 == 0))], jobs
+
+
+def _states(job: Job) -> dict[str, Any]:
+    return {step.spec.name: step.status for step in job.steps}
+
+
+def test_at_every_moment_a_job_was_what_its_row_said() -> None:
+    told, jobs = story()
+    past: dict[str, PastJob | None] = {}
+    for n, (fact, row) in enumerate(told):
+        past[row.id] = fold(past.get(row.id), fact)
+        if n + 1 < len(told) and told[n + 1][1] is row:
+            continue  # what one change said is on the log at one moment
+        found = past[row.id]
+        assert found is not None
+        then = as_row(found, jobs[row.id])
+        if not row.cancelling:  # no fact says that a cancel is on its way
+            assert (then.status, then.run, _states(then)) == (row.status, row.run, _states(row))
+            assert then.error == row.error
+
+
+def test_a_retry_takes_back_that_something_was_left_out_because_of_a_failure() -> None:
+    steps = (
+        StepSpec(name="transcode"),
+        StepSpec(name="transcribe", optional=True),
+        StepSpec(name="embed", after=("transcribe",), needs=("transcribe",)),
+    )
+    about: dict[str, Any] = {"job_id": "j", "asset_id": "a"}
+    fail: dict[str, Any] = {"lease_id": "L", "error": ErrorRecord(code="corrupt-media", message="It is broken.")}
+    accept: dict[str, Any] = {"lease_id": "L", "executor_id": "e", "requested_at": NOW, "request_partition": 0}
+    events: list[Message] = [SubmitJob(pipeline="p", steps=steps, input=Input(object="k"), submitted_at=NOW, **about)]
+    for name in ("transcribe", "transcode"):
+        about |= {"run": 1, "step": name, "attempt": 1}
+        events += [StepAccepted(**about, **accept), StepFailed(**about, **fail)]
+    events.append(RetryJob(job_id="j", asset_id="a", run=1))
+
+    job: State = None
+    past: PastJob | None = None
+    seen: list[str] = []
+    for event in events:
+        job, effects = advance(job, event, NOW)
+        for message in effects:
+            if isinstance(message, JobFact):
+                past = fold(past, Fact(event_id(message), NOW, message.TYPE, message))
+        assert isinstance(job, Job) and past is not None
+        assert _states(as_row(past, job)) == _states(job)
+        seen.append(_states(job)["embed"])
+    assert seen[-2:] == ["skipped", "waiting"]
+
+
+def test_statistics_of_the_past_are_what_the_rows_count() -> None:
+    told, _ = story()
+    cut = next(n for n in range(len(told) // 2, len(told)) if told[n][1] is not told[n - 1][1])
+    world = PastWorld(None)
+    rows: dict[str, Job] = {}
+    for fact, row in told[:cut]:
+        world.take(fact)
+        rows[row.id] = row
+    found, expected = stats(world.counts(), ()), oracle.statistics(rows.values(), None)
+    assert (found.jobs, found.pipelines) == (expected["jobs"], expected["pipelines"])
+
+
+def test_an_owner_sees_their_own_past_and_a_deleted_job_is_gone() -> None:
+    told, jobs = story()
+    world = PastWorld("anna")
+    for fact, _ in told:
+        world.take(fact)
+    mine = [job for job in jobs.values() if job.owner == "anna"]
+    assert sum(stats(world.counts(), ()).jobs.values()) == len(mine)
+    gone = JobDeleted(job_id=mine[0].id, asset_id="a", pipeline="p", run=1, owner="anna")
+    world.take(Fact("x", NOW, gone.TYPE, gone))
+    assert sum(stats(world.counts(), ()).jobs.values()) == len(mine) - 1
+
+
+def test_a_timeline_says_how_long_an_attempt_took_and_why_it_failed() -> None:
+    told, _ = story()
+    failed = next(row.id for fact, row in told if isinstance(fact.message, StepGaveUp))
+    facts = [fact for fact, row in told if row.id == failed]
+    shown = {event.id: event for event in timeline(facts)}
+    for fact in facts:
+        event, message = shown[fact.id], fact.message
+        if isinstance(message, StepGaveUp):
+            assert isinstance(event.error, ErrorView) and event.error.code == message.error.code
+        if isinstance(message, (StepGaveUp, StepPublished)):
+            began = next(
+                f.at
+                for f in facts
+                if isinstance(f.message, StepStarted)
+                and (f.message.run, f.message.step, f.message.attempt) == (message.run, message.step, message.attempt)
+            )
+            assert event.elapsed_s == round(fact.at - began, 3)

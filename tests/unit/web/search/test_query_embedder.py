@@ -1,0 +1,58 @@
+"""A query is embedded by the model of the space that it searches, or not at all."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from processors.models.backends import Backend, parse_backend
+from processors.models.embeddings import Embedded, Kind
+from schemas.embed import Space
+from web.search.query_embedder import QueryVectors, SpaceUnavailable
+
+SPACE = Space(model="small", revision="weights 1", pooling="mean", dim=2, chunker=1)
+
+
+class FakeModel:
+    """Says that its vectors are of `space`."""
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self.backend: Backend = parse_backend(f"local:{space.model}")
+        self.kinds: list[Kind] = []
+
+    async def embed(self, texts: Sequence[str], kind: Kind) -> Embedded:
+        self.kinds.append(kind)
+        return Embedded(np.ones((len(texts), self.space.dim), np.float32), self.space)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def vectors_by(*models: FakeModel) -> QueryVectors:
+    return QueryVectors(cast(Any, {f"{n}": model for n, model in enumerate(models)}), 5)
+
+
+async def test_the_model_of_the_space_is_asked_and_no_other() -> None:
+    right, other = FakeModel(SPACE), FakeModel(replace(SPACE, model="other"))
+    assert (await vectors_by(other, right).vector("nation", SPACE)).shape == (2,)
+    assert (right.kinds, other.kinds) == (["query"], [])
+
+
+@pytest.mark.parametrize(
+    "changed", [{"revision": "weights 2"}, {"pooling": "cls"}, {"dim": 3}, {"passage_prefix": "passage: "}]
+)
+async def test_a_model_of_the_same_name_that_makes_other_vectors_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(SpaceUnavailable, match="small"):
+        await vectors_by(FakeModel(replace(SPACE, **changed))).vector("nation", SPACE)
+
+
+async def test_passages_that_were_cut_differently_are_still_found() -> None:
+    assert len(await vectors_by(FakeModel(replace(SPACE, chunker=2))).vector("nation", SPACE)) == 2
+
+
+async def test_without_the_model_it_says_which_one_is_missing() -> None:
+    with pytest.raises(SpaceUnavailable, match="small"):
+        await vectors_by().vector("nation", SPACE)

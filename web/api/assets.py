@@ -1,0 +1,183 @@
+"""/v1/assets: submit what lies somewhere already, list, show, and addresses to play from."""
+
+import time
+from typing import get_args
+
+import msgspec
+from aiohttp import web
+
+from schemas.commands import SubmitJob
+from schemas.jobs import Asset, AssetStatus, Input
+from schemas.uploads import UploadCompleted
+from streams.kafka.envelope import iso_time
+from tables.submissions import Refused
+from web.api.common import AfterQuery, answer, asset_of, json_body, settled
+from web.api.paging import page
+from web.api.uploads.submissions import (
+    command,
+    fingerprint,
+    ids,
+    owner_for,
+    require_acceptable,
+    require_own_sources,
+    submit,
+)
+from web.auth.middleware import asking
+from web.auth.principal import Principal
+from web.http.problems import Problem, as_problem, shown
+from web.http.routing import Routes
+from web.readmodel.changelog import asset_rows
+from web.readmodel.list_query import SORTS, Kind, ListQuery, parse
+from web.services import Services, services
+from web.views.build import asset_view, caption_keys, master_key, media_path, poster_key
+from web.views.models import Answer, AssetView, Page, Playback, Submitted, SubmittedItem
+
+ASSETS = Kind("assets", frozenset(get_args(AssetStatus)), frozenset(), SORTS)
+
+#: Most assets in one request.
+MAX_ITEMS = 1_000
+_DEFAULT_TTL_S, _MAX_TTL_S = 3600, 7 * 86_400
+
+
+routes = Routes("Assets")
+
+
+class NewAsset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One item of `POST /v1/assets`."""
+
+    #: Exactly one of object, url, path.
+    input: Input
+    #: Kept when given; a new one otherwise.
+    asset_id: str | None = None
+    #: Original file name, for people.
+    filename: str | None = None
+    #: Name of a pipeline; the default pipeline otherwise.
+    pipeline: str | None = None
+    #: The submitter's own text, at most 4,096 characters.
+    passthrough: str | None = None
+    #: high, normal or low: whose requests go first.
+    priority: str = "normal"
+    #: Whose it will be; for admins.
+    owner: str | None = None
+
+
+class PlaybackWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/assets/{id}/playback`."""
+
+    #: Seconds that the addresses are good for, 1 to 604,800.
+    ttl_s: int = _DEFAULT_TTL_S
+
+
+class AssetsQuery(ListQuery, frozen=True, kw_only=True):
+    """What a list of assets can be asked for."""
+
+    #: Only assets in one of these states, separated by commas: UPLOADED, PROCESSING, READY, FAILED; cached media is
+    #: PENDING, DOWNLOADING, CACHED or FAILED.
+    status: str | None = None
+
+
+@routes.post(
+    "/v1/assets",
+    body=NewAsset | list[NewAsset],
+    answers={202: Answer[Submitted | list[SubmittedItem]]},
+    problems=(400, 403, 404, 409, 410, 413, 415, 422, 503),
+    idempotent=True,
+)
+async def submit_assets(request: web.Request) -> web.Response:
+    """Start a job on each: 202. A list gets a list, each item with its ids or its own error."""
+    principal, given = asking(request), await json_body(request, NewAsset | list[NewAsset])
+    if isinstance(given, NewAsset):
+        return await _submit_one(request, principal, given)
+    if not 1 <= len(given) <= MAX_ITEMS:
+        raise Problem(422, "invalid-body", f"a list has 1 to {MAX_ITEMS} items")
+    return await _submit_list(request, principal, given)
+
+
+async def _submit_one(request: web.Request, principal: Principal, item: NewAsset) -> web.Response:
+    wanted = await _wanted(request, principal, item, 0)
+    cursor, [problem] = await submit(services(request), [wanted], repeatable="Idempotency-Key" in request.headers)
+    if problem is not None:
+        raise problem
+    return answer(Submitted(asset_id=wanted.asset_id, job_id=wanted.job_id), status=202, cursor=cursor)
+
+
+async def _submit_list(request: web.Request, principal: Principal, items: list[NewAsset]) -> web.Response:
+    results: list[SubmitJob | Problem] = [await _result(request, principal, item, n) for n, item in enumerate(items)]
+    good = [result for result in results if isinstance(result, SubmitJob)]
+    if not good:
+        return answer([_told(result, None) for result in results], status=202)
+    cursor, problems = await submit(services(request), good, repeatable="Idempotency-Key" in request.headers)
+    clashes = {wanted.job_id: problem for wanted, problem in zip(good, problems, strict=True)}
+    told = [_told(result, clashes.get(result.job_id) if isinstance(result, SubmitJob) else None) for result in results]
+    return answer(told, status=202, cursor=cursor)
+
+
+async def _result(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob | Problem:
+    try:
+        return await _wanted(request, principal, item, index)
+    except (Problem, Refused) as error:
+        return as_problem(error) or Problem(422, "invalid-body", str(error))
+
+
+def _told(result: SubmitJob | Problem, clash: Problem | None) -> SubmittedItem:
+    problem = result if isinstance(result, Problem) else clash
+    if problem is not None:
+        return SubmittedItem(status=problem.status, error=shown(problem))
+    assert isinstance(result, SubmitJob)
+    return SubmittedItem(status=202, asset_id=result.asset_id, job_id=result.job_id)
+
+
+async def _wanted(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob:
+    parts, known = services(request), ids(request, principal, index)
+    given = {name: value for name, value in msgspec.structs.asdict(item).items() if value is not None}
+    upload = UploadCompleted(**given | {"owner": owner_for(principal, item.owner)})
+    wanted = command(parts, upload, known, fingerprint("asset", msgspec.to_builtins(upload)))
+    await require_own_sources(parts, principal, wanted, known)
+    await require_acceptable(parts, wanted, known)
+    return wanted
+
+
+@routes.get("/v1/assets", query=AssetsQuery, answers={200: Page[AssetView]}, problems=(400, 503))
+async def list_assets(request: web.Request) -> web.Response:
+    """A page of assets, the newest first unless asked otherwise."""
+    listing = parse(request.query, ASSETS, asking(request).scope)
+    await settled(request, "assets")
+    return await page(request, listing, lambda row: asset_view(asset_rows.decode(row)))
+
+
+@routes.get(
+    "/v1/assets/{asset_id}", query=AfterQuery, answers={200: Answer[AssetView]}, problems=(400, 404, 503), etag=True
+)
+async def show_asset(request: web.Request) -> web.Response:
+    """One asset."""
+    return answer(asset_view(await asset_of(request, asking(request), request.match_info["asset_id"])))
+
+
+@routes.post(
+    "/v1/assets/{asset_id}/playback",
+    access="viewer",
+    query=AfterQuery,
+    body=PlaybackWanted,
+    answers={200: Answer[Playback]},
+    problems=(400, 404, 413, 415, 422, 503),
+)
+async def play_asset(request: web.Request) -> web.Response:
+    """Addresses that a plain player can use, good for a while; null where there is nothing yet."""
+    wanted: PlaybackWanted = await json_body(request, PlaybackWanted)
+    if not 1 <= wanted.ttl_s <= _MAX_TTL_S:
+        raise Problem(422, "invalid-body", f"ttl_s is a number from 1 to {_MAX_TTL_S}")
+    asset = await asset_of(request, asking(request), request.match_info["asset_id"])
+    return answer(_playback(services(request), asset, int(time.time()) + wanted.ttl_s))
+
+
+def _playback(parts: Services, asset: Asset, expires: int) -> Playback:
+    base = parts.signer.prefix(asset.id, expires)
+    captions = [media_path(asset.id, key, base) for key in caption_keys(asset)]
+    return Playback(
+        status=asset.status,
+        base_url=f"{base}/{asset.id}/",
+        master_url=media_path(asset.id, master_key(asset), base),
+        poster_url=media_path(asset.id, poster_key(asset), base),
+        captions=[path for path in captions if path is not None],
+        expires_at=iso_time(expires),
+    )

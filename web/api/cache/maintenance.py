@@ -1,0 +1,123 @@
+"""/v1/cache-assets/stats, retry-failed, cleanup: cached media as a whole."""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+
+from schemas.commands import DeleteAsset, RetryJob
+from schemas.jobs import CACHE_PIPELINE, Job
+from web.api.cache.routes import IS_CACHED, MAX_ITEMS
+from web.api.common import answer, json_body
+from web.api.jobs.bulk import command_all, required
+from web.api.jobs.routes import JOBS
+from web.auth.middleware import asking
+from web.http.cursors import WriteCursor
+from web.http.routing import Routes
+from web.readmodel.commands import Command
+from web.readmodel.list_query import parse
+from web.services import Services, services
+from web.views.models import Affected, Answer, View
+
+routes = Routes("Cached media")
+
+
+class CleanupWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which cached media goes."""
+
+    #: Days since it last changed; 0: all that is not being downloaded. Needed.
+    older_than_days: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
+class CacheStats(View, frozen=True, kw_only=True):
+    """How the cache is."""
+
+    #: Assets by status.
+    assets: dict[str, int]
+    #: Downloads by the state of their job.
+    jobs: dict[str, int]
+    #: Of all that is cached.
+    bytes: int
+    #: Questions that the cache could answer, and that it could not: to all replicas where there is Redis, to this one
+    #: since its start otherwise.
+    hits: int
+    misses: int
+    #: Null before the first question.
+    hit_ratio: float | None
+
+
+@routes.get("/v1/cache-assets/stats", answers={200: Answer[CacheStats]}, problems=(503,))
+async def show_cache_stats(request: web.Request) -> web.Response:
+    """Counts of the caller's cached media, its bytes, and how often it could be answered out of it."""
+    parts = services(request)
+    if parts.cache_sharing is not None:
+        await parts.cache_sharing.share()
+    assets, jobs, size_bytes = await parts.model.read(_counts, asking(request).scope)
+    asked = parts.cache.questions._asdict()
+    return answer(CacheStats(assets=assets, jobs=jobs, bytes=size_bytes, hit_ratio=parts.cache.hit_ratio, **asked))
+
+
+@routes.post("/v1/cache-assets/retry-failed", answers={202: Answer[Affected]}, problems=(503,))
+async def retry_failed(request: web.Request) -> web.Response:
+    """Try every failed download again, and answer with how many."""
+    principal = asking(request)
+
+    def order(job: Job) -> Command:
+        return RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run, requested_by=principal.owner)
+
+    return await command_all(
+        request, parse({"status": "failed", "pipeline": CACHE_PIPELINE}, JOBS, principal.scope), order
+    )
+
+
+@routes.post(
+    "/v1/cache-assets/cleanup", body=CleanupWanted, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503)
+)
+async def clean_up(request: web.Request) -> web.Response:
+    """Delete cached media that has not changed for so long, and answer with how many; executors remove the files."""
+    wanted: CleanupWanted = await json_body(request, CleanupWanted)
+    older_than_days = required("older_than_days", wanted.older_than_days)
+    parts, principal = services(request), asking(request)
+    before = parts.clock.now() - older_than_days * 86_400
+    found = await parts.model.read(_older, principal.scope, before)
+    cursor = await delete_all(parts, found, principal.owner)
+    return answer(Affected(count=len(found)), status=202, cursor=cursor)
+
+
+async def delete_all(parts: Services, asset_ids: Sequence[str], requested_by: str | None) -> WriteCursor | None:
+    """Write the command that deletes each; control decides, and executors remove what it had in the store."""
+    now, offsets = time.time(), dict[int, int]()
+    for start in range(0, len(asset_ids), MAX_ITEMS):
+        piece = asset_ids[start : start + MAX_ITEMS]
+        cursor = await parts.commands.send(
+            [DeleteAsset(asset_id=one, requested_at=now, requested_by=requested_by) for one in piece]
+        )
+        offsets |= {partition: max(at, offsets.get(partition, -1)) for partition, at in cursor.offsets.items()}
+        for one in piece:
+            parts.cache.forget(one)
+    return WriteCursor(parts.position.log or "", offsets) if offsets else None
+
+
+def _counts(db: sqlite3.Connection, owner: str | None) -> tuple[dict[str, int], dict[str, int], int]:
+    """Assets by status, jobs by status, bytes."""
+    whose, args = ("AND owner = ?", (owner,)) if owner is not None else ("", ())
+    jobs = f"SELECT status, sum(jobs) FROM groups WHERE pipeline = ? {whose} GROUP BY status"  # noqa: S608  names are ours
+    assets = f"SELECT status, count(*) FROM assets WHERE {IS_CACHED} {whose} GROUP BY status"  # noqa: S608
+    size = "ifnull(sum(json_extract(CAST(row AS TEXT), '$.outputs.download.size_bytes')), 0)"
+    sizes = f"SELECT {size} FROM assets CROSS JOIN asset_rows USING (n) WHERE status = 'CACHED' {whose}"  # noqa: S608
+    return (
+        dict(db.execute(assets, args).fetchall()),
+        dict(db.execute(jobs, (CACHE_PIPELINE, *args)).fetchall()),
+        int(db.execute(sizes, args).fetchone()[0]),
+    )
+
+
+def _older(db: sqlite3.Connection, owner: str | None, before: float) -> list[str]:
+    """Ids of cached media without running jobs that last changed before that time."""
+    whose, args = ("AND owner = ?", (owner,)) if owner is not None else ("", ())
+    still = "EXISTS (SELECT 1 FROM jobs WHERE asset_id = assets.id AND NOT ended)"
+    query = f"SELECT id FROM assets WHERE {IS_CACHED} AND updated_at <= ? {whose} AND NOT {still}"  # noqa: S608  names are ours
+    return [an_id for (an_id,) in db.execute(query, (before, *args))]

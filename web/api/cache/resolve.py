@@ -1,0 +1,143 @@
+"""/v1/cache-assets/resolve: where cached media is to be had."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from processors.storage.keys import InvalidKey, checked_key
+from processors.storage.object_store import NotStored
+from schemas.jobs import Asset
+from web.api.cache.routes import MAX_ITEMS, assets_by_id
+from web.api.common import answer, json_body
+from web.api.source_access import may_read_object
+from web.auth.middleware import asking
+from web.auth.principal import Principal
+from web.http.problems import Problem
+from web.http.routing import Routes
+from web.services import Services, services
+from web.views.build import media_path
+from web.views.models import Answer, View
+
+routes = Routes("Cached media")
+
+#: Keys that are looked for in the store at a time.
+_LOOKS = 16
+
+
+class ResolveWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/cache-assets/resolve`."""
+
+    #: Ids of cached media, or keys of the store that the caller may read; at most 1,000.
+    ids: list[str]
+    #: What to answer where there is nothing cached, in the same order; the known original otherwise.
+    originals: list[str | None] = []
+
+
+class Resolved(View, frozen=True, kw_only=True):
+    """Where one id is to be had."""
+
+    id: str
+    #: Signed and served here or by the bucket, when cached; the original otherwise.
+    url: str | None
+    #: PENDING, DOWNLOADING, CACHED, FAILED, or UNKNOWN.
+    status: str
+    #: Why it failed: an error code, or "cancelled".
+    reason: str | UnsetType = UNSET
+
+
+@routes.post(
+    "/v1/cache-assets/resolve",
+    access="viewer",
+    body=ResolveWanted,
+    answers={200: Answer[list[Resolved]]},
+    problems=(400, 413, 415, 422, 503),
+)
+async def resolve_cache_assets(request: web.Request) -> web.Response:
+    """Where each id is to be had, in order: signed addresses of what is cached, the originals otherwise."""
+    wanted: ResolveWanted = await json_body(request, ResolveWanted)
+    if len(wanted.ids) > MAX_ITEMS or len(wanted.originals) > len(wanted.ids):
+        raise Problem(422, "invalid-body", f"there are at most {MAX_ITEMS} ids, and no more originals than ids")
+    parts = services(request)
+    places = await _places(parts, asking(request), wanted.ids)
+    addresses = await _addresses(parts, places)
+    originals = [*wanted.originals, *[None] * (len(wanted.ids) - len(wanted.originals))]
+    return answer(
+        [
+            Resolved(
+                id=one,
+                url=addresses.get(one) or original or places[one].original,
+                status=places[one].status,
+                reason=places[one].reason or UNSET,
+            )
+            for one, original in zip(wanted.ids, originals, strict=True)
+        ]
+    )
+
+
+class _Place(NamedTuple):
+    """What is known of one id."""
+
+    status: str
+    #: Where it came from.
+    original: str | None = None
+    #: Key in the store, when it is there.
+    key: str | None = None
+    #: Why it failed.
+    reason: str | None = None
+
+
+_UNKNOWN = _Place("UNKNOWN")
+
+
+async def _places(parts: Services, principal: Principal, ids: Sequence[str]) -> dict[str, _Place]:
+    known = await parts.model.read(assets_by_id, ids)
+    places = {asset.id: _place(asset) for asset in known.values() if principal.sees(asset.owner)}
+    keys = {one for one in ids if one not in known and ("/" in one or "." in one)}
+    for one in ids:
+        place = places.setdefault(one, _UNKNOWN)
+        if one not in keys:
+            parts.cache.count(hit=place.key is not None)
+        if place.key is not None:
+            parts.cache.use(one)
+    return places | await _objects(parts, principal, keys)
+
+
+def _place(asset: Asset) -> _Place:
+    key = asset.outputs.get("download", {}).get("object")
+    return _Place("CACHED", asset.input.url, key) if key else _Place(asset.status, asset.input.url, None, asset.reason)
+
+
+async def _objects(parts: Services, principal: Principal, keys: Iterable[str]) -> dict[str, _Place]:
+    """Keys of the store that the caller may read; what belongs to an asset is to be had by the asset's id."""
+    gate = asyncio.Semaphore(_LOOKS)
+
+    async def look(key: str) -> _Place:
+        if not await may_read_object(parts, principal, key):
+            return _UNKNOWN
+        try:
+            async with gate:
+                await parts.store.head(checked_key(key))
+        except (NotStored, InvalidKey):
+            return _UNKNOWN
+        return _Place("CACHED", key=key)
+
+    wanted = [key for key in keys if not key.startswith(("assets/", "uploads/"))]
+    return dict(zip(wanted, await asyncio.gather(*map(look, wanted)), strict=True))
+
+
+async def _addresses(parts: Services, places: Mapping[str, _Place]) -> dict[str, str | None]:
+    """Where those are served that are in the store."""
+    keys = {one: place.key for one, place in places.items() if place.key is not None}
+    ttl_s = parts.settings.cache.url_ttl_s
+    if parts.store.root is None:
+        return dict(zip(keys, await parts.store.presigned_all("GET", list(keys.values()), ttl_s), strict=True))
+    expires, signer = int(time.time()) + ttl_s, parts.signer
+    return {
+        one: signer.object_path(key, expires) if one == key else media_path(one, key, signer.prefix(one, expires))
+        for one, key in keys.items()
+    }

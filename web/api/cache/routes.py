@@ -1,0 +1,291 @@
+"""/v1/cache-assets: foreign media by its address, kept here; ids turned into addresses ever after."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from processors.errors import InvalidUrl
+from processors.fetch.address_filter import checked_url
+from schemas.commands import SubmitJob
+from schemas.jobs import CACHE_PIPELINE, Asset, Input
+from schemas.uploads import UploadCompleted
+from streams.ids import derived_id, new_id
+from streams.kafka.envelope import iso_time
+from web.api.common import answer, asset_of, json_body, settled
+from web.api.paging import page
+from web.api.uploads.submissions import MOST_JOBS, Ids, command, fingerprint, too_many_jobs
+from web.auth.middleware import asking
+from web.auth.principal import Principal
+from web.http.cursors import WriteCursor
+from web.http.problems import Problem, not_found, shown
+from web.http.routing import Routes
+from web.readmodel import queries
+from web.readmodel.changelog import asset_rows
+from web.readmodel.list_query import SORTS, Kind, ListQuery, parse
+from web.services import Services, services
+from web.views.build import media_path
+from web.views.models import Answer, Page, ProblemView, Time, View
+
+routes = Routes("Cached media")
+
+#: Most addresses or ids in one request.
+MAX_ITEMS = 1_000
+_STATUSES = ("PENDING", "DOWNLOADING", "CACHED", "FAILED")
+#: In these, a repeated request is answered with what is there.
+_STANDING = frozenset({"PENDING", "DOWNLOADING", "CACHED"})
+#: The pipeline is CACHE_PIPELINE.
+IS_CACHED = """
+(status IN ('PENDING', 'DOWNLOADING', 'CACHED')
+ OR status = 'FAILED' AND id IN (SELECT asset_id FROM jobs JOIN groups USING (g) WHERE pipeline = 'cache'))
+"""
+_LISTED = Kind("assets", frozenset(_STATUSES), frozenset(), SORTS)
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A picture of a post."""
+
+    url: str
+    width: int | None = None
+    height: int | None = None
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The media of one post, each by its address."""
+
+    video: str | None = None
+    cover: str | None = None
+    music: str | None = None
+    images: list[Picture | str] = []
+    avatar: str | None = None
+
+
+class CacheWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/cache-assets`: exactly one of the three."""
+
+    url: str | None = None
+    #: At most 1,000.
+    urls: list[str] | None = None
+    post: Post | None = None
+
+
+class CacheItem(View, frozen=True, kw_only=True):
+    """What became of one address: its id and status, or its error."""
+
+    #: The address.
+    url: str
+    id: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    #: The job that was started for it, when one was.
+    job_id: str | UnsetType = UNSET
+    width: int | UnsetType = UNSET
+    height: int | UnsetType = UNSET
+    error: ProblemView | UnsetType = UNSET
+
+
+class PostItems(View, frozen=True, kw_only=True):
+    """What became of a post's media."""
+
+    video: CacheItem | None = None
+    cover: CacheItem | None = None
+    music: CacheItem | None = None
+    images: list[CacheItem] = []
+    avatar: CacheItem | None = None
+
+
+class CacheAssetView(View, frozen=True, kw_only=True):
+    """One cached file."""
+
+    id: str
+    #: PENDING, DOWNLOADING, CACHED or FAILED.
+    status: str
+    #: Where it came from.
+    original: str | None
+    created_at: Time
+    updated_at: Time
+    #: Why it failed: an error code, or "cancelled".
+    reason: str | UnsetType = UNSET
+    owner: str | UnsetType = UNSET
+    #: The newest of its jobs.
+    job_id: str | UnsetType = UNSET
+    #: Key in the store.
+    object: str | UnsetType = UNSET
+    size_bytes: int | UnsetType = UNSET
+    #: Hex.
+    sha256: str | UnsetType = UNSET
+    #: "video", "audio" or "image".
+    family: str | UnsetType = UNSET
+    content_type: str | UnsetType = UNSET
+    #: Where it is served to who has a token.
+    media_url: str | None = None
+
+
+class CacheQuery(ListQuery, frozen=True, kw_only=True):
+    """What the list can be asked for."""
+
+    #: Only what is in one of these states, separated by commas: PENDING, DOWNLOADING, CACHED, FAILED.
+    status: str | None = None
+
+
+class _Wanted(NamedTuple):
+    """One address, and what to do about it."""
+
+    url: str
+    asset_id: str
+    problem: Problem | None
+
+
+@routes.post(
+    "/v1/cache-assets",
+    body=CacheWanted,
+    # One item for `url`, a list for `urls`, and for `post` an object of items by the part of the post.
+    answers={202: Answer[dict[str, Any] | list[CacheItem]]},
+    problems=(400, 403, 409, 413, 415, 422, 503),
+)
+async def add_cache_assets(request: web.Request) -> web.Response:
+    """Have foreign media downloaded: answered at once, with ids. The same address has the same id while it is kept.
+
+    For `url` the answer is an item, for `urls` a list of items, for `post` an object with the items of its parts.
+    """
+    given: CacheWanted = await json_body(request, CacheWanted)
+    if sum(kind is not None for kind in (given.url, given.urls, given.post)) != 1:
+        raise Problem(422, "invalid-body", "give exactly one of url, urls and post")
+    if given.url is not None:
+        [item], cursor = await _add(request, [given.url])
+        if item.error is not UNSET:
+            raise Problem(item.error.status, item.error.code, item.error.detail)
+        return answer(item, status=202, cursor=cursor)
+    if given.urls is not None:
+        items, cursor = await _add(request, given.urls)
+        return answer(items, status=202, cursor=cursor)
+    assert given.post is not None
+    return await _add_post(request, given.post)
+
+
+async def _add_post(request: web.Request, post: Post) -> web.Response:
+    pictures = [Picture(url=one) if isinstance(one, str) else one for one in post.images]
+    named = {name: url for name in ("video", "cover", "music", "avatar") if (url := getattr(post, name))}
+    items, cursor = await _add(request, [*named.values(), *(picture.url for picture in pictures)])
+    images = [
+        msgspec.structs.replace(item, **_size(picture))
+        for item, picture in zip(items[len(named) :], pictures, strict=True)
+    ]
+    told = PostItems(**dict(zip(named, items[: len(named)], strict=True)), images=images)
+    return answer(told, status=202, cursor=cursor)
+
+
+def _size(picture: Picture) -> dict[str, int]:
+    return {name: value for name in ("width", "height") if (value := getattr(picture, name)) is not None}
+
+
+async def _add(request: web.Request, urls: Sequence[str]) -> tuple[list[CacheItem], WriteCursor | None]:
+    """Start a download of each that is not there or on its way."""
+    parts, principal = services(request), asking(request)
+    if not 1 <= len(urls) <= MAX_ITEMS:
+        raise Problem(422, "invalid-body", f"there are 1 to {MAX_ITEMS} addresses in a request")
+    wanted = [_wanted(principal, url) for url in urls]
+    known = await parts.model.read(assets_by_id, [one.asset_id for one in wanted])
+    failed = [asset.id for asset in known.values() if asset.status not in _STANDING]
+    full = await parts.model.read(queries.full_assets, failed, MOST_JOBS) if failed else set[str]()
+    wanted = [one._replace(problem=too_many_jobs()) if one.asset_id in full else one for one in wanted]
+    fresh = _to_be_started(parts, principal, wanted, known)
+    cursor = await _start(parts, list(fresh.values())) if fresh else None
+    return [_told(one, known.get(one.asset_id), fresh.get(one.asset_id)) for one in wanted], cursor
+
+
+def _wanted(principal: Principal, text: str) -> _Wanted:
+    try:
+        url = str(checked_url(text))
+    except InvalidUrl as error:
+        return _Wanted(text, "", Problem(422, "invalid-input", str(error)))
+    return _Wanted(text, derived_id("asset", CACHE_PIPELINE, principal.owner or "", url), None)
+
+
+def _to_be_started(
+    parts: Services, principal: Principal, wanted: Sequence[_Wanted], known: dict[str, Asset]
+) -> dict[str, SubmitJob]:
+    fresh: dict[str, SubmitJob] = {}
+    for one in wanted:
+        asset = known.get(one.asset_id)
+        if one.problem is not None or one.asset_id in fresh:
+            continue
+        standing = asset is not None and asset.status in _STANDING
+        parts.cache.count(hit=asset is not None and asset.status == "CACHED")
+        # A job that was written a moment ago, here, is not in the read model yet.
+        if not standing and parts.cache.add(one.asset_id):
+            fresh[one.asset_id] = _submission(parts, principal, one)
+        elif standing:
+            parts.cache.use(one.asset_id)
+    return fresh
+
+
+def _submission(parts: Services, principal: Principal, one: _Wanted) -> SubmitJob:
+    # A new job each time: after a deletion the old one must not be what a late message finds.
+    upload = UploadCompleted(input=Input(url=one.url), pipeline=CACHE_PIPELINE, owner=principal.owner)
+    known = Ids(one.asset_id, new_id("job"), False)
+    return command(parts, upload, known, fingerprint(CACHE_PIPELINE, one.url))
+
+
+async def _start(parts: Services, jobs: list[SubmitJob]) -> WriteCursor:
+    try:
+        return await parts.commands.send(jobs)
+    except BaseException:
+        for job in jobs:
+            parts.cache.forget(job.asset_id)
+        raise
+
+
+def _told(one: _Wanted, asset: Asset | None, started: SubmitJob | None) -> CacheItem:
+    if one.problem is not None:
+        return CacheItem(url=one.url, error=shown(one.problem))
+    status = asset.status if asset is not None and started is None else "PENDING"
+    return CacheItem(
+        url=one.url, id=one.asset_id, status=status, job_id=started.job_id if started is not None else UNSET
+    )
+
+
+@routes.get("/v1/cache-assets", query=CacheQuery, answers={200: Page[CacheAssetView]}, problems=(400, 503))
+async def list_cache_assets(request: web.Request) -> web.Response:
+    """A page of cached media, the newest first unless asked otherwise."""
+    listing = parse(request.query, _LISTED, asking(request).scope)
+    await settled(request, "assets")
+    listing = listing._replace(conditions=(*listing.conditions, (IS_CACHED, ())))
+    return await page(request, listing, lambda row: cache_view(asset_rows.decode(row)))
+
+
+@routes.get("/v1/cache-assets/{asset_id}", answers={200: Answer[CacheAssetView]}, problems=(400, 404, 503))
+async def show_cache_asset(request: web.Request) -> web.Response:
+    """One cached file."""
+    asset = await asset_of(request, asking(request), request.match_info["asset_id"])
+    if asset.input.url is None or asset.status not in _STATUSES:
+        raise not_found("cached media")
+    return answer(cache_view(asset))
+
+
+def cache_view(asset: Asset) -> CacheAssetView:
+    """The asset as this interface shows it."""
+    found = asset.outputs.get("download", {})
+    newest = max(asset.jobs, key=lambda job_id: asset.jobs[job_id].created_at, default=None)
+    names = ("object", "size_bytes", "sha256", "family", "content_type")
+    return CacheAssetView(
+        id=asset.id,
+        status=asset.status,
+        original=asset.input.url,
+        created_at=iso_time(asset.created_at),
+        updated_at=iso_time(asset.updated_at),
+        reason=asset.reason or UNSET,
+        owner=asset.owner or UNSET,
+        job_id=newest or UNSET,
+        media_url=media_path(asset.id, found.get("object")),
+        **{name: found[name] for name in names if name in found},
+    )
+
+
+def assets_by_id(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Asset]:
+    """Those of `ids` that there are."""
+    marks = ", ".join("?" * len(ids))
+    query = f"SELECT id, row FROM assets CROSS JOIN asset_rows USING (n) WHERE id IN ({marks})"  # noqa: S608  only marks
+    return {an_id: asset_rows.decode(row) for an_id, row in db.execute(query, tuple(ids))}

@@ -1,0 +1,52 @@
+"""/openapi.json, /asyncapi.json and /docs: the interface, told by the program itself."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from web.api.ui import page_file
+from web.http.routing import ALL_ROUTES, Routes
+from web.services import services
+from web.spec.asyncapi import asyncapi
+from web.spec.openapi import openapi
+
+routes = Routes("Operation")
+
+_CACHED: web.AppKey[dict[str, bytes]] = web.AppKey("documents", dict)
+
+
+def add_documents(app: web.Application) -> None:
+    """Make room for the documents; each is made when it is first asked for."""
+    app[_CACHED] = {}
+
+
+@routes.get("/openapi.json", access="public", answers={200: dict[str, Any]}, etag=True)
+async def show_openapi(request: web.Request) -> web.Response:
+    """Every route, as OpenAPI 3.1."""
+    return await _document(request, "openapi")
+
+
+@routes.get("/asyncapi.json", access="public", answers={200: dict[str, Any]}, etag=True)
+async def show_asyncapi(request: web.Request) -> web.Response:
+    """Topics, their messages, and the live websocket, as AsyncAPI 3."""
+    return await _document(request, "asyncapi")
+
+
+@routes.get("/docs", access="public", answers={200: "text/html"})
+async def show_docs(request: web.Request) -> web.StreamResponse:
+    """A page to read this in."""
+    return await page_file(request, "docs.html")
+
+
+async def _document(request: web.Request, name: str) -> web.Response:
+    cached = request.app[_CACHED]
+    if name not in cached:
+        cached[name] = await asyncio.to_thread(_made, request, name)
+    return web.Response(body=cached[name], content_type="application/json")
+
+
+def _made(request: web.Request, name: str) -> bytes:
+    made = openapi(request.app[ALL_ROUTES]) if name == "openapi" else asyncapi(services(request).settings)
+    return msgspec.json.encode(made)

@@ -1,0 +1,47 @@
+"""/healthz: the process answers. /readyz: its answers are up to date, and control decides."""
+
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+
+from web.http.problems import Problem, unavailable
+from web.http.routing import Routes
+from web.services import services
+from web.views.models import Health
+
+routes = Routes("Operation")
+
+
+@routes.get("/healthz", access="public", answers={200: Health})
+async def healthz(_request: web.Request) -> web.Response:
+    """200 while the process can answer at all."""
+    return _ok()
+
+
+class ReadyQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What readiness may leave out."""
+
+    #: "control": whether control decides. For load balancers: what is submitted while it is down is kept on the log, so
+    #: no replica need be taken out of service for that.
+    exclude: Literal["control"] | None = None
+
+
+@routes.get("/readyz", access="public", query=ReadyQuery, answers={200: Health}, problems=(400, 503))
+async def readyz(request: web.Request) -> web.Response:
+    """200 when the read model holds what the log holds, and control decides; 503 with the reason otherwise."""
+    parts, excluded = services(request), request.query.get("exclude")
+    if excluded not in (None, "control"):
+        raise Problem(400, "invalid-exclude", 'exclude can be "control"')
+    troubles = parts.follower.troubles()
+    if not parts.clock.known:
+        troubles.append("the log's time is not known yet")
+    if excluded is None:
+        troubles += parts.control.troubles()
+    if troubles:
+        raise unavailable("not-ready", "; ".join(troubles))
+    return _ok()
+
+
+def _ok() -> web.Response:
+    return web.Response(body=msgspec.json.encode(Health()), content_type="application/json")

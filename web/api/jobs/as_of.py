@@ -1,0 +1,51 @@
+"""`?as_of=TIME`: jobs and statistics as they were, folded from the facts on the log."""
+
+import time
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+
+from schemas.jobs import Job
+from web.api.common import AfterQuery
+from web.http.problems import Problem, not_found
+from web.readmodel.history import PastJob, PastWorld, as_row, fold
+from web.readmodel.list_query import moment
+from web.readmodel.queries import Counts
+from web.services import Services
+
+
+class AsOfQuery(AfterQuery, frozen=True, kw_only=True):
+    """What can be asked of now, and of any moment before."""
+
+    #: The moment, ISO 8601 with a zone: the answer is folded from the log up to then.
+    as_of: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+
+
+def asked_moment(request: web.Request) -> float | None:
+    """The moment of `?as_of=`, seconds since the epoch. Raises Problem (400)."""
+    text = request.query.get("as_of")
+    if text is None:
+        return None
+    found = moment("as_of", text)
+    if found > time.time():
+        raise Problem(400, "invalid-time", "as_of lies in the future")
+    return found
+
+
+async def job_at(parts: Services, job: Job, at: float) -> Job:
+    """The job as it was. Raises Problem: 404 before there was one, 503."""
+    past: PastJob | None = None
+    for fact in await parts.events.of_job(job.asset_id, job.id, job.created_at, at):
+        past = fold(past, fact)
+    if past is None:
+        raise not_found("job at that time")
+    return as_row(past, job)
+
+
+async def counts_at(parts: Services, owner: str | None, at: float) -> Counts:
+    """The counts as they were, of one owner or of all (None). Raises Problem (503)."""
+    world = PastWorld(owner)
+    async for fact in parts.events.until(at):
+        world.take(fact)
+    return world.counts()

@@ -1,0 +1,67 @@
+"""GET /v1/jobs/{id}/events: the job's timeline, from the log."""
+
+from typing import Any
+
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from schemas.facts import JobFailed, StepFact, StepGaveUp, StepOmitted, StepRetried, StepStarted
+from streams.kafka.envelope import iso_time
+from web.api.common import AfterQuery, answer, job_of
+from web.auth.middleware import asking
+from web.http.routing import Routes
+from web.readmodel.event_log import Fact
+from web.services import services
+from web.views.build import error_view
+from web.views.models import Answer, EventView
+
+routes = Routes("Jobs")
+
+
+@routes.get(
+    "/v1/jobs/{job_id}/events", query=AfterQuery, answers={200: Answer[list[EventView]]}, problems=(400, 404, 503)
+)
+async def show_events(request: web.Request) -> web.Response:
+    """All that was said of a job, in order: when, of which attempt of which step, how long it took, why it failed."""
+    job = await job_of(request, asking(request), request.match_info["job_id"])
+    facts = await services(request).events.of_job(job.asset_id, job.id, job.created_at)
+    return answer(timeline(facts))
+
+
+def timeline(facts: list[Fact]) -> list[EventView]:
+    """The facts as they are shown, each with the seconds since its attempt began."""
+    began: dict[tuple[Any, ...], float] = {}
+    shown: list[EventView] = []
+    for fact in facts:
+        if isinstance(fact.message, StepStarted):
+            began[_attempt(fact.message)] = fact.at
+        shown.append(_shown(fact, began))
+    return shown
+
+
+def _attempt(message: StepFact) -> tuple[Any, ...]:
+    return message.run, message.step, message.attempt
+
+
+def _shown(fact: Fact, began: dict[tuple[Any, ...], float]) -> EventView:
+    message = fact.message
+    step = message if isinstance(message, StepFact) else None
+    return EventView(
+        id=fact.id,
+        type=fact.type,
+        time=iso_time(fact.at),
+        run=getattr(message, "run", 1),
+        step=step.step if step else UNSET,
+        attempt=step.attempt if step else UNSET,
+        elapsed_s=_elapsed_s(fact.at, step, began) if step else UNSET,
+        error=error_view(message.error) if isinstance(message, (StepGaveUp, StepRetried, JobFailed)) else UNSET,
+        retry_at=iso_time(message.retry_at) if isinstance(message, StepRetried) else UNSET,
+        reason=message.reason if isinstance(message, StepOmitted) else UNSET,
+    )
+
+
+def _elapsed_s(at: float, step: StepFact, began: dict[tuple[Any, ...], float]) -> float | UnsetType:
+    since = began.get(_attempt(step))
+    if since is None or isinstance(step, StepStarted):
+        return UNSET
+    return round(max(at - since, 0.0), 3)

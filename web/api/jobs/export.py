@@ -1,0 +1,135 @@
+"""GET /v1/jobs/export: everything that a list would show, in one stream, however much it is."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+
+from schemas.jobs import Job
+from web.api.common import settled
+from web.api.jobs.routes import JOBS, JobsQuery, require_known_pipeline, shown
+from web.auth.middleware import asking
+from web.http.problems import Problem
+from web.http.routing import Routes
+from web.readmodel import queries
+from web.readmodel.changelog import duration_s
+from web.readmodel.list_query import Listing, parse
+from web.services import Services, services
+
+routes = Routes("Jobs")
+
+#: Jobs that are read and encoded at a time.
+_PIECE = 500
+_COLUMNS = (
+    *("id", "asset_id", "pipeline", "status", "progress", "current_step", "run", "owner", "filename", "passthrough"),
+    *("created_at", "updated_at", "started_at", "finished_at", "duration_s", "error_code", "error_message"),
+)
+#: What a spreadsheet would take for a formula. Source: OWASP, CSV Injection.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_TYPES = {"csv": "text/csv", "json": "application/json"}
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ExportQuery(JobsQuery, frozen=True, kw_only=True):
+    """What can be exported; always the oldest first, and all of it."""
+
+    #: "csv" or "json".
+    format: str = "json"
+
+
+@routes.get(
+    "/v1/jobs/export",
+    query=ExportQuery,
+    answers={200: "application/json, text/csv"},
+    problems=(400, 503),
+    head=False,
+)
+async def export_jobs(request: web.Request) -> web.StreamResponse:
+    """All jobs that the list's filters find, the oldest first: `{"data": […]}`, or CSV with a line of names."""
+    query = dict(request.query)
+    kind = query.pop("format", "json")
+    if kind not in _TYPES:
+        raise Problem(400, "invalid-format", "format is csv or json")
+    for name in ("sort", "limit", "cursor"):
+        if name in query:
+            raise Problem(400, "unknown-parameter", f"an export has no {name}: it is all of it, the oldest first")
+    listing, parts = parse(query, JOBS, asking(request).scope), services(request)
+    await settled(request, "jobs")
+    await require_known_pipeline(parts, listing)
+    response = web.StreamResponse(
+        headers={"Content-Type": _TYPES[kind], "Content-Disposition": f'attachment; filename="jobs.{kind}"'}
+    )
+    await response.prepare(request)
+    async for text in _csv(parts, listing) if kind == "csv" else _json(parts, listing):
+        await response.write(text)
+    await response.write_eof()
+    return response
+
+
+async def _json(parts: Services, listing: Listing) -> AsyncIterator[bytes]:
+    yield b'{"data": ['
+    first = True
+    async for jobs in _encoded(parts, listing, _as_json):
+        yield jobs if first else b"," + jobs
+        first = False
+    yield b"]}\n"
+
+
+async def _csv(parts: Services, listing: Listing) -> AsyncIterator[bytes]:
+    yield _lines([_COLUMNS])
+    async for lines in _encoded(parts, listing, _as_csv):
+        yield lines
+
+
+async def _encoded(
+    parts: Services, listing: Listing, encode: Callable[[Services, Sequence[Job]], bytes]
+) -> AsyncIterator[bytes]:
+    """Pieces, read and encoded in a reader's thread."""
+    after = (-1.0, "")
+    while piece := await parts.model.read(_piece, parts, listing, after, encode):
+        after, text = piece
+        yield text
+
+
+def _piece(
+    db: Any,
+    parts: Services,
+    listing: Listing,
+    after: tuple[float, str],
+    encode: Callable[[Services, Sequence[Job]], bytes],
+) -> tuple[tuple[float, str], bytes] | None:
+    jobs = queries.chosen(db, listing, after, _PIECE)
+    return ((jobs[-1].created_at, jobs[-1].id), encode(parts, jobs)) if jobs else None
+
+
+def _as_json(parts: Services, jobs: Sequence[Job]) -> bytes:
+    return b",".join(_encode(shown(job, parts.progress)) for job in jobs)
+
+
+def _as_csv(parts: Services, jobs: Sequence[Job]) -> bytes:
+    return _lines([_cells(job, shown(job, parts.progress)) for job in jobs])
+
+
+def _cells(job: Job, view: Any) -> list[str]:
+    error = job.error
+    given = {"error_code": error.code, "error_message": error.message} if error else {}
+    given["duration_s"] = "" if (took_s := duration_s(job)) is None else f"{took_s:.3f}"
+    return [_cell(given.get(name, getattr(view, name, UNSET))) for name in _COLUMNS]
+
+
+def _cell(value: Any) -> str:
+    if value is None or value is UNSET:
+        return ""
+    text = str(value)
+    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()

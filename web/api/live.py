@@ -1,0 +1,169 @@
+"""/v1/live: a snapshot, then every change and the progress in between; as a websocket, and as server-sent events."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from web.api.common import AfterQuery, asset_of, job_of, settled
+from web.auth.middleware import SUBPROTOCOL, asking, require_same_origin
+from web.http.cursors import LiveCursor, load
+from web.http.problems import unavailable
+from web.http.routing import Routes
+from web.live.catch_up import opening
+from web.live.hub import Client, Farewell
+from web.live.ws_frames import Frame
+from web.readmodel.subscriptions import Subscription, parse
+from web.services import Services, services
+
+log = logging.getLogger("kinolog.web")
+
+_PING_S = 20.0
+#: Seconds that a client is given to take in why it must go; then the connection is cut.
+_CLOSE_S = 1.5
+#: A client has nothing to say here but control frames.
+_MAX_MESSAGE_BYTES = 4096
+_BROKE_OFF = Farewell(1011, "InternalError")
+
+#: Returns when the connection can take more. Raises ConnectionError when it is gone.
+Send = Callable[[Sequence[Frame]], Awaitable[None]]
+
+routes = Routes("Live")
+
+
+class LiveQuery(AfterQuery, frozen=True, kw_only=True):
+    """What a live connection can be asked for."""
+
+    #: What to tell, separated by commas: all, job:ID, asset:ID, queue:STEP, owner:NAME.
+    subscribe: str | None = None
+    #: Where to go on: the last cursor that was told.
+    cursor: str | None = None
+    #: A ticket of `POST /v1/live/tickets`, in place of a token.
+    ticket: str | None = None
+
+
+@routes.get("/v1/live", query=LiveQuery, answers={101: None}, problems=(400, 403, 404, 503), head=False, ticket=True)
+async def live_socket(request: web.Request) -> web.StreamResponse:
+    """A websocket that only speaks; closed with 4008 ConsumerTooSlow when the client does not keep up."""
+    require_same_origin(request, services(request).settings.web.cors_origins)
+    wanted, cursor = await _asked_for(request, request.query.get("cursor"))
+    socket = web.WebSocketResponse(
+        protocols=(SUBPROTOCOL,), heartbeat=_PING_S, compress=False, max_msg_size=_MAX_MESSAGE_BYTES, timeout=_CLOSE_S
+    )
+    await socket.prepare(request)
+
+    async def send(frames: Sequence[Frame]) -> None:
+        # In one piece, and not by the socket, which would frame for each client what is the same for all.
+        if socket.closed or request.transport is None or request.transport.is_closing():
+            raise ConnectionResetError("the websocket is closed")
+        request.transport.write(b"".join([frame.wire for frame in frames]))
+        await request.writer.drain()
+
+    async def listen() -> None:
+        async for _ in socket:
+            pass  # until it closes
+
+    farewell = await _serve(request, wanted, cursor, send, listen())
+    if farewell is not None:
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(_CLOSE_S):
+                await socket.close(code=farewell.code, message=farewell.reason.encode(), drain=False)
+        _cut(request)
+    return socket
+
+
+@routes.get(
+    "/v1/live/sse",
+    query=LiveQuery,
+    answers={200: "text/event-stream"},
+    problems=(400, 403, 404, 503),
+    head=False,
+    ticket=True,
+)
+async def live_events(request: web.Request) -> web.StreamResponse:
+    """The same frames as server-sent events; the event id is the cursor. Source: HTML Living Standard, section 9.2."""
+    require_same_origin(request, services(request).settings.web.cors_origins)
+    wanted, cursor = await _asked_for(request, request.headers.get("Last-Event-ID") or request.query.get("cursor"))
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
+    await response.prepare(request)
+
+    async def send(frames: Sequence[Frame]) -> None:
+        await response.write(b"".join([_event(frame) for frame in frames]))
+
+    async def ping() -> None:
+        while True:
+            await response.write(b": still here\n\n")
+            await asyncio.sleep(_PING_S)
+
+    farewell = await _serve(request, wanted, cursor, send, ping())
+    if farewell is not None:
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(_CLOSE_S):
+                await response.write(f'event: end\ndata: {{"reason": "{farewell.reason}"}}\n\n'.encode())
+                await response.write_eof()
+        _cut(request)
+    return response
+
+
+def _event(frame: Frame) -> bytes:
+    return (f"id: {frame.cursor}\n".encode() if frame.cursor else b"") + b"data: " + frame.text + b"\n\n"
+
+
+async def _asked_for(request: web.Request, cursor: str | None) -> tuple[Subscription, LiveCursor | None]:
+    """What the client wants, and from where on. Raises Problem: 400, 404 for a job or asset it may not see, 503."""
+    principal, parts = asking(request), services(request)
+    wanted = parse(request.query.get("subscribe", ""), principal.scope)
+    since = load(cursor, LiveCursor) if cursor else None
+    await settled(request, "jobs")
+    for job_id in wanted.named("job"):
+        await job_of(request, principal, job_id)
+    for asset_id in wanted.named("asset"):
+        await asset_of(request, principal, asset_id)
+    if parts.position.rebuilding:
+        raise unavailable("read-model-behind", "the jobs are being read from the log: try again")
+    return wanted, since
+
+
+async def _serve(
+    request: web.Request, wanted: Subscription, cursor: LiveCursor | None, send: Send, beside: Coroutine[Any, Any, None]
+) -> Farewell | None:
+    """Send until the client goes, or must go: then why. `beside` runs for as long and may end it."""
+    parts = services(request)
+    client = parts.hub.join(wanted)
+    tasks = [asyncio.create_task(_pump(parts, client, cursor, send)), asyncio.create_task(beside)]
+    over: list[asyncio.Future[Any]] = [*tasks, client.farewell]
+    try:
+        with parts.sessions.watched(client, asking(request)):
+            await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+        return client.farewell.result() if client.farewell.done() else _outcome(tasks)
+    finally:
+        parts.hub.leave(client)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pump(parts: Services, client: Client, cursor: LiveCursor | None, send: Send) -> None:
+    async for frame in opening(parts, client, cursor):
+        await send([frame])
+    while True:
+        await send(await client.next_frames())
+
+
+def _outcome(tasks: list[asyncio.Task[None]]) -> Farewell | None:
+    """None when the client has gone; a bug is logged and told."""
+    for task in tasks:
+        error = task.exception() if task.done() and not task.cancelled() else None
+        if error is not None and not isinstance(error, ConnectionError):
+            log.error("live connection ended by a bug", exc_info=error)
+            return _BROKE_OFF
+    return None
+
+
+def _cut(request: web.Request) -> None:
+    """Drop what the client has not taken: closing alone would wait for it for ever."""
+    if request.transport is not None:
+        request.transport.abort()

@@ -1,0 +1,125 @@
+"""/media: published files, whole or in part, to those who may see the asset or hold a signed address."""
+
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from aiohttp import web
+
+from processors.storage.keys import IMMUTABLE, InvalidKey, checked_key, content_type
+from processors.storage.object_store import NotStored, Stored
+from web.auth.middleware import asking
+from web.http.byte_ranges import Span, Unsatisfiable, matches, span, still
+from web.http.problems import Problem, not_found
+from web.http.routing import Routes
+from web.readmodel import queries
+from web.services import Services, services
+
+routes = Routes("Media")
+#: What a request for bytes is answered with; 302: they are to be had from the bucket itself.
+_BYTES = {200: "application/octet-stream", 206: "application/octet-stream", 302: None, 304: None}
+#: Seconds that an address of the bucket is good for.
+_REDIRECT_S = 3600
+
+
+# The signed one first: "s" would be an asset id otherwise.
+@routes.get("/media/s/{grant}/{asset_id}/{path:.+}", access="signed", answers=_BYTES, problems=(403, 404, 416, 503))
+async def signed_file(request: web.Request) -> web.StreamResponse:
+    """A file to whoever has its signed address."""
+    asset_id, grant = request.match_info["asset_id"], request.match_info["grant"]
+    if not services(request).signer.allows(grant, asset_id, time.time()):
+        raise Problem(403, "address-expired", "this address is not valid, or not any more: ask for a new one")
+    return await _serve(request, _key(asset_id, request.match_info["path"]))
+
+
+@routes.get("/media/o/{grant}/{path:.+}", access="signed", answers=_BYTES, problems=(403, 404, 416, 503))
+async def signed_object(request: web.Request) -> web.StreamResponse:
+    """An object that belongs to no asset, to whoever has its signed address."""
+    key = request.match_info["path"]
+    if not services(request).signer.allows_object(request.match_info["grant"], key, time.time()):
+        raise Problem(403, "address-expired", "this address is not valid, or not any more: ask for a new one")
+    return await _serve(request, key)
+
+
+@routes.get("/media/{asset_id}/{path:.+}", answers=_BYTES, problems=(404, 416, 503))
+async def own_file(request: web.Request) -> web.StreamResponse:
+    """A file of an asset that the caller may see."""
+    asset_id = request.match_info["asset_id"]
+    owner = await services(request).model.read(queries.asset_owner, asset_id)
+    if owner is None or not asking(request).sees(owner[0]):
+        raise not_found("file")
+    return await _serve(request, _key(asset_id, request.match_info["path"]))
+
+
+async def _serve(request: web.Request, key: str) -> web.StreamResponse:
+    parts = services(request)
+    if request.method == "GET" and _leads_on(parts, key):
+        address = await parts.store.presigned("GET", key, _REDIRECT_S)
+        # Not for longer than the address is good.
+        raise web.HTTPFound(address, headers={"Cache-Control": f"private, max-age={_REDIRECT_S // 2}"})
+    stored = await parts.store.head(key)
+    headers = _headers(key, stored)
+    if matches(request.headers.get("If-None-Match"), stored.etag):
+        return web.Response(status=304, headers=headers)
+    try:
+        part = (
+            span(request.headers.get("Range"), stored.size_bytes)
+            if still(request.headers.get("If-Range"), stored.etag, stored.modified_at, datetime.now(UTC))
+            else None
+        )
+    except Unsatisfiable as error:
+        beyond = {"Content-Range": f"bytes */{stored.size_bytes}"}
+        raise Problem(416, "range-not-satisfiable", f"the file has {stored.size_bytes} bytes", beyond) from error
+    return await _send(request, stored, part, headers)
+
+
+def _leads_on(parts: Services, key: str) -> bool:
+    """Whether readers are sent to the bucket. Not for what names other files: they stand beside it here only."""
+    return parts.store.root is None and parts.settings.store.redirect and not key.endswith((".m3u8", ".vtt"))
+
+
+def _key(asset_id: str, path: str) -> str:
+    """The store key, below the asset's folder and nowhere else. Raises Problem (404)."""
+    try:
+        checked_key(asset_id)
+        if "/" in asset_id:
+            raise InvalidKey("an asset id has no slash")
+        return checked_key(f"assets/{asset_id}/{path}")
+    except InvalidKey as error:
+        raise not_found("file") from error
+
+
+def _headers(key: str, stored: Stored) -> dict[str, str]:
+    return {
+        "Content-Type": content_type(key),
+        "ETag": stored.etag,
+        "Last-Modified": format_datetime(stored.modified_at, usegmt=True),
+        "Accept-Ranges": "bytes",
+        "Cache-Control": IMMUTABLE,
+    }
+
+
+async def _send(request: web.Request, stored: Stored, part: Span | None, headers: dict[str, str]) -> web.StreamResponse:
+    start, end = part or Span(0, stored.size_bytes)
+    response = web.StreamResponse(status=200 if part is None else 206, headers=headers)
+    response.content_length = end - start
+    if part is not None:
+        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size_bytes}"
+    if request.method == "HEAD" or start == end:
+        await response.prepare(request)
+        return response
+    chunks = services(request).store.get(stored.key, start, end)
+    first = await _first(chunks)  # before the headers leave: a file that has just gone is still a 404
+    await response.prepare(request)
+    await response.write(first)
+    async for chunk in chunks:
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+async def _first(chunks: AsyncIterator[bytes]) -> bytes:
+    async for chunk in chunks:
+        return chunk
+    raise NotStored("the file has no bytes")

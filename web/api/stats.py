@@ -1,0 +1,107 @@
+"""GET /v1/stats and /v1/queues: how many there are, equal to what lists would count at the same moment."""
+
+from collections.abc import Iterable
+from typing import get_args
+
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from schemas.commands import PauseQueue, ResumeQueue
+from schemas.jobs import AssetStatus, JobStatus
+from schemas.steps import step_kinds
+from streams.kafka.envelope import iso_time
+from web.api.common import AfterQuery, answer, settled
+from web.api.jobs.as_of import AsOfQuery, asked_moment, counts_at
+from web.auth.middleware import asking
+from web.http.problems import not_found
+from web.http.routing import Routes
+from web.readmodel import queries
+from web.readmodel.job_groups import STEP_STATUSES
+from web.readmodel.queries import CountRow, Counts
+from web.services import services
+from web.views.models import Answer, QueueChange, QueueView, Stats
+
+routes = Routes("Statistics")
+
+_JOB_STATUSES: tuple[str, ...] = get_args(JobStatus)
+_ASSET_STATUSES: tuple[str, ...] = get_args(AssetStatus)
+#: Seconds that an answer waits for control, so that the queue shows what it says.
+_SEEN_S = 5.0
+
+
+@routes.get("/v1/stats", query=AsOfQuery, answers={200: Answer[Stats]}, problems=(400, 503))
+async def show_stats(request: web.Request) -> web.Response:
+    """Jobs by status and pipeline, their steps, and assets by status, of what the caller may see.
+
+    With `as_of`, as it was at that moment; of steps only those are counted then that had begun.
+    """
+    parts, scope, at = services(request), asking(request).scope, asked_moment(request)
+    if at is not None:
+        return answer(replace(stats(await counts_at(parts, scope, at), parts.pipelines), as_of=iso_time(at)))
+    await settled(request, "jobs")
+    return answer(stats(await parts.model.read(queries.counts, scope), parts.pipelines))
+
+
+@routes.get("/v1/queues", query=AfterQuery, answers={200: Answer[list[QueueView]]}, problems=(400, 503))
+async def show_queues(request: web.Request) -> web.Response:
+    """The queue of each step: what waits, runs and ended there, of what the caller may see."""
+    await settled(request, "jobs")
+    found = await services(request).model.read(queries.counts, asking(request).scope)
+    by_step = _by_step(found)
+    paused = await services(request).model.read(queries.paused)
+    executors = await services(request).queue_executors.by_step() or {}
+    return answer([_queue(name, by_step[name], paused.get(name), executors.get(name, UNSET)) for name in step_kinds()])
+
+
+@routes.post("/v1/queues/{step}/pause", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
+async def pause_queue(request: web.Request) -> web.Response:
+    """Let executors take nothing more from a step's queue, anywhere, until it is resumed: 202. What runs goes on."""
+    return await _change(request, PauseQueue)
+
+
+@routes.post("/v1/queues/{step}/resume", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
+async def resume_queue(request: web.Request) -> web.Response:
+    """Let executors take from a step's queue again: 202."""
+    return await _change(request, ResumeQueue)
+
+
+async def _change(request: web.Request, command: type[PauseQueue | ResumeQueue]) -> web.Response:
+    step, parts = request.match_info["step"], services(request)
+    if step not in step_kinds():
+        raise not_found("queue")
+    cursor = await parts.commands.send([command(step=step, requested_by=asking(request).owner)])
+    await parts.position.until(lambda: parts.position.has_applied("jobs", cursor), _SEEN_S)
+    return answer(QueueChange(name=step, paused=command is PauseQueue), status=202, cursor=cursor)
+
+
+def stats(found: Counts, pipelines: Iterable[str]) -> Stats:
+    """The counts as they are shown; `pipelines`: names that are shown also when no job has them."""
+    jobs = [row for row in found.rows if not row.step]
+    by_pipeline = _by(jobs, "pipeline", pipelines, _JOB_STATUSES)
+    return Stats(
+        jobs={status: sum(row.jobs for row in jobs if row.status == status) for status in _JOB_STATUSES},
+        pipelines={name: sum(counts.values()) for name, counts in by_pipeline.items()},
+        pipeline_status=by_pipeline,
+        steps=_by_step(found),
+        assets=dict.fromkeys(_ASSET_STATUSES, 0) | found.assets,
+    )
+
+
+def _queue(name: str, counts: dict[str, int], paused_at: float | None, executors: int | UnsetType) -> QueueView:
+    since = UNSET if paused_at is None else iso_time(paused_at)
+    return QueueView(name=name, paused=paused_at is not None, paused_at=since, executors=executors, **counts)
+
+
+def _by_step(found: Counts) -> dict[str, dict[str, int]]:
+    return _by((row for row in found.rows if row.step), "step", step_kinds(), STEP_STATUSES)
+
+
+def _by(
+    rows: Iterable[CountRow], column: str, names: Iterable[str], statuses: Iterable[str]
+) -> dict[str, dict[str, int]]:
+    """Jobs by the column's value and status, zeros included; at least of `names`."""
+    found = {name: dict.fromkeys(statuses, 0) for name in names}
+    for row in rows:
+        found.setdefault(getattr(row, column), dict.fromkeys(statuses, 0))[row.status] += row.jobs
+    return found

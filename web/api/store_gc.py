@@ -1,0 +1,158 @@
+"""/v1/store/gc: files that no row points at, such as the staged outputs of an executor that was killed."""
+
+import sqlite3
+from collections import defaultdict
+from typing import Annotated, NamedTuple
+
+import msgspec
+from aiohttp import web
+
+from processors.storage.object_store import Store
+from web.api.common import answer, json_body
+from web.api.source_access import DIRECT_FOLDER
+from web.http.problems import unavailable
+from web.http.routing import Routes
+from web.services import Services, services
+from web.views.models import Answer, View
+
+routes = Routes("Media")
+
+#: Parts of the path that are kept or removed as a whole: an attempt's folder, an upload's file.
+_UNITS = {"assets": 4, "uploads": 3}
+_SHOWN = 1_000
+
+
+class GarbageWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is looked for."""
+
+    #: Only say what would be removed.
+    dry_run: bool = False
+    #: Leave what is newer: it may be on its way to a row.
+    older_than_days: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+
+
+class Garbage(View, frozen=True, kw_only=True):
+    """What was found, and removed unless it was a dry run."""
+
+    dry_run: bool
+    objects: int
+    bytes: int
+    #: Where, at most 1,000 of them.
+    prefixes: list[str]
+    #: Multipart uploads to the bucket that nobody ended; null where the store has none or cannot be asked.
+    multipart_uploads: int | None
+
+
+class _Unit(NamedTuple):
+    """What is kept or removed as a whole."""
+
+    objects: int = 0
+    bytes: int = 0
+    newest: float = 0.0
+
+
+class _Rows(NamedTuple):
+    """All that is said of an asset."""
+
+    #: Its row, and those of its jobs.
+    raw: list[bytes]
+    #: Those of its jobs that have not ended.
+    running: list[bytes]
+
+
+@routes.post(
+    "/v1/store/gc",
+    access="admin",
+    body=GarbageWanted,
+    answers={200: Answer[Garbage]},
+    problems=(400, 413, 415, 422, 503),
+)
+async def collect_garbage(request: web.Request) -> web.Response:
+    """Find the files of assets that no row points at and that are older than a day, and remove them.
+
+    So it is with parts of uploads to a bucket that nobody ended.
+    """
+    wanted: GarbageWanted = await json_body(request, GarbageWanted)
+    parts = services(request)
+    if not parts.position.caught_up.is_set():
+        raise unavailable("not-ready", "the log is still being read: what is of use is not known yet", 5)
+    older_than_s = wanted.older_than_days * 86_400
+    now = parts.clock.earlier()
+    before = now - older_than_s
+    found = {unit: known for top in _UNITS for unit, known in (await _orphans(parts, top, before)).items()}
+    found |= await _unclaimed(parts, before)
+    begun = await parts.store.unfinished(older_than_s, now)
+    if not wanted.dry_run:
+        for unit in found:
+            await parts.store.delete_prefix(unit)
+        await parts.store.end(begun or ())
+    return answer(
+        Garbage(
+            dry_run=wanted.dry_run,
+            objects=sum(known.objects for known in found.values()),
+            bytes=sum(known.bytes for known in found.values()),
+            prefixes=sorted(found)[:_SHOWN],
+            multipart_uploads=None if begun is None else len(begun),
+        )
+    )
+
+
+async def _orphans(parts: Services, top: str, before: float) -> dict[str, _Unit]:
+    """Units that are old enough and that nothing points at."""
+    units = await _units(parts.store, top)
+    by_asset: dict[str, list[str]] = defaultdict(list)
+    for unit, known in units.items():
+        if known.newest <= before:
+            by_asset[unit.split("/")[1]].append(unit)
+    found: dict[str, _Unit] = {}
+    for asset_id, candidates in by_asset.items():
+        rows = await parts.model.read(_rows_of, asset_id)
+        found |= {unit: units[unit] for unit in candidates if not _is_needed(unit, rows)}
+    return found
+
+
+async def _unclaimed(parts: Services, before: float) -> dict[str, _Unit]:
+    """What clients put straight into the bucket, and no asset or job names."""
+    found = {
+        stored.key: _Unit(1, stored.size_bytes, stored.modified_at.timestamp())
+        async for stored in parts.store.walk(DIRECT_FOLDER)
+    }
+    old = {key: known for key, known in found.items() if known.newest <= before}
+    named = await parts.model.read(_named_inputs) if old else set()
+    return {key: known for key, known in old.items() if key not in named}
+
+
+async def _units(store: Store, top: str) -> dict[str, _Unit]:
+    units: dict[str, _Unit] = {}
+    async for stored in store.walk(top):
+        path = stored.key.split("/")
+        if len(path) >= _UNITS[top]:
+            unit = "/".join(path[: _UNITS[top]])
+            known = units.get(unit, _Unit())
+            newest = max(known.newest, stored.modified_at.timestamp())
+            units[unit] = _Unit(known.objects + 1, known.bytes + stored.size_bytes, newest)
+    return units
+
+
+def _is_needed(unit: str, rows: _Rows) -> bool:
+    """Whether a row names it, or the attempt that writes it may still be running."""
+    lease_id = unit.rpartition("/")[2].partition("-")[2].encode()
+    return any(unit.encode() in raw for raw in rows.raw) or any(lease_id and lease_id in raw for raw in rows.running)
+
+
+def _named_inputs(db: sqlite3.Connection) -> set[str]:
+    """Objects that clients put into the bucket and that are somebody's input."""
+    found: set[str] = set()
+    for table in ("asset_rows", "job_rows"):
+        key = "json_extract(CAST(row AS TEXT), '$.input.object')"
+        query = f"SELECT {key} FROM {table} WHERE {key} LIKE '{DIRECT_FOLDER}/%'"  # noqa: S608  names are ours
+        found |= {key for (key,) in db.execute(query)}
+    return found
+
+
+def _rows_of(db: sqlite3.Connection, asset_id: str) -> _Rows:
+    jobs = db.execute(
+        "SELECT row, NOT ended FROM jobs CROSS JOIN job_rows USING (n) WHERE asset_id = ?", (asset_id,)
+    ).fetchall()
+    asset = db.execute("SELECT row FROM assets CROSS JOIN asset_rows USING (n) WHERE id = ?", (asset_id,)).fetchall()
+    return _Rows([row for row, *_ in [*asset, *jobs]], [row for row, running in jobs if running])

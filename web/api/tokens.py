@@ -1,0 +1,134 @@
+"""/v1/tokens: make, list, revoke; /v1/live/tickets: a way to a live connection without a token in its address."""
+
+import re
+import time
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from schemas.access import Role, TokenRow
+from streams.kafka.envelope import iso_time
+from web.api.common import answer, json_body
+from web.auth.api_tokens import is_good, new_row
+from web.auth.middleware import asking
+from web.http.problems import Problem, not_found
+from web.http.routing import Routes
+from web.services import services
+from web.views.models import Answer, View
+
+routes = Routes("Access")
+
+_OWNER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_MOST_TTL_S = 10 * 365 * 86_400
+
+
+class NewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/tokens`."""
+
+    role: Role
+    #: Whose things it is for; only an admin's token may have none.
+    owner: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    #: What it is for, in your words.
+    label: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    #: Seconds until it ends by itself; unset: never.
+    ttl_s: Annotated[float, msgspec.Meta(gt=0, le=_MOST_TTL_S)] | None = None
+    #: Most requests per second to one replica; unset: the setting's.
+    requests_per_s: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = None
+
+
+class TokenView(View, frozen=True, kw_only=True):
+    """An API token, without its secret."""
+
+    id: str
+    role: Role
+    owner: str | None
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    #: Whether it lets anybody in now.
+    good: bool
+    label: str | UnsetType = UNSET
+    created_by: str | UnsetType = UNSET
+    requests_per_s: float | UnsetType = UNSET
+
+
+class CreatedToken(TokenView, frozen=True, kw_only=True):
+    """A new token; `token` is told this once and is stored nowhere."""
+
+    token: str
+
+
+class Ticket(View, frozen=True, kw_only=True):
+    """Give it once as `?ticket=` to /v1/live or /v1/live/sse."""
+
+    ticket: str
+    expires_at: str
+
+
+@routes.post(
+    "/v1/tokens",
+    access="admin",
+    body=NewToken,
+    answers={201: Answer[CreatedToken]},
+    problems=(400, 413, 415, 422, 503),
+)
+async def create_token(request: web.Request) -> web.Response:
+    """Make an API token. It is told once; only its hash is kept."""
+    wanted, now = await json_body(request, NewToken), time.time()
+    if wanted.role != "admin" and not wanted.owner:
+        raise Problem(422, "invalid-body", "a token of a viewer or editor needs an owner")
+    if wanted.owner and not _OWNER.fullmatch(wanted.owner):
+        raise Problem(422, "invalid-body", "an owner has no control characters")
+    principal = asking(request)
+    row, token = await services(request).tokens.create(
+        new_row(
+            role=wanted.role,
+            owner=wanted.owner,
+            label=wanted.label,
+            expires_at=None if wanted.ttl_s is None else now + wanted.ttl_s,
+            created_by=principal.owner or principal.token_id,
+            requests_per_s=wanted.requests_per_s,
+        )
+    )
+    return answer(CreatedToken(**_shown(row, now), token=token), status=201)
+
+
+@routes.get("/v1/tokens", access="admin", answers={200: Answer[list[TokenView]]})
+async def list_tokens(request: web.Request) -> web.Response:
+    """Every token that was made, the newest first; not those that the settings give."""
+    rows = sorted(services(request).tokens.rows.values(), key=lambda row: (row.created_at, row.id), reverse=True)
+    return answer([TokenView(**_shown(row, time.time())) for row in rows])
+
+
+@routes.delete("/v1/tokens/{token_id}", access="admin", answers={200: Answer[TokenView]}, problems=(404, 503))
+async def revoke_token(request: web.Request) -> web.Response:
+    """End a token, on every replica within a moment; its live connections are closed. A repeat is harmless."""
+    tokens, now = services(request).tokens, time.time()
+    row = tokens.rows.get(request.match_info["token_id"])
+    if row is None:
+        raise not_found("token")
+    return answer(TokenView(**_shown(await tokens.revoke(row, now), now)))
+
+
+@routes.post("/v1/live/tickets", access="viewer", answers={201: Answer[Ticket]})
+async def create_ticket(request: web.Request) -> web.Response:
+    """A ticket for one live connection, good for half a minute: for browsers, which cannot set headers."""
+    ticket, expires = services(request).tickets.issue(asking(request), time.time())
+    return answer(Ticket(ticket=ticket, expires_at=iso_time(expires)), status=201)
+
+
+def _shown(row: TokenRow, now: float) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "role": row.role,
+        "owner": row.owner,
+        "created_at": iso_time(row.created_at),
+        "expires_at": None if row.expires_at is None else iso_time(row.expires_at),
+        "revoked_at": None if row.revoked_at is None else iso_time(row.revoked_at),
+        "good": is_good(row, now),
+        "label": row.label or UNSET,
+        "created_by": row.created_by or UNSET,
+        "requests_per_s": row.requests_per_s or UNSET,
+    }

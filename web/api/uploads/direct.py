@@ -1,0 +1,73 @@
+"""/v1/uploads/presign: an address that takes the bytes of an upload straight into the bucket."""
+
+import mimetypes
+from pathlib import PurePosixPath
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+
+from streams.ids import new_id
+from web.api.common import answer, json_body
+from web.api.source_access import direct_folder
+from web.auth.middleware import asking
+from web.http.problems import Problem
+from web.http.routing import Routes
+from web.services import services
+from web.views.models import Answer, View
+
+routes = Routes("Uploads")
+
+_MAX_TTL_S = 86_400
+
+
+class PresignWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What shall be uploaded."""
+
+    #: Its ending is kept, nothing else.
+    filename: str | None = None
+    #: Seconds that the address is good for.
+    ttl_s: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TTL_S)] = 3600
+
+
+class Presigned(View, frozen=True, kw_only=True):
+    """Where to put the bytes, and what to say then."""
+
+    #: PUT the bytes here.
+    url: str
+    method: str
+    #: Send these with it.
+    headers: dict[str, str]
+    #: Then `POST /v1/assets {"input": {"object": …}}`.
+    object: str
+    expires_in_s: int
+
+
+@routes.post(
+    "/v1/uploads/presign",
+    body=PresignWanted,
+    answers={201: Answer[Presigned]},
+    problems=(400, 403, 409, 413, 415, 422, 503),
+)
+async def presign_upload(request: web.Request) -> web.Response:
+    """Have an address of the bucket that takes one upload; only where the store is a bucket (409 otherwise).
+
+    The bytes do not pass through here: name the object in `POST /v1/assets` when they are there.
+    """
+    parts, principal = services(request), asking(request)
+    wanted: PresignWanted = await json_body(request, PresignWanted)
+    if parts.store.root is not None:
+        raise Problem(409, "store-not-remote", "the store is a folder here: upload to /v1/uploads")
+    suffix = PurePosixPath(wanted.filename or "").suffix.lower()
+    key = f"{direct_folder(principal)}/{new_id('upload')}{suffix if suffix[1:].isalnum() else ''}"
+    kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
+    return answer(
+        Presigned(
+            url=await parts.store.presigned("PUT", key, wanted.ttl_s),
+            method="PUT",
+            headers={"Content-Type": kind},
+            object=key,
+            expires_in_s=wanted.ttl_s,
+        ),
+        status=201,
+    )

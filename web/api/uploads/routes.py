@@ -1,0 +1,168 @@
+"""POST /v1/uploads: bytes -> the store -> a job."""
+
+import hashlib
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import web
+
+from processors.storage.object_store import StoreError, TooLarge
+from schemas.commands import SubmitJob
+from schemas.jobs import Input
+from schemas.uploads import UploadCompleted
+from web.api.common import answer
+from web.api.uploads.submissions import Ids, command, fingerprint, ids, owner_for, require_not_deleted, submit
+from web.auth.middleware import asking
+from web.auth.principal import Principal
+from web.http.problems import CLOSE, Problem
+from web.http.routing import Routes
+from web.http.text_repair import is_text, repaired
+from web.http.upload_body import FIELDS, incoming, unasked
+from web.readmodel import queries
+from web.services import Services, services
+from web.views.models import Answer, Submitted
+
+log = logging.getLogger("kinolog.web")
+
+routes = Routes("Uploads")
+
+
+class UploadQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said about an upload; a form may say it in fields of the same names."""
+
+    #: Original file name, for people.
+    filename: str | None = None
+    #: Name of a pipeline; the default pipeline otherwise.
+    pipeline: str | None = None
+    #: The submitter's own text, at most 4,096 characters.
+    passthrough: str | None = None
+    #: high, normal or low: whose requests go first.
+    priority: str | None = None
+    #: Whose it will be; for admins.
+    owner: str | None = None
+
+
+class Slot(NamedTuple):
+    """Where one upload goes, and on whose behalf."""
+
+    parts: Services
+    principal: Principal
+    ids: Ids
+    #: In the store.
+    key: str
+
+
+@routes.post(
+    "/v1/uploads",
+    query=UploadQuery,
+    body=("application/octet-stream", "multipart/form-data"),
+    answers={201: Answer[Submitted]},
+    problems=(400, 403, 408, 409, 410, 413, 422, 503),
+    idempotent=True,
+    expect=unasked,
+)
+async def upload(request: web.Request) -> web.Response:
+    """Store the body and start its job: 201 with its ids. Nothing is left of an upload that breaks off."""
+    parts, principal = services(request), asking(request)
+    slot, query = _slot(parts, principal, ids(request, principal)), _query(request)
+    _command(slot, query, "")  # what can be refused is refused before the body
+    _require_size(parts, request.content_length)
+    await require_not_deleted(parts, slot.ids)
+    parts.commands.require_connection()
+    entry = await parts.journal.begin(slot.ids.asset_id, slot.key)
+    try:
+        wanted = await _receive(request, slot, query)
+        entry = await parts.journal.submitting(entry)
+    except BaseException:
+        await _discard(parts, entry, slot.key)
+        raise
+    return await _submit(slot, wanted, entry)
+
+
+def _slot(parts: Services, principal: Principal, known: Ids) -> Slot:
+    """A key of its own for each try: bytes that a job reads already are never written over."""
+    suffix = f"-{secrets.token_hex(6)}" if known.repeatable else ""
+    return Slot(parts, principal, known, f"uploads/{known.asset_id}/source{suffix}")
+
+
+def _query(request: web.Request) -> dict[str, str]:
+    """The query's parameters. Raises Problem (422) for a text that is not UTF-8; a file name is repaired."""
+    pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, errors="surrogateescape")
+    found = {name: repaired(value) if name == "filename" else value for name, value in pairs}
+    for name in FIELDS:
+        if not is_text(found.get(name, "")):
+            raise Problem(422, "invalid-text", f"the parameter {name} is not UTF-8")
+    return found
+
+
+def _require_size(parts: Services, announced: int | None) -> None:
+    most = parts.settings.web.max_upload_bytes
+    if announced is not None and announced > most:
+        raise Problem(413, "upload-too-large", f"{announced} bytes are more than the {most} that are taken", CLOSE)
+
+
+def _command(slot: Slot, fields: dict[str, str], digest: str) -> SubmitJob:
+    given: dict[str, Any] = {name: fields[name] for name in FIELDS if fields.get(name)}
+    given["owner"] = owner_for(slot.principal, given.get("owner"))
+    upload = UploadCompleted(input=Input(object=slot.key), **given)
+    said = fingerprint("upload", upload.filename, upload.pipeline, upload.passthrough, upload.owner, digest)
+    return command(slot.parts, upload, slot.ids, said)
+
+
+async def _receive(request: web.Request, slot: Slot, query: dict[str, str]) -> SubmitJob:
+    """Store what comes in. The bytes are hashed where somebody may ask later whether a repeat is one."""
+    web_settings, digest = slot.parts.settings.web, hashlib.sha256()
+    body = await incoming(request, web_settings.upload_stall_s)
+    chunks = _hashed(body.chunks, digest) if slot.ids.repeatable else body.chunks
+    try:
+        await slot.parts.store.put(slot.key, chunks, web_settings.max_upload_bytes)
+    except TooLarge as error:
+        detail = f"more than the {web_settings.max_upload_bytes} bytes that are taken; nothing was kept"
+        raise Problem(413, "upload-too-large", detail, CLOSE) from error
+    named = {"filename": body.name} if body.name else {}
+    return _command(slot, named | body.fields | query, digest.hexdigest())
+
+
+async def _hashed(chunks: AsyncIterator[bytes], digest: "hashlib._Hash") -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
+
+
+async def _discard(parts: Services, entry: Path, key: str) -> None:
+    try:
+        await parts.store.delete_prefix(key)
+    except StoreError as error:
+        log.warning("a broken upload cannot be removed now", extra={"key": key, "error": str(error)})
+        parts.journal.leave(entry)
+    else:
+        await parts.journal.end(entry)
+
+
+async def _submit(slot: Slot, wanted: SubmitJob, entry: Path) -> web.Response:
+    try:
+        cursor, [problem] = await submit(slot.parts, [wanted], repeatable=slot.ids.repeatable)
+    except BaseException:
+        slot.parts.journal.leave(entry)  # it may have been written: the journal's repair will see
+        raise
+    await _keep_one(slot, entry)
+    if problem is not None:
+        raise problem
+    return answer(Submitted(asset_id=wanted.asset_id, job_id=wanted.job_id), status=201, cursor=cursor)
+
+
+async def _keep_one(slot: Slot, entry: Path) -> None:
+    """Of uploads with one Idempotency-Key the first gave its bytes to the job; the others' are removed."""
+    parts = slot.parts
+    job = await parts.model.read(queries.job, slot.ids.job_id) if slot.ids.repeatable else None
+    if not slot.ids.repeatable or (job is not None and job.input.object == slot.key):
+        await parts.journal.end(entry)
+    elif job is None and not await parts.model.read(queries.is_deleted, slot.ids.job_id):
+        parts.journal.leave(entry)
+    else:
+        await _discard(parts, entry, slot.key)

@@ -1,0 +1,267 @@
+"""/v1/uploads/tus: uploads that go on where they broke. Source: tus resumable upload protocol 1.0.0.
+
+An upload lies in a folder until it is whole: replicas that do not share it (KINOLOG_WEB__TUS_DIR) need a load balancer
+that keeps a client on its replica.
+"""
+
+import asyncio
+import base64
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+from pathlib import Path
+
+from aiohttp import web
+
+from processors.storage.object_store import StoreError, in_thread
+from schemas.commands import SubmitJob
+from schemas.jobs import Input
+from schemas.uploads import UploadCompleted
+from streams.ids import new_id
+from tables.submissions import Refused
+from web.api.uploads.submissions import Ids, command, fingerprint
+from web.auth.middleware import asking
+from web.auth.principal import Principal
+from web.http.problems import CLOSE, Problem, not_found
+from web.http.routing import Routes
+from web.http.text_repair import repaired
+from web.readmodel import queries
+from web.services import Services, services
+from web.upload_staging.tus_locks import TusTurns
+from web.upload_staging.tus_storage import TusFolder, TusUpload
+
+log = logging.getLogger("kinolog.web")
+
+routes = Routes("Uploads")
+
+VERSION = "1.0.0"
+_HEADERS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
+_FIELDS = ("filename", "pipeline", "passthrough")
+_PIECE_BYTES = 1024**2
+_SWEEP_S = 60.0
+
+_TURNS = TusTurns()
+
+
+@routes.on("OPTIONS", "/v1/uploads/tus", answers={204: None})
+async def show_tus(request: web.Request) -> web.Response:
+    """What of tus is understood here."""
+    most = services(request).settings.web.max_upload_bytes
+    offered = {"Tus-Version": VERSION, "Tus-Extension": "creation,termination,expiration", "Tus-Max-Size": str(most)}
+    return web.Response(status=204, headers=_HEADERS | offered)
+
+
+@routes.post("/v1/uploads/tus", answers={201: None}, problems=(400, 403, 412, 413, 422, 503))
+async def create_tus(request: web.Request) -> web.Response:
+    """Begin an upload of `Upload-Length` bytes; `Location` is where they go. The ids of its job are known from now on.
+
+    `Upload-Metadata` may name filename, pipeline and passthrough.
+    """
+    _require_version(request)
+    parts, principal = services(request), asking(request)
+    size_bytes = _number(request, "Upload-Length")
+    most = parts.settings.web.max_upload_bytes
+    if size_bytes > most:
+        raise Problem(413, "upload-too-large", f"{size_bytes} bytes are more than the {most} that are taken", CLOSE)
+    fields = metadata(request.headers.get("Upload-Metadata", ""))
+    given = {name: fields[name] for name in _FIELDS if fields.get(name)}
+    upload = TusUpload(
+        id=new_id("tus"),
+        size_bytes=size_bytes,
+        asset_id=new_id("asset"),
+        job_id=new_id("job"),
+        owner=principal.owner,
+        metadata=request.headers.get("Upload-Metadata"),
+        **given,
+    )
+    _command(parts, upload)  # what can be refused is refused before the bytes
+    parts.commands.require_connection()
+    parts.clock.now()  # an upload is dated by it
+    await asyncio.to_thread(_folder(parts).create, upload)
+    if not size_bytes:
+        await finish(parts, upload)
+    headers = await _state(parts, upload) if size_bytes else _ids(upload)
+    return web.Response(status=201, headers=headers | {"Location": f"/v1/uploads/tus/{upload.id}"})
+
+
+@routes.on("HEAD", "/v1/uploads/tus/{upload_id}", access="editor", answers={200: None}, problems=(404, 409, 412))
+async def show_tus_upload(request: web.Request) -> web.Response:
+    """How far an upload is."""
+    _require_version(request)
+    parts = services(request)
+    done = _TURNS.finished(request.match_info["upload_id"])
+    if done is not None and _may(asking(request), done):  # its last answer was lost: it must not be sent again
+        size = str(done.size_bytes)
+        return web.Response(headers=_ids(done) | {"Upload-Offset": size, "Upload-Length": size})
+    async with _turn(request):
+        upload, offset = await _find(request)
+        headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.size_bytes)}
+        if upload.metadata is not None:
+            headers["Upload-Metadata"] = upload.metadata
+        return web.Response(headers=headers | await _state(parts, upload))
+
+
+@routes.on(
+    "PATCH",
+    "/v1/uploads/tus/{upload_id}",
+    access="editor",
+    body=("application/offset+octet-stream",),
+    answers={204: None},
+    problems=(400, 404, 408, 409, 412, 413, 415, 503),
+)
+async def continue_tus(request: web.Request) -> web.Response:
+    """Add bytes at `Upload-Offset`. What came before a connection broke is kept; the last ones start the job."""
+    _require_version(request)
+    if request.content_type != "application/offset+octet-stream":
+        raise Problem(415, "unsupported-media-type", "the body must be application/offset+octet-stream")
+    parts = services(request)
+    async with _turn(request):
+        upload, offset = await _find(request)
+        if _number(request, "Upload-Offset") != offset:
+            raise Problem(409, "offset-mismatch", f"the upload is at {offset}")
+        offset = await _receive(request, upload, offset)
+        headers = {"Upload-Offset": str(offset)} | await _state(parts, upload)
+        if offset == upload.size_bytes:
+            await finish(parts, upload)
+    return web.Response(status=204, headers=headers)
+
+
+@routes.delete("/v1/uploads/tus/{upload_id}", answers={204: None}, problems=(404, 409, 412))
+async def end_tus(request: web.Request) -> web.Response:
+    """Give an upload up; its bytes are removed."""
+    _require_version(request)
+    async with _turn(request):
+        upload, _ = await _find(request)
+        await asyncio.to_thread(_folder(services(request)).remove, upload.id)
+    return web.Response(status=204, headers=_HEADERS)
+
+
+async def finish(parts: Services, upload: TusUpload) -> None:
+    """Stand the bytes in the store and start the job. A repeat is harmless: the ids are the same. Raises Problem."""
+    wanted, folder = _command(parts, upload), _folder(parts)
+    path = await asyncio.to_thread(folder.kept, upload.id)
+    if path is None:
+        return
+    if await parts.model.read(queries.is_deleted, upload.job_id):  # its replica died before it removed the folder
+        await asyncio.to_thread(folder.remove, upload.id)
+        return
+    await parts.store.put_file(path, wanted.input.object or "")
+    await parts.commands.send([wanted])
+    _TURNS.note_finished(upload)
+    await asyncio.to_thread(folder.remove, upload.id)
+
+
+async def sweep_again_and_again(parts: Services) -> None:
+    """Sweep once a minute."""
+    folder = _folder(parts)
+    while True:
+        try:
+            await sweep(parts, folder)
+        except (OSError, StoreError, Problem, Refused) as error:
+            log.warning("resumable uploads cannot be looked after now", extra={"error": str(error)})
+        await asyncio.sleep(_SWEEP_S)
+
+
+async def sweep(parts: Services, folder: TusFolder) -> None:
+    """Remove uploads that have expired; finish those whose replica died between the last byte and the job."""
+    for upload in await asyncio.to_thread(folder.sweep):
+        with contextlib.suppress(FileNotFoundError):  # finished meanwhile
+            async with _TURNS.turn(folder, upload.id):
+                await finish(parts, upload)
+
+
+async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
+    """Write what comes; returns the new offset. A connection that breaks leaves what came."""
+    parts, folder, waiting, size = services(request), _folder(services(request)), list[bytes](), 0
+    try:
+        async with _TURNS.reading(upload.id, parts.settings.web.upload_stall_s) as patience:
+            while piece := await request.content.readany():
+                patience.renew()
+                size += len(piece)
+                if offset + size > upload.size_bytes:
+                    raise Problem(413, "upload-too-large", "more bytes came than were announced", CLOSE)
+                waiting.append(piece)
+                if sum(map(len, waiting)) >= _PIECE_BYTES:
+                    written, waiting = waiting, []
+                    await in_thread(folder.append, upload.id, written)
+        written, waiting = waiting, []
+        await in_thread(folder.append, upload.id, written)
+        return offset + size
+    except TimeoutError as error:
+        detail = "no byte has come for too long, or a newer request has come; what came is kept"
+        raise Problem(408, "upload-stalled", detail, CLOSE) from error
+    finally:
+        if waiting and offset + size <= upload.size_bytes:
+            with contextlib.suppress(OSError):  # the client asks how far it is
+                await in_thread(folder.append, upload.id, waiting)
+
+
+async def _find(request: web.Request) -> tuple[TusUpload, int]:
+    found = await asyncio.to_thread(_folder(services(request)).find, request.match_info["upload_id"])
+    if found is None or not _may(asking(request), found[0]):
+        raise not_found("upload")
+    return found
+
+
+@contextlib.asynccontextmanager
+async def _turn(request: web.Request) -> AsyncIterator[None]:
+    await _find(request)  # nobody ends what is somebody else's
+    try:
+        async with _TURNS.turn(_folder(services(request)), request.match_info["upload_id"]):
+            yield
+    except FileNotFoundError as error:
+        raise not_found("upload") from error
+
+
+def _may(principal: Principal, upload: TusUpload) -> bool:
+    return principal.sees(upload.owner)
+
+
+def _folder(parts: Services) -> TusFolder:
+    asked = parts.settings.web
+    folder = Path(asked.tus_dir) if asked.tus_dir else parts.settings.data_path / "web" / "tus"
+    return TusFolder(folder, asked.tus_expire_s, parts.clock.now_or_none)
+
+
+def _command(parts: Services, upload: TusUpload) -> SubmitJob:
+    said = UploadCompleted(
+        input=Input(object=f"uploads/{upload.asset_id}/source"),
+        owner=upload.owner,
+        **{name: getattr(upload, name) for name in _FIELDS},
+    )
+    return command(parts, said, Ids(upload.asset_id, upload.job_id, False), fingerprint("tus", upload.id))
+
+
+async def _state(parts: Services, upload: TusUpload) -> dict[str, str]:
+    expires = await asyncio.to_thread(_folder(parts).expires_at, upload.id)
+    return _ids(upload) | {"Upload-Expires": formatdate(expires, usegmt=True)}
+
+
+def _ids(upload: TusUpload) -> dict[str, str]:
+    return _HEADERS | {"Kinolog-Asset-Id": upload.asset_id, "Kinolog-Job-Id": upload.job_id}
+
+
+def _require_version(request: web.Request) -> None:
+    if request.headers.get("Tus-Resumable") != VERSION:
+        raise Problem(412, "tus-version", f"Tus-Resumable must be {VERSION}", {"Tus-Version": VERSION})
+
+
+def _number(request: web.Request, name: str) -> int:
+    text = request.headers.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise Problem(400, "invalid-header", f"{name} must be a number of bytes")
+    return int(text)
+
+
+def metadata(text: str) -> dict[str, str]:
+    """Names and values, these in base64. Source: tus 1.0.0, Upload-Metadata."""
+    found: dict[str, str] = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = pair.partition(" ")
+        try:
+            raw = base64.b64decode(value, validate=True)
+            found[name] = repaired(raw.decode(errors="surrogateescape")) if name == "filename" else raw.decode()
+        except ValueError as error:  # no base64, no ASCII, no UTF-8
+            raise Problem(400, "invalid-header", "Upload-Metadata is not base64 of UTF-8") from error
+    return {name: Path(value).name if name == "filename" else value for name, value in found.items()}

@@ -1,0 +1,1 @@
+"""Who may do what: tokens, tickets, signed URLs, audit."""

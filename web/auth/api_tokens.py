@@ -1,0 +1,159 @@
+"""media.tokens -> every replica's tokens, in memory; and back, when one is made or revoked here."""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from msgspec.structs import replace
+
+from schemas.access import TokenRow
+from streams.ids import new_id
+from streams.kafka.envelope import UNDECODABLE
+from streams.kafka.producer import Producer
+from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
+from streams.kafka.topics import names
+from streams.settings import Settings
+from web.http.problems import unavailable
+
+log = logging.getLogger("kinolog.web")
+
+_AGAIN_S = 1.0
+_POLL_MS = 1_000
+_WRITE_S = 5.0
+_SECRET_BYTES = 32
+#: What an unknown id is compared with, so that it takes as long as a known one.
+_NOBODY = "0" * 64
+
+
+class TokenLog:
+    """The tokens that were made with `kinolog token create`. `rows` is replaced or changed on the event loop only."""
+
+    def __init__(self, settings: Settings, producer: Producer) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._place = TopicPartition(names(settings).tokens, 0)
+        self.rows: dict[str, TokenRow] = {}
+        #: Set once everything that was on the log has been read.
+        self.caught_up = asyncio.Event()
+        self._next_offset = 0
+        self._moved = asyncio.Condition()
+
+    def find(self, token: str, now: float) -> TokenRow | None:
+        """The row of a token that is good now. Takes as long for a wrong one as for a right one."""
+        token_id, _, secret = token.partition(".")
+        row = self.rows.get(token_id)
+        genuine = hmac.compare_digest(_digest(secret), row.digest if row else _NOBODY)
+        return row if row is not None and genuine and is_good(row, now) else None
+
+    async def create(self, wanted: TokenRow) -> tuple[TokenRow, str]:
+        """Write a token; its id and digest are made here. Returns the row and the token, which nobody can tell again.
+
+        Raises Problem (503).
+        """
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        row = replace(wanted, id=new_id("tok"), digest=_digest(secret))
+        await self._write(row)
+        return row, f"{row.id}.{secret}"
+
+    async def revoke(self, row: TokenRow, now: float) -> TokenRow:
+        """End a token on every replica. A repeat is harmless. Raises Problem (503)."""
+        ended = row if row.revoked_at is not None else replace(row, revoked_at=now)
+        await self._write(ended)
+        return ended
+
+    async def _write(self, row: TokenRow) -> None:
+        """Returns when it is on the log and in `rows`."""
+        try:
+            async with asyncio.timeout(_WRITE_S):
+                answer = await self._producer.send(
+                    self._place.topic,
+                    0,
+                    row.id.encode(),
+                    msgspec.json.encode(row),
+                    [("content-type", b"application/json")],
+                )
+                offset = (await answer).offset
+                async with self._moved:
+                    await self._moved.wait_for(lambda: self._next_offset > offset)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("a token was not written", extra={"error": repr(error)})
+            raise unavailable("broker-unavailable", "the log did not answer in time; ask for the list", 2) from error
+
+    async def run(self) -> None:
+        """Follow the topic until cancelled."""
+        while True:
+            try:
+                await self._follow()
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("the tokens cannot be read", extra={"error": repr(error)})
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _follow(self) -> None:
+        consumer = make_consumer(
+            self._settings.bootstrap,
+            wait_ms=FOLLOWER_MS,
+            client_id=f"kinolog-web-{self._settings.web.replica}",
+            reset="earliest",
+        )
+        try:
+            await consumer.start()
+            await self._read(consumer)
+        finally:
+            await consumer.stop()
+
+    async def _read(self, consumer: Any) -> None:
+        """From the start of the log: into a map of its own until that holds what was there."""
+        assign_paused(consumer, [self._place])
+        end = (await consumer.end_offsets([self._place]))[self._place]
+        fetch_from(consumer, await consumer.beginning_offsets([self._place]))
+        rows: dict[str, TokenRow] = {}
+        while True:
+            position = await consumer.position(self._place)
+            if position >= end and rows is not self.rows:
+                self.rows = rows
+                self.caught_up.set()
+            await self._note(position)
+            found = await consumer.getmany(self._place, timeout_ms=_POLL_MS)
+            fold(rows, found.get(self._place, ()))
+
+    async def _note(self, position: int) -> None:
+        async with self._moved:
+            self._next_offset = position
+            self._moved.notify_all()
+
+
+def fold(rows: dict[str, TokenRow], records: Iterable[Any]) -> None:
+    """Take in records: the last of a key counts. One that cannot be read makes its token invalid, and is said."""
+    for record in records:
+        token_id = (record.key or b"").decode(errors="replace")
+        rows.pop(token_id, None)
+        if record.value is None:
+            continue
+        try:
+            row = msgspec.json.decode(record.value, type=TokenRow)
+        except UNDECODABLE as error:
+            log.error("unreadable token", extra={"token_id": token_id, "offset": record.offset, "reason": str(error)})  # noqa: TRY400
+        else:
+            rows[token_id] = row
+
+
+def is_good(row: TokenRow, now: float) -> bool:
+    """Whether it was neither revoked nor has ended."""
+    return row.revoked_at is None and (row.expires_at is None or now < row.expires_at)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).hexdigest()
+
+
+def new_row(**fields: Any) -> TokenRow:
+    """A row that `create` completes."""
+    return TokenRow(id="", digest="", created_at=time.time(), **fields)

@@ -1,0 +1,150 @@
+"""What was asked for and what came of it -> media.audit, one chain of entries per life of this replica."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from typing import Any, NamedTuple
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from aiokafka.errors import KafkaError
+
+from schemas.audit import AuditRecorded
+from streams.audit import Chain, Sealed, last_link
+from streams.ids import new_id
+from streams.kafka.producer import Producer
+from streams.kafka.topics import names
+from streams.settings import Settings
+from web.auth.middleware import PRINCIPAL, remote_of
+from web.auth.token_bucket import Buckets
+from web.http.problems import CODE, REQUEST_ID
+from web.http.routing import Handler, declared
+
+log = logging.getLogger("kinolog.web")
+
+_AGAIN_S = 1.0
+#: Entries that wait for the broker; beyond that the newest refusals are only logged.
+_MOST_WAITING = 10_000
+_AT_ONCE = 200
+#: Seconds that an answer waits for its entry. The write it tells of stands on the log already.
+_WAIT_S = 5.0
+#: Refusals of one address that are recorded, at once and per second: a flood must not become one of the log.
+_REFUSALS_BURST, _REFUSALS_PER_S = 50.0, 1.0
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Places in the chain that `Chain.seal` fills in.
+_UNPLACED: dict[str, Any] = {"chain": "", "seq": 0, "prev": ""}
+
+
+class _Waiting(NamedTuple):
+    entry: AuditRecorded
+    written: asyncio.Future[None]
+
+
+class Audit:
+    """The way to `media.audit`. Entries wait while there is no broker."""
+
+    def __init__(self, settings: Settings, producer: Producer) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._topic = names(settings).audit
+        self._waiting: deque[_Waiting] = deque()
+        self._news = asyncio.Event()
+        #: Entries that were dropped because too many waited.
+        self.dropped = 0
+        #: Whether the broker takes entries at the moment: no answer waits for one that it does not.
+        self.flowing = False
+
+    def record(self, entry: AuditRecorded) -> asyncio.Future[None]:
+        """Queue an entry; the future resolves when the broker has it."""
+        written = asyncio.get_running_loop().create_future()
+        if len(self._waiting) >= _MOST_WAITING:
+            self.dropped += 1
+            log.error("audit entry dropped", extra={"action": entry.action, "request_id": entry.request_id})
+            written.set_result(None)
+            return written
+        self._waiting.append(_Waiting(entry, written))
+        self._news.set()
+        return written
+
+    async def run(self) -> None:
+        """Write until cancelled. A new chain is opened once there is a broker."""
+        chain = Chain(f"{self._settings.web.replica}/{new_id('chain')}")
+        await self._deliver([chain.seal(await self._opening())])
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting:
+                group = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+                await self._deliver([chain.seal(waiting.entry) for waiting in group])
+                for waiting in group:
+                    if not waiting.written.done():
+                        waiting.written.set_result(None)
+
+    async def _opening(self) -> AuditRecorded:
+        while True:
+            try:
+                after = await last_link(self._settings)
+                return AuditRecorded(**_UNPLACED, at=time.time(), action="open", after=after)
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("the audit cannot be reached", extra={"error": repr(error)})
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _deliver(self, group: list[Sealed]) -> None:
+        """All of them, in order, however long it takes; a repeat is told from a change by its hash."""
+        while True:
+            try:
+                answers = [await self._producer.send(self._topic, 0, None, one.value, one.headers) for one in group]
+                await asyncio.gather(*answers)
+                self.flowing = True
+                return
+            except (KafkaError, OSError) as error:
+                log.warning("audit entries were not delivered, trying again", extra={"error": repr(error)})
+                self.flowing = False
+                await asyncio.sleep(_AGAIN_S)
+
+
+def auditing(audit: Audit, trusted_proxies: int) -> Middleware:
+    """Middleware that records every request that was to change something, and every refusal.
+
+    An answer leaves when its entry is on the log, unless that takes too long.
+    """
+    refusals = Buckets()
+
+    @web.middleware
+    async def audited(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        remote = remote_of(request, trusted_proxies)
+        is_refusal = response.status in (401, 403)
+        if request.method in _SAFE and not is_refusal:
+            return response
+        if is_refusal and refusals.wait_s(remote, time.monotonic(), per_s=_REFUSALS_PER_S, burst=_REFUSALS_BURST):
+            return response
+        written = audit.record(entry_of(request, response, remote))
+        if audit.flowing and not is_refusal and response.status < 500:
+            _, late = await asyncio.wait([written], timeout=_WAIT_S)
+            if late:
+                audit.flowing = False
+        return response
+
+    return audited
+
+
+def entry_of(request: web.Request, response: web.StreamResponse, remote: str) -> AuditRecorded:
+    """What the audit keeps of a request: no query, no body, no token."""
+    route, principal = declared(request), request.get(PRINCIPAL)
+    refused = 400 <= response.status < 500
+    return AuditRecorded(
+        **_UNPLACED,
+        at=time.time(),
+        action=f"{request.method} {route.path if route else '?'}",
+        subject=request.path[:500],
+        result="done" if response.status < 400 else "refused" if refused else "failed",
+        status=response.status,
+        code=response.get(CODE),
+        owner=principal.owner if principal else None,
+        role=principal.role if principal else None,
+        token_id=principal.token_id if principal else None,
+        remote=remote,
+        request_id=request.get(REQUEST_ID),
+    )

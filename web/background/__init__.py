@@ -1,0 +1,1 @@
+"""Loops of the web process: retention, cache eviction, cleanup."""

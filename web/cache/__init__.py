@@ -1,0 +1,1 @@
+"""Usage of cached media, shared between replicas."""

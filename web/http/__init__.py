@@ -1,0 +1,1 @@
+"""HTTP itself: routing, middleware, problems, ranges, uploads' bodies. Knows no job."""

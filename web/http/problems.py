@@ -1,0 +1,158 @@
+"""Errors as problem details: one exception, one shape, a code that never changes. Source: RFC 9457."""
+
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from processors.storage.local_files import DISK_FULL
+from processors.storage.object_store import NotStored, StoreError
+from tables.submissions import Refused
+from web.http.cursors import InvalidCursor
+from web.http.routing import Handler
+from web.readmodel.read_model import Damaged
+from web.views.models import ProblemView
+
+log = logging.getLogger("kinolog.web")
+
+#: The request's id, as it stands in answers and in the log.
+REQUEST_ID = web.RequestKey("request_id", str)
+
+#: The code of a problem, on its answer: for the audit and the metrics.
+CODE = web.ResponseKey("code", str)
+
+#: For answers after which the rest of the body is not wanted.
+CLOSE = {"Connection": "close"}
+
+_CLIENT_CLOSED_REQUEST = 499
+
+#: Stable codes of what aiohttp itself refuses.
+_CODES = {
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+    417: "expectation-failed",
+}
+
+
+class Problem(Exception):
+    """An answer that is an error: HTTP status, stable code, and a sentence for the caller."""
+
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail, self.headers = status, code, detail, dict(headers or {})
+
+
+def not_found(what: str) -> Problem:
+    """404. Also for what belongs to somebody else: that it exists is theirs to know."""
+    return Problem(404, "not-found", f"there is no such {what}")
+
+
+def unavailable(code: str, detail: str, retry_after_s: int = 1) -> Problem:
+    """503, with when to try again."""
+    return Problem(503, code, detail, {"Retry-After": str(retry_after_s)})
+
+
+def shown(problem: Problem, request_id: str | UnsetType = UNSET) -> ProblemView:
+    """The problem as clients see it."""
+    return ProblemView(
+        type=f"urn:kinolog:problem:{problem.code}",
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        code=problem.code,
+        detail=problem.detail,
+        docs=f"/docs#{problem.code}",
+        request_id=request_id,
+    )
+
+
+def as_problem(error: Exception) -> Problem | None:
+    """What a foreign error means to the caller; None: a bug."""
+    for kind, told in _TOLD.items():
+        if isinstance(error, kind):
+            return told(error)
+    return None
+
+
+def _of_disk(error: OSError) -> Problem | None:
+    is_full = error.errno in DISK_FULL
+    return unavailable("disk-full", "there is no room on the disk at the moment", 5) if is_full else None
+
+
+def _of_http(error: web.HTTPException) -> Problem:
+    code = _CODES.get(error.status, f"http-{error.status}")
+    allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return Problem(error.status, code, error.reason, allow)
+
+
+#: In this order: NotStored is a StoreError.
+_TOLD: dict[type[Exception], Callable[[Any], Problem | None]] = {
+    Problem: lambda problem: problem,
+    Refused: lambda error: Problem(422, error.code, str(error)),
+    InvalidCursor: lambda error: Problem(400, "invalid-cursor", str(error)),
+    NotStored: lambda _: not_found("file"),
+    StoreError: lambda _: unavailable("store-unavailable", "the object store cannot be reached at the moment", 5),
+    Damaged: lambda _: unavailable("read-model-behind", "the jobs are being read from the log: try again", 2),
+    web.RequestPayloadError: lambda _: Problem(400, "broken-body", "the body breaks its own framing", CLOSE),
+    web.HTTPException: _of_http,
+    OSError: _of_disk,
+}
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns every error of a handler into problem+json; a bug is logged, and told without its trace."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400 or error.prepared:
+            raise
+        return _response(request, _of_http(error))
+    except Exception as error:  # noqa: BLE001  this is where every error becomes an answer
+        if _is_of_a_client_that_left(request, error):
+            return _unsent(request, error)
+        if request.writer.output_size > 0:
+            return _cut(request, error)
+        return _response(request, as_problem(error) or _unexpected(request, error))
+
+
+def _is_of_a_client_that_left(request: web.Request, error: Exception) -> bool:
+    """Whether the client disconnected and the error is no bug."""
+    has_left = request.transport is None or request.transport.is_closing()
+    return has_left and (isinstance(error, ConnectionError) or as_problem(error) is not None)
+
+
+def _unsent(request: web.Request, error: Exception) -> web.Response:
+    """Response for a client that disconnected: nobody reads it. Status 499 as nginx logs it."""
+    extra = {"method": request.method, "path": request.path, "request_id": request.get(REQUEST_ID)}
+    log.info("client disconnected", extra=extra | {"reason": str(error)[:200]})
+    return web.Response(status=_CLIENT_CLOSED_REQUEST, reason="Client Closed Request")
+
+
+def _cut(request: web.Request, error: Exception) -> web.Response:
+    """Abort a response whose headers are sent: only a premature end shows the client that it is incomplete."""
+    log.warning("answer broke off", extra={"path": request.path, "error": repr(error)})
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
+
+
+def _unexpected(request: web.Request, error: Exception) -> Problem:
+    extra = {"method": request.method, "path": request.path, "request_id": request.get(REQUEST_ID)}
+    log.error("request failed by a bug", extra=extra, exc_info=error)
+    return Problem(500, "internal-error", "something went wrong here; it is in the log under the request id")
+
+
+def _response(request: web.Request, problem: Problem) -> web.Response:
+    text = msgspec.json.encode(shown(problem, request.get(REQUEST_ID, UNSET)))
+    response = web.Response(body=text, status=problem.status, content_type="application/problem+json")
+    response.headers.update(problem.headers)
+    response[CODE] = problem.code
+    if problem.headers.get("Connection") == "close":
+        response.force_close()
+    return response

@@ -1,0 +1,48 @@
+"""What every answer carries: a request id, and headers that keep browsers from doing more than they must."""
+
+import re
+import secrets
+
+from aiohttp import web
+
+from web.http.problems import REQUEST_ID
+from web.http.routing import Handler
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+
+#: For everything but the page: nothing that is served as bytes may act as a document.
+BYTES_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+
+
+def page_policy(bucket_origin: str | None = None) -> str:
+    """Content policy of the page: its own scripts and styles, media from here and from the bucket.
+
+    hls.js needs blob: for its worker and for Media Source, and fetches what it plays. Source: CSP Level 3.
+    """
+    media = f" {bucket_origin}" if bucket_origin is not None else ""
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:{media}; "
+        f"media-src 'self' blob:{media}; connect-src 'self'{media}; font-src 'self'; worker-src 'self' blob:; "
+        "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+@web.middleware
+async def identified(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Gives the request its id: the caller's own where it is a plain one."""
+    given = request.headers.get("X-Request-Id", "")
+    request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return await handler(request)
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal before an answer leaves: adds what is missing."""
+    headers = response.headers
+    headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers.setdefault("Content-Security-Policy", BYTES_POLICY)
+    headers.setdefault("Cache-Control", "no-store")
+    headers["Server"] = "kinolog"

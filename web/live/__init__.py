@@ -1,0 +1,1 @@
+"""Live updates: state changes and progress for websocket and SSE clients."""

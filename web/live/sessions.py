@@ -1,0 +1,37 @@
+"""Live connections and whose they are: one whose token has ended or was revoked is let go within a second."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from web.auth.middleware import Door
+from web.auth.principal import Principal
+from web.live.hub import Client, Farewell
+
+TOKEN_ENDED = Farewell(4001, "TokenEnded")
+_LOOK_S = 1.0
+
+
+class Sessions:
+    """Every live connection of this replica."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._open: dict[Client, Principal] = {}
+
+    @contextlib.contextmanager
+    def watched(self, client: Client, principal: Principal) -> Iterator[None]:
+        """While it is open."""
+        self._open[client] = principal
+        try:
+            yield
+        finally:
+            del self._open[client]
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            for client, principal in list(self._open.items()):
+                if not self._door.still_good(principal):
+                    client.dismiss(TOKEN_ENDED)
+            await asyncio.sleep(_LOOK_S)

@@ -1,0 +1,1 @@
+"""The read model: the compacted changelogs materialised into SQLite."""

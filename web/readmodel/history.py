@@ -1,0 +1,185 @@
+"""A job as a fold of its facts: what it was at any moment, also when its row says something else by now. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from msgspec.structs import replace as replaced
+
+from schemas.base import ErrorRecord
+from schemas.facts import (
+    AssetDeleted,
+    AssetReady,
+    JobCancelled,
+    JobCompleted,
+    JobDeleted,
+    JobFact,
+    JobFailed,
+    JobSubmitted,
+    StepFact,
+    StepGaveUp,
+    StepOmitted,
+    StepPublished,
+    StepRetried,
+    StepStarted,
+)
+from schemas.jobs import STEP_ENDED, STEP_PASSED, Job, JobStatus, Step, StepSpec
+from tables.assets import asset_status
+from web.readmodel.event_log import Fact
+from web.readmodel.queries import CountRow, Counts
+
+
+@dataclass(frozen=True)
+class PastJob:
+    """A job at some moment."""
+
+    id: str
+    asset_id: str
+    pipeline: str
+    owner: str | None
+    created_at: float
+    updated_at: float
+    status: JobStatus = "waiting"
+    run: int = 1
+    started_at: float | None = None
+    finished_at: float | None = None
+    error: ErrorRecord | None = None
+    #: Of those that were heard of; a step that nothing was said about waits.
+    steps: dict[str, Step] = field(default_factory=dict)
+
+
+_ENDS: dict[type[JobFact], JobStatus] = {JobCompleted: "completed", JobFailed: "failed", JobCancelled: "cancelled"}
+
+
+def fold(job: PastJob | None, fact: Fact) -> PastJob | None:
+    """`job` after `fact`; None once it was deleted. A fact that is said again changes nothing."""
+    message = fact.message
+    if isinstance(message, JobDeleted):
+        return None
+    if isinstance(message, JobSubmitted):
+        return _submitted(job, message, fact.at)
+    if job is None or not isinstance(message, JobFact) or message.run < job.run:
+        return job
+    if isinstance(message, StepFact):
+        return _step(job, message, fact.at)
+    if job.finished_at is not None:
+        return job
+    ended = replace(job, status=_ENDS[type(message)], finished_at=fact.at, updated_at=fact.at)
+    return _stopped(replace(ended, error=message.error) if isinstance(message, JobFailed) else ended, fact.at)
+
+
+def _submitted(job: PastJob | None, message: JobSubmitted, at: float) -> PastJob:
+    if job is None:
+        return PastJob(message.job_id, message.asset_id, message.pipeline, message.owner, at, at, run=message.run)
+    if message.run <= job.run:
+        return job
+    kept = {name: step for name, step in job.steps.items() if step.status in STEP_PASSED}
+    fresh = replace(job, status="waiting", run=message.run, started_at=None, finished_at=None, error=None)
+    return replace(fresh, steps=kept, updated_at=at)
+
+
+def _step(job: PastJob, message: StepFact, at: float) -> PastJob:
+    step = job.steps.get(message.step)
+    if step is None or step.run < message.run:  # or it was skipped, and a retry has begun it again
+        step = Step(spec=StepSpec(name=message.step), run=message.run)
+    if step.status in STEP_ENDED or message.attempt < step.attempt:
+        return job
+    changed = replaced(step, run=message.run, attempt=message.attempt, **_changes(step, message, at))
+    moved = replace(job, steps={**job.steps, message.step: changed}, updated_at=at)
+    if isinstance(message, StepStarted):
+        return replace(moved, status="active", started_at=job.started_at or at)
+    return moved
+
+
+def _changes(step: Step, message: StepFact, at: float) -> dict[str, Any]:
+    match message:
+        case StepStarted():
+            return {"status": "active", "started_at": step.started_at or at, "due_at": None}
+        case StepPublished():
+            return {"status": "completed", "finished_at": at, "outputs": message.outputs, "error": None}
+        case StepOmitted():
+            return {"status": "skipped", "finished_at": at, "reason": message.reason}
+        case StepGaveUp():
+            return {"status": "failed", "finished_at": at, "error": message.error}
+        case StepRetried():
+            return {"status": "delayed", "due_at": message.retry_at, "error": message.error}
+        case _:
+            return {}
+
+
+def _stopped(job: PastJob, at: float) -> PastJob:
+    """No fact tells of steps that were cancelled: when the job has ended, those are what had not."""
+    return replace(
+        job,
+        steps={
+            name: step if step.status in STEP_ENDED else replaced(step, status="cancelled", finished_at=at)
+            for name, step in job.steps.items()
+        },
+    )
+
+
+def as_row(past: PastJob, now: Job) -> Job:
+    """The past job in the shape of its row; what never changes is taken from the row of today."""
+    return replaced(
+        now,
+        status=past.status,
+        run=past.run,
+        updated_at=past.updated_at,
+        started_at=past.started_at,
+        finished_at=past.finished_at,
+        error=past.error,
+        cancelling=False,
+        steps=tuple(_past_step(past, step) for step in now.steps),
+    )
+
+
+def _past_step(past: PastJob, now: Step) -> Step:
+    known = past.steps.get(now.spec.name)
+    if known is not None and not _is_tried_again(past, known, now.spec):
+        return replaced(known, spec=now.spec)
+    ended = past.finished_at is not None
+    return Step(spec=now.spec, status="cancelled" if ended else "waiting", finished_at=past.finished_at)
+
+
+def _is_tried_again(past: PastJob, known: Step, spec: StepSpec) -> bool:
+    """Whether a retry takes back that the step was skipped: something that it needs had failed, and is tried again."""
+    needed = [past.steps.get(name) for name in spec.needs]
+    return known.status == "skipped" and any(step is None or step.run > known.run for step in needed)
+
+
+class PastWorld:
+    """All jobs and assets at some moment, out of all facts up to it."""
+
+    def __init__(self, owner: str | None) -> None:
+        self._owner = owner
+        self._jobs: dict[str, PastJob] = {}
+        self._ready: set[str] = set()
+
+    def take(self, fact: Fact) -> None:
+        """Fold one fact in."""
+        message = fact.message
+        if isinstance(message, AssetReady):
+            self._ready.add(message.asset_id)
+        elif isinstance(message, AssetDeleted):
+            self._ready.discard(message.asset_id)
+        elif isinstance(message, JobFact) and self._owner in (None, message.owner):
+            job = fold(self._jobs.get(message.job_id), fact)
+            if job is not None:
+                self._jobs[message.job_id] = job
+            else:
+                self._jobs.pop(message.job_id, None)
+
+    def counts(self) -> Counts:
+        """How many there were. Of steps only those count that something was said about."""
+        jobs = self._jobs.values()
+        rows = Counter((job.pipeline, "", str(job.status)) for job in jobs)
+        rows.update((job.pipeline, step.spec.name, str(step.status)) for job in jobs for step in job.steps.values())
+        assets = Counter(self._asset_statuses(jobs))
+        return Counts([CountRow(*place, count) for place, count in rows.items()], dict(assets))
+
+    def _asset_statuses(self, jobs: Iterable[PastJob]) -> Iterable[str]:
+        states: dict[str, set[str]] = {}
+        for job in jobs:
+            states.setdefault(job.asset_id, set()).add(job.status)
+        return [asset_status(found, kept=asset_id in self._ready) for asset_id, found in states.items()]

@@ -1,0 +1,119 @@
+"""The read model's tables of jobs: rows, what they are listed by, and the groups that they are counted in."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.jobs import Job
+from web.readmodel import schema
+from web.readmodel.changelog import NO_DURATION, Change, duration_s, job_words
+from web.readmodel.job_groups import Group, Groups, group_of
+from web.views.build import Live, job_progress
+
+#: (job id, run) -> progress by step that no row has yet.
+LiveOf = Callable[[str, int], Live]
+
+
+def no_live(_job_id: str, _run: int) -> Live:
+    """Nothing is known but the rows."""
+    return {}
+
+
+class Seen(NamedTuple):
+    """Progress of a job that was seen, as it outlives the process: shown progress must not fall when it restarts."""
+
+    job_id: str
+    run: int
+    live: Live
+
+
+class Standing(NamedTuple):
+    """What is known of a job without its row."""
+
+    asset_id: str
+    group: Group
+
+
+class JobTable:
+    """Writes jobs. Used in the writer's thread only, within its transactions; after one that failed make another."""
+
+    def __init__(self, db: sqlite3.Connection, live: LiveOf) -> None:
+        self._db, self._live = db, live
+        self._groups = Groups(db)
+        self._next: int = db.execute("SELECT ifnull(max(n), 0) + 1 FROM jobs").fetchone()[0]
+
+    def standing(self, job_id: str) -> Standing | None:
+        """How the job stands; None: there is no such job."""
+        row = self._db.execute(schema.JOB_STANDING, (job_id,)).fetchone()
+        return None if row is None else Standing(row[0], self._groups.of(row[1]))
+
+    def put(self, changes: Sequence[Change[Job]]) -> None:
+        """Take the changes in; of a job that changed more than once the last one counts."""
+        moves: Counter[int] = Counter()
+        self._delete(gone(changes), moves)
+        added, changed, rows = list[Any](), list[Any](), list[Any]()
+        for change in {change.id: change for change in changes}.values():
+            if (job := change.row) is None:
+                continue
+            known, g = self._find(job.id), self._groups.number(group_of(job))
+            moves[g] += 1
+            if known is None:
+                n = self._new()
+                added.append((*self._columns(job, g), n, job.id, job.asset_id, job.created_at))
+            else:
+                n, before = known
+                moves[before] -= 1
+                changed.append((*self._columns(job, g), n))
+            rows.append((n, change.raw))
+        self._db.executemany(schema.ADD_JOB, added)
+        self._db.executemany(schema.CHANGE_JOB, changed)
+        self._db.executemany(schema.PUT_JOB_ROW, rows)
+        self._groups.count(moves)
+
+    def _columns(self, job: Job, g: int) -> tuple[object, ...]:
+        """What changes with a job: see the statements."""
+        took_s = duration_s(job)
+        live = self._live(job.id, job.run)
+        progress, ended = job_progress(job, live), job.finished_at is not None
+        took_s = NO_DURATION if took_s is None else took_s
+        kept = encode_live(job.run, live) if live and job.status != "completed" else None
+        return g, ended, job.updated_at, took_s, progress, job_words(job), kept
+
+    def _find(self, job_id: str) -> tuple[int, int] | None:
+        """Its number in the tables, and that of its group."""
+        found: tuple[int, int] | None = self._db.execute(schema.FIND_JOB, (job_id,)).fetchone()
+        return found
+
+    def _new(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+    def _delete(self, ids: Iterable[str], moves: "Counter[int]") -> None:
+        for job_id in ids:
+            known = self._find(job_id)
+            if known is not None:
+                n, g = known
+                moves[g] -= 1
+                self._db.execute(schema.DELETE_JOB_ROW, (n,))
+                self._db.execute(schema.DELETE_JOB, (n,))
+
+
+def encode_live(run: int, live: Live) -> bytes:
+    """Progress by step of one run, for the column `live`."""
+    return msgspec.json.encode((run, live))
+
+
+_live_decoder = msgspec.json.Decoder(tuple[int, dict[str, float]])
+
+
+def decode_live(job_id: str, encoded: bytes) -> Seen:
+    """What the column `live` holds."""
+    return Seen(job_id, *_live_decoder.decode(encoded))
+
+
+def gone(changes: Sequence[Change[Any]]) -> list[str]:
+    """Ids of what was deleted; also of what has come back since: it is another one, and nothing of the first stays."""
+    return list(dict.fromkeys(change.id for change in changes if change.row is None))

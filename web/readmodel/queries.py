@@ -1,0 +1,281 @@
+"""What is read from the read model. Each takes a connection first and reads at one moment of the log."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from schemas.jobs import JOB_ENDED, Asset, Job
+from web.readmodel.changelog import Changelog, Claims, asset_rows, job_rows
+from web.readmodel.job_groups import step_counts
+from web.readmodel.job_table import Seen, decode_live
+from web.readmodel.list_query import Listing, of_groups
+from web.readmodel.projector import JobChange
+from web.readmodel.subscriptions import Subscription
+
+
+class Moment(NamedTuple):
+    """Where a read stands: the jobs changelog's next offsets, and the number of the last change."""
+
+    offsets: tuple[int, ...]
+    seq: int
+
+
+class Rule(NamedTuple):
+    """How many ended jobs of one group are kept, and for how long; 0: without limit."""
+
+    pipeline: str
+    status: str
+    jobs: int
+    age_s: float
+
+
+class CountRow(NamedTuple):
+    """How many jobs of a pipeline are in a status (step ''), or have this step in it."""
+
+    pipeline: str
+    step: str
+    status: str
+    jobs: int
+
+
+class Counts(NamedTuple):
+    """What there is, at one moment."""
+
+    rows: list[CountRow]
+    #: Assets by status.
+    assets: dict[str, int]
+
+
+def job(db: sqlite3.Connection, job_id: str) -> Job | None:
+    """One job."""
+    row = db.execute("SELECT row FROM job_rows WHERE n = (SELECT n FROM jobs WHERE id = ?)", (job_id,)).fetchone()
+    return job_rows.decode(row[0]) if row else None
+
+
+def is_deleted(db: sqlite3.Connection, job_id: str) -> bool:
+    """Whether there was a job of this id that was deleted, as far as control remembers."""
+    return db.execute("SELECT 1 FROM deleted_jobs WHERE id = ?", (job_id,)).fetchone() is not None
+
+
+def chosen(db: sqlite3.Connection, listing: Listing, after: tuple[float, str], limit: int) -> list[Job]:
+    """The next jobs that a listing's filters find, after that (created_at, id), in this order."""
+    page = f"SELECT n, created_at, id FROM {listing.source} WHERE {listing.where} AND (created_at, id) > (?, ?)"  # noqa: S608
+    query = f"SELECT row FROM ({page} ORDER BY created_at, id LIMIT ?) CROSS JOIN job_rows USING (n) ORDER BY created_at, id"  # noqa: S608, E501
+    return [job_rows.decode(row) for (row,) in db.execute(query, (*listing.args, *after, limit))]
+
+
+def superfluous(db: sqlite3.Connection, rule: Rule, now: float, most_aged: int, limit: int) -> list[tuple[str, str]]:
+    """Ids of jobs, and of their assets, that are to go, the oldest first: too old (at most `most_aged`), or more than
+    are kept.
+    """
+    groups = "FROM groups WHERE status = ? AND pipeline = ?"
+    group = f"FROM jobs INDEXED BY jobs_narrow WHERE g IN (SELECT g {groups})"
+    args = (rule.status, rule.pipeline)
+    count = f"SELECT ifnull(sum(jobs), 0) {groups}"
+    (there,) = db.execute(count, args).fetchone()
+    beyond = max(there - rule.jobs, 0) if rule.jobs else 0
+    old = f"SELECT count(*) {group} AND updated_at < ?"
+    if rule.age_s:
+        aged = db.execute(old, (*args, now - rule.age_s)).fetchone()[0]
+        beyond = max(beyond, min(aged, most_aged))
+    if not beyond:
+        return []
+    query = f"SELECT id, n {group} ORDER BY updated_at, id LIMIT ?"
+    named = f"SELECT id, asset_id FROM jobs WHERE n IN (SELECT n FROM ({query}))"  # noqa: S608
+    return db.execute(named, (*args, min(beyond, limit))).fetchall()
+
+
+def ended_groups(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Pipeline and status of every group of ended jobs that has any."""
+    query = "SELECT DISTINCT pipeline, status FROM groups WHERE status IN (?, ?, ?)"
+    return db.execute(query, sorted(JOB_ENDED)).fetchall()
+
+
+def asset(db: sqlite3.Connection, asset_id: str) -> Asset | None:
+    """One asset."""
+    row = db.execute("SELECT row FROM asset_rows WHERE n = (SELECT n FROM assets WHERE id = ?)", (asset_id,)).fetchone()
+    return asset_rows.decode(row[0]) if row else None
+
+
+def asset_owner(db: sqlite3.Connection, asset_id: str) -> tuple[str | None] | None:
+    """The asset's owner, in a tuple; None when there is no such asset."""
+    found: tuple[str | None] | None = db.execute("SELECT owner FROM assets WHERE id = ?", (asset_id,)).fetchone()
+    return found
+
+
+def all_assets(db: sqlite3.Connection) -> Iterator[Asset]:
+    """Every asset, one after another."""
+    for (row,) in db.execute("SELECT row FROM asset_rows"):
+        yield asset_rows.decode(row)
+
+
+def jobs_of_asset(db: sqlite3.Connection, asset_id: str) -> Iterator[Job]:
+    """The asset's jobs, the newest first; its own row lists only some of them."""
+    where = "WHERE asset_id = ? ORDER BY created_at DESC, id DESC"
+    for (row,) in db.execute(f"SELECT row FROM jobs CROSS JOIN job_rows USING (n) {where}", (asset_id,)):  # noqa: S608
+        yield job_rows.decode(row)
+
+
+def has_open_jobs(db: sqlite3.Connection, asset_id: str) -> bool:
+    """Whether a job of the asset waits or runs."""
+    return db.execute("SELECT 1 FROM jobs WHERE asset_id = ? AND NOT ended LIMIT 1", (asset_id,)).fetchone() is not None
+
+
+def full_assets(db: sqlite3.Connection, asset_ids: Iterable[str], most: int) -> set[str]:
+    """Those of the assets that have so many jobs or more."""
+    count = "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE asset_id = ? LIMIT ?)"
+    return {one for one in asset_ids if db.execute(count, (one, most)).fetchone()[0] >= most}
+
+
+def may_have_job(db: sqlite3.Connection, asset_id: str, job_id: str, most: int) -> bool:
+    """Whether the asset has fewer jobs than `most`, or this job already."""
+    if db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone() is not None:
+        return True
+    return not full_assets(db, [asset_id], most)
+
+
+def open_jobs(db: sqlite3.Connection) -> list[Job]:
+    """Every job that has not ended."""
+    rows = db.execute("SELECT row FROM jobs INDEXED BY jobs_open CROSS JOIN job_rows USING (n) WHERE ended = 0")
+    return [job_rows.decode(row) for (row,) in rows]
+
+
+def seen_progress(db: sqlite3.Connection, limit: int) -> list[Seen]:
+    """Progress that was seen and that no row has, of the jobs that changed last, the oldest of them first."""
+    newest = "SELECT id, live FROM jobs WHERE live IS NOT NULL ORDER BY updated_at DESC LIMIT ?"
+    return [decode_live(job_id, live) for job_id, live in reversed(db.execute(newest, (limit,)).fetchall())]
+
+
+def progress_positions(db: sqlite3.Connection) -> dict[int, int]:
+    """Where each partition of `media.progress` was read to."""
+    return dict(db.execute("SELECT partition, next_offset FROM progress_positions").fetchall())
+
+
+def latest_completed(db: sqlite3.Connection, limit: int) -> list[Job]:
+    """The newest completed jobs, the oldest of them first."""
+    completed = "g IN (SELECT g FROM groups WHERE status = 'completed')"
+    newest = f"SELECT n, created_at FROM jobs INDEXED BY jobs_narrow WHERE {completed}"  # noqa: S608  names are ours
+    query = f"SELECT row FROM ({newest} ORDER BY created_at DESC, id DESC LIMIT ?) CROSS JOIN job_rows USING (n)"  # noqa: S608
+    return [job_rows.decode(row) for (row,) in db.execute(f"{query} ORDER BY created_at", (limit,))]
+
+
+def oldest_creation(db: sqlite3.Connection) -> float | None:
+    """When the oldest job was created; None where there is no job."""
+    created_at: float | None = db.execute("SELECT min(created_at) FROM jobs").fetchone()[0]
+    return created_at
+
+
+def has_pipeline(db: sqlite3.Connection, pipeline: str) -> bool:
+    """Whether any job is of this pipeline."""
+    return db.execute("SELECT 1 FROM groups WHERE pipeline = ? LIMIT 1", (pipeline,)).fetchone() is not None
+
+
+def claims(db: sqlite3.Connection) -> dict[Changelog, Claims]:
+    """What each changelog vouches for."""
+    found: dict[Changelog, Claims] = {"jobs": {}, "assets": {}}
+    for name, topic, partition, offset in db.execute("SELECT changelog, topic, partition, offset FROM applied"):
+        found[name][(topic, partition)] = offset
+    return found
+
+
+def moment(db: sqlite3.Connection, partitions: int) -> Moment:
+    """Where this read stands."""
+    places = dict(db.execute("SELECT partition, next_offset FROM positions WHERE changelog = 'jobs'").fetchall())
+    return Moment(tuple(places.get(p, 0) for p in range(partitions)), _last_seq(db))
+
+
+def counts(db: sqlite3.Connection, owner: str | None) -> Counts:
+    """Jobs and their steps, and assets; of one owner, or of all (None)."""
+    where, args = ("WHERE owner = ?", (owner,)) if owner is not None else ("", ())
+    groups = db.execute(f"SELECT pipeline, status, states, jobs FROM groups {where}", args).fetchall()  # noqa: S608
+    assets = db.execute(f"SELECT status, count(*) FROM assets {where} GROUP BY status", args).fetchall()  # noqa: S608
+    return Counts(_count_rows(groups), dict(assets))
+
+
+def _count_rows(groups: Iterable[tuple[str, str, str, int]]) -> list[CountRow]:
+    found: Counter[tuple[str, str, str]] = Counter()
+    for pipeline, status, states, jobs in groups:
+        found[pipeline, "", status] += jobs
+        for step, step_status in step_counts(states):
+            found[pipeline, step, step_status] += jobs
+    return [CountRow(*place, jobs) for place, jobs in found.items()]
+
+
+def yet_to_start(db: sqlite3.Connection, step: str, limit: int) -> list[Job]:
+    """The newest jobs that have not ended and whose step waits or is delayed."""
+    condition, args = of_groups(
+        [("instr(states, ?) + instr(states, ?) > 0", (f" {step}=waiting ", f" {step}=delayed "))]
+    )
+    newest = f"SELECT n, created_at FROM jobs INDEXED BY jobs_open WHERE ended = 0 AND {condition}"  # noqa: S608
+    query = f"SELECT row FROM ({newest} ORDER BY created_at DESC LIMIT ?) CROSS JOIN job_rows USING (n)"  # noqa: S608
+    return [job_rows.decode(row) for (row,) in db.execute(query, (*args, limit))]
+
+
+def paused(db: sqlite3.Connection) -> dict[str, float]:
+    """Steps whose queue is paused, and since when."""
+    return dict(db.execute("SELECT step, changed_at FROM queues WHERE paused").fetchall())
+
+
+def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[Job]:
+    """The jobs of a subscription, at most `limit`: those that have not ended first, then the newest."""
+    found = {job.id: job for job in named(db, wanted, limit) if wanted.allows(job.owner)}
+    if (groups := wanted.groups()) is not None:
+        condition, args = of_groups([groups])
+        still_open = f"FROM jobs INDEXED BY jobs_open WHERE ended = 0 AND {condition}"
+        ended = f"FROM jobs INDEXED BY jobs_narrow WHERE {condition}"
+        for source in (still_open, ended):
+            newest = f"SELECT n, created_at {source} ORDER BY created_at DESC LIMIT ?"
+            rows = f"SELECT row FROM ({newest}) CROSS JOIN job_rows USING (n)"  # noqa: S608  names are ours
+            for (row,) in db.execute(rows, (*args, limit)):
+                job = job_rows.decode(row)
+                found.setdefault(job.id, job)
+    return sorted(found.values(), key=lambda job: (job.status in JOB_ENDED, -job.created_at))[:limit]
+
+
+def named(db: sqlite3.Connection, wanted: Subscription, limit: int) -> Iterator[Job]:
+    """Jobs that are asked for by their own id, or the newest of an asset by the asset's."""
+    for job_id in wanted.named("job"):
+        if (found := job(db, job_id)) is not None:
+            yield found
+    for asset_id in wanted.named("asset"):
+        yield from islice(jobs_of_asset(db, asset_id), limit)
+
+
+def resume_seq(db: sqlite3.Connection, offsets: tuple[int, ...]) -> int | None:
+    """Sequence number from which the history continues a reader at `offsets`.
+
+    None: the history does not reach back, or a queue was paused or resumed since, which is not part of it.
+    """
+    queues = db.execute("SELECT partition, offset FROM queues").fetchall()
+    if any(offset >= offsets[partition] for partition, offset in queues):
+        return None
+    places = db.execute("SELECT partition, next_offset, floor FROM positions WHERE changelog = 'jobs'").fetchall()
+    if any(not floor <= offsets[partition] <= next_offset for partition, next_offset, floor in places):
+        return None
+    firsts = [
+        db.execute(
+            "SELECT min(seq) FROM changes WHERE partition = ? AND offset >= ?", (partition, offsets[partition])
+        ).fetchone()[0]
+        for partition, _, _ in places
+    ]
+    missed = [seq for seq in firsts if seq is not None]
+    return min(missed) - 1 if missed else _last_seq(db)
+
+
+def changes_after(db: sqlite3.Connection, seq: int, limit: int) -> list[JobChange]:
+    """The next changes of the history, in order."""
+    columns = "seq, partition, offset, job_id, asset_id, owner, steps, row"
+    query = f"SELECT {columns} FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  names are ours
+    return [_change(row) for row in db.execute(query, (seq, limit))]
+
+
+def _change(row: tuple[Any, ...]) -> JobChange:
+    *known, raw = row
+    return JobChange._make((*known, None if raw is None else job_rows.decode(raw), raw))
+
+
+def _last_seq(db: sqlite3.Connection) -> int:
+    found: int = db.execute("SELECT ifnull(max(seq), 0) FROM log").fetchone()[0]
+    return found

@@ -1,0 +1,194 @@
+"""One replica's view of all jobs and assets: a SQLite file, one writer in a thread of its own, readers in theirs."""
+
+import asyncio
+import fcntl
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+from web.readmodel import database_file, schema
+from web.readmodel.changelog import Changelog
+from web.readmodel.job_table import LiveOf, Seen, encode_live, no_live
+from web.readmodel.projector import Applied, Applier, Batch, Place, transaction
+
+log = logging.getLogger("kinolog.web")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_READERS = 4
+
+
+class ReplicaInUse(Exception):
+    """Another process uses this replica's read model; the message says what gives this one a name of its own."""
+
+
+class Damaged(sqlite3.DatabaseError):
+    """There is nothing to read from until the file has been made anew."""
+
+
+class Saved(NamedTuple):
+    """What the file says of the log that it was made from."""
+
+    cluster: str
+    partitions: int
+    #: When nothing was known to be missing, seconds since the epoch.
+    current_at: float
+    places: dict[tuple[Changelog, int], Place]
+
+
+class ReadModel:
+    """The file and its threads. A file that is missing, damaged or of another version is made anew."""
+
+    def __init__(self, path: Path, history: int, live: LiveOf = no_live) -> None:
+        self._path = path
+        self._history = history
+        self._live = live
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(path.with_suffix(".lock"))
+        #: Set when a reader or the writer ran into damage; the file must be rebuilt.
+        self.damaged = threading.Event()
+        self._generation = 0
+        self._local = threading.local()
+        self._open_readers: list[sqlite3.Connection] = []
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="read-model-writer")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read-model-reader")
+        self._db = self._open()
+        self._applier = Applier(self._db, history, live)
+
+    def close(self) -> None:
+        """Let go of the file, after what is running in the threads has ended."""
+        self._readers.shutdown(cancel_futures=True)
+        self._writer.shutdown(cancel_futures=True)
+        for connection in (*self._open_readers, self._db):
+            connection.close()
+        self._lock.close()
+
+    async def read(
+        self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """`query(connection, …)` in a reader's thread; all that it reads stands at one moment of the log."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, lambda: self._query(query, *args, **kwargs))
+
+    async def apply(self, batch: Batch, *, keep_history: bool) -> Applied:
+        """Take in one batch of records. A repeat is harmless."""
+        return await self._write(lambda: self._applier.apply(batch, keep_history=keep_history))
+
+    async def saved(self) -> Saved | None:
+        """What the file was made from; None when it is new."""
+        return await self._write(self._saved)
+
+    async def rebuild(self, cluster: str, partitions: int) -> None:
+        """Throw everything away and begin again, with the log of `cluster`."""
+        await self._write(lambda: self._rebuild(cluster, partitions))
+
+    async def mark_current(self, now: float) -> None:
+        """Note that nothing is missing now."""
+        await self._write(lambda: self._db.execute("UPDATE log SET current_at = ?", (now,)))
+
+    async def note_progress(
+        self, moved: Mapping[str, float], seen: Sequence[Seen], positions: Mapping[int, int]
+    ) -> None:
+        """Keep what was seen, with the offsets of `media.progress` up to which that was read. Those of them that are in
+        `moved` are sorted by that progress (0-1, of the whole job) from now on. Jobs that have ended stay as they are.
+        """
+        rows = [(moved.get(one.job_id), encode_live(one.run, one.live), one.job_id) for one in seen]
+        places = list(positions.items())
+        await self._write(lambda: self._note_progress(rows, places))
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: self._noticing_damage(work))
+
+    def _noticing_damage(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except sqlite3.Error as error:
+            if database_file.is_damage(error):
+                self.damaged.set()
+            if self.damaged.is_set():
+                raise Damaged(str(error)) from error
+            raise
+
+    # In the writer's thread
+
+    def _note_progress(self, rows: list[tuple[float | None, bytes, str]], places: list[tuple[int, int]]) -> None:
+        with transaction(self._db) as db:
+            db.executemany(schema.PUT_PROGRESS, rows)
+            db.executemany(schema.PUT_PROGRESS_POSITION, places)
+
+    def _saved(self) -> Saved | None:
+        row = self._db.execute("SELECT cluster, partitions, current_at FROM log").fetchone()
+        if row is None:
+            return None
+        cluster, partitions, current_at = row
+        return Saved(cluster, partitions, current_at, dict(self._applier.places))
+
+    def _rebuild(self, cluster: str, partitions: int) -> None:
+        self.damaged.set()  # until it is whole again: the disk may be full
+        self._db.close()
+        self._generation += 1
+        self._db = self._create()
+        self._applier = Applier(self._db, self._history, self._live)
+        self._db.execute("INSERT INTO log VALUES (?, ?, 0, 0)", (cluster, partitions))
+        self.damaged.clear()
+
+    def _open(self) -> sqlite3.Connection:
+        reason = database_file.reason_to_replace(self._path, schema.VERSION)
+        if reason is None:
+            return _connect(self._path)
+        log.info("read model is made anew", extra={"reason": reason})
+        return self._create()
+
+    def _create(self) -> sqlite3.Connection:
+        database_file.create(self._path, schema.TABLES, schema.VERSION)
+        return _connect(self._path)
+
+    # In a reader's thread
+
+    def _query(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return self._noticing_damage(lambda: _at_one_moment(self._reader(), lambda db: query(db, *args, **kwargs)))
+
+    def _reader(self) -> sqlite3.Connection:
+        """The connection of the calling thread, a new one after a rebuild."""
+        if getattr(self._local, "generation", None) != self._generation:
+            generation = self._generation
+            self._local.db = database_file.connect_to_read(self._path)
+            self._open_readers.append(self._local.db)
+            # Walks of a whole index are common, and SQLite's own cache holds a fifth of one: halves their time.
+            self._local.db.execute("PRAGMA mmap_size = 1073741824")
+            self._local.generation = generation
+        db: sqlite3.Connection = self._local.db
+        return db
+
+
+def _at_one_moment(db: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:
+    db.execute("BEGIN")
+    try:
+        return query(db)
+    finally:
+        db.execute("ROLLBACK")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = database_file.connect(path)
+    db.execute("PRAGMA wal_autocheckpoint = 4000")
+    db.execute("PRAGMA journal_size_limit = 67108864")
+    # SQLite's own is 2 MB, and Debian's overwrites what it deletes: half of the time of a change.
+    db.execute("PRAGMA cache_size = -32768")
+    db.execute("PRAGMA secure_delete = OFF")
+    return db
+
+
+def _locked(path: Path) -> IO[str]:
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise ReplicaInUse(f"another process uses {path}: give this one another KINOLOG_WEB__REPLICA") from error
+    return file

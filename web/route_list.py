@@ -1,0 +1,39 @@
+"""The route list: the routes of every module of handlers, in the order of the OpenAPI document."""
+
+from web.api import assets, documents, health, live, media, metrics, search, stats, store_gc, tokens, ui
+from web.api.cache import maintenance, resolve
+from web.api.cache import routes as cache
+from web.api.jobs import bulk, events, export
+from web.api.jobs import routes as jobs
+from web.api.uploads import direct, tus
+from web.api.uploads import routes as uploads
+from web.compat import job_status, media_admin, studio, video_processing
+from web.http.routing import Routes
+
+ROUTES: tuple[Routes, ...] = (
+    uploads.routes,
+    direct.routes,
+    tus.routes,
+    assets.routes,
+    cache.routes,
+    resolve.routes,
+    maintenance.routes,
+    jobs.routes,
+    events.routes,
+    export.routes,
+    bulk.routes,
+    stats.routes,
+    search.routes,
+    live.routes,
+    media.routes,
+    store_gc.routes,
+    tokens.routes,
+    health.routes,
+    metrics.routes,
+    documents.routes,
+    media_admin.routes,
+    studio.routes,
+    video_processing.routes,
+    job_status.routes,
+    ui.routes,
+)

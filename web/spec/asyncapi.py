@@ -1,0 +1,135 @@
+"""Topics, their messages, and the live websocket -> AsyncAPI 3. Pure. Source: AsyncAPI Specification 3.0.0."""
+
+from typing import Any, get_args
+
+import msgspec
+
+from schemas import commands, facts, processes, step_events, uploads
+from schemas.access import TokenRow
+from schemas.audit import AuditRecorded
+from schemas.base import Message
+from schemas.clock import ClockProbed
+from schemas.facts import DeadLetter
+from schemas.registry import message_types
+from schemas.removals import RemoveArtifacts
+from schemas.step_events import LeaseRevoked, QueueChanged, StepCaptioned, StepProgressed, StepRequested
+from streams.kafka.topics import names
+from streams.settings import Settings
+from web.spec.openapi import Document, Schemas, release
+from web.views.models import LiveFrame
+
+_REF = "#/components/schemas/{name}"
+_LIVE = "live"
+_ABOUT = (
+    "Every record is CloudEvents 1.0: one event in binary mode on public topics, a batch of structured events on inner "
+    "ones. The schemas are those of an event's data. Keys are asset ids, placed by murmur2."
+)
+_LIVE_ABOUT = (
+    "A snapshot first, then every change and the progress in between. Reconnect with the last `cursor`. Closed with "
+    "4008 for a client that is too slow, 4001 when its token has ended, 4012 when the read model is rebuilt."
+)
+
+#: Messages that do not go where the others of their module go.
+_EXCEPTIONS: dict[type[Message], str] = {
+    DeadLetter: "dead_letters",
+    StepRequested: "step_requests",
+    StepProgressed: "progress",
+    StepCaptioned: "progress",
+    ClockProbed: "progress",
+    LeaseRevoked: "control",
+    QueueChanged: "control",
+    AuditRecorded: "audit",
+    RemoveArtifacts: "removals",
+}
+_MODULES = {
+    commands.__name__: "commands",
+    facts.__name__: "events",
+    processes.__name__: "progress",
+    step_events.__name__: "step_events",
+    uploads.__name__: "uploads",
+}
+
+
+def channel_of(message: type[Message]) -> str:
+    """The topic that a message goes to, as it is called in `streams.kafka.topics.Names`."""
+    return _EXCEPTIONS.get(message) or _MODULES[message.__module__]
+
+
+def frame_types() -> tuple[type[msgspec.Struct], ...]:
+    """Every frame of a live connection."""
+    return get_args(LiveFrame)
+
+
+def asyncapi(settings: Settings) -> Document:
+    """The document for topics named as the settings say."""
+    messages = message_types()
+    schemas = Schemas([*messages.values(), *frame_types(), TokenRow], _REF)
+    channels: Document = {}
+    for wire_name, kind in messages.items():
+        channel = channels.setdefault(channel_of(kind), _topic(settings, channel_of(kind)))
+        channel["messages"][_key(wire_name)] = {"$ref": f"#/components/messages/{_key(wire_name)}"}
+    channels["tokens"] = _topic(settings, "tokens") | {"messages": {"token": {"$ref": "#/components/messages/token"}}}
+    channels[_LIVE] = {
+        "address": "/v1/live",
+        "description": _LIVE_ABOUT,
+        "servers": [{"$ref": "#/servers/web"}],
+        "messages": {_frame(kind): {"$ref": f"#/components/messages/{_frame(kind)}"} for kind in frame_types()},
+    }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "kinolog", "version": release(), "description": _ABOUT},
+        "defaultContentType": "application/json",
+        "servers": {
+            "kafka": {"host": settings.bootstrap, "protocol": "kafka"},
+            "web": {"host": f"{settings.web.host}:{settings.web.port}", "protocol": "ws"},
+        },
+        "channels": channels,
+        "operations": {
+            f"send_{name}": {
+                "action": "send",
+                "channel": {"$ref": f"#/channels/{name}"},
+                "messages": [{"$ref": f"#/channels/{name}/messages/{key}"} for key in channel["messages"]],
+            }
+            for name, channel in channels.items()
+        },
+        "components": {
+            "messages": _messages(schemas),
+            "schemas": schemas.components,
+        },
+    }
+
+
+def _topic(settings: Settings, channel: str) -> Document:
+    topics = names(settings)
+    if channel == "step_requests":
+        return {
+            "address": topics.step_requests("{step}"),
+            "description": "Requests of one step; as many topics as steps.",
+            "parameters": {"step": {"description": "Name of a step."}},
+            "servers": [{"$ref": "#/servers/kafka"}],
+            "messages": {},
+        }
+    return {"address": getattr(topics, channel), "servers": [{"$ref": "#/servers/kafka"}], "messages": {}}
+
+
+def _messages(schemas: Schemas) -> Document:
+    found: Document = {
+        _key(wire_name): {"name": wire_name, "contentType": "application/json", **_told(kind, schemas)}
+        for wire_name, kind in message_types().items()
+    }
+    found |= {_frame(kind): {"name": _frame(kind), **_told(kind, schemas)} for kind in frame_types()}
+    return found | {"token": {"name": "token", **_told(TokenRow, schemas)}}
+
+
+def _told(kind: type[msgspec.Struct], schemas: Schemas) -> Document:
+    first = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
+    return {"summary": first, "payload": schemas.of(kind)}
+
+
+def _key(wire_name: str) -> str:
+    """Keys of AsyncAPI's maps have no dots."""
+    return wire_name.replace(".", "_").replace("-", "_")
+
+
+def _frame(kind: Any) -> str:
+    return str(kind.__struct_config__.tag)

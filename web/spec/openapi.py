@@ -1,0 +1,252 @@
+"""The route table -> OpenAPI 3.1. Pure. Source: OpenAPI Specification 3.1.1; schemas are JSON Schema 2020-12."""
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+
+from streams.reference import field_comments
+from web.http.problem_codes import CODES
+from web.http.routing import Route, Routes
+from web.views.models import ProblemView
+
+Document = dict[str, Any]
+
+_REF = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
+#: What the parts of paths are.
+_PARTS = {
+    "job_id": "Id of a job.",
+    "asset_id": "Id of an asset.",
+    "token_id": "Id of a token, not the token.",
+    "step": "Name of a step.",
+    "grant": "Expiry and signature, as `POST /v1/assets/{asset_id}/playback` gives them.",
+    "path": "Where the file lies below the asset; may have slashes.",
+    "queue_id": "Id of a job.",
+}
+_ABOUT = (
+    "Media in, a playable asset out, live, on a Kafka log. Errors are application/problem+json with a stable `code`. "
+    "Writes answer with a `cursor`: give it as `after` to a GET that must see the write, on any replica."
+)
+
+
+def openapi(nouns: tuple[Routes, ...]) -> Document:
+    """The document of every declared route."""
+    routes = [route for noun in nouns if not noun.hidden for route in noun.found]
+    schemas = Schemas([*_types(routes), ProblemView])
+    paths: Document = {}
+    for route in routes:
+        paths.setdefault(_path(route), {})[route.method.lower()] = _operation(route, schemas)
+    return {
+        "openapi": "3.1.1",
+        "info": {"title": "kinolog", "version": release(), "description": _ABOUT},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "tags": [{"name": name} for name in dict.fromkeys(route.tag for route in routes)],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API token or a JSON Web Token."},
+                "ticket": {"type": "apiKey", "in": "query", "name": "ticket", "description": "A live ticket."},
+            },
+            "responses": {"Problem": _problem(schemas)},
+        },
+        "x-problems": dict(sorted(CODES.items())),
+    }
+
+
+def release() -> str:
+    """The version that is installed."""
+    try:
+        return version("kinolog")
+    except PackageNotFoundError:
+        return "0"
+
+
+class Schemas:
+    """JSON Schemas of types, those of structs by name, with the `#:` lines as descriptions."""
+
+    def __init__(self, types: Iterable[Any], template: str = _REF) -> None:
+        wanted = list(dict.fromkeys(types))
+        references, components = msgspec.json.schema_components(wanted, ref_template=template)
+        self._names = {name: _plain(name) for name in components}
+        self._template = template
+        self._by_type = {kind: self._renamed(ref) for kind, ref in zip(wanted, references, strict=True)}
+        self.components = {self._names[name]: self._renamed(_described(part)) for name, part in components.items()}
+
+    def of(self, kind: Any) -> Document:
+        """The schema of a type that was given."""
+        found: Document = self._by_type[kind]
+        return found
+
+    def _renamed(self, schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [self._renamed(part) for part in schema]
+        if not isinstance(schema, dict):
+            return schema
+        found = {name: self._renamed(part) for name, part in schema.items()}
+        start, end = self._template.split("{name}")
+        if isinstance(ref := found.get("$ref"), str) and ref.startswith(start):
+            name = ref.removeprefix(start).removesuffix(end)
+            found["$ref"] = self._template.format(name=self._names.get(name, name))
+        return found
+
+
+def _plain(name: str) -> str:
+    """`Answer_list_web.api.tokens.TokenView__` -> `Answer_list_TokenView`."""
+    return re.sub(r"_+", "_", re.sub(r"(?:web|schemas)\.(?:[a-z_]+\.)+", "", name)).strip("_")
+
+
+def _described(component: Document) -> Document:
+    title = component.get("title", "").partition("[")[0]
+    struct = _structs().get(title)
+    if struct is not None:
+        for field, comment in field_comments(struct).items():
+            if field in component.get("properties", {}):
+                component["properties"][field].setdefault("description", comment)
+    return component
+
+
+def _structs() -> dict[str, type[msgspec.Struct]]:
+    return {cls.__name__: cls for cls in _below(msgspec.Struct)}
+
+
+def _below(cls: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    for child in cls.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
+def _types(routes: Iterable[Route]) -> Iterator[Any]:
+    for route in routes:
+        if route.body is not None and not isinstance(route.body, tuple):
+            yield route.body
+        yield from (kind for kind in route.answers.values() if _is_json(kind))
+        if route.query is not None:
+            yield from (field.type for field in msgspec.structs.fields(route.query))
+
+
+def _is_json(kind: Any) -> bool:
+    return kind is not None and not isinstance(kind, str)
+
+
+def _path(route: Route) -> str:
+    return _PARAMETER.sub(r"{\1}", route.path)
+
+
+def _operation(route: Route, schemas: Schemas) -> Document:
+    summary, _, further = (inspect.getdoc(route.handler) or "").partition("\n")
+    found: Document = {
+        "operationId": route.handler.__name__,
+        "tags": [route.tag],
+        "summary": summary.rstrip("."),
+        "parameters": [*_path_parameters(route), *_query_parameters(route, schemas), *_headers(route)],
+        "responses": _responses(route, schemas),
+    }
+    if further.strip():
+        found["description"] = further.strip()
+    if route.body is not None:
+        found["requestBody"] = _request_body(route, schemas)
+    if route.public:
+        found["security"] = []
+    else:
+        found["x-role"] = route.access
+        if route.ticket:
+            found["security"] = [{"bearer": []}, {"ticket": []}]
+    return found
+
+
+def _path_parameters(route: Route) -> list[Document]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _PARTS.get(name, ""),
+            "schema": {"type": "string", "minLength": 1},
+        }
+        for name in _PARAMETER.findall(route.path)
+    ]
+
+
+def _query_parameters(route: Route, schemas: Schemas) -> list[Document]:
+    if route.query is None:
+        return []
+    comments = field_comments(route.query)
+    return [
+        {
+            "name": field.encode_name,
+            "in": "query",
+            "required": field.required,
+            "description": comments.get(field.name, ""),
+            "schema": _without_null(schemas.of(field.type), field.default),
+        }
+        for field in msgspec.structs.fields(route.query)
+    ]
+
+
+def _without_null(schema: Document, default: Any) -> Document:
+    """A query parameter that is not given is left out; it cannot be null."""
+    options = [option for option in schema.get("anyOf", [schema]) if option != {"type": "null"}]
+    found = dict(options[0]) if len(options) == 1 else {"anyOf": options}
+    return found if default in (None, msgspec.NODEFAULT) else {**found, "default": default}
+
+
+def _headers(route: Route) -> Iterator[Document]:
+    if route.idempotent:
+        yield _header("Idempotency-Key", "A repeat with the same key and body is the same request.", maxLength=255)
+    if route.etag:
+        yield _header("If-None-Match", "The ETag of an earlier answer: 304 when nothing has changed.")
+
+
+def _header(name: str, about: str, **more: Any) -> Document:
+    schema = {"type": "string", "minLength": 1, **more}
+    return {"name": name, "in": "header", "required": False, "description": about, "schema": schema}
+
+
+def _request_body(route: Route, schemas: Schemas) -> Document:
+    if not isinstance(route.body, tuple):
+        return {"required": True, "content": {"application/json": {"schema": schemas.of(route.body)}}}
+    form = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}
+    binary = {"type": "string", "format": "binary"}
+    return {
+        "required": True,
+        "content": {kind: {"schema": form if kind.startswith("multipart/") else binary} for kind in route.body},
+    }
+
+
+def _responses(route: Route, schemas: Schemas) -> Document:
+    found = {str(status): _response(status, kind, schemas) for status, kind in route.answers.items()}
+    if route.etag:
+        found["304"] = {"description": HTTPStatus(304).phrase}
+    problems = {*route.problems, 431, 500} | (set() if route.public else {401, 403, 429, 503})
+    if route.method in ("POST", "DELETE"):
+        problems |= {413}
+    for status in sorted(problems - {int(status) for status in found}):
+        found[str(status)] = {"$ref": "#/components/responses/Problem"}
+    return dict(sorted(found.items()))
+
+
+def _response(status: int, kind: Any, schemas: Schemas) -> Document:
+    described: Document = {"description": HTTPStatus(status).phrase}
+    if _is_json(kind):
+        described["content"] = {"application/json": {"schema": schemas.of(kind)}}
+    elif kind is not None:
+        described["content"] = {name: {"schema": _text_of(name)} for name in kind.split(", ")}
+    return described
+
+
+def _text_of(media_type: str) -> Document:
+    return {} if media_type == "application/json" else {"type": "string"}
+
+
+def _problem(schemas: Schemas) -> Document:
+    return {
+        "description": "Why not: see `code`.",
+        "content": {"application/problem+json": {"schema": schemas.of(ProblemView)}},
+    }

@@ -1,0 +1,1 @@
+"""Uploads in progress on this replica's disk."""

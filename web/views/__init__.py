@@ -1,0 +1,1 @@
+"""The JSON that clients get: types, and how rows become it."""

@@ -1,0 +1,206 @@
+"""Rows -> what clients see of jobs, steps and assets. Pure; `live` is progress that no row has yet."""
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from schemas.base import ErrorRecord
+from schemas.jobs import JOB_ENDED, STEP_PASSED, Asset, Job, Step
+from streams.kafka.envelope import iso_time
+from web.readmodel.changelog import duration_s, is_queued
+from web.views.models import AssetJobView, AssetView, ErrorView, JobView, StepView
+
+#: Progress by step name, 0-1, the highest seen in the job's run.
+Live = Mapping[str, float]
+T = TypeVar("T")
+
+
+class Beside(NamedTuple):
+    """What no row says of a job."""
+
+    live: Live = {}
+    #: Progress by part of a step, by step name.
+    parts: Mapping[str, Mapping[str, float]] = {}
+    #: Place in the step's queue, from 1, by step name.
+    positions: Mapping[str, int] = {}
+    #: Seconds until a step is done, by step name; nothing of one whose queue is paused.
+    left_s: Mapping[str, float] = {}
+    #: Steps whose queue is paused.
+    paused: Collection[str] = ()
+
+
+_NO_LIVE: Live = {}
+_NOTHING = Beside()
+
+
+def job_view(job: Job, live: Live = _NO_LIVE, beside: Beside = _NOTHING) -> JobView:
+    """The job as `GET /v1/jobs/{id}` shows it. `live` is short for a `beside` that knows nothing else."""
+    beside = beside._replace(live=live) if live else beside
+    live = beside.live
+    return JobView(
+        id=job.id,
+        asset_id=job.asset_id,
+        pipeline=job.pipeline,
+        status=job.status,
+        progress=percent(job_progress(job, live)),
+        current_step=current_step(job),
+        run=job.run,
+        created_at=iso_time(job.created_at),
+        updated_at=iso_time(job.updated_at),
+        started_at=_time(job.started_at),
+        finished_at=_time(job.finished_at),
+        error=error_view(job.error),
+        passthrough=_present(job.passthrough),
+        filename=_present(job.filename),
+        owner=_present(job.owner),
+        priority=job.priority if job.priority != "normal" else UNSET,
+        cancelling=job.cancelling or UNSET,
+        eta_s=job_left_s(job, beside.left_s),
+        duration_s=_present(duration_s(job)),
+        steps=[step_view(step, beside) for step in job.steps],
+    )
+
+
+def job_left_s(job: Job, left_s: Mapping[str, float]) -> float | None:
+    """Seconds until the job is done, without its waits for executors: steps share the machine, so it is their sum.
+    None when it has ended, or when of any step to come nothing is known.
+    """
+    if job.status in JOB_ENDED:
+        return None
+    to_come = [left_s.get(step.spec.name) for step in job.steps if step.status not in STEP_PASSED]
+    known = [seconds for seconds in to_come if seconds is not None]
+    return round(sum(known), 1) if len(known) == len(to_come) else None
+
+
+def step_view(step: Step, beside: Beside = _NOTHING) -> StepView:
+    """A step as it stands in its job's view."""
+    name, live = step.spec.name, beside.live
+    parts = beside.parts.get(name, {}) if step.status == "active" else {}
+    return StepView(
+        name=step.spec.name,
+        status=step.status,
+        progress=percent(step_progress(step, live)),
+        attempt=step.attempt,
+        attempts=attempts_allowed(step),
+        started_at=_time(step.started_at),
+        finished_at=_time(step.finished_at),
+        error=error_view(step.error),
+        outputs=_present(step.outputs),
+        retry_at=_present(_time(step.due_at) if step.status == "delayed" else None),
+        reason=_present(step.reason),
+        optional=step.spec.optional or UNSET,
+        parts={part: percent(share) for part, share in parts.items()} or UNSET,
+        queue_position=_present(beside.positions.get(name)),
+        paused=(is_queued(step) and name in beside.paused) or UNSET,
+        eta_s=_present(beside.left_s.get(name) if step.status in ("active", "waiting", "delayed") else None),
+    )
+
+
+def asset_view(asset: Asset) -> AssetView:
+    """The asset as `GET /v1/assets/{id}` shows it."""
+    return AssetView(
+        id=asset.id,
+        status=asset.status,
+        filename=asset.filename,
+        created_at=iso_time(asset.created_at),
+        updated_at=iso_time(asset.updated_at),
+        reason=_present(asset.reason),
+        passthrough=_present(asset.passthrough),
+        owner=_present(asset.owner),
+        jobs=[
+            AssetJobView(id=job_id, status=job.status, pipeline=job.pipeline, created_at=iso_time(job.created_at))
+            for job_id, job in sorted(asset.jobs.items(), key=lambda item: (item[1].created_at, item[0]))
+        ],
+        outputs=asset.outputs,
+        master_url=media_path(asset.id, master_key(asset)),
+        poster_url=media_path(asset.id, poster_key(asset)),
+    )
+
+
+def step_progress(step: Step, live: Live = _NO_LIVE) -> float:
+    """0-1; a step that was skipped counts whole, and a try that failed takes nothing back within a run."""
+    if step.status in STEP_PASSED:
+        return 1.0
+    return min(max(step.progress, live.get(step.spec.name, 0.0), 0.0), 1.0)
+
+
+def job_progress(job: Job, live: Live = _NO_LIVE) -> float:
+    """0-1: the sum of the steps' progress, weighted by `spec.weight`."""
+    if job.status == "completed":
+        return 1.0
+    whole = sum(step.spec.weight for step in job.steps)
+    done = sum(step.spec.weight * step_progress(step, live) for step in job.steps)
+    return done / whole if whole > 0 else 0.0
+
+
+def current_step(job: Job) -> str | None:
+    """What the job is at: a running step, else a delayed one, else the first to come; None when it has ended."""
+    if job.status in JOB_ENDED:
+        return None
+    for status in ("active", "delayed", "waiting"):
+        for step in job.steps:
+            if step.status == status:
+                return step.spec.name
+    return None
+
+
+def attempts_allowed(step: Step) -> int:
+    """Tries in all: the policy's, and one more for each that was lost, released, or found an endpoint asleep."""
+    uncounted = max(step.attempt - step.failures - 1, step.losses + step.asleep)
+    return max(step.spec.retry.attempts + max(uncounted, 0), step.attempt)
+
+
+def percent(share: float) -> float:
+    """0-1 as 0-100 with one decimal, rounded down: 100 means done."""
+    return math.floor(share * 1000 + 1e-9) / 10
+
+
+def master_key(asset: Asset) -> str | None:
+    """Store key of the master playlist, once there is one: the one with captions, if it lists the same renditions."""
+    master, captions = _key(asset.outputs.get("transcode"), "master"), asset.outputs.get("captions")
+    return _key(captions, "master") if master and _key(captions, "based_on") == master else master
+
+
+def poster_key(asset: Asset) -> str | None:
+    """Store key of the poster, once there is one."""
+    return _key(asset.outputs.get("thumbnails"), "poster")
+
+
+def thumbnail_keys(asset: Asset) -> list[str]:
+    """Store keys of the thumbnails, in the order of time."""
+    found = (asset.outputs.get("thumbnails") or {}).get("thumbnails")
+    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
+
+
+def caption_keys(asset: Asset) -> list[str]:
+    """Store keys of WebVTT captions."""
+    key = _key(asset.outputs.get("transcribe"), "vtt")
+    return [key] if key else []
+
+
+def media_path(asset_id: str, key: str | None, base: str = "/media") -> str | None:
+    """Where a key below the asset's folder is served; None for no key, or one that lies elsewhere."""
+    folder = f"assets/{asset_id}/"
+    return f"{base}/{asset_id}/{key.removeprefix(folder)}" if key and key.startswith(folder) else None
+
+
+def _key(outputs: Any, name: str) -> str | None:
+    found = outputs.get(name) if isinstance(outputs, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else iso_time(at)
+
+
+def error_view(error: ErrorRecord | None) -> ErrorView | UnsetType:
+    """An error as clients see it."""
+    if error is None:
+        return UNSET
+    return ErrorView(code=error.code, message=error.message, retriable=error.retriable, detail=_present(error.detail))
+
+
+def _present(value: T | None) -> T | UnsetType:
+    return UNSET if value is None else value
