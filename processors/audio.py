@@ -18,7 +18,7 @@ from processors.toolbox import Toolbox
 from processors.tools.cpu_priority import NICE_LIGHT
 from processors.tools.ffmpeg import Progress, ask_json, ffmpeg_argv, ffprobe_argv, file_address, input_options
 from processors.tools.runner import Command
-from processors.tools.sandbox import Reach
+from processors.tools.sandbox import FileAccess
 from schemas.audio import AudioOutputs, AudioParams
 from schemas.probe import AudioTrack, ProbeOutputs
 
@@ -195,7 +195,7 @@ class _Session:
         progress = Progress(self.media.duration_s, lambda done: self.work.report(from_share + done * span, {}))
         command = Command(
             argv=ffmpeg_argv(args, _THREADS, loglevel="info"),
-            reach=Reach(reads=(self.source,), writes=(self.work.output,), cwd=self.work.output),
+            reach=FileAccess(reads=(self.source,), writes=(self.work.output,), cwd=self.work.output),
             timeout_s=self.toolbox.limits.tool_timeout_s(self.media.duration_s),
             nice=NICE_LIGHT,
         )

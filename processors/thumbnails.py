@@ -19,7 +19,7 @@ from processors.toolbox import Toolbox
 from processors.tools.cpu_priority import NICE_LIGHT
 from processors.tools.ffmpeg import Progress, ffmpeg_argv, file_address, input_options
 from processors.tools.runner import Command, ignore
-from processors.tools.sandbox import Reach
+from processors.tools.sandbox import FileAccess
 from schemas.probe import ProbeOutputs, VideoTrack
 from schemas.thumbnails import ThumbnailsOutputs, ThumbnailsParams
 
@@ -201,7 +201,7 @@ class _Session:
         await self._run(shots_args(self.source, self.media, self.track, shots, self.params.max_width_px))
 
     async def _run(self, args: list[str], on_stdout: Callable[[bytes], None] = ignore) -> None:
-        reach = Reach(reads=(self.source,), writes=(self.work.output, self.work.scratch), cwd=self.work.output)
+        reach = FileAccess(reads=(self.source,), writes=(self.work.output, self.work.scratch), cwd=self.work.output)
         timeout_s = self.toolbox.limits.tool_timeout_s(self.media.duration_s)
         argv = ffmpeg_argv(args, _THREADS)
         await self.toolbox.runner.run(Command(argv=argv, reach=reach, timeout_s=timeout_s, nice=NICE_LIGHT), on_stdout)

@@ -14,7 +14,7 @@ import ffmpeg
 from processors.contract import Work
 from processors.errors import InvalidParams, NothingToShow
 from processors.inputs import params_of, probed
-from processors.media.encode_validation import PLAYLIST, Expected, Proven, prove, prove_together
+from processors.media.encode_validation import PLAYLIST, Expected, ValidatedRendition, prove, prove_together
 from processors.media.hls import Variant, master_playlist
 from processors.media.ladder import Size, ladder
 from processors.media.profiles import Profile
@@ -23,7 +23,7 @@ from processors.toolbox import Toolbox
 from processors.tools.cpu_priority import NICE_HEAVY
 from processors.tools.ffmpeg import Progress, errors_in, ffmpeg_argv, file_address, input_options
 from processors.tools.runner import Command
-from processors.tools.sandbox import Reach
+from processors.tools.sandbox import FileAccess
 from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
 from schemas.transcode import Rendition, TranscodeOutputs, TranscodeParams
 
@@ -221,7 +221,7 @@ class Transcoder:
         progress = Progress(media.duration_s, lambda done: work.report(done * _ENCODE_SHARE, {}))
         command = Command(
             argv=ffmpeg_argv(args, work.cpus, loglevel="level+warning"),
-            reach=Reach(reads=(source,), writes=(work.output,), cwd=work.output),
+            reach=FileAccess(reads=(source,), writes=(work.output,), cwd=work.output),
             timeout_s=limits.tool_timeout_s(media.duration_s),
             cpus=work.cpus,
             nice=NICE_HEAVY,
@@ -245,14 +245,16 @@ def _expected(
     return videos, sound if media.audio else None
 
 
-def _prove(folder: Path, videos: list[Expected], sound: Expected | None) -> tuple[list[Proven], Proven | None]:
+def _prove(
+    folder: Path, videos: list[Expected], sound: Expected | None
+) -> tuple[list[ValidatedRendition], ValidatedRendition | None]:
     proven = [prove(folder / one.name, one) for one in videos]
     prove_together(proven)
     return proven, prove(folder / sound.name, sound) if sound else None
 
 
 def _variants(
-    videos: list[Proven], audio: Proven | None, media: ProbeOutputs, planned: Plan
+    videos: list[ValidatedRendition], audio: ValidatedRendition | None, media: ProbeOutputs, planned: Plan
 ) -> tuple[list[Variant], Variant | None]:
     pictures = [
         Variant(**_measured(video), width_px=size.width_px, height_px=size.height_px, fps=float(planned.rate))
@@ -262,7 +264,7 @@ def _variants(
     return pictures, Variant(**_measured(audio), language=language) if audio else None
 
 
-def _measured(proven: Proven) -> dict[str, Any]:
+def _measured(proven: ValidatedRendition) -> dict[str, Any]:
     return {
         "name": proven.name,
         "uri": f"{proven.name}/{PLAYLIST}",
@@ -275,7 +277,7 @@ def _measured(proven: Proven) -> dict[str, Any]:
 def _outputs(
     work: Work,
     planned: Plan,
-    proven: tuple[list[Proven], Proven | None],
+    proven: tuple[list[ValidatedRendition], ValidatedRendition | None],
     variants: tuple[list[Variant], Variant | None],
 ) -> TranscodeOutputs:
     measured = [*proven[0], *([proven[1]] if proven[1] else [])]
@@ -288,7 +290,7 @@ def _outputs(
     )
 
 
-def _rendition(work: Work, proven: Proven, variant: Variant) -> Rendition:
+def _rendition(work: Work, proven: ValidatedRendition, variant: Variant) -> Rendition:
     return Rendition(
         name=variant.name,
         playlist=work.key(f"{FOLDER}/{variant.uri}"),

@@ -13,7 +13,7 @@ from processors.errors import InvalidParams, Skipped
 from processors.inputs import params_of
 from processors.media.cues import cues, plain_text, subrip, webvtt
 from processors.models.backends import first_served
-from processors.models.speech import Heard, RemoteSpeech, Speech, Transcribes
+from processors.models.speech import RemoteSpeech, Speech, Transcribes, Transcription
 from schemas.audio import AudioOutputs
 from schemas.transcribe import Caption, TranscribeOutputs, TranscribeParams, Transcript, TranscriptSegment
 
@@ -64,7 +64,7 @@ class _Listening:
     speech: Speech
     work: Work
 
-    async def hear(self) -> Heard:
+    async def hear(self) -> Transcription:
         return await self.backend.transcribe(self.speech, self._tell)
 
     def _tell(self, segment: TranscriptSegment | None, language: str | None, done: float) -> None:

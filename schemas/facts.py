@@ -66,7 +66,7 @@ class StepStarted(StepFact, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "media.step.started.v1"
 
 
-class StepPublished(StepFact, frozen=True, kw_only=True):
+class StepCompleted(StepFact, frozen=True, kw_only=True):
     """The step completed and its outputs are published."""
 
     TYPE: ClassVar[str] = "media.step.completed.v1"
@@ -74,7 +74,7 @@ class StepPublished(StepFact, frozen=True, kw_only=True):
     outputs: Json = {}
 
 
-class StepGaveUp(StepFact, frozen=True, kw_only=True):
+class StepFailed(StepFact, frozen=True, kw_only=True):
     """The step failed for good."""
 
     TYPE: ClassVar[str] = "media.step.failed.v1"
@@ -92,7 +92,7 @@ class StepRetried(StepFact, frozen=True, kw_only=True):
     retry_at: float
 
 
-class StepOmitted(StepFact, frozen=True, kw_only=True):
+class StepSkipped(StepFact, frozen=True, kw_only=True):
     """The step was skipped."""
 
     TYPE: ClassVar[str] = "media.step.skipped.v1"

@@ -150,7 +150,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: dict[str, int] = {}
 
 
-class Grave(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DeletedJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is left of a deleted job, so that no late message brings it back. Row with key `!<job id>`."""
 
     id: str

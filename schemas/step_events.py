@@ -22,7 +22,7 @@ class StepRequested(Message, frozen=True, kw_only=True):
     #: Try within the run, from 1.
     attempt: int
     input: Input
-    #: Control's clock; comes back in StepAccepted.
+    #: Control's clock; comes back in AttemptAccepted.
     requested_at: float
     #: Which of the step's request topics it stands on.
     priority: Priority = "normal"
@@ -44,7 +44,7 @@ class StepEvent(Message, frozen=True, kw_only=True):
     attempt: int
 
 
-class StepAccepted(StepEvent, frozen=True, kw_only=True):
+class AttemptAccepted(StepEvent, frozen=True, kw_only=True):
     """An executor claims the attempt. The first one owns the lease."""
 
     TYPE: ClassVar[str] = "media.step.accepted.v1"
@@ -57,7 +57,7 @@ class StepAccepted(StepEvent, frozen=True, kw_only=True):
     request_partition: int
 
 
-class StepHeartbeat(StepEvent, frozen=True, kw_only=True):
+class AttemptHeartbeat(StepEvent, frozen=True, kw_only=True):
     """The owner is alive. Renews the lease; changes no row."""
 
     TYPE: ClassVar[str] = "media.step.heartbeat.v1"
@@ -69,14 +69,14 @@ class StepHeartbeat(StepEvent, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """What StepAccepted says, in the end of an attempt that was over before it could be said."""
+    """What AttemptAccepted says, in the end of an attempt that was over before it could be said."""
 
     executor_id: str
     requested_at: float
     request_partition: int
 
 
-class StepEnding(StepEvent, frozen=True, kw_only=True):
+class AttemptEnded(StepEvent, frozen=True, kw_only=True):
     """How an attempt ended. Only the owner of its lease changes the step."""
 
     lease_id: str
@@ -84,7 +84,7 @@ class StepEnding(StepEvent, frozen=True, kw_only=True):
     claim: Claim | None = None
 
 
-class StepCompleted(StepEnding, frozen=True, kw_only=True):
+class AttemptCompleted(AttemptEnded, frozen=True, kw_only=True):
     """The outputs are staged and proven; the row may point at them."""
 
     TYPE: ClassVar[str] = "media.step.finished.v1"
@@ -92,7 +92,7 @@ class StepCompleted(StepEnding, frozen=True, kw_only=True):
     outputs: Json = {}
 
 
-class StepSkipped(StepEnding, frozen=True, kw_only=True):
+class AttemptSkipped(AttemptEnded, frozen=True, kw_only=True):
     """There was nothing to do for this input, e.g. no audio track."""
 
     TYPE: ClassVar[str] = "media.step.passed-over.v1"
@@ -102,7 +102,7 @@ class StepSkipped(StepEnding, frozen=True, kw_only=True):
     outputs: Json = {}
 
 
-class StepFailed(StepEnding, frozen=True, kw_only=True):
+class AttemptFailed(AttemptEnded, frozen=True, kw_only=True):
     """The attempt failed; `error.retriable` decides what follows."""
 
     TYPE: ClassVar[str] = "media.step.attempt-failed.v1"
@@ -112,23 +112,23 @@ class StepFailed(StepEnding, frozen=True, kw_only=True):
     progress: float = 0.0
 
 
-class StepReleased(StepEvent, frozen=True, kw_only=True):
+class AttemptReleased(StepEvent, frozen=True, kw_only=True):
     """The executor is stopping and gives the attempt back; not a failure."""
 
     TYPE: ClassVar[str] = "media.step.released.v1"
 
     lease_id: str
-    #: As in StepFailed.
+    #: As in AttemptFailed.
     progress: float = 0.0
 
 
-class StepCancelled(StepEvent, frozen=True, kw_only=True):
+class AttemptCancelled(StepEvent, frozen=True, kw_only=True):
     """The executor killed the work after a revoke."""
 
     TYPE: ClassVar[str] = "media.step.revoked.v1"
 
     lease_id: str
-    #: As in StepFailed.
+    #: As in AttemptFailed.
     progress: float = 0.0
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from schemas.base import ErrorRecord, Json, Message
 from schemas.commands import SubmitJob
-from schemas.step_events import Claim, StepAccepted, StepCompleted, StepEnding, StepFailed, StepSkipped
+from schemas.step_events import AttemptAccepted, AttemptCompleted, AttemptEnded, AttemptFailed, AttemptSkipped, Claim
 from streams.ids import ID_PATTERN
 
 #: Steps of a job, and kinds of steps: an asset keeps the newest outputs of each kind.
@@ -57,12 +57,12 @@ def _check_submission(message: SubmitJob) -> None:
         raise OutOfBounds("invalid-message", f"pipeline is longer than {MAX_NAME_BYTES} bytes of JSON")
 
 
-def _check_ending(message: StepEnding) -> None:
+def _check_ending(message: AttemptEnded) -> None:
     if message.claim is not None:  # otherwise its lease is only compared
         _check_lease(message, message.claim)
 
 
-def _check_lease(message: StepAccepted | StepEnding, claim: StepAccepted | Claim) -> None:
+def _check_lease(message: AttemptAccepted | AttemptEnded, claim: AttemptAccepted | Claim) -> None:
     if not _fits(message.lease_id, MAX_NAME_BYTES) or not _fits(claim.executor_id, MAX_OWNER_BYTES):
         most = f"{MAX_NAME_BYTES} and {MAX_OWNER_BYTES} bytes of JSON"
         raise OutOfBounds("invalid-message", f"lease_id and executor_id may have {most}")
@@ -70,8 +70,8 @@ def _check_lease(message: StepAccepted | StepEnding, claim: StepAccepted | Claim
 
 _CHECKS: dict[type[Message], Callable[[Any], None]] = {
     SubmitJob: _check_submission,
-    StepAccepted: lambda message: _check_lease(message, message),
-    **dict.fromkeys((StepCompleted, StepSkipped, StepFailed), _check_ending),
+    AttemptAccepted: lambda message: _check_lease(message, message),
+    **dict.fromkeys((AttemptCompleted, AttemptSkipped, AttemptFailed), _check_ending),
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from schemas.jobs import JOB_ENDED, Job, Lease, Step
-from schemas.step_events import Claim, DispatchDue, LeaseExpired, RetryDue, StepAccepted, StepEvent, StepHeartbeat
+from schemas.step_events import AttemptAccepted, AttemptHeartbeat, Claim, DispatchDue, LeaseExpired, RetryDue, StepEvent
 from streams.settings import Dispatch, LeaseTimes
 
 #: An event that was sent and has not come back through the reducer is sent again after this long.
@@ -73,11 +73,11 @@ class Clock:
             self._enter(place, self._due_at(place, step))
         self._compact()
 
-    def renew(self, beat: StepHeartbeat, now: float) -> None:
+    def renew(self, beat: AttemptHeartbeat, now: float) -> None:
         """The owner of a lease is alive."""
         self._renewals[beat.job_id, beat.step] = _Renewal(beat.lease_id, now, beat.progress)
 
-    def saw_accepted(self, event: StepEvent, claim: StepAccepted | Claim, now: float) -> None:
+    def saw_accepted(self, event: StepEvent, claim: AttemptAccepted | Claim, now: float) -> None:
         """A request was accepted. A request partition is FIFO: those that were asked for before it, there, and have
         not been accepted within a while, are lost.
         """

@@ -19,14 +19,14 @@ from schemas.facts import (
     JobFact,
     JobFailed,
     JobSubmitted,
+    StepCompleted,
     StepFact,
-    StepGaveUp,
-    StepOmitted,
-    StepPublished,
+    StepFailed,
     StepRetried,
+    StepSkipped,
     StepStarted,
 )
-from schemas.jobs import Grave, Job, Step
+from schemas.jobs import DeletedJob, Job, Step
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, QueueChanged, StepRequested
 from tables.policies import MAX_ASLEEP
@@ -82,7 +82,7 @@ def news(before: Job, after: Job) -> Effects:
     return said
 
 
-def epitaph(grave: Grave) -> Effects:
+def epitaph(grave: DeletedJob) -> Effects:
     """Everything that stands about a deleted job."""
     gone = JobDeleted(
         job_id=grave.id, asset_id=grave.asset_id, pipeline=grave.pipeline, run=grave.run, owner=grave.owner
@@ -181,15 +181,15 @@ def _started(job: Job, step: Step) -> Message:
 
 
 def _published(job: Job, step: Step) -> Message:
-    return StepPublished(**_step_about(job, step), outputs=step.outputs or {})
+    return StepCompleted(**_step_about(job, step), outputs=step.outputs or {})
 
 
 def _omitted(job: Job, step: Step) -> Message:
-    return StepOmitted(**_step_about(job, step), reason=step.reason or "")
+    return StepSkipped(**_step_about(job, step), reason=step.reason or "")
 
 
 def _gave_up(job: Job, step: Step) -> Message:
-    return StepGaveUp(**_step_about(job, step), error=_error(step.error))
+    return StepFailed(**_step_about(job, step), error=_error(step.error))
 
 
 def _retried(job: Job, step: Step) -> Message:

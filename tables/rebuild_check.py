@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from schemas.base import ErrorRecord, Message
 from schemas.commands import DeleteAsset, DeleteJob, SubmitJob
-from schemas.jobs import JOB_ENDED, Grave, Job
+from schemas.jobs import JOB_ENDED, DeletedJob, Job
 from tables.assets import MAX_ASSET_JOBS
 from tables.bounds import MAX_SUBMITTED_BYTES, OutOfBounds, bounded_error, require_bounded
 from tables.pipelines import InvalidPipeline, require_resolved
@@ -66,7 +66,7 @@ class Compared(NamedTuple):
     table_checksum: str
 
 
-def compare(rows: Mapping[str, Job | Grave], log: PartitionLog) -> Compared:
+def compare(rows: Mapping[str, Job | DeletedJob], log: PartitionLog) -> Compared:
     """Fold the log and compare. `rows`: by job id, all of one partition at one moment."""
     stories, differing, folded, live = stories_of(log), list[str](), dict[str, State](), dict[str, State]()
     checked, unchecked = _checkable(rows, stories, log.complete_from)
@@ -104,7 +104,7 @@ def stories_of(log: PartitionLog) -> dict[str, Story]:
 
 
 def _checkable(
-    rows: Mapping[str, Job | Grave], stories: Mapping[str, Story], complete_from: float
+    rows: Mapping[str, Job | DeletedJob], stories: Mapping[str, Story], complete_from: float
 ) -> tuple[list[str], int]:
     """Job ids that the log has from their submission on, or ought to have; and how many it has no longer."""
     checked, unchecked = list[str](), 0
@@ -130,7 +130,7 @@ def is_explained(row: State, story: Story, newest: float) -> bool:
 def _is_as_wanted(state: State, wanted: bytes, newest: float) -> bool:
     if _canonical(state) == wanted:
         return True
-    return not wanted and isinstance(state, Grave) and state.deleted_at + GRAVE_S <= newest
+    return not wanted and isinstance(state, DeletedJob) and state.deleted_at + GRAVE_S <= newest
 
 
 def _in_order(story: Story) -> State:
@@ -231,7 +231,7 @@ def _named(state: State) -> str:
     match state:
         case Job():
             return f"a job that is {state.status}"
-        case Grave():
+        case DeletedJob():
             return "a deleted job"
     return "nothing"
 

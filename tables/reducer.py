@@ -14,21 +14,21 @@ from msgspec.structs import replace
 
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteJob, RetryJob, SubmitJob
-from schemas.jobs import JOB_ENDED, STEP_ENDED, STEP_PASSED, Grave, Job, Lease, Step
+from schemas.jobs import JOB_ENDED, STEP_ENDED, STEP_PASSED, DeletedJob, Job, Lease, Step
 from schemas.step_events import (
+    AttemptAccepted,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptEnded,
+    AttemptFailed,
+    AttemptHeartbeat,
+    AttemptReleased,
+    AttemptSkipped,
     DispatchDue,
     LeaseExpired,
     LeaseRevoked,
     RetryDue,
-    StepAccepted,
-    StepCancelled,
-    StepCompleted,
-    StepEnding,
     StepEvent,
-    StepFailed,
-    StepHeartbeat,
-    StepReleased,
-    StepSkipped,
 )
 from tables.bounds import MAX_NAME_BYTES, bounded_error, clipped, outputs_fit
 from tables.effects import Effects, epitaph, news, outstanding
@@ -46,7 +46,7 @@ from tables.policies import (
 )
 
 #: A job that is there; what is left of a deleted one; None: there never was one.
-State = Job | Grave | None
+State = Job | DeletedJob | None
 Advance = tuple[State, Effects]
 
 
@@ -55,13 +55,13 @@ def advance(job: State, event: Message, now: float) -> Advance:
 
     An event that changes nothing returns the same object. Applying an event twice changes nothing the second time.
     """
-    if isinstance(job, Grave):
+    if isinstance(job, DeletedJob):
         return job, _at_rest(job, event)
     handle = _HANDLERS.get(type(event))
     return handle(job, event, now) if handle is not None else (job, [])
 
 
-def _at_rest(grave: Grave, event: Message) -> Effects:
+def _at_rest(grave: DeletedJob, event: Message) -> Effects:
     """A deleted job stays deleted: whoever works on it shall stop, and whoever deletes it again is told again."""
     if isinstance(event, StepEvent):
         return _disown(event)
@@ -143,7 +143,7 @@ def _delete(job: Job | None, event: DeleteJob, now: float) -> Advance:
     """Only what has ended: whatever runs would have nobody to report to."""
     if job is None or job.status not in JOB_ENDED:
         return job, []
-    grave = Grave(
+    grave = DeletedJob(
         id=job.id,
         asset_id=job.asset_id,
         pipeline=job.pipeline,
@@ -167,7 +167,7 @@ def _published_prefixes(job: Job) -> tuple[str, ...]:
 # Events about a step
 
 
-def _accepted(job: Job | None, event: StepAccepted, now: float) -> Advance:
+def _accepted(job: Job | None, event: AttemptAccepted, now: float) -> Advance:
     step = _find(job, event.step)
     if job is None or step is None:
         return job, _disown(event)
@@ -179,7 +179,7 @@ def _accepted(job: Job | None, event: StepAccepted, now: float) -> Advance:
     return begun, news(job, begun)
 
 
-def _beaten(job: Job | None, event: StepHeartbeat, _now: float) -> Advance:
+def _beaten(job: Job | None, event: AttemptHeartbeat, _now: float) -> Advance:
     step = _find(job, event.step)
     if job is None or step is None:
         return job, _disown(event)
@@ -188,7 +188,7 @@ def _beaten(job: Job | None, event: StepHeartbeat, _now: float) -> Advance:
     return job, [_revoke(event, event.lease_id, "cancelled")] if job.cancelling else []
 
 
-def _ended(job: Job | None, event: StepEnding, now: float) -> Advance:
+def _ended(job: Job | None, event: AttemptEnded, now: float) -> Advance:
     claim, step = event.claim, _find(job, event.step)
     if claim is None or job is None or step is None or not _is_wanted(step, event):
         return _changed(job, event, now)
@@ -216,20 +216,20 @@ def _begun(job: Job, step: Step, lease: Lease, now: float) -> Job:
     return replace(job, steps=steps, status="active", started_at=job.started_at or now, updated_at=now)
 
 
-def _completed(job: Job, step: Step, event: StepCompleted, now: float) -> Step:
+def _completed(job: Job, step: Step, event: AttemptCompleted, now: float) -> Step:
     if not outputs_fit(event.outputs):
         return _fail(job, step, event, OUTPUTS_TOO_LARGE, now)
     return replace(step, status="completed", outputs=event.outputs, progress=1.0, finished_at=now, error=None)
 
 
-def _skipped(job: Job, step: Step, event: StepSkipped, now: float) -> Step:
+def _skipped(job: Job, step: Step, event: AttemptSkipped, now: float) -> Step:
     if not outputs_fit(event.outputs):
         return _fail(job, step, event, OUTPUTS_TOO_LARGE, now)
     outputs, reason = event.outputs or None, clipped(event.reason, MAX_NAME_BYTES)
     return replace(step, status="skipped", reason=reason, outputs=outputs, progress=1.0, finished_at=now, error=None)
 
 
-def _failed(job: Job, step: Step, event: StepFailed, now: float) -> Step:
+def _failed(job: Job, step: Step, event: AttemptFailed, now: float) -> Step:
     return _fail(job, _risen(step, event.progress), event, bounded_error(event.error), now)
 
 
@@ -256,7 +256,7 @@ def _expired(job: Job, step: Step, event: LeaseExpired, now: float) -> Step:
     return _delay(step, now + loss_delay_s(step.losses), EXECUTOR_LOST)
 
 
-def _given_back(job: Job, step: Step, event: StepReleased | StepCancelled, now: float) -> Step:
+def _given_back(job: Job, step: Step, event: AttemptReleased | AttemptCancelled, now: float) -> Step:
     """Released or revoked: ended when the job ends, asked for again otherwise."""
     step = _risen(step, event.progress)
     return _end(step, "cancelled", now, None) if _is_ending(job) else _request(job, step, now)
@@ -272,12 +272,12 @@ def _again(_job: Job, step: Step, _event: DispatchDue, now: float) -> Step:
 
 
 _TRANSITIONS: dict[type[StepEvent], Callable[[Job, Step, Any, float], Step]] = {
-    StepCompleted: _completed,
-    StepSkipped: _skipped,
-    StepFailed: _failed,
+    AttemptCompleted: _completed,
+    AttemptSkipped: _skipped,
+    AttemptFailed: _failed,
     LeaseExpired: _expired,
-    StepReleased: _given_back,
-    StepCancelled: _given_back,
+    AttemptReleased: _given_back,
+    AttemptCancelled: _given_back,
     RetryDue: _due,
     DispatchDue: _again,
 }
@@ -289,10 +289,10 @@ _HANDLERS: dict[type[Message], Callable[[Job | None, Any, float], Advance]] = {
     CancelJob: _cancelled,
     RetryJob: _retried,
     DeleteJob: _delete,
-    StepAccepted: _accepted,
-    StepHeartbeat: _beaten,
+    AttemptAccepted: _accepted,
+    AttemptHeartbeat: _beaten,
     **dict.fromkeys(_TRANSITIONS, _changed),
-    **dict.fromkeys((StepCompleted, StepSkipped, StepFailed), _ended),
+    **dict.fromkeys((AttemptCompleted, AttemptSkipped, AttemptFailed), _ended),
 }
 
 
@@ -413,7 +413,7 @@ def _end_job(job: Job, now: float) -> Job:
 
 def _disown(event: StepEvent) -> Effects:
     """Nobody knows this job: whoever works on it shall stop."""
-    if isinstance(event, (StepAccepted, StepHeartbeat)):
+    if isinstance(event, (AttemptAccepted, AttemptHeartbeat)):
         return [_revoke(event, event.lease_id, "unknown")]
     return []
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 from msgspec.structs import replace
 
-from schemas.jobs import Asset, Grave, Job, Queue, Watermark
+from schemas.jobs import Asset, DeletedJob, Job, Queue, Watermark
 
 #: Longest row. Kafka refuses a record above 1 MiB, and a refused row would stop control for ever. tables/bounds.py
 #: bounds the parts of a row so that their sum stays below this.
@@ -25,7 +25,7 @@ GRAVE_S = 31 * 86_400.0
 _encode = msgspec.json.Encoder().encode
 _job_decoder = msgspec.json.Decoder(Job)
 _asset_decoder = msgspec.json.Decoder(Asset)
-_grave_decoder = msgspec.json.Decoder(Grave)
+_grave_decoder = msgspec.json.Decoder(DeletedJob)
 _queue_decoder = msgspec.json.Decoder(Queue)
 _watermark_decoder = msgspec.json.Decoder(Watermark)
 
@@ -34,12 +34,12 @@ class RowTooLarge(Exception):
     """The row would be longer than a row may be."""
 
 
-def encode_row(row: Job | Asset | Grave | Queue) -> bytes:
+def encode_row(row: Job | Asset | DeletedJob | Queue) -> bytes:
     """The row as JSON, as it is written."""
     return _encode(row)
 
 
-def encode_checked(row: Job | Asset | Grave | Queue, max_bytes: int = MAX_ROW_BYTES - MAX_AT_BYTES) -> bytes:
+def encode_checked(row: Job | Asset | DeletedJob | Queue, max_bytes: int = MAX_ROW_BYTES - MAX_AT_BYTES) -> bytes:
     """The row as JSON without `at`, with room left for it. Raises RowTooLarge."""
     encoded = _encode(replace(row, at={}) if row.at else row)
     if len(encoded) > max_bytes:
@@ -48,7 +48,7 @@ def encode_checked(row: Job | Asset | Grave | Queue, max_bytes: int = MAX_ROW_BY
     return encoded
 
 
-def encode_claim(row: Job | Asset | Grave | Queue, at: dict[str, int]) -> bytes:
+def encode_claim(row: Job | Asset | DeletedJob | Queue, at: dict[str, int]) -> bytes:
     """The row as JSON, with the offsets that it claims. Never too large where `encode_row` took it: they add some
     hundred bytes, and Kafka takes four times as much.
     """
@@ -70,7 +70,7 @@ def grave_key(job_id: str) -> str:
     return GRAVE_PREFIX + job_id
 
 
-def decode_grave(encoded: bytes) -> Grave:
+def decode_grave(encoded: bytes) -> DeletedJob:
     """What is left of a deleted job, of its row."""
     return _grave_decoder.decode(encoded)
 
@@ -107,7 +107,9 @@ def claims_of(rows: Iterable[tuple[int, dict[str, int]]]) -> Claims:
     return claims
 
 
-def split_rows(rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Job | Grave | Queue | None, dict[str, int]]]:
+def split_rows(
+    rows: Iterable[tuple[str, bytes]],
+) -> Iterator[tuple[str, Job | DeletedJob | Queue | None, dict[str, int]]]:
     """Key, what the row is, and `at` of each row of the jobs table; a watermark row is nothing else."""
     for key, encoded in rows:
         if watermark_partition(key) is not None:
@@ -117,4 +119,7 @@ def split_rows(rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Job | G
             yield key, row, row.at
 
 
-_DECODERS: dict[str, Callable[[bytes], Job | Grave | Queue]] = {GRAVE_PREFIX: decode_grave, QUEUE_PREFIX: decode_queue}
+_DECODERS: dict[str, Callable[[bytes], Job | DeletedJob | Queue]] = {
+    GRAVE_PREFIX: decode_grave,
+    QUEUE_PREFIX: decode_queue,
+}

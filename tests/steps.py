@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.executor.attempts import Attempt, Bench, conclude
+from agents.executor.attempts import Attempt, AttemptResources, conclude
 from agents.executor.capacity import CpuBudget
 from agents.executor.lanes import processor_of
 from agents.executor.scratch import Scratch
@@ -18,7 +18,7 @@ from processors.tools.runner import Runner
 from processors.tools.sandbox import Sandbox
 from schemas.base import ErrorRecord, Json
 from schemas.jobs import Input
-from schemas.step_events import StepCompleted, StepEvent, StepFailed, StepRequested, StepSkipped
+from schemas.step_events import AttemptCompleted, AttemptFailed, AttemptSkipped, StepEvent, StepRequested
 from schemas.steps import step_kinds
 from streams.settings import load
 
@@ -49,7 +49,7 @@ class Steps:
         self.drop = root / "drop"
         self.drop.mkdir()
         self.scratch = Scratch(root / "scratch")
-        self._bench = Bench(self.store, self.scratch, Sources(self.store, (self.drop,)), CpuBudget(2))
+        self._bench = AttemptResources(self.store, self.scratch, Sources(self.store, (self.drop,)), CpuBudget(2))
         self._toolbox = Toolbox(limits, Runner(limits, sandbox))
         self.processors: dict[str, Processor] = {step: self.processor(step, {}) for step in steps}
 
@@ -92,10 +92,10 @@ class Steps:
 
 def _ending(step: str, event: StepEvent) -> Ending:
     match event:
-        case StepCompleted():
+        case AttemptCompleted():
             return Ending(step=step, outputs=event.outputs)
-        case StepSkipped():
+        case AttemptSkipped():
             return Ending(step=step, skipped=event.reason)
-        case StepFailed():
+        case AttemptFailed():
             return Ending(step=step, error=event.error)
     raise AssertionError(f"{step} ended as {type(event).__name__}")

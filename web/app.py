@@ -33,12 +33,12 @@ from web.api.documents import add_documents
 from web.api.uploads import tus
 from web.auth.api_tokens import TokenLog
 from web.auth.audit import Audit, auditing
-from web.auth.middleware import Door, authentication
+from web.auth.middleware import Authenticator, authentication
 from web.auth.signed_urls import Signer, signing_key
 from web.auth.tickets import Tickets
 from web.background import cache_eviction
-from web.background.retention import Janitor
-from web.cache.usage import CacheDesk
+from web.background.retention import JobRetention
+from web.cache.usage import CacheUsage
 from web.http.bucket_origin import BucketOrigin
 from web.http.metrics import Metrics, measuring
 from web.http.middleware import compressed, conditional, cors, limits, settling, share_answer
@@ -188,14 +188,14 @@ def make_services(settings: Settings) -> Services:
     key = signing_key(settings.auth.signing_secret, home / "signing.key")
     notary = Producer(settings, f"kinolog-web-{settings.web.replica}-notary")
     tokens, tickets = TokenLog(settings, notary), Tickets(key)
-    door = Door(settings, tokens, tickets)
+    door = Authenticator(settings, tokens, tickets)
     store = Store(settings.store_url, public_endpoint=settings.store.public_endpoint)
     follower = Follower(settings, model, position, progress, hub)
     index = SearchIndex(home / f"{settings.web.replica}.search")
     event_index = EventIndex(home / f"{settings.web.replica}.events")
     commands = Commands(settings, position)
     follower.clock = clock = LogClock(commands.date)
-    cache = CacheDesk(clock.now_or_none)
+    cache = CacheUsage(clock.now_or_none)
     follower.listener = indexer = Indexer(model, position, store, index)
     control = ControlWatch(settings, position, time.monotonic)
     progress_follower = ProgressFollower(settings, model, progress, hub, control.reported)
@@ -235,7 +235,7 @@ def make_services(settings: Settings) -> Services:
     )
 
 
-def _cache_sharing(settings: Settings, cache: CacheDesk) -> "CacheSharing | None":
+def _cache_sharing(settings: Settings, cache: CacheUsage) -> "CacheSharing | None":
     redis = settings.redis
     if redis.url is None:
         return None
@@ -318,10 +318,10 @@ async def _connected(producer: Producer) -> bool:
     return True
 
 
-def janitor(parts: Services) -> Janitor:
+def janitor(parts: Services) -> JobRetention:
     """What forgets old jobs."""
     keeping = load_keeping(pipelines_dir(parts.settings))
-    return Janitor(parts.settings.retention, keeping, parts)
+    return JobRetention(parts.settings.retention, keeping, parts)
 
 
 async def _clean_up_again_and_again(parts: Services) -> None:

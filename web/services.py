@@ -11,10 +11,10 @@ from streams.settings import Settings
 from tables.pipelines import Pipelines
 from web.auth.api_tokens import TokenLog
 from web.auth.audit import Audit
-from web.auth.middleware import Door
+from web.auth.middleware import Authenticator
 from web.auth.signed_urls import Signer
 from web.auth.tickets import Tickets
-from web.cache.usage import CacheDesk
+from web.cache.usage import CacheUsage
 from web.http.bucket_origin import BucketOrigin
 from web.http.metrics import Metrics
 from web.live.changelog_follower import Follower
@@ -63,7 +63,7 @@ class Services:
     journal: Journal
     tokens: TokenLog
     tickets: Tickets
-    door: Door
+    door: Authenticator
     sessions: Sessions
     audit: Audit
     #: Writes what concerns access: tokens and the audit.
@@ -75,7 +75,7 @@ class Services:
     query_vectors: QueryVectors
     queue_executors: QueueExecutors
     #: What this replica remembers of cached media; safe to lose.
-    cache: CacheDesk = field(default_factory=CacheDesk)
+    cache: CacheUsage = field(default_factory=CacheUsage)
     #: Between that and the other replicas, where there is Redis.
     cache_sharing: "CacheSharing | None" = None
 

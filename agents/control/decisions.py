@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from agents.control.effects import SOURCE, Speaker
+from agents.control.effects import SOURCE, EffectPublisher
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
-from schemas.jobs import JOB_ENDED, Asset, Grave, Job, Queue
+from schemas.jobs import JOB_ENDED, Asset, DeletedJob, Job, Queue
 from schemas.processes import ControlReported
 from schemas.registry import message_types
-from schemas.step_events import StepAccepted, StepEnding, StepEvent, StepHeartbeat
+from schemas.step_events import AttemptAccepted, AttemptEnded, AttemptHeartbeat, StepEvent
 from schemas.steps import step_kinds
 from streams.ids import new_id
 from streams.kafka.envelope import UNDECODABLE, Entry, Unreadable, fault_of, read, structured
@@ -79,7 +79,7 @@ _ABOUT_MEDIA = frozenset(
     for kind in message_types().values()
     if issubclass(kind, (SubmitJob, CancelJob, RetryJob, DeleteJob, DeleteAsset, StepEvent))
 )
-_ENDINGS = frozenset(kind for kind in _ABOUT_MEDIA if issubclass(kind, StepEnding))
+_ENDINGS = frozenset(kind for kind in _ABOUT_MEDIA if issubclass(kind, AttemptEnded))
 
 
 class Rejected(Exception):
@@ -91,14 +91,14 @@ class Rejected(Exception):
 
 
 @dataclass
-class Turn:
+class RecordChanges:
     """What one record has changed so far, and what must be said because of it."""
 
     partition: int
     #: The record's date.
     now: float
     replayed: bool
-    jobs: dict[str, tuple[Job | Grave, bytes]] = field(default_factory=dict)
+    jobs: dict[str, tuple[Job | DeletedJob, bytes]] = field(default_factory=dict)
     #: None: the asset goes.
     assets: dict[str, tuple[Asset, bytes] | None] = field(default_factory=dict)
     queues: dict[str, tuple[Queue, bytes]] = field(default_factory=dict)
@@ -106,10 +106,10 @@ class Turn:
     changed: dict[str, Job] = field(default_factory=dict)
     effects: list[Message] = field(default_factory=list)
 
-    def copy(self) -> "Turn":
+    def copy(self) -> "RecordChanges":
         """The same, to be changed by itself."""
         copied = {name: type(known)(known) for name, known in vars(self).items() if isinstance(known, (dict, list))}
-        return Turn(**{**vars(self), **copied})
+        return RecordChanges(**{**vars(self), **copied})
 
 
 class Control:
@@ -118,7 +118,7 @@ class Control:
     def __init__(self, app: KinologApp, settings: Settings, jobs: ChangelogTable, assets: ChangelogTable) -> None:
         self._app, self._jobs, self._assets = app, jobs, assets
         self._topics, self._partitions = names(settings), settings.partitions
-        self._speaker = Speaker(app, settings)
+        self._speaker = EffectPublisher(app, settings)
         #: Jobs that are too many for their asset's row.
         self._unlisted = Unlisted()
         self._time = LogTime()
@@ -155,12 +155,12 @@ class Control:
             log.exception("a record could not be carried through")
             await self._app.end_over(message, error)
 
-    def _handle(self, message: Any, apply: Callable[[Turn, Any, Entry | Unreadable], Turn]) -> None:
+    def _handle(self, message: Any, apply: Callable[[RecordChanges, Any, Entry | Unreadable], RecordChanges]) -> None:
         replayed = message.offset <= self._app.continuity.claimed(message.topic, message.partition)
         dated = fault_of(message.headers or ()) is None
         if dated and self._time.saw(message.timestamp):
             self._clock.grant_grace(self._time.now())
-        turn = Turn(message.partition, message.timestamp if dated else self._time.now(), replayed)
+        turn = RecordChanges(message.partition, message.timestamp if dated else self._time.now(), replayed)
         for entry in read(message.value, message.headers or ()):
             turn = apply(turn, message, entry)
         for job in turn.changed.values():
@@ -168,7 +168,7 @@ class Control:
         self._write(turn, message.topic, message.offset)
         self._speaker.say(turn.effects, turn.now)
 
-    def _apply_entry(self, turn: Turn, message: Any, entry: Entry | Unreadable) -> Turn:
+    def _apply_entry(self, turn: RecordChanges, message: Any, entry: Entry | Unreadable) -> RecordChanges:
         try:
             if isinstance(entry, Unreadable):
                 raise Rejected(entry.code, entry.reason)
@@ -177,7 +177,7 @@ class Control:
             self._speaker.bury(message, entry.content, ErrorRecord(code=rejected.code, message=str(rejected)))
         return turn
 
-    def _try_entry(self, turn: Turn, message: Any, entry: Entry | Unreadable) -> Turn:
+    def _try_entry(self, turn: RecordChanges, message: Any, entry: Entry | Unreadable) -> RecordChanges:
         """As if it were not there when it cannot be applied: one of them has ended the process before."""
         try:
             return self._apply_entry(turn.copy(), message, entry)
@@ -190,7 +190,7 @@ class Control:
     def _pass_over(self, message: Any, strikes: Strikes) -> None:
         """Count a record as applied without looking at it."""
         self._speaker.bury(message, message.value or b"", quarantined(strikes))
-        self._write(Turn(message.partition, self._time.now(), replayed=True), message.topic, message.offset)
+        self._write(RecordChanges(message.partition, self._time.now(), replayed=True), message.topic, message.offset)
 
     async def recovered(self) -> None:
         """The tables hold other partitions now: rebuild what is derived from them."""
@@ -202,7 +202,7 @@ class Control:
         claims, graves, paused = [], [], dict[str, Queue]()
         for partition, row, at in rows:
             claims.append((partition, at))
-            if isinstance(row, Grave):
+            if isinstance(row, DeletedJob):
                 graves.append((row.deleted_at, row.id, partition))
             elif isinstance(row, Queue):
                 paused |= {row.step: row} if row.paused else {}
@@ -214,7 +214,7 @@ class Control:
         self._app.continuity.reclaim(claims_of(claims))
         log.info("tables recovered", extra={"partitions": len(owned), "rows": len(claims), "waiting": len(self._clock)})
 
-    def _readable_rows(self) -> Iterator[tuple[int, Job | Grave | Queue | None, dict[str, int]]]:
+    def _readable_rows(self) -> Iterator[tuple[int, Job | DeletedJob | Queue | None, dict[str, int]]]:
         """Partition, row and claims of each. One that control did not write must not end it at each start."""
         for key, encoded in self._jobs.items():
             try:
@@ -223,7 +223,7 @@ class Control:
             except (*UNDECODABLE, ValueError, IndexError) as error:
                 log.error("a row cannot be read", extra={"row": key[:100], "reason": str(error)})  # noqa: TRY400  that says it all
 
-    def _partition_of_row(self, key: str, row: Job | Grave | Queue | None) -> int:
+    def _partition_of_row(self, key: str, row: Job | DeletedJob | Queue | None) -> int:
         if row is None:
             return int(key[1:])
         return partition_of(queue_key(row.step) if isinstance(row, Queue) else row.asset_id, self._partitions)
@@ -308,7 +308,7 @@ class Control:
 
     # One entry
 
-    def _apply(self, turn: Turn, message: Any) -> None:
+    def _apply(self, turn: RecordChanges, message: Any) -> None:
         kind = type(message)
         if kind in _ABOUT_QUEUES:
             self._change_queue(turn, message)
@@ -324,20 +324,22 @@ class Control:
         if before is None and isinstance(message, SubmitJob):
             self._require_free_asset(turn, message)
         after, effects = self._decide(turn, before, message)
-        if isinstance(after, Grave):
+        if isinstance(after, DeletedJob):
             turn.effects += effects + self._bury_job(turn, before, after, message)
-        elif after is None or isinstance(before, Grave):
+        elif after is None or isinstance(before, DeletedJob):
             turn.effects += effects
         else:
             self._carry_on(turn, before, after, message, effects)
 
-    def _decide(self, turn: Turn, before: State, message: Message) -> tuple[State, list[Message]]:
+    def _decide(self, turn: RecordChanges, before: State, message: Message) -> tuple[State, list[Message]]:
         """A cancel names no run: read again after a restart, it must not end the one that a retry began since."""
         if turn.replayed and isinstance(before, Job) and isinstance(message, CancelJob):
             return before, outstanding(before)
         return self._advance(before, message, turn.now)
 
-    def _carry_on(self, turn: Turn, before: Job | None, after: Job, message: Any, effects: list[Message]) -> None:
+    def _carry_on(
+        self, turn: RecordChanges, before: Job | None, after: Job, message: Any, effects: list[Message]
+    ) -> None:
         """Keep what became of a job that is there."""
         if turn.replayed and after is before:
             effects = effects or outstanding(after)
@@ -348,7 +350,7 @@ class Control:
             turn.changed[after.id] = after
         self._tell_clock(message, effects, turn.now)
 
-    def _change_queue(self, turn: Turn, message: PauseQueue | ResumeQueue) -> None:
+    def _change_queue(self, turn: RecordChanges, message: PauseQueue | ResumeQueue) -> None:
         if message.step not in step_kinds():
             raise Rejected("unknown-step", f"there is no step {message.step!r}")
         if partition_of(queue_key(message.step), self._partitions) != turn.partition:
@@ -368,7 +370,9 @@ class Control:
 
     # Deletion
 
-    def _bury_job(self, turn: Turn, before: Job | Grave | None, grave: Grave, message: Message) -> list[Message]:
+    def _bury_job(
+        self, turn: RecordChanges, before: Job | DeletedJob | None, grave: DeletedJob, message: Message
+    ) -> list[Message]:
         """Note that a job is gone, and what that makes of its asset. Returns what must be said about the asset."""
         asset = self._asset(turn, grave.asset_id)
         if not isinstance(before, Job):
@@ -390,15 +394,15 @@ class Control:
         turn.assets[asset.id] = (left, self._encode(left))
         return []
 
-    def _dig(self, turn: Turn, grave: Grave) -> None:
+    def _dig(self, turn: RecordChanges, grave: DeletedJob) -> None:
         turn.jobs[grave.id] = (grave, self._encode(grave))
         self._graves.append((grave.deleted_at, grave.id, turn.partition))
 
-    def _jobs_of(self, turn: Turn, asset: Asset) -> list[Job]:
+    def _jobs_of(self, turn: RecordChanges, asset: Asset) -> list[Job]:
         ids = (*asset.jobs, *(self._unlisted.of(asset.id) or ()))
         return [job for job_id in ids if isinstance(job := self._job(turn, job_id), Job)]
 
-    def _last_to_end(self, turn: Turn, asset: Asset) -> Iterator[Job]:
+    def _last_to_end(self, turn: RecordChanges, asset: Asset) -> Iterator[Job]:
         """The asset's jobs, those that have not ended first, then the last to end first; read one by one."""
         listed = (self._job(turn, job_id) for job_id in asset.jobs)
         ends = [(job.finished_at, job.id) for job in listed if isinstance(job, Job)]
@@ -412,7 +416,7 @@ class Control:
         row = self._assets.get(asset_id)
         return decode_asset(row).jobs if row is not None else ()
 
-    def _delete_asset(self, turn: Turn, message: DeleteAsset) -> None:
+    def _delete_asset(self, turn: RecordChanges, message: DeleteAsset) -> None:
         """Delete all of its jobs, when all have ended, and it. Again on a replay: what is said may have been lost."""
         asset = self._asset(turn, message.asset_id)
         if asset is None:
@@ -424,14 +428,14 @@ class Control:
         for job in jobs:
             order = DeleteJob(job_id=job.id, asset_id=asset.id, artifacts=False, requested_by=message.requested_by)
             grave, effects = self._advance(job, order, turn.now)
-            if isinstance(grave, Grave):
+            if isinstance(grave, DeletedJob):
                 self._dig(turn, grave)
                 self._unlisted.drop(asset.id, job.id)
                 turn.effects += effects
         turn.assets[asset.id] = None
         turn.effects += asset_gone(asset.id, asset.owner, turn.now)
 
-    def _require_free_asset(self, turn: Turn, message: SubmitJob) -> None:
+    def _require_free_asset(self, turn: RecordChanges, message: SubmitJob) -> None:
         """Refuse a job on somebody else's asset, or one too many. Web checks this too; its read model may be behind."""
         asset = self._asset(turn, message.asset_id)
         if asset is not None and message.owner is not None and asset.owner != message.owner:
@@ -453,7 +457,7 @@ class Control:
             log.exception("the state machine failed", extra={"type": message.TYPE})
             raise Rejected("internal-error", f"the state machine failed: {error!r}") from error
 
-    def _keep(self, turn: Turn, known: Job | None, job: Job) -> list[Message]:
+    def _keep(self, turn: RecordChanges, known: Job | None, job: Job) -> list[Message]:
         """Note the rows of the job and its asset; both or none. Returns what must be said about the asset."""
         encoded = self._encode(job) if known is not None else self._encode(job, MAX_SUBMITTED_BYTES)
         before, unlisted = self._asset(turn, job.asset_id), self._unlisted.of(job.asset_id)
@@ -467,7 +471,7 @@ class Control:
             self._note_unlisted(turn, {*listed, job.id}, after)
         return asset_outstanding(after, job) if turn.replayed else effects
 
-    def _note_unlisted(self, turn: Turn, known: Set[str], asset: Asset) -> None:
+    def _note_unlisted(self, turn: RecordChanges, known: Set[str], asset: Asset) -> None:
         """Of the jobs that were known, take in those that the asset's row does not list."""
         for job_id in known:
             if job_id in asset.jobs:
@@ -475,7 +479,7 @@ class Control:
             elif isinstance(job := self._job(turn, job_id), Job):
                 self._unlisted.put(job)
 
-    def _encode(self, row: Job | Asset | Grave | Queue, max_bytes: int = MAX_ROW_BYTES - MAX_AT_BYTES) -> bytes:
+    def _encode(self, row: Job | Asset | DeletedJob | Queue, max_bytes: int = MAX_ROW_BYTES - MAX_AT_BYTES) -> bytes:
         try:
             return encode_checked(row, max_bytes)
         except RowTooLarge as error:
@@ -483,15 +487,15 @@ class Control:
 
     def _tell_clock(self, message: Any, effects: list[Message], now: float) -> None:
         kind = type(message)
-        if kind is StepHeartbeat:
+        if kind is AttemptHeartbeat:
             if not effects:
                 self._clock.renew(message, now)
-        elif kind is StepAccepted:
+        elif kind is AttemptAccepted:
             self._clock.saw_accepted(message, message, now)
         elif kind in _ENDINGS and message.claim is not None:
             self._clock.saw_accepted(message, message.claim, now)
 
-    def _job(self, turn: Turn, job_id: str) -> State:
+    def _job(self, turn: RecordChanges, job_id: str) -> State:
         if job_id in turn.jobs:
             return turn.jobs[job_id][0]
         if (row := self._jobs.get(job_id)) is not None:
@@ -499,7 +503,7 @@ class Control:
         grave = self._jobs.get(grave_key(job_id))
         return _readable(decode_grave, grave) if grave is not None else None
 
-    def _asset(self, turn: Turn, asset_id: str) -> Asset | None:
+    def _asset(self, turn: RecordChanges, asset_id: str) -> Asset | None:
         if asset_id in turn.assets:
             known = turn.assets[asset_id]
             return known[0] if known is not None else None
@@ -508,14 +512,14 @@ class Control:
 
     # What comes of a record
 
-    def _write(self, turn: Turn, topic: str, offset: int) -> None:
+    def _write(self, turn: RecordChanges, topic: str, offset: int) -> None:
         """The rows, and the claim. A changelog is ordered, so only a record's last row may vouch for the record."""
         assets = {key: known for key, known in turn.assets.items() if known is not None}
         jobs = {_key(row): (row, encoded) for row, encoded in turn.jobs.values()}
         for key in turn.assets.keys() - assets.keys():
             self._assets.delete(key, turn.partition)
         for row, _ in turn.jobs.values():
-            if isinstance(row, Grave):
+            if isinstance(row, DeletedJob):
                 self._jobs.delete(row.id, turn.partition)
         self._put(self._assets, assets, turn.partition, {topic: offset})
         self._put(self._jobs, {**turn.queues, **jobs}, turn.partition, {topic: offset})
@@ -547,17 +551,17 @@ def _readable(decode: Callable[[bytes], R], row: bytes) -> R:
         raise Rejected("unreadable-row", f"its row cannot be read: {error}") from error
 
 
-def _date(row: Job | Grave | Queue | None) -> float:
+def _date(row: Job | DeletedJob | Queue | None) -> float:
     """When it was written, or a little earlier."""
     match row:
         case Job():
             return row.updated_at
-        case Grave():
+        case DeletedJob():
             return row.deleted_at
         case Queue():
             return row.changed_at
     return 0.0
 
 
-def _key(row: Job | Grave) -> str:
-    return grave_key(row.id) if isinstance(row, Grave) else row.id
+def _key(row: Job | DeletedJob) -> str:
+    return grave_key(row.id) if isinstance(row, DeletedJob) else row.id

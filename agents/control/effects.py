@@ -20,7 +20,7 @@ from tables.queues import queue_key
 SOURCE = "kinolog/control"
 
 
-class Speaker:
+class EffectPublisher:
     """Puts effects where they belong. They leave with the app's outbox and its next departure."""
 
     def __init__(self, app: KinologApp, settings: Settings) -> None:

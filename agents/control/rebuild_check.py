@@ -17,8 +17,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
-from schemas.jobs import Grave, Job
-from schemas.step_events import StepEvent, StepHeartbeat
+from schemas.jobs import DeletedJob, Job
+from schemas.step_events import AttemptHeartbeat, StepEvent
 from streams.broker.files import kept_port
 from streams.doctor.diagnosis import UNREACHABLE
 from streams.kafka.envelope import Entry, read
@@ -99,9 +99,9 @@ async def _compare(settings: Settings, consumer: Any, partition: int) -> Compare
     return compare(rows, log)
 
 
-async def _rows(consumer: Any, place: TopicPartition) -> tuple[dict[str, Job | Grave], dict[str, int]]:
+async def _rows(consumer: Any, place: TopicPartition) -> tuple[dict[str, Job | DeletedJob], dict[str, int]]:
     """The rows as they stood at the last one that vouches for something, and all that was vouched for until then."""
-    rows, claims, later = dict[str, Job | Grave](), dict[str, int](), list[Any]()
+    rows, claims, later = dict[str, Job | DeletedJob](), dict[str, int](), list[Any]()
     async for record in _records(consumer, place, None):
         later.append(record)
         at = _claims(record)
@@ -120,15 +120,15 @@ def _claims(record: Any) -> dict[str, int]:
     return at
 
 
-def _keep(rows: dict[str, Job | Grave], record: Any) -> None:
+def _keep(rows: dict[str, Job | DeletedJob], record: Any) -> None:
     key = record.key.decode()
     if record.value is None:
         before = rows.get(key.lstrip("!"))
-        if before is not None and isinstance(before, Grave) == key.startswith("!"):
+        if before is not None and isinstance(before, DeletedJob) == key.startswith("!"):
             del rows[key.lstrip("!")]
         return
     [(_, row, _)] = split_rows([(key, record.value)])
-    if isinstance(row, (Job, Grave)):
+    if isinstance(row, (Job, DeletedJob)):
         rows[row.id] = row
 
 
@@ -147,7 +147,7 @@ def _told(settings: Settings, record: Any) -> Iterator[Told]:
         if not isinstance(entry, Entry) or not isinstance(entry.message, _TELLING):
             continue
         here = partition_of(entry.message.asset_id, settings.partitions) == record.partition
-        if here and not isinstance(entry.message, StepHeartbeat):
+        if here and not isinstance(entry.message, AttemptHeartbeat):
             yield Told(record.timestamp / 1000, entry.message)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from agents.executor.capacity import CpuBudget, Turn
+from agents.executor.capacity import CpuBudget, CpuTicket
 from agents.executor.progress import Progress
 from agents.executor.scratch import Scratch, Space
 from agents.executor.sources import Sources, downloaded
@@ -20,13 +20,13 @@ from processors.storage.local_files import DISK_FULL, UnexpectedFile, files_belo
 from processors.storage.object_store import Store, StoreError, in_thread
 from schemas.base import ErrorRecord, Json
 from schemas.step_events import (
-    StepCancelled,
-    StepCompleted,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptReleased,
+    AttemptSkipped,
     StepEvent,
-    StepFailed,
-    StepReleased,
     StepRequested,
-    StepSkipped,
 )
 from schemas.steps import StepKind
 from schemas.transcribe import Caption
@@ -63,7 +63,7 @@ class Attempt:
         lease_id: str,
         event_id: str,
         partition: int,
-        turn: Turn | None = None,
+        turn: CpuTicket | None = None,
         heard: Callable[["Attempt"], None] | None = None,
         shown: Callable[["Attempt", Caption], None] | None = None,
     ) -> None:
@@ -136,7 +136,7 @@ class Attempt:
             self.task.cancel()
 
 
-class Bench(NamedTuple):
+class AttemptResources(NamedTuple):
     """What attempts work with."""
 
     store: Store
@@ -145,19 +145,19 @@ class Bench(NamedTuple):
     budget: CpuBudget
 
 
-async def conclude(attempt: Attempt, processor: Processor, bench: Bench) -> StepEvent:
+async def conclude(attempt: Attempt, processor: Processor, bench: AttemptResources) -> StepEvent:
     """Do the work; the message that says how it ended. Nothing but that leaves here, whatever happens."""
     attempt.begun = True
     try:
         if attempt.stopping is not None:
             return _stopped(attempt)
         outputs = await _outputs(attempt, processor, bench)
-        return StepCompleted(**attempt.identity, outputs=outputs)
+        return AttemptCompleted(**attempt.identity, outputs=outputs)
     except asyncio.CancelledError as error:
         return _stopped(attempt) if attempt.stopping is not None else _failed(attempt, _bug(attempt, error))
     except Skipped as skipped:
         told = {"hint": skipped.hint} if skipped.hint else {}
-        return StepSkipped(**attempt.identity, reason=skipped.reason, outputs=told)
+        return AttemptSkipped(**attempt.identity, reason=skipped.reason, outputs=told)
     except Exception as error:  # noqa: BLE001 - whatever it is, an attempt ends with a message, never the process
         return _failed(attempt, _recorded(attempt, error))
     finally:
@@ -166,7 +166,7 @@ async def conclude(attempt: Attempt, processor: Processor, bench: Bench) -> Step
             attempt.turn.leave()
 
 
-async def _outputs(attempt: Attempt, processor: Processor, bench: Bench) -> Json:
+async def _outputs(attempt: Attempt, processor: Processor, bench: AttemptResources) -> Json:
     if not attempt.kind.files:
         work = Work(source=_NOWHERE, scratch=_NOWHERE, output=_NOWHERE, prefix=attempt.prefix, **_asked(attempt))
         return _as_json(await processor.process(work))
@@ -177,14 +177,14 @@ async def _outputs(attempt: Attempt, processor: Processor, bench: Bench) -> Json
     return outputs
 
 
-async def _source(attempt: Attempt, bench: Bench, space: Space) -> Path:
+async def _source(attempt: Attempt, bench: AttemptResources, space: Space) -> Path:
     if not attempt.kind.source:
         return _NOWHERE
     return await bench.sources.resolve(downloaded(attempt.requested), space.folder)
 
 
 async def _processed(
-    attempt: Attempt, processor: Processor, bench: Bench, source: Path, space: Space
+    attempt: Attempt, processor: Processor, bench: AttemptResources, source: Path, space: Space
 ) -> msgspec.Struct:
     cpus = 1
     if attempt.turn is not None:
@@ -251,12 +251,12 @@ async def _retract(attempt: Attempt, store: Store) -> None:
 
 
 def _stopped(attempt: Attempt) -> StepEvent:
-    kind = StepReleased if attempt.stopping == "released" else StepCancelled
+    kind = AttemptReleased if attempt.stopping == "released" else AttemptCancelled
     return kind(**attempt.identity, progress=attempt.progress.value)
 
 
-def _failed(attempt: Attempt, record: ErrorRecord) -> StepFailed:
-    return StepFailed(**attempt.identity, error=bounded_error(record), progress=attempt.progress.value)
+def _failed(attempt: Attempt, record: ErrorRecord) -> AttemptFailed:
+    return AttemptFailed(**attempt.identity, error=bounded_error(record), progress=attempt.progress.value)
 
 
 def _recorded(attempt: Attempt, error: Exception) -> ErrorRecord:

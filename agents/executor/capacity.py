@@ -37,7 +37,7 @@ class Slots:
         await self._changed.wait()
 
 
-class Valves:
+class PausedQueues:
     """Which steps' queues may be taken from."""
 
     def __init__(self, steps: Iterable[str]) -> None:
@@ -64,7 +64,7 @@ class Valves:
         await self._open[step].wait()
 
 
-class Turn:
+class CpuTicket:
     """A place in the line for the CPUs."""
 
     def __init__(self, budget: "CpuBudget") -> None:
@@ -94,19 +94,19 @@ class CpuBudget:
 
     def __init__(self, cpus: int) -> None:
         self.cpus = cpus
-        self._line: deque[Turn] = deque()
+        self._line: deque[CpuTicket] = deque()
         self._unclaimed = asyncio.Event()
         self._unclaimed.set()
 
-    def queue(self) -> Turn:
+    def queue(self) -> CpuTicket:
         """Join the end of the line."""
-        turn = Turn(self)
+        turn = CpuTicket(self)
         self._line.append(turn)
         self._unclaimed.clear()
         self._line[0].call()
         return turn
 
-    def leave(self, turn: Turn) -> None:
+    def leave(self, turn: CpuTicket) -> None:
         """See Turn.leave."""
         if turn not in self._line:
             return

@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from agents.executor.requests import Unusable
+from agents.executor.requests import InvalidRequest
 from schemas.base import ErrorRecord
 from schemas.step_events import LeaseRevoked, QueueChanged
 from streams.kafka.envelope import Entry, Unreadable, read
@@ -24,7 +24,7 @@ _CATCH_UP_MS = 100
 
 OnRevoke = Callable[[LeaseRevoked], None]
 OnQueue = Callable[[QueueChanged], None]
-OnUnusable = Callable[[Unusable], Awaitable[None]]
+OnUnusable = Callable[[InvalidRequest], Awaitable[None]]
 
 
 class ControlTail:
@@ -105,7 +105,7 @@ class ControlTail:
         for entry in read(record.value, record.headers):
             error = self._follow_entry(entry)
             if error is not None and self.positioned.is_set():  # before, it is somebody else's old complaint
-                await self._on_unusable(Unusable(record, entry.content, error))
+                await self._on_unusable(InvalidRequest(record, entry.content, error))
         self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
 
     def _follow_entry(self, entry: Entry | Unreadable) -> ErrorRecord | None:

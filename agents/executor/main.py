@@ -13,16 +13,16 @@ from typing import Any
 import msgspec
 from aiokafka.errors import KafkaError
 
-from agents.executor.attempts import Bench
-from agents.executor.capacity import CpuBudget, Slots, Valves
+from agents.executor.attempts import AttemptResources
+from agents.executor.capacity import CpuBudget, PausedQueues, Slots
 from agents.executor.control_follower import ControlTail
 from agents.executor.identity import ExecutorName, claim
 from agents.executor.lanes import DEFAULT_LANE, processor_of, slots_of, steps_of
 from agents.executor.priorities import Precedence
 from agents.executor.removals import add_removals_agent
-from agents.executor.reports import Voice
-from agents.executor.requests import Pulls, Unusable, requests_of
-from agents.executor.running import Roster, Station
+from agents.executor.reports import StepReporter
+from agents.executor.requests import InvalidRequest, RequestPuller, requests_of
+from agents.executor.running import RunningAttempts, StepRuntime
 from agents.executor.scratch import Scratch
 from agents.executor.sources import Sources
 from processors.media.profiles import ProfileError
@@ -83,11 +83,11 @@ class Executor:
         self._settings, self._name, self._topics = settings, name, names(settings)
         self._producer = Producer(settings, name.instance_id)
         outbox = Outbox(self._producer.send)
-        self._voice = Voice(outbox, self._topics, settings.partitions, name.instance_id, _fatal)
+        self._voice = StepReporter(outbox, self._topics, settings.partitions, name.instance_id, _fatal)
         self._stations = stations(settings, kinds, scratch_of(settings, name.name))
-        self._valves = Valves(kind.name for kind in kinds)
+        self._valves = PausedQueues(kind.name for kind in kinds)
         self._bench = bench(settings, name.name)
-        self._roster = Roster(self._stations, self._bench, self._voice, settings.lease.heartbeat_s)
+        self._roster = RunningAttempts(self._stations, self._bench, self._voice, settings.lease.heartbeat_s)
         self._tail = ControlTail(
             settings,
             self._topics.control,
@@ -165,7 +165,7 @@ class Executor:
             self._roster.tick()
             await asyncio.sleep(_TICK_S)
 
-    def _add_agent(self, app: KinologApp, station: Station, priority: Priority, precedence: Precedence) -> None:
+    def _add_agent(self, app: KinologApp, station: StepRuntime, priority: Priority, precedence: Precedence) -> None:
         self.subscribed.append(self._topics.step_requests(station.kind.name, priority))
         requests = app.topic(
             self.subscribed[-1],
@@ -180,9 +180,9 @@ class Executor:
         name = f"executor-{station.kind.name}"
         app.agent(requests, name=name if priority == "normal" else f"{name}-{priority}")(serve)
 
-    async def _serve(self, station: Station, stream: Any, priority: Priority, precedence: Precedence) -> None:
+    async def _serve(self, station: StepRuntime, stream: Any, priority: Priority, precedence: Precedence) -> None:
         await self._opened.wait()
-        pulls = Pulls(stream)
+        pulls = RequestPuller(stream)
         precedence.join(priority, pulls.waiting)
         try:
             while True:
@@ -198,7 +198,7 @@ class Executor:
         finally:
             pulls.close()
 
-    async def _wait_for_room(self, station: Station, priority: Priority, precedence: Precedence) -> None:
+    async def _wait_for_room(self, station: StepRuntime, priority: Priority, precedence: Precedence) -> None:
         """Return when a request may be pulled: what is pulled holds up every rebalance until it is acknowledged."""
         await self._valves.wait_open(station.kind.name)
         await station.slots.wait_free()
@@ -248,9 +248,9 @@ class Executor:
         except Exception as error:
             log.exception("a request could not be accepted", extra={"step": step})
             record = ErrorRecord(code="internal-error", message=repr(error))
-            await self._bury(Unusable(event.message, event.message.value or b"", record))
+            await self._bury(InvalidRequest(event.message, event.message.value or b"", record))
 
-    async def _bury(self, unusable: Unusable) -> None:
+    async def _bury(self, unusable: InvalidRequest) -> None:
         """Keep for people what cannot be understood. Returns when the broker has it."""
         message = unusable.message
         letter = dead_letter(message, unusable.raw, unusable.error, "executor")
@@ -268,20 +268,20 @@ def scratch_of(settings: Settings, executor_name: str) -> Path:
     return settings.data_path / "scratch" / executor_name
 
 
-def stations(settings: Settings, kinds: list[StepKind], trials: Path) -> dict[str, Station]:
+def stations(settings: Settings, kinds: list[StepKind], trials: Path) -> dict[str, StepRuntime]:
     """Where each step is worked on, by its name. `trials`: see make_toolbox."""
     toolbox = make_toolbox(msgspec.convert(settings.limits, Limits, from_attributes=True), trials)
     return {
-        kind.name: Station(kind, Slots(slots_of(settings, kind)), processor_of(kind, toolbox, settings))
+        kind.name: StepRuntime(kind, Slots(slots_of(settings, kind)), processor_of(kind, toolbox, settings))
         for kind in kinds
     }
 
 
-def bench(settings: Settings, executor_name: str) -> Bench:
+def bench(settings: Settings, executor_name: str) -> AttemptResources:
     """What attempts of one executor work with."""
     store = Store(settings.store_url)
     inputs = LocalCache(settings.data_path / "inputs" / executor_name, settings.store.local_cache_bytes)
-    return Bench(
+    return AttemptResources(
         store=store,
         scratch=Scratch(scratch_of(settings, executor_name)),
         sources=Sources(store, tuple(Path(root) for root in settings.store.input_roots), inputs),

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from agents.executor.attempts import Attempt
 from schemas.step_events import (
+    AttemptAccepted,
+    AttemptEnded,
+    AttemptHeartbeat,
     Claim,
-    StepAccepted,
     StepCaptioned,
-    StepEnding,
     StepEvent,
-    StepHeartbeat,
     StepProgressed,
 )
 from schemas.transcribe import Caption
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 Fatal = Callable[..., Any]
 
 
-class Saying(NamedTuple):
+class OutboundEvent(NamedTuple):
     """One event on its way out."""
 
     topic: str
@@ -38,7 +38,7 @@ class Saying(NamedTuple):
     event: bytes
 
 
-class Voice:
+class StepReporter:
     """Speaks for one executor. `fatal` is called when a message can never be delivered."""
 
     def __init__(self, outbox: Outbox, topics: Names, partitions: int, executor_id: str, fatal: Fatal) -> None:
@@ -50,18 +50,18 @@ class Voice:
         #: Whether the broker does not take what is said.
         self.unheard = False
 
-    def acceptance(self, attempt: Attempt) -> Saying:
+    def acceptance(self, attempt: Attempt) -> OutboundEvent:
         """That the attempt is ours."""
-        message = StepAccepted(**attempt.identity, **self._claim(attempt))
+        message = AttemptAccepted(**attempt.identity, **self._claim(attempt))
         return self._step_event(attempt, message, "accepted")
 
-    def ending(self, attempt: Attempt, message: StepEvent) -> Saying:
+    def ending(self, attempt: Attempt, message: StepEvent) -> OutboundEvent:
         """How the attempt ended."""
         return self._step_event(attempt, message, "ended")
 
-    def whole(self, attempt: Attempt, message: StepEvent) -> list[Saying]:
+    def whole(self, attempt: Attempt, message: StepEvent) -> list[OutboundEvent]:
         """That the attempt was ours, and how it ended."""
-        if isinstance(message, StepEnding):
+        if isinstance(message, AttemptEnded):
             return [self.ending(attempt, replace(message, claim=Claim(**self._claim(attempt))))]
         return [self.acceptance(attempt), self.ending(attempt, message)]
 
@@ -77,7 +77,7 @@ class Voice:
         if attempt.beat is not None and not attempt.beat.done():
             return
         attempt.beats += 1
-        message = StepHeartbeat(
+        message = AttemptHeartbeat(
             **attempt.identity,
             executor_id=self._executor_id,
             progress=attempt.progress.value,
@@ -102,7 +102,7 @@ class Voice:
         message = StepCaptioned(**attempt.identity, caption=caption)
         self._outbox.put(*self._event(attempt, self._topics.progress, message, f"caption/{attempt.captions}"))
 
-    async def deliver(self, sayings: Sequence[Saying]) -> None:
+    async def deliver(self, sayings: Sequence[OutboundEvent]) -> None:
         """Return when the broker has all of them; tries for as long as it takes. Cancelling harms no other sender."""
         left = list(sayings)
         while left:
@@ -125,10 +125,10 @@ class Voice:
         """Send what is waiting."""
         await self._outbox.flush()
 
-    def _step_event(self, attempt: Attempt, message: StepEvent, what: str) -> Saying:
+    def _step_event(self, attempt: Attempt, message: StepEvent, what: str) -> OutboundEvent:
         return self._event(attempt, self._topics.step_events, message, what)
 
-    def _event(self, attempt: Attempt, topic: str, message: Any, what: str) -> Saying:
+    def _event(self, attempt: Attempt, topic: str, message: Any, what: str) -> OutboundEvent:
         asked = attempt.requested
         event = structured(
             message,
@@ -138,4 +138,4 @@ class Voice:
             correlation_id=asked.job_id,
             causation_id=attempt.event_id,
         )
-        return Saying(topic, partition_of(asked.asset_id, self._partitions), event)
+        return OutboundEvent(topic, partition_of(asked.asset_id, self._partitions), event)

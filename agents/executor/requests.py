@@ -17,7 +17,7 @@ _MAX_RECORDS = 256
 _QUEUED_S = 0.05
 
 
-class Pulls:
+class RequestPuller:
     """Pulls the events of one agent's stream, without acknowledging them."""
 
     def __init__(self, stream: Any) -> None:
@@ -49,7 +49,7 @@ class Pulls:
             self._late.cancel()
 
 
-class Unusable(NamedTuple):
+class InvalidRequest(NamedTuple):
     """An entry that is no request for this step."""
 
     #: The Kafka record that it stands in.
@@ -58,12 +58,12 @@ class Unusable(NamedTuple):
     error: ErrorRecord
 
 
-def requests_of(message: Any, step: str, line: int | None = None) -> tuple[list[Request], list[Unusable]]:
+def requests_of(message: Any, step: str, line: int | None = None) -> tuple[list[Request], list[InvalidRequest]]:
     """What the entries of one record ask for, and those that cannot be understood. `line`: in which the record stood;
     that of its partition otherwise.
     """
     requests: list[Request] = []
-    unusable: list[Unusable] = []
+    unusable: list[InvalidRequest] = []
     for entry in read(message.value, message.headers or ()):
         understood = _request(entry, message, step, message.partition if line is None else line)
         if isinstance(understood, Request):
@@ -73,15 +73,15 @@ def requests_of(message: Any, step: str, line: int | None = None) -> tuple[list[
     return requests, unusable
 
 
-def _request(entry: Entry | Unreadable, message: Any, step: str, line: int) -> Request | Unusable:
+def _request(entry: Entry | Unreadable, message: Any, step: str, line: int) -> Request | InvalidRequest:
     if isinstance(entry, Unreadable):
-        return Unusable(message, entry.raw, ErrorRecord(code=entry.code, message=entry.reason))
+        return InvalidRequest(message, entry.raw, ErrorRecord(code=entry.code, message=entry.reason))
     raw = bytes(entry.event.data)
     asked = entry.message
     if not isinstance(asked, StepRequested):
-        return Unusable(message, raw, ErrorRecord(code="unexpected-type", message=f"{asked.TYPE} is no request"))
+        return InvalidRequest(message, raw, ErrorRecord(code="unexpected-type", message=f"{asked.TYPE} is no request"))
     if reason := _objection(asked, step):
-        return Unusable(message, raw, ErrorRecord(code="invalid-message", message=reason))
+        return InvalidRequest(message, raw, ErrorRecord(code="invalid-message", message=reason))
     return Request(asked, entry.event.id, line)
 
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from agents.executor.attempts import Attempt, AttemptKey, Bench, conclude, log_fields
+from agents.executor.attempts import Attempt, AttemptKey, AttemptResources, conclude, log_fields
 from agents.executor.capacity import Slots
-from agents.executor.reports import Saying, Voice
+from agents.executor.reports import OutboundEvent, StepReporter
 from processors.contract import Processor
-from schemas.step_events import StepEvent, StepFailed, StepRequested
+from schemas.step_events import AttemptFailed, StepEvent, StepRequested
 from schemas.steps import StepKind
 from streams.ids import new_id
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _KILL_S = 4.0
 
 
-class Station(NamedTuple):
+class StepRuntime(NamedTuple):
     """Where one step is worked on."""
 
     kind: StepKind
@@ -39,10 +39,12 @@ class Request(NamedTuple):
     partition: int
 
 
-class Roster:
+class RunningAttempts:
     """Accepts requests, runs each as a task of its own, keeps the leases alive, stops what is revoked."""
 
-    def __init__(self, stations: Mapping[str, Station], bench: Bench, voice: Voice, heartbeat_s: float) -> None:
+    def __init__(
+        self, stations: Mapping[str, StepRuntime], bench: AttemptResources, voice: StepReporter, heartbeat_s: float
+    ) -> None:
         self._stations = stations
         self._bench = bench
         self._voice = voice
@@ -131,7 +133,7 @@ class Roster:
         # A context of its own: Faust's current event must not be seen from work that outlives it.
         attempt.task = asyncio.create_task(self._run(attempt), name=attempt.name, context=contextvars.Context())
 
-    def _claim(self, attempt: Attempt) -> list[Saying]:
+    def _claim(self, attempt: Attempt) -> list[OutboundEvent]:
         if attempt.last_word is not None:
             return self._voice.whole(attempt, attempt.last_word)
         attempt.claimed = True
@@ -166,9 +168,9 @@ def outcome(message: StepEvent) -> str:
 
 
 def _log_outcome(attempt: Attempt, message: StepEvent, elapsed_s: float) -> None:
-    failed = isinstance(message, StepFailed)
+    failed = isinstance(message, AttemptFailed)
     level = logging.WARNING if failed else logging.DEBUG if attempt.kind.instant else logging.INFO
     if not log.isEnabledFor(level):
         return
-    why = {"code": message.error.code} if isinstance(message, StepFailed) else {}
+    why = {"code": message.error.code} if isinstance(message, AttemptFailed) else {}
     log.log(level, "step %s", outcome(message), extra={**log_fields(attempt), "elapsed_s": round(elapsed_s, 3), **why})

@@ -49,7 +49,7 @@ def is_public(text: str) -> bool:
     return not any(address in network for network in _NOT_HOSTS if network.version == address.version)
 
 
-class Gate:
+class AddressFilter:
     """Checks addresses and makes the sockets of one download. `allow_hosts`: "host" or "host:port", trusted."""
 
     def __init__(self, ports: Collection[int], allow_hosts: Collection[str]) -> None:

@@ -21,7 +21,7 @@ from processors.errors import (
     SourceUnavailable,
     TooManyRedirects,
 )
-from processors.fetch.address_filter import Gate
+from processors.fetch.address_filter import AddressFilter
 from processors.fetch.body import Body, Broken, Heard
 from processors.fetch.limits import FetchLimits
 from processors.fetch.responses import REDIRECTS, Validators, require_content, target
@@ -84,7 +84,7 @@ class _Fetching:
 
     def __init__(self, limits: FetchLimits, resolver: AbstractResolver | None, body: Body, heard: Heard) -> None:
         self._limits, self._resolver, self._body, self._heard = limits, resolver, body, heard
-        self._gate = Gate(limits.ports, limits.allow_hosts)
+        self._gate = AddressFilter(limits.ports, limits.allow_hosts)
 
     async def run(self, url: str, known: Validators) -> Fetched | None:
         """Try, and go on where it broke."""

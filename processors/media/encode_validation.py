@@ -43,7 +43,7 @@ class Expected:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proven:
+class ValidatedRendition:
     """A rendition that holds what it should, measured."""
 
     name: str
@@ -55,7 +55,7 @@ class Proven:
     average_bps: int
 
 
-def prove(folder: Path, expected: Expected) -> Proven:
+def prove(folder: Path, expected: Expected) -> ValidatedRendition:
     """The rendition in `folder`.
 
     Raises OutputIncomplete where files are missing or cut short, OutputInvalid when they are not as planned, and
@@ -70,7 +70,7 @@ def prove(folder: Path, expected: Expected) -> Proven:
     duration_s = sum((fragment.duration_s for fragment in fragments), Fraction(0))
     _check_duration(duration_s, expected)
     sizes = [path.stat().st_size for path in paths]
-    return Proven(
+    return ValidatedRendition(
         name=expected.name,
         init=init,
         fragments=fragments,
@@ -80,7 +80,7 @@ def prove(folder: Path, expected: Expected) -> Proven:
     )
 
 
-def prove_together(videos: Sequence[Proven]) -> None:
+def prove_together(videos: Sequence[ValidatedRendition]) -> None:
     """That a player may switch between the renditions anywhere. Raises OutputInvalid."""
     starts = [[fragment.start_s for fragment in video.fragments] for video in videos]
     if any(other != starts[0] for other in starts[1:]):

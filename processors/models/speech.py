@@ -28,7 +28,7 @@ _CUT_WITHIN_S, _CUT_STEP_S = 15, 0.1
 _WORD_MS, _LETTER_MS, _TOO_LONG = 250, 90, 1.5
 
 
-class Heard(NamedTuple):
+class Transcription(NamedTuple):
     """What a backend made of speech."""
 
     segments: tuple[TranscriptSegment, ...]
@@ -55,7 +55,7 @@ OnSegment = Callable[[TranscriptSegment | None, str | None, float], None]
 class Transcribes(Protocol):
     """A backend."""
 
-    async def transcribe(self, speech: Speech, on_segment: OnSegment) -> Heard:
+    async def transcribe(self, speech: Speech, on_segment: OnSegment) -> Transcription:
         """What was said. Raises BackendError."""
         ...
 
@@ -69,7 +69,7 @@ class LocalSpeech:
     time_s: float
     time_factor: float
 
-    async def transcribe(self, speech: Speech, on_segment: OnSegment) -> Heard:
+    async def transcribe(self, speech: Speech, on_segment: OnSegment) -> Transcription:
         """What was said. Raises BackendError."""
         segments: list[TranscriptSegment] = []
 
@@ -83,7 +83,7 @@ class LocalSpeech:
         request = {"path": str(speech.path), "language": speech.language}
         timeout_s = self.time_s + self.time_factor * speech.duration_s
         answer = await self.host.ask(request, timeout_s=timeout_s, on_partial=take)
-        return Heard(
+        return Transcription(
             segments=tuple(segments),
             language=answer["language"],
             language_confidence=round(answer["language_confidence"], 3),
@@ -135,7 +135,7 @@ class RemoteSpeech:
 
     endpoint: Endpoint
 
-    async def transcribe(self, speech: Speech, on_segment: OnSegment) -> Heard:
+    async def transcribe(self, speech: Speech, on_segment: OnSegment) -> Transcription:
         """What was said, asked for in stretches of at most five minutes. Raises BackendError."""
         segments: list[TranscriptSegment] = []
         for start_s, end_s, piece in await asyncio.to_thread(lambda: list(pieces(speech.path))):
@@ -148,7 +148,7 @@ class RemoteSpeech:
             for segment in told:
                 on_segment(segment, speech.language, done)
         model = SpeechModel(backend="")
-        return Heard(tuple(segments), speech.language, 1.0 if speech.language else None, model)
+        return Transcription(tuple(segments), speech.language, 1.0 if speech.language else None, model)
 
 
 def _body(piece: bytes, language: str | None) -> Json:

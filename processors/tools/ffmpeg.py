@@ -8,7 +8,7 @@ import orjson
 
 from processors.errors import CorruptMedia, ToolFailed, ToolMisbehaved
 from processors.tools.runner import Command, Runner
-from processors.tools.sandbox import Reach
+from processors.tools.sandbox import FileAccess
 from schemas.base import Json
 
 #: How far ffmpeg looks for tracks that begin late in a transport stream.
@@ -107,7 +107,7 @@ class Progress:
 
 
 def _on_source(source: Path, argv: tuple[str, ...], timeout_s: float) -> Command:
-    return Command(argv=argv, reach=Reach(reads=(source,), cwd=Path("/")), timeout_s=timeout_s)
+    return Command(argv=argv, reach=FileAccess(reads=(source,), cwd=Path("/")), timeout_s=timeout_s)
 
 
 async def ask(runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float) -> bytes:

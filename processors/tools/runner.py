@@ -17,7 +17,17 @@ from processors.tools import written_files
 from processors.tools.cpu_priority import stand_back
 from processors.tools.failures import NO_DISK, failure, overdue, processor_time_s
 from processors.tools.limits import Limits
-from processors.tools.sandbox import Bounds, Means, Reach, Sandbox, detect, filter_of, give, may_read, sandbox_argv
+from processors.tools.sandbox import (
+    FileAccess,
+    Isolation,
+    ResourceLimits,
+    Sandbox,
+    detect,
+    filter_of,
+    give,
+    may_read,
+    sandbox_argv,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +46,7 @@ class Command:
 
     #: The tool's name and its arguments.
     argv: tuple[str, ...]
-    reach: Reach
+    reach: FileAccess
     #: Wall-clock limit.
     timeout_s: float
     #: Threads that it may use; its CPU time is bounded by as many times the wall-clock limit.
@@ -140,11 +150,11 @@ class Runner:
 
 def _unconfined() -> Sandbox:
     log.warning("the sandbox is switched off: tools run with network and with our rights")
-    return Sandbox(means=Means.BOUNDS)
+    return Sandbox(means=Isolation.BOUNDS)
 
 
-def _bounds(limits: Limits, command: Command) -> Bounds:
-    return Bounds(
+def _bounds(limits: Limits, command: Command) -> ResourceLimits:
+    return ResourceLimits(
         memory_bytes=limits.tool_memory_bytes,
         cpu_s=math.ceil(command.timeout_s * max(command.cpus, 1)) + 1,
         file_bytes=limits.tool_file_bytes,

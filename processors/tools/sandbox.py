@@ -41,7 +41,7 @@ _TRIAL_S = 60.0
 _TRIAL = ("ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "color=size=16x16:duration=0.04", "-f", "rawvideo")
 
 
-class Means(Enum):
+class Isolation(Enum):
     """What the machine allows, best first."""
 
     BUBBLEWRAP = "bubblewrap"
@@ -53,7 +53,7 @@ class Means(Enum):
 class Sandbox:
     """How tools are confined on this machine."""
 
-    means: Means
+    means: Isolation
     #: The user that a tool becomes; unset: it stays ours.
     uid: int | None = None
     #: System calls that it is refused, see processors/tools/seccomp.py; unset: none.
@@ -61,7 +61,7 @@ class Sandbox:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bounds:
+class ResourceLimits:
     """What one tool may use."""
 
     memory_bytes: int
@@ -71,7 +71,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
+class FileAccess:
     """What one tool may touch: absolute paths that exist."""
 
     reads: tuple[Path, ...] = ()
@@ -80,18 +80,20 @@ class Reach:
     cwd: Path
 
 
-def sandbox_argv(sandbox: Sandbox, bounds: Bounds, reach: Reach, filter_fd: int | None = None) -> list[str]:
+def sandbox_argv(
+    sandbox: Sandbox, bounds: ResourceLimits, reach: FileAccess, filter_fd: int | None = None
+) -> list[str]:
     """The arguments to be put before the tool's own. The tool keeps the process group that it is started in.
 
     `filter_fd`: from where the sandbox's filter is read, see `filter_of`.
     """
     bounded = ["choom", "-n", str(_OOM_SCORE_ADJ), "--", *_prlimit(bounds)]
     match sandbox.means:
-        case Means.BUBBLEWRAP:
+        case Isolation.BUBBLEWRAP:
             return [*bounded, *_bwrap(sandbox, reach, filter_fd), *_FEW_TASKS]
-        case Means.NAMESPACES:
+        case Isolation.NAMESPACES:
             return [*bounded, *_DIES, *_UNSHARE, *_SETPRIV, "--", *_FEW_TASKS, *_INIT]
-        case Means.BOUNDS:
+        case Isolation.BOUNDS:
             return [*bounded, "setpriv", "--no-new-privs", "--pdeathsig=KILL", "--"]
 
 
@@ -119,7 +121,7 @@ def filter_of(sandbox: Sandbox) -> Iterator[tuple[int, ...]]:
         yield (file.fileno(),)
 
 
-def _prlimit(bounds: Bounds) -> list[str]:
+def _prlimit(bounds: ResourceLimits) -> list[str]:
     return [
         "prlimit",
         f"--as={bounds.memory_bytes}",
@@ -131,7 +133,7 @@ def _prlimit(bounds: Bounds) -> list[str]:
     ]
 
 
-def _bwrap(sandbox: Sandbox, reach: Reach, filter_fd: int | None) -> list[str]:
+def _bwrap(sandbox: Sandbox, reach: FileAccess, filter_fd: int | None) -> list[str]:
     """No --new-session: the tool has no terminal, and must stay in the process group that is killed."""
     # The folders on the way would be made by root, and closed to the unprivileged user.
     above = ["/etc", *_parents((*reach.reads, *reach.writes))]
@@ -170,13 +172,13 @@ async def detect(below: Path | None = None) -> Sandbox:
     """
     for sandbox in _candidates():
         if await _works(sandbox, below):
-            if sandbox.means is Means.NAMESPACES:
+            if sandbox.means is Isolation.NAMESPACES:
                 log.warning("tools can read every file that we can: bubblewrap does not work here")
             elif sandbox.filter is None:
                 log.warning("tools may start processes: system calls cannot be refused here")
             return sandbox
     log.error("tools run without a sandbox, with network and with our rights: neither bubblewrap nor unshare work here")
-    return Sandbox(means=Means.BOUNDS)
+    return Sandbox(means=Isolation.BOUNDS)
 
 
 def _candidates() -> list[Sandbox]:
@@ -184,13 +186,13 @@ def _candidates() -> list[Sandbox]:
     uid = UNPRIVILEGED_UID if os.geteuid() == 0 else None
     filters = dict.fromkeys((tool_filter(platform.machine()), None))
     return [
-        *(Sandbox(means=Means.BUBBLEWRAP, uid=uid, filter=refused) for refused in filters),
-        Sandbox(means=Means.NAMESPACES),
+        *(Sandbox(means=Isolation.BUBBLEWRAP, uid=uid, filter=refused) for refused in filters),
+        Sandbox(means=Isolation.NAMESPACES),
     ]
 
 
 async def _works(sandbox: Sandbox, below: Path | None) -> bool:
-    if not shutil.which("bwrap" if sandbox.means is Means.BUBBLEWRAP else "unshare"):
+    if not shutil.which("bwrap" if sandbox.means is Isolation.BUBBLEWRAP else "unshare"):
         return False
     with _trial_folder(below) as name:
         folder = Path(name)
@@ -198,9 +200,9 @@ async def _works(sandbox: Sandbox, below: Path | None) -> bool:
             give(sandbox, folder)
         except PermissionError:
             return False
-        bounds = Bounds(memory_bytes=4 * 1024**3, cpu_s=int(_TRIAL_S), file_bytes=1024**2)
+        bounds = ResourceLimits(memory_bytes=4 * 1024**3, cpu_s=int(_TRIAL_S), file_bytes=1024**2)
         with filter_of(sandbox) as fds:
-            prefix = sandbox_argv(sandbox, bounds, Reach(writes=(folder,), cwd=folder), *fds)
+            prefix = sandbox_argv(sandbox, bounds, FileAccess(writes=(folder,), cwd=folder), *fds)
             return await _succeeds([*prefix, *_TRIAL, str(folder / "frame")], fds)
 
 

@@ -92,11 +92,11 @@ async def confinement(settings: Settings) -> Finding:
     if not settings.limits.sandbox:
         return warning("tools run without a sandbox: KINOLOG_LIMITS__SANDBOX is off", "unset it")
     match (await sandbox.detect()).means:
-        case sandbox.Means.BUBBLEWRAP:
+        case sandbox.Isolation.BUBBLEWRAP:
             return fine("tools run in bubblewrap: without network, with their own files only")
-        case sandbox.Means.NAMESPACES:
+        case sandbox.Isolation.NAMESPACES:
             return warning(_NO_BUBBLEWRAP, "e.g. `apt-get install bubblewrap`")
-        case sandbox.Means.BOUNDS:
+        case sandbox.Isolation.BOUNDS:
             return warning(_NO_SANDBOX, "install bubblewrap, and allow unprivileged user namespaces")
 
 

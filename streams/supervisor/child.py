@@ -33,7 +33,7 @@ class Child:
         self._log_format, self._out = log_format, out
         self._process: asyncio.subprocess.Process | None = None
         self._relay: Relay | None = None
-        self._word: ReadyWord | None = None
+        self._word: ReadySocket | None = None
 
     @property
     def pid(self) -> int:
@@ -43,7 +43,7 @@ class Child:
     async def start(self) -> None:
         """Start the process. Raises OSError when it cannot be."""
         self._close()
-        self._word = ReadyWord()
+        self._word = ReadySocket()
         self._relay = Relay(self.name, self._log_format, self._out)
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -103,7 +103,7 @@ class Child:
         return self._process
 
 
-class ReadyWord:
+class ReadySocket:
     """Our side of one notification socket, within one event loop. Source: sd_notify(3)."""
 
     def __init__(self) -> None:

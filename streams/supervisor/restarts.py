@@ -57,7 +57,7 @@ class Backoff:
         return min(self._first_s * 2.0 ** min(self.ends - 1, 16), self._longest_s)
 
 
-class Ends(NamedTuple):
+class ExitHistory(NamedTuple):
     """How often a part has ended by itself, for whoever wants to know whether all is well."""
 
     #: Since the beginning.
@@ -70,7 +70,7 @@ class Ends(NamedTuple):
     at: float
 
 
-class Keeper:
+class RestartedPart:
     """Keeps one part running for as long as `run` does. `on_start` and `on_end` are told of each start and end."""
 
     def __init__(
@@ -91,7 +91,7 @@ class Keeper:
         self._backoff = backoff or Backoff()
         self._on_start, self._on_end = on_start, on_end
         #: How it ended so far; None while it never did.
-        self.ends: Ends | None = None
+        self.ends: ExitHistory | None = None
         self._ready_at: float | None = None
 
     async def run(self) -> None:
@@ -103,7 +103,7 @@ class Keeper:
             self._ready_at = None
             ending = await self._live()
             pause_s = self._backoff.pause_s(self._healthy_s())
-            self.ends = Ends((self.ends.ends if self.ends else 0) + 1, self._backoff.ends, ending, time.time())
+            self.ends = ExitHistory((self.ends.ends if self.ends else 0) + 1, self._backoff.ends, ending, time.time())
             self._report(ending, pause_s)
             self._on_end()
             await asyncio.sleep(pause_s)
@@ -159,7 +159,7 @@ class Keeper:
             log.warning("ended, starting it again", extra=fields)
 
 
-def is_looping(ends: Ends, now: float) -> bool:
+def is_looping(ends: ExitHistory, now: float) -> bool:
     """Whether a part ends again and again, and did so a moment ago."""
     return ends.in_a_row >= LOOP_ENDS and now - ends.at < _RECENTLY_S
 

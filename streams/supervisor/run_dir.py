@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from streams.settings import Settings
-from streams.supervisor.restarts import Ends
+from streams.supervisor.restarts import ExitHistory
 
 
 class AlreadyUp(Exception):
@@ -100,18 +100,18 @@ def write_pids(settings: Settings, pids: Mapping[str, int]) -> None:
     _write(run_dir(settings) / "pids.json", json.dumps(dict(pids)))
 
 
-def write_ends(settings: Settings, ends: Mapping[str, Ends]) -> None:
+def write_ends(settings: Settings, ends: Mapping[str, ExitHistory]) -> None:
     """Say which parts have ended by themselves, and how."""
     _write(run_dir(settings) / "ends.json", json.dumps({name: found._asdict() for name, found in ends.items()}))
 
 
-def kept_ends(settings: Settings) -> dict[str, Ends]:
+def kept_ends(settings: Settings) -> dict[str, ExitHistory]:
     """Parts of the `up` over this data dir that have ended by themselves; empty where there is no `up`."""
     try:
         kept = json.loads((run_dir(settings) / "ends.json").read_text())
     except (OSError, ValueError):
         return {}
-    return {name: Ends(**found) for name, found in kept.items()}
+    return {name: ExitHistory(**found) for name, found in kept.items()}
 
 
 def forget_run(settings: Settings) -> None:

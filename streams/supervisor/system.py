@@ -26,7 +26,7 @@ from streams.process.ports import free_port, is_free
 from streams.settings import PREFIX, Settings, to_environ
 from streams.supervisor import run_dir
 from streams.supervisor.child import Child, kinolog_argv, python_path
-from streams.supervisor.restarts import Keeper, Part, StartFailed
+from streams.supervisor.restarts import Part, RestartedPart, StartFailed
 
 log = logging.getLogger("kinolog.up")
 
@@ -76,7 +76,7 @@ class Up:
         self._log_out = log_out
         self._broker = Broker(settings) if settings.kafka.bootstrap is None else None
         self._children: dict[str, Child] = {}
-        self._keepers: dict[str, Keeper] = {}
+        self._keepers: dict[str, RestartedPart] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -139,8 +139,8 @@ class Up:
         for child in self._children.values():
             child.kill()
 
-    def _keep(self, name: str, part: Part) -> Keeper:
-        keeper = Keeper(name, part, on_start=self._note_pids, on_end=self._note_ends)
+    def _keep(self, name: str, part: Part) -> RestartedPart:
+        keeper = RestartedPart(name, part, on_start=self._note_pids, on_end=self._note_ends)
         self._keepers[name] = keeper
         self._tasks.append(asyncio.create_task(keeper.run(), name=f"keep {name}"))
         return keeper
@@ -154,7 +154,7 @@ class Up:
             ends = {name: keeper.ends for name, keeper in self._keepers.items() if keeper.ends is not None}
             run_dir.write_ends(self._settings, ends)
 
-    async def _until_ready(self, *keepers: Keeper) -> None:
+    async def _until_ready(self, *keepers: RestartedPart) -> None:
         """Return when all of them were ready once. Raises what ends a keeper before."""
         readiness, failure = asyncio.ensure_future(_all_ready(keepers)), asyncio.ensure_future(self.failure())
         try:
@@ -226,7 +226,7 @@ async def with_web_port(settings: Settings, *, patience_s: float = 3.0) -> Setti
 Body = Callable[[Up], Coroutine[Any, Any, None]]
 
 
-async def _all_ready(keepers: Iterable[Keeper]) -> None:
+async def _all_ready(keepers: Iterable[RestartedPart]) -> None:
     for keeper in keepers:
         await keeper.was_ready.wait()
 

@@ -18,7 +18,7 @@ import uvloop
 from aiohttp.test_utils import TestServer
 from aiokafka import AIOKafkaProducer
 
-from schemas.facts import AssetReady, JobCompleted, JobSubmitted, StepPublished, StepStarted
+from schemas.facts import AssetReady, JobCompleted, JobSubmitted, StepCompleted, StepStarted
 from schemas.jobs import Job
 from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
@@ -103,7 +103,7 @@ def _facts(job: Job) -> list[Any]:
     return [
         JobSubmitted(**about, input=job.input),
         StepStarted(**step),
-        StepPublished(**step),
+        StepCompleted(**step),
         JobCompleted(**about),
         ready,
     ]

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from processors.tools.sandbox import Means, Sandbox, detect
+from processors.tools.sandbox import Isolation, Sandbox, detect
 from tests.hostile.cases import Case, Materials
 from tests.hostile.corpus import drawn, everything
 from tests.hostile.run import report, run
@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--part", default="1/1", help="run only the first, second, … of so many parts, e.g. 2/3")
     parser.add_argument("--only", nargs="+", help="run every case with one of these in its name, drawn or not")
-    parser.add_argument("--means", choices=[means.value for means in Means], help="instead of the best that works")
+    parser.add_argument("--means", choices=[means.value for means in Isolation], help="instead of the best that works")
     parser.add_argument("--list", action="store_true", help="name all cases")
     asked = parser.parse_args()
     print(f"--seed {asked.seed} --cases {asked.cases}", flush=True)
@@ -34,7 +34,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kinolog-hostile-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
-        sandbox = Sandbox(means=Means(asked.means)) if asked.means else asyncio.run(detect())
+        sandbox = Sandbox(means=Isolation(asked.means)) if asked.means else asyncio.run(detect())
         (folder / "line").mkdir()
         verdicts, whole = asyncio.run(run(folder, sandbox, choose))
     return report(verdicts, whole)

@@ -27,12 +27,12 @@ from web.auth.principal import Principal
 from web.http.problems import Problem, as_problem, shown
 from web.http.routing import Routes
 from web.readmodel.changelog import asset_rows
-from web.readmodel.list_query import SORTS, Kind, ListQuery, parse
+from web.readmodel.list_query import SORTS, ListQuery, ListSpec, parse
 from web.services import Services, services
 from web.views.build import asset_view, caption_keys, master_key, media_path, poster_key
 from web.views.models import Answer, AssetView, Page, Playback, Submitted, SubmittedItem
 
-ASSETS = Kind("assets", frozenset(get_args(AssetStatus)), frozenset(), SORTS)
+ASSETS = ListSpec("assets", frozenset(get_args(AssetStatus)), frozenset(), SORTS)
 
 #: Most assets in one request.
 MAX_ITEMS = 1_000
@@ -61,7 +61,7 @@ class NewAsset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     owner: str | None = None
 
 
-class PlaybackWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PlaybackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/assets/{id}/playback`."""
 
     #: Seconds that the addresses are good for, 1 to 604,800.
@@ -157,13 +157,13 @@ async def show_asset(request: web.Request) -> web.Response:
     "/v1/assets/{asset_id}/playback",
     access="viewer",
     query=AfterQuery,
-    body=PlaybackWanted,
+    body=PlaybackRequest,
     answers={200: Answer[Playback]},
     problems=(400, 404, 413, 415, 422, 503),
 )
 async def play_asset(request: web.Request) -> web.Response:
     """Addresses that a plain player can use, good for a while; null where there is nothing yet."""
-    wanted: PlaybackWanted = await json_body(request, PlaybackWanted)
+    wanted: PlaybackRequest = await json_body(request, PlaybackRequest)
     if not 1 <= wanted.ttl_s <= _MAX_TTL_S:
         raise Problem(422, "invalid-body", f"ttl_s is a number from 1 to {_MAX_TTL_S}")
     asset = await asset_of(request, asking(request), request.match_info["asset_id"])

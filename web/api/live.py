@@ -14,7 +14,7 @@ from web.http.cursors import LiveCursor, load
 from web.http.problems import unavailable
 from web.http.routing import Routes
 from web.live.catch_up import opening
-from web.live.hub import Client, Farewell
+from web.live.hub import Client, CloseReason
 from web.live.ws_frames import Frame
 from web.readmodel.subscriptions import Subscription, parse
 from web.services import Services, services
@@ -26,7 +26,7 @@ _PING_S = 20.0
 _CLOSE_S = 1.5
 #: A client has nothing to say here but control frames.
 _MAX_MESSAGE_BYTES = 4096
-_BROKE_OFF = Farewell(1011, "InternalError")
+_BROKE_OFF = CloseReason(1011, "InternalError")
 
 #: Returns when the connection can take more. Raises ConnectionError when it is gone.
 Send = Callable[[Sequence[Frame]], Awaitable[None]]
@@ -129,7 +129,7 @@ async def _asked_for(request: web.Request, cursor: str | None) -> tuple[Subscrip
 
 async def _serve(
     request: web.Request, wanted: Subscription, cursor: LiveCursor | None, send: Send, beside: Coroutine[Any, Any, None]
-) -> Farewell | None:
+) -> CloseReason | None:
     """Send until the client goes, or must go: then why. `beside` runs for as long and may end it."""
     parts = services(request)
     client = parts.hub.join(wanted)
@@ -153,7 +153,7 @@ async def _pump(parts: Services, client: Client, cursor: LiveCursor | None, send
         await send(await client.next_frames())
 
 
-def _outcome(tasks: list[asyncio.Task[None]]) -> Farewell | None:
+def _outcome(tasks: list[asyncio.Task[None]]) -> CloseReason | None:
     """None when the client has gone; a bug is logged and told."""
     for task in tasks:
         error = task.exception() if task.done() and not task.cancelled() else None

@@ -22,7 +22,7 @@ _UNITS = {"assets": 4, "uploads": 3}
 _SHOWN = 1_000
 
 
-class GarbageWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CollectRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is looked for."""
 
     #: Only say what would be removed.
@@ -63,7 +63,7 @@ class _Rows(NamedTuple):
 @routes.post(
     "/v1/store/gc",
     access="admin",
-    body=GarbageWanted,
+    body=CollectRequest,
     answers={200: Answer[Garbage]},
     problems=(400, 413, 415, 422, 503),
 )
@@ -72,7 +72,7 @@ async def collect_garbage(request: web.Request) -> web.Response:
 
     So it is with parts of uploads to a bucket that nobody ended.
     """
-    wanted: GarbageWanted = await json_body(request, GarbageWanted)
+    wanted: CollectRequest = await json_body(request, CollectRequest)
     parts = services(request)
     if not parts.position.caught_up.is_set():
         raise unavailable("not-ready", "the log is still being read: what is of use is not known yet", 5)

@@ -51,7 +51,7 @@ class FixedTokens:
         return found
 
 
-class Door:
+class Authenticator:
     """Tells who asks, and makes wait who asks too often."""
 
     def __init__(self, settings: Settings, tokens: TokenLog, tickets: Tickets) -> None:
@@ -131,7 +131,7 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
-def authentication(door: Door) -> Middleware:
+def authentication(door: Authenticator) -> Middleware:
     """Middleware that lets nobody in without a token, except where that is public."""
 
     @web.middleware

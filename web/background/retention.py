@@ -26,7 +26,7 @@ _PIECE = 2_000
 _SEEN_S = 30.0
 
 
-class Janitor:
+class JobRetention:
     """Removes what is too old, by the log's time, or too many, once in a while."""
 
     def __init__(self, settings: Retention, keeping: Keeping, parts: Services) -> None:

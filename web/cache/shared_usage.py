@@ -9,7 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from web.cache.usage import REMEMBERED, CacheDesk, Questions
+from web.cache.usage import REMEMBERED, CacheUsage, Questions
 
 log = logging.getLogger("kinolog.web")
 
@@ -20,7 +20,7 @@ _COUNTS, _USED = "kinolog:cache:questions", "kinolog:cache:used"
 class CacheSharing:
     """Between a replica's desk and Redis. Raises nothing of Redis's: what was not told is told the next time."""
 
-    def __init__(self, url: str, timeout_s: float, desk: CacheDesk) -> None:
+    def __init__(self, url: str, timeout_s: float, desk: CacheUsage) -> None:
         self._desk = desk
         self._redis: Any = Redis.from_url(
             url,

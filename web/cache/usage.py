@@ -18,7 +18,7 @@ class Questions(NamedTuple):
     misses: int = 0
 
 
-class CacheDesk:
+class CacheUsage:
     """Additions that are not visible yet, questions, and last uses.
 
     `now` is the log's time: all replicas' uses are compared with each other, and with when an asset was downloaded.

@@ -145,7 +145,7 @@ async def delete_studio_job(request: web.Request) -> web.Response:
     return plain(Done(job_id=request.match_info["job_id"]), status=202)
 
 
-@routes.post(f"{_PATH}/clear", body=bulk.ClearWanted, answers={202: dict[str, Any]}, problems=(400, 415, 422))
+@routes.post(f"{_PATH}/clear", body=bulk.ClearRequest, answers={202: dict[str, Any]}, problems=(400, 415, 422))
 async def clear_studio_jobs(request: web.Request) -> web.StreamResponse:
     """Forget ended jobs; the body and the answer are those of `POST /v1/jobs/clear`."""
     return await bulk.clear_jobs(request)

@@ -17,7 +17,7 @@ _SOUND_PX = 57_600.0
 _REMEMBERED = 50
 
 
-class Pace:
+class EtaEstimator:
     """Seconds per unit of work, by step. Changed on the event loop only; `left_s` may be read in any thread."""
 
     def __init__(self) -> None:

@@ -26,16 +26,16 @@ _CAPTIONS_KEPT = 256
 _Step = tuple[str, str]
 
 
-class Farewell(NamedTuple):
+class CloseReason(NamedTuple):
     """Why a client is let go. Source: RFC 6455 section 7.4, codes 4000-4999 are ours."""
 
     code: int
     reason: str
 
 
-TOO_SLOW = Farewell(4008, "ConsumerTooSlow")
-GOING_AWAY = Farewell(1001, "GoingAway")
-REBUILT = Farewell(4012, "ReadModelRebuilt")
+TOO_SLOW = CloseReason(4008, "ConsumerTooSlow")
+GOING_AWAY = CloseReason(1001, "GoingAway")
+REBUILT = CloseReason(4012, "ReadModelRebuilt")
 
 
 class Client:
@@ -44,7 +44,7 @@ class Client:
     def __init__(self, wanted: Subscription, queue_bytes: int) -> None:
         self.wanted = wanted
         #: Set when the client must go; nothing is queued any more.
-        self.farewell: asyncio.Future[Farewell] = asyncio.get_running_loop().create_future()
+        self.farewell: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
         self._queue_bytes = queue_bytes
         self._changes: deque[tuple[int, Frame]] = deque()
         self._queued_bytes = 0
@@ -97,7 +97,7 @@ class Client:
         self._captions.append(frame)
         self._news.set()
 
-    def dismiss(self, why: Farewell) -> None:
+    def dismiss(self, why: CloseReason) -> None:
         """Let the client go; what is queued is dropped, it resumes by its cursor."""
         if not self.farewell.done():
             self.farewell.set_result(why)
@@ -270,7 +270,7 @@ class Hub:
     def _wanting(self, topic: str) -> set[Subscription]:
         return {client.wanted for client in self._by_topic.get(topic, ())}
 
-    def dismiss_all(self, why: Farewell, *, closing: bool = False) -> None:
+    def dismiss_all(self, why: CloseReason, *, closing: bool = False) -> None:
         """Let everybody go; `closing`: and whoever comes still."""
         self._closing = self._closing or closing
         for client in self._clients():

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from schemas.jobs import JOB_ENDED, Job
 from schemas.step_events import StepCaptioned, StepProgressed
-from web.live.eta import Pace
+from web.live.eta import EtaEstimator
 from web.live.queue_positions import Queues
 from web.readmodel.changelog import is_queued
-from web.views.build import Beside, Live, job_progress
+from web.views.build import Live, LiveOverlay, job_progress
 
 _NONE: Live = {}
 #: Jobs that are looked at to make room for one: the next one looks further, where these run.
@@ -51,12 +51,12 @@ class Progress:
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         #: Jobs of which more was seen since `risen` was called last.
         self._risen: set[str] = set()
-        self.queues, self._pace = Queues(), Pace()
+        self.queues, self._pace = Queues(), EtaEstimator()
 
-    def beside(self, job: Job) -> Beside:
+    def beside(self, job: Job) -> LiveOverlay:
         """All that is known of the job beside its row."""
         if job.status in JOB_ENDED:
-            return Beside(self.live(job.id, job.run))
+            return LiveOverlay(self.live(job.id, job.run))
         live, seen = self.live(job.id, job.run), self._seen.get(job.id)
         names = [step.spec.name for step in job.steps if is_queued(step)]  # the row may be newer, or older
         positions = {name: place for name in names if (place := self.queues.position(job.id, name)) is not None}
@@ -67,7 +67,7 @@ class Progress:
             and (left := self._pace.left_s(job, step, live.get(step.spec.name, 0.0))) is not None
         }
         parts = seen.parts if seen is not None and seen.run == job.run else {}
-        return Beside(live, parts, positions, left_s, self.queues.paused)
+        return LiveOverlay(live, parts, positions, left_s, self.queues.paused)
 
     def live(self, job_id: str, run: int) -> Live:
         """Progress by step of that run, as far as it was seen."""

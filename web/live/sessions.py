@@ -4,18 +4,18 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from web.auth.middleware import Door
+from web.auth.middleware import Authenticator
 from web.auth.principal import Principal
-from web.live.hub import Client, Farewell
+from web.live.hub import Client, CloseReason
 
-TOKEN_ENDED = Farewell(4001, "TokenEnded")
+TOKEN_ENDED = CloseReason(4001, "TokenEnded")
 _LOOK_S = 1.0
 
 
 class Sessions:
     """Every live connection of this replica."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Authenticator) -> None:
         self._door = door
         self._open: dict[Client, Principal] = {}
 

@@ -17,11 +17,11 @@ from schemas.facts import (
     JobFact,
     JobFailed,
     JobSubmitted,
+    StepCompleted,
     StepFact,
-    StepGaveUp,
-    StepOmitted,
-    StepPublished,
+    StepFailed,
     StepRetried,
+    StepSkipped,
     StepStarted,
 )
 from schemas.jobs import STEP_ENDED, STEP_PASSED, Job, JobStatus, Step, StepSpec
@@ -96,11 +96,11 @@ def _changes(step: Step, message: StepFact, at: float) -> dict[str, Any]:
     match message:
         case StepStarted():
             return {"status": "active", "started_at": step.started_at or at, "due_at": None}
-        case StepPublished():
+        case StepCompleted():
             return {"status": "completed", "finished_at": at, "outputs": message.outputs, "error": None}
-        case StepOmitted():
+        case StepSkipped():
             return {"status": "skipped", "finished_at": at, "reason": message.reason}
-        case StepGaveUp():
+        case StepFailed():
             return {"status": "failed", "finished_at": at, "error": message.error}
         case StepRetried():
             return {"status": "delayed", "due_at": message.retry_at, "error": message.error}

@@ -59,7 +59,7 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
 Part = tuple[str, tuple[object, ...]]
 
 
-class Kind(NamedTuple):
+class ListSpec(NamedTuple):
     """What is listed."""
 
     table: str
@@ -81,7 +81,7 @@ class Kind(NamedTuple):
 class Listing(NamedTuple):
     """A query that was understood."""
 
-    kind: Kind
+    kind: ListSpec
     #: What a row must be; `words`: what must stand in it, which no index knows.
     conditions: tuple[Part, ...]
     words: Part | None
@@ -164,7 +164,7 @@ def of_groups(parts: Sequence[Part]) -> Part:
     return f"g IN (SELECT g FROM groups WHERE {_joined(parts)})", _bound(parts)  # noqa: S608
 
 
-def parse(query: Mapping[str, str], kind: Kind, owner: str | None) -> Listing:
+def parse(query: Mapping[str, str], kind: ListSpec, owner: str | None) -> Listing:
     """The listing that `query` asks for, of what belongs to `owner` (None: everybody). Raises Problem (400)."""
     unknown = sorted(set(query) - _COMMON - kind.equals - kind.further.keys())
     if unknown:
@@ -186,7 +186,7 @@ def parse(query: Mapping[str, str], kind: Kind, owner: str | None) -> Listing:
     return Listing(kind, tuple(conditions), _search(query), sort, _limit(query), equals, walk)
 
 
-def _statuses(query: Mapping[str, str], kind: Kind) -> dict[str, Part]:
+def _statuses(query: Mapping[str, str], kind: ListSpec) -> dict[str, Part]:
     if "status" not in query:
         return {}
     wanted = query["status"].split(",")
@@ -229,7 +229,7 @@ def _search(query: Mapping[str, str]) -> Part | None:
     return ("instr(words, ?) > 0", (text.casefold(),)) if text else None
 
 
-def _after(query: Mapping[str, str], kind: Kind, sort: str) -> list[Part]:
+def _after(query: Mapping[str, str], kind: ListSpec, sort: str) -> list[Part]:
     if "cursor" not in query:
         return []
     cursor = load(query["cursor"], PageCursor)

@@ -82,7 +82,7 @@ class Applied(NamedTuple):
     claims: dict[Changelog, Claims]
 
 
-class Applier:
+class Projector:
     """Writes batches to one database. Used in the writer's thread only."""
 
     def __init__(self, db: sqlite3.Connection, history: int, live: LiveOf) -> None:

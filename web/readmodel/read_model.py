@@ -13,7 +13,7 @@ from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from web.readmodel import database_file, schema
 from web.readmodel.changelog import Changelog
 from web.readmodel.job_table import LiveOf, Seen, encode_live, no_live
-from web.readmodel.projector import Applied, Applier, Batch, Place, transaction
+from web.readmodel.projector import Applied, Batch, Place, Projector, transaction
 
 log = logging.getLogger("kinolog.web")
 
@@ -58,7 +58,7 @@ class ReadModel:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="read-model-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read-model-reader")
         self._db = self._open()
-        self._applier = Applier(self._db, history, live)
+        self._applier = Projector(self._db, history, live)
 
     def close(self) -> None:
         """Let go of the file, after what is running in the threads has ended."""
@@ -133,7 +133,7 @@ class ReadModel:
         self._db.close()
         self._generation += 1
         self._db = self._create()
-        self._applier = Applier(self._db, self._history, self._live)
+        self._applier = Projector(self._db, self._history, self._live)
         self._db.execute("INSERT INTO log VALUES (?, ?, 0, 0)", (cluster, partitions))
         self.damaged.clear()
 

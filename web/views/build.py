@@ -17,7 +17,7 @@ Live = Mapping[str, float]
 T = TypeVar("T")
 
 
-class Beside(NamedTuple):
+class LiveOverlay(NamedTuple):
     """What no row says of a job."""
 
     live: Live = {}
@@ -32,10 +32,10 @@ class Beside(NamedTuple):
 
 
 _NO_LIVE: Live = {}
-_NOTHING = Beside()
+_NOTHING = LiveOverlay()
 
 
-def job_view(job: Job, live: Live = _NO_LIVE, beside: Beside = _NOTHING) -> JobView:
+def job_view(job: Job, live: Live = _NO_LIVE, beside: LiveOverlay = _NOTHING) -> JobView:
     """The job as `GET /v1/jobs/{id}` shows it. `live` is short for a `beside` that knows nothing else."""
     beside = beside._replace(live=live) if live else beside
     live = beside.live
@@ -74,7 +74,7 @@ def job_left_s(job: Job, left_s: Mapping[str, float]) -> float | None:
     return round(sum(known), 1) if len(known) == len(to_come) else None
 
 
-def step_view(step: Step, beside: Beside = _NOTHING) -> StepView:
+def step_view(step: Step, beside: LiveOverlay = _NOTHING) -> StepView:
     """A step as it stands in its job's view."""
     name, live = step.spec.name, beside.live
     parts = beside.parts.get(name, {}) if step.status == "active" else {}

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from streams.broker.process import Broker
-from streams.supervisor.child import ReadyWord
+from streams.supervisor.child import ReadySocket
 from tests import bucket
 from tests.conftest import eventually
 from tests.deployments import DEPLOYMENTS, SECRETS
@@ -116,7 +116,7 @@ async def _start(deployment: Deployment) -> None:
 
 async def _ready(deployment: Deployment, name: str) -> None:
     """Start a part and return once it is ready, by the means that its file names."""
-    notification = ReadyWord()
+    notification = ReadySocket()
     try:
         deployment.start(name, **({"NOTIFY_SOCKET": notification.address} if deployment.parts[name].notifies else {}))
         if deployment.parts[name].notifies:

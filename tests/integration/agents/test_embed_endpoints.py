@@ -12,12 +12,12 @@ from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
 from agents.embed import make
-from agents.executor.attempts import Attempt, Bench, conclude
+from agents.executor.attempts import Attempt, AttemptResources, conclude
 from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
 from schemas.embed import STEP
 from schemas.jobs import Job, Step
-from schemas.step_events import RetryDue, StepAccepted, StepRequested
+from schemas.step_events import AttemptAccepted, RetryDue, StepRequested
 from streams.settings import Embed, Settings
 from tables.reducer import advance
 from tests.transcripts import transcript_json
@@ -72,7 +72,7 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path) -> AttemptResources:
     """A bench with the transcript in its store."""
     found = bench_below(tmp_path)
     path = found.store.local_path(KEY)
@@ -85,7 +85,7 @@ def bench(tmp_path: Path) -> Bench:
 class Outcome:
     """A job put through control and executor, without a log between them; delays pass at once."""
 
-    def __init__(self, bench: Bench, backends: list[str]) -> None:
+    def __init__(self, bench: AttemptResources, backends: list[str]) -> None:
         settings = Settings(embed=Embed(backends=tuple(backends), timeout_s=0.5))
         self._processor = make(make_toolbox(Limits()), settings)
         self._bench = bench
@@ -117,7 +117,7 @@ class Outcome:
         lease = f"lease_{self.step.attempt}"
         requested = self._requested
         self._advance(
-            StepAccepted(**_about(self.job), lease_id=lease, executor_id="e", requested_at=now, request_partition=0),
+            AttemptAccepted(**_about(self.job), lease_id=lease, executor_id="e", requested_at=now, request_partition=0),
             now,
         )
         attempt = Attempt(requested, STEP, lease_id=lease, event_id="e", partition=0)
@@ -150,7 +150,7 @@ def replace_request(job: Job) -> RetryDue:
 
 
 @pytest.fixture
-def run(bench: Bench) -> Callable[..., Awaitable[Outcome]]:
+def run(bench: AttemptResources) -> Callable[..., Awaitable[Outcome]]:
     return lambda *backends: Outcome(bench, list(backends)).run()
 
 

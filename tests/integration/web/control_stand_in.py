@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from schemas.base import Message
 from schemas.commands import DeleteAsset, DeleteJob, PauseQueue, ResumeQueue
 from schemas.facts import JobFact
-from schemas.jobs import Asset, Grave, Job
+from schemas.jobs import Asset, DeletedJob, Job
 from schemas.processes import ControlReported
 from schemas.step_events import StepProgressed
 from streams.kafka.envelope import Entry, batch, binary, read, structured
@@ -33,7 +33,7 @@ class ControlStandIn:
         self._settings = settings
         self._topics = names(settings)
         self.jobs: dict[str, Job] = {}
-        self.deleted: dict[str, Grave] = {}
+        self.deleted: dict[str, DeletedJob] = {}
         self.assets: dict[str, Asset] = {}
         #: Whether it says once a second that it decides.
         self.reports = True
@@ -92,7 +92,7 @@ class ControlStandIn:
         before: State = self.jobs.get(job_id) or self.deleted.get(job_id)
         after, effects = advance(before, message, time.time())
         await self.publish([effect for effect in effects if isinstance(effect, JobFact)])
-        if isinstance(after, Grave) and isinstance(before, Job) and isinstance(message, DeleteJob):
+        if isinstance(after, DeletedJob) and isinstance(before, Job) and isinstance(message, DeleteJob):
             await self._forget(before, artifacts=message.artifacts)
             self.deleted[after.id] = after
             partition = partition_of(after.asset_id, self._settings.partitions)

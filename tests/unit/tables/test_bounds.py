@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.base import ErrorRecord
 from schemas.commands import SubmitJob
 from schemas.jobs import AssetJob, Input, Lease, Step, StepSpec
-from schemas.step_events import Claim, StepAccepted, StepCompleted
+from schemas.step_events import AttemptAccepted, AttemptCompleted, Claim
 from schemas.steps import step_kinds
 from streams.ids import ID_PATTERN
 from tables import bounds
@@ -122,9 +122,9 @@ def submit(**changes: object) -> SubmitJob:
         submit(job_id="x" * 101),
         submit(asset_id=""),
         submit(pipeline="p" * 300),
-        StepAccepted(**ABOUT, lease_id="L" * 300, executor_id="e", requested_at=1.0, request_partition=0),  # type: ignore[arg-type]
-        StepAccepted(**ABOUT, lease_id="L", executor_id="e" * 600, requested_at=1.0, request_partition=0),  # type: ignore[arg-type]
-        StepCompleted(
+        AttemptAccepted(**ABOUT, lease_id="L" * 300, executor_id="e", requested_at=1.0, request_partition=0),  # type: ignore[arg-type]
+        AttemptAccepted(**ABOUT, lease_id="L", executor_id="e" * 600, requested_at=1.0, request_partition=0),  # type: ignore[arg-type]
+        AttemptCompleted(
             **ABOUT,  # type: ignore[arg-type]
             lease_id="L",
             claim=Claim(executor_id="\x01" * 100, requested_at=1.0, request_partition=0),
@@ -139,8 +139,8 @@ def test_ids_and_names_that_no_row_may_hold_are_refused(message: SubmitJob) -> N
 def test_ids_and_names_of_everyday_are_not() -> None:
     assert ID_PATTERN.fullmatch("job_1")
     require_bounded(submit())
-    require_bounded(StepAccepted(**ABOUT, lease_id="L", executor_id="e", requested_at=1.0, request_partition=0))  # type: ignore[arg-type]
-    require_bounded(StepCompleted(**ABOUT, lease_id="L" * 999))  # type: ignore[arg-type]  # compared, and not kept
+    require_bounded(AttemptAccepted(**ABOUT, lease_id="L", executor_id="e", requested_at=1.0, request_partition=0))  # type: ignore[arg-type]
+    require_bounded(AttemptCompleted(**ABOUT, lease_id="L" * 999))  # type: ignore[arg-type]  # compared, and not kept
 
 
 def test_a_pipeline_file_that_no_job_could_hold_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from schemas.base import ErrorRecord
 from schemas.commands import SubmitJob
 from schemas.jobs import Input, Job, StepSpec
-from schemas.step_events import DispatchDue, LeaseExpired, RetryDue, StepAccepted, StepFailed, StepHeartbeat
+from schemas.step_events import AttemptAccepted, AttemptFailed, AttemptHeartbeat, DispatchDue, LeaseExpired, RetryDue
 from streams.settings import Dispatch, LeaseTimes
 from tables.deadlines import Clock
 from tables.reducer import advance
@@ -30,9 +30,9 @@ def submitted(number: int, now: float) -> Job:
     return job
 
 
-def acceptance(job: Job) -> StepAccepted:
+def acceptance(job: Job) -> AttemptAccepted:
     step = job.steps[0]
-    return StepAccepted(
+    return AttemptAccepted(
         job_id=job.id,
         asset_id="a",
         run=1,
@@ -67,7 +67,7 @@ def test_a_lease_that_nobody_renews_expires_after_its_ttl() -> None:
 def test_a_heartbeat_renews_the_lease_and_its_progress_is_kept() -> None:
     watcher, job = clock(), active(100.0)
     watcher.watch(job)
-    beat = StepHeartbeat(
+    beat = AttemptHeartbeat(
         job_id=job.id, asset_id="a", run=1, step="probe", attempt=1, lease_id="L1", executor_id="x", progress=0.4
     )
     watcher.renew(beat, 140.0)
@@ -87,7 +87,7 @@ def test_after_a_recovery_every_lease_has_one_ttl_of_grace() -> None:
 def test_a_retry_is_due_at_its_time_and_said_again_when_it_did_not_come_through() -> None:
     watcher, job = clock(), active(100.0)
     busy = ErrorRecord(code="tool-failed", message="", retriable=True)
-    failed = StepFailed(job_id=job.id, asset_id="a", run=1, step="probe", attempt=1, lease_id="L1", error=busy)
+    failed = AttemptFailed(job_id=job.id, asset_id="a", run=1, step="probe", attempt=1, lease_id="L1", error=busy)
     job, _ = advance(job, failed, 100.0)  # type: ignore[assignment]  # a known job stays one
     watcher.watch(job)
     at = job.steps[0].due_at or 0.0
@@ -123,7 +123,7 @@ def test_ended_jobs_leave_the_heap() -> None:
         ended, _ = advance(job, acceptance(job), 1.0)
         assert isinstance(ended, Job)
         broken = ErrorRecord(code="corrupt-media", message="")
-        failed = StepFailed(job_id=job.id, asset_id="a", run=1, step="probe", attempt=1, lease_id="L1", error=broken)
+        failed = AttemptFailed(job_id=job.id, asset_id="a", run=1, step="probe", attempt=1, lease_id="L1", error=broken)
         ended, _ = advance(ended, failed, 1.0)
         assert isinstance(ended, Job)
         watcher.watch(ended)

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
-from schemas.jobs import Grave, Input, Job, StepSpec
-from schemas.step_events import RetryDue, StepAccepted, StepCancelled, StepCompleted, StepEvent, StepFailed
+from schemas.jobs import DeletedJob, Input, Job, StepSpec
+from schemas.step_events import AttemptAccepted, AttemptCancelled, AttemptCompleted, AttemptFailed, RetryDue, StepEvent
 from tables.rebuild_check import PartitionLog, Told, compare
 from tables.reducer import State, advance
 
@@ -34,22 +34,22 @@ def about(attempt: int, run: int = 1) -> dict[str, Any]:
     return {**JOB, "run": run, "step": "noop", "attempt": attempt}
 
 
-def accepted(attempt: int, run: int = 1) -> StepAccepted:
+def accepted(attempt: int, run: int = 1) -> AttemptAccepted:
     lease_id = f"L{run}{attempt}"
-    return StepAccepted(
+    return AttemptAccepted(
         **about(attempt, run), lease_id=lease_id, executor_id="x", requested_at=1.0, request_partition=0
     )
 
 
 EVENTS: list[StepEvent] = [
     accepted(1),
-    StepFailed(**about(1), lease_id="L11", error=ErrorRecord(code="c", message="m", retriable=True)),
+    AttemptFailed(**about(1), lease_id="L11", error=ErrorRecord(code="c", message="m", retriable=True)),
     RetryDue(**about(1)),
     accepted(2),
-    StepCancelled(**about(2), lease_id="L12"),
-    StepCompleted(**about(2), lease_id="L12", outputs={"a": 1}),
+    AttemptCancelled(**about(2), lease_id="L12"),
+    AttemptCompleted(**about(2), lease_id="L12", outputs={"a": 1}),
     accepted(1, 2),
-    StepCompleted(**about(1, 2), lease_id="L21"),
+    AttemptCompleted(**about(1, 2), lease_id="L21"),
 ]
 COMMANDS: list[Message] = [submit(), CancelJob(**JOB), RetryJob(**JOB, run=1), DeleteJob(**JOB)]
 
@@ -94,7 +94,7 @@ def one_job() -> tuple[Job, PartitionLog]:
         lambda row: replace(row, status="completed"),
         lambda row: replace(row, updated_at=row.updated_at + 0.001),
         lambda row: replace(row, steps=(replace(row.steps[0], attempt=2),)),
-        lambda row: Grave(id="j", asset_id="a", pipeline="p", run=1, deleted_at=12.0),
+        lambda row: DeletedJob(id="j", asset_id="a", pipeline="p", run=1, deleted_at=12.0),
     ],
 )
 def test_a_row_that_the_log_does_not_make_is_found(change: Any) -> None:
@@ -132,11 +132,11 @@ def test_a_job_of_anothers_asset_may_have_been_refused_and_no_other() -> None:
 
 def test_an_asset_goes_with_all_its_jobs_or_with_none() -> None:
     row, log = one_job()
-    ended, _ = advance(row, StepCompleted(**about(1), lease_id="L11"), 12.0)
-    events = [*log.events, Told(12.0, StepCompleted(**about(1), lease_id="L11"))]
+    ended, _ = advance(row, AttemptCompleted(**about(1), lease_id="L11"), 12.0)
+    events = [*log.events, Told(12.0, AttemptCompleted(**about(1), lease_id="L11"))]
     log = PartitionLog([*log.commands, Told(13.0, DeleteAsset(asset_id="a", requested_at=13.0))], events, 0.0)
     assert isinstance(ended, Job)
     assert compare({"j": ended}, log).differing == []
     grave, _ = advance(ended, DeleteJob(**JOB, artifacts=False), 13.0)
-    assert isinstance(grave, Grave)
+    assert isinstance(grave, DeletedJob)
     assert compare({"j": grave}, log).differing == []

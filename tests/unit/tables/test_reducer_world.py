@@ -10,23 +10,23 @@ from msgspec import to_builtins
 
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteJob, RetryJob
-from schemas.facts import JobCancelled, JobCompleted, JobFailed, StepPublished
-from schemas.jobs import JOB_ENDED, STEP_PASSED, Grave, Job, Step
+from schemas.facts import JobCancelled, JobCompleted, JobFailed, StepCompleted
+from schemas.jobs import JOB_ENDED, STEP_PASSED, DeletedJob, Job, Step
 from schemas.step_events import (
+    AttemptAccepted,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptEnded,
+    AttemptFailed,
+    AttemptHeartbeat,
+    AttemptReleased,
+    AttemptSkipped,
     Claim,
     DispatchDue,
     LeaseExpired,
     RetryDue,
-    StepAccepted,
-    StepCancelled,
-    StepCompleted,
-    StepEnding,
     StepEvent,
-    StepFailed,
-    StepHeartbeat,
-    StepReleased,
     StepRequested,
-    StepSkipped,
 )
 from tables.effects import event_id, outstanding
 from tables.policies import MAX_LOSSES
@@ -45,9 +45,9 @@ class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.job: Job | None = None
-        self.grave: Grave | None = None
+        self.grave: DeletedJob | None = None
         self.requests: list[StepRequested] = []
-        self.leases: list[StepAccepted] = []
+        self.leases: list[AttemptAccepted] = []
         self.events: list[Message] = []
         self.published: dict[str, set[str]] = {}
         self.ends: dict[int, set[str]] = {}
@@ -64,7 +64,7 @@ class World(RuleBasedStateMachine):
         self.now += 1.0
         before = self.job
         after, effects = advance(self.grave or self.job, event, self.now)
-        if isinstance(after, Grave):
+        if isinstance(after, DeletedJob):
             assert self.grave in (None, after), "what is left of a job changed"
             assert self.job is not None and self.job.status in JOB_ENDED, "a running job was deleted"
             assert not any(isinstance(effect, StepRequested) for effect in effects), "a deleted job asked for work"
@@ -80,7 +80,7 @@ class World(RuleBasedStateMachine):
                 self.requests.append(effect)
 
     def note(self, effect: Message) -> None:
-        if isinstance(effect, StepPublished):
+        if isinstance(effect, StepCompleted):
             self.published.setdefault(effect.step, set()).add(event_id(effect))
         if isinstance(effect, (JobCompleted, JobFailed, JobCancelled)):
             self.ends.setdefault(effect.run, set()).add(effect.TYPE)
@@ -89,7 +89,7 @@ class World(RuleBasedStateMachine):
     @rule(which=st.randoms(use_true_random=False), lost=st.booleans())
     def an_executor_accepts(self, which: object, lost: bool) -> None:
         request = which.choice(self.requests)  # type: ignore[attr-defined]
-        acceptance = StepAccepted(
+        acceptance = AttemptAccepted(
             job_id=request.job_id,
             asset_id=request.asset_id,
             run=request.run,
@@ -108,17 +108,17 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.requests)
     @rule(
         which=st.randoms(use_true_random=False),
-        kind=st.sampled_from([StepCompleted, StepSkipped, StepFailed]),
+        kind=st.sampled_from([AttemptCompleted, AttemptSkipped, AttemptFailed]),
         lost=st.booleans(),
     )
-    def an_executor_is_done_at_once(self, which: object, kind: type[StepEnding], lost: bool) -> None:
+    def an_executor_is_done_at_once(self, which: object, kind: type[AttemptEnded], lost: bool) -> None:
         """One event that accepts and ends does what two do, one after the other."""
         request = which.choice(self.requests)  # type: ignore[attr-defined]
         about = {name: getattr(request, name) for name in ("job_id", "asset_id", "run", "step", "attempt")}
         about["lease_id"] = f"L{next(self.numbers)}"
         claim = Claim(executor_id="x", requested_at=request.requested_at, request_partition=0)
-        acceptance = StepAccepted(**about, **to_builtins(claim))
-        more: dict[Any, dict[str, Any]] = {StepSkipped: {"reason": "no-audio-track"}, StepFailed: {"error": BUSY}}
+        acceptance = AttemptAccepted(**about, **to_builtins(claim))
+        more: dict[Any, dict[str, Any]] = {AttemptSkipped: {"reason": "no-audio-track"}, AttemptFailed: {"error": BUSY}}
         state: Any = self.grave or self.job
         between, effects = advance(state, acceptance, self.now + 1.0)
         after, later = advance(between, kind(**about, **more.get(kind, {})), self.now + 1.0)
@@ -134,15 +134,17 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(
         which=st.randoms(use_true_random=False),
-        kind=st.sampled_from([StepCompleted, StepSkipped, StepReleased, StepCancelled, LeaseExpired, StepHeartbeat]),
+        kind=st.sampled_from(
+            [AttemptCompleted, AttemptSkipped, AttemptReleased, AttemptCancelled, LeaseExpired, AttemptHeartbeat]
+        ),
         late=st.booleans(),
         lost=st.booleans(),
     )
     def a_lease_ends(self, which: object, kind: type[StepEvent], late: bool, lost: bool) -> None:
         more: dict[type[StepEvent], dict[str, object]] = {
-            StepCompleted: {"outputs": {"n": next(self.numbers)}},
-            StepSkipped: {"reason": "no-audio-track"},
-            StepHeartbeat: {"executor_id": "x"},
+            AttemptCompleted: {"outputs": {"n": next(self.numbers)}},
+            AttemptSkipped: {"reason": "no-audio-track"},
+            AttemptHeartbeat: {"executor_id": "x"},
         }
         self.speak(which, kind, late, lost, **more.get(kind, {}))
 
@@ -154,10 +156,10 @@ class World(RuleBasedStateMachine):
         lost=st.booleans(),
     )
     def an_attempt_fails(self, which: object, error: ErrorRecord, late: bool, lost: bool) -> None:
-        self.speak(which, StepFailed, late, lost, error=error)
+        self.speak(which, AttemptFailed, late, lost, error=error)
 
     def speak(self, which: object, kind: type[StepEvent], late: bool, lost: bool, **more: Any) -> None:
-        lease: StepAccepted = which.choice(self.leases)  # type: ignore[attr-defined]
+        lease: AttemptAccepted = which.choice(self.leases)  # type: ignore[attr-defined]
         place: dict[str, Any] = {
             name: getattr(lease, name) for name in ("job_id", "asset_id", "run", "step", "attempt", "lease_id")
         }
@@ -255,7 +257,7 @@ class World(RuleBasedStateMachine):
         assert self.job is not None
         for step in self.job.steps:
             if step.status == "active" and step.lease is not None:
-                self.tell(say(StepCompleted, self.job, step.spec.name, lease_id=step.lease.id), lost=True)
+                self.tell(say(AttemptCompleted, self.job, step.spec.name, lease_id=step.lease.id), lost=True)
             elif step.status == "delayed":
                 self.tell(say(RetryDue, self.job, step.spec.name), lost=True)
 

@@ -6,7 +6,7 @@ from schemas.base import ErrorRecord, Message
 from schemas.commands import SubmitJob
 from schemas.jobs import Input, Job, RetryPolicy, Step, StepSpec
 from schemas.step_events import (
-    StepAccepted,
+    AttemptAccepted,
     StepEvent,
 )
 from tables.reducer import advance
@@ -49,8 +49,9 @@ def about(job: Job, name: str) -> dict[str, object]:
     return {"job_id": job.id, "asset_id": job.asset_id, "run": step.run, "step": name, "attempt": step.attempt}
 
 
-def accept(job: Job, name: str, lease_id: str) -> StepAccepted:
-    return StepAccepted(**about(job, name), lease_id=lease_id, executor_id="x", requested_at=0.0, request_partition=0)  # type: ignore[arg-type]
+def accept(job: Job, name: str, lease_id: str) -> AttemptAccepted:
+    asked = {"lease_id": lease_id, "executor_id": "x", "requested_at": 0.0, "request_partition": 0}
+    return AttemptAccepted(**about(job, name), **asked)  # type: ignore[arg-type]
 
 
 def say(kind: type[StepEvent], job: Job, name: str, **more: object) -> StepEvent:

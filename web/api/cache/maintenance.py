@@ -25,7 +25,7 @@ from web.views.models import Affected, Answer, View
 routes = Routes("Cached media")
 
 
-class CleanupWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CleanupRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which cached media goes."""
 
     #: Days since it last changed; 0: all that is not being downloaded. Needed.
@@ -74,11 +74,11 @@ async def retry_failed(request: web.Request) -> web.Response:
 
 
 @routes.post(
-    "/v1/cache-assets/cleanup", body=CleanupWanted, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503)
+    "/v1/cache-assets/cleanup", body=CleanupRequest, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503)
 )
 async def clean_up(request: web.Request) -> web.Response:
     """Delete cached media that has not changed for so long, and answer with how many; executors remove the files."""
-    wanted: CleanupWanted = await json_body(request, CleanupWanted)
+    wanted: CleanupRequest = await json_body(request, CleanupRequest)
     older_than_days = required("older_than_days", wanted.older_than_days)
     parts, principal = services(request), asking(request)
     before = parts.clock.now() - older_than_days * 86_400

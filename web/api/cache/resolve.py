@@ -29,7 +29,7 @@ routes = Routes("Cached media")
 _LOOKS = 16
 
 
-class ResolveWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ResolveRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/cache-assets/resolve`."""
 
     #: Ids of cached media, or keys of the store that the caller may read; at most 1,000.
@@ -53,13 +53,13 @@ class Resolved(View, frozen=True, kw_only=True):
 @routes.post(
     "/v1/cache-assets/resolve",
     access="viewer",
-    body=ResolveWanted,
+    body=ResolveRequest,
     answers={200: Answer[list[Resolved]]},
     problems=(400, 413, 415, 422, 503),
 )
 async def resolve_cache_assets(request: web.Request) -> web.Response:
     """Where each id is to be had, in order: signed addresses of what is cached, the originals otherwise."""
-    wanted: ResolveWanted = await json_body(request, ResolveWanted)
+    wanted: ResolveRequest = await json_body(request, ResolveRequest)
     if len(wanted.ids) > MAX_ITEMS or len(wanted.originals) > len(wanted.ids):
         raise Problem(422, "invalid-body", f"there are at most {MAX_ITEMS} ids, and no more originals than ids")
     parts = services(request)

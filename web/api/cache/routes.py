@@ -25,7 +25,7 @@ from web.http.problems import Problem, not_found, shown
 from web.http.routing import Routes
 from web.readmodel import queries
 from web.readmodel.changelog import asset_rows
-from web.readmodel.list_query import SORTS, Kind, ListQuery, parse
+from web.readmodel.list_query import SORTS, ListQuery, ListSpec, parse
 from web.services import Services, services
 from web.views.build import media_path
 from web.views.models import Answer, Page, ProblemView, Time, View
@@ -42,7 +42,7 @@ IS_CACHED = """
 (status IN ('PENDING', 'DOWNLOADING', 'CACHED')
  OR status = 'FAILED' AND id IN (SELECT asset_id FROM jobs JOIN groups USING (g) WHERE pipeline = 'cache'))
 """
-_LISTED = Kind("assets", frozenset(_STATUSES), frozenset(), SORTS)
+_LISTED = ListSpec("assets", frozenset(_STATUSES), frozenset(), SORTS)
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,7 +63,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     avatar: str | None = None
 
 
-class CacheWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CacheRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/cache-assets`: exactly one of the three."""
 
     url: str | None = None
@@ -140,7 +140,7 @@ class _Wanted(NamedTuple):
 
 @routes.post(
     "/v1/cache-assets",
-    body=CacheWanted,
+    body=CacheRequest,
     # One item for `url`, a list for `urls`, and for `post` an object of items by the part of the post.
     answers={202: Answer[dict[str, Any] | list[CacheItem]]},
     problems=(400, 403, 409, 413, 415, 422, 503),
@@ -150,7 +150,7 @@ async def add_cache_assets(request: web.Request) -> web.Response:
 
     For `url` the answer is an item, for `urls` a list of items, for `post` an object with the items of its parts.
     """
-    given: CacheWanted = await json_body(request, CacheWanted)
+    given: CacheRequest = await json_body(request, CacheRequest)
     if sum(kind is not None for kind in (given.url, given.urls, given.post)) != 1:
         raise Problem(422, "invalid-body", "give exactly one of url, urls and post")
     if given.url is not None:

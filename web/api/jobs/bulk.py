@@ -34,7 +34,7 @@ _SEEN_S = 5.0
 _ENDED = ",".join(sorted(JOB_ENDED))
 
 
-class ClearWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ClearRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which ended jobs are forgotten."""
 
     #: How they ended; needed.
@@ -47,7 +47,7 @@ class ClearWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     artifacts: bool = False
 
 
-class RetryWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RetryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which jobs are retried; the filters are those of the list, and at least one is needed."""
 
     #: "failed" where another filter is given alone.
@@ -92,10 +92,10 @@ async def delete_asset(request: web.Request) -> web.Response:
     return answer(DeletedAsset(asset_id=asset.id), status=202, cursor=cursor)
 
 
-@routes.post("/v1/jobs/clear", body=ClearWanted, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
+@routes.post("/v1/jobs/clear", body=ClearRequest, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
 async def clear_jobs(request: web.Request) -> web.Response:
     """Forget ended jobs, and answer with how many. Their assets stay playable unless `artifacts` is set."""
-    wanted: ClearWanted = await json_body(request, ClearWanted)
+    wanted: ClearRequest = await json_body(request, ClearRequest)
     status, principal = required("status", wanted.status), asking(request)
     query = {"status": _ENDED if status == "all" else status}
     if wanted.pipeline is not None:
@@ -110,10 +110,10 @@ async def clear_jobs(request: web.Request) -> web.Response:
     return await command_all(request, parse(query, JOBS, principal.scope), order)
 
 
-@routes.post("/v1/jobs/retry", body=RetryWanted, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
+@routes.post("/v1/jobs/retry", body=RetryRequest, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
 async def retry_jobs(request: web.Request) -> web.Response:
     """Retry all failed or cancelled jobs that the filters find, and answer with how many."""
-    wanted: RetryWanted = await json_body(request, RetryWanted)
+    wanted: RetryRequest = await json_body(request, RetryRequest)
     principal = asking(request)
     given: dict[str, Any] = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value}
     required(" or ".join(wanted.__struct_fields__), given or None)

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from schemas.facts import JobFailed, StepFact, StepGaveUp, StepOmitted, StepRetried, StepStarted
+from schemas.facts import JobFailed, StepFact, StepFailed, StepRetried, StepSkipped, StepStarted
 from streams.kafka.envelope import iso_time
 from web.api.common import AfterQuery, answer, job_of
 from web.auth.middleware import asking
@@ -54,9 +54,9 @@ def _shown(fact: Fact, began: dict[tuple[Any, ...], float]) -> EventView:
         step=step.step if step else UNSET,
         attempt=step.attempt if step else UNSET,
         elapsed_s=_elapsed_s(fact.at, step, began) if step else UNSET,
-        error=error_view(message.error) if isinstance(message, (StepGaveUp, StepRetried, JobFailed)) else UNSET,
+        error=error_view(message.error) if isinstance(message, (StepFailed, StepRetried, JobFailed)) else UNSET,
         retry_at=iso_time(message.retry_at) if isinstance(message, StepRetried) else UNSET,
-        reason=message.reason if isinstance(message, StepOmitted) else UNSET,
+        reason=message.reason if isinstance(message, StepSkipped) else UNSET,
     )
 
 

@@ -18,7 +18,7 @@ from web.readmodel import queries
 from web.readmodel.changelog import job_rows
 from web.readmodel.commands import Command
 from web.readmodel.job_groups import STEP_STATUSES
-from web.readmodel.list_query import SORTS, Kind, Listing, ListQuery, Part, parse
+from web.readmodel.list_query import SORTS, Listing, ListQuery, ListSpec, Part, parse
 from web.services import Services, services
 from web.views.build import job_view
 from web.views.models import Answer, JobView, Page, Submitted
@@ -35,7 +35,7 @@ def _of_step(text: str) -> Part:
     return ("instr(states, ?) > 0", (f" {step}={status} " if colon else f" {step}=",))
 
 
-JOBS = Kind(
+JOBS = ListSpec(
     "jobs",
     frozenset(get_args(JobStatus)),
     frozenset({"pipeline", "asset_id", "owner"}),

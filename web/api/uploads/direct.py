@@ -21,7 +21,7 @@ routes = Routes("Uploads")
 _MAX_TTL_S = 86_400
 
 
-class PresignWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PresignRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What shall be uploaded."""
 
     #: Its ending is kept, nothing else.
@@ -45,7 +45,7 @@ class Presigned(View, frozen=True, kw_only=True):
 
 @routes.post(
     "/v1/uploads/presign",
-    body=PresignWanted,
+    body=PresignRequest,
     answers={201: Answer[Presigned]},
     problems=(400, 403, 409, 413, 415, 422, 503),
 )
@@ -55,7 +55,7 @@ async def presign_upload(request: web.Request) -> web.Response:
     The bytes do not pass through here: name the object in `POST /v1/assets` when they are there.
     """
     parts, principal = services(request), asking(request)
-    wanted: PresignWanted = await json_body(request, PresignWanted)
+    wanted: PresignRequest = await json_body(request, PresignRequest)
     if parts.store.root is not None:
         raise Problem(409, "store-not-remote", "the store is a folder here: upload to /v1/uploads")
     suffix = PurePosixPath(wanted.filename or "").suffix.lower()

@@ -9,7 +9,7 @@ from typing import Any
 
 from agents.control import main, uploads
 from agents.control.decisions import Control
-from agents.control.effects import Speaker
+from agents.control.effects import EffectPublisher
 from streams.settings import load
 
 #: Whatever is about this asset ends control.
@@ -71,14 +71,14 @@ def block_the_loop() -> None:
 
 def be_refused() -> None:
     """The broker does not take what is published because of the record."""
-    stock = Speaker.say
+    stock = EffectPublisher.say
 
     def say(self: Any, effects: Any, now: float) -> None:
         stock(self, effects, now)
         if any(getattr(effect, "asset_id", "") == POISON for effect in effects):
             self._app.departures.put(self._topics.events, 0, b"large", bytes(2 * 1024**2), [])
 
-    put_in(Speaker, "say", say)
+    put_in(EffectPublisher, "say", say)
 
 
 FAULTS = {

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from schemas.facts import JobCompleted, StepPublished
-from schemas.step_events import LeaseRevoked, StepAccepted, StepCompleted, StepRequested
+from schemas.facts import JobCompleted, StepCompleted
+from schemas.step_events import AttemptAccepted, AttemptCompleted, LeaseRevoked, StepRequested
 from streams.kafka.partitioner import partition_of
 from tests.integration.agents.outside import START_S, Control, Outside, submit
 
@@ -19,12 +19,12 @@ async def test_a_job_runs_once_whatever_is_said_twice_or_after_a_kill(
         await world.say(submit("job_1", "asset_1"))
     asked: list[StepRequested] = await eventually(lambda: world.all(StepRequested, job_id="job_1"), START_S)
     about: dict[str, Any] = {"job_id": "job_1", "asset_id": "asset_1", "run": 1, "step": "noop", "attempt": 1}
-    accepted = StepAccepted(
+    accepted = AttemptAccepted(
         **about, lease_id="first", executor_id="e1", requested_at=asked[0].requested_at, request_partition=0
     )
     await world.say(accepted)
     await world.say(
-        StepAccepted(
+        AttemptAccepted(
             **about, lease_id="second", executor_id="e2", requested_at=asked[0].requested_at, request_partition=0
         )
     )
@@ -32,16 +32,16 @@ async def test_a_job_runs_once_whatever_is_said_twice_or_after_a_kill(
     assert not world.all(LeaseRevoked, lease_id="first")
 
     await control.kill()
-    await world.say(StepCompleted(**about, lease_id="second", outputs={"from": "a zombie"}))
-    done = StepCompleted(**about, lease_id="first", outputs={"from": "the owner"})
+    await world.say(AttemptCompleted(**about, lease_id="second", outputs={"from": "a zombie"}))
+    done = AttemptCompleted(**about, lease_id="first", outputs={"from": "the owner"})
     await world.say(done)
     await eventually(lambda: world.all(JobCompleted, job_id="job_1"), START_S)
     await world.say(done)
     await world.say(submit("job_2", "asset_1"))
     await eventually(lambda: world.all(StepRequested, job_id="job_2"), 10)
-    published = {event.id for event, message in world.heard if isinstance(message, StepPublished)}
+    published = {event.id for event, message in world.heard if isinstance(message, StepCompleted)}
     assert len(published) == 1
-    assert world.all(StepPublished)[0].outputs == {"from": "the owner"}
+    assert world.all(StepCompleted)[0].outputs == {"from": "the owner"}
     assert world.letters() == []
 
 

@@ -17,15 +17,15 @@ from schemas.base import Message
 from schemas.jobs import Input, Priority
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import (
+    AttemptAccepted,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptHeartbeat,
+    AttemptReleased,
     LeaseRevoked,
     QueueChanged,
-    StepAccepted,
-    StepCancelled,
-    StepCompleted,
-    StepFailed,
-    StepHeartbeat,
     StepProgressed,
-    StepReleased,
     StepRequested,
 )
 from streams.broker.process import Broker
@@ -96,7 +96,7 @@ class Log:
     async def raw(self, topic: str, value: bytes) -> None:
         await self._producer.send_and_wait(topic, value, partition=0, headers=BATCH_HEADERS)
 
-    async def revoke(self, accepted: StepAccepted) -> None:
+    async def revoke(self, accepted: AttemptAccepted) -> None:
         message = LeaseRevoked(
             job_id=accepted.job_id,
             asset_id=accepted.asset_id,
@@ -180,8 +180,8 @@ async def test_a_request_is_accepted_worked_on_and_completed(
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
     await log.ask(request("job_1", progress_messages=3, sleep_s=0.3))
-    completed = (await eventually(lambda: log.of(StepCompleted, "job_1"), START_S))[0]
-    accepted = log.of(StepAccepted, "job_1")[0]
+    completed = (await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S))[0]
+    accepted = log.of(AttemptAccepted, "job_1")[0]
     assert (completed.lease_id, completed.attempt, accepted.request_partition) == (accepted.lease_id, 1, 0)
     await eventually(lambda: [p.progress for p in log.of(StepProgressed, "job_1")] == [1 / 3, 2 / 3, 1.0])
 
@@ -189,10 +189,10 @@ async def test_a_request_is_accepted_worked_on_and_completed(
 async def test_many_requests_in_one_record_all_complete(log: Log, executor: Process, eventually: Eventually) -> None:
     jobs = [f"job_{n}" for n in range(100)]
     await log.ask(*[request(job) for job in jobs])
-    await eventually(lambda: all(log.of(StepCompleted, job) for job in jobs), START_S)
-    endings = [log.of(StepCompleted, job) for job in jobs]
+    await eventually(lambda: all(log.of(AttemptCompleted, job) for job in jobs), START_S)
+    endings = [log.of(AttemptCompleted, job) for job in jobs]
     assert [len(said) for said in endings] == [1] * 100
-    assert all(said[0].claim is not None for said in endings) and not log.of(StepAccepted, "job_1")
+    assert all(said[0].claim is not None for said in endings) and not log.of(AttemptAccepted, "job_1")
 
 
 async def test_a_bad_entry_becomes_a_dead_letter_and_its_neighbours_complete(
@@ -204,16 +204,16 @@ async def test_a_bad_entry_becomes_a_dead_letter_and_its_neighbours_complete(
     await log.raw(log.topics.control, b"\x00garbage")
     await log.ask(request("../../etc"))
     await log.ask(request("job_2"))
-    await eventually(lambda: log.of(StepCompleted, "job_1") and log.of(StepCompleted, "job_2"), START_S)
+    await eventually(lambda: log.of(AttemptCompleted, "job_1") and log.of(AttemptCompleted, "job_2"), START_S)
     await eventually(lambda: len(log.dead_letters) >= 3)
 
 
 async def test_a_failing_step_says_why(log: Log, executor: Process, eventually: Eventually) -> None:
     await log.ask(request("job_1", fail_with="broken"))
     await log.ask(request("job_2", sleep_s="long"))
-    failed = (await eventually(lambda: log.of(StepFailed, "job_1"), START_S))[0]
+    failed = (await eventually(lambda: log.of(AttemptFailed, "job_1"), START_S))[0]
     assert (failed.error.code, failed.error.retriable) == ("broken", True)
-    refused = (await eventually(lambda: log.of(StepFailed, "job_2")))[0]
+    refused = (await eventually(lambda: log.of(AttemptFailed, "job_2")))[0]
     assert (refused.error.code, refused.error.retriable) == ("invalid-params", False)
 
 
@@ -221,48 +221,48 @@ async def test_a_lease_is_kept_alive_and_its_revoke_ends_the_work(
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
     await log.ask(request("job_1", sleep_s=60.0))
-    accepted = (await eventually(lambda: log.of(StepAccepted, "job_1"), START_S))[0]
-    await eventually(lambda: len(log.of(StepHeartbeat, "job_1")) >= 2)
+    accepted = (await eventually(lambda: log.of(AttemptAccepted, "job_1"), START_S))[0]
+    await eventually(lambda: len(log.of(AttemptHeartbeat, "job_1")) >= 2)
     await log.revoke(accepted)
-    cancelled = (await eventually(lambda: log.of(StepCancelled, "job_1"), 2))[0]
+    cancelled = (await eventually(lambda: log.of(AttemptCancelled, "job_1"), 2))[0]
     assert cancelled.lease_id == accepted.lease_id
 
 
 async def test_a_repeated_request_is_not_worked_on_twice(log: Log, executor: Process, eventually: Eventually) -> None:
     await log.ask(request("job_1", sleep_s=1.0))
-    await eventually(lambda: log.of(StepAccepted, "job_1"), START_S)
+    await eventually(lambda: log.of(AttemptAccepted, "job_1"), START_S)
     await log.ask(request("job_1", sleep_s=1.0), request("job_2"))
-    await eventually(lambda: log.of(StepCompleted, "job_1") and log.of(StepCompleted, "job_2"))
-    assert len(log.of(StepAccepted, "job_1")) == 1
+    await eventually(lambda: log.of(AttemptCompleted, "job_1") and log.of(AttemptCompleted, "job_2"))
+    assert len(log.of(AttemptAccepted, "job_1")) == 1
 
 
 async def test_no_more_is_accepted_than_there_is_room_for(log: Log, executor: Process, eventually: Eventually) -> None:
     for n in range(6):
         await log.ask(request(f"job_{n}", sleep_s=1.5))
-    await eventually(lambda: sum(bool(log.of(StepAccepted, f"job_{n}")) for n in range(6)) == 4, START_S)
-    assert not log.of(StepCompleted, "job_0")
-    await eventually(lambda: all(log.of(StepCompleted, f"job_{n}") for n in range(6)), START_S)
+    await eventually(lambda: sum(bool(log.of(AttemptAccepted, f"job_{n}")) for n in range(6)) == 4, START_S)
+    assert not log.of(AttemptCompleted, "job_0")
+    await eventually(lambda: all(log.of(AttemptCompleted, f"job_{n}") for n in range(6)), START_S)
 
 
 async def test_sigterm_lets_short_work_end_and_releases_the_rest(
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
     await log.ask(request("job_1", sleep_s=60.0), request("job_2", sleep_s=0.7))
-    await eventually(lambda: log.of(StepAccepted, "job_1") and log.of(StepAccepted, "job_2"), START_S)
+    await eventually(lambda: log.of(AttemptAccepted, "job_1") and log.of(AttemptAccepted, "job_2"), START_S)
     assert await executor.end() == 0
-    await eventually(lambda: log.of(StepReleased, "job_1") and log.of(StepCompleted, "job_2"))
-    assert not log.of(StepReleased, "job_2")
+    await eventually(lambda: log.of(AttemptReleased, "job_1") and log.of(AttemptCompleted, "job_2"))
+    assert not log.of(AttemptReleased, "job_2")
 
 
 async def test_a_killed_executor_takes_up_what_it_had_not_accepted(
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
     await log.ask(request("job_1"))
-    await eventually(lambda: log.of(StepCompleted, "job_1"), START_S)
+    await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S)
     await executor.end(signal.SIGKILL)
     await log.ask(request("job_2"))
     await executor.start()
-    await eventually(lambda: log.of(StepCompleted, "job_2"), START_S)
+    await eventually(lambda: log.of(AttemptCompleted, "job_2"), START_S)
 
 
 def with_steps(settings: Settings, *steps: str) -> Settings:
@@ -277,7 +277,7 @@ async def working_on_store(log: Log, process: Process, eventually: Eventually) -
     invalid = replace(request("job_store"), step="store", params={"to": 1})
     event = structured(invalid, event_id="s", source="test", subject="a")
     await log.raw(log.topics.step_requests("store"), batch([event]))
-    await eventually(lambda: log.of(StepFailed, "job_store"), START_S)
+    await eventually(lambda: log.of(AttemptFailed, "job_store"), START_S)
 
 
 @pytest.mark.parametrize("steps", [("store",), ("store", "probe")])
@@ -293,7 +293,7 @@ async def test_an_executor_that_comes_back_with_other_steps_works_on_these(
     after = Process(with_steps(log.settings, "store", "noop"), lane)
     stack.push_async_callback(after.end, signal.SIGKILL)
     await after.start()
-    await eventually(lambda: log.of(StepCompleted, "job_1"), START_S)
+    await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S)
 
 
 #: Long enough for a message to have been heard, and for a request to have been accepted where it may not be.
@@ -304,7 +304,7 @@ async def test_a_paused_queue_is_left_alone_until_it_is_resumed_also_by_who_star
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
     await log.ask(request("job_1"))
-    await eventually(lambda: log.of(StepCompleted, "job_1"), START_S)
+    await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S)
     await log.change_queue(5.0, paused=True)
     await asyncio.sleep(HEARD_S)  # nobody answers
     await log.ask(request("job_2"))
@@ -313,9 +313,9 @@ async def test_a_paused_queue_is_left_alone_until_it_is_resumed_also_by_who_star
     await executor.start()
     await log.ask(request("job_3"))
     await asyncio.sleep(4 * HEARD_S)
-    assert not log.of(StepAccepted, "job_2") and not log.of(StepAccepted, "job_3")
+    assert not log.of(AttemptAccepted, "job_2") and not log.of(AttemptAccepted, "job_3")
     await log.change_queue(6.0, paused=False)
-    await eventually(lambda: log.of(StepCompleted, "job_2") and log.of(StepCompleted, "job_3"), START_S)
+    await eventually(lambda: log.of(AttemptCompleted, "job_2") and log.of(AttemptCompleted, "job_3"), START_S)
 
 
 async def test_files_that_nothing_points_at_are_removed_and_newer_ones_stay(
@@ -343,7 +343,7 @@ async def test_a_high_request_overtakes_waiting_ones_and_low_ones_come_after_all
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
     await log.ask(request("first"))
-    await eventually(lambda: log.of(StepCompleted, "first"), START_S)
+    await eventually(lambda: log.of(AttemptCompleted, "first"), START_S)
     normal = [f"normal_{n}" for n in range(16)]
     for job in normal:
         await log.ask(request(job, sleep_s=0.5))
@@ -351,8 +351,8 @@ async def test_a_high_request_overtakes_waiting_ones_and_low_ones_come_after_all
         await log.ask(request(f"low_{n}", sleep_s=0.1), priority="low")
     await log.ask(request("high", sleep_s=0.1), priority="high")
     jobs = [*normal, *(f"low_{n}" for n in range(4)), "high"]
-    await eventually(lambda: all(log.of(StepCompleted, job) for job in jobs), START_S)
-    accepted = [m for m in log.heard if isinstance(m, StepAccepted)]
+    await eventually(lambda: all(log.of(AttemptCompleted, job) for job in jobs), START_S)
+    accepted = [m for m in log.heard if isinstance(m, AttemptAccepted)]
     order = [m.job_id for m in accepted]
     assert order.index("high") < order.index("normal_10")
     assert order.index("low_3") > order.index("normal_8")

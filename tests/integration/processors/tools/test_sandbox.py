@@ -26,17 +26,25 @@ from processors.errors import LimitExceeded, ProcessingError, ToolFailed, ToolMi
 from processors.storage.local_files import uproot
 from processors.tools.limits import Limits
 from processors.tools.runner import Command, Runner
-from processors.tools.sandbox import UNPRIVILEGED_UID, Bounds, Means, Reach, Sandbox, filter_of, sandbox_argv
+from processors.tools.sandbox import (
+    UNPRIVILEGED_UID,
+    FileAccess,
+    Isolation,
+    ResourceLimits,
+    Sandbox,
+    filter_of,
+    sandbox_argv,
+)
 from processors.tools.seccomp import tool_filter
 from tests.conftest import eventually
 from tests.e2e.system import processes_naming
 
 _FILTER = tool_filter(platform.machine())
-_ROOT = Sandbox(means=Means.BUBBLEWRAP, uid=UNPRIVILEGED_UID if os.geteuid() == 0 else None, filter=_FILTER)
-_USER = Sandbox(means=Means.BUBBLEWRAP, filter=_FILTER)
+_ROOT = Sandbox(means=Isolation.BUBBLEWRAP, uid=UNPRIVILEGED_UID if os.geteuid() == 0 else None, filter=_FILTER)
+_USER = Sandbox(means=Isolation.BUBBLEWRAP, filter=_FILTER)
 _UNFILTERED = replace(_ROOT, filter=None)
-_NAMESPACES = Sandbox(means=Means.NAMESPACES)
-_BOUNDS = Sandbox(means=Means.BOUNDS)
+_NAMESPACES = Sandbox(means=Isolation.NAMESPACES)
+_BOUNDS = Sandbox(means=Isolation.BOUNDS)
 
 _BUBBLEWRAP = {"root": _ROOT, "user": _USER, "unfiltered": _UNFILTERED}
 _ISOLATED = _BUBBLEWRAP | {"namespaces": _NAMESPACES}
@@ -66,7 +74,7 @@ def canary(tmp_path: Path) -> Path:
 async def _run(sandbox: Sandbox, folder: Path, *argv: str, reads: tuple[Path, ...] = (), **limits: Any) -> str:
     """What the tool says on both of its pipes. Raises ProcessingError."""
     heard = bytearray()
-    command = Command(argv=argv, reach=Reach(reads=reads, writes=(folder,), cwd=folder), timeout_s=60)
+    command = Command(argv=argv, reach=FileAccess(reads=reads, writes=(folder,), cwd=folder), timeout_s=60)
     said = await Runner(Limits(**limits), sandbox).run(command, heard.extend)
     return heard.decode() + said
 
@@ -200,12 +208,12 @@ async def test_the_size_of_a_file_is_bounded(sandbox: Sandbox, folder: Path) -> 
 
 @_each(_ALL)
 def test_processor_time_is_bounded(sandbox: Sandbox, folder: Path) -> None:
-    bounds = Bounds(memory_bytes=1024**3, cpu_s=1, file_bytes=1024)
+    bounds = ResourceLimits(memory_bytes=1024**3, cpu_s=1, file_bytes=1024)
     endless = ("ffmpeg", "-v", "quiet", "-nostdin", "-f", "lavfi", "-i", "testsrc2=duration=100000", "-f", "null", "-")
     if sandbox.uid is not None:
         os.chown(folder, sandbox.uid, -1)
     with filter_of(sandbox) as fds:
-        prefix = sandbox_argv(sandbox, bounds, Reach(writes=(folder,), cwd=folder), *fds)
+        prefix = sandbox_argv(sandbox, bounds, FileAccess(writes=(folder,), cwd=folder), *fds)
         done = subprocess.run([*prefix, *endless], pass_fds=fds, timeout=60, check=False, capture_output=True)
     assert done.returncode in (128 + signal.SIGXCPU, -signal.SIGXCPU, 128 + signal.SIGKILL, -signal.SIGKILL)
 
@@ -327,7 +335,7 @@ async def test_what_a_tool_plants_is_not_followed(sandbox: Sandbox, folder: Path
 
 
 async def test_a_tool_is_what_the_kernel_ends_first_when_memory_runs_out(folder: Path) -> None:
-    command = Command(argv=("sleep", "60"), reach=Reach(writes=(folder,), cwd=folder), timeout_s=60)
+    command = Command(argv=("sleep", "60"), reach=FileAccess(writes=(folder,), cwd=folder), timeout_s=60)
     running = asyncio.create_task(Runner(Limits(), _ROOT).run(command))
     found = await eventually(lambda: [pid for pid in processes_naming(str(folder)) if _oom_score(pid) == 500])
     assert found

@@ -69,9 +69,9 @@ def never_take() -> None:
 
 def never_pull() -> None:
     """Requests come in, there is room for them, and nobody pulls them."""
-    from agents.executor.requests import Pulls
+    from agents.executor.requests import RequestPuller
 
-    hang(Pulls, "group")
+    hang(RequestPuller, "group")
 
 
 def never_commit() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from tests.redis_server import RedisServer, redis_server
 from web.cache.shared_usage import CacheSharing
-from web.cache.usage import CacheDesk, Questions
+from web.cache.usage import CacheUsage, Questions
 
-Replicas = list[tuple[CacheDesk, CacheSharing]]
+Replicas = list[tuple[CacheUsage, CacheSharing]]
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
 
 @pytest.fixture
 async def replicas(redis: RedisServer) -> AsyncIterator[Replicas]:
-    desks = [CacheDesk() for _ in range(2)]
+    desks = [CacheUsage() for _ in range(2)]
     found = [(desk, CacheSharing(redis.url, 0.5, desk)) for desk in desks]
     yield found
     for _, sharing in found:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, DummyCookieJar
 
 from streams.supervisor import run_dir
-from streams.supervisor.restarts import Ends
+from streams.supervisor.restarts import ExitHistory
 from tests.conftest import MakeSettings
 from tests.integration.web.served import ADMIN, ENVIRON, Site, serve
 
@@ -115,7 +115,7 @@ async def test_the_figures_are_prometheus_text(site: Site) -> None:
     await asked(site, "GET", "/v1/jobs")
     settings = site.parts.settings
     run_dir.run_dir(settings).mkdir()
-    run_dir.write_ends(settings, {"control": Ends(9, 4, "exited with code 77", time.time())})
+    run_dir.write_ends(settings, {"control": ExitHistory(9, 4, "exited with code 77", time.time())})
     answer, body = await asked(site, "GET", "/metrics")
     assert answer.content_type == "text/plain"
     lines = body.decode().splitlines()

@@ -6,7 +6,7 @@ from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, Submit
 from schemas.facts import AssetDeleted, JobDeleted
 from schemas.jobs import Input, StepSpec
 from schemas.removals import RemoveArtifacts
-from schemas.step_events import LeaseRevoked, StepAccepted, StepCompleted
+from schemas.step_events import AttemptAccepted, AttemptCompleted, LeaseRevoked
 from tables.rows import GRAVE_S
 from tests.unit.agents.control.world import Log
 
@@ -26,8 +26,8 @@ def submit(number: int = 1, asset: int = 1) -> SubmitJob:
 
 
 ABOUT: dict[str, Any] = {**OF_JOB, "run": 1, "step": "noop", "attempt": 1, "lease_id": "L1"}
-ACCEPTED = StepAccepted(**ABOUT, executor_id="e", requested_at=1.0, request_partition=0)
-DONE = StepCompleted(**ABOUT, outputs={"n": 1})
+ACCEPTED = AttemptAccepted(**ABOUT, executor_id="e", requested_at=1.0, request_partition=0)
+DONE = AttemptCompleted(**ABOUT, outputs={"n": 1})
 STORY = (submit(), ACCEPTED, DONE, DeleteJob(**OF_JOB))
 
 

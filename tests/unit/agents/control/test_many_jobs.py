@@ -9,7 +9,7 @@ from schemas.commands import CancelJob, DeleteAsset, DeleteJob, SubmitJob
 from schemas.facts import AssetDeleted, DeadLetter, JobDeleted
 from schemas.jobs import Input, StepSpec
 from schemas.removals import RemoveArtifacts
-from schemas.step_events import StepAccepted, StepCompleted, StepFailed, StepRequested
+from schemas.step_events import AttemptAccepted, AttemptCompleted, AttemptFailed, StepRequested
 from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from tables.assets import LISTED_JOBS, MAX_ASSET_JOBS
 from tables.rows import MAX_ROW_BYTES
@@ -32,16 +32,16 @@ def about(number: int) -> dict[str, Any]:
     return {**place, "job_id": f"job_{number:06}", "lease_id": f"L{number}"}
 
 
-def accept(number: int) -> StepAccepted:
-    return StepAccepted(**about(number), executor_id="e", requested_at=1.0, request_partition=0)
+def accept(number: int) -> AttemptAccepted:
+    return AttemptAccepted(**about(number), executor_id="e", requested_at=1.0, request_partition=0)
 
 
 def complete(number: int) -> list[Message]:
-    return [accept(number), StepCompleted(**about(number), outputs={"of": number})]
+    return [accept(number), AttemptCompleted(**about(number), outputs={"of": number})]
 
 
 def fail(number: int) -> list[Message]:
-    return [accept(number), StepFailed(**about(number), error=ErrorRecord(code="corrupt-media", message="It is."))]
+    return [accept(number), AttemptFailed(**about(number), error=ErrorRecord(code="corrupt-media", message="It is."))]
 
 
 def state(log: Log) -> tuple[str, str | None]:

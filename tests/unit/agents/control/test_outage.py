@@ -1,6 +1,6 @@
 """Leases while the broker is away: nobody can renew one, so none is taken from a living executor."""
 
-from schemas.step_events import LeaseExpired, StepHeartbeat
+from schemas.step_events import AttemptHeartbeat, LeaseExpired
 from tests.unit.agents.control.test_deletion import ABOUT, ACCEPTED, submit
 from tests.unit.agents.control.world import Log
 
@@ -18,7 +18,7 @@ async def test_an_outage_that_is_longer_than_a_lease_costs_nobody_his_work() -> 
     log.now += 101.0
     await control.tick()
     assert not log.all(LeaseExpired), "the lease has a grace"
-    await log.tell(control, word, StepHeartbeat(**ABOUT, executor_id="e"))
+    await log.tell(control, word, AttemptHeartbeat(**ABOUT, executor_id="e"))
     step = log.jobs["job_1"].steps[0]
     assert (step.status, step.losses) == ("active", 0)
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agents.executor.capacity import Valves
+from agents.executor.capacity import PausedQueues
 from schemas.commands import PauseQueue, ResumeQueue
 from schemas.step_events import QueueChanged
 from streams.kafka.partitioner import partition_of
@@ -50,7 +50,7 @@ async def test_a_queue_that_does_not_exist_cannot_be_paused() -> None:
 
 
 async def test_a_paused_step_waits_and_the_others_do_not() -> None:
-    valves = Valves(["noop", "probe"])
+    valves = PausedQueues(["noop", "probe"])
     valves.turn(change("noop", 5.0, paused=True))
     assert not valves.is_open("noop") and valves.is_open("probe")
     with pytest.raises(TimeoutError):
@@ -61,7 +61,7 @@ async def test_a_paused_step_waits_and_the_others_do_not() -> None:
 
 
 async def test_an_older_message_changes_nothing() -> None:
-    valves = Valves(["noop"])
+    valves = PausedQueues(["noop"])
     valves.turn(change("noop", 6.0, paused=False))
     valves.turn(change("noop", 5.0, paused=True))
     valves.turn(change("of another lane", 9.0, paused=True))

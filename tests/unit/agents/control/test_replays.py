@@ -4,14 +4,21 @@ from typing import Any
 
 from schemas.commands import CancelJob, DeleteAsset, PauseQueue, ResumeQueue, RetryJob
 from schemas.facts import AssetDeleted
-from schemas.step_events import LeaseRevoked, QueueChanged, StepAccepted, StepCancelled, StepCompleted, StepRequested
+from schemas.step_events import (
+    AttemptAccepted,
+    AttemptCancelled,
+    AttemptCompleted,
+    LeaseRevoked,
+    QueueChanged,
+    StepRequested,
+)
 from tests.unit.agents.control.test_deletion import ABOUT, ACCEPTED, DONE, OF_JOB, submit
 from tests.unit.agents.control.world import Log
 
 
 async def test_a_cancel_that_is_read_again_spares_the_run_that_a_retry_began() -> None:
     log = Log()
-    story = (submit(), ACCEPTED, CancelJob(**OF_JOB), StepCancelled(**ABOUT), RetryJob(**OF_JOB, run=1))
+    story = (submit(), ACCEPTED, CancelJob(**OF_JOB), AttemptCancelled(**ABOUT), RetryJob(**OF_JOB, run=1))
     await log.tell(await log.control(), *story)
     log.said.clear()
     await log.again(await log.control(), range(len(story)))
@@ -32,8 +39,8 @@ async def test_a_deletion_that_is_read_again_spares_what_was_made_since() -> Non
     log = Log()
     story = (submit(), ACCEPTED, DONE, DeleteAsset(asset_id="asset_1", requested_at=5.0), submit(2))
     about: dict[str, Any] = {**ABOUT, "job_id": "job_2", "lease_id": "L2"}
-    accepted = StepAccepted(**about, executor_id="e", requested_at=1.0, request_partition=0)
-    await log.tell(await log.control(), *story, accepted, StepCompleted(**about))
+    accepted = AttemptAccepted(**about, executor_id="e", requested_at=1.0, request_partition=0)
+    await log.tell(await log.control(), *story, accepted, AttemptCompleted(**about))
     await log.again(await log.control(), range(len(log.commands)))
     assert list(log.jobs) == ["job_2"] and list(log.assets) == ["asset_1"]
 

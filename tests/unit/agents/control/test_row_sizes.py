@@ -11,7 +11,15 @@ from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
 from schemas.facts import DeadLetter
 from schemas.jobs import Input, Job, Step, StepSpec
-from schemas.step_events import Claim, RetryDue, StepAccepted, StepCompleted, StepFailed, StepReleased, StepSkipped
+from schemas.step_events import (
+    AttemptAccepted,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptReleased,
+    AttemptSkipped,
+    Claim,
+    RetryDue,
+)
 from schemas.steps import step_kinds
 from tables.bounds import MAX_OUTPUTS_BYTES, MAX_SUBMITTED_BYTES
 from tables.rows import MAX_ROW_BYTES
@@ -30,13 +38,13 @@ def about(job: Job, step: Step) -> dict[str, Any]:
 
 def accepted(job: Job, step: Step, text: str) -> Message:
     place = about(job, step) | {"lease_id": text[:120]}
-    return StepAccepted(**place, executor_id=text[:500], requested_at=1.0, request_partition=0)
+    return AttemptAccepted(**place, executor_id=text[:500], requested_at=1.0, request_partition=0)
 
 
 def failed(job: Job, step: Step, text: str) -> Message:
     error = ErrorRecord(code=text, message=text, detail=text, retriable=len(text) > 1)
     claim = Claim(executor_id=text[:500], requested_at=1.0, request_partition=0) if step.lease is None else None
-    return StepFailed(**about(job, step), error=error, claim=claim)
+    return AttemptFailed(**about(job, step), error=error, claim=claim)
 
 
 def due(job: Job, step: Step, _text: str) -> Message:
@@ -48,10 +56,10 @@ SAYINGS: list[Callable[[Job, Step, str], Message]] = [
     accepted,
     failed,
     due,
-    lambda job, step, text: StepCompleted(**about(job, step), outputs={"text": text, "more": [text]}),
-    lambda job, step, text: StepCompleted(**about(job, step), outputs={"text": text}),
-    lambda job, step, text: StepSkipped(**about(job, step), reason=text, outputs={"hint": text}),
-    lambda job, step, text: StepReleased(**about(job, step)),
+    lambda job, step, text: AttemptCompleted(**about(job, step), outputs={"text": text, "more": [text]}),
+    lambda job, step, text: AttemptCompleted(**about(job, step), outputs={"text": text}),
+    lambda job, step, text: AttemptSkipped(**about(job, step), reason=text, outputs={"hint": text}),
+    lambda job, step, text: AttemptReleased(**about(job, step)),
 ]
 #: What somebody commands.
 COMMANDS: list[Callable[[Job], Message]] = [
@@ -105,7 +113,9 @@ def messages(log: Log, said: Said, number: int) -> list[Message]:
     # Every step of a job as large as it may be.
     claim = Claim(executor_id="e" * 500, requested_at=1.0, request_partition=0)
     outputs = {"text": "x" * (MAX_OUTPUTS_BYTES - 11)}
-    return [StepCompleted(**about(job, step) | {"lease_id": "L" * 120}, outputs=outputs, claim=claim) for step in asked]
+    return [
+        AttemptCompleted(**about(job, step) | {"lease_id": "L" * 120}, outputs=outputs, claim=claim) for step in asked
+    ]
 
 
 @settings(max_examples=200)

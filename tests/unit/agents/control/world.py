@@ -8,7 +8,7 @@ from typing import Any
 
 from agents.control.decisions import Control
 from schemas.base import Message
-from schemas.jobs import Asset, Grave, Job
+from schemas.jobs import Asset, DeletedJob, Job
 from streams.kafka.envelope import BATCH_HEADERS, Entry, batch, read, structured
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
@@ -148,8 +148,8 @@ class Log:
         return {row.id: row for row in self._rows() if isinstance(row, Job)}
 
     @property
-    def graves(self) -> dict[str, Grave]:
-        return {row.id: row for row in self._rows() if isinstance(row, Grave)}
+    def graves(self) -> dict[str, DeletedJob]:
+        return {row.id: row for row in self._rows() if isinstance(row, DeletedJob)}
 
     @property
     def assets(self) -> dict[str, Asset]:

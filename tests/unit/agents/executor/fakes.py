@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiokafka.errors import KafkaError
 
-from agents.executor.attempts import Bench
+from agents.executor.attempts import AttemptResources
 from agents.executor.capacity import CpuBudget
 from agents.executor.scratch import Scratch
 from agents.executor.sources import Sources
@@ -76,11 +76,13 @@ def request(job_id: str = "job_1", step: str = "plain", attempt: int = 1, **chan
     return StepRequested(job_id=job_id, asset_id="asset_1", step=step, attempt=attempt, **fields)
 
 
-def bench_below(folder: Path, cpus: int = 4) -> Bench:
+def bench_below(folder: Path, cpus: int = 4) -> AttemptResources:
     """A workbench over real folders, with one object `uploads/a`."""
     store = Store((folder / "store").as_uri())
     path = store.local_path("uploads/a")
     assert path is not None
     path.parent.mkdir(parents=True)
     path.write_text("media")
-    return Bench(store=store, scratch=Scratch(folder / "scratch"), sources=Sources(store, ()), budget=CpuBudget(cpus))
+    return AttemptResources(
+        store=store, scratch=Scratch(folder / "scratch"), sources=Sources(store, ()), budget=CpuBudget(cpus)
+    )

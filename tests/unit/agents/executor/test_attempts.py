@@ -9,12 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.executor.attempts import Attempt, Bench, Stop, conclude
+from agents.executor.attempts import Attempt, AttemptResources, Stop, conclude
 from processors.contract import Work
 from processors.errors import CorruptMedia, EndpointAsleep, OutputIncomplete, OutputInvalid, Skipped
 from processors.storage.object_store import StoreError
 from schemas.jobs import Input
-from schemas.step_events import StepCancelled, StepCompleted, StepEvent, StepFailed, StepReleased, StepSkipped
+from schemas.step_events import (
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptReleased,
+    AttemptSkipped,
+    StepEvent,
+)
 from schemas.steps import StepKind
 from tests.unit.agents.executor.fakes import HEAVY, PLAIN, FakeProcessor, bench_below, request
 
@@ -22,7 +29,7 @@ FILELESS = StepKind(name="fileless", slots=1, files=False)
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path) -> AttemptResources:
     return bench_below(tmp_path)
 
 
@@ -44,46 +51,46 @@ def raises(error: BaseException) -> FakeProcessor:
     return FakeProcessor(fail)
 
 
-def leftovers(bench: Bench) -> list[Path]:
+def leftovers(bench: AttemptResources) -> list[Path]:
     """Everything that stands in the scratch space and among the published assets."""
     assert bench.store.root is not None
     return [*bench.scratch.root.rglob("*"), *(bench.store.root / "assets").rglob("*")]
 
 
-async def ended(attempt: Attempt, processor: FakeProcessor, bench: Bench) -> StepEvent:
+async def ended(attempt: Attempt, processor: FakeProcessor, bench: AttemptResources) -> StepEvent:
     message = await conclude(attempt, processor, bench)
     assert attempt.ended
     assert (message.job_id, message.asset_id, message.run, message.attempt) == ("job_1", "asset_1", 1, 1)
     return message
 
 
-async def test_outputs_are_published_and_pointed_at(bench: Bench) -> None:
+async def test_outputs_are_published_and_pointed_at(bench: AttemptResources) -> None:
     message = await ended(attempt_of(), FakeProcessor(write_poster), bench)
-    assert isinstance(message, StepCompleted)
+    assert isinstance(message, AttemptCompleted)
     assert message.outputs == {"poster": "assets/asset_1/plain/1-lease_1/poster.jpg"}
     published = bench.store.local_path(message.outputs["poster"])
     assert published is not None and published.read_text() == "jpg"
     assert not list(bench.scratch.root.iterdir())
 
 
-async def test_a_processor_gets_its_source_and_empty_folders(bench: Bench) -> None:
+async def test_a_processor_gets_its_source_and_empty_folders(bench: AttemptResources) -> None:
     seen: list[Any] = []
 
     async def look(work: Work) -> None:
         seen.extend([work.source.read_text(), list(work.scratch.iterdir()), list(work.output.iterdir()), work.cpus])
 
     message = await ended(attempt_of(), FakeProcessor(look), bench)
-    assert isinstance(message, StepCompleted)
+    assert isinstance(message, AttemptCompleted)
     assert seen == ["media", [], [], 1]
 
 
-async def test_a_step_without_files_publishes_nothing_and_needs_no_source(bench: Bench) -> None:
+async def test_a_step_without_files_publishes_nothing_and_needs_no_source(bench: AttemptResources) -> None:
     async def nothing(work: Work) -> None:
         return
 
     missing = Input(object="uploads/none")
     message = await ended(attempt_of(FILELESS, input=missing), FakeProcessor(nothing), bench)
-    assert isinstance(message, StepCompleted)
+    assert isinstance(message, AttemptCompleted)
     assert leftovers(bench) == []
 
 
@@ -101,49 +108,49 @@ async def test_a_step_without_files_publishes_nothing_and_needs_no_source(bench:
     ],
 )
 async def test_every_error_becomes_data_and_leaves_nothing(
-    bench: Bench, error: BaseException, code: str, retriable: bool
+    bench: AttemptResources, error: BaseException, code: str, retriable: bool
 ) -> None:
     message = await ended(attempt_of(), raises(error), bench)
-    assert isinstance(message, StepFailed)
+    assert isinstance(message, AttemptFailed)
     assert (message.error.code, message.error.retriable) == (code, retriable)
     assert leftovers(bench) == []
 
 
-async def test_a_users_message_does_not_carry_our_traceback(bench: Bench) -> None:
+async def test_a_users_message_does_not_carry_our_traceback(bench: AttemptResources) -> None:
     message = await ended(attempt_of(), raises(KeyError("/secret/path")), bench)
-    assert isinstance(message, StepFailed)
+    assert isinstance(message, AttemptFailed)
     assert "/secret/path" not in f"{message.error.message}{message.error.detail}"
 
 
-async def test_nothing_to_do_is_skipped_with_its_reason(bench: Bench) -> None:
+async def test_nothing_to_do_is_skipped_with_its_reason(bench: AttemptResources) -> None:
     message = await ended(attempt_of(), raises(Skipped("no-audio-track")), bench)
-    assert isinstance(message, StepSkipped)
+    assert isinstance(message, AttemptSkipped)
     assert message.reason == "no-audio-track"
     assert leftovers(bench) == []
 
 
-async def test_a_missing_source_fails_for_good_before_any_work(bench: Bench) -> None:
+async def test_a_missing_source_fails_for_good_before_any_work(bench: AttemptResources) -> None:
     processor = FakeProcessor(write_poster)
     message = await ended(attempt_of(input=Input(object="uploads/none")), processor, bench)
-    assert isinstance(message, StepFailed)
+    assert isinstance(message, AttemptFailed)
     assert (message.error.code, message.error.retriable) == ("source-missing", False)
     assert processor.works == []
 
 
-async def test_a_tool_cannot_make_us_publish_a_link(bench: Bench) -> None:
+async def test_a_tool_cannot_make_us_publish_a_link(bench: AttemptResources) -> None:
     async def link(work: Work) -> None:
         (work.output / "poster.jpg").write_text("x")
         (work.output / "secret").symlink_to("/etc/hostname")
 
     message = await ended(attempt_of(), FakeProcessor(link), bench)
-    assert isinstance(message, StepFailed)
+    assert isinstance(message, AttemptFailed)
     assert message.error.code == "output-invalid"
     assert leftovers(bench) == []
 
 
 @pytest.mark.parametrize("error, level", [(OutputInvalid, "ERROR"), (OutputIncomplete, "WARNING")])
 async def test_a_result_that_our_own_check_rejects_is_reported_to_a_person(
-    bench: Bench, caplog: pytest.LogCaptureFixture, error: type[OutputInvalid], level: str
+    bench: AttemptResources, caplog: pytest.LogCaptureFixture, error: type[OutputInvalid], level: str
 ) -> None:
     await ended(attempt_of(), raises(error("Segment 3 of 360p does not begin with a keyframe.")), bench)
     [line] = [record for record in caplog.records if record.name == "agents.executor.attempts"]
@@ -152,18 +159,20 @@ async def test_a_result_that_our_own_check_rejects_is_reported_to_a_person(
     assert expected.items() <= vars(line).items()
 
 
-async def test_results_that_no_job_can_hold_fail_the_attempt(bench: Bench) -> None:
+async def test_results_that_no_job_can_hold_fail_the_attempt(bench: AttemptResources) -> None:
     class Wordy:
         async def process(self, work: Work) -> msgspec.Struct:
             return msgspec.defstruct("Wordy", [("text", str)])(text="x" * 200_000)
 
     message = await conclude(attempt_of(), Wordy(), bench)
-    assert isinstance(message, StepFailed)
+    assert isinstance(message, AttemptFailed)
     assert message.error.code == "outputs-too-large" and not message.error.retriable
 
 
-@pytest.mark.parametrize("why, kind", [("cancelled", StepCancelled), ("released", StepReleased)])
-async def test_stopped_work_says_why_and_leaves_nothing(bench: Bench, why: Stop, kind: type[StepEvent]) -> None:
+@pytest.mark.parametrize("why, kind", [("cancelled", AttemptCancelled), ("released", AttemptReleased)])
+async def test_stopped_work_says_why_and_leaves_nothing(
+    bench: AttemptResources, why: Stop, kind: type[StepEvent]
+) -> None:
     begun = asyncio.Event()
 
     async def endless(work: Work) -> None:
@@ -180,14 +189,14 @@ async def test_stopped_work_says_why_and_leaves_nothing(bench: Bench, why: Stop,
     assert leftovers(bench) == []
 
 
-async def test_an_attempt_that_is_stopped_before_it_begins_does_no_work(bench: Bench) -> None:
+async def test_an_attempt_that_is_stopped_before_it_begins_does_no_work(bench: AttemptResources) -> None:
     processor, attempt = FakeProcessor(write_poster), attempt_of()
     attempt.stop("cancelled")
-    assert isinstance(await ended(attempt, processor, bench), StepCancelled)
+    assert isinstance(await ended(attempt, processor, bench), AttemptCancelled)
     assert processor.works == []
 
 
-async def test_heavy_work_has_all_cpus_and_only_one_at_a_time(bench: Bench) -> None:
+async def test_heavy_work_has_all_cpus_and_only_one_at_a_time(bench: AttemptResources) -> None:
     running: list[str] = []
     most: list[int] = []
 
@@ -210,7 +219,7 @@ async def test_heavy_work_has_all_cpus_and_only_one_at_a_time(bench: Bench) -> N
     await bench.budget.wait_free()
 
 
-async def test_the_cpus_are_given_back_when_the_source_is_missing(bench: Bench) -> None:
+async def test_the_cpus_are_given_back_when_the_source_is_missing(bench: AttemptResources) -> None:
     turn = bench.budget.queue()
     asked = request(step="heavy", input=Input(object="none"))
     attempt = Attempt(asked, HEAVY, lease_id="l", event_id="e", partition=0, turn=turn)
@@ -218,7 +227,7 @@ async def test_the_cpus_are_given_back_when_the_source_is_missing(bench: Bench) 
     await bench.budget.wait_free()
 
 
-async def test_leftovers_of_a_killed_process_are_swept(bench: Bench) -> None:
+async def test_leftovers_of_a_killed_process_are_swept(bench: AttemptResources) -> None:
     stale = bench.scratch.root / "1-lease_0" / "output"
     stale.mkdir(parents=True)
     (stale / "half.mp4").write_text("x")

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from agents.executor.control_follower import ControlTail
-from agents.executor.requests import Unusable
+from agents.executor.requests import InvalidRequest
 from schemas.step_events import LeaseRevoked, QueueChanged
 from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from streams.settings import Settings
@@ -15,12 +15,12 @@ REVOKED = LeaseRevoked(job_id="j", asset_id="a", run=1, step="noop", attempt=1, 
 
 async def test_one_that_cannot_be_followed_ends_nobody() -> None:
     followed: list[Any] = []
-    unusable: list[Unusable] = []
+    unusable: list[InvalidRequest] = []
 
     def fail(message: Any) -> None:
         raise RuntimeError("a bug")
 
-    async def bury(found: Unusable) -> None:
+    async def bury(found: InvalidRequest) -> None:
         unusable.append(found)
 
     tail = ControlTail(Settings(), "media.control", "e", on_revoke=fail, on_queue=followed.append, on_unusable=bury)

@@ -11,10 +11,10 @@ import pytest
 
 from agents.executor.identity import ExecutorName
 from agents.executor.main import Executor
-from agents.executor.requests import Pulls, Unusable, requests_of
+from agents.executor.requests import InvalidRequest, RequestPuller, requests_of
 from agents.executor.running import Request
 from schemas.base import Message
-from schemas.step_events import StepReleased
+from schemas.step_events import AttemptReleased
 from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from streams.settings import Settings
 from tests.unit.agents.executor.fakes import request
@@ -39,7 +39,7 @@ class FakeStream:
 
 
 async def test_a_group_is_what_waits_and_has_room() -> None:
-    pulls = Pulls(FakeStream(1, 2, 3, 4))
+    pulls = RequestPuller(FakeStream(1, 2, 3, 4))
     assert await pulls.group(3) == [1, 2, 3]
     assert await pulls.group(3) == [4]
     with pytest.raises(StopAsyncIteration):
@@ -48,7 +48,7 @@ async def test_a_group_is_what_waits_and_has_room() -> None:
 
 async def test_a_queue_that_was_cleared_does_not_hold_up_what_was_pulled() -> None:
     stream = FakeStream(1, 2)
-    pulls = Pulls(stream)
+    pulls = RequestPuller(stream)
     stream.lost = False
     first = asyncio.create_task(pulls.group(1))
     assert await first == [1]
@@ -76,7 +76,7 @@ def test_every_request_of_a_record_is_understood() -> None:
 
 
 def released() -> Message:
-    return StepReleased(job_id="j", asset_id="a", run=1, step="plain", attempt=1, lease_id="l")
+    return AttemptReleased(job_id="j", asset_id="a", run=1, step="plain", attempt=1, lease_id="l")
 
 
 def foreign(**changes: Any) -> Message:
@@ -110,7 +110,7 @@ async def test_a_request_that_cannot_be_accepted_takes_none_of_its_group_with_it
             raise RuntimeError("a bug")
         accepted.extend(found.requested.job_id for found in requests)
 
-    async def bury(unusable: Unusable) -> None:
+    async def bury(unusable: InvalidRequest) -> None:
         buried.append(unusable.error.code)
 
     vars(executor)["_roster"] = SimpleNamespace(accept=accept)

@@ -9,18 +9,18 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from agents.executor.capacity import Slots
-from agents.executor.reports import Voice
-from agents.executor.running import Request, Roster, Station
+from agents.executor.reports import StepReporter
+from agents.executor.running import Request, RunningAttempts, StepRuntime
 from processors.contract import Work
 from schemas.step_events import (
+    AttemptAccepted,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptHeartbeat,
+    AttemptReleased,
     Claim,
-    StepAccepted,
-    StepCancelled,
     StepCaptioned,
-    StepCompleted,
-    StepHeartbeat,
     StepProgressed,
-    StepReleased,
     StepRequested,
 )
 from schemas.steps import StepKind
@@ -51,10 +51,10 @@ class Floor:
         self.log = FakeLog()
         self.go = asyncio.Event()
         self.processors = {kind.name: FakeProcessor(self._work) for kind in (PLAIN, HEAVY, QUICK)}
-        self.stations = {k.name: Station(k, Slots(k.slots), self.processors[k.name]) for k in (PLAIN, HEAVY, QUICK)}
+        self.stations = {k.name: StepRuntime(k, Slots(k.slots), self.processors[k.name]) for k in (PLAIN, HEAVY, QUICK)}
         self.outbox = Outbox(self.log.send)
-        voice = Voice(self.outbox, names(Settings()), 8, "exec-1", fatal)
-        self.roster = Roster(self.stations, bench_below(folder), voice, heartbeat_s)
+        voice = StepReporter(self.outbox, names(Settings()), 8, "exec-1", fatal)
+        self.roster = RunningAttempts(self.stations, bench_below(folder), voice, heartbeat_s)
 
     async def _work(self, work: Work) -> None:
         work.report(0.5, {})
@@ -87,10 +87,10 @@ async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
 
 async def test_an_attempt_is_claimed_worked_on_and_ended(floor: Floor) -> None:
     await floor.accept(request())
-    accepted = floor.log.of(StepAccepted)[0]
+    accepted = floor.log.of(AttemptAccepted)[0]
     assert (accepted.executor_id, accepted.request_partition, accepted.requested_at) == ("exec-1", 3, 1.0)
     floor.go.set()
-    completed = (await floor.heard(StepCompleted))[0]
+    completed = (await floor.heard(AttemptCompleted))[0]
     assert completed.lease_id == accepted.lease_id
     await eventually(lambda: len(floor.roster) == 0 and floor.stations["plain"].slots.free == PLAIN.slots)
 
@@ -111,15 +111,15 @@ async def test_a_group_is_claimed_in_one_record(floor: Floor) -> None:
     await floor.accept(*[request(f"job_{n}", "quick") for n in range(50)])
     assert floor.step_event_records() == [partition_of("asset_1", 8)]
     floor.go.set()
-    await floor.heard(StepCompleted, 50)
+    await floor.heard(AttemptCompleted, 50)
 
 
 async def test_what_takes_no_time_is_claimed_and_ended_with_one_event(floor: Floor) -> None:
     floor.go.set()
     await floor.accept(*[request(f"job_{n}", "quick") for n in range(200)])
     assert len(floor.step_event_records()) == 1
-    completed = floor.log.of(StepCompleted)
-    assert len({event.lease_id for event in completed}) == 200 and not floor.log.of(StepAccepted)
+    completed = floor.log.of(AttemptCompleted)
+    assert len({event.lease_id for event in completed}) == 200 and not floor.log.of(AttemptAccepted)
     assert [event.claim for event in completed] == 200 * [
         Claim(executor_id="exec-1", requested_at=1.0, request_partition=3)
     ]
@@ -128,9 +128,9 @@ async def test_what_takes_no_time_is_claimed_and_ended_with_one_event(floor: Flo
 
 async def test_what_could_take_no_time_and_takes_some_is_claimed_before_it_ends(floor: Floor) -> None:
     await floor.accept(request(step="quick"))
-    accepted = floor.log.of(StepAccepted)[0]
+    accepted = floor.log.of(AttemptAccepted)[0]
     floor.go.set()
-    completed = (await floor.heard(StepCompleted))[0]
+    completed = (await floor.heard(AttemptCompleted))[0]
     assert (completed.lease_id, completed.claim) == (accepted.lease_id, None)
 
 
@@ -143,27 +143,27 @@ async def test_what_is_stopped_before_its_first_step_is_claimed_and_released(flo
     asyncio.get_running_loop().call_soon(stop)
     await accepting
     said = [m for m in floor.log.messages if not isinstance(m, StepProgressed)]
-    assert [type(m) for m in said] == [StepAccepted, StepReleased]
+    assert [type(m) for m in said] == [AttemptAccepted, AttemptReleased]
     assert len(floor.roster) == 0
 
 
 async def test_a_repeat_of_what_is_running_is_dropped_and_another_attempt_is_not(floor: Floor) -> None:
     await floor.accept(request(), request())
     await floor.accept(request(), request(attempt=2))
-    assert [a.attempt for a in floor.log.of(StepAccepted)] == [1, 2]
+    assert [a.attempt for a in floor.log.of(AttemptAccepted)] == [1, 2]
     floor.go.set()
-    await floor.heard(StepCompleted, 2)
+    await floor.heard(AttemptCompleted, 2)
 
 
 async def test_running_attempts_are_kept_alive_until_they_end(floor: Floor) -> None:
     await floor.accept(request())
     floor.roster.tick()
-    beat = (await floor.heard(StepHeartbeat))[0]
-    assert beat.lease_id == floor.log.of(StepAccepted)[0].lease_id
+    beat = (await floor.heard(AttemptHeartbeat))[0]
+    assert beat.lease_id == floor.log.of(AttemptAccepted)[0].lease_id
     floor.go.set()
     await eventually(lambda: len(floor.roster) == 0)
     floor.roster.tick()
-    assert len(floor.log.of(StepHeartbeat)) == 1
+    assert len(floor.log.of(AttemptHeartbeat)) == 1
 
 
 async def test_heartbeats_do_not_pile_up_while_the_broker_is_away(floor: Floor) -> None:
@@ -174,8 +174,8 @@ async def test_heartbeats_do_not_pile_up_while_the_broker_is_away(floor: Floor) 
         await asyncio.sleep(0)
     floor.log.answers.set()
     floor.go.set()
-    await floor.heard(StepCompleted)
-    assert len(floor.log.of(StepHeartbeat)) == 1
+    await floor.heard(AttemptCompleted)
+    assert len(floor.log.of(AttemptHeartbeat)) == 1
 
 
 async def test_progress_is_said_as_it_comes(floor: Floor) -> None:
@@ -184,17 +184,17 @@ async def test_progress_is_said_as_it_comes(floor: Floor) -> None:
     assert said.progress == 0.5
     assert ("media.progress", partition_of("asset_1", 8)) in floor.log.records
     floor.go.set()
-    await floor.heard(StepCompleted)
+    await floor.heard(AttemptCompleted)
 
 
 async def test_a_revoked_lease_is_stopped_and_answered(floor: Floor) -> None:
     await floor.accept(request())
     await eventually(lambda: floor.processors["plain"].works)
-    lease_id = floor.log.of(StepAccepted)[0].lease_id
+    lease_id = floor.log.of(AttemptAccepted)[0].lease_id
     floor.roster.revoke("lease_of_somebody_else", "cancelled")
     floor.roster.revoke(lease_id, "cancelled")
     floor.roster.revoke(lease_id, "cancelled")
-    assert [c.lease_id for c in await floor.heard(StepCancelled)] == [lease_id]
+    assert [c.lease_id for c in await floor.heard(AttemptCancelled)] == [lease_id]
     await eventually(lambda: len(floor.roster) == 0)
 
 
@@ -206,7 +206,7 @@ async def test_a_revoke_that_overtakes_the_claim_is_not_missed(floor: Floor) -> 
     floor.roster.revoke(lease_id, "cancelled")
     floor.log.answers.set()
     await accepting
-    await floor.heard(StepCancelled)
+    await floor.heard(AttemptCancelled)
     assert floor.processors["plain"].works == []
 
 
@@ -216,8 +216,8 @@ async def test_what_cannot_be_delivered_now_is_delivered_later(floor: Floor, mon
     await floor.accept(request())
     floor.log.errors = [KafkaConnectionError()]
     floor.go.set()
-    await floor.heard(StepCompleted)
-    assert len(floor.log.of(StepAccepted)) == 1
+    await floor.heard(AttemptCompleted)
+    assert len(floor.log.of(AttemptAccepted)) == 1
 
 
 async def test_what_is_over_already_is_not_forgotten_before_it_is_delivered(
@@ -227,7 +227,7 @@ async def test_what_is_over_already_is_not_forgotten_before_it_is_delivered(
     floor.go.set()
     floor.log.errors = [KafkaConnectionError(), KafkaConnectionError()]
     await floor.accept(request(step="quick"))
-    assert len(floor.log.of(StepCompleted)) == 1
+    assert len(floor.log.of(AttemptCompleted)) == 1
 
 
 async def test_a_message_that_can_never_be_delivered_ends_the_process(floor: Floor) -> None:
@@ -243,15 +243,15 @@ async def test_draining_lets_running_work_end(floor: Floor) -> None:
     draining = asyncio.create_task(floor.roster.drain(60.0))
     floor.go.set()
     await draining
-    assert floor.log.of(StepCompleted)
-    assert not floor.log.of(StepReleased)
+    assert floor.log.of(AttemptCompleted)
+    assert not floor.log.of(AttemptReleased)
 
 
 async def test_draining_releases_what_does_not_end_in_time(floor: Floor) -> None:
     await floor.accept(request())
     await eventually(lambda: floor.processors["plain"].works)
     await floor.roster.drain(0.01)
-    assert len(floor.log.of(StepReleased)) == 1
+    assert len(floor.log.of(AttemptReleased)) == 1
     assert len(floor.roster) == 0
 
 
@@ -259,22 +259,22 @@ async def test_draining_releases_at_once_what_still_waits_for_the_cpus(floor: Fl
     await floor.accept(request("job_1", "heavy"), request("job_2", "heavy"))
     await eventually(lambda: floor.processors["heavy"].works)
     draining = asyncio.create_task(floor.roster.drain(60.0))
-    released = await floor.heard(StepReleased)
+    released = await floor.heard(AttemptReleased)
     assert [r.job_id for r in released] == ["job_2"]
     floor.go.set()
     await draining
-    assert [c.job_id for c in floor.log.of(StepCompleted)] == ["job_1"]
+    assert [c.job_id for c in floor.log.of(AttemptCompleted)] == ["job_1"]
 
 
 async def test_events_of_one_attempt_have_ids_of_their_own(floor: Floor) -> None:
     say: Callable[[], None] = floor.roster.tick
     await floor.accept(request())
     say()
-    await floor.heard(StepHeartbeat)
+    await floor.heard(AttemptHeartbeat)
     say()
-    await floor.heard(StepHeartbeat, 2)
+    await floor.heard(AttemptHeartbeat, 2)
     floor.go.set()
-    await floor.heard(StepCompleted)
+    await floor.heard(AttemptCompleted)
     assert len(set(floor.log.ids)) == len(floor.log.ids)
 
 
@@ -291,8 +291,8 @@ async def test_what_is_heard_is_told_at_once_and_not_after_the_end(tmp_path: Pat
     await floor.accept(request())
     await eventually(lambda: floor.log.of(StepCaptioned))
     floor.go.set()
-    await eventually(lambda: floor.log.of(StepCompleted))
+    await eventually(lambda: floor.log.of(AttemptCompleted))
     kept[0].show(Caption(id=1, start_ms=900, end_ms=1000, text="Late."))
     await floor.outbox.flush()
     [said] = floor.log.of(StepCaptioned)
-    assert (said.caption.text, said.lease_id) == ("Hello.", floor.log.of(StepAccepted)[0].lease_id)
+    assert (said.caption.text, said.lease_id) == ("Hello.", floor.log.of(AttemptAccepted)[0].lease_id)

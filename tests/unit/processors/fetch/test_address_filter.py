@@ -3,7 +3,7 @@
 import pytest
 
 from processors.errors import InvalidUrl
-from processors.fetch.address_filter import Gate, checked_url, is_public
+from processors.fetch.address_filter import AddressFilter, checked_url, is_public
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1"])
@@ -33,7 +33,7 @@ def test_what_leads_back_inside_is_not(address: str) -> None:
 
 
 def test_an_allowed_host_may_have_any_port_and_only_it() -> None:
-    gate = Gate((80, 443), ["Media.Internal", "other.internal:9000"])
+    gate = AddressFilter((80, 443), ["Media.Internal", "other.internal:9000"])
     assert gate.enter("http://media.internal:8081/a").port == 8081
     assert gate.enter("http://other.internal:9000/a").port == 9000
     for refused in ("http://other.internal:9001/a", "http://media.internal.example:8081/"):

@@ -27,7 +27,7 @@ from streams.doctor.diagnosis import (
 from streams.model_backends import transcription
 from streams.settings import Settings
 from streams.supervisor import run_dir
-from streams.supervisor.restarts import Ends
+from streams.supervisor.restarts import ExitHistory
 from streams.worker.patch_delivery import PATCHED
 from tests.conftest import MakeSettings
 
@@ -175,9 +175,9 @@ async def test_a_part_that_ends_again_and_again_is_a_problem(make_settings: Make
     settings = make_settings()
     assert (await services.parts(settings)).level == "ok"
     with run_dir.only_one(settings):
-        run_dir.write_ends(settings, {"web": Ends(1, 1, "was killed by signal 9", time.time())})
+        run_dir.write_ends(settings, {"web": ExitHistory(1, 1, "was killed by signal 9", time.time())})
         assert (await services.parts(settings)).level == "ok"
-        run_dir.write_ends(settings, {"control": Ends(9, 4, "exited with code 77", time.time())})
+        run_dir.write_ends(settings, {"control": ExitHistory(9, 4, "exited with code 77", time.time())})
         found = await services.parts(settings)
     assert found.level == "problem" and "control exited with code 77" in found.says
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.broker.jvm import BrokerError
-from streams.supervisor.restarts import LOOP_ENDS, Backoff, Ends, Keeper, StartFailed, is_looping
+from streams.supervisor.restarts import LOOP_ENDS, Backoff, ExitHistory, RestartedPart, StartFailed, is_looping
 
 
 class FakePart:
@@ -46,7 +46,7 @@ def no_pause() -> Backoff:
 async def test_a_part_that_dies_is_started_again_and_again() -> None:
     part = FakePart([-9, 70, 0, -9, 1, 1])
     pids: list[int] = []
-    keeper = Keeper("web", part, backoff=no_pause(), on_start=lambda: pids.append(part.pid))
+    keeper = RestartedPart("web", part, backoff=no_pause(), on_start=lambda: pids.append(part.pid))
     running = asyncio.create_task(keeper.run())
     async with asyncio.timeout(5):
         while part.starts < 7:
@@ -58,26 +58,26 @@ async def test_a_part_that_dies_is_started_again_and_again() -> None:
 async def test_a_part_that_never_becomes_ready_ends_the_start_instead_of_looping() -> None:
     part = FakePart([1] * 50, ready=False)
     with pytest.raises(StartFailed, match="control never became ready: it exited with code 1") as failed:
-        await Keeper("control", part, backoff=no_pause()).run()
+        await RestartedPart("control", part, backoff=no_pause()).run()
     assert (part.starts, failed.value.exit_code) == (LOOP_ENDS, 1)
 
 
 async def test_a_part_with_bad_settings_is_not_started_twice() -> None:
     part = FakePart([2], ready=False)
     with pytest.raises(StartFailed, match="cannot run with these settings") as failed:
-        await Keeper("web", part, backoff=no_pause()).run()
+        await RestartedPart("web", part, backoff=no_pause()).run()
     assert (part.starts, failed.value.exit_code) == (1, 2)
 
 
 async def test_what_the_broker_needs_is_said_in_its_own_words() -> None:
     part = FakePart([], refuses=BrokerError("java-missing", "Java 17 or newer is needed"))
     with pytest.raises(StartFailed, match="Java 17 or newer is needed"):
-        await Keeper("broker", part, backoff=no_pause()).run()
+        await RestartedPart("broker", part, backoff=no_pause()).run()
 
 
 async def test_a_crash_loop_is_called_one(caplog: pytest.LogCaptureFixture) -> None:
     part = FakePart([70] * LOOP_ENDS)
-    running = asyncio.create_task(Keeper("control", part, backoff=no_pause()).run())
+    running = asyncio.create_task(RestartedPart("control", part, backoff=no_pause()).run())
     async with asyncio.timeout(5):
         while part.starts <= LOOP_ENDS:
             await asyncio.sleep(0)
@@ -100,8 +100,8 @@ def test_a_healthy_minute_forgives() -> None:
 
 
 async def test_a_crash_loop_is_noted_for_whoever_asks() -> None:
-    part, noted = FakePart([77] * LOOP_ENDS), list[Ends | None]()
-    keeper = Keeper("control", part, backoff=no_pause(), on_end=lambda: noted.append(keeper.ends))
+    part, noted = FakePart([77] * LOOP_ENDS), list[ExitHistory | None]()
+    keeper = RestartedPart("control", part, backoff=no_pause(), on_end=lambda: noted.append(keeper.ends))
     running = asyncio.create_task(keeper.run())
     async with asyncio.timeout(5):
         while len(noted) < LOOP_ENDS:

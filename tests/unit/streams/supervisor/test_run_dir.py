@@ -7,7 +7,7 @@ import pytest
 
 from streams.settings import Auth, Settings, Web
 from streams.supervisor import run_dir
-from streams.supervisor.restarts import Ends
+from streams.supervisor.restarts import ExitHistory
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_what_was_true_of_a_run_is_gone_after_it_but_the_token_stays(settings: S
         run_dir.token_for(settings)
         run_dir.announce(settings, "http://127.0.0.1:1")
         run_dir.write_pids(settings, {"web": 7})
-        ends = {"control": Ends(5, 4, "exited with code 77", 1000.0)}
+        ends = {"control": ExitHistory(5, 4, "exited with code 77", 1000.0)}
         run_dir.write_ends(settings, ends)
         assert run_dir.kept_ends(settings) == ends
         run_dir.forget_run(settings)

@@ -4,7 +4,7 @@ from typing import Any
 
 from schemas.jobs import Job
 from tests.unit.web.rows import NOW, a_job, a_step
-from web.live.eta import Pace
+from web.live.eta import EtaEstimator
 from web.live.progress import Progress
 from web.live.queue_positions import Queues
 from web.views.build import job_view
@@ -21,7 +21,7 @@ def done(number: int, width: int, seconds: float, took_s: float) -> Job:
 
 
 def test_nothing_is_claimed_until_there_is_history() -> None:
-    pace = Pace()
+    pace = EtaEstimator()
     job = media(1, 100, 10.0)
     assert pace.left_s(job, job.steps[1], 0.0) is None
     pace.watch(done(2, 100, 10.0, took_s=20.0))
@@ -29,7 +29,7 @@ def test_nothing_is_claimed_until_there_is_history() -> None:
 
 
 def test_more_pixels_and_more_time_take_longer_in_proportion() -> None:
-    pace = Pace()
+    pace = EtaEstimator()
     for number, took_s in enumerate((18.0, 20.0, 90.0)):  # one was slow: the middle counts
         pace.watch(done(number, 100, 10.0, took_s))
     larger = media(9, 400, 30.0)
@@ -41,7 +41,7 @@ def test_steps_that_hear_take_as_long_as_the_sound_whatever_the_picture() -> Non
         probe = a_step("probe", "completed", outputs={"duration_s": seconds, "video": video})
         return a_job(number, "active", (probe, a_step("transcribe", **more), a_step("transcode", **more)))
 
-    pace, picture = Pace(), {"width_px": 1280, "height_px": 720}
+    pace, picture = EtaEstimator(), {"width_px": 1280, "height_px": 720}
     pace.watch(
         heard(1, picture, 10.0, status="completed", attempt=1, started_at=NOW, finished_at=NOW + 16.0),
     )
@@ -51,7 +51,7 @@ def test_steps_that_hear_take_as_long_as_the_sound_whatever_the_picture() -> Non
 
 
 def test_the_same_attempt_is_counted_once_and_retries_not_at_all() -> None:
-    pace = Pace()
+    pace = EtaEstimator()
     for _ in range(5):
         pace.watch(done(1, 100, 10.0, took_s=1000.0))
     for number in (2, 3):

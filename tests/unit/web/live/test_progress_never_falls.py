@@ -13,13 +13,13 @@ from schemas.base import ErrorRecord, Message
 from schemas.commands import RetryJob, SubmitJob
 from schemas.jobs import Input, Job, RetryPolicy, Step, StepSpec
 from schemas.step_events import (
+    AttemptAccepted,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptReleased,
     LeaseExpired,
     RetryDue,
-    StepAccepted,
-    StepCompleted,
-    StepFailed,
     StepProgressed,
-    StepReleased,
 )
 from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from tables.reducer import advance
@@ -79,7 +79,7 @@ class World:
     def accept(self, step: Step) -> None:
         self.leases += 1
         lease = {"lease_id": f"L{self.leases}", "executor_id": "e", "requested_at": 1.0, "request_partition": 0}
-        self.happen(StepAccepted(**self.about(step), **lease))  # type: ignore[arg-type]
+        self.happen(AttemptAccepted(**self.about(step), **lease))  # type: ignore[arg-type]
         self.progress[step.spec.name] = self.beaten[step.spec.name] = 0.0
 
     def work(self, step: Step, by: float) -> None:
@@ -96,10 +96,10 @@ class World:
     def end(self, step: Step, how: str) -> None:
         name, about = step.spec.name, self._owned(step)
         endings: dict[str, Message] = {
-            "completed": StepCompleted(**about),
-            "failed": StepFailed(**about, error=BUSY, progress=self.progress[name]),
-            "broken": StepFailed(**about, error=BROKEN, progress=self.progress[name]),
-            "released": StepReleased(**about, progress=self.progress[name]),
+            "completed": AttemptCompleted(**about),
+            "failed": AttemptFailed(**about, error=BUSY, progress=self.progress[name]),
+            "broken": AttemptFailed(**about, error=BROKEN, progress=self.progress[name]),
+            "released": AttemptReleased(**about, progress=self.progress[name]),
             "killed": LeaseExpired(**about, progress=self.beaten[name]),
         }
         self.happen(endings[how])

@@ -6,7 +6,7 @@ from typing import Any
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, RetryJob, SubmitJob
 from schemas.jobs import Input, Job, RetryPolicy, StepSpec
-from schemas.step_events import StepAccepted, StepCompleted, StepFailed, StepSkipped
+from schemas.step_events import AttemptAccepted, AttemptCompleted, AttemptFailed, AttemptSkipped
 from tables.reducer import advance
 
 RETRY = RetryPolicy(attempts=1)
@@ -89,11 +89,11 @@ def _event(job: Job, chance: random.Random, moment: int) -> Message | None:
     step = chance.choice(steps)
     about |= {"run": step.run, "step": step.spec.name, "attempt": step.attempt}
     if step.lease is None or step.status != "active":
-        return StepAccepted(
+        return AttemptAccepted(
             **about, lease_id=f"L{moment}", executor_id="e", requested_at=step.requested_at or 0.0, request_partition=0
         )
     about["lease_id"] = step.lease.id
-    kind = chance.choices([StepCompleted, StepFailed, StepSkipped], [8, 2, 1])[0]
-    if kind is StepFailed:
-        return StepFailed(**about, error=chance.choice(ERRORS))
-    return StepSkipped(**about, reason="no-video-track") if kind is StepSkipped else StepCompleted(**about)
+    kind = chance.choices([AttemptCompleted, AttemptFailed, AttemptSkipped], [8, 2, 1])[0]
+    if kind is AttemptFailed:
+        return AttemptFailed(**about, error=chance.choice(ERRORS))
+    return AttemptSkipped(**about, reason="no-video-track") if kind is AttemptSkipped else AttemptCompleted(**about)

@@ -4,9 +4,9 @@ from typing import Any
 
 from schemas.base import ErrorRecord, Message
 from schemas.commands import RetryJob, SubmitJob
-from schemas.facts import JobDeleted, JobFact, StepGaveUp, StepPublished, StepStarted
+from schemas.facts import JobDeleted, JobFact, StepCompleted, StepFailed, StepStarted
 from schemas.jobs import Input, Job, StepSpec
-from schemas.step_events import StepAccepted, StepFailed
+from schemas.step_events import AttemptAccepted, AttemptFailed
 from tables.effects import event_id
 from tables.reducer import State, advance
 from tests.unit.web import oracle
@@ -63,7 +63,7 @@ def test_a_retry_takes_back_that_something_was_left_out_because_of_a_failure() -
     events: list[Message] = [SubmitJob(pipeline="p", steps=steps, input=Input(object="k"), submitted_at=NOW, **about)]
     for name in ("transcribe", "transcode"):
         about |= {"run": 1, "step": name, "attempt": 1}
-        events += [StepAccepted(**about, **accept), StepFailed(**about, **fail)]
+        events += [AttemptAccepted(**about, **accept), AttemptFailed(**about, **fail)]
     events.append(RetryJob(job_id="j", asset_id="a", run=1))
 
     job: State = None
@@ -106,14 +106,14 @@ def test_an_owner_sees_their_own_past_and_a_deleted_job_is_gone() -> None:
 
 def test_a_timeline_says_how_long_an_attempt_took_and_why_it_failed() -> None:
     told, _ = story()
-    failed = next(row.id for fact, row in told if isinstance(fact.message, StepGaveUp))
+    failed = next(row.id for fact, row in told if isinstance(fact.message, StepFailed))
     facts = [fact for fact, row in told if row.id == failed]
     shown = {event.id: event for event in timeline(facts)}
     for fact in facts:
         event, message = shown[fact.id], fact.message
-        if isinstance(message, StepGaveUp):
+        if isinstance(message, StepFailed):
             assert isinstance(event.error, ErrorView) and event.error.code == message.error.code
-        if isinstance(message, (StepGaveUp, StepPublished)):
+        if isinstance(message, (StepFailed, StepCompleted)):
             began = next(
                 f.at
                 for f in facts

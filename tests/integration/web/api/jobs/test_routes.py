@@ -29,7 +29,7 @@ from tests.integration.web.served import Site, serve
 from tests.unit.web import oracle
 from tests.unit.web.readmodel.crowd import crowd
 from tests.unit.web.readmodel.test_queries import FILTERS
-from web.background.retention import Janitor
+from web.background.retention import JobRetention
 from web.http.cursors import WriteCursor, dump
 
 __all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
@@ -210,7 +210,7 @@ async def test_a_retention_forgets_the_oldest(site: Site, control: ControlStandI
     from streams.settings import Retention
 
     await site.parts.clock.within(10)
-    janitor = Janitor(Retention(jobs=5, age_s=0), {}, site.parts)
+    janitor = JobRetention(Retention(jobs=5, age_s=0), {}, site.parts)
     ended: dict[tuple[str, str], list[Job]] = {}
     for job in crowded.values():
         if job.finished_at is not None:
