@@ -1,18 +1,49 @@
-"""What the watchdog asks of a Faust app. Read from the watchdog's thread: only looked at, never waited for."""
+"""Probes of a Faust app for the watchdog. They run in the watchdog's thread: they read state and never wait."""
 
 import math
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from streams.process.watchdog import LoopBeat, Watch
 from streams.settings import Watchdog as Limits
 
-if TYPE_CHECKING:
-    from streams.worker.app import KinologApp
+
+class ProbedApp(Protocol):
+    """The parts of a `KinologApp` that are probed; most are private to Faust and have no types."""
+
+    commits_begun: int
+    commits_ended: int
+
+    @property
+    def rebalancing(self) -> bool:
+        """Whether partitions are being assigned."""
+
+    @property
+    def on_partitions_assigned(self) -> Any:
+        """Faust's signal at the end of a rebalance."""
+
+    @property
+    def agents(self) -> Any:
+        """Faust's agents by name."""
+
+    @property
+    def consumer(self) -> Any:
+        """Faust's consumer."""
+
+    @property
+    def tables(self) -> Any:
+        """Faust's table manager."""
+
+    @property
+    def monitor(self) -> Any:
+        """Faust's counters."""
+
+    def may_wait(self) -> bool:
+        """Whether records may stay unread for now, for a good reason."""
 
 
-def watches(app: "KinologApp", beat: LoopBeat, limits: Limits) -> list[Watch]:
-    """The hangs that a Faust app is known for."""
+def watches(app: ProbedApp, beat: LoopBeat, limits: Limits) -> list[Watch]:
+    """The hangs that Faust apps are known for, each with its time limit."""
     probes = Probes(app)
     return [
         Watch("its event loop is blocked", beat, limits.loop_s),
@@ -30,10 +61,10 @@ def _readable_end(state: Any) -> int:
 
 
 class Probes:
-    """What one app stands at."""
+    """The progress of one app: each method returns a value that changes while the app moves, None while it is idle."""
 
-    def __init__(self, app: "KinologApp") -> None:
-        self._app: Any = app  # Faust's types hide what is looked at here
+    def __init__(self, app: ProbedApp) -> None:
+        self._app = app
         self._joined = False
         app.on_partitions_assigned.connect(self._note_assignment)
 
