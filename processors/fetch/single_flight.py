@@ -7,12 +7,12 @@ executors. Losing what is kept here costs a repeated download at most: an entry 
 import asyncio
 import contextlib
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
+from cachetools import LRUCache
 
 from schemas.base import ErrorRecord
 from schemas.download import DownloadOutputs
@@ -70,7 +70,7 @@ class LocalFlights:
         self._per_host, self._per_s = per_host, per_s
         self._locks: dict[str, _Lock] = {}
         self._hosts: dict[str, _Host] = {}
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries: LRUCache[str, Entry] = LRUCache(_MAX_ENTRIES)
 
     @contextlib.asynccontextmanager
     async def flight(self, address: str) -> AsyncIterator[None]:
@@ -92,9 +92,6 @@ class LocalFlights:
     async def keep(self, address: str, entry: Entry) -> None:
         """See Flights."""
         self._entries[address] = entry
-        self._entries.move_to_end(address)
-        if len(self._entries) > _MAX_ENTRIES:
-            self._entries.popitem(last=False)
 
     @contextlib.asynccontextmanager
     async def turn(self, host: str) -> AsyncIterator[None]:
