@@ -9,7 +9,7 @@ from web.http.routing import Routes
 from web.http.security_headers import page_policy
 from web.services import services
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).resolve().parents[1] / "static"
 #: An address with a version in it never changes its content; any other is asked for again, and mostly answered by 304.
 _VERSIONED = "public, max-age=31536000, immutable"
 _PLAIN = "no-cache"

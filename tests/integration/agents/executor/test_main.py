@@ -131,7 +131,7 @@ class Process:
         self._child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
-            "from streams.cli import main; main()",
+            "from streams.cli.main import main; main()",
             "executor",
             "--lane",
             self._lane,
