@@ -58,7 +58,7 @@ async def _missed(parts: Services, client: Client, offsets: list[int], seq: int)
             if change.offset < offsets[change.partition]:
                 continue
             offsets[change.partition] = change.offset + 1
-            if client.wanted.wants(change):
+            if client.wanted.covers(change.audience):
                 yield change_frame(cursor_at(log, offsets), change, parts.progress)
 
 

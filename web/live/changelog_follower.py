@@ -22,7 +22,7 @@ from web.readmodel.changelog import Change, Record
 from web.readmodel.changelog_reader import Extent, LogReader, Part, WrongPartitions
 from web.readmodel.log_clock import LogClock
 from web.readmodel.position import Position
-from web.readmodel.projector import Applied, Batch, JobChange, Place
+from web.readmodel.projector import Applied, Batch, JobChange, ReadPosition
 from web.readmodel.read_model import ReadModel, Saved
 
 log = logging.getLogger("kinolog.web")
@@ -133,8 +133,8 @@ class Follower:
         if saved is None or reason is not None:
             saved = await self._rebuild(extent.cluster, reason or "it is new or damaged")
         await self._begin(saved, rebuilding=self._position.rebuilding or reason is not None)
-        self._tails = {part: (place.next_offset - 1, place.tail) for part, place in saved.places.items()}
-        self._read_to = {part: saved.places.get(part, Place()).next_offset for part in extent.starts}
+        self._tails = {part: (position.next_offset - 1, position.tail) for part, position in saved.positions.items()}
+        self._read_to = {part: saved.positions.get(part, ReadPosition()).next_offset for part in extent.starts}
         # From the last known record on: it shows whether this is still the same log.
         reader.seek({part: max(self._read_to[part] - 1, start) for part, start in extent.starts.items()})
         self._ends = extent.ends
@@ -163,7 +163,10 @@ class Follower:
         return Saved(cluster, self._settings.partitions, 0.0, {})
 
     async def _begin(self, saved: Saved, *, rebuilding: bool) -> None:
-        offsets = [saved.places.get(("jobs", partition), Place()).next_offset for partition in range(saved.partitions)]
+        offsets = [
+            saved.positions.get(("jobs", partition), ReadPosition()).next_offset
+            for partition in range(saved.partitions)
+        ]
         self._position.restart(log_mark(saved.cluster), offsets, rebuilding=rebuilding)
         self._position.claim(await self._model.read(queries.claims))
         self._progress.queues.paused = frozenset(await self._model.read(queries.paused))
@@ -208,7 +211,7 @@ class Follower:
         for n, change in enumerate(changes, 1):
             self._position.offsets[change.partition] = change.offset + 1
             if change.job is None:
-                self._progress.forget(change.job_id)
+                self._progress.forget(change.audience.job_id)
             else:
                 self._progress.watch(change.job)
             if not self._position.rebuilding:
@@ -274,13 +277,13 @@ def reason_to_rebuild(saved: Saved | None, extent: Extent, partitions: int, now:
         return "it is so old that deletions may have been missed"
     if is_ahead(saved, extent):
         return "it is ahead of the log: the log was made anew"
-    behind = any(place.next_offset < extent.starts[part] for part, place in saved.places.items())
+    behind = any(position.next_offset < extent.starts[part] for part, position in saved.positions.items())
     return "the log begins after it" if behind else None
 
 
 def is_ahead(saved: Saved, extent: Extent) -> bool:
     """Whether a read model knows more than the log holds."""
-    return any(place.next_offset > extent.ends.get(part, 0) for part, place in saved.places.items())
+    return any(position.next_offset > extent.ends.get(part, 0) for part, position in saved.positions.items())
 
 
 def verified(batch: Batch, tails: dict[Part, tuple[int, int]]) -> dict[Part, tuple[int, int]]:

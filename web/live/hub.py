@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -10,10 +10,11 @@ from schemas.jobs import Job
 from schemas.step_events import StepCaptioned
 from web.live.progress import Moved, Progress
 from web.live.queue_changes import queue_frames
-from web.live.ws_frames import Frame, caption_frame, change_frame, cursor_at, progress_frame, queue_frame
+from web.live.ws_frames import Frame, caption_frame, change_frame, cursor_at, job_frame, progress_frame, queue_frame
+from web.readmodel.audience import Audience, audience_of
 from web.readmodel.position import Position
 from web.readmodel.projector import JobChange
-from web.readmodel.subscriptions import Subscription, topics_of
+from web.readmodel.subscriptions import Subscription
 
 #: Shortest time between two rounds of progress to one client. A step tells of itself once a second.
 PROGRESS_EVERY_S = 0.2
@@ -196,27 +197,30 @@ class Hub:
 
     def publish(self, change: JobChange) -> None:
         """A committed change goes to everybody who wants it; `position.offsets` stand behind it already."""
-        self._send(change, self._listeners(change))
+        clients, cursor = self._listeners(change.audience), self._cursor()
+        if clients and cursor is not None:
+            _send(clients, change.seq, change.audience, change_frame(cursor, change, self._progress))
 
     def publish_again(self, job: Job, seq: int) -> None:
         """Send a job whose row is unchanged but whose view changed with change `seq`, to all its subscribers."""
-        self.publish(_place(job)._replace(seq=seq))
+        self._publish_view(job, seq, self._listeners(audience_of(job)))
 
     def publish_to_named(self, job: Job, seq: int) -> None:
         """The same, only to subscribers of this job or its asset by id."""
-        change = _place(job)._replace(seq=seq)
-        self._send(change, self._allowed({f"job:{job.id}", f"asset:{job.asset_id}"}, job.owner))
+        self._publish_view(job, seq, self._allowed({f"job:{job.id}", f"asset:{job.asset_id}"}, job.owner))
 
-    def _send(self, change: JobChange, clients: set[Client]) -> None:
-        if clients and self._position.log is not None:
-            frame = change_frame(cursor_at(self._position.log, self._position.offsets), change, self._progress)
-            steps = [(change.job_id, step) for step in change.steps.split()]
-            for client in clients:
-                client.add_change(change.seq, steps, frame)
+    def _publish_view(self, job: Job, seq: int, clients: set[Client]) -> None:
+        cursor = self._cursor()
+        if clients and cursor is not None:
+            _send(clients, seq, audience_of(job), job_frame(cursor, job, self._progress))
+
+    def _cursor(self) -> str | None:
+        log = self._position.log
+        return None if log is None else cursor_at(log, self._position.offsets)
 
     def publish_caption(self, job: Job, said: StepCaptioned) -> None:
         """What was heard goes to everybody who wants that job."""
-        clients = self._listeners(_place(job))
+        clients = self._listeners(audience_of(job))
         if clients:
             frame = caption_frame(job, said)
             for client in clients:
@@ -224,7 +228,7 @@ class Hub:
 
     def publish_progress(self, moved: Moved) -> None:
         """Progress goes to everybody who wants that job."""
-        clients = self._listeners(_place(moved.job))
+        clients = self._listeners(audience_of(moved.job))
         if clients:
             step, frame = (moved.job.id, moved.step), progress_frame(moved)
             for client in clients:
@@ -279,8 +283,8 @@ class Hub:
     def _clients(self) -> set[Client]:
         return {client for clients in self._by_topic.values() for client in clients}
 
-    def _listeners(self, change: JobChange) -> set[Client]:
-        return self._allowed(topics_of(change), change.owner) if self._by_topic else set()
+    def _listeners(self, audience: Audience) -> set[Client]:
+        return self._allowed(audience.topics(), audience.owner) if self._by_topic else set()
 
     def _allowed(self, topics: set[str], owner: str | None) -> set[Client]:
         found: set[Client] = set()
@@ -289,7 +293,7 @@ class Hub:
         return {client for client in found if client.wanted.allows(owner) and not client.farewell.done()}
 
 
-def _place(job: Job) -> JobChange:
-    """Where a job stands for those who listen."""
-    names = " ".join(step.spec.name for step in job.steps)
-    return JobChange(0, 0, 0, job.id, job.asset_id, job.owner, names, job, None)
+def _send(clients: Iterable[Client], seq: int, audience: Audience, frame: Frame) -> None:
+    steps = [(audience.job_id, step) for step in audience.steps]
+    for client in clients:
+        client.add_change(seq, steps, frame)

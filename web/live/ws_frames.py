@@ -52,11 +52,16 @@ def snapshot_frame(cursor: str, jobs: Iterable[Job], progress: Progress, *, more
 
 
 def change_frame(cursor: str, change: JobChange, progress: Progress) -> Frame:
-    """A job as it is now, or that it is gone."""
-    if change.job is None:
-        return _frame(DeletedFrame(cursor=cursor, job_id=change.job_id, asset_id=change.asset_id), cursor)
-    shown = job_view(change.job, beside=progress.beside(change.job))
-    return _frame(JobFrame(cursor=cursor, job=shown), cursor)
+    """A changed or deleted job."""
+    if change.job is not None:
+        return job_frame(cursor, change.job, progress)
+    job_id, asset_id, *_ = change.audience
+    return _frame(DeletedFrame(cursor=cursor, job_id=job_id, asset_id=asset_id), cursor)
+
+
+def job_frame(cursor: str, job: Job, progress: Progress) -> Frame:
+    """A job as it is now."""
+    return _frame(JobFrame(cursor=cursor, job=job_view(job, beside=progress.beside(job))), cursor)
 
 
 def progress_frame(moved: Moved) -> Frame:

@@ -135,11 +135,6 @@ def asset_columns(asset: Asset, raw: bytes) -> dict[str, object]:
     }
 
 
-def step_names(job: Job) -> str:
-    """Names of the job's steps, " " between them."""
-    return " ".join([step.spec.name for step in job.steps])
-
-
 def step_states(job: Job) -> str:
     """The text "step=status" of each step, each between two spaces; a requested one is queued too."""
     text = " "

@@ -9,8 +9,9 @@ import msgspec
 
 from schemas.jobs import Job
 from web.readmodel import schema
+from web.readmodel.audience import Audience
 from web.readmodel.changelog import NO_DURATION, Change, duration_s, job_words
-from web.readmodel.job_groups import Group, Groups, group_of
+from web.readmodel.job_groups import Groups, group_of, step_counts
 from web.views.build import Live, job_progress
 
 #: (job id, run) -> progress by step that no row has yet.
@@ -30,13 +31,6 @@ class Seen(NamedTuple):
     live: Live
 
 
-class Standing(NamedTuple):
-    """What is known of a job without its row."""
-
-    asset_id: str
-    group: Group
-
-
 class JobTable:
     """Writes jobs. Used in the writer's thread only, within its transactions; after one that failed make another."""
 
@@ -45,10 +39,14 @@ class JobTable:
         self._groups = Groups(db)
         self._next: int = db.execute("SELECT ifnull(max(n), 0) + 1 FROM jobs").fetchone()[0]
 
-    def standing(self, job_id: str) -> Standing | None:
-        """How the job stands; None: there is no such job."""
-        row = self._db.execute(schema.JOB_STANDING, (job_id,)).fetchone()
-        return None if row is None else Standing(row[0], self._groups.of(row[1]))
+    def audience(self, job_id: str) -> Audience | None:
+        """The audience of the stored job; None: there is no such job."""
+        row = self._db.execute(schema.JOB_AUDIENCE, (job_id,)).fetchone()
+        if row is None:
+            return None
+        asset_id, group = row[0], self._groups.of(row[1])
+        steps = dict.fromkeys(step for step, _ in step_counts(group.states))  # a queued step is listed twice
+        return Audience(job_id, asset_id, group.owner or None, tuple(steps))
 
     def put(self, changes: Sequence[Change[Job]]) -> None:
         """Take the changes in; of a job that changed more than once the last one counts."""

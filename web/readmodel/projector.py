@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from schemas.jobs import Asset, Job, Queue
 from web.readmodel import schema
+from web.readmodel.audience import Audience, audience_of
 from web.readmodel.changelog import (
     Change,
     Changelog,
@@ -19,9 +20,7 @@ from web.readmodel.changelog import (
     read,
     read_deleted,
     read_queues,
-    step_names,
 )
-from web.readmodel.job_groups import step_counts
 from web.readmodel.job_table import JobTable, LiveOf, gone
 
 #: What one fetch brought, by changelog.
@@ -31,31 +30,27 @@ Batch = Mapping[Changelog, Sequence[Record]]
 _TRIM_SLACK = 0.05
 
 
-class Place(NamedTuple):
-    """Where one changelog partition is read to."""
+class ReadPosition(NamedTuple):
+    """The position up to which one changelog partition has been read."""
 
     next_offset: int = 0
-    #: Mark of the record before it.
+    #: Checksum of the record before it.
     tail: int = 0
-    #: Every job change from this offset on is in the history.
+    #: First offset from which the history is complete.
     floor: int = 0
 
 
 class JobChange(NamedTuple):
     """A state change of a job, as it goes into the history and to live clients."""
 
-    #: Its number in this replica's order.
+    #: Sequence number in this replica's order.
     seq: int
     partition: int
     offset: int
-    job_id: str
-    asset_id: str
-    owner: str | None
-    #: Names of its steps, " " between them.
-    steps: str
-    #: None: it was deleted.
+    audience: Audience
+    #: None: the job was deleted.
     job: Job | None
-    #: `job` as it stands in the log.
+    #: `job` as encoded in the log.
     raw: bytes | None
 
 
@@ -91,8 +86,8 @@ class Projector:
         self._live = live
         self._jobs = JobTable(db, live)
         rows = db.execute("SELECT changelog, partition, next_offset, tail, floor FROM positions")
-        self.places: dict[tuple[Changelog, int], Place] = {
-            (name, partition): Place(*rest) for name, partition, *rest in rows
+        self.positions: dict[tuple[Changelog, int], ReadPosition] = {
+            (name, partition): ReadPosition(*rest) for name, partition, *rest in rows
         }
         self._seq = db.execute("SELECT ifnull(max(seq), 0) FROM log").fetchone()[0]
         self._oldest = db.execute("SELECT ifnull(min(seq), ?) FROM changes", (self._seq + 1,)).fetchone()[0]
@@ -101,19 +96,19 @@ class Projector:
         """Take in one batch. Records that are known already change nothing, so a repeat is harmless."""
         fresh = {name: [record for record in records if self._is_new(name, record)] for name, records in batch.items()}
         jobs, assets = read(fresh.get("jobs", ()), job_rows), read(fresh.get("assets", ()), asset_rows)
-        places = self._advanced(fresh, keep_history=keep_history)
+        positions = self._advanced(fresh, keep_history=keep_history)
         records = fresh.get("jobs", ())
         queues = read_queues(records)
         rows = Fresh(jobs, assets, queues, read_deleted(records))
-        changes = self._write(rows, places, keep_history=keep_history)
-        self.places.update(places)
+        changes = self._write(rows, positions, keep_history=keep_history)
+        self.positions.update(positions)
         self._seq += len(changes) + len(queues)
         self._trim()
         claims: dict[Changelog, Claims] = {"jobs": jobs.claims, "assets": assets.claims}
         return Applied(changes, assets.changes, queues, self._seq, claims)
 
     def _write(
-        self, fresh: Fresh, places: Mapping[tuple[Changelog, int], Place], *, keep_history: bool
+        self, fresh: Fresh, positions: Mapping[tuple[Changelog, int], ReadPosition], *, keep_history: bool
     ) -> list[JobChange]:
         """All of it, or nothing."""
         try:
@@ -125,7 +120,7 @@ class Projector:
                 db.executemany(schema.PUT_QUEUE, _queue_rows(fresh.queues))
                 if keep_history:
                     db.executemany(schema.PUT_CHANGE, [_history_row(change) for change in changes])
-                db.executemany(schema.PUT_POSITION, [(*key, *place) for key, place in places.items()])
+                db.executemany(schema.PUT_POSITION, [(*key, *position) for key, position in positions.items()])
                 db.execute("UPDATE log SET seq = ?", (self._seq + len(changes) + len(fresh.queues),))
                 _put_claims(db, "jobs", fresh.jobs.claims)
                 _put_claims(db, "assets", fresh.assets.claims)
@@ -135,43 +130,37 @@ class Projector:
         return changes
 
     def _numbered(self, changes: Sequence[Change[Job]]) -> list[JobChange]:
-        """The changes with their numbers. A deletion says whose job it was; one of a job that nobody knew is none."""
-        known: dict[str, JobChange] = {}
+        """Numbered changes. A deletion has the audience of the row before it; one of an unknown job is left out."""
+        audiences: dict[str, Audience] = {}
         numbered: list[JobChange] = []
         for change in changes:
-            seq = self._seq + len(numbered) + 1
-            if change.row is not None:
-                found = _job_change(seq, change, change.row)
-            elif (before := known.get(change.id) or self._stored(change.id)) is not None:
-                found = before._replace(seq=seq, partition=change.partition, offset=change.offset, job=None, raw=None)
-            else:
-                continue
-            known[change.id] = found
-            numbered.append(found)
+            audience = self._audience(change, audiences)
+            if audience is not None:
+                audiences[change.id] = audience
+                seq, raw = self._seq + len(numbered) + 1, None if change.row is None else change.raw
+                numbered.append(JobChange(seq, change.partition, change.offset, audience, change.row, raw))
         return numbered
 
-    def _stored(self, job_id: str) -> JobChange | None:
-        found = self._jobs.standing(job_id)
-        if found is None:
-            return None
-        steps = " ".join(step for step, _ in step_counts(found.group.states))
-        return JobChange(0, 0, 0, job_id, found.asset_id, found.group.owner or None, steps, None, None)
+    def _audience(self, change: Change[Job], earlier: Mapping[str, Audience]) -> Audience | None:
+        if change.row is not None:
+            return audience_of(change.row)
+        return earlier.get(change.id) or self._jobs.audience(change.id)
 
     def _is_new(self, name: Changelog, record: Record) -> bool:
-        place = self.places.get((name, record.partition))
-        return place is None or record.offset >= place.next_offset
+        position = self.positions.get((name, record.partition))
+        return position is None or record.offset >= position.next_offset
 
-    def _advanced(self, batch: Batch, *, keep_history: bool) -> dict[tuple[Changelog, int], Place]:
-        """The places after `batch`. Where compaction left a hole, or no history is kept, the floor comes up."""
-        places: dict[tuple[Changelog, int], Place] = {}
+    def _advanced(self, batch: Batch, *, keep_history: bool) -> dict[tuple[Changelog, int], ReadPosition]:
+        """The positions after `batch`. The floor rises over holes left by compaction, and while no history is kept."""
+        positions: dict[tuple[Changelog, int], ReadPosition] = {}
         for name, records in batch.items():
             for record in records:
                 key = (name, record.partition)
-                place = places.get(key) or self.places.get(key) or Place()
-                floor = place.floor if record.offset == place.next_offset else record.offset
+                before = positions.get(key) or self.positions.get(key) or ReadPosition()
+                floor = before.floor if record.offset == before.next_offset else record.offset
                 following = record.offset + 1
-                places[key] = Place(following, record.mark, floor if keep_history else following)
-        return places
+                positions[key] = ReadPosition(following, record.mark, floor if keep_history else following)
+        return positions
 
     def _trim(self) -> None:
         """Keep the history to its length; what is cut off raises the floor of its partition."""
@@ -184,9 +173,9 @@ class Projector:
             ).fetchall()
             db.execute("DELETE FROM changes WHERE seq <= ?", (last,))
             for partition, offset in cut:
-                place = self.places[("jobs", partition)]
-                place = self.places[("jobs", partition)] = place._replace(floor=max(place.floor, offset + 1))
-                db.execute(schema.PUT_POSITION, ("jobs", partition, *place))
+                before = self.positions[("jobs", partition)]
+                after = self.positions[("jobs", partition)] = before._replace(floor=max(before.floor, offset + 1))
+                db.execute(schema.PUT_POSITION, ("jobs", partition, *after))
         self._oldest = last + 1
 
 
@@ -202,15 +191,9 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     db.execute("COMMIT")
 
 
-def _job_change(seq: int, change: Change[Job], job: Job) -> JobChange:
-    return JobChange(
-        seq, change.partition, change.offset, job.id, job.asset_id, job.owner, step_names(job), job, change.raw
-    )
-
-
 def _history_row(change: JobChange) -> tuple[object, ...]:
-    place = (change.seq, change.partition, change.offset)
-    return (*place, change.job_id, change.asset_id, change.owner, change.steps, change.raw)
+    job_id, asset_id, owner, steps = change.audience
+    return (change.seq, change.partition, change.offset, job_id, asset_id, owner, " ".join(steps), change.raw)
 
 
 def _queue_rows(changes: Sequence[Change[Queue]]) -> list[tuple[object, ...]]:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from schemas.jobs import JOB_ENDED, Asset, Job
+from web.readmodel.audience import Audience
 from web.readmodel.changelog import Changelog, Claims, asset_rows, job_rows
 from web.readmodel.job_groups import step_counts
 from web.readmodel.job_table import Seen, decode_live
@@ -272,8 +273,9 @@ def changes_after(db: sqlite3.Connection, seq: int, limit: int) -> list[JobChang
 
 
 def _change(row: tuple[Any, ...]) -> JobChange:
-    *known, raw = row
-    return JobChange._make((*known, None if raw is None else job_rows.decode(raw), raw))
+    seq, partition, offset, job_id, asset_id, owner, steps, raw = row
+    audience = Audience(job_id, asset_id, owner, tuple(steps.split()))
+    return JobChange(seq, partition, offset, audience, None if raw is None else job_rows.decode(raw), raw)
 
 
 def _last_seq(db: sqlite3.Connection) -> int:

@@ -13,7 +13,7 @@ from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from web.readmodel import database_file, schema
 from web.readmodel.changelog import Changelog
 from web.readmodel.job_table import LiveOf, Seen, encode_live, no_live
-from web.readmodel.projector import Applied, Batch, Place, Projector, transaction
+from web.readmodel.projector import Applied, Batch, Projector, ReadPosition, transaction
 
 log = logging.getLogger("kinolog.web")
 
@@ -38,7 +38,7 @@ class Saved(NamedTuple):
     partitions: int
     #: When nothing was known to be missing, seconds since the epoch.
     current_at: float
-    places: dict[tuple[Changelog, int], Place]
+    positions: dict[tuple[Changelog, int], ReadPosition]
 
 
 class ReadModel:
@@ -58,7 +58,7 @@ class ReadModel:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="read-model-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read-model-reader")
         self._db = self._open()
-        self._applier = Projector(self._db, history, live)
+        self._projector = Projector(self._db, history, live)
 
     def close(self) -> None:
         """Let go of the file, after what is running in the threads has ended."""
@@ -77,7 +77,7 @@ class ReadModel:
 
     async def apply(self, batch: Batch, *, keep_history: bool) -> Applied:
         """Take in one batch of records. A repeat is harmless."""
-        return await self._write(lambda: self._applier.apply(batch, keep_history=keep_history))
+        return await self._write(lambda: self._projector.apply(batch, keep_history=keep_history))
 
     async def saved(self) -> Saved | None:
         """What the file was made from; None when it is new."""
@@ -126,14 +126,14 @@ class ReadModel:
         if row is None:
             return None
         cluster, partitions, current_at = row
-        return Saved(cluster, partitions, current_at, dict(self._applier.places))
+        return Saved(cluster, partitions, current_at, dict(self._projector.positions))
 
     def _rebuild(self, cluster: str, partitions: int) -> None:
         self.damaged.set()  # until it is whole again: the disk may be full
         self._db.close()
         self._generation += 1
         self._db = self._create()
-        self._applier = Projector(self._db, self._history, self._live)
+        self._projector = Projector(self._db, self._history, self._live)
         self._db.execute("INSERT INTO log VALUES (?, ?, 0, 0)", (cluster, partitions))
         self.damaged.clear()
 

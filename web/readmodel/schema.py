@@ -64,7 +64,7 @@ CREATE INDEX changes_place ON changes (partition, offset);
 """
 
 FIND_JOB = "SELECT n, g FROM jobs WHERE id = ?"
-JOB_STANDING = "SELECT asset_id, g FROM jobs WHERE id = ?"
+JOB_AUDIENCE = "SELECT asset_id, g FROM jobs WHERE id = ?"
 ADD_JOB = """
 INSERT INTO jobs (g, ended, updated_at, duration_s, progress, words, live, n, id, asset_id, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

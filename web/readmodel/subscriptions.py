@@ -1,12 +1,12 @@
-"""What a live client asked for: `all`, `job:ID`, `asset:ID`, `queue:STEP`, `owner:NAME`, and of whose things."""
+"""Subscriptions of live clients: `all`, `job:ID`, `asset:ID`, `queue:STEP`, `owner:NAME`, and who may see what."""
 
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from schemas.steps import step_kinds
 from web.http.problems import Problem
+from web.readmodel.audience import Audience
 from web.readmodel.list_query import Part
-from web.readmodel.projector import JobChange
 
 _MAX_TOPICS = 100
 
@@ -26,9 +26,9 @@ class Subscription(NamedTuple):
         """Whether something of `owner` may be shown."""
         return self.owner is None or owner == self.owner
 
-    def wants(self, change: JobChange) -> bool:
-        """Whether the change is one of those asked for."""
-        return self.allows(change.owner) and not self.topics.isdisjoint(topics_of(change))
+    def covers(self, audience: Audience) -> bool:
+        """Whether jobs with this audience belong to the subscription."""
+        return self.allows(audience.owner) and not self.topics.isdisjoint(audience.topics())
 
     def groups(self) -> Part | None:
         """The groups of jobs that are asked for, as an SQL condition; None where only jobs and assets are."""
@@ -40,13 +40,6 @@ class Subscription(NamedTuple):
         scope: Part = ("1", ()) if self.owner is None else ("owner = ?", (self.owner,))
         either = " OR ".join(text for text, _ in parts)
         return f"({either}) AND {scope[0]}", (*(arg for _, some in parts for arg in some), *scope[1])
-
-
-def topics_of(change: JobChange) -> set[str]:
-    """Every topic under which the change may have been asked for."""
-    queues = (f"queue:{step}" for step in change.steps.split())
-    owners = () if change.owner is None else (f"owner:{change.owner}",)
-    return {"all", f"job:{change.job_id}", f"asset:{change.asset_id}", *owners, *queues}
 
 
 def parse(text: str, owner: str | None) -> Subscription:

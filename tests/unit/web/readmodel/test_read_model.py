@@ -122,16 +122,16 @@ async def test_a_record_that_cannot_be_read_is_passed_over(replica: Replica) -> 
     await replica.take({"jobs": [broken, foreign, record(a_job(2), 2)]})
     assert await ids(replica) == ["job_000002"]
     saved = await replica.model.saved()
-    assert saved is not None and saved.places[("jobs", 0)].next_offset == 3
+    assert saved is not None and saved.positions[("jobs", 0)].next_offset == 3
 
 
 async def test_it_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
     async with replica_below(tmp_path) as before:
         await before.write(a_job(1, at={"media.commands": 5}))
-        places = (await before.model.saved() or pytest.fail("nothing saved")).places
+        positions = (await before.model.saved() or pytest.fail("nothing saved")).positions
     with closing(ReadModel(tmp_path / "web-1.sqlite3", 100)) as model:
         saved = await model.saved()
-        assert saved is not None and saved.cluster == "a cluster" and saved.places == places
+        assert saved is not None and saved.cluster == "a cluster" and saved.positions == positions
         assert await model.read(queries.job, "job_000001") is not None
 
 
@@ -181,7 +181,7 @@ async def test_the_history_is_bounded_and_says_how_far_it_reaches(tmp_path: Path
         count = await replica.model.read(lambda db: db.execute("SELECT count(*) FROM changes").fetchone()[0])
         saved = await replica.model.saved()
         assert saved is not None
-        floors = tuple(saved.places.get(("jobs", p)) for p in range(PARTITIONS))
+        floors = tuple(saved.positions.get(("jobs", p)) for p in range(PARTITIONS))
         assert 20 <= count <= 22
         for partition, place in enumerate(floors):
             if place is not None:
@@ -201,7 +201,7 @@ async def test_a_job_made_and_deleted_in_one_batch_leaves_nothing_but_its_story(
     await replica.take({"jobs": [record(a_job(1, owner="anna"), 0), tombstone("job_000001", 1)]})
     assert await ids(replica) == []
     told = await replica.model.read(queries.changes_after, 0, 10)
-    assert [(change.job is None, change.owner) for change in told] == [(False, "anna"), (True, "anna")]
+    assert [(change.job is None, change.audience.owner) for change in told] == [(False, "anna"), (True, "anna")]
 
 
 async def test_what_comes_back_under_the_id_of_a_deleted_one_is_another_one(replica: Replica) -> None:
@@ -228,9 +228,9 @@ PLACED = {("jobs", 0): (10, 0, 0)}
 
 
 def saved_at(next_offset: int = 10, cluster: str = "c", current_at: float = 1000.0, partitions: int = 1) -> Saved:
-    from web.readmodel.projector import Place
+    from web.readmodel.projector import ReadPosition
 
-    return Saved(cluster, partitions, current_at, {("jobs", 0): Place(next_offset, 0, 0)})
+    return Saved(cluster, partitions, current_at, {("jobs", 0): ReadPosition(next_offset, 0, 0)})
 
 
 def log_of(start: int = 0, end: int = 10, cluster: str = "c") -> Extent:
