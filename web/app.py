@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from aiokafka.errors import KafkaError
 
-from processors.storage.object_store import MULTIPART_AGE_S, Store, StoreError
+from processors.storage.object_store import MULTIPART_AGE_S, NotStored, Store, StoreError
 from streams.data_files import pipelines_dir
 from streams.kafka.producer import Producer
 from streams.kafka.topics import names
@@ -29,6 +29,7 @@ from streams.process.watchdog import LoopBeat, Watch, Watchdog
 from streams.settings import Settings, SettingsError
 from streams.worker import patch_fetch_wait, patch_metadata_retry
 from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
+from tables.submissions import Refused
 from web.api.documents import add_documents
 from web.api.uploads import tus
 from web.auth.api_tokens import TokenLog
@@ -42,7 +43,7 @@ from web.cache.usage import CacheUsage
 from web.http.bucket_origin import BucketOrigin
 from web.http.metrics import Metrics, measuring
 from web.http.middleware import compressed, conditional, cors, limits, settling, share_answer
-from web.http.problems import Problem, problems
+from web.http.problems import ERROR_TABLE, HTTP_ERRORS, ErrorTable, Problem, not_found, problems, unavailable
 from web.http.routing import add_routes
 from web.http.security_headers import add_headers, identified
 from web.live.changelog_follower import Follower
@@ -59,7 +60,7 @@ from web.readmodel.event_log import EventLog
 from web.readmodel.log_clock import LogClock
 from web.readmodel.position import Position
 from web.readmodel.queue_executors import QueueExecutors
-from web.readmodel.read_model import ReadModel, ReplicaInUse
+from web.readmodel.read_model import Damaged, ReadModel, ReplicaInUse
 from web.route_list import ROUTES
 from web.search.index import SearchIndex
 from web.search.indexer import Indexer
@@ -79,6 +80,15 @@ _CONNECT_AGAIN_S = 1.0
 #: Seconds that requests are given to end after SIGTERM.
 _DRAIN_S = 1.0
 _JANITOR_S = 3600.0
+
+#: In this order: NotStored is a StoreError.
+_ERRORS: ErrorTable = {
+    Refused: lambda error: Problem(422, error.code, str(error)),
+    NotStored: lambda _: not_found("file"),
+    StoreError: lambda _: unavailable("store-unavailable", "the object store cannot be reached: try again later", 5),
+    Damaged: lambda _: unavailable("read-model-behind", "the jobs are being read from the log: try again", 2),
+    **HTTP_ERRORS,
+}
 
 #: Resolves to the error of a background task that must not end.
 BROKEN: web.AppKey[asyncio.Future[None]] = web.AppKey("broken", asyncio.Future)
@@ -153,6 +163,7 @@ def make_app(settings: Settings) -> web.Application:
         client_max_size=settings.web.max_body_bytes,
     )
     app[SERVICES] = parts
+    app[ERROR_TABLE] = _ERRORS
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(share_answer)
     app.on_shutdown.append(_dismiss)

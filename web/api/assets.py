@@ -24,7 +24,7 @@ from web.api.uploads.submissions import (
 )
 from web.auth.middleware import asking
 from web.auth.principal import Principal
-from web.http.problems import Problem, as_problem, shown
+from web.http.problems import ERROR_TABLE, Problem, as_problem, shown
 from web.http.routing import Routes
 from web.readmodel.changelog import asset_rows
 from web.readmodel.list_query import SORTS, ListQuery, ListSpec, parse
@@ -116,7 +116,7 @@ async def _result(request: web.Request, principal: Principal, item: NewAsset, in
     try:
         return await _wanted(request, principal, item, index)
     except (Problem, Refused) as error:
-        return as_problem(error) or Problem(422, "invalid-body", str(error))
+        return as_problem(error, request.app[ERROR_TABLE]) or Problem(422, "invalid-body", str(error))
 
 
 def _told(result: SubmitJob | Problem, clash: Problem | None) -> SubmittedItem:

@@ -13,7 +13,7 @@ from web.auth.middleware import SUBPROTOCOL, asking, require_same_origin
 from web.http.cursors import LiveCursor, load
 from web.http.problems import unavailable
 from web.http.routing import Routes
-from web.live.catch_up import opening
+from web.live.catch_up import CatchUp
 from web.live.hub import Client, CloseReason
 from web.live.ws_frames import Frame
 from web.readmodel.subscriptions import Subscription, parse
@@ -147,7 +147,8 @@ async def _serve(
 
 
 async def _pump(parts: Services, client: Client, cursor: LiveCursor | None, send: Send) -> None:
-    async for frame in opening(parts, client, cursor):
+    catch_up = CatchUp(parts.model, parts.position, parts.progress, parts.settings.web)
+    async for frame in catch_up.frames(client, cursor):
         await send([frame])
     while True:
         await send(await client.next_frames())

@@ -12,8 +12,9 @@ from web.api.common import job_of, plain
 from web.auth.middleware import asking
 from web.http.problems import REQUEST_ID, Problem
 from web.http.routing import Routes
+from web.readmodel.job_progress import job_progress
 from web.services import services
-from web.views.build import job_progress, percent
+from web.views.build import percent
 from web.views.models import Time, View
 
 routes = Routes("Replaced: job status")

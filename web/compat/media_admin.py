@@ -12,8 +12,9 @@ from web.auth.middleware import asking
 from web.http.problems import Problem
 from web.http.routing import Routes
 from web.readmodel import queries
+from web.readmodel.job_progress import job_progress
 from web.services import Services, services
-from web.views.build import job_progress, master_key, media_path, percent, poster_key, thumbnail_keys
+from web.views.build import master_key, media_path, percent, poster_key, thumbnail_keys
 from web.views.models import View
 
 routes = Routes("Replaced: media admin")

@@ -19,9 +19,10 @@ from web.http.problems import Problem
 from web.http.routing import Routes
 from web.readmodel import queries
 from web.readmodel.changelog import job_rows
+from web.readmodel.job_progress import job_progress
 from web.readmodel.list_query import DEFAULT_LIMIT, parse
 from web.services import services
-from web.views.build import current_step, job_progress, percent
+from web.views.build import current_step, percent
 from web.views.models import Time, View
 
 routes = Routes("Replaced: studio")

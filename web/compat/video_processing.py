@@ -21,9 +21,10 @@ from web.http.problems import not_found
 from web.http.routing import Routes
 from web.readmodel import queries
 from web.readmodel.changelog import job_rows
+from web.readmodel.job_progress import job_progress, step_progress
 from web.readmodel.list_query import parse
 from web.services import services
-from web.views.build import current_step, job_progress, percent, step_progress
+from web.views.build import current_step, percent
 from web.views.models import Time, View
 
 routes = Routes("Replaced: video processing")

@@ -10,12 +10,8 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from processors.storage.local_files import DISK_FULL
-from processors.storage.object_store import NotStored, StoreError
-from tables.submissions import Refused
 from web.http.cursors import InvalidCursor
 from web.http.routing import Handler
-from web.readmodel.read_model import Damaged
-from web.views.models import ProblemView
 
 log = logging.getLogger("kinolog.web")
 
@@ -48,6 +44,29 @@ class Problem(Exception):
         self.status, self.code, self.detail, self.headers = status, code, detail, dict(headers or {})
 
 
+#: Exception type -> the problem that it means, or None for a bug. The first type that matches decides.
+ErrorTable = Mapping[type[Exception], Callable[[Any], Problem | None]]
+
+#: The error table of the application.
+ERROR_TABLE: web.AppKey[ErrorTable] = web.AppKey("error-table")
+
+
+class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
+    """An error. Source: RFC 9457."""
+
+    #: urn:kinolog:problem:<code>.
+    type: str
+    title: str
+    status: int
+    #: Stable; what programs look at.
+    code: str
+    #: One sentence for the caller.
+    detail: str
+    #: Where the code is explained.
+    docs: str
+    request_id: str | UnsetType = UNSET
+
+
 def not_found(what: str) -> Problem:
     """404. Also for what belongs to somebody else: that it exists is theirs to know."""
     return Problem(404, "not-found", f"there is no such {what}")
@@ -71,17 +90,17 @@ def shown(problem: Problem, request_id: str | UnsetType = UNSET) -> ProblemView:
     )
 
 
-def as_problem(error: Exception) -> Problem | None:
-    """What a foreign error means to the caller; None: a bug."""
-    for kind, told in _TOLD.items():
+def as_problem(error: Exception, table: ErrorTable) -> Problem | None:
+    """Map an exception to the problem that it means for the caller; None: a bug."""
+    for kind, problem_of in table.items():
         if isinstance(error, kind):
-            return told(error)
+            return problem_of(error)
     return None
 
 
 def _of_disk(error: OSError) -> Problem | None:
     is_full = error.errno in DISK_FULL
-    return unavailable("disk-full", "there is no room on the disk at the moment", 5) if is_full else None
+    return unavailable("disk-full", "the service's disk is full: try again later", 5) if is_full else None
 
 
 def _of_http(error: web.HTTPException) -> Problem:
@@ -90,15 +109,11 @@ def _of_http(error: web.HTTPException) -> Problem:
     return Problem(error.status, code, error.reason, allow)
 
 
-#: In this order: NotStored is a StoreError.
-_TOLD: dict[type[Exception], Callable[[Any], Problem | None]] = {
+#: Exceptions of this package, aiohttp and the disk. web/app.py adds those of the layers above.
+HTTP_ERRORS: ErrorTable = {
     Problem: lambda problem: problem,
-    Refused: lambda error: Problem(422, error.code, str(error)),
     InvalidCursor: lambda error: Problem(400, "invalid-cursor", str(error)),
-    NotStored: lambda _: not_found("file"),
-    StoreError: lambda _: unavailable("store-unavailable", "the object store cannot be reached at the moment", 5),
-    Damaged: lambda _: unavailable("read-model-behind", "the jobs are being read from the log: try again", 2),
-    web.RequestPayloadError: lambda _: Problem(400, "broken-body", "the body breaks its own framing", CLOSE),
+    web.RequestPayloadError: lambda _: Problem(400, "broken-body", "the body is malformed or incomplete", CLOSE),
     web.HTTPException: _of_http,
     OSError: _of_disk,
 }
@@ -118,13 +133,13 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             return _unsent(request, error)
         if request.writer.output_size > 0:
             return _cut(request, error)
-        return _response(request, as_problem(error) or _unexpected(request, error))
+        return _response(request, as_problem(error, request.app[ERROR_TABLE]) or _unexpected(request, error))
 
 
 def _is_of_a_client_that_left(request: web.Request, error: Exception) -> bool:
     """Whether the client disconnected and the error is no bug."""
     has_left = request.transport is None or request.transport.is_closing()
-    return has_left and (isinstance(error, ConnectionError) or as_problem(error) is not None)
+    return has_left and (isinstance(error, ConnectionError) or as_problem(error, request.app[ERROR_TABLE]) is not None)
 
 
 def _unsent(request: web.Request, error: Exception) -> web.Response:

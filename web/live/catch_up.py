@@ -1,15 +1,18 @@
-"""What a live client is told first: everything, or all that it missed. The hub's changes follow on exactly."""
+"""The first frames of a live client: everything, or all that it missed. The hub's changes follow without a gap."""
 
 import sqlite3
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+from streams.settings import Web
 from web.http.cursors import LiveCursor
 from web.live.hub import Client
+from web.live.progress import Progress
 from web.live.ws_frames import Frame, change_frame, cursor_at, snapshot_frame
 from web.readmodel import queries
+from web.readmodel.position import Position
+from web.readmodel.read_model import ReadModel
 from web.readmodel.subscriptions import Subscription
-from web.services import Services
 
 _CHUNK = 500
 
@@ -21,50 +24,53 @@ class Snapshot(NamedTuple):
     seq: int
 
 
-async def opening(parts: Services, client: Client, cursor: LiveCursor | None) -> AsyncIterator[Frame]:
-    """The first frames of a client that has joined the hub already: what comes meanwhile waits in its queue.
+class CatchUp:
+    """First frames of a live client: a snapshot, or every change since its cursor."""
 
-    With a cursor every change since then; a snapshot without one, or when the history does not reach back so far.
-    """
-    seq = None if cursor is None else await _resume_seq(parts, cursor)
-    if cursor is None or seq is None:
-        snapshot = await parts.model.read(_snapshot, parts, client.wanted)
-        client.skip_to(snapshot.seq)
-        yield snapshot.frame
-        return
-    async for frame in _missed(parts, client, list(cursor.offsets), seq):
-        yield frame
+    def __init__(self, model: ReadModel, position: Position, progress: Progress, settings: Web) -> None:
+        self._model, self._position, self._progress, self._settings = model, position, progress, settings
 
+    async def frames(self, client: Client, cursor: LiveCursor | None) -> AsyncIterator[Frame]:
+        """Frames for a client that has joined the hub already: later changes wait in its queue.
 
-async def _resume_seq(parts: Services, cursor: LiveCursor) -> int | None:
-    """Where in the history to begin. A cursor from a replica that is ahead of this one is waited for."""
-    position = parts.position
-    if cursor.log != position.log or len(cursor.offsets) != len(position.offsets):
-        return None
-    if not await position.until(lambda: position.has_reached(cursor.offsets), parts.settings.web.after_timeout_s):
-        return None
-    return await parts.model.read(queries.resume_seq, cursor.offsets)
+        Without a cursor, or when the history does not reach back to it, a snapshot.
+        """
+        seq = None if cursor is None else await self._resume_seq(cursor)
+        if cursor is None or seq is None:
+            snapshot = await self._model.read(self._snapshot, client.wanted)
+            client.skip_to(snapshot.seq)
+            yield snapshot.frame
+            return
+        async for frame in self._missed(client, list(cursor.offsets), seq):
+            yield frame
 
+    async def _resume_seq(self, cursor: LiveCursor) -> int | None:
+        """Sequence number in the history to resume from. Waits for a cursor of a replica that is ahead of this one."""
+        position = self._position
+        if cursor.log != position.log or len(cursor.offsets) != len(position.offsets):
+            return None
+        if not await position.until(lambda: position.has_reached(cursor.offsets), self._settings.after_timeout_s):
+            return None
+        return await self._model.read(queries.resume_seq, cursor.offsets)
 
-async def _missed(parts: Services, client: Client, offsets: list[int], seq: int) -> AsyncIterator[Frame]:
-    log = parts.position.log or ""
-    full = True
-    while full:
-        changes = await parts.model.read(queries.changes_after, seq, _CHUNK)
-        full = len(changes) == _CHUNK
-        seq = changes[-1].seq if changes else seq
-        client.skip_to(seq)
-        for change in changes:
-            if change.offset < offsets[change.partition]:
-                continue
-            offsets[change.partition] = change.offset + 1
-            if client.wanted.covers(change.audience):
-                yield change_frame(cursor_at(log, offsets), change, parts.progress)
+    async def _missed(self, client: Client, offsets: list[int], seq: int) -> AsyncIterator[Frame]:
+        log = self._position.log or ""
+        full = True
+        while full:
+            changes = await self._model.read(queries.changes_after, seq, _CHUNK)
+            full = len(changes) == _CHUNK
+            seq = changes[-1].seq if changes else seq
+            client.skip_to(seq)
+            for change in changes:
+                if change.offset < offsets[change.partition]:
+                    continue
+                offsets[change.partition] = change.offset + 1
+                if client.wanted.covers(change.audience):
+                    yield change_frame(cursor_at(log, offsets), change, self._progress)
 
-
-def _snapshot(db: sqlite3.Connection, parts: Services, wanted: Subscription) -> Snapshot:
-    most = parts.settings.web.live_snapshot_jobs
-    moment = queries.moment(db, len(parts.position.offsets))
-    jobs = queries.snapshot(db, wanted, most + 1)
-    cursor = cursor_at(parts.position.log or "", moment.offsets)
-    return Snapshot(snapshot_frame(cursor, jobs[:most], parts.progress, more=len(jobs) > most), moment.seq)
+    def _snapshot(self, db: sqlite3.Connection, wanted: Subscription) -> Snapshot:
+        most = self._settings.live_snapshot_jobs
+        moment = queries.moment(db, len(self._position.offsets))
+        jobs = queries.snapshot(db, wanted, most + 1)
+        cursor = cursor_at(self._position.log or "", moment.offsets)
+        return Snapshot(snapshot_frame(cursor, jobs[:most], self._progress, more=len(jobs) > most), moment.seq)

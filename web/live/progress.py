@@ -8,7 +8,8 @@ from schemas.step_events import StepCaptioned, StepProgressed
 from web.live.eta import EtaEstimator
 from web.live.queue_positions import Queues
 from web.readmodel.changelog import is_queued
-from web.views.build import Live, LiveOverlay, job_progress
+from web.readmodel.job_progress import Live, job_progress
+from web.views.build import LiveOverlay
 
 _NONE: Live = {}
 #: Jobs that are looked at to make room for one: the next one looks further, where these run.

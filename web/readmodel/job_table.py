@@ -12,7 +12,7 @@ from web.readmodel import schema
 from web.readmodel.audience import Audience
 from web.readmodel.changelog import NO_DURATION, Change, duration_s, job_words
 from web.readmodel.job_groups import Groups, group_of, step_counts
-from web.views.build import Live, job_progress
+from web.readmodel.job_progress import Live, job_progress
 
 #: (job id, run) -> progress by step that no row has yet.
 LiveOf = Callable[[str, int], Live]

@@ -11,8 +11,8 @@ import msgspec
 
 from streams.reference import field_comments
 from web.http.problem_codes import CODES
+from web.http.problems import ProblemView
 from web.http.routing import Route, Routes
-from web.views.models import ProblemView
 
 Document = dict[str, Any]
 

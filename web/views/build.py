@@ -10,10 +10,9 @@ from schemas.base import ErrorRecord
 from schemas.jobs import JOB_ENDED, STEP_PASSED, Asset, Job, Step
 from streams.kafka.envelope import iso_time
 from web.readmodel.changelog import duration_s, is_queued
+from web.readmodel.job_progress import NO_LIVE, Live, job_progress, step_progress
 from web.views.models import AssetJobView, AssetView, ErrorView, JobView, StepView
 
-#: Progress by step name, 0-1, the highest seen in the job's run.
-Live = Mapping[str, float]
 T = TypeVar("T")
 
 
@@ -31,11 +30,10 @@ class LiveOverlay(NamedTuple):
     paused: Collection[str] = ()
 
 
-_NO_LIVE: Live = {}
 _NOTHING = LiveOverlay()
 
 
-def job_view(job: Job, live: Live = _NO_LIVE, beside: LiveOverlay = _NOTHING) -> JobView:
+def job_view(job: Job, live: Live = NO_LIVE, beside: LiveOverlay = _NOTHING) -> JobView:
     """The job as `GET /v1/jobs/{id}` shows it. `live` is short for a `beside` that knows nothing else."""
     beside = beside._replace(live=live) if live else beside
     live = beside.live
@@ -117,22 +115,6 @@ def asset_view(asset: Asset) -> AssetView:
         master_url=media_path(asset.id, master_key(asset)),
         poster_url=media_path(asset.id, poster_key(asset)),
     )
-
-
-def step_progress(step: Step, live: Live = _NO_LIVE) -> float:
-    """0-1; a step that was skipped counts whole, and a try that failed takes nothing back within a run."""
-    if step.status in STEP_PASSED:
-        return 1.0
-    return min(max(step.progress, live.get(step.spec.name, 0.0), 0.0), 1.0)
-
-
-def job_progress(job: Job, live: Live = _NO_LIVE) -> float:
-    """0-1: the sum of the steps' progress, weighted by `spec.weight`."""
-    if job.status == "completed":
-        return 1.0
-    whole = sum(step.spec.weight for step in job.steps)
-    done = sum(step.spec.weight * step_progress(step, live) for step in job.steps)
-    return done / whole if whole > 0 else 0.0
 
 
 def current_step(job: Job) -> str | None:

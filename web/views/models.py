@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from schemas.jobs import AssetStatus, JobStatus, Priority, StepStatus
+from web.http.problems import ProblemView
 
 T = TypeVar("T")
 #: ISO 8601 in UTC with milliseconds.
@@ -204,22 +205,6 @@ class DeletedAsset(View, frozen=True, kw_only=True):
     """An asset whose deletion was accepted."""
 
     asset_id: str
-
-
-class ProblemView(View, frozen=True, kw_only=True):
-    """An error. Source: RFC 9457."""
-
-    #: urn:kinolog:problem:<code>.
-    type: str
-    title: str
-    status: int
-    #: Stable; what programs look at.
-    code: str
-    #: One sentence for the caller.
-    detail: str
-    #: Where the code is explained.
-    docs: str
-    request_id: str | UnsetType = UNSET
 
 
 class Stats(View, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from schemas.jobs import Job, JobStatus, StepStatus
 from schemas.steps import step_kinds
-from web.views.build import job_progress
+from web.readmodel.job_progress import job_progress
 
 #: What a job is sorted by; a list is in order of (this, id).
 SORTS: dict[str, Callable[[Job], float]] = {

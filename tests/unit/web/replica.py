@@ -12,7 +12,7 @@ from schemas.jobs import Asset, Job, Queue, Watermark
 from streams.settings import Settings, Web
 from tests.unit.web.rows import NOW, record, tombstone
 from web.http.cursors import LiveCursor, load
-from web.live.catch_up import opening
+from web.live.catch_up import CatchUp
 from web.live.changelog_follower import Follower
 from web.live.hub import Client, Hub
 from web.live.progress import Progress
@@ -22,7 +22,6 @@ from web.readmodel.position import Position
 from web.readmodel.projector import Batch
 from web.readmodel.read_model import ReadModel
 from web.readmodel.subscriptions import Subscription
-from web.services import Services
 
 PARTITIONS = 2
 ALL = Subscription(frozenset({"all"}), None)
@@ -78,7 +77,8 @@ class Replica:
         """The client of the hub with its first frames."""
         since = load(cursor, LiveCursor) if cursor else None
         listener = Listener(client)
-        async with aclosing(cast(Any, opening(cast(Services, self), client, since))) as frames:
+        catch_up = CatchUp(self.model, self.position, self.progress, self.settings.web)
+        async with aclosing(cast(Any, catch_up.frames(client, since))) as frames:
             async for frame in frames:
                 listener.take(frame)
         return listener

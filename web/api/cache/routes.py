@@ -21,14 +21,14 @@ from web.api.uploads.submissions import MOST_JOBS, Ids, command, fingerprint, to
 from web.auth.middleware import asking
 from web.auth.principal import Principal
 from web.http.cursors import WriteCursor
-from web.http.problems import Problem, not_found, shown
+from web.http.problems import Problem, ProblemView, not_found, shown
 from web.http.routing import Routes
 from web.readmodel import queries
 from web.readmodel.changelog import asset_rows
 from web.readmodel.list_query import SORTS, ListQuery, ListSpec, parse
 from web.services import Services, services
 from web.views.build import media_path
-from web.views.models import Answer, Page, ProblemView, Time, View
+from web.views.models import Answer, Page, Time, View
 
 routes = Routes("Cached media")
 
