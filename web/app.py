@@ -1,44 +1,26 @@
-"""`kinolog web`: one replica of the HTTP interface. The only place where its parts are put together."""
+"""The web application: the only place where the parts of a web process are put together."""
 
-import asyncio
-import contextlib
-import logging
-import signal
-import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import uvloop
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from aiokafka.errors import KafkaError
 
-from processors.storage.object_store import MULTIPART_AGE_S, NotStored, Store, StoreError
+from processors.storage.object_store import NotStored, Store, StoreError
 from streams.data_files import pipelines_dir
 from streams.kafka.producer import Producer
 from streams.kafka.topics import names
 from streams.model_backends.embedding import embeddings
-from streams.process.exit import EX_SOFTWARE
-from streams.process.folders import require_data_dir, require_store, require_writable
-from streams.process.logs import configure
-from streams.process.sd_notify import ready
-from streams.process.tasks import cancel_all
-from streams.process.watchdog import LoopBeat, Watch, Watchdog
 from streams.settings import Settings, SettingsError
-from streams.worker import patch_fetch_wait, patch_metadata_retry
-from tables.pipelines import InvalidPipeline, load_keeping, load_pipelines
+from tables.pipelines import load_pipelines
 from tables.submissions import Refused
 from web.api.documents import add_documents
-from web.api.uploads import tus
 from web.auth.api_tokens import TokenLog
 from web.auth.audit import Audit, auditing
 from web.auth.middleware import Authenticator, authentication
 from web.auth.signed_urls import Signer, signing_key
 from web.auth.tickets import Tickets
-from web.background import cache_eviction
-from web.background.retention import JobRetention
+from web.background.tasks import background_tasks
 from web.cache.usage import CacheUsage
 from web.http.bucket_origin import BucketOrigin
 from web.http.metrics import Metrics, measuring
@@ -52,7 +34,6 @@ from web.live.hub import GOING_AWAY, Hub
 from web.live.progress import Progress
 from web.live.progress_follower import ProgressFollower
 from web.live.sessions import Sessions
-from web.readmodel import queries
 from web.readmodel.commands import Commands
 from web.readmodel.event_index import EventIndex
 from web.readmodel.event_indexer import EventIndexer
@@ -60,7 +41,7 @@ from web.readmodel.event_log import EventLog
 from web.readmodel.log_clock import LogClock
 from web.readmodel.position import Position
 from web.readmodel.queue_executors import QueueExecutors
-from web.readmodel.read_model import Damaged, ReadModel, ReplicaInUse
+from web.readmodel.read_model import Damaged, ReadModel
 from web.route_list import ROUTES
 from web.search.index import SearchIndex
 from web.search.indexer import Indexer
@@ -71,16 +52,6 @@ from web.upload_staging.journal import Journal
 if TYPE_CHECKING:  # its library is an extra
     from web.cache.shared_usage import CacheSharing
 
-log = logging.getLogger("kinolog.web")
-
-#: Beyond what web/http/middleware.py refuses itself, so that it is the one who answers. Source: aiohttp's web.Server
-#: options.
-SERVER_OPTIONS: dict[str, Any] = {"max_line_size": 64 * 1024, "max_field_size": 128 * 1024}
-_CONNECT_AGAIN_S = 1.0
-#: Seconds that requests are given to end after SIGTERM.
-_DRAIN_S = 1.0
-_JANITOR_S = 3600.0
-
 #: In this order: NotStored is a StoreError.
 _ERRORS: ErrorTable = {
     Refused: lambda error: Problem(422, error.code, str(error)),
@@ -90,73 +61,9 @@ _ERRORS: ErrorTable = {
     **HTTP_ERRORS,
 }
 
-#: Resolves to the error of a background task that must not end.
-BROKEN: web.AppKey[asyncio.Future[None]] = web.AppKey("broken", asyncio.Future)
-
-
-def main(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT: 0. 2: the settings cannot be used; 1: the port is taken; 70: a part broke."""
-    configure(settings, "web")
-    patch_fetch_wait.install()
-    patch_metadata_retry.install()
-    try:
-        require_data_dir(settings)
-        require_store(settings)
-        if settings.web.tus_dir:
-            require_writable(Path(settings.web.tus_dir), "KINOLOG_WEB__TUS_DIR")
-        app = make_app(settings)
-    except (InvalidPipeline, ReplicaInUse, SettingsError) as error:
-        log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400  the sentence says it all
-        return 2
-    except (OSError, sqlite3.Error) as error:  # a full disk, perhaps: it may be better at the next start
-        log.error("cannot start now", extra={"reason": str(error)})  # noqa: TRY400  likewise
-        return EX_SOFTWARE
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(app, settings))
-
-
-async def _serve(app: web.Application, settings: Settings) -> int:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    beat = LoopBeat()
-    beating = asyncio.create_task(beat.run())
-    Watchdog([Watch("its event loop is blocked", beat, settings.watchdog.loop_s)]).start()
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S, lingering_time=2.0, **SERVER_OPTIONS)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, settings.web.host, settings.web.port, backlog=1024)
-        await site.start()
-        log.info("listening", extra={"url": f"http://{_address(runner)}"})
-        return await _until(stop, app)
-    except OSError as error:
-        log.error("cannot listen", extra={"host": settings.web.host, "port": settings.web.port, "reason": str(error)})  # noqa: TRY400
-        return 1
-    finally:
-        await runner.cleanup()
-        beating.cancel()
-
-
-async def _until(stop: asyncio.Event, app: web.Application) -> int:
-    ended: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait()), app[BROKEN]]
-    saying = asyncio.create_task(_say_ready(app))
-    await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
-    saying.cancel()
-    return 0 if stop.is_set() else EX_SOFTWARE
-
-
-async def _say_ready(app: web.Application) -> None:
-    await app[SERVICES].position.caught_up.wait()
-    ready()
-
-
-def _address(runner: web.AppRunner) -> str:
-    host, port = runner.addresses[0][:2]
-    return f"{host}:{port}"
-
 
 def make_app(settings: Settings) -> web.Application:
-    """The application; its background tasks run from start-up to clean-up. Raises InvalidPipeline, ReplicaInUse."""
+    """Build the application; its background tasks run while it does. Raises InvalidPipeline, ReplicaInUse."""
     parts = make_services(settings)
     app = web.Application(
         middlewares=_middlewares(settings, parts),
@@ -166,15 +73,15 @@ def make_app(settings: Settings) -> web.Application:
     app[ERROR_TABLE] = _ERRORS
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(share_answer)
-    app.on_shutdown.append(_dismiss)
-    app.cleanup_ctx.append(_background)
+    app.on_shutdown.append(_close_live_clients)
+    app.cleanup_ctx.append(background_tasks)
     add_routes(app, ROUTES)
     add_documents(app)
     return app
 
 
 def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
-    """The outermost first: what is refused further in is still measured, recorded and told as a problem."""
+    """The outermost first: what an inner one refuses is still measured, audited and turned into a problem."""
     return [
         identified,
         measuring(parts.metrics),
@@ -190,7 +97,7 @@ def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
 
 
 def make_services(settings: Settings) -> Services:
-    """The parts of the process; nothing of it runs yet."""
+    """Build the parts of the process; none of them runs yet."""
     home = settings.data_path / "web"
     pipelines = load_pipelines(pipelines_dir(settings))
     position, progress = Position(names(settings).commands), Progress()
@@ -257,103 +164,5 @@ def _cache_sharing(settings: Settings, cache: CacheUsage) -> "CacheSharing | Non
     return CacheSharing(redis.url, redis.timeout_s, cache)
 
 
-async def _dismiss(app: web.Application) -> None:
+async def _close_live_clients(app: web.Application) -> None:
     app[SERVICES].hub.dismiss_all(GOING_AWAY, closing=True)
-
-
-async def _background(app: web.Application) -> AsyncIterator[None]:
-    parts = app[SERVICES]
-    app[BROKEN] = broken = asyncio.get_running_loop().create_future()
-    works: list[Callable[[], Coroutine[Any, Any, None]]] = [
-        parts.follower.run,
-        parts.progress_follower.run,
-        parts.control.run,
-        parts.hub.tell_queues,
-        parts.commands.run,
-        parts.clock.run,
-        parts.tokens.run,
-        parts.sessions.run,
-        lambda: _record(parts),
-        parts.indexer.run,
-        parts.event_indexer.run,
-        lambda: _clean_up_again_and_again(parts),
-        lambda: tus.sweep_again_and_again(parts),
-        lambda: _evict(parts),
-        janitor(parts).run,
-    ]
-    if parts.cache_sharing is not None:
-        works.append(parts.cache_sharing.run)
-    tasks = [asyncio.create_task(work()) for work in works]
-    for task in tasks:
-        task.add_done_callback(lambda ended: _note(ended, broken))
-    yield
-    await cancel_all(tasks)
-    await parts.query_vectors.close()
-    await parts.queue_executors.close()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.to_thread(parts.model.close)
-        await asyncio.to_thread(parts.index.close)
-        await asyncio.to_thread(parts.event_index.close)
-
-
-def _note(ended: asyncio.Task[None], broken: asyncio.Future[None]) -> None:
-    """A part that must not end has: the process goes down and is started again, the log repairs the rest."""
-    if ended.cancelled() or broken.done():
-        return
-    log.critical("a part of the process broke", exc_info=ended.exception())
-    broken.set_result(None)
-
-
-async def _evict(parts: Services) -> None:
-    await cache_eviction.evict_again_and_again(parts)
-    await asyncio.Event().wait()  # without a bound there is nothing to do, and a part that ends is a broken one
-
-
-async def _record(parts: Services) -> None:
-    """Connect the notary, then write the audit."""
-    try:
-        while not await _connected(parts.notary):
-            await asyncio.sleep(_CONNECT_AGAIN_S)
-        await parts.audit.run()
-    finally:
-        await parts.notary.stop(1.0)
-
-
-async def _connected(producer: Producer) -> bool:
-    try:
-        await producer.start()
-    except (KafkaError, OSError) as error:
-        log.warning("no broker yet", extra={"reason": str(error)})
-        await producer.stop(1.0)
-        return False
-    return True
-
-
-def janitor(parts: Services) -> JobRetention:
-    """What forgets old jobs."""
-    keeping = load_keeping(pipelines_dir(parts.settings))
-    return JobRetention(parts.settings.retention, keeping, parts)
-
-
-async def _clean_up_again_and_again(parts: Services) -> None:
-    await parts.position.caught_up.wait()
-    while True:
-        try:
-            await parts.clock.within(_JANITOR_S)
-            await clean_up(parts)
-        except (OSError, StoreError, Problem) as error:
-            log.warning("the store cannot be cleaned up now", extra={"error": str(error)})
-        await asyncio.sleep(_JANITOR_S)
-
-
-async def clean_up(parts: Services) -> None:
-    """Remove what killed processes left in the store. Raises OSError, StoreError, Problem (503)."""
-
-    async def refers(asset_id: str, key: str) -> bool:
-        asset = await parts.model.read(queries.asset, asset_id)
-        return asset is not None and asset.input.object == key
-
-    now = parts.clock.earlier()
-    await parts.store.sweep(now)
-    await parts.store.end(await parts.store.unfinished(MULTIPART_AGE_S, now) or ())
-    await parts.journal.repair(parts.store, refers, now)

@@ -1,4 +1,4 @@
-"""What the handlers of one process work with, made in web/app.py and nowhere else."""
+"""The parts of a web process that handlers use. Built in web/app.py only."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING

@@ -556,7 +556,7 @@ def executor(lane: str) -> None:
 def web() -> None:
     """The HTTP interface and the page."""
     settings = load()
-    from web.app import main as run
+    from web.server import main as run
 
     end(run(settings))
 

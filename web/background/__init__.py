@@ -1,1 +1,1 @@
-"""Loops of the web process: retention, cache eviction, cleanup."""
+"""Background tasks of the web process: retention, cache eviction, cleanup, audit."""

@@ -1,4 +1,4 @@
-"""Keeps cached media below its size: the longest unused goes first, through the log like every deletion."""
+"""Keeps cached media below its size limit: evicts the least recently used, through the log like every deletion."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from web.services import Services
 log = logging.getLogger("kinolog.web")
 
 
-class Kept(NamedTuple):
+class CachedMedia(NamedTuple):
     """One cached file."""
 
     asset_id: str
@@ -22,37 +22,47 @@ class Kept(NamedTuple):
     updated_at: float
 
 
-async def evict_again_and_again(parts: Services) -> None:
-    """Delete what is too much, for as long as there is a bound."""
-    most = parts.settings.cache.max_bytes
-    await parts.position.caught_up.wait()
-    while most:
-        try:
-            if parts.cache_sharing is not None:
-                await parts.cache_sharing.learn_uses()
-            kept = await parts.model.read(_all_kept)
-            parts.cache.keep_only({one.asset_id for one in kept})
-            excess = too_much(kept, parts.cache.used_at, most)
-            if excess:
-                await delete_all(parts, excess, None)
-                log.info("cached media made room", extra={"count": len(excess)})
-        except Problem as error:
-            log.warning("cached media cannot make room now", extra={"error": error.detail})
-        await asyncio.sleep(parts.settings.cache.every_s)
+class CacheEviction:
+    """Evicts cached media above `cache.max_bytes`, which must be set, every `cache.every_s` seconds."""
+
+    def __init__(self, parts: Services) -> None:
+        self._parts, self._settings = parts, parts.settings.cache
+
+    async def run(self) -> None:
+        """Evict until cancelled."""
+        await self._parts.position.caught_up.wait()
+        while True:
+            try:
+                await self.evict()
+            except Problem as error:
+                log.warning("cache eviction failed", extra={"error": error.detail})
+            await asyncio.sleep(self._settings.every_s)
+
+    async def evict(self) -> None:
+        """Delete what is above the limit now. Raises Problem (503)."""
+        parts = self._parts
+        if parts.cache_sharing is not None:
+            await parts.cache_sharing.learn_uses()
+        cached = await parts.model.read(_all_cached)
+        parts.cache.keep_only({media.asset_id for media in cached})
+        excess = to_evict(cached, parts.cache.used_at, self._settings.max_bytes)
+        if excess:
+            await delete_all(parts, excess, None)
+            log.info("cached media evicted", extra={"count": len(excess)})
 
 
-def too_much(kept: list[Kept], used_at: Mapping[str, float], max_bytes: int) -> list[str]:
-    """Ids of what must go, the longest unused first."""
-    total, excess = sum(one.size_bytes for one in kept), list[str]()
-    for one in sorted(kept, key=lambda one: max(one.updated_at, used_at.get(one.asset_id, 0.0))):
+def to_evict(cached: list[CachedMedia], used_at: Mapping[str, float], max_bytes: int) -> list[str]:
+    """Ids of the assets to delete so that the others fit, the least recently used first."""
+    total, excess = sum(media.size_bytes for media in cached), list[str]()
+    for media in sorted(cached, key=lambda media: max(media.updated_at, used_at.get(media.asset_id, 0.0))):
         if total <= max_bytes:
             break
-        total -= one.size_bytes
-        excess.append(one.asset_id)
+        total -= media.size_bytes
+        excess.append(media.asset_id)
     return excess
 
 
-def _all_kept(db: sqlite3.Connection) -> list[Kept]:
+def _all_cached(db: sqlite3.Connection) -> list[CachedMedia]:
     size = "ifnull(json_extract(CAST(row AS TEXT), '$.outputs.download.size_bytes'), 0)"
     query = f"SELECT id, {size}, updated_at FROM assets CROSS JOIN asset_rows USING (n) WHERE status = 'CACHED'"  # noqa: S608
-    return [Kept._make(row) for row in db.execute(query)]
+    return [CachedMedia._make(row) for row in db.execute(query)]

@@ -1,6 +1,6 @@
-"""Forgets ended jobs that are too many or too old: by deletion, like anybody. Their assets stay.
+"""Deletes ended jobs that are too old or too many, by command like any client. Their assets stay.
 
-Every replica looks; what two of them find, control forgets once.
+Every replica runs it; control deletes a job that two of them find only once.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from web.services import Services
 
 log = logging.getLogger("kinolog.web")
 
-#: Jobs that are forgotten at a time.
-_PIECE = 2_000
-#: Longest wait for control to have forgotten them.
-_SEEN_S = 30.0
+#: Jobs that are deleted at a time.
+_BATCH = 2_000
+#: Longest wait until control has deleted them.
+_APPLIED_S = 30.0
 
 
 class JobRetention:
-    """Removes what is too old, by the log's time, or too many, once in a while."""
+    """Deletes ended jobs beyond their age, by the log's time, or their number, once in every interval."""
 
     def __init__(self, settings: Retention, keeping: Keeping, parts: Services) -> None:
         self._settings, self._keeping = settings, keeping
@@ -35,44 +35,44 @@ class JobRetention:
         self._clock = parts.clock
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Delete until cancelled."""
         await self._position.caught_up.wait()
         while True:
-            await asyncio.sleep(self._settings.every_s * random.uniform(0.5, 1.5))  # noqa: S311  replicas take turns
+            await asyncio.sleep(self._settings.every_s * random.uniform(0.5, 1.5))  # noqa: S311  replicas run at different times
             try:
                 await self.round()
             except (Problem, sqlite3.Error) as error:
-                log.warning("old jobs cannot be forgotten now", extra={"error": str(error)})
+                log.warning("job retention failed", extra={"error": str(error)})
 
     async def round(self) -> int:
-        """Forget all that is superfluous now, as far as one round goes; how many that was. Raises Problem (503)."""
+        """Delete what is superfluous now, up to the limit of one round; the number of jobs. Raises Problem (503)."""
         count, now = 0, self._clock.now()
         aged_left = self._settings.max_aged or sys.maxsize
         for pipeline, status in await self._model.read(queries.ended_groups):
             kept = rule(self._settings, self._keeping, pipeline, status)
-            forgotten = await self._forget(kept, now, aged_left)
-            count, aged_left = count + forgotten, max(aged_left - forgotten, 0)
+            deleted = await self._delete(kept, now, aged_left)
+            count, aged_left = count + deleted, max(aged_left - deleted, 0)
         if count:
-            log.info("old jobs forgotten", extra={"count": count})
+            log.info("old jobs deleted", extra={"count": count})
         return count
 
-    async def _forget(self, kept: Rule, now: float, aged_left: int) -> int:
+    async def _delete(self, kept: Rule, now: float, aged_left: int) -> int:
         count = 0
-        while found := await self._model.read(queries.superfluous, kept, now, max(aged_left - count, 0), _PIECE):
-            orders = [
+        while batch := await self._model.read(queries.superfluous, kept, now, max(aged_left - count, 0), _BATCH):
+            deletions = [
                 DeleteJob(job_id=job_id, asset_id=asset_id, artifacts=False, requested_by="retention")
-                for job_id, asset_id in found
+                for job_id, asset_id in batch
             ]
-            cursor = await self._commands.send(orders)
-            count += len(found)
-            # Otherwise the same ones would be found again.
-            if not await self._position.until(lambda: self._position.has_applied("jobs", cursor), _SEEN_S):  # noqa: B023
+            cursor = await self._commands.send(deletions)
+            count += len(batch)
+            # Otherwise the next batch would have the same jobs.
+            if not await self._position.until(lambda: self._position.has_applied("jobs", cursor), _APPLIED_S):  # noqa: B023
                 break
         return count
 
 
 def rule(settings: Retention, keeping: Keeping, pipeline: str, status: str) -> Rule:
-    """What is kept of a pipeline's jobs that ended so: what its file says, else the settings."""
+    """What is kept of a pipeline's jobs with that final status: limits of its file, else of the settings."""
     assert status in JOB_ENDED
     own = keeping.get(pipeline, {}).get(status)
     jobs = settings.jobs if own is None or own.jobs is None else own.jobs

@@ -11,7 +11,8 @@ from aiohttp.web import AppRunner
 
 from streams.settings import Settings
 from tests.conftest import eventually
-from web.app import SERVER_OPTIONS, make_app
+from web.app import make_app
+from web.server import SERVER_OPTIONS
 from web.services import SERVICES, Services
 
 ADMIN = "admin-token"

@@ -7,41 +7,28 @@ that keeps a client on its replica.
 import asyncio
 import base64
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 from email.utils import formatdate
 from pathlib import Path
 
 from aiohttp import web
 
-from processors.storage.object_store import StoreError, in_thread
-from schemas.commands import SubmitJob
-from schemas.jobs import Input
-from schemas.uploads import UploadCompleted
+from processors.storage.object_store import in_thread
 from streams.ids import new_id
-from tables.submissions import Refused
-from web.api.uploads.submissions import Ids, command, fingerprint
+from web.api.uploads.tus_completion import LOCKS, METADATA_FIELDS, complete, submission_of, tus_folder
 from web.auth.middleware import asking
 from web.auth.principal import Principal
 from web.http.problems import CLOSE, Problem, not_found
 from web.http.routing import Routes
 from web.http.text_repair import repaired
-from web.readmodel import queries
 from web.services import Services, services
-from web.upload_staging.tus_locks import TusTurns
-from web.upload_staging.tus_storage import TusFolder, TusUpload
-
-log = logging.getLogger("kinolog.web")
+from web.upload_staging.tus_storage import TusUpload
 
 routes = Routes("Uploads")
 
 VERSION = "1.0.0"
 _HEADERS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
-_FIELDS = ("filename", "pipeline", "passthrough")
 _PIECE_BYTES = 1024**2
-_SWEEP_S = 60.0
-
-_TURNS = TusTurns()
 
 
 @routes.on("OPTIONS", "/v1/uploads/tus", answers={204: None})
@@ -65,7 +52,7 @@ async def create_tus(request: web.Request) -> web.Response:
     if size_bytes > most:
         raise Problem(413, "upload-too-large", f"{size_bytes} bytes are more than the {most} that are taken", CLOSE)
     fields = metadata(request.headers.get("Upload-Metadata", ""))
-    given = {name: fields[name] for name in _FIELDS if fields.get(name)}
+    given = {name: fields[name] for name in METADATA_FIELDS if fields.get(name)}
     upload = TusUpload(
         id=new_id("tus"),
         size_bytes=size_bytes,
@@ -75,12 +62,12 @@ async def create_tus(request: web.Request) -> web.Response:
         metadata=request.headers.get("Upload-Metadata"),
         **given,
     )
-    _command(parts, upload)  # what can be refused is refused before the bytes
+    submission_of(parts, upload)  # what can be refused is refused before the bytes
     parts.commands.require_connection()
     parts.clock.now()  # an upload is dated by it
-    await asyncio.to_thread(_folder(parts).create, upload)
+    await asyncio.to_thread(tus_folder(parts).create, upload)
     if not size_bytes:
-        await finish(parts, upload)
+        await complete(parts, upload)
     headers = await _state(parts, upload) if size_bytes else _ids(upload)
     return web.Response(status=201, headers=headers | {"Location": f"/v1/uploads/tus/{upload.id}"})
 
@@ -90,7 +77,7 @@ async def show_tus_upload(request: web.Request) -> web.Response:
     """How far an upload is."""
     _require_version(request)
     parts = services(request)
-    done = _TURNS.finished(request.match_info["upload_id"])
+    done = LOCKS.finished(request.match_info["upload_id"])
     if done is not None and _may(asking(request), done):  # its last answer was lost: it must not be sent again
         size = str(done.size_bytes)
         return web.Response(headers=_ids(done) | {"Upload-Offset": size, "Upload-Length": size})
@@ -123,7 +110,7 @@ async def continue_tus(request: web.Request) -> web.Response:
         offset = await _receive(request, upload, offset)
         headers = {"Upload-Offset": str(offset)} | await _state(parts, upload)
         if offset == upload.size_bytes:
-            await finish(parts, upload)
+            await complete(parts, upload)
     return web.Response(status=204, headers=headers)
 
 
@@ -133,49 +120,15 @@ async def end_tus(request: web.Request) -> web.Response:
     _require_version(request)
     async with _turn(request):
         upload, _ = await _find(request)
-        await asyncio.to_thread(_folder(services(request)).remove, upload.id)
+        await asyncio.to_thread(tus_folder(services(request)).remove, upload.id)
     return web.Response(status=204, headers=_HEADERS)
-
-
-async def finish(parts: Services, upload: TusUpload) -> None:
-    """Stand the bytes in the store and start the job. A repeat is harmless: the ids are the same. Raises Problem."""
-    wanted, folder = _command(parts, upload), _folder(parts)
-    path = await asyncio.to_thread(folder.kept, upload.id)
-    if path is None:
-        return
-    if await parts.model.read(queries.is_deleted, upload.job_id):  # its replica died before it removed the folder
-        await asyncio.to_thread(folder.remove, upload.id)
-        return
-    await parts.store.put_file(path, wanted.input.object or "")
-    await parts.commands.send([wanted])
-    _TURNS.note_finished(upload)
-    await asyncio.to_thread(folder.remove, upload.id)
-
-
-async def sweep_again_and_again(parts: Services) -> None:
-    """Sweep once a minute."""
-    folder = _folder(parts)
-    while True:
-        try:
-            await sweep(parts, folder)
-        except (OSError, StoreError, Problem, Refused) as error:
-            log.warning("resumable uploads cannot be looked after now", extra={"error": str(error)})
-        await asyncio.sleep(_SWEEP_S)
-
-
-async def sweep(parts: Services, folder: TusFolder) -> None:
-    """Remove uploads that have expired; finish those whose replica died between the last byte and the job."""
-    for upload in await asyncio.to_thread(folder.sweep):
-        with contextlib.suppress(FileNotFoundError):  # finished meanwhile
-            async with _TURNS.turn(folder, upload.id):
-                await finish(parts, upload)
 
 
 async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
     """Write what comes; returns the new offset. A connection that breaks leaves what came."""
-    parts, folder, waiting, size = services(request), _folder(services(request)), list[bytes](), 0
+    parts, folder, waiting, size = services(request), tus_folder(services(request)), list[bytes](), 0
     try:
-        async with _TURNS.reading(upload.id, parts.settings.web.upload_stall_s) as patience:
+        async with LOCKS.reading(upload.id, parts.settings.web.upload_stall_s) as patience:
             while piece := await request.content.readany():
                 patience.renew()
                 size += len(piece)
@@ -198,7 +151,7 @@ async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
 
 
 async def _find(request: web.Request) -> tuple[TusUpload, int]:
-    found = await asyncio.to_thread(_folder(services(request)).find, request.match_info["upload_id"])
+    found = await asyncio.to_thread(tus_folder(services(request)).find, request.match_info["upload_id"])
     if found is None or not _may(asking(request), found[0]):
         raise not_found("upload")
     return found
@@ -208,7 +161,7 @@ async def _find(request: web.Request) -> tuple[TusUpload, int]:
 async def _turn(request: web.Request) -> AsyncIterator[None]:
     await _find(request)  # nobody ends what is somebody else's
     try:
-        async with _TURNS.turn(_folder(services(request)), request.match_info["upload_id"]):
+        async with LOCKS.turn(tus_folder(services(request)), request.match_info["upload_id"]):
             yield
     except FileNotFoundError as error:
         raise not_found("upload") from error
@@ -218,23 +171,8 @@ def _may(principal: Principal, upload: TusUpload) -> bool:
     return principal.sees(upload.owner)
 
 
-def _folder(parts: Services) -> TusFolder:
-    asked = parts.settings.web
-    folder = Path(asked.tus_dir) if asked.tus_dir else parts.settings.data_path / "web" / "tus"
-    return TusFolder(folder, asked.tus_expire_s, parts.clock.now_or_none)
-
-
-def _command(parts: Services, upload: TusUpload) -> SubmitJob:
-    said = UploadCompleted(
-        input=Input(object=f"uploads/{upload.asset_id}/source"),
-        owner=upload.owner,
-        **{name: getattr(upload, name) for name in _FIELDS},
-    )
-    return command(parts, said, Ids(upload.asset_id, upload.job_id, False), fingerprint("tus", upload.id))
-
-
 async def _state(parts: Services, upload: TusUpload) -> dict[str, str]:
-    expires = await asyncio.to_thread(_folder(parts).expires_at, upload.id)
+    expires = await asyncio.to_thread(tus_folder(parts).expires_at, upload.id)
     return _ids(upload) | {"Upload-Expires": formatdate(expires, usegmt=True)}
 
 

@@ -15,8 +15,10 @@ from tests.integration.web.logs import Make, control, log, make
 from tests.integration.web.served import Site, serve
 from tests.integration.web.spec.test_interface import stored
 from tests.unit.web.rows import a_job, an_error
-from web.api.uploads import tus
-from web.app import clean_up, janitor
+from web.api.uploads.tus_completion import tus_folder
+from web.background.store_cleanup import StoreCleanup
+from web.background.tasks import job_retention
+from web.background.tus_sweep import TusSweep
 
 __all__ = ["control", "log", "make"]  # fixtures are found by their name in this module
 
@@ -61,7 +63,7 @@ async def known(site: Site, control: ControlStandIn, jobs: list[Job]) -> None:
 async def forget(site: Site, retention: Retention | None = None) -> None:
     """One round of retention, as the replica does it by itself."""
     await site.parts.clock.within(10)
-    found = janitor(site.parts)
+    found = job_retention(site.parts)
     if retention is not None:
         found._settings = retention
     await found.round()
@@ -103,21 +105,21 @@ async def test_a_clock_that_jumps_ends_no_resumable_upload(make: Make, control: 
         assert await site.parts.clock.within(10)
         status, _ = await site.ask("POST", "/v1/uploads/tus", "anna-edits", headers=headers)
         assert status == 201
-        [home] = tus._folder(site.parts)._folder.iterdir()
+        [home] = tus_folder(site.parts)._folder.iterdir()
         wrong(32 * DAYS_S)
-        await tus.sweep(site.parts, tus._folder(site.parts))
+        await TusSweep(site.parts).sweep()
         assert home.exists()
         wrong(-32 * DAYS_S)
         patch = headers | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
         path = f"/v1/uploads/tus/{home.name}"
         assert (await site.ask("PATCH", path, "anna-edits", headers=patch, data=b"hello"))[0] == 204
         wrong(0)
-        await tus.sweep(site.parts, tus._folder(site.parts))
+        await TusSweep(site.parts).sweep()
         assert home.exists()
         old = time.time() - 2 * DAYS_S
         os.utime(home / "data", (old, old))
         wrong(-32 * DAYS_S)  # and one that is behind keeps none for ever
-        await tus.sweep(site.parts, tus._folder(site.parts))
+        await TusSweep(site.parts).sweep()
         assert not home.exists()
 
 
@@ -136,7 +138,7 @@ async def test_a_clock_that_jumps_ahead_removes_nothing_that_is_on_its_way_in(
         before = stored(make())
         staged = list((store / ".staging").iterdir())
         wrong(32 * DAYS_S)
-        await clean_up(site.parts)
+        await StoreCleanup(site.parts).clean_up()
         assert (await site.ask("POST", "/v1/store/gc", json={}))[0] == 200
         assert stored(make()) == before and list((store / ".staging").iterdir()) == staged
 

@@ -87,7 +87,7 @@ async def test_an_upload_whose_job_is_deleted_while_its_bytes_come_leaves_none(
 async def test_a_resumed_upload_whose_job_was_deleted_is_not_put_into_the_store_again(
     site: Site, make: Make, control: ControlStandIn
 ) -> None:
-    from web.api.uploads import tus
+    from web.api.uploads import tus_completion
     from web.upload_staging.tus_storage import TusUpload
 
     item = dict((await site.ask("POST", "/v1/assets", "anna-edits", json=ITEM))[1]["data"])
@@ -95,9 +95,9 @@ async def test_a_resumed_upload_whose_job_was_deleted_is_not_put_into_the_store_
     await deleted(site, item)
     # The replica was killed after it had submitted the job and before it removed the folder.
     upload = TusUpload(id="tus_1", size_bytes=5, asset_id=item["asset_id"], job_id=item["job_id"], owner="anna")
-    folder = tus._folder(site.parts)
+    folder = tus_completion.tus_folder(site.parts)
     folder.create(upload)
     folder.append(upload.id, [b"media"])
     before = stored(make())
-    await tus.finish(site.parts, upload)
+    await tus_completion.complete(site.parts, upload)
     assert stored(make()) == before and folder.find(upload.id) is None

@@ -1,0 +1,43 @@
+"""Removes from the store what killed processes left: staged files, multipart uploads, objects of broken uploads."""
+
+import asyncio
+import logging
+
+from processors.storage.object_store import MULTIPART_AGE_S, StoreError
+from web.http.problems import Problem
+from web.readmodel import queries
+from web.services import Services
+
+log = logging.getLogger("kinolog.web")
+
+_EVERY_S = 3600.0
+
+
+class StoreCleanup:
+    """Cleans up once an hour, by the log's time."""
+
+    def __init__(self, parts: Services) -> None:
+        self._store, self._journal, self._model = parts.store, parts.journal, parts.model
+        self._position, self._clock = parts.position, parts.clock
+
+    async def run(self) -> None:
+        """Clean up until cancelled."""
+        await self._position.caught_up.wait()
+        while True:
+            try:
+                await self._clock.within(_EVERY_S)
+                await self.clean_up()
+            except (OSError, StoreError, Problem) as error:
+                log.warning("store cleanup failed", extra={"error": str(error)})
+            await asyncio.sleep(_EVERY_S)
+
+    async def clean_up(self) -> None:
+        """Remove everything that is abandoned now. Raises OSError, StoreError, Problem (503)."""
+        now = self._clock.earlier()
+        await self._store.sweep(now)
+        await self._store.end(await self._store.unfinished(MULTIPART_AGE_S, now) or ())
+        await self._journal.repair(self._store, self._is_source, now)
+
+    async def _is_source(self, asset_id: str, key: str) -> bool:
+        asset = await self._model.read(queries.asset, asset_id)
+        return asset is not None and asset.input.object == key

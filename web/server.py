@@ -1,0 +1,92 @@
+"""`kinolog web`: serves the application until SIGTERM or SIGINT."""
+
+import asyncio
+import logging
+import signal
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from streams.process.exit import EX_SOFTWARE
+from streams.process.folders import require_data_dir, require_store, require_writable
+from streams.process.logs import configure
+from streams.process.sd_notify import ready
+from streams.process.watchdog import LoopBeat, Watch, Watchdog
+from streams.settings import Settings, SettingsError
+from streams.worker import patch_fetch_wait, patch_metadata_retry
+from tables.pipelines import InvalidPipeline
+from web.app import make_app
+from web.background.tasks import BROKEN
+from web.readmodel.read_model import ReplicaInUse
+from web.services import SERVICES
+
+log = logging.getLogger("kinolog.web")
+
+#: Above the limits in web/http/middleware.py, so that those decide and respond. Source: aiohttp's web.Server options.
+SERVER_OPTIONS: dict[str, Any] = {"max_line_size": 64 * 1024, "max_field_size": 128 * 1024}
+#: Seconds that open requests get to finish after SIGTERM.
+_DRAIN_S = 1.0
+
+
+def main(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT: 0. 2: the settings cannot be used; 1: the port is taken; 70: a part broke."""
+    configure(settings, "web")
+    patch_fetch_wait.install()
+    patch_metadata_retry.install()
+    try:
+        require_data_dir(settings)
+        require_store(settings)
+        if settings.web.tus_dir:
+            require_writable(Path(settings.web.tus_dir), "KINOLOG_WEB__TUS_DIR")
+        app = make_app(settings)
+    except (InvalidPipeline, ReplicaInUse, SettingsError) as error:
+        log.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400  the message is enough
+        return 2
+    except (OSError, sqlite3.Error) as error:  # a full disk, perhaps: the next start may succeed
+        log.error("cannot start now", extra={"reason": str(error)})  # noqa: TRY400  likewise
+        return EX_SOFTWARE
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(app, settings))
+
+
+async def _serve(app: web.Application, settings: Settings) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    beat = LoopBeat()
+    beating = asyncio.create_task(beat.run())
+    Watchdog([Watch("its event loop is blocked", beat, settings.watchdog.loop_s)]).start()
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S, lingering_time=2.0, **SERVER_OPTIONS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.web.host, settings.web.port, backlog=1024)
+        await site.start()
+        log.info("listening", extra={"url": _url(runner)})
+        return await _wait_for_end(stop, app)
+    except OSError as error:
+        log.error("cannot listen", extra={"host": settings.web.host, "port": settings.web.port, "reason": str(error)})  # noqa: TRY400
+        return 1
+    finally:
+        await runner.cleanup()
+        beating.cancel()
+
+
+async def _wait_for_end(stop: asyncio.Event, app: web.Application) -> int:
+    ends: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait()), app[BROKEN]]
+    notifying = asyncio.create_task(_notify_ready(app))
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    notifying.cancel()
+    return 0 if stop.is_set() else EX_SOFTWARE
+
+
+async def _notify_ready(app: web.Application) -> None:
+    await app[SERVICES].position.caught_up.wait()
+    ready()
+
+
+def _url(runner: web.AppRunner) -> str:
+    host, port = runner.addresses[0][:2]
+    return f"http://{host}:{port}"
