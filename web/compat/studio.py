@@ -10,8 +10,8 @@ from aiohttp import web
 from schemas.jobs import JOB_ENDED, Job, JobStatus
 from streams.kafka.envelope import iso_time
 from web.api.common import job_of, plain
-from web.api.jobs import bulk
-from web.api.jobs import routes as jobs
+from web.api.jobs import actions, bulk
+from web.api.jobs.listing import JOBS
 from web.api.paging import page_rows
 from web.auth.middleware import asking
 from web.http.cursors import PageCursor, dump
@@ -97,13 +97,13 @@ async def list_studio_jobs(request: web.Request) -> web.Response:
     if wanted not in (None, "film", "episode"):
         raise Problem(400, "unknown-parameter", "type is film or episode")
     parts, scope = services(request), asking(request).scope
-    limit = parse({"limit": request.query.get("limit", str(DEFAULT_LIMIT))}, jobs.JOBS, scope).limit
+    limit = parse({"limit": request.query.get("limit", str(DEFAULT_LIMIT))}, JOBS, scope).limit
     query = {name: request.query[name] for name in ("status", "cursor") if name in request.query}
     found: list[Job] = []
     following = query.get("cursor")
     for _ in range(_MOST_LOOKED_AT // _PIECE):
         piece = {**query, "limit": str(_PIECE), **({"cursor": following} if following else {})}
-        rows = await parts.model.read(page_rows, parse(piece, jobs.JOBS, scope))
+        rows = await parts.model.read(page_rows, parse(piece, JOBS, scope))
         for number, (_, _, row) in enumerate(rows[:_PIECE]):
             job = job_rows.decode(row)
             if wanted is None or _resource(job)["type"] == wanted:
@@ -121,35 +121,42 @@ async def list_studio_jobs(request: web.Request) -> web.Response:
 @routes.get(f"{_PATH}/{{job_id}}", answers={200: One}, problems=(404,))
 async def show_studio_job(request: web.Request) -> web.Response:
     """One job."""
-    job = await job_of(request, asking(request), request.match_info["job_id"])
+    job = await _job(request)
     return plain(One(data=_record(request, job)))
 
 
 @routes.post(f"{_PATH}/{{job_id}}/cancel", answers={202: Done}, problems=(404, 409))
 async def cancel_studio_job(request: web.Request) -> web.Response:
-    """Ask for the job's end."""
-    await jobs.cancel_job(request)
-    return plain(Done(job_id=request.match_info["job_id"]), status=202)
+    """Cancel a job."""
+    job, principal = await _job(request), asking(request)
+    await actions.cancel(services(request), principal, job)
+    return plain(Done(job_id=job.id), status=202)
 
 
 @routes.post(f"{_PATH}/{{job_id}}/retry", answers={202: Done}, problems=(404, 409))
 async def retry_studio_job(request: web.Request) -> web.Response:
     """Resume a failed or cancelled job."""
-    await jobs.retry_job(request)
-    return plain(Done(job_id=request.match_info["job_id"]), status=202)
+    job, principal = await _job(request), asking(request)
+    await actions.retry(services(request), principal, job)
+    return plain(Done(job_id=job.id), status=202)
 
 
 @routes.delete(f"{_PATH}/{{job_id}}", answers={202: Done}, problems=(404, 409))
 async def delete_studio_job(request: web.Request) -> web.Response:
     """Delete a job that has ended."""
-    await bulk.delete_job(request)
-    return plain(Done(job_id=request.match_info["job_id"]), status=202)
+    job, principal = await _job(request), asking(request)
+    await actions.delete(services(request), principal, job)
+    return plain(Done(job_id=job.id), status=202)
 
 
 @routes.post(f"{_PATH}/clear", body=bulk.ClearRequest, answers={202: dict[str, Any]}, problems=(400, 415, 422))
 async def clear_studio_jobs(request: web.Request) -> web.StreamResponse:
-    """Forget ended jobs; the body and the answer are those of `POST /v1/jobs/clear`."""
+    """Delete ended jobs; request and response are those of `POST /v1/jobs/clear`."""
     return await bulk.clear_jobs(request)
+
+
+async def _job(request: web.Request) -> Job:
+    return await job_of(request, asking(request), request.match_info["job_id"])
 
 
 async def _statistics(request: web.Request, scope: str | None) -> dict[str, int]:

@@ -10,8 +10,8 @@ from schemas.jobs import JOB_ENDED, Input, Job, JobStatus
 from schemas.uploads import UploadCompleted
 from streams.kafka.envelope import iso_time
 from web.api.common import job_of, json_body, plain
-from web.api.jobs import bulk
-from web.api.jobs import routes as jobs
+from web.api.jobs import actions
+from web.api.jobs.listing import JOBS
 from web.api.paging import page_rows
 from web.api.uploads.submissions import command, fingerprint, ids, require_acceptable, require_own_sources, submit
 from web.auth.middleware import asking
@@ -162,11 +162,12 @@ async def show_item(request: web.Request) -> web.Response:
 @routes.delete("/api/video-processing/status/{job_id}", answers={202: Removed}, problems=(404, 409))
 async def remove_item(request: web.Request) -> web.Response:
     """Cancel a job that has not ended, delete one that has."""
-    job = await job_of(request, asking(request), request.match_info["job_id"])
+    parts, principal = services(request), asking(request)
+    job = await job_of(request, principal, request.match_info["job_id"])
     if job.status in JOB_ENDED:
-        await bulk.delete_job(request)
+        await actions.delete(parts, principal, job)
         return plain(Removed(queue_id=job.id, action="deleted"), status=202)
-    await jobs.cancel_job(request)
+    await actions.cancel(parts, principal, job)
     return plain(Removed(queue_id=job.id, action="cancelled"), status=202)
 
 
@@ -175,7 +176,7 @@ async def show_queue(request: web.Request) -> web.Response:
     """What waits and runs."""
     query = {"status": "waiting,active", "sort": "created_at", "limit": str(_QUEUE_ITEMS)}
     scope, model = asking(request).scope, services(request).model
-    rows = await model.read(page_rows, parse(query, jobs.JOBS, scope))
+    rows = await model.read(page_rows, parse(query, JOBS, scope))
     counted = dict.fromkeys(("waiting", "active"), 0)
     for row in (await model.read(queries.counts, scope)).rows:
         if not row.step and row.status in counted:

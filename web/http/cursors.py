@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
@@ -23,6 +24,15 @@ class WriteCursor(msgspec.Struct, frozen=True, array_like=True, tag="w", forbid_
     log: str
     #: Highest offset written, by partition.
     offsets: dict[int, int]
+
+    @staticmethod
+    def merge(log: str, cursors: "Iterable[WriteCursor]") -> "WriteCursor":
+        """One cursor for several writes to a log: the highest offset of each partition."""
+        highest: dict[int, int] = {}
+        for cursor in cursors:
+            for partition, offset in cursor.offsets.items():
+                highest[partition] = max(offset, highest.get(partition, -1))
+        return WriteCursor(log, highest)
 
 
 class LiveCursor(msgspec.Struct, frozen=True, array_like=True, tag="l", forbid_unknown_fields=True):

@@ -107,17 +107,14 @@ class Commands:
 
     def _remember(self, commands: Sequence[Command], places: Sequence[tuple[int, int]]) -> WriteCursor:
         mark = self._position.log or ""
-        for command, (partition, offset) in zip(commands, places, strict=True):
-            cursor = WriteCursor(mark, {partition: offset})
+        cursors = [WriteCursor(mark, {partition: offset}) for partition, offset in places]
+        for command, cursor in zip(commands, cursors, strict=True):
             self._recent[_key(command)] = cursor
             if (job_id := _job_id(command)) is not None:
                 self._recent[job_id] = cursor
         while len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
-        highest: dict[int, int] = {}
-        for partition, offset in places:
-            highest[partition] = max(offset, highest.get(partition, -1))
-        return WriteCursor(mark, highest)
+        return WriteCursor.merge(mark, cursors)
 
     async def _connect(self) -> bool:
         producer = AIOKafkaProducer(

@@ -13,7 +13,7 @@ from schemas.jobs import CACHE_PIPELINE, Job
 from web.api.cache.routes import IS_CACHED, MAX_ITEMS
 from web.api.common import answer, json_body
 from web.api.jobs.bulk import command_all, required
-from web.api.jobs.routes import JOBS
+from web.api.jobs.listing import JOBS
 from web.auth.middleware import asking
 from web.http.cursors import WriteCursor
 from web.http.routing import Routes
@@ -89,16 +89,14 @@ async def clean_up(request: web.Request) -> web.Response:
 
 async def delete_all(parts: Services, asset_ids: Sequence[str], requested_by: str | None) -> WriteCursor | None:
     """Write the command that deletes each; control decides, and executors remove what it had in the store."""
-    now, offsets = time.time(), dict[int, int]()
+    now, cursors = time.time(), list[WriteCursor]()
     for start in range(0, len(asset_ids), MAX_ITEMS):
         piece = asset_ids[start : start + MAX_ITEMS]
-        cursor = await parts.commands.send(
-            [DeleteAsset(asset_id=one, requested_at=now, requested_by=requested_by) for one in piece]
-        )
-        offsets |= {partition: max(at, offsets.get(partition, -1)) for partition, at in cursor.offsets.items()}
+        commands = [DeleteAsset(asset_id=one, requested_at=now, requested_by=requested_by) for one in piece]
+        cursors.append(await parts.commands.send(commands))
         for one in piece:
             parts.cache.forget(one)
-    return WriteCursor(parts.position.log or "", offsets) if offsets else None
+    return WriteCursor.merge(parts.position.log or "", cursors) if cursors else None
 
 
 def _counts(db: sqlite3.Connection, owner: str | None) -> tuple[dict[str, int], dict[str, int], int]:

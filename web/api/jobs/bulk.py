@@ -1,4 +1,4 @@
-"""Deleting jobs and assets, and commands to many jobs at once: by filter, in pieces, with a count."""
+"""Delete jobs and assets; clear or retry many jobs by filter, in batches."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,13 +11,14 @@ from schemas.commands import DeleteAsset, DeleteJob, RetryJob
 from schemas.jobs import JOB_ENDED, Job
 from streams.kafka.envelope import iso_time
 from web.api.common import answer, asset_of, job_of, json_body
-from web.api.jobs.routes import JOBS
+from web.api.jobs import actions
+from web.api.jobs.listing import JOBS
+from web.api.jobs.routes import accepted
 from web.auth.middleware import asking
 from web.http.cursors import WriteCursor
 from web.http.problems import Problem
 from web.http.routing import Routes
 from web.readmodel import queries
-from web.readmodel.changelog import Changelog
 from web.readmodel.commands import Command
 from web.readmodel.list_query import Listing, parse
 from web.services import Services, services
@@ -28,29 +29,27 @@ routes = Routes("Jobs")
 T = TypeVar("T")
 
 #: Jobs that are read and commanded at a time.
-_PIECE = 2_000
-#: Seconds that an answer waits for control, so that what is deleted is gone when the answer comes.
-_SEEN_S = 5.0
+_BATCH = 2_000
 _ENDED = ",".join(sorted(JOB_ENDED))
 
 
 class ClearRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which ended jobs are forgotten."""
+    """Which ended jobs to delete."""
 
-    #: How they ended; needed.
+    #: Final status; required.
     status: Literal["completed", "failed", "cancelled", "all"] | None = None
-    #: Only those that ended so many seconds ago or earlier.
+    #: Only jobs that ended at least this many seconds ago.
     older_than_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    #: Only those of this pipeline.
+    #: Only jobs of this pipeline.
     pipeline: str | None = None
-    #: Whether what they published goes too; otherwise a READY asset stays as it is.
+    #: Delete published files too; otherwise a READY asset keeps them.
     artifacts: bool = False
 
 
 class RetryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which jobs are retried; the filters are those of the list, and at least one is needed."""
+    """Which jobs to retry: filters as of the list, at least one."""
 
-    #: "failed" where another filter is given alone.
+    #: Default with another filter: "failed".
     status: Literal["failed", "cancelled", "all"] | None = None
     pipeline: str | None = None
     asset_id: str | None = None
@@ -65,17 +64,11 @@ class RetryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 async def delete_job(request: web.Request) -> web.Response:
     """Delete a job that has ended, and what it published: 202; 409 while it waits or runs.
 
-    It stays deleted. An asset whose last job it was goes with it.
+    An asset is deleted with its last job.
     """
-    parts, principal = services(request), asking(request)
+    principal = asking(request)
     job = await job_of(request, principal, request.match_info["job_id"])
-    if job.status not in JOB_ENDED:
-        raise _running()
-    order = DeleteJob(job_id=job.id, asset_id=job.asset_id, requested_by=principal.owner)
-    cursor = await parts.commands.send([order])
-    if await _seen(parts, cursor, "jobs", "assets") and await parts.model.read(queries.job, job.id) is not None:
-        raise _running()  # it was retried meanwhile
-    return answer(Submitted(job_id=job.id, asset_id=job.asset_id), status=202, cursor=cursor)
+    return accepted(job, await actions.delete(services(request), principal, job))
 
 
 @routes.delete("/v1/assets/{asset_id}", answers={202: Answer[DeletedAsset]}, problems=(404, 409, 503))
@@ -84,81 +77,72 @@ async def delete_asset(request: web.Request) -> web.Response:
     parts, principal = services(request), asking(request)
     asset = await asset_of(request, principal, request.match_info["asset_id"])
     if await parts.model.read(queries.has_open_jobs, asset.id):
-        raise _running()
-    order = DeleteAsset(asset_id=asset.id, requested_at=time.time(), requested_by=principal.owner)
-    cursor = await parts.commands.send([order])
-    if await _seen(parts, cursor, "jobs", "assets") and await parts.model.read(queries.asset, asset.id) is not None:
-        raise _running()
+        raise actions.still_running()
+    command = DeleteAsset(asset_id=asset.id, requested_at=time.time(), requested_by=principal.owner)
+    cursor = await parts.commands.send([command])
+    if (
+        await actions.applied(parts, cursor, "jobs", "assets")
+        and await parts.model.read(queries.asset, asset.id) is not None
+    ):
+        raise actions.still_running()
     return answer(DeletedAsset(asset_id=asset.id), status=202, cursor=cursor)
 
 
 @routes.post("/v1/jobs/clear", body=ClearRequest, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
 async def clear_jobs(request: web.Request) -> web.Response:
-    """Forget ended jobs, and answer with how many. Their assets stay playable unless `artifacts` is set."""
-    wanted: ClearRequest = await json_body(request, ClearRequest)
-    status, principal = required("status", wanted.status), asking(request)
+    """Delete ended jobs; the response has their number. Their assets stay playable unless `artifacts` is set."""
+    body: ClearRequest = await json_body(request, ClearRequest)
+    status, principal = required("status", body.status), asking(request)
     query = {"status": _ENDED if status == "all" else status}
-    if wanted.pipeline is not None:
-        query["pipeline"] = wanted.pipeline
-    if wanted.older_than_s is not None:
+    if body.pipeline is not None:
+        query["pipeline"] = body.pipeline
+    if body.older_than_s is not None:
         now = services(request).clock.now()
-        query["updated_before"] = iso_time(now - min(wanted.older_than_s, now))
+        query["updated_before"] = iso_time(now - min(body.older_than_s, now))
 
-    def order(job: Job) -> Command:
-        return DeleteJob(job_id=job.id, asset_id=job.asset_id, artifacts=wanted.artifacts, requested_by=principal.owner)
+    def command_for(job: Job) -> Command:
+        return DeleteJob(job_id=job.id, asset_id=job.asset_id, artifacts=body.artifacts, requested_by=principal.owner)
 
-    return await command_all(request, parse(query, JOBS, principal.scope), order)
+    return await command_all(request, parse(query, JOBS, principal.scope), command_for)
 
 
 @routes.post("/v1/jobs/retry", body=RetryRequest, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
 async def retry_jobs(request: web.Request) -> web.Response:
-    """Retry all failed or cancelled jobs that the filters find, and answer with how many."""
-    wanted: RetryRequest = await json_body(request, RetryRequest)
+    """Retry all failed or cancelled jobs that match the filters; the response has their number."""
+    body: RetryRequest = await json_body(request, RetryRequest)
     principal = asking(request)
-    given: dict[str, Any] = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value}
-    required(" or ".join(wanted.__struct_fields__), given or None)
-    query = given | {"status": "cancelled,failed" if wanted.status == "all" else wanted.status or "failed"}
+    filters: dict[str, Any] = {name: value for name, value in msgspec.structs.asdict(body).items() if value}
+    required(" or ".join(body.__struct_fields__), filters or None)
+    query = filters | {"status": "cancelled,failed" if body.status == "all" else body.status or "failed"}
 
-    def order(job: Job) -> Command:
+    def command_for(job: Job) -> Command:
         return RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run, requested_by=principal.owner)
 
-    return await command_all(request, parse(query, JOBS, principal.scope), order)
+    return await command_all(request, parse(query, JOBS, principal.scope), command_for)
 
 
 def required(name: str, value: T | None) -> T:
-    """What says which ones a command to many is for: an empty body means none of them. Raises Problem (422)."""
+    """Return the filter of a command to many jobs. Raises Problem (422) without one: an empty body selects none."""
     if value is None:
-        raise Problem(422, "filter-required", f"say which ones: give {name}; nothing was done")
+        raise Problem(422, "filter-required", f"a filter is required, nothing was changed: set {name}")
     return value
 
 
-async def command_all(request: web.Request, listing: Listing, order: Callable[[Job], Command]) -> web.Response:
-    """Give each job of the listing its order, and answer with how many they were."""
-    parts, count, offsets = services(request), 0, dict[int, int]()
+async def command_all(request: web.Request, listing: Listing, command_for: Callable[[Job], Command]) -> web.Response:
+    """Send a command to each job of the listing; respond with the number of jobs."""
+    parts, count, cursors = services(request), 0, list[WriteCursor]()
     parts.commands.require_connection()
-    async for jobs in _pieces(parts, listing):
-        cursor = await parts.commands.send([order(job) for job in jobs])
+    async for jobs in _batches(parts, listing):
+        cursors.append(await parts.commands.send([command_for(job) for job in jobs]))
         count += len(jobs)
-        offsets |= cursor.offsets
-    cursor = WriteCursor(parts.position.log or "", offsets)
-    await _seen(parts, cursor, "jobs")
+    cursor = WriteCursor.merge(parts.position.log or "", cursors)
+    await actions.applied(parts, cursor, "jobs")
     return answer(Affected(count=count), status=202, cursor=cursor)
 
 
-async def _pieces(parts: Services, listing: Listing) -> AsyncIterator[Sequence[Job]]:
-    """What is there when its turn comes, each job once."""
+async def _batches(parts: Services, listing: Listing) -> AsyncIterator[Sequence[Job]]:
+    """Jobs of the listing, each once; a job that leaves it before its batch is read is left out."""
     after = (-1.0, "")
-    while jobs := await parts.model.read(queries.chosen, listing, after, _PIECE):
+    while jobs := await parts.model.read(queries.chosen, listing, after, _BATCH):
         after = (jobs[-1].created_at, jobs[-1].id)
         yield jobs
-
-
-async def _seen(parts: Services, cursor: WriteCursor, *changelogs: Changelog) -> bool:
-    """Whether the write is visible here within a while."""
-    return await parts.position.until(
-        lambda: all(parts.position.has_applied(changelog, cursor) for changelog in changelogs), _SEEN_S
-    )
-
-
-def _running() -> Problem:
-    return Problem(409, "job-running", "only what has ended can be deleted: cancel it first, and wait for its end")

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from schemas.jobs import Job
 from web.api.common import settled
-from web.api.jobs.routes import JOBS, JobsQuery, require_known_pipeline, shown
+from web.api.jobs.listing import JOBS, JobsQuery, live_view, require_known_pipeline
 from web.auth.middleware import asking
 from web.http.problems import Problem
 from web.http.routing import Routes
@@ -108,11 +108,11 @@ def _piece(
 
 
 def _as_json(parts: Services, jobs: Sequence[Job]) -> bytes:
-    return b",".join(_encode(shown(job, parts.progress)) for job in jobs)
+    return b",".join(_encode(live_view(job, parts.progress)) for job in jobs)
 
 
 def _as_csv(parts: Services, jobs: Sequence[Job]) -> bytes:
-    return _lines([_cells(job, shown(job, parts.progress)) for job in jobs])
+    return _lines([_cells(job, live_view(job, parts.progress)) for job in jobs])
 
 
 def _cells(job: Job, view: Any) -> list[str]:

@@ -59,7 +59,7 @@ async def test_only_groups_of_ended_jobs_are_looked_at(replica: Replica) -> None
 
 
 async def test_the_jobs_of_a_bulk_command_come_in_pieces_each_once(replica: Replica) -> None:
-    from web.api.jobs.routes import JOBS
+    from web.api.jobs.listing import JOBS
     from web.readmodel.list_query import parse
 
     listing = parse({"status": "completed"}, JOBS, None)

@@ -50,3 +50,10 @@ def test_a_cursor_survives_in_an_address_as_it_is() -> None:
 def test_an_endless_text_is_refused_unread() -> None:
     with pytest.raises(InvalidCursor, match="too long"):
         load("A" * 10_000, LiveCursor)
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 3), OFFSETS, max_size=4), max_size=5))
+def test_a_cursor_of_several_writes_waits_for_all_of_them(writes: list[dict[int, int]]) -> None:
+    merged = WriteCursor.merge(MARK, [WriteCursor(MARK, offsets) for offsets in writes])
+    assert merged.offsets.keys() == {partition for offsets in writes for partition in offsets}
+    assert all(merged.offsets[partition] >= at for offsets in writes for partition, at in offsets.items())

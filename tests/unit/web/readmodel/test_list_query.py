@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.api.jobs.routes import JOBS
+from web.api.jobs.listing import JOBS
 from web.http.cursors import InvalidCursor, PageCursor, dump
 from web.http.problems import Problem
 from web.readmodel.list_query import parse

@@ -15,7 +15,7 @@ from tests.unit.web import oracle
 from tests.unit.web.readmodel.crowd import PIPELINES, crowd
 from tests.unit.web.replica import Replica, replica_below
 from tests.unit.web.rows import NOW
-from web.api.jobs.routes import JOBS
+from web.api.jobs.listing import JOBS
 from web.api.paging import page_rows
 from web.api.stats import stats
 from web.http.cursors import PageCursor, dump

@@ -11,7 +11,7 @@ import pytest
 from schemas.jobs import Watermark
 from tests.unit.web.replica import PARTITIONS, Replica, replica_below
 from tests.unit.web.rows import a_job, a_step, an_asset, an_error, record, tombstone
-from web.api.jobs.routes import JOBS
+from web.api.jobs.listing import JOBS
 from web.api.stats import stats
 from web.http.cursors import PageCursor, WriteCursor, dump
 from web.live import changelog_follower

@@ -1,0 +1,66 @@
+"""The list of jobs: its filters and sort orders, and the view of a row."""
+
+from typing import get_args
+
+from schemas.jobs import Job, JobStatus
+from schemas.steps import step_kinds
+from web.http.problems import Problem
+from web.live.progress import Progress
+from web.readmodel import queries
+from web.readmodel.job_groups import STEP_STATUSES
+from web.readmodel.list_query import SORTS, Listing, ListQuery, ListSpec, Part
+from web.services import Services
+from web.views.build import job_view
+from web.views.models import JobView
+
+
+def _of_step(text: str) -> Part:
+    """`STEP`, or `STEP:STATUS`. Raises Problem (400)."""
+    step, colon, status = text.partition(":")
+    if step not in step_kinds():
+        raise Problem(400, "invalid-step", f"there is no step {step[:50]!r}; there are {', '.join(step_kinds())}")
+    if colon and status not in STEP_STATUSES:
+        known = ", ".join(STEP_STATUSES)
+        raise Problem(400, "invalid-step", f"a step is never {status[:50]!r}; it is one of {known}")
+    return ("instr(states, ?) > 0", (f" {step}={status} " if colon else f" {step}=",))
+
+
+JOBS = ListSpec(
+    "jobs",
+    frozenset(get_args(JobStatus)),
+    frozenset({"pipeline", "asset_id", "owner"}),
+    SORTS | {"duration": "duration_s", "duration_s": "duration_s", "progress": "progress"},
+    narrow="jobs_narrow",
+    few={"asset_id": "jobs_asset"},
+    grouped=frozenset({"status", "pipeline", "owner", "step", "scope"}),
+    further={"step": _of_step},
+)
+
+
+class JobsQuery(ListQuery, frozen=True, kw_only=True):
+    """What a list of jobs can be asked for."""
+
+    #: Only jobs in one of these states, separated by commas: waiting, active, completed, failed, cancelled.
+    status: str | None = None
+    #: Only jobs of this pipeline.
+    pipeline: str | None = None
+    #: Only jobs of this asset.
+    asset_id: str | None = None
+    #: Only jobs that have this step; "STEP:STATUS": only those where it is in that state, e.g. "transcode:queued".
+    step: str | None = None
+    #: Only jobs of this owner; others than admins see their own anyway.
+    owner: str | None = None
+
+
+async def require_known_pipeline(parts: Services, listing: Listing) -> None:
+    """Raise Problem (400) for a pipeline that neither exists nor ever had a job."""
+    name = listing.equals.get("pipeline")
+    if name is not None and name not in parts.pipelines and not await parts.model.read(queries.has_pipeline, name):
+        raise Problem(
+            400, "invalid-pipeline", f"there is no pipeline {name[:50]!r}; there are {', '.join(parts.pipelines)}"
+        )
+
+
+def live_view(job: Job, progress: Progress) -> JobView:
+    """Render the job with its live progress."""
+    return job_view(job, beside=progress.beside(job))
