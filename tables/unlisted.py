@@ -1,7 +1,7 @@
-"""The jobs that are too many for their asset's row: an index over the jobs table, rebuilt at each recovery.
+"""Unlisted jobs: an index of the jobs that are too many for their asset's row, rebuilt at each recovery.
 
-An asset's row lists its newest jobs. Of the others this keeps what the row must still follow from: their states, and
-which of them are the newest.
+An asset's row lists its newest jobs. Of the others the index keeps what the row depends on: their states, and which of
+them are the newest.
 """
 
 from bisect import bisect_left, insort
@@ -16,7 +16,7 @@ Kind = tuple[str, bool]
 
 
 def summary(job: Job) -> AssetJob:
-    """What an asset keeps of one of its jobs."""
+    """The summary of a job that an asset's row keeps."""
     reason = end_reason(job) if job.finished_at is not None else None
     return AssetJob(status=job.status, pipeline=job.pipeline, created_at=job.created_at, reason=reason)
 
@@ -29,7 +29,7 @@ def end_reason(job: Job) -> str | None:
 
 
 def kind_of(known: AssetJob) -> Kind:
-    """What a job adds to its asset's status."""
+    """The part of a job that its asset's status depends on."""
     return known.status, known.pipeline == CACHE_PIPELINE
 
 
@@ -40,7 +40,7 @@ class _Entry(NamedTuple):
 
 
 class UnlistedJobs:
-    """Those of one asset."""
+    """The unlisted jobs of one asset."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, _Entry] = {}
@@ -55,19 +55,19 @@ class UnlistedJobs:
         return iter(self._jobs)
 
     def get(self, job_id: str) -> AssetJob | None:
-        """What is known of a job; None when it is none of these."""
+        """The summary of a job; None for a job that is not unlisted."""
         entry = self._jobs.get(job_id)
         return entry.known if entry is not None else None
 
     def kinds(self, but: str) -> Set[Kind]:
-        """Kinds of all jobs but one."""
+        """Kinds of all jobs but `but`."""
         own = self._jobs.get(but)
         if own is None or self._kinds[kind_of(own.known)] > 1:
             return self._kinds.keys()
         return self._kinds.keys() - {kind_of(own.known)}
 
     def newest(self, count: int, but: str) -> dict[str, AssetJob]:
-        """The newest so many, without one, by id."""
+        """The newest `count` jobs without `but`, by id."""
         ids = [job_id for _, job_id in self._order[-(count + 1) :] if job_id != but]
         return {job_id: self._jobs[job_id].known for job_id in ids[-count:]} if count > 0 else {}
 
@@ -75,8 +75,14 @@ class UnlistedJobs:
         """(when it ended or None, job id) of each."""
         return [(entry.finished_at, job_id) for job_id, entry in self._jobs.items()]
 
+    def copy(self) -> "UnlistedJobs":
+        """A copy that changes independently."""
+        copied = UnlistedJobs()
+        copied._jobs, copied._order, copied._kinds = self._jobs.copy(), self._order.copy(), self._kinds.copy()
+        return copied
+
     def put(self, job: Job) -> None:
-        """Add a job, or take in how it is now."""
+        """Add a job, or replace what is known of it."""
         self.drop(job.id)
         known = summary(job)
         self._jobs[job.id] = _Entry(known, job.finished_at)
@@ -84,7 +90,7 @@ class UnlistedJobs:
         self._kinds[kind_of(known)] += 1
 
     def drop(self, job_id: str) -> None:
-        """Remove a job; one that is not there: harmless."""
+        """Remove a job. A job that is not there is ignored."""
         entry = self._jobs.pop(job_id, None)
         if entry is None:
             return
@@ -95,33 +101,28 @@ class UnlistedJobs:
             del self._kinds[kind]
 
 
-class Unlisted:
-    """Those of every asset."""
+class UnlistedIndex:
+    """The unlisted jobs of every asset that has any."""
 
     def __init__(self) -> None:
         self._by_asset: dict[str, UnlistedJobs] = {}
 
     def of(self, asset_id: str) -> UnlistedJobs | None:
-        """Those of one asset, not to be changed; None: its row lists all of its jobs."""
+        """Those of one asset, read-only; None: its row lists all of its jobs."""
         return self._by_asset.get(asset_id)
 
-    def put(self, job: Job) -> None:
-        """The job's row changed, and its asset does not list it."""
-        self._by_asset.setdefault(job.asset_id, UnlistedJobs()).put(job)
-
-    def drop(self, asset_id: str, job_id: str) -> None:
-        """The job is listed now, or gone. One that is not there: harmless."""
-        jobs = self._by_asset.get(asset_id)
-        if jobs is not None:
-            jobs.drop(job_id)
-            if not len(jobs):
-                del self._by_asset[asset_id]
+    def replace(self, asset_id: str, jobs: UnlistedJobs) -> None:
+        """Set those of one asset."""
+        if jobs:
+            self._by_asset[asset_id] = jobs
+        else:
+            self._by_asset.pop(asset_id, None)
 
     def rebuild(self, jobs: Collection[Job], most: int, listed: Callable[[str], Collection[str]]) -> None:
-        """From all jobs and a look at the rows of assets that have more than `most`."""
+        """Build it from all jobs. `listed(asset_id)`: job ids of an asset's row, read where it has more than `most`."""
         self._by_asset.clear()
         counts = Counter(job.asset_id for job in jobs)
         known = {asset_id: listed(asset_id) for asset_id, count in counts.items() if count > most}
         for job in jobs:
             if job.asset_id in known and job.id not in known[job.asset_id]:
-                self.put(job)
+                self._by_asset.setdefault(job.asset_id, UnlistedJobs()).put(job)

@@ -6,7 +6,7 @@ ONE agent with concurrency 1: the only writer of the tables. It decides, in well
 import logging
 from typing import IO, Any
 
-from agents.control.decisions import Control
+from agents.control.control import Control
 from agents.control.uploads import add_uploads_agent
 from streams.data_files import pipelines_dir
 from streams.kafka import record_parsing
@@ -70,7 +70,7 @@ def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
     async def decide(stream: Any) -> None:
         async for event in stream.events():
             await guard.check(event.message)
-            await control.take(event.message)
+            await control.handle(event.message)
 
     add_uploads_agent(app, settings, pipelines, guard, control.mark_later)
     jobs.on_recover(control.recovered)

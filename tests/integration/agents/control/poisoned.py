@@ -7,9 +7,9 @@ import sys
 import time
 from typing import Any
 
-from agents.control import main, uploads
-from agents.control.decisions import Control
+from agents.control import decisions, main, uploads
 from agents.control.effects import EffectPublisher
+from agents.control.record_changes import RecordChanges
 from streams.settings import load
 
 #: Whatever is about this asset ends control.
@@ -23,26 +23,26 @@ def put_in(owner: Any, name: str, function: Any) -> None:
 
 def fail_to_decide() -> None:
     """The state machine's shell raises."""
-    stock = Control._carry_on
+    stock = decisions.apply
 
-    def carry_on(self: Any, turn: Any, before: Any, after: Any, *rest: Any) -> None:
-        stock(self, turn, before, after, *rest)
-        if after.asset_id == POISON:
+    def apply(changes: Any, message: Any) -> None:
+        stock(changes, message)
+        if getattr(message, "asset_id", "") == POISON:
             raise RuntimeError("cannot decide")
 
-    put_in(Control, "_carry_on", carry_on)
+    put_in(decisions, "apply", apply)
 
 
 def fail_to_write() -> None:
-    """What came of the record cannot be written."""
-    stock = Control._write
+    """The changes of the record cannot be written."""
+    stock = RecordChanges.write
 
-    def write(self: Any, turn: Any, topic: str, offset: int) -> None:
-        if POISON in turn.assets:
+    def write(self: Any, at: Any) -> Any:
+        if POISON in self._assets:
             raise RuntimeError("cannot write")
-        stock(self, turn, topic, offset)
+        return stock(self, at)
 
-    put_in(Control, "_write", write)
+    put_in(RecordChanges, "write", write)
 
 
 def fail_to_convert() -> None:
@@ -59,14 +59,14 @@ def fail_to_convert() -> None:
 
 def block_the_loop() -> None:
     """Deciding takes for ever, and nothing else runs."""
-    stock = Control._carry_on
+    stock = decisions.apply
 
-    def carry_on(self: Any, turn: Any, before: Any, after: Any, *rest: Any) -> None:
-        if after.asset_id == POISON:
+    def apply(changes: Any, message: Any) -> None:
+        if getattr(message, "asset_id", "") == POISON:
             time.sleep(3600)
-        stock(self, turn, before, after, *rest)
+        stock(changes, message)
 
-    put_in(Control, "_carry_on", carry_on)
+    put_in(decisions, "apply", apply)
 
 
 def be_refused() -> None:

@@ -62,9 +62,9 @@ def never_recover() -> None:
 
 def never_take() -> None:
     """The agent takes a record and does not come back."""
-    from agents.control.decisions import Control
+    from agents.control.control import Control
 
-    hang(Control, "take")
+    hang(Control, "handle")
 
 
 def never_pull() -> None:

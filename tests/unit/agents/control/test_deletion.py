@@ -111,9 +111,9 @@ async def test_a_grave_is_levelled_when_nothing_can_bring_the_job_back() -> None
     await log.tell(await log.control(), *STORY)
     control = await log.control()
     deleted_at = log.graves["job_1"].deleted_at
-    control._time.saw(deleted_at + GRAVE_S - 1)
+    control._timers.time.saw(deleted_at + GRAVE_S - 1)
     await control.tick()
     assert log.graves
-    control._time.saw(deleted_at + GRAVE_S + 1)
+    control._timers.time.saw(deleted_at + GRAVE_S + 1)
     await control.tick()
     assert not log.graves

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from agents.control.decisions import Control
+from agents.control.control import Control
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, SubmitJob
 from schemas.facts import AssetDeleted, DeadLetter, JobDeleted
@@ -61,7 +61,7 @@ async def tell_together(log: Log, control: Control, *messages: Message) -> None:
             structured(message, event_id=f"e{len(log.commands)}-{n}", source="test", subject="asset_1")
             for n, message in enumerate(messages[start : start + 256])
         ]
-        await control.take(log.record(len(log.commands) - 1, batch(events), BATCH_HEADERS))
+        await control.handle(log.record(len(log.commands) - 1, batch(events), BATCH_HEADERS))
 
 
 async def test_five_thousand_jobs_on_one_asset_leave_control_deciding_for_everybody() -> None:

@@ -11,7 +11,7 @@ async def test_an_outage_that_is_longer_than_a_lease_costs_nobody_his_work() -> 
     await log.tell(control, submit(), ACCEPTED)
     log.away = True
     for _ in range(100):  # a second each
-        control._time._ahead += 1.0
+        control._timers.time._ahead += 1.0
         await control.tick()
     [word] = log.come_back()
     assert isinstance(word, LeaseExpired)
@@ -29,12 +29,12 @@ async def test_a_lease_that_is_not_renewed_after_the_outage_ends() -> None:
     await log.tell(control, submit(), ACCEPTED)
     log.away = True
     for _ in range(60):
-        control._time._ahead += 1.0
+        control._timers.time._ahead += 1.0
         await control.tick()
     log.come_back()
-    log.now = control._time.now()
+    log.now = control._timers.time.now()
     for _ in range(60):
-        control._time._ahead += 1.0
+        control._timers.time._ahead += 1.0
         await control.tick()
     word = log.all(LeaseExpired)[-1]
     log.now = word.decided_at + 0.1

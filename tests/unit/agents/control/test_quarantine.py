@@ -5,15 +5,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from agents.control.decisions import Control
-from schemas.base import Message
-from schemas.commands import SubmitJob
+from agents.control import decisions
+from agents.control.record_changes import RecordChanges
+from schemas.base import ErrorRecord, Message
+from schemas.commands import CancelJob, SubmitJob
 from schemas.facts import DeadLetter
 from schemas.jobs import Input, StepSpec
+from schemas.step_events import AttemptAccepted, AttemptFailed
 from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from streams.worker.quarantine import LIMIT
+from tables.assets import LISTED_JOBS
 from tables.log_clock import LogTime
 from tests.unit.agents.control.world import Ended, Log
+
+BROKEN = ErrorRecord(code="corrupt-media", message="The file is broken.")
 
 
 def submit(number: int) -> SubmitJob:
@@ -31,21 +36,26 @@ def submit(number: int) -> SubmitJob:
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Where control fails: "deciding" about job_1, or "writing" what came of it."""
     faults: list[str] = []
-    decide, write = Control._carry_on, Control._write
+    apply, write = decisions.apply, RecordChanges.write
 
-    def carry_on(self: Any, turn: Any, *rest: Any) -> None:
-        decide(self, turn, *rest)
-        if "deciding" in faults and "job_1" in turn.jobs:
+    def deciding(changes: RecordChanges, message: Any) -> None:
+        apply(changes, message)
+        if "deciding" in faults and getattr(message, "job_id", "") == "job_1":
             raise RuntimeError("cannot decide")
 
-    def writing(self: Any, turn: Any, topic: str, offset: int) -> None:
-        if "writing" in faults and "job_1" in turn.jobs:
+    def writing(self: Any, at: Any) -> bool:
+        if "writing" in faults and "job_1" in self._jobs:
             raise RuntimeError("cannot write")
-        write(self, turn, topic, offset)
+        return write(self, at)
 
-    monkeypatch.setattr(Control, "_carry_on", carry_on)
-    monkeypatch.setattr(Control, "_write", writing)
+    monkeypatch.setattr(decisions, "apply", deciding)
+    monkeypatch.setattr(RecordChanges, "write", writing)
     return faults
+
+
+def poison(message: Message) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Value and headers of a record of one entry."""
+    return batch([structured(message, event_id="poison", source="test", subject="asset_1")]), BATCH_HEADERS
 
 
 async def lives(log: Log, *messages: Message) -> int:
@@ -82,10 +92,32 @@ async def test_only_the_entry_is_lost_that_does_it(poisoned: list[str]) -> None:
     record = log.record(0, batch(events), BATCH_HEADERS)
     for _ in range(LIMIT - 1):
         with pytest.raises(Ended):
-            await (await log.control()).take(record)
-    await (await log.control()).take(record)
+            await (await log.control()).handle(record)
+    await (await log.control()).handle(record)
     assert set(log.jobs) == {"job_0", "job_2"}
     assert [letter.error.code for letter in log.all(DeadLetter)] == ["internal-error"]
+
+
+async def test_an_entry_that_is_passed_over_leaves_its_asset_as_it_was(poisoned: list[str]) -> None:
+    """Of a job that its asset's row does not list: the asset's status follows from an index in memory."""
+    log, record_id = Log(), LISTED_JOBS + 1
+    jobs = [replace(submit(n), asset_id="asset_1", submitted_at=float(n)) for n in range(1, record_id + 1)]
+    running: dict[str, Any] = {"job_id": "job_1", "asset_id": "asset_1", "run": 1, "step": "noop", "attempt": 1}
+    accepted = AttemptAccepted(**running, lease_id="L", executor_id="e", requested_at=1.0, request_partition=0)
+    control = await log.control()
+    await log.tell(control, *jobs, accepted)
+    assert "job_1" not in log.assets["asset_1"].jobs and log.assets["asset_1"].status == "PROCESSING"
+    poisoned.append("deciding")
+    record = log.record(len(log.commands), *poison(AttemptFailed(**running, lease_id="L", error=BROKEN)))
+    for _ in range(LIMIT - 1):
+        with pytest.raises(Ended):
+            await (await log.control()).handle(record)
+    control = await log.control()
+    await control.handle(record)
+    log.commands.append(jobs[0])
+    assert log.jobs["job_1"].status == "active"
+    await log.tell(control, *(CancelJob(job_id=job.job_id, asset_id="asset_1") for job in jobs[1:]))
+    assert log.assets["asset_1"].status == "PROCESSING", "its job still runs"
 
 
 async def test_a_fault_that_is_gone_at_the_next_start_costs_nothing(poisoned: list[str]) -> None:
@@ -114,9 +146,9 @@ async def test_rows_that_somebody_else_has_written_end_nobody() -> None:
 async def test_a_record_whose_date_was_lost_does_not_set_the_clock() -> None:
     log, elapsed_s = Log(), [0.0]
     control = await log.control()
-    control._time = LogTime(lambda: elapsed_s[0])
+    control._timers.time = LogTime(lambda: elapsed_s[0])
     await log.tell(control, submit(1))
     elapsed_s[0] = 60.0
-    await control.take(log.record(1, b"damaged", [("kinolog-unparsable", b"the batch is damaged")], at=0.0))
-    assert control._time.now() == log.now + 60.0
+    await control.handle(log.record(1, b"damaged", [("kinolog-unparsable", b"the batch is damaged")], at=0.0))
+    assert control._timers.time.now() == log.now + 60.0
     assert [letter.error.code for letter in log.all(DeadLetter)] == ["unparsable-record"]

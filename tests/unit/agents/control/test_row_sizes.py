@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.control.decisions import Control
+from agents.control.control import Control
 from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
 from schemas.facts import DeadLetter

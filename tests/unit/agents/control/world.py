@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
-from agents.control.decisions import Control
+from agents.control.control import Control
 from schemas.base import Message
 from schemas.jobs import Asset, DeletedJob, Job
 from streams.kafka.envelope import BATCH_HEADERS, Entry, batch, read, structured
@@ -129,7 +129,7 @@ class Log:
             message: Any = self.commands[offset]
             subject = getattr(message, "asset_id", "queue")
             event = structured(message, event_id=f"c{offset}", source="test", subject=subject)
-            await control.take(self.record(offset, batch([event]), BATCH_HEADERS, partition_of(subject, PARTITIONS)))
+            await control.handle(self.record(offset, batch([event]), BATCH_HEADERS, partition_of(subject, PARTITIONS)))
 
     def record(self, offset: int, value: bytes, headers: Any, partition: int = 0, *, at: float | None = None) -> Any:
         """A Kafka record of `media.commands`."""

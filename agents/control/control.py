@@ -1,0 +1,149 @@
+"""Control: applies the records of the owned partitions, each once and in order."""
+
+import asyncio
+import logging
+from typing import Any
+
+from agents.control import decisions
+from agents.control.effects import SOURCE, EffectPublisher
+from agents.control.job_tables import JobTables
+from agents.control.record_changes import RecordChanges
+from agents.control.recovery import rebuild_indexes
+from agents.control.rejections import Rejected
+from agents.control.timers import Timers
+from agents.control.watermarks import Watermarks
+from schemas.base import ErrorRecord
+from schemas.processes import ControlReported
+from streams.ids import new_id
+from streams.kafka.envelope import Entry, Unreadable, fault_of, read, structured
+from streams.kafka.topics import names
+from streams.settings import Settings
+from streams.worker.app import KinologApp
+from streams.worker.quarantine import LIMIT, place_of, quarantined
+from tables.changelog_table import ChangelogTable
+
+log = logging.getLogger(__name__)
+
+
+class Control:
+    """The consumer side of the state machine: reads records, writes rows, publishes effects."""
+
+    def __init__(self, app: KinologApp, settings: Settings, jobs: ChangelogTable, assets: ChangelogTable) -> None:
+        self._app, self._topics = app, names(settings)
+        self._tables = JobTables(jobs, assets, settings.partitions)
+        self._publisher = EffectPublisher(app, settings)
+        self._timers = Timers(app, settings, self._tables, self._publisher)
+        self._watermarks = Watermarks(app.continuity, settings, self._tables)
+        #: The delivery of the last report of this process.
+        self._report_delivery: asyncio.Future[Any] | None = None
+
+    async def handle(self, message: Any) -> None:
+        """Apply every entry of a Kafka record, and publish what follows. Never raises: an entry that cannot be applied
+        becomes a dead letter, and any other error ends the process.
+
+        A record that ended the process before is applied entry by entry at the third try, and not at all at the fourth.
+        """
+        place = place_of(message)
+        strikes = self._app.quarantine.strikes(place)
+        try:
+            if strikes.times:  # otherwise each start would read an upload event again, and write another such record
+                await self._app.commit_all()
+            if strikes.times >= LIMIT:
+                self._publisher.bury(message, message.value or b"", quarantined(strikes))
+                self._commit(self._changes_of(message), message)
+            else:
+                with self._app.quarantine.handling(place):
+                    (self._apply_each if strikes.times == LIMIT - 1 else self._apply_all)(message)
+            await self._app.departures.depart()
+        except Exception as error:  # rows or effects may be published in part, and only a replay repairs that
+            log.exception("record failed")
+            await self._app.end_over(message, error)
+
+    def _apply_all(self, message: Any) -> None:
+        changes = self._changes_of(message)
+        for entry in read(message.value, message.headers or ()):
+            self._apply(changes, message, entry)
+        self._commit(changes, message)
+
+    def _apply_each(self, message: Any) -> None:
+        """One of the entries has ended the process before: whichever fails becomes a dead letter."""
+        for entry in read(message.value, message.headers or ()):
+            changes = self._changes_of(message)
+            try:
+                self._apply(changes, message, entry)
+            except Exception as error:
+                log.exception("entry failed")
+                record = ErrorRecord(code="internal-error", message=f"control failed: {error!r}")
+                self._publisher.bury(message, entry.content, record)
+            else:
+                self._write(changes, {})
+        self._commit(self._changes_of(message), message)
+        self._watermarks.write_all()
+
+    def _apply(self, changes: RecordChanges, message: Any, entry: Entry | Unreadable) -> None:
+        try:
+            if isinstance(entry, Unreadable):
+                raise Rejected(entry.code, entry.reason)
+            decisions.apply(changes, entry.message)
+        except Rejected as rejected:
+            self._publisher.bury(message, entry.content, ErrorRecord(code=rejected.code, message=str(rejected)))
+
+    def _changes_of(self, message: Any) -> RecordChanges:
+        replayed = message.offset <= self._app.continuity.claimed(message.topic, message.partition)
+        has_timestamp = fault_of(message.headers or ()) is None
+        if has_timestamp:
+            self._timers.saw(message.timestamp)
+        now = message.timestamp if has_timestamp else self._timers.time.now()
+        return RecordChanges(self._tables, message.partition, now, replayed=replayed)
+
+    def _commit(self, changes: RecordChanges, message: Any) -> None:
+        """Write the changes of a record, and that it is applied."""
+        is_recorded = self._write(changes, {message.topic: message.offset})
+        self._app.continuity.claim(message.topic, message.partition, message.offset)
+        if not is_recorded:
+            self._watermarks.add(message.partition)
+
+    def _write(self, changes: RecordChanges, at: dict[str, int]) -> bool:
+        is_recorded = changes.write(at)
+        self._timers.apply(changes)
+        self._publisher.say(changes.effects, changes.now)
+        return is_recorded
+
+    async def recovered(self) -> None:
+        """Rebuild what is derived from the tables: they hold other partitions now."""
+        owned = self._owned()
+        recovered = rebuild_indexes(self._tables, owned)
+        self._timers.restart(recovered.jobs, recovered.last_change_s)
+        self._watermarks.clear()
+        self._app.continuity.reclaim(recovered.applied)
+        facts = {"partitions": len(owned), "rows": recovered.rows, "waiting": len(self._timers)}
+        log.info("tables recovered", extra=facts)
+
+    async def tick(self) -> None:
+        """Send what is due, and write watermarks. To be called every second."""
+        self._timers.tick()
+        self._watermarks.add(*(tp.partition for tp in self._app.pass_skipped()))
+        await self.write_claims()
+        self._report()
+
+    async def write_claims(self) -> None:
+        """Write the pending watermarks. Returns when aiokafka has them."""
+        self._watermarks.write_all()
+        await self._app.departures.depart()
+
+    def mark_later(self, partition: int) -> None:
+        """Write the watermark of `partition` at the next tick: an applied offset is in no row yet."""
+        self._watermarks.add(partition)
+
+    def _report(self) -> None:
+        """Report to web which partitions this process decides. A report that is lost is repeated at the next tick."""
+        if self._report_delivery is not None and not self._report_delivery.done():
+            return  # no broker: one waiting report is enough
+        partitions = self._owned()
+        if self._app.is_reading and partitions:
+            report = ControlReported(control=self._app.conf.broker_client_id, partitions=tuple(sorted(partitions)))
+            encoded = structured(report, event_id=new_id("report"), source=SOURCE, subject=report.control)
+            self._report_delivery = self._app.outbox.put(self._topics.progress, 0, encoded)
+
+    def _owned(self) -> set[int]:
+        return {tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topics.commands}

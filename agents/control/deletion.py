@@ -1,0 +1,72 @@
+"""Deletion of jobs and assets, as decided by control."""
+
+import math
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from agents.control.record_changes import RecordChanges
+from agents.control.transitions import advance_checked
+from schemas.base import Message
+from schemas.commands import DeleteAsset, DeleteJob
+from schemas.jobs import JOB_ENDED, Asset, DeletedJob, Job
+from tables.assets import asset_gone, forget_job
+from tables.effects import Effects
+from tables.reducer import State
+
+
+def delete_job(changes: RecordChanges, before: State, deleted: DeletedJob, message: Message) -> Effects:
+    """Delete a job, and its asset when nothing is left of it. Returns the effects about the asset. Raises Rejected."""
+    asset = changes.asset(deleted.asset_id)
+    if not isinstance(before, Job):
+        is_repeat = changes.replayed and asset is None and isinstance(message, DeleteJob)
+        return asset_gone(deleted.asset_id, deleted.owner, deleted.deleted_at) if is_repeat else []
+    if asset is None:
+        changes.delete(deleted, None)
+        return []
+    artifacts = isinstance(message, DeleteJob) and message.artifacts
+    others = _last_to_end(changes, asset, but=before.id)
+    left = forget_job(asset, before, others, artifacts=artifacts, unlisted=changes.unlisted(asset.id))
+    changes.delete(deleted, replace(left, updated_at=changes.now) if left is not None else None)
+    if left is not None:
+        return []
+    changes.delete_asset(asset.id)
+    return asset_gone(asset.id, asset.owner, deleted.deleted_at)
+
+
+def delete_asset(changes: RecordChanges, message: DeleteAsset) -> Effects:
+    """Delete an asset with its jobs, when all have ended. Returns the effects. Raises Rejected.
+
+    A replay returns the effects again where nothing is left of the asset: they may have been lost.
+    """
+    asset = changes.asset(message.asset_id)
+    if asset is None:
+        return asset_gone(message.asset_id, None, changes.now) if changes.replayed else []
+    jobs = _jobs_of(changes, asset)
+    if any(job.status not in JOB_ENDED for job in jobs) or (changes.replayed and jobs):
+        return []  # a job was submitted meanwhile; the client sees that the asset still exists
+    commands = [DeleteJob(job_id=job.id, asset_id=asset.id, artifacts=False) for job in jobs]
+    outcomes = [advance_checked(job, command, changes.now) for job, command in zip(jobs, commands, strict=True)]
+    effects: Effects = []
+    for deleted, job_effects in outcomes:
+        if isinstance(deleted, DeletedJob):
+            changes.delete(deleted, None)
+            effects += job_effects
+    changes.delete_asset(asset.id)
+    return effects + asset_gone(asset.id, asset.owner, changes.now)
+
+
+def _jobs_of(changes: RecordChanges, asset: Asset) -> list[Job]:
+    job_ids = (*asset.jobs, *(changes.unlisted(asset.id) or ()))
+    return [job for job_id in job_ids if isinstance(job := changes.job(job_id), Job)]
+
+
+def _last_to_end(changes: RecordChanges, asset: Asset, but: str) -> Iterator[Job]:
+    """The asset's jobs without `but`: those that have not ended, then the last to end first. Read one by one."""
+    listed = (changes.job(job_id) for job_id in asset.jobs)
+    ends = [(job.finished_at, job.id) for job in listed if isinstance(job, Job)]
+    unlisted = changes.unlisted(asset.id)
+    ends += unlisted.ends() if unlisted is not None else []
+    for _, job_id in sorted(((math.inf if at is None else at, job_id) for at, job_id in ends), reverse=True):
+        if job_id != but and isinstance(job := changes.job(job_id), Job):
+            yield job

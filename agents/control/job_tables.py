@@ -1,0 +1,65 @@
+"""The tables `jobs` and `assets` of the owned partitions, and the indexes that are derived from their rows."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from agents.control.rejections import Rejected
+from schemas.jobs import Asset, Queue
+from streams.kafka.envelope import UNDECODABLE
+from tables.changelog_table import ChangelogTable
+from tables.reducer import State
+from tables.rows import QUEUE_PREFIX, decode_asset, decode_grave, decode_job, decode_queue, grave_key
+from tables.unlisted import UnlistedIndex
+
+R = TypeVar("R")
+
+
+class DeletedAt(NamedTuple):
+    """When a job was deleted; sorts by that time."""
+
+    at: float
+    job_id: str
+    partition: int
+
+
+@dataclass
+class JobTables:
+    """Rows by id. Every read raises Rejected for a row that cannot be decoded: another writer has overwritten it, and
+    messages about it become dead letters.
+    """
+
+    jobs: ChangelogTable
+    assets: ChangelogTable
+    #: Partitions of every source topic.
+    partitions: int
+    unlisted: UnlistedIndex = field(default_factory=UnlistedIndex)
+    #: Deleted jobs that are still remembered, oldest first.
+    deleted: deque[DeletedAt] = field(default_factory=deque)
+    #: Paused queues by step.
+    paused: dict[str, Queue] = field(default_factory=dict)
+
+    def job(self, job_id: str) -> State:
+        """The job, or what remains of a deleted one."""
+        if (row := self.jobs.get(job_id)) is not None:
+            return _decoded(decode_job, row)
+        deleted = self.jobs.get(grave_key(job_id))
+        return _decoded(decode_grave, deleted) if deleted is not None else None
+
+    def asset(self, asset_id: str) -> Asset | None:
+        """The asset."""
+        row = self.assets.get(asset_id)
+        return _decoded(decode_asset, row) if row is not None else None
+
+    def queue(self, step: str) -> Queue | None:
+        """The queue of a step; None before its first command."""
+        row = self.jobs.get(QUEUE_PREFIX + step)
+        return _decoded(decode_queue, row) if row is not None else None
+
+
+def _decoded(decode: Callable[[bytes], R], row: bytes) -> R:
+    try:
+        return decode(row)
+    except UNDECODABLE as error:
+        raise Rejected("unreadable-row", f"its row cannot be read: {error}") from error
