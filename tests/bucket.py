@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -20,10 +21,13 @@ _HOP = frozenset({"connection", "content-length", "transfer-encoding", "content-
 
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
-    """Address of an S3 server with an empty bucket BUCKET."""
+    """The URL of an empty S3 server."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    # moto keeps its objects for as long as the process lives: those of earlier tests go first.
+    with urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"") as response:
+        assert response.status == 200
     try:
         yield f"http://{host}:{port}"
     finally:
