@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from schemas.audit import AuditLink, AuditRecorded
 from streams.kafka.envelope import UNDECODABLE, binary
-from streams.kafka.reader import assign_paused, make_consumer, read_between
+from streams.kafka.reader import open_reader, read_between, read_to_end
 from streams.kafka.topics import names
 from streams.settings import Settings
 
@@ -151,32 +151,21 @@ def _chain_faults(entry: AuditRecorded, head: _Head | None, first_offset: int) -
 
 
 async def read_all(settings: Settings) -> list[Found]:
-    """Every record of the topic, as far as it goes now. Raises AuditUnreachable."""
-    consumer = make_consumer(settings.bootstrap, reset="earliest")
-    place = TopicPartition(names(settings).audit, _PARTITION)
+    """Every record of the topic as of now. Raises AuditUnreachable."""
+    part = TopicPartition(names(settings).audit, _PARTITION)
     try:
-        await consumer.start()
-        assign_paused(consumer, [place])
-        starts, ends = await consumer.beginning_offsets([place]), await consumer.end_offsets([place])
-        return [_found(record) async for record in read_between(consumer, starts, ends)]
+        async with open_reader(settings.bootstrap, [part], reset="earliest") as reader:
+            return [_found(record) async for record in read_to_end(reader, [part])]
     except (KafkaError, OSError, TimeoutError) as error:
         raise AuditUnreachable(f"the log at {settings.bootstrap} cannot be read: {error}") from error
-    finally:
-        await consumer.stop()
 
 
 async def last_link(settings: Settings) -> AuditLink | None:
     """The topic's last record now; None when it is empty. Raises KafkaError, TimeoutError."""
-    consumer = make_consumer(settings.bootstrap, reset="earliest")
-    place = TopicPartition(names(settings).audit, _PARTITION)
-    try:
-        async with asyncio.timeout(_LINK_S):
-            await consumer.start()
-            assign_paused(consumer, [place])
-            found = await _last_record(consumer, place)
-            return AuditLink(offset=found.offset, hash=digest(found.value)) if found is not None else None
-    finally:
-        await consumer.stop()
+    part = TopicPartition(names(settings).audit, _PARTITION)
+    async with asyncio.timeout(_LINK_S), open_reader(settings.bootstrap, [part], reset="earliest") as reader:
+        last = await _last_record(reader, part)
+    return AuditLink(offset=last.offset, hash=digest(last.value)) if last is not None else None
 
 
 async def _last_record(consumer: Any, place: TopicPartition) -> Found | None:

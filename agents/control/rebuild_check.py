@@ -23,7 +23,7 @@ from streams.broker.files import kept_port
 from streams.doctor.diagnosis import UNREACHABLE
 from streams.kafka.envelope import Entry, read
 from streams.kafka.partitioner import partition_of
-from streams.kafka.reader import assign_paused, make_consumer, read_between
+from streams.kafka.reader import assign_paused, open_reader, read_between
 from streams.kafka.topics import names
 from streams.settings import Kafka, Settings
 from streams.supervisor import run_dir
@@ -80,12 +80,8 @@ def _in_words(found: Sequence[Compared]) -> Iterator[str]:
 
 async def check(settings: Settings) -> list[Compared]:
     """Compare every partition. Raises KafkaError."""
-    consumer = make_consumer(settings.bootstrap, reset="earliest")
-    await consumer.start()
-    try:
-        return [await _compare(settings, consumer, number) for number in range(settings.partitions)]
-    finally:
-        await consumer.stop()
+    async with open_reader(settings.bootstrap, reset="earliest") as reader:
+        return [await _compare(settings, reader, number) for number in range(settings.partitions)]
 
 
 async def _compare(settings: Settings, consumer: Any, partition: int) -> Compared:

@@ -3,21 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from agents.executor.requests import InvalidRequest
 from schemas.base import ErrorRecord
 from schemas.step_events import LeaseRevoked, QueueChanged
 from streams.kafka.envelope import Entry, Unreadable, read
-from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
+from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, follow_forever, open_reader
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_RETRY_S = 1.0
 #: Longest that a read waits before it looks whether there is anything else to do.
 _READ_MS = 5_000
 _CATCH_UP_MS = 100
@@ -53,35 +52,24 @@ class ControlTail:
         self.positioned = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow until cancelled; reconnects for as long as it takes."""
-        while True:
-            try:
-                await self._follow()
-            except (KafkaError, OSError) as error:
-                log.warning("reading of revokes was interrupted", extra={"topic": self._topic, "error": repr(error)})
-                await asyncio.sleep(_RETRY_S)
+        """Follow until cancelled."""
+        await follow_forever(self._topic, self._connect, self._follow)
 
-    async def _follow(self) -> None:
-        consumer = make_consumer(
-            self._settings.bootstrap,
-            client_id=self._client_id,
-            wait_ms=FOLLOWER_MS,
-            reset="earliest",  # only after a lost position: an old revoke names a lease that is over
-        )
-        try:
-            await consumer.start()
-            ends = await self._position(consumer)
-            while True:
-                if all(self._next[tp] >= end for tp, end in ends.items()):
-                    self.positioned.set()
-                wait_ms = _READ_MS if self.positioned.is_set() else _CATCH_UP_MS
-                for records in (await consumer.getmany(timeout_ms=wait_ms)).values():
-                    for record in records:
-                        await self._take(record)
-                for tp in ends:
-                    self._next[tp] = max(self._next[tp], await consumer.position(tp))
-        finally:
-            await consumer.stop()
+    def _connect(self) -> AbstractAsyncContextManager[Any]:
+        # `earliest` counts only after a lost position: an old revoke names a lease that is over.
+        return open_reader(self._settings.bootstrap, reset="earliest", wait_ms=FOLLOWER_MS, client_id=self._client_id)
+
+    async def _follow(self, consumer: Any) -> None:
+        ends = await self._position(consumer)
+        while True:
+            if all(self._next[tp] >= end for tp, end in ends.items()):
+                self.positioned.set()
+            wait_ms = _READ_MS if self.positioned.is_set() else _CATCH_UP_MS
+            for records in (await consumer.getmany(timeout_ms=wait_ms)).values():
+                for record in records:
+                    await self._take(record)
+            for tp in ends:
+                self._next[tp] = max(self._next[tp], await consumer.position(tp))
 
     async def _position(self, consumer: Any) -> dict[TopicPartition, int]:
         """Begin where it was left, or at the beginning; what there is at the moment, by partition."""

@@ -1,39 +1,49 @@
-"""Consumers without a group: each reads what it is assigned, from where it seeks to, and keeps its own position.
+"""Readers: consumers without a group, which read the partitions they are assigned and keep their own positions.
 
-Everyone reads topics through these, so that none depends on what a producer does: transactions, codecs, damage.
+All reading goes through them, so that transactions, codecs and damaged batches are treated alike everywhere.
 
-They look up offsets before they fetch: a broker answers the requests of a connection in order, so a lookup behind a
-fetch waits until that has brought something or has waited for its time: measured, 1.5 s each on a quiet topic.
+A reader looks up offsets before it fetches: a broker answers the requests of a connection in order, so a lookup behind
+a fetch waits until the fetch returns: measured, 1.5 s each on a quiet topic.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, Literal
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal, NoReturn, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition  # noqa: TID251 - the place where they are made
+from aiokafka.errors import KafkaError
 
 from streams.kafka import record_parsing
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R")
+Reset = Literal["earliest", "latest", "none"]
 
 #: Events of a transaction count once it is committed, and never when it is aborted.
 ISOLATION = "read_committed"
 
-#: `fetch_max_wait_ms` of consumers that follow a topic for ever; Faust's have the same. Measured: 12.7 % of a core for
-#: the idle system with 50, 6.7 % with 500, 4.9 % with 1,000, 4.4 % with 1,500; a job's latency is the same.
+#: `fetch_max_wait_ms` of readers that follow a topic; Faust's have the same. Measured: 12.7 % of a core for the idle
+#: system with 50, 6.7 % with 500, 4.9 % with 1,000, 4.4 % with 1,500; a job's latency is the same.
 FOLLOWER_MS = 1500
-#: `fetch_max_wait_ms` of consumers that read up to an end: what is there comes at once.
+#: `fetch_max_wait_ms` of readers that read up to an end: existing records are returned at once.
 BOUNDED_MS = 100
 _POLL_MS = 1_000
-#: Longest that the end of a start is waited for when nobody needs it any more.
+#: Seconds that a cancelled start may take to finish.
 _START_S = 1.0
-_AT_ONCE = 500
+_MAX_RECORDS = 500
+#: First and longest pause of `follow_forever`, seconds. A broker is back 2 to 5 s after its restart began.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
+#: Seconds after which a follower that reads again counts as recovered.
+_STEADY_S = 5.0
 
 
-def make_consumer(
-    bootstrap: str, *, reset: Literal["earliest", "latest", "none"], wait_ms: int = BOUNDED_MS, **options: Any
-) -> Any:
-    """A consumer that has not started. `reset`: where it goes on from a position that the log does not have. `wait_ms`:
-    how long the broker may hold back a fetch that finds nothing.
+def make_consumer(bootstrap: str, *, reset: Reset, wait_ms: int = BOUNDED_MS, **options: Any) -> Any:
+    """A consumer that has not started. `reset`: where it continues when its position is out of range. `wait_ms`: how
+    long the broker may hold back an empty fetch.
     """
     record_parsing.install()
     return AIOKafkaConsumer(
@@ -49,9 +59,9 @@ def make_consumer(
 
 @asynccontextmanager
 async def started(client: Any, stop: Callable[[], Awaitable[None]]) -> AsyncIterator[Any]:
-    """A client of aiokafka, started; `stop` ends it. Raises what its start raises.
+    """An aiokafka client that is started, and stopped at the end. Raises what its start raises.
 
-    A start that is cancelled would leave a connection open, so it is given a moment to come to its end.
+    A start that is cancelled would leave a connection open, so it gets a moment to finish.
     """
     starting = asyncio.ensure_future(client.start())
     try:
@@ -65,8 +75,19 @@ async def started(client: Any, stop: Callable[[], Awaitable[None]]) -> AsyncIter
         await stop()
 
 
+@asynccontextmanager
+async def open_reader(
+    bootstrap: str, parts: Iterable[TopicPartition] = (), *, reset: Reset, wait_ms: int = BOUNDED_MS, **options: Any
+) -> AsyncIterator[Any]:
+    """A started consumer with `parts` assigned and paused. Options as of `make_consumer`. Raises KafkaError."""
+    consumer = make_consumer(bootstrap, reset=reset, wait_ms=wait_ms, **options)
+    async with started(consumer, consumer.stop):
+        assign_paused(consumer, parts)
+        yield consumer
+
+
 def assign_paused(consumer: Any, parts: Iterable[TopicPartition]) -> None:
-    """Assign partitions; nothing of them is fetched until `fetch_from`."""
+    """Assign partitions; nothing is fetched from them until `fetch_from`."""
     assigned = list(parts)
     consumer.assign(assigned)
     consumer.pause(*assigned)  # aiokafka sends nothing before the next `await`
@@ -79,23 +100,85 @@ def fetch_from(consumer: Any, offsets: Mapping[TopicPartition, int]) -> None:
     consumer.resume(*offsets)
 
 
+async def read_to_end(consumer: Any, parts: Sequence[TopicPartition]) -> AsyncIterator[ConsumerRecord]:
+    """Records of assigned partitions from their beginning to their end as of now. Raises KafkaError."""
+    starts, ends = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
+    async for record in read_between(consumer, starts, ends):
+        yield record
+
+
 async def read_between(
     consumer: AIOKafkaConsumer, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
 ) -> AsyncIterator[ConsumerRecord]:
     """Records from `starts` up to `ends`, which are not included; in order within a partition. Raises KafkaError.
 
-    The partitions are assigned and paused. Nobody polls for more than there is: one that was read is paused again.
+    The partitions are assigned and paused. A partition that was read is paused again, so nothing behind `ends` is
+    fetched.
     """
-    at_once = min(_AT_ONCE, max(1, sum(ends[part] - start for part, start in starts.items())))
+    max_records = min(_MAX_RECORDS, max(1, sum(ends[part] - start for part, start in starts.items())))
     left = {part for part, start in starts.items() if start < ends[part]}
     fetch_from(consumer, {part: starts[part] for part in left})
     while left:
-        found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=at_once)
+        batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=max_records)
         # Before the next `await` that waits: aiokafka would fetch on.
-        read = {part for part in left if await consumer.position(part) >= ends[part]}
-        consumer.pause(*read)
-        left -= read
-        for part, records in found.items():
+        finished = {part for part in left if await consumer.position(part) >= ends[part]}
+        consumer.pause(*finished)
+        left -= finished
+        for part, records in batches.items():
             for record in records:
                 if record.offset < ends[part]:
                     yield record
+
+
+async def follow_forever(
+    name: str,
+    connect: Callable[[], AbstractAsyncContextManager[R]],
+    follow: Callable[[R], Awaitable[None]],
+    *,
+    also: tuple[type[Exception], ...] = (),
+    on_failure: Callable[[], None] = lambda: None,
+) -> NoReturn:
+    """Run `follow` over a new connection each time that either fails, until cancelled.
+
+    Pauses grow and are jittered, so that replicas do not retry in step. Failures are KafkaError, OSError, TimeoutError
+    and `also`; `on_failure` is called after each. The first of a series is logged, and that it is over.
+    """
+    outage = _Outage(name)
+    while True:
+        steady = None
+        try:
+            async with connect() as reader:
+                steady = asyncio.get_running_loop().call_later(_STEADY_S, outage.end)
+                await follow(reader)
+        except (KafkaError, OSError, TimeoutError, *also) as error:
+            outage.note(error)
+            on_failure()
+        finally:
+            if steady is not None:
+                steady.cancel()
+        await asyncio.sleep(outage.pause_s())
+
+
+class _Outage:
+    """A series of failures of one follower: logged once, with a growing pause after each."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._failures = 0
+
+    def note(self, error: Exception) -> None:
+        """Count a failure; the first is logged."""
+        self._failures += 1
+        if self._failures == 1:
+            log.warning("reading interrupted, retrying", extra={"reader": self._name, "error": repr(error)})
+
+    def end(self) -> None:
+        """Reading works again."""
+        if self._failures:
+            log.info("reading resumed", extra={"reader": self._name, "tries": self._failures})
+        self._failures = 0
+
+    def pause_s(self) -> float:
+        """Seconds until the next try."""
+        longest_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._failures, 10))
+        return random.uniform(longest_s / 2, longest_s)  # noqa: S311 - jitter, no secret

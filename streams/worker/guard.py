@@ -6,14 +6,13 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from streams.kafka.reader import make_consumer
+from streams.kafka.reader import open_reader, read_between
 from streams.process.exit import EX_HOLE, end_process
 from streams.worker.app import KinologApp
 from streams.worker.fence import Fence
 
 #: For a second reading of what seems to be missing.
 _READ_S = 20.0
-_POLL_MS = 500
 
 log = logging.getLogger(__name__)
 
@@ -58,17 +57,9 @@ async def has_records(bootstrap: str, tp: tuple[str, int], start: int, end: int)
 
     Raises KafkaError, TimeoutError.
     """
-    place = TopicPartition(*tp)
-    consumer = make_consumer(bootstrap, reset="earliest")
-    try:
-        async with asyncio.timeout(_READ_S):
-            await consumer.start()
-            consumer.assign([place])
-            consumer.seek(place, start)
-            while await consumer.position(place) < end:
-                records = (await consumer.getmany(place, timeout_ms=_POLL_MS)).get(place, ())
-                if any(start <= record.offset < end for record in records):
-                    return True
-        return False
-    finally:
-        await consumer.stop()
+    part = TopicPartition(*tp)
+    async with asyncio.timeout(_READ_S), open_reader(bootstrap, [part], reset="earliest") as reader:
+        async for record in read_between(reader, {part: start}, {part: end}):
+            if record.offset >= start:
+                return True
+    return False

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from faust.types import TP
 
 from streams.kafka.envelope import fault_of
-from streams.kafka.reader import make_consumer
+from streams.kafka.reader import fetch_from, open_reader
 
 #: Bytes that one partition may bring at once.
 _FETCH_BYTES = 4 * 1024**2
@@ -29,15 +29,9 @@ async def read_changelogs(
     behind = {TopicPartition(*tp): end for tp, end in ends.items() if offsets[tp] < end}
     if not behind:
         return
-    consumer = make_consumer(bootstrap, reset="earliest", max_partition_fetch_bytes=_FETCH_BYTES)
-    await consumer.start()
-    try:
-        consumer.assign(list(behind))
-        for tp in behind:
-            consumer.seek(tp, offsets[TP(*tp)] + 1)
-        await _read(consumer, stores, behind, offsets)
-    finally:
-        await consumer.stop()
+    async with open_reader(bootstrap, behind, reset="earliest", max_partition_fetch_bytes=_FETCH_BYTES) as reader:
+        fetch_from(reader, {tp: offsets[TP(*tp)] + 1 for tp in behind})
+        await _read(reader, stores, behind, offsets)
 
 
 async def _read(

@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
@@ -18,14 +19,13 @@ from schemas.access import TokenRow
 from streams.ids import new_id
 from streams.kafka.envelope import UNDECODABLE
 from streams.kafka.producer import Producer
-from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
+from streams.kafka.reader import FOLLOWER_MS, fetch_from, follow_forever, open_reader
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.http.problems import unavailable
 
 log = logging.getLogger("kinolog.web")
 
-_AGAIN_S = 1.0
 _POLL_MS = 1_000
 _WRITE_S = 5.0
 _SECRET_BYTES = 32
@@ -89,29 +89,16 @@ class TokenLog:
 
     async def run(self) -> None:
         """Follow the topic until cancelled."""
-        while True:
-            try:
-                await self._follow()
-            except (KafkaError, OSError, TimeoutError) as error:
-                log.warning("the tokens cannot be read", extra={"error": repr(error)})
-            await asyncio.sleep(_AGAIN_S)
+        await follow_forever("api tokens", self._connect, self._read)
 
-    async def _follow(self) -> None:
-        consumer = make_consumer(
-            self._settings.bootstrap,
-            wait_ms=FOLLOWER_MS,
-            client_id=f"kinolog-web-{self._settings.web.replica}",
-            reset="earliest",
+    def _connect(self) -> AbstractAsyncContextManager[Any]:
+        client_id = f"kinolog-web-{self._settings.web.replica}"
+        return open_reader(
+            self._settings.bootstrap, [self._place], reset="earliest", wait_ms=FOLLOWER_MS, client_id=client_id
         )
-        try:
-            await consumer.start()
-            await self._read(consumer)
-        finally:
-            await consumer.stop()
 
     async def _read(self, consumer: Any) -> None:
         """From the start of the log: into a map of its own until that holds what was there."""
-        assign_paused(consumer, [self._place])
         end = (await consumer.end_offsets([self._place]))[self._place]
         fetch_from(consumer, await consumer.beginning_offsets([self._place]))
         rows: dict[str, TokenRow] = {}

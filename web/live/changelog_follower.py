@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Protocol
 
-from aiokafka.errors import KafkaError
-
 from schemas.jobs import Asset, Queue
+from streams.kafka.reader import follow_forever
 from streams.settings import Settings
 from web.http.cursors import log_mark
 from web.live.hub import REBUILT, Hub
@@ -96,9 +95,9 @@ class Follower:
         saved = await self._model.saved()
         if saved is not None:  # served until the log is reached
             await self._begin(saved, rebuilding=False)
-        while True:
-            await self._follow_until_it_breaks()
-            await asyncio.sleep(_AGAIN_S)
+        await follow_forever(
+            "changelogs", partial(LogReader, self._settings), self._follow, also=(WrongPartitions, sqlite3.Error)
+        )
 
     def troubles(self) -> list[str]:
         """What keeps this replica from being ready; empty when nothing does."""
@@ -107,21 +106,19 @@ class Follower:
         silent_s = asyncio.get_running_loop().time() - (self._looked_at or 0.0)
         return [f"the log has not been reached for {silent_s:.0f} s"] if silent_s > 3 * _LOOK_S else []
 
-    async def _follow_until_it_breaks(self) -> None:
+    async def _follow(self, reader: LogReader) -> None:
+        """Follow until it fails; return when the log has been replaced."""
         try:
-            async with LogReader(self._settings) as reader, asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as group:
                 await self._start_at(reader)
                 await self.before_reading()
                 group.create_task(self._look(reader))
                 group.create_task(self._read_on(reader))
-        except* (KafkaError, OSError, TimeoutError) as errors:
-            _complain("the log cannot be followed", errors)
-        except* LogReplaced as errors:
-            self._replaced = str(errors.exceptions[0])
-        except* WrongPartitions as errors:
-            _complain("the topics do not fit the settings", errors)
-        except* sqlite3.Error as errors:
-            _complain("the read model cannot be written", errors)
+        except ExceptionGroup as group_error:  # raised singly: both tasks fail for the same reason
+            error = group_error.exceptions[0]
+            if not isinstance(error, LogReplaced):
+                raise error from None
+            self._replaced = str(error)
 
     # Where to begin
 
@@ -261,10 +258,6 @@ class Follower:
         if now - self._short_since > _SHORT_S:
             self._short_since = None
             raise LogReplaced("it has become shorter")
-
-
-def _complain(what: str, errors: BaseExceptionGroup[Exception]) -> None:
-    log.warning(what, extra={"reason": " · ".join(repr(error) for error in errors.exceptions)})
 
 
 def reason_to_rebuild(saved: Saved | None, extent: Extent, partitions: int, now: float) -> str | None:

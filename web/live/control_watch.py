@@ -1,26 +1,23 @@
 """Whether control decides: by its reports, and by how far the log is applied. No clock of control's is asked."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka.reader import make_consumer
+from streams.kafka.reader import follow_forever, open_reader
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.readmodel.position import Position
-
-log = logging.getLogger("kinolog.web")
 
 #: Seconds without a report of a partition, or without anything applied of what waits, that count as standing still.
 #: A restart of control takes 2 to 7 s; whoever asks must hear of one that does not come back within 10.
 SILENT_S, STUCK_S = 9.0, 8.5
 #: Between looks at the ends of the topics. A longer time in which this process did not run does not count.
 _LOOK_S = 1.0
-_AGAIN_S = 1.0
 #: Partitions that a sentence names.
 _NAMED = 4
 
@@ -109,27 +106,21 @@ class ControlWatch:
         return sum(ends.values()) if ends is not None else None
 
     async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            try:
-                await self._look_until_it_breaks()
-            except (KafkaError, OSError, TimeoutError) as error:
-                log.warning("the ends of the topics cannot be read", extra={"error": repr(error)})
-            await asyncio.sleep(_AGAIN_S)
+        """Check until cancelled."""
+        await follow_forever("ends of the topics", self._connect, self._look_on)
 
-    async def _look_until_it_breaks(self) -> None:
-        consumer = make_consumer(
-            self._settings.bootstrap, client_id=f"kinolog-web-{self._settings.web.replica}", reset="none"
-        )
+    def _connect(self) -> AbstractAsyncContextManager[Any]:
+        client_id = f"kinolog-web-{self._settings.web.replica}"
+        return open_reader(self._settings.bootstrap, reset="none", client_id=client_id)
+
+    async def _look_on(self, consumer: Any) -> None:
+        self._consumer = consumer
         try:
-            await consumer.start()
-            self._consumer = consumer
             while True:
                 await self._look(consumer)
                 await asyncio.sleep(_LOOK_S)
         finally:
             self._consumer = None
-            await consumer.stop()
 
     async def _look(self, consumer: Any) -> None:
         ends = await consumer.end_offsets(self._sources)

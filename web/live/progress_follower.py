@@ -5,16 +5,16 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from schemas.base import Message
 from schemas.processes import ControlReported
 from schemas.step_events import StepCaptioned, StepProgressed
 from streams.kafka.envelope import Entry, read
-from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, make_consumer
+from streams.kafka.reader import FOLLOWER_MS, fetch_from, follow_forever, open_reader
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.live.hub import Hub
@@ -28,7 +28,6 @@ log = logging.getLogger("kinolog.web")
 #: Records of a partition that a new replica looks back, and that one which was away reads at most. The topic keeps an
 #: hour, a record has up to 256 messages of about one a second and attempt: the first is some minutes of a busy system.
 _LOOK_BACK, _MOST_BEHIND = 5_000, 50_000
-_AGAIN_S = 1.0
 _NOTE_S = 1.0
 #: Longest wait, after the start of the process, for what was said before.
 _SETTLE_S = 3.0
@@ -65,16 +64,10 @@ class ProgressFollower:
         self._settled, self._answering = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
-        """Follow until cancelled."""
-        while True:
-            try:
-                await self._follow()
-            except (KafkaError, OSError, TimeoutError) as error:
-                self._answering.set()
-                log.warning("progress cannot be followed", extra={"error": repr(error)})
-            except sqlite3.Error as error:  # the follower of the changelogs sees to the damage
-                log.warning("progress cannot be read or written", extra={"error": str(error)})
-            await asyncio.sleep(_AGAIN_S)
+        """Follow until cancelled. Damage of the read model is repaired by the follower of the changelogs."""
+        await follow_forever(
+            "progress", self._connect, self._follow, also=(sqlite3.Error,), on_failure=self._answering.set
+        )
 
     async def settled(self) -> None:
         """Return when what had been said before the process started is known, or after a few seconds."""
@@ -98,26 +91,21 @@ class ProgressFollower:
         except sqlite3.Error:  # nothing can be shown from it
             return False
 
-    async def _follow(self) -> None:
-        consumer = make_consumer(
-            self._settings.bootstrap,
-            wait_ms=FOLLOWER_MS,
-            client_id=f"kinolog-web-{self._settings.web.replica}",
-            reset="latest",
+    def _connect(self) -> AbstractAsyncContextManager[Any]:
+        client_id = f"kinolog-web-{self._settings.web.replica}"
+        return open_reader(
+            self._settings.bootstrap, self._parts, reset="latest", wait_ms=FOLLOWER_MS, client_id=client_id
         )
-        try:
-            await consumer.start()
-            assign_paused(consumer, self._parts)
-            ends = await self._seek(consumer)
-            while True:
-                if not self._settled.is_set() and all(self._next[part] >= end for part, end in ends.items()):
-                    self._settled.set()
-                    self._answering.set()
-                for part, records in (await consumer.getmany(timeout_ms=1_000, max_records=1_000)).items():
-                    await self.take(part.partition, records)
-                await self._note()
-        finally:
-            await consumer.stop()
+
+    async def _follow(self, consumer: Any) -> None:
+        ends = await self._seek(consumer)
+        while True:
+            if not self._settled.is_set() and all(self._next[part] >= end for part, end in ends.items()):
+                self._settled.set()
+                self._answering.set()
+            for part, records in (await consumer.getmany(timeout_ms=1_000, max_records=1_000)).items():
+                await self.take(part.partition, records)
+            await self._note()
 
     async def _seek(self, consumer: Any) -> dict[int, int]:
         """Go where reading goes on; returns where each partition ends now."""

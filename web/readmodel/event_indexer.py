@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.facts import JobDeleted
-from streams.kafka.reader import assign_paused, make_consumer, read_between, started
+from streams.kafka.reader import open_reader, read_between
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.readmodel import queries
@@ -81,9 +81,7 @@ class EventIndexer:
     async def catch_up(self) -> None:
         """Take in everything that is on the log now. Raises KafkaError, sqlite3.Error."""
         client_id = f"kinolog-web-{self._settings.web.replica}"
-        consumer = make_consumer(self._settings.bootstrap, reset="latest", client_id=client_id)
-        async with started(consumer, consumer.stop):
-            assign_paused(consumer, self._parts)
+        async with open_reader(self._settings.bootstrap, self._parts, reset="latest", client_id=client_id) as consumer:
             ends = await consumer.end_offsets(self._parts)
             await self._read(consumer, await self._starts(consumer, ends), ends)
 

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from schemas.base import Message
 from streams.kafka.envelope import Entry, read
 from streams.kafka.partitioner import partition_of
-from streams.kafka.reader import assign_paused, make_consumer, read_between, started
+from streams.kafka.reader import open_reader, read_between
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.http.problems import unavailable
@@ -89,10 +89,9 @@ class EventLog:
     @asynccontextmanager
     async def _reading(self, parts: Sequence[TopicPartition], fetch_bytes: int = 1024**2) -> AsyncIterator[Any]:
         """A consumer with the partitions assigned and paused. Raises Problem (503) for what goes wrong within."""
-        consumer = make_consumer(self._settings.bootstrap, reset="latest", max_partition_fetch_bytes=fetch_bytes)
+        reader = open_reader(self._settings.bootstrap, parts, reset="latest", max_partition_fetch_bytes=fetch_bytes)
         try:
-            async with self._gate, asyncio.timeout(_READ_S), started(consumer, consumer.stop):
-                assign_paused(consumer, parts)
+            async with self._gate, asyncio.timeout(_READ_S), reader as consumer:
                 yield consumer
         except TimeoutError as error:
             raise unavailable("log-too-long", "there is too much on the log to read it now", 60) from error
