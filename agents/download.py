@@ -4,7 +4,7 @@ from processors.download import Download
 from processors.fetch.fetcher import Fetcher
 from processors.fetch.limits import FetchLimits
 from processors.fetch.single_flight import Flights, LocalFlights
-from processors.storage.object_store import Store
+from processors.storage.object_store import open_store
 from processors.toolbox import Toolbox
 from streams.settings import Settings, SettingsError
 
@@ -23,7 +23,7 @@ def make(_toolbox: Toolbox, settings: Settings) -> Download:
         max_redirects=asked.max_redirects,
         tries=asked.tries,
     )
-    return Download(Store(settings.store_url), Fetcher(limits), make_flights(settings), asked.fresh_s)
+    return Download(open_store(settings.store_url), Fetcher(limits), make_flights(settings), asked.fresh_s)
 
 
 def make_flights(settings: Settings) -> Flights:

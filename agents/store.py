@@ -1,6 +1,6 @@
 """media.step-requests.store -> StorePush -> media.step-events."""
 
-from processors.storage.object_store import Store
+from processors.storage.object_store import open_store
 from processors.store import StorePush
 from processors.toolbox import Toolbox
 from streams.settings import Settings
@@ -8,4 +8,4 @@ from streams.settings import Settings
 
 def make(_toolbox: Toolbox, settings: Settings) -> StorePush:
     """The processor of this step."""
-    return StorePush(Store(settings.store_url))
+    return StorePush(open_store(settings.store_url))

@@ -14,8 +14,9 @@ from processors.fetch.address_filter import checked_url
 from processors.fetch.fetcher import Fetched, Fetcher
 from processors.fetch.responses import Validators
 from processors.fetch.single_flight import Entry, Flights
+from processors.storage.errors import ObjectNotFound, StoreError
 from processors.storage.keys import content_type
-from processors.storage.object_store import NotStored, Store, StoreError
+from processors.storage.object_store import ObjectStore
 from schemas.base import ErrorRecord
 from schemas.download import DownloadOutputs, DownloadParams
 
@@ -46,7 +47,7 @@ class Download:
     asset takes nothing from another one.
     """
 
-    def __init__(self, store: Store, fetcher: Fetcher, flights: Flights, fresh_s: float) -> None:
+    def __init__(self, store: ObjectStore, fetcher: Fetcher, flights: Flights, fresh_s: float) -> None:
         self._store, self._fetcher, self._flights, self._fresh_s = store, fetcher, flights, fresh_s
 
     async def process(self, work: Work) -> DownloadOutputs:
@@ -125,7 +126,7 @@ class Download:
             if (await self._store.head(known.object)).size_bytes != known.size_bytes:
                 return None
             await self._store.copy(known.object, key)
-        except NotStored:
+        except ObjectNotFound:
             return None
         except StoreError as error:  # a copy may be refused where a download is not, e.g. above S3's 5 GB
             log.warning("a cached object cannot be copied", extra={"key": known.object, "error": str(error)})

@@ -13,8 +13,10 @@ from obstore.exceptions import BaseError
 
 from processors.contract import Work
 from processors.errors import InvalidParams, SourceMissing, SourceUnavailable
+from processors.storage.errors import ObjectNotFound, StoreError
 from processors.storage.keys import InvalidKey, checked_key, content_type
-from processors.storage.object_store import NotStored, Store, StoreError, in_thread
+from processors.storage.object_store import ObjectStore, open_store
+from processors.threads import in_thread
 from schemas.store import StoredStep, StoreObject, StoreOutputs, StoreParams
 
 #: assets/<asset>/<step>/<attempt>-<lease>
@@ -24,7 +26,7 @@ _UNIT_PARTS = 4
 class StorePush:
     """Copies objects one by one; a repeat writes the same ones again."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     async def process(self, work: Work) -> StoreOutputs:
@@ -35,7 +37,7 @@ class StorePush:
             stored = await pushing.run()
         except InvalidKey as error:
             raise InvalidParams(f"The path of the step store cannot be one: {error}") from error
-        except NotStored as error:
+        except ObjectNotFound as error:
             raise SourceMissing("What shall be pushed is not in the store.", detail=str(error)) from error
         except StoreError as error:
             raise SourceUnavailable("One of the two stores cannot be reached.", detail=str(error)) from error
@@ -45,7 +47,7 @@ class StorePush:
 class _Pushing:
     """One attempt."""
 
-    def __init__(self, store: Store, target: Store, params: StoreParams, work: Work) -> None:
+    def __init__(self, store: ObjectStore, target: ObjectStore, params: StoreParams, work: Work) -> None:
         self._store, self._target, self._params, self._work = store, target, params, work
         self._asset_id = work.prefix.split("/")[1]
 
@@ -71,12 +73,12 @@ class _Pushing:
         # Counted there: a try before this one may have pushed them, and removed them here.
         found = await self._target.list(path)
         if units and not found:
-            raise NotStored(f"nothing of {step} is here or there")
+            raise ObjectNotFound(f"nothing of {step} is here or there")
         return StoredStep(step=step, path=path, objects=len(found), size_bytes=sum(one.size_bytes for one in found))
 
     async def _push_object(self, one: StoreObject, source: str) -> StoredStep:
         path = one.path.format(asset_id=self._asset_id)
-        with contextlib.suppress(NotStored):
+        with contextlib.suppress(ObjectNotFound):
             await self._push(source, path, one.content_type, one.metadata)
         found = await self._target.head(path)
         return StoredStep(step=one.object.partition("/")[0], path=path, objects=1, size_bytes=found.size_bytes)
@@ -112,9 +114,9 @@ def _units(outputs: Any) -> Iterator[str]:
             yield from _units(child)
 
 
-def _target(url: str) -> Store:
+def _target(url: str) -> ObjectStore:
     try:
-        return Store(url)
+        return open_store(url)
     except (BaseError, ValueError, OSError) as error:
         raise InvalidParams("The other store's address cannot be used.", detail=str(error)[:200]) from error
 

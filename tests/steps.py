@@ -11,7 +11,7 @@ from agents.executor.lanes import processor_of
 from agents.executor.scratch import Scratch
 from agents.executor.sources import Sources
 from processors.contract import Processor
-from processors.storage.object_store import Store
+from processors.storage.local_store import LocalStore
 from processors.toolbox import Toolbox
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
@@ -44,7 +44,7 @@ class Steps:
 
     def __init__(self, root: Path, sandbox: Sandbox, steps: Iterable[str], *, limits: Limits) -> None:
         self.limits = limits
-        self.store = Store(f"file://{root / 'store'}")
+        self.store = LocalStore(root / "store")
         #: Where files lie that are processed by their path.
         self.drop = root / "drop"
         self.drop.mkdir()
@@ -60,7 +60,6 @@ class Steps:
     @property
     def stored(self) -> Path:
         """The folder of the store."""
-        assert self.store.root is not None
         return self.store.root
 
     async def run(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from processors.storage.object_store import NotStored, Store, StoreError
+from processors.storage.errors import ObjectNotFound, StoreError
+from processors.storage.object_store import open_store
 from streams.data_files import pipelines_dir
 from streams.kafka.producer import Producer
 from streams.kafka.topics import names
@@ -52,10 +53,10 @@ from web.upload_staging.journal import Journal
 if TYPE_CHECKING:  # its library is an extra
     from web.cache.shared_usage import CacheSharing
 
-#: In this order: NotStored is a StoreError.
+#: In this order: ObjectNotFound is a StoreError.
 _ERRORS: ErrorTable = {
     Refused: lambda error: Problem(422, error.code, str(error)),
-    NotStored: lambda _: not_found("file"),
+    ObjectNotFound: lambda _: not_found("file"),
     StoreError: lambda _: unavailable("store-unavailable", "the object store cannot be reached: try again later", 5),
     Damaged: lambda _: unavailable("read-model-behind", "the jobs are being read from the log: try again", 2),
     **HTTP_ERRORS,
@@ -107,7 +108,7 @@ def make_services(settings: Settings) -> Services:
     notary = Producer(settings, f"kinolog-web-{settings.web.replica}-notary")
     tokens, tickets = TokenLog(settings, notary), Tickets(key)
     door = Authenticator(settings, tokens, tickets)
-    store = Store(settings.store_url, public_endpoint=settings.store.public_endpoint)
+    store = open_store(settings.store_url, public_endpoint=settings.store.public_endpoint)
     follower = Follower(settings, model, position, progress, hub)
     index = SearchIndex(home / f"{settings.web.replica}.search")
     event_index = EventIndex(home / f"{settings.web.replica}.events")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from processors.storage.object_store import Store
+from processors.storage.object_store import ObjectStore
 from streams.kafka.producer import Producer
 from streams.settings import Settings
 from tables.pipelines import Pipelines
@@ -46,7 +46,7 @@ class Services:
 
     settings: Settings
     pipelines: Pipelines
-    store: Store
+    store: ObjectStore
     bucket_origin: BucketOrigin
     model: ReadModel
     position: Position

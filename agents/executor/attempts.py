@@ -16,8 +16,10 @@ from agents.executor.scratch import Scratch, Space
 from agents.executor.sources import Sources, downloaded
 from processors.contract import Processor, Work
 from processors.errors import OutOfCapacity, OutputInvalid, OutputsTooLarge, ProcessingError, Skipped, SourceUnavailable
+from processors.storage.errors import StoreError
 from processors.storage.local_files import DISK_FULL, UnexpectedFile, files_below
-from processors.storage.object_store import Store, StoreError, in_thread
+from processors.storage.object_store import ObjectStore
+from processors.threads import in_thread
 from schemas.base import ErrorRecord, Json
 from schemas.step_events import (
     AttemptCancelled,
@@ -139,7 +141,7 @@ class Attempt:
 class AttemptResources(NamedTuple):
     """What attempts work with."""
 
-    store: Store
+    store: ObjectStore
     scratch: Scratch
     sources: Sources
     budget: CpuBudget
@@ -232,7 +234,7 @@ def _as_json(outputs: msgspec.Struct) -> Json:
     return plain
 
 
-async def _publish(attempt: Attempt, store: Store, output: Path) -> None:
+async def _publish(attempt: Attempt, store: ObjectStore, output: Path) -> None:
     """Stand the outputs in the store, if there are any; an attempt that does not get to its end leaves none."""
     if not await in_thread(files_below, output):
         return
@@ -243,7 +245,7 @@ async def _publish(attempt: Attempt, store: Store, output: Path) -> None:
         raise
 
 
-async def _retract(attempt: Attempt, store: Store) -> None:
+async def _retract(attempt: Attempt, store: ObjectStore) -> None:
     try:
         await store.delete_prefix(attempt.prefix)
     except (StoreError, OSError) as error:  # nothing points at it; the error that brought us here counts

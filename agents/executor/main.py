@@ -26,7 +26,7 @@ from agents.executor.running import RunningAttempts, StepRuntime
 from agents.executor.scratch import Scratch
 from agents.executor.sources import Sources
 from processors.media.profiles import ProfileError
-from processors.storage.object_store import Store
+from processors.storage.object_store import open_store
 from processors.storage.read_cache import LocalCache
 from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
@@ -279,7 +279,7 @@ def stations(settings: Settings, kinds: list[StepKind], trials: Path) -> dict[st
 
 def bench(settings: Settings, executor_name: str) -> AttemptResources:
     """What attempts of one executor work with."""
-    store = Store(settings.store_url)
+    store = open_store(settings.store_url)
     inputs = LocalCache(settings.data_path / "inputs" / executor_name, settings.store.local_cache_bytes)
     return AttemptResources(
         store=store,

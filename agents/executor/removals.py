@@ -9,8 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from processors.storage.errors import StoreError
 from processors.storage.keys import InvalidKey
-from processors.storage.object_store import Store, StoreError
+from processors.storage.object_store import ObjectStore
 from schemas.base import ErrorRecord
 from schemas.removals import RemoveArtifacts
 from streams.kafka.dead_letters import dead_letter
@@ -29,7 +30,7 @@ _PAUSE_S = 2.0
 Deliver = Callable[[str, int, bytes | None, bytes, list[tuple[str, bytes]]], Awaitable[Any]]
 
 
-def add_removals_agent(app: KinologApp, settings: Settings, store: Store, deliver: Deliver) -> None:
+def add_removals_agent(app: KinologApp, settings: Settings, store: ObjectStore, deliver: Deliver) -> None:
     """Add the agent to an executor's app; one lane does it."""
     topics = names(settings)
     source = app.topic(topics.removals, value_type=bytes, value_serializer="raw", key_serializer="raw")
@@ -45,7 +46,7 @@ def add_removals_agent(app: KinologApp, settings: Settings, store: Store, delive
             event.ack()
 
 
-async def _carry_out(store: Store, entry: Any) -> ErrorRecord | None:
+async def _carry_out(store: ObjectStore, entry: Any) -> ErrorRecord | None:
     if not isinstance(entry, Entry) or not isinstance(entry.message, RemoveArtifacts):
         return ErrorRecord(code="unexpected-type", message="this is no order to remove anything")
     order = entry.message
@@ -67,7 +68,7 @@ async def _carry_out(store: Store, entry: Any) -> ErrorRecord | None:
     return None
 
 
-async def remove(store: Store, order: RemoveArtifacts) -> None:
+async def remove(store: ObjectStore, order: RemoveArtifacts) -> None:
     """Remove what the order names. Raises StoreError, InvalidKey."""
     for prefix in order.prefixes:
         await store.delete_prefix(prefix)
@@ -76,7 +77,7 @@ async def remove(store: Store, order: RemoveArtifacts) -> None:
             await _remove_older(store, folder, depth, order.deleted_at)
 
 
-async def _remove_older(store: Store, folder: str, depth: int, before: float) -> None:
+async def _remove_older(store: ObjectStore, folder: str, depth: int, before: float) -> None:
     """What lies below `folder`, in units of `depth` path parts: an attempt is removed whole or not at all."""
     newest: dict[str, float] = {}
     for stored in await store.list(folder):

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
-from processors.storage.local_files import uproot
-from processors.storage.object_store import in_thread
+from processors.storage.local_files import remove_hostile_tree
+from processors.threads import in_thread
 
 #: What a tool's process may be called: the tool, or what stands before it on its command line.
 TOOL_NAMES = frozenset({"ffmpeg", "ffprobe", "bwrap", "unshare", "setpriv", "prlimit", "choom"})
@@ -66,7 +66,7 @@ def _make(space: Space) -> None:
 
 def _remove(folder: Path) -> None:
     try:
-        uproot(folder)
+        remove_hostile_tree(folder)
     except FileNotFoundError:
         return  # it never came into being
     except OSError as error:  # the outcome of the attempt stands; the next start sweeps it

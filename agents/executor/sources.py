@@ -4,9 +4,12 @@ import hashlib
 from pathlib import Path
 
 from processors.errors import SourceMissing, SourceUnavailable
+from processors.storage.errors import ObjectNotFound, StoreError
 from processors.storage.keys import InvalidKey
-from processors.storage.object_store import NotStored, Store, StoreError, in_thread
+from processors.storage.local_store import LocalStore
+from processors.storage.object_store import ObjectStore
 from processors.storage.read_cache import LocalCache
+from processors.threads import in_thread
 from schemas.jobs import Input
 from schemas.step_events import StepRequested
 
@@ -14,7 +17,7 @@ from schemas.step_events import StepRequested
 class Sources:
     """Finds sources in the store and below the allowed folders."""
 
-    def __init__(self, store: Store, roots: tuple[Path, ...], cache: LocalCache | None = None) -> None:
+    def __init__(self, store: ObjectStore, roots: tuple[Path, ...], cache: LocalCache | None = None) -> None:
         self._store, self._cache = store, cache
         self._roots = tuple(root.resolve() for root in roots)
 
@@ -43,17 +46,14 @@ class Sources:
 
     async def _object(self, key: str, target: Path) -> Path:
         try:
-            local = self._store.local_path(key)
-            if local is None:
-                await self._fetch(key, target)
-                return target
-        except (InvalidKey, NotStored) as error:
+            if isinstance(self._store, LocalStore):
+                return await in_thread(_stored_file, self._store, key)
+            await self._fetch(key, target)
+        except (InvalidKey, ObjectNotFound) as error:
             raise SourceMissing(f"There is no object {key[:200]!r} in the store.") from error
         except StoreError as error:
             raise SourceUnavailable("The store cannot be read at the moment.", detail=str(error)) from error
-        if self._store.root is None or not await in_thread(_is_file_below, local, (self._store.root.resolve(),)):
-            raise SourceMissing(f"There is no object {key[:200]!r} in the store.")
-        return local
+        return target
 
 
 def downloaded(requested: StepRequested) -> Input:
@@ -62,6 +62,13 @@ def downloaded(requested: StepRequested) -> Input:
     if requested.input.url is None or not isinstance(found, str):
         return requested.input
     return Input(object=found)
+
+
+def _stored_file(store: LocalStore, key: str) -> Path:
+    path = store.local_path(key)
+    if not _is_file_below(path, (store.root.resolve(),)):
+        raise ObjectNotFound(f"there is no object {key}")
+    return path
 
 
 def _allowed_file(path: Path, roots: tuple[Path, ...]) -> Path:

@@ -17,7 +17,7 @@ from processors.fetch.limits import FetchLimits
 from processors.fetch.responses import Validators
 from processors.media.media_types import Family, MediaKind, media_kind
 from processors.media.sniff import HEAD_BYTES
-from processors.storage.object_store import in_thread
+from processors.threads import in_thread
 
 #: Bytes that are hashed and written at a time: a call into a thread costs as much as hashing a hundredth of them.
 _PIECE_BYTES = 1024**2

@@ -26,7 +26,7 @@ from processors.fetch.body import Body, Broken, Heard
 from processors.fetch.limits import FetchLimits
 from processors.fetch.responses import REDIRECTS, Validators, require_content, target
 from processors.media.media_types import FAMILIES, Family, MediaKind
-from processors.storage.object_store import in_thread
+from processors.threads import in_thread
 
 #: What aiohttp reads ahead; twice as much may be there.
 _BUFFER_BYTES = 512 * 1024

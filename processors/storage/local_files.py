@@ -21,7 +21,7 @@ class UnexpectedFile(Exception):
     """A tree holds something that is neither a regular file nor a folder."""
 
 
-def staged(root: Path) -> Path:
+def staging_path(root: Path) -> Path:
     """A new, unused path below the staging folder of `root`."""
     folder = root / STAGING
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def publish_file(path: Path, root: Path, key: str) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        copy = staged(root)
+        copy = staging_path(root)
         try:
             shutil.copyfile(path, copy)
             move_into_place(copy, root / key)
@@ -72,7 +72,7 @@ def publish_file(path: Path, root: Path, key: str) -> None:
 
 def link_file(source: Path, root: Path, key: str) -> None:
     """Give the same content a second name, `root/key`: objects never change. Where links do not work, copy it."""
-    second = staged(root)
+    second = staging_path(root)
     try:
         try:
             os.link(source, second)
@@ -86,7 +86,7 @@ def link_file(source: Path, root: Path, key: str) -> None:
 
 
 def _copy_into_place(folder: Path, root: Path, target: Path) -> None:
-    copy = staged(root)
+    copy = staging_path(root)
     try:
         for path in files_below(folder):  # copytree makes one error of all, that no longer says that the disk is full
             (copy / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ def remove_tree(target: Path, root: Path) -> None:
     remove_empty_parents(target, root)
 
 
-def uproot(folder: Path) -> None:
+def remove_hostile_tree(folder: Path) -> None:
     """Remove a folder in which a tool may have made anything: a tree too deep to walk down, or closed to us.
 
     Raises OSError; nothing there: FileNotFoundError.

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from processors.storage.object_store import Store, in_thread
+from processors.storage.object_store import ObjectStore
+from processors.threads import in_thread
 
 
 class LocalCache:
@@ -22,7 +23,7 @@ class LocalCache:
         #: Objects that had to be fetched.
         self.fetched = 0
 
-    async def give(self, store: Store, key: str, target: Path) -> None:
+    async def give(self, store: ObjectStore, key: str, target: Path) -> None:
         """Make `target` the object's content: a second name of the file kept here, so making room takes it from nobody.
 
         Raises NotStored, StoreError, OSError.
@@ -37,7 +38,7 @@ class LocalCache:
                 await self._fetch(store, key, name, target)
         await in_thread(_make_room, self._folder, self._max_bytes)
 
-    async def _fetch(self, store: Store, key: str, name: str, target: Path) -> None:
+    async def _fetch(self, store: ObjectStore, key: str, name: str, target: Path) -> None:
         await in_thread(_make, self._folder)
         part = self._folder / f".{secrets.token_hex(8)}"
         try:

@@ -15,7 +15,8 @@ from aiokafka.errors import KafkaError
 from obstore.exceptions import BaseError
 from yarl import URL
 
-from processors.storage.object_store import Store, StoreError
+from processors.storage.bucket_store import BucketStore
+from processors.storage.errors import StoreError
 from streams.broker.files import kept_port
 from streams.doctor.diagnosis import Finding, fine, problem, unreachable, warning
 from streams.doctor.machine import existing
@@ -41,7 +42,7 @@ async def store(settings: Settings) -> Finding:
         return await asyncio.to_thread(_folder, folder)
     url = settings.store_url
     try:
-        bucket = Store(url, retry_s=_ANSWER_S)
+        bucket = BucketStore(url, retry_s=_ANSWER_S)
     except Exception as error:  # noqa: BLE001 - obstore has many for addresses that it does not understand
         return problem(f"{url}: {error}", _STORE_REMEDY)
     try:
@@ -59,7 +60,7 @@ def _folder(folder: Path) -> Finding:
     return fine(f"{folder} can be written")
 
 
-async def _try_bucket(bucket: Store) -> None:
+async def _try_bucket(bucket: BucketStore) -> None:
     async def content() -> AsyncIterator[bytes]:
         yield b"kinolog doctor was here"
 
@@ -74,7 +75,7 @@ async def cors(settings: Settings) -> Finding:
         return fine("not needed: media is served by web itself")
     page = next(iter(settings.web.cors_origins), run_dir.web_url(settings))
     try:
-        bucket = Store(settings.store_url, retry_s=_ANSWER_S, public_endpoint=settings.store.public_endpoint)
+        bucket = BucketStore(settings.store_url, retry_s=_ANSWER_S, public_endpoint=settings.store.public_endpoint)
         async with asyncio.timeout(_ANSWER_S):
             allowed = await _allowed_origin(await bucket.presigned("GET", f"doctor/{uuid.uuid4().hex}", 60), page)
     except (StoreError, aiohttp.ClientError, OSError, BaseError) as error:

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from processors.storage.object_store import Store
+from processors.storage.object_store import open_store
 from tests.bucket import BUCKET, begin_multipart, environ, faulty, leaked_uploads, make_bucket, moto
 from tests.e2e.system import Api, System
 
@@ -64,7 +64,7 @@ async def test_a_clip_goes_through_the_standard_pipeline_on_a_bucket_with_faults
         assert await asyncio.to_thread(system.stop) == 0
     for name, value in environ(server).items():
         monkeypatch.setenv(name, value)
-    store = Store(f"s3://{BUCKET}")
+    store = open_store(f"s3://{BUCKET}")
     for job in (direct, through):
         published = {entry.key for entry in await store.list(f"assets/{job['asset_id']}")}
         named = keys_in([step.get("outputs") for step in job["steps"]])

@@ -7,8 +7,10 @@ from email.utils import format_datetime
 
 from aiohttp import web
 
+from processors.storage.bucket_store import BucketStore
+from processors.storage.errors import ObjectNotFound
 from processors.storage.keys import IMMUTABLE, InvalidKey, checked_key, content_type
-from processors.storage.object_store import NotStored, Stored
+from processors.storage.object_reader import StoredObject
 from web.auth.middleware import asking
 from web.http.byte_ranges import Span, Unsatisfiable, matches, span, still
 from web.http.problems import Problem, not_found
@@ -54,8 +56,9 @@ async def own_file(request: web.Request) -> web.StreamResponse:
 
 async def _serve(request: web.Request, key: str) -> web.StreamResponse:
     parts = services(request)
-    if request.method == "GET" and _leads_on(parts, key):
-        address = await parts.store.presigned("GET", key, _REDIRECT_S)
+    bucket = _redirect_target(parts, key) if request.method == "GET" else None
+    if bucket is not None:
+        address = await bucket.presigned("GET", key, _REDIRECT_S)
         # Not for longer than the address is good.
         raise web.HTTPFound(address, headers={"Cache-Control": f"private, max-age={_REDIRECT_S // 2}"})
     stored = await parts.store.head(key)
@@ -74,9 +77,11 @@ async def _serve(request: web.Request, key: str) -> web.StreamResponse:
     return await _send(request, stored, part, headers)
 
 
-def _leads_on(parts: Services, key: str) -> bool:
-    """Whether readers are sent to the bucket. Not for what names other files: they stand beside it here only."""
-    return parts.store.root is None and parts.settings.store.redirect and not key.endswith((".m3u8", ".vtt"))
+def _redirect_target(parts: Services, key: str) -> BucketStore | None:
+    """The bucket that readers are redirected to. None for files with relative URLs: those resolve here only."""
+    if not parts.settings.store.redirect or key.endswith((".m3u8", ".vtt")):
+        return None
+    return parts.store if isinstance(parts.store, BucketStore) else None
 
 
 def _key(asset_id: str, path: str) -> str:
@@ -90,7 +95,7 @@ def _key(asset_id: str, path: str) -> str:
         raise not_found("file") from error
 
 
-def _headers(key: str, stored: Stored) -> dict[str, str]:
+def _headers(key: str, stored: StoredObject) -> dict[str, str]:
     return {
         "Content-Type": content_type(key),
         "ETag": stored.etag,
@@ -100,7 +105,9 @@ def _headers(key: str, stored: Stored) -> dict[str, str]:
     }
 
 
-async def _send(request: web.Request, stored: Stored, part: Span | None, headers: dict[str, str]) -> web.StreamResponse:
+async def _send(
+    request: web.Request, stored: StoredObject, part: Span | None, headers: dict[str, str]
+) -> web.StreamResponse:
     start, end = part or Span(0, stored.size_bytes)
     response = web.StreamResponse(status=200 if part is None else 206, headers=headers)
     response.content_length = end - start
@@ -122,4 +129,4 @@ async def _send(request: web.Request, stored: Stored, part: Span | None, headers
 async def _first(chunks: AsyncIterator[bytes]) -> bytes:
     async for chunk in chunks:
         return chunk
-    raise NotStored("the file has no bytes")
+    raise ObjectNotFound("the file has no bytes")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from processors.storage.keys import FOLDERS, InvalidKey, checked_key
+from processors.storage.local_store import LocalStore
 from schemas.jobs import Input
 from streams.ids import derived_id
 from streams.settings import Store as StoreSettings
@@ -57,7 +58,7 @@ def may_read_path(parts: Services, principal: Principal, path: Path) -> bool:
     """Whether the caller may read a local file, its links followed. Never below kinolog's own folders."""
     if principal.role == "admin":
         return True
-    own = [parts.settings.data_path, *([parts.store.root] if parts.store.root is not None else [])]
+    own = [parts.settings.data_path, *([parts.store.root] if isinstance(parts.store, LocalStore) else [])]
     is_own = any(path.is_relative_to(folder.resolve()) for folder in own)
     return not is_own and is_path_open(parts.settings.store, principal.owner, path)
 

@@ -7,7 +7,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 from aiohttp import web
 
-from processors.storage.object_store import Store
+from processors.storage.bucket_store import BucketStore
+from processors.storage.object_store import ObjectStore
 from web.api.common import answer, json_body
 from web.api.source_access import DIRECT_FOLDER
 from web.http.problems import unavailable
@@ -81,11 +82,13 @@ async def collect_garbage(request: web.Request) -> web.Response:
     before = now - older_than_s
     found = {unit: known for top in _UNITS for unit, known in (await _orphans(parts, top, before)).items()}
     found |= await _unclaimed(parts, before)
-    begun = await parts.store.unfinished(older_than_s, now)
+    bucket = parts.store if isinstance(parts.store, BucketStore) else None
+    begun = await bucket.multipart_uploads(older_than_s, now) if bucket is not None else None
     if not wanted.dry_run:
         for unit in found:
             await parts.store.delete_prefix(unit)
-        await parts.store.end(begun or ())
+        if bucket is not None:
+            await bucket.abort(begun or ())
     return answer(
         Garbage(
             dry_run=wanted.dry_run,
@@ -122,7 +125,7 @@ async def _unclaimed(parts: Services, before: float) -> dict[str, _Unit]:
     return {key: known for key, known in old.items() if key not in named}
 
 
-async def _units(store: Store, top: str) -> dict[str, _Unit]:
+async def _units(store: ObjectStore, top: str) -> dict[str, _Unit]:
     units: dict[str, _Unit] = {}
     async for stored in store.walk(top):
         path = stored.key.split("/")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from processors.storage.object_store import MULTIPART_AGE_S, StoreError
+from processors.storage.errors import StoreError
 from web.http.problems import Problem
 from web.readmodel import queries
 from web.services import Services
@@ -35,7 +35,6 @@ class StoreCleanup:
         """Remove everything that is abandoned now. Raises OSError, StoreError, Problem (503)."""
         now = self._clock.earlier()
         await self._store.sweep(now)
-        await self._store.end(await self._store.unfinished(MULTIPART_AGE_S, now) or ())
         await self._journal.repair(self._store, self._is_source, now)
 
     async def _is_source(self, asset_id: str, key: str) -> bool:

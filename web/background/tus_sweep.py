@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 
-from processors.storage.object_store import StoreError
+from processors.storage.errors import StoreError
 from tables.submissions import Refused
 from web.api.uploads.tus_completion import LOCKS, complete, tus_folder
 from web.http.problems import Problem

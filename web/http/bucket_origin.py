@@ -4,7 +4,9 @@ import asyncio
 import logging
 import time
 
-from processors.storage.object_store import Store, StoreError
+from processors.storage.bucket_store import BucketStore
+from processors.storage.errors import StoreError
+from processors.storage.object_store import ObjectStore
 
 log = logging.getLogger("kinolog.web")
 
@@ -15,8 +17,8 @@ _FIND_S, _AGAIN_S = 2.0, 10.0
 class BucketOrigin:
     """Finds it once: presigned addresses have it, whatever made them (path style, virtual hosts, an endpoint)."""
 
-    def __init__(self, store: Store, *, redirect: bool) -> None:
-        self._store = store if redirect and store.root is None else None
+    def __init__(self, store: ObjectStore, *, redirect: bool) -> None:
+        self._store = store if redirect and isinstance(store, BucketStore) else None
         self._found: str | None = None
         self._again_at = float("-inf")
 

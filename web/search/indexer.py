@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 
 from processors.media.passages import passages, speech_of
-from processors.storage.object_store import NotStored, Store, StoreError
+from processors.storage.errors import ObjectNotFound, StoreError
+from processors.storage.object_store import ObjectStore
 from schemas.embed import EmbedOutputs, Passage, PassagesFile
 from schemas.jobs import Asset
 from schemas.transcribe import Transcript
@@ -38,9 +39,9 @@ _passage_files = msgspec.json.Decoder(PassagesFile)
 class Artifacts(NamedTuple):
     """Where the speech of an asset is, as its row says."""
 
-    #: Store key of the transcript.
+    #: ObjectStore key of the transcript.
     transcript: str
-    #: Store keys of its passages and vectors; None while there are none of this transcript.
+    #: ObjectStore keys of its passages and vectors; None while there are none of this transcript.
     passages: str | None = None
     vectors: str | None = None
 
@@ -57,7 +58,7 @@ class UnreadableArtifact(Exception):
 class Indexer:
     """Keeps the index like the assets are. Told of changes by the follower of the log."""
 
-    def __init__(self, model: ReadModel, position: Position, store: Store, index: SearchIndex) -> None:
+    def __init__(self, model: ReadModel, position: Position, store: ObjectStore, index: SearchIndex) -> None:
         self._model, self._position, self._store, self._index = model, position, store, index
         #: Assets to look at, in the order in which they changed.
         self._changed: dict[str, None] = {}
@@ -119,7 +120,7 @@ class Indexer:
     async def _bring_up(self, asset_id: str) -> None:
         try:
             await self._index_asset(asset_id)
-        except NotStored:
+        except ObjectNotFound:
             log.warning("nothing to index", extra={"asset_id": asset_id, "reason": "an artifact is gone"})
             await self._forget(asset_id)
         except UnreadableArtifact as error:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from processors.storage.object_store import Store
+from processors.storage.object_store import ObjectStore
 
 log = logging.getLogger("kinolog.web")
 
@@ -45,7 +45,7 @@ class Journal:
         """It is not known whether the command was written: `repair` will see."""
         self._left.add(entry)
 
-    async def repair(self, store: Store, refers: Refers, now: float) -> None:
+    async def repair(self, store: ObjectStore, refers: Refers, now: float) -> None:
         """Remove what has come to nothing. Call again later for what is not certain yet; a repeat is harmless.
 
         `now`: seconds since the epoch, by a clock that does not run ahead.

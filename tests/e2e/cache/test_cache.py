@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from processors.storage.object_store import Store
+from processors.storage.bucket_store import BucketStore
 from tests.bucket import BUCKET, environ
 from tests.conftest import eventually
 from tests.e2e.cache.conftest import LARGE_BYTES, ROOM_BYTES, Caching
@@ -188,7 +188,7 @@ async def test_the_longest_unused_makes_room(origin: Origin, api: Api, caching: 
     assert (await api.get("/v1/cache-assets/stats"))["bytes"] <= ROOM_BYTES
 
 
-async def headers_of(store: Store, key: str) -> Mapping[str, str]:
+async def headers_of(store: BucketStore, key: str) -> Mapping[str, str]:
     """What whoever reads an object of the bucket is told of it."""
     async with aiohttp.ClientSession() as session, session.get(await store.presigned("GET", key, 60)) as answer:
         assert answer.status == 200, key
@@ -203,7 +203,7 @@ async def test_what_a_pipeline_made_is_pushed_to_a_bucket_and_removed_here(
     asset_id, outputs = job["asset_id"], step_of(job, "store")["outputs"]
     for name, value in environ(around.bucket).items():
         monkeypatch.setenv(name, value)
-    published = Store(f"s3://{BUCKET}/published")
+    published = BucketStore(f"s3://{BUCKET}/published")
     pushed = {stored.key.removeprefix(f"of/{asset_id}/"): stored for stored in await published.list(f"of/{asset_id}")}
     assert {"poster.jpg", "storyboard.vtt", "thumb-001.jpg"} <= pushed.keys()
     folder, poster = outputs["stored"]

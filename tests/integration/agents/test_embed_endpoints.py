@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from agents.embed import make
 from agents.executor.attempts import Attempt, AttemptResources, conclude
+from processors.storage.local_store import LocalStore
 from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
 from schemas.embed import STEP
@@ -75,8 +76,8 @@ async def serve() -> AsyncIterator[Serve]:
 def bench(tmp_path: Path) -> AttemptResources:
     """A bench with the transcript in its store."""
     found = bench_below(tmp_path)
+    assert isinstance(found.store, LocalStore)
     path = found.store.local_path(KEY)
-    assert path is not None
     path.parent.mkdir(parents=True)
     path.write_bytes(transcript_json())
     return found

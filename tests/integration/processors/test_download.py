@@ -16,7 +16,7 @@ from processors.fetch.fetcher import Fetcher
 from processors.fetch.limits import FetchLimits
 from processors.fetch.redis_single_flight import RedisFlights
 from processors.fetch.single_flight import Flights, LocalFlights
-from processors.storage.object_store import Store
+from processors.storage.object_store import ObjectStore, open_store
 from schemas.download import DownloadOutputs
 from tests.integration.processors.fetch.origin import MEDIA, Origin, answer, listening
 from tests.redis_server import RedisServer, redis_server
@@ -38,14 +38,16 @@ async def origin() -> AsyncIterator[Origin]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store((tmp_path / "store").as_uri())
+def store(tmp_path: Path) -> ObjectStore:
+    return open_store((tmp_path / "store").as_uri())
 
 
 class Executor:
     """What one executor process has for the step."""
 
-    def __init__(self, name: str, folder: Path, store: Store, origin: Origin, flights: Flights, **more: float) -> None:
+    def __init__(
+        self, name: str, folder: Path, store: ObjectStore, origin: Origin, flights: Flights, **more: float
+    ) -> None:
         self.name, self.folder, self.store, self.count, self.flights = name, folder, store, 0, flights
         limits = FetchLimits(allow_hosts=(f"127.0.0.1:{origin.port}",), timeout_s=20)
         self.step = Download(store, Fetcher(limits), flights, more.get("fresh_s", 60.0))
@@ -62,11 +64,11 @@ def over_redis(redis: RedisServer) -> RedisFlights:
     return RedisFlights(redis.url, timeout_s=0.5, lease_s=LEASE_S, per_host=4, per_s=0)
 
 
-async def content(store: Store, outputs: DownloadOutputs) -> bytes:
+async def content(store: ObjectStore, outputs: DownloadOutputs) -> bytes:
     return b"".join([chunk async for chunk in store.get(outputs.object)])
 
 
-async def require_all(store: Store, found: list[DownloadOutputs]) -> None:
+async def require_all(store: ObjectStore, found: list[DownloadOutputs]) -> None:
     """Each has the media as an object of its own."""
     assert len({outputs.object for outputs in found}) == len(found)
     for outputs in found:
@@ -88,7 +90,9 @@ class Slow:
 
 
 @pytest.fixture
-async def executors(tmp_path: Path, store: Store, origin: Origin, redis: RedisServer) -> AsyncIterator[list[Executor]]:
+async def executors(
+    tmp_path: Path, store: ObjectStore, origin: Origin, redis: RedisServer
+) -> AsyncIterator[list[Executor]]:
     flights = [over_redis(redis) for _ in range(3)]
     yield [Executor(f"e{n}", tmp_path, store, origin, flight) for n, flight in enumerate(flights)]
     for flight in flights:
@@ -96,7 +100,7 @@ async def executors(tmp_path: Path, store: Store, origin: Origin, redis: RedisSe
 
 
 async def test_fifty_requests_over_three_executors_ask_the_origin_once(
-    origin: Origin, store: Store, executors: list[Executor], eventually: Eventually
+    origin: Origin, store: ObjectStore, executors: list[Executor], eventually: Eventually
 ) -> None:
     origin.plays["/a"] = slow = Slow()
     running = [asyncio.create_task(executors[n % 3].download(origin.url("/a"))) for n in range(50)]
@@ -107,7 +111,7 @@ async def test_fifty_requests_over_three_executors_ask_the_origin_once(
 
 
 async def test_a_leader_that_dies_costs_one_more_request_and_everybody_gets_it(
-    origin: Origin, store: Store, executors: list[Executor], eventually: Eventually
+    origin: Origin, store: ObjectStore, executors: list[Executor], eventually: Eventually
 ) -> None:
     origin.plays["/a"] = slow = Slow()
     leading = asyncio.create_task(executors[0].download(origin.url("/a")))
@@ -177,7 +181,7 @@ async def test_an_older_holder_does_not_write_over_a_newer_one(redis: RedisServe
 
 
 async def test_a_host_is_not_asked_for_more_at_a_time_than_is_polite(
-    origin: Origin, tmp_path: Path, store: Store, redis: RedisServer
+    origin: Origin, tmp_path: Path, store: ObjectStore, redis: RedisServer
 ) -> None:
     at_once, most = 0, 0
 
@@ -199,7 +203,7 @@ async def test_a_host_is_not_asked_for_more_at_a_time_than_is_polite(
 
 
 async def test_downloads_from_a_host_begin_at_its_pace_over_all_executors(
-    origin: Origin, tmp_path: Path, store: Store, redis: RedisServer
+    origin: Origin, tmp_path: Path, store: ObjectStore, redis: RedisServer
 ) -> None:
     began: list[float] = []
 
@@ -217,7 +221,7 @@ async def test_downloads_from_a_host_begin_at_its_pace_over_all_executors(
 
 
 async def test_what_was_fetched_is_copied_while_fresh_and_asked_after_when_not(
-    origin: Origin, tmp_path: Path, store: Store
+    origin: Origin, tmp_path: Path, store: ObjectStore
 ) -> None:
     origin.plays["/a"] = answer(MEDIA, ETag='"v1"')
     fresh, stale = (
@@ -235,7 +239,7 @@ async def test_what_was_fetched_is_copied_while_fresh_and_asked_after_when_not(
     assert (second.from_cache, origin.asked[-1][1]["if-none-match"]) == (True, '"v1"')
 
 
-async def test_an_entry_whose_object_has_gone_is_no_answer(origin: Origin, tmp_path: Path, store: Store) -> None:
+async def test_an_entry_whose_object_has_gone_is_no_answer(origin: Origin, tmp_path: Path, store: ObjectStore) -> None:
     origin.plays["/a"] = answer(MEDIA, ETag='"v1"')
     executor = Executor("e", tmp_path, store, origin, LocalFlights(4, 0))
     first = await executor.download(origin.url("/a"))
@@ -246,7 +250,7 @@ async def test_an_entry_whose_object_has_gone_is_no_answer(origin: Origin, tmp_p
 
 
 async def test_those_who_wait_for_a_failure_are_told_and_do_not_repeat_it(
-    origin: Origin, tmp_path: Path, store: Store, eventually: Eventually
+    origin: Origin, tmp_path: Path, store: ObjectStore, eventually: Eventually
 ) -> None:
     async def missing(writer: asyncio.StreamWriter, _headers: Mapping[str, str]) -> None:
         await asyncio.sleep(0.3)

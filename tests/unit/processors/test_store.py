@@ -7,7 +7,8 @@ import pytest
 
 from processors.contract import Work
 from processors.errors import InvalidParams, SourceMissing
-from processors.storage.object_store import NotStored, Store
+from processors.storage.errors import ObjectNotFound
+from processors.storage.object_store import ObjectStore, open_store
 from processors.store import StorePush
 
 UNIT = "assets/asset_1/transcode/1-lease"
@@ -21,12 +22,12 @@ def work(folder: Path, **params: Any) -> Work:
     return Work(source=scratch, scratch=scratch, output=scratch, prefix=prefix, params=params, inputs=INPUTS)
 
 
-def store_of(folder: Path) -> Store:
+def store_of(folder: Path) -> ObjectStore:
     for name in ("master.m3u8", "hls/1.m4s"):
         path = folder / "store" / UNIT / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    return Store((folder / "store").as_uri())
+    return open_store((folder / "store").as_uri())
 
 
 @pytest.mark.parametrize("delete_local", [False, True])
@@ -38,7 +39,7 @@ async def test_a_steps_files_stand_in_the_other_store(tmp_path: Path, delete_loc
     assert (stored.path, stored.objects, stored.size_bytes) == ("out/asset_1/transcode", 2, 20)
     assert (tmp_path / "other/out/asset_1/transcode/hls/1.m4s").read_text() == "hls/1.m4s"
     if delete_local:
-        with pytest.raises(NotStored):
+        with pytest.raises(ObjectNotFound):
             await store.head(f"{UNIT}/master.m3u8")
     # As after a death between the last removal and the answer.
     assert await StorePush(store).process(asked) == outputs

@@ -9,8 +9,9 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
+from processors.storage.bucket_store import BucketStore
+from processors.storage.errors import ObjectNotFound
 from processors.storage.keys import InvalidKey, checked_key
-from processors.storage.object_store import NotStored
 from schemas.jobs import Asset
 from web.api.cache.routes import MAX_ITEMS, assets_by_id
 from web.api.common import answer, json_body
@@ -122,7 +123,7 @@ async def _objects(parts: Services, principal: Principal, keys: Iterable[str]) -
         try:
             async with gate:
                 await parts.store.head(checked_key(key))
-        except (NotStored, InvalidKey):
+        except (ObjectNotFound, InvalidKey):
             return _UNKNOWN
         return _Place("CACHED", key=key)
 
@@ -134,7 +135,7 @@ async def _addresses(parts: Services, places: Mapping[str, _Place]) -> dict[str,
     """Where those are served that are in the store."""
     keys = {one: place.key for one, place in places.items() if place.key is not None}
     ttl_s = parts.settings.cache.url_ttl_s
-    if parts.store.root is None:
+    if isinstance(parts.store, BucketStore):
         return dict(zip(keys, await parts.store.presigned_all("GET", list(keys.values()), ttl_s), strict=True))
     expires, signer = int(time.time()) + ttl_s, parts.signer
     return {

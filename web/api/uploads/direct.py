@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
+from processors.storage.bucket_store import BucketStore
 from streams.ids import new_id
 from web.api.common import answer, json_body
 from web.api.source_access import direct_folder
@@ -56,7 +57,7 @@ async def presign_upload(request: web.Request) -> web.Response:
     """
     parts, principal = services(request), asking(request)
     wanted: PresignRequest = await json_body(request, PresignRequest)
-    if parts.store.root is not None:
+    if not isinstance(parts.store, BucketStore):
         raise Problem(409, "store-not-remote", "the store is a folder here: upload to /v1/uploads")
     suffix = PurePosixPath(wanted.filename or "").suffix.lower()
     key = f"{direct_folder(principal)}/{new_id('upload')}{suffix if suffix[1:].isalnum() else ''}"

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from processors.storage.object_store import StoreError, TooLarge
+from processors.storage.errors import ObjectTooLarge, StoreError
 from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
@@ -121,7 +121,7 @@ async def _receive(request: web.Request, slot: Slot, query: dict[str, str]) -> S
     chunks = _hashed(body.chunks, digest) if slot.ids.repeatable else body.chunks
     try:
         await slot.parts.store.put(slot.key, chunks, web_settings.max_upload_bytes)
-    except TooLarge as error:
+    except ObjectTooLarge as error:
         detail = f"more than the {web_settings.max_upload_bytes} bytes that are taken; nothing was kept"
         raise Problem(413, "upload-too-large", detail, CLOSE) from error
     named = {"filename": body.name} if body.name else {}

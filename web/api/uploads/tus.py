@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from processors.storage.object_store import in_thread
+from processors.threads import in_thread
 from streams.ids import new_id
 from web.api.uploads.tus_completion import LOCKS, METADATA_FIELDS, complete, submission_of, tus_folder
 from web.auth.middleware import asking

@@ -10,8 +10,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from processors.storage.bucket_store import BucketStore
+from processors.storage.errors import ObjectNotFound, StoreError
 from processors.storage.keys import IMMUTABLE
-from processors.storage.object_store import NotStored, Store, StoreError
+from processors.storage.object_store import open_store
 from processors.storage.read_cache import LocalCache
 from tests.bucket import BUCKET, Faults, environ, faulty, leaked_uploads, make_bucket, moto
 from tests.conftest import eventually
@@ -35,8 +37,8 @@ async def faults(server: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 @pytest.fixture
-def store(faults: Faults) -> Store:
-    return Store(f"s3://{BUCKET}/below")
+def store(faults: Faults) -> BucketStore:
+    return BucketStore(f"s3://{BUCKET}/below")
 
 
 async def pieces(content: bytes) -> AsyncIterator[bytes]:
@@ -51,7 +53,7 @@ async def broken(content: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_everything_comes_back_as_it_went_in_whatever_the_bucket_does(
-    store: Store, faults: Faults, server: str, tmp_path: Path
+    store: BucketStore, faults: Faults, server: str, tmp_path: Path
 ) -> None:
     stored = await store.put("uploads/big", pieces(BIG), len(BIG))
     assert stored.size_bytes == len(BIG)
@@ -74,28 +76,28 @@ async def test_everything_comes_back_as_it_went_in_whatever_the_bucket_does(
     assert await leaked_uploads(server) == 0
 
 
-async def test_an_upload_that_breaks_leaves_neither_an_object_nor_parts(store: Store, server: str) -> None:
+async def test_an_upload_that_breaks_leaves_neither_an_object_nor_parts(store: BucketStore, server: str) -> None:
     with pytest.raises(ConnectionResetError):
         await store.put("uploads/broken", broken(BIG), len(BIG))
-    with pytest.raises(NotStored):
+    with pytest.raises(ObjectNotFound):
         await store.head("uploads/broken")
     assert await leaked_uploads(server) == 0
 
 
 async def test_parts_that_a_killed_process_left_are_found_and_forgotten(
-    store: Store, faults: Faults, server: str, tmp_path: Path
+    store: BucketStore, faults: Faults, server: str, tmp_path: Path
 ) -> None:
     for name in ("assets/a/download/1-lease/media.mp4", "uploads/a b+c/source"):
         await _killed_while_it_uploads(f"s3://{BUCKET}/below", name, faults)
     await _killed_while_it_uploads(f"s3://{BUCKET}/below", "of others/media.mp4", faults)
     assert await leaked_uploads(server) == 3
-    assert await store.unfinished(10**9, time.time()) == []
-    found = await store.unfinished(0.0, time.time())
+    assert await store.multipart_uploads(10**9, time.time()) == []
+    found = await store.multipart_uploads(0.0, time.time())
     assert found is not None
     assert {one.key for one in found} == {"assets/a/download/1-lease/media.mp4", "uploads/a b+c/source"}
     for _ in range(2):  # a repeat is harmless
-        await store.end(found)
-    assert await store.unfinished(0.0, time.time()) == []
+        await store.abort(found)
+    assert await store.multipart_uploads(0.0, time.time()) == []
     assert await leaked_uploads(server) == 1
 
 
@@ -103,12 +105,12 @@ async def _killed_while_it_uploads(url: str, key: str, faults: Faults) -> None:
     """SIGKILL in the middle of a multipart upload, after the bucket has a part of it."""
     code = f"""if True:
     import asyncio
-    from processors.storage.object_store import Store
+    from processors.storage.object_store import open_store
     async def for_ever():
         while True:
             yield bytes(1024**2)
             await asyncio.sleep(0)
-    asyncio.run(Store({url!r}).put({key!r}, for_ever(), 10**12))
+    asyncio.run(open_store({url!r}).put({key!r}, for_ever(), 10**12))
     """
     before = faults.asked["PUT"]
     process = subprocess.Popen([sys.executable, "-c", code])
@@ -119,7 +121,7 @@ async def _killed_while_it_uploads(url: str, key: str, faults: Faults) -> None:
         process.wait()
 
 
-async def test_a_presigned_address_reads_and_writes_one_object(store: Store, faults: Faults) -> None:
+async def test_a_presigned_address_reads_and_writes_one_object(store: BucketStore, faults: Faults) -> None:
     faults.every = dict.fromkeys(faults.every, 0)
     async with aiohttp.ClientSession() as session:
         async with session.put(await store.presigned("PUT", "uploads/direct", 60), data=b"media") as answer:
@@ -138,11 +140,13 @@ async def test_a_bucket_that_is_away_is_said_to_be_and_not_to_be_empty(
     for name, value in environ("http://127.0.0.1:1").items():
         monkeypatch.setenv(name, value)
     with pytest.raises(StoreError) as caught:
-        await Store(f"s3://{BUCKET}", retry_s=1.0).head("a")
-    assert not isinstance(caught.value, NotStored)
+        await open_store(f"s3://{BUCKET}", retry_s=1.0).head("a")
+    assert not isinstance(caught.value, ObjectNotFound)
 
 
-async def test_inputs_are_fetched_once_and_the_oldest_make_room(store: Store, faults: Faults, tmp_path: Path) -> None:
+async def test_inputs_are_fetched_once_and_the_oldest_make_room(
+    store: BucketStore, faults: Faults, tmp_path: Path
+) -> None:
     cache = LocalCache(tmp_path / "cache", 2_500_000)
     for name in ("a", "b", "c"):
         await store.put(f"uploads/{name}", pieces(BIG[:1_000_000] + name.encode()), 10**7)

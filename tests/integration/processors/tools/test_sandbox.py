@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from processors.errors import LimitExceeded, ProcessingError, ToolFailed, ToolMisbehaved
-from processors.storage.local_files import uproot
+from processors.storage.local_files import remove_hostile_tree
 from processors.tools.limits import Limits
 from processors.tools.runner import Command, Runner
 from processors.tools.sandbox import (
@@ -261,7 +261,7 @@ _PARENT = """
 import asyncio, sys
 from pathlib import Path
 from processors.tools.limits import Limits
-from processors.storage.local_files import uproot
+from processors.storage.local_files import remove_hostile_tree
 from processors.tools.sandbox import Means, Reach, Sandbox
 from processors.tools.runner import Command, Runner
 means, uid, refused, folder, *argv = sys.argv[1:]
@@ -331,7 +331,7 @@ async def test_what_a_tool_plants_is_not_followed(sandbox: Sandbox, folder: Path
             await _perl(sandbox, folder, plant)
         assert caught.value.code == "tool-misbehaved"
     finally:
-        uproot(folder)
+        remove_hostile_tree(folder)
 
 
 async def test_a_tool_is_what_the_kernel_ends_first_when_memory_runs_out(folder: Path) -> None:

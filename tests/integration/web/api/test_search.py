@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from agents.embed import make
 from processors.contract import Work
 from processors.media.passages import passages, speech_of
+from processors.storage.local_store import LocalStore
 from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
 from schemas.jobs import Asset
@@ -57,7 +58,7 @@ class Archive:
         """Embed what was said, and write the row."""
         store, folder = self.site.parts.store, self.settings.data_path / "work" / asset.id
         folder.mkdir(parents=True)
-        assert store.root is not None
+        assert isinstance(store, LocalStore)
         root = store.root
 
         async def fetch(key: str) -> Path:
@@ -262,8 +263,9 @@ async def test_what_went_while_nobody_looked_leaves_the_index(settings: Settings
 
 async def test_a_broken_artifact_hides_only_itself(archive: Archive) -> None:
     broken, _ = await archive.say(1), await archive.say(2)
-    root = archive.site.parts.store.root
-    assert root is not None
+    store = archive.site.parts.store
+    assert isinstance(store, LocalStore)
+    root = store.root
     asset = await archive.say(3)
     (root / asset.outputs["transcribe"]["transcript"]).write_bytes(b"{")
     await archive.write(replace(asset, outputs={"transcribe": {**asset.outputs["transcribe"], "transcript": "gone"}}))
@@ -297,8 +299,9 @@ async def test_nobody_searches_without_a_token(archive: Archive) -> None:
 
 async def test_the_command_line_finds_and_prints_speech(archive: Archive) -> None:
     asset = await archive.say(1)
-    root = archive.site.parts.store.root
-    assert root is not None
+    store = archive.site.parts.store
+    assert isinstance(store, LocalStore)
+    root = store.root
     (root / asset.outputs["transcribe"]["text"]).write_text("And so, my fellow Americans\n")
     await soon(lambda: archive.found("country"))
     reached = ["--url", str(archive.site.server.make_url("/")), "--token", "admin-token"]

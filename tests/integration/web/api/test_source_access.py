@@ -15,7 +15,8 @@ from yarl import URL
 
 from agents.executor.sources import Sources
 from processors.errors import SourceMissing
-from processors.storage.object_store import Store
+from processors.storage.local_store import LocalStore
+from processors.storage.object_store import open_store
 from schemas.jobs import Input
 from streams.ids import derived_id
 from tests.bucket import BUCKET, environ, make_bucket, moto
@@ -292,9 +293,9 @@ def _spelled(lying: Lying) -> list[Named]:
 
 
 def _paths(lying: Lying, site: Site, tmp_path: Path) -> list[Named]:
-    folder, root = f"{tmp_path}/paths", site.parts.store.root
+    folder, store = f"{tmp_path}/paths", site.parts.store
     names = {*lying.paths, f"{folder}/bert/../anna/clip.mp4", f"{folder}/bert/link.mp4", f"{folder}//./anna/clip.mp4"}
-    in_the_store = {str(root / key) for key in lying.keys} if root is not None else set()
+    in_the_store = {str(store.root / key) for key in lying.keys} if isinstance(store, LocalStore) else set()
     return [Named("path", name) for name in sorted(names | in_the_store)]
 
 
@@ -366,7 +367,7 @@ async def _fetched(site: Site, url: str) -> bytes:
 async def _source_of(site: Site, control: ControlStandIn, job_id: str, tmp_path: Path) -> bytes:
     await eventually(lambda: job_id in control.jobs)
     settings = site.parts.settings
-    sources = Sources(Store(settings.store_url), tuple(Path(root) for root in settings.store.input_roots))
+    sources = Sources(open_store(settings.store_url), tuple(Path(root) for root in settings.store.input_roots))
     folder = tmp_path / "scratch" / job_id
     folder.mkdir(parents=True)
     try:

@@ -13,7 +13,7 @@ from agents.executor.capacity import CpuBudget
 from agents.executor.scratch import Scratch
 from agents.executor.sources import Sources
 from processors.contract import Work
-from processors.storage.object_store import Store
+from processors.storage.local_store import LocalStore
 from schemas.base import Message
 from schemas.jobs import Input
 from schemas.step_events import StepRequested
@@ -78,9 +78,8 @@ def request(job_id: str = "job_1", step: str = "plain", attempt: int = 1, **chan
 
 def bench_below(folder: Path, cpus: int = 4) -> AttemptResources:
     """A workbench over real folders, with one object `uploads/a`."""
-    store = Store((folder / "store").as_uri())
+    store = LocalStore(folder / "store")
     path = store.local_path("uploads/a")
-    assert path is not None
     path.parent.mkdir(parents=True)
     path.write_text("media")
     return AttemptResources(

@@ -12,7 +12,8 @@ import pytest
 from agents.executor.attempts import Attempt, AttemptResources, Stop, conclude
 from processors.contract import Work
 from processors.errors import CorruptMedia, EndpointAsleep, OutputIncomplete, OutputInvalid, Skipped
-from processors.storage.object_store import StoreError
+from processors.storage.errors import StoreError
+from processors.storage.local_store import LocalStore
 from schemas.jobs import Input
 from schemas.step_events import (
     AttemptCancelled,
@@ -53,7 +54,7 @@ def raises(error: BaseException) -> FakeProcessor:
 
 def leftovers(bench: AttemptResources) -> list[Path]:
     """Everything that stands in the scratch space and among the published assets."""
-    assert bench.store.root is not None
+    assert isinstance(bench.store, LocalStore)
     return [*bench.scratch.root.rglob("*"), *(bench.store.root / "assets").rglob("*")]
 
 
@@ -68,8 +69,9 @@ async def test_outputs_are_published_and_pointed_at(bench: AttemptResources) -> 
     message = await ended(attempt_of(), FakeProcessor(write_poster), bench)
     assert isinstance(message, AttemptCompleted)
     assert message.outputs == {"poster": "assets/asset_1/plain/1-lease_1/poster.jpg"}
+    assert isinstance(bench.store, LocalStore)
     published = bench.store.local_path(message.outputs["poster"])
-    assert published is not None and published.read_text() == "jpg"
+    assert published.read_text() == "jpg"
     assert not list(bench.scratch.root.iterdir())
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from agents.executor.sources import Sources
 from processors.errors import SourceMissing
-from processors.storage.object_store import Store
+from processors.storage.local_store import LocalStore
+from processors.storage.object_store import open_store
 from schemas.jobs import Input
 
 
@@ -16,18 +17,18 @@ async def one(content: bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store((tmp_path / "store").as_uri())
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "store")
 
 
-async def test_an_object_of_a_local_store_is_read_in_place(store: Store, tmp_path: Path) -> None:
+async def test_an_object_of_a_local_store_is_read_in_place(store: LocalStore, tmp_path: Path) -> None:
     await store.put("uploads/a", one(b"x"), max_bytes=1)
     found = await Sources(store, ()).resolve(Input(object="uploads/a"), tmp_path)
     assert found == store.local_path("uploads/a")
 
 
 async def test_an_object_of_a_bucket_is_fetched(tmp_path: Path) -> None:
-    bucket = Store("memory:///")
+    bucket = open_store("memory:///")
     await bucket.put("uploads/a", one(b"x"), max_bytes=1)
     found = await Sources(bucket, ()).resolve(Input(object="uploads/a"), tmp_path)
     assert (found.parent, found.read_bytes()) == (tmp_path, b"x")
@@ -37,20 +38,19 @@ async def test_an_object_of_a_bucket_is_fetched(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["folder", "memory:///"])
 async def test_an_object_that_is_not_there_is_missing(key: str, url: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s")
-    store = Store((tmp_path / "store").as_uri() if url == "folder" else url)
+    store = open_store((tmp_path / "store").as_uri() if url == "folder" else url)
     await store.put("uploads/a", one(b"x"), max_bytes=1)
     with pytest.raises(SourceMissing):
         await Sources(store, ()).resolve(Input(object=key), tmp_path)
 
 
-async def test_a_link_in_the_store_does_not_lead_out_of_it(store: Store, tmp_path: Path) -> None:
-    assert store.root is not None
+async def test_a_link_in_the_store_does_not_lead_out_of_it(store: LocalStore, tmp_path: Path) -> None:
     (store.root / "link").symlink_to("/etc/hostname")
     with pytest.raises(SourceMissing):
         await Sources(store, ()).resolve(Input(object="link"), tmp_path)
 
 
-async def test_a_path_is_read_below_a_root_only(store: Store, tmp_path: Path) -> None:
+async def test_a_path_is_read_below_a_root_only(store: LocalStore, tmp_path: Path) -> None:
     root = tmp_path / "media"
     root.mkdir()
     (root / "in.mp4").write_text("x")
@@ -63,6 +63,6 @@ async def test_a_path_is_read_below_a_root_only(store: Store, tmp_path: Path) ->
             await sources.resolve(Input(path=str(path)), tmp_path)
 
 
-async def test_an_address_is_no_source_here(store: Store, tmp_path: Path) -> None:
+async def test_an_address_is_no_source_here(store: LocalStore, tmp_path: Path) -> None:
     with pytest.raises(SourceMissing):
         await Sources(store, ()).resolve(Input(url="http://example.org/a.mp4"), tmp_path)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from processors.storage.object_store import NotStored, Store
+from processors.storage.errors import ObjectNotFound
+from processors.storage.object_store import ObjectStore, open_store
 from processors.storage.read_cache import LocalCache
 
 _MB = 1_000_000
@@ -17,14 +18,14 @@ async def content(letter: str) -> AsyncIterator[bytes]:
 
 
 @pytest.fixture
-async def bucket() -> Store:
-    store = Store("memory:///")
+async def bucket() -> ObjectStore:
+    store = open_store("memory:///")
     for letter in "abc":
         await store.put(f"uploads/{letter}", content(letter), max_bytes=_MB)
     return store
 
 
-async def test_who_asks_at_the_same_time_waits_for_one_fetch(bucket: Store, tmp_path: Path) -> None:
+async def test_who_asks_at_the_same_time_waits_for_one_fetch(bucket: ObjectStore, tmp_path: Path) -> None:
     cache = LocalCache(tmp_path / "cache", 10 * _MB)
     targets = [tmp_path / str(number) for number in range(5)]
     await asyncio.gather(*(cache.give(bucket, "uploads/a", target) for target in targets))
@@ -32,7 +33,7 @@ async def test_who_asks_at_the_same_time_waits_for_one_fetch(bucket: Store, tmp_
     assert all(target.stat().st_size == _MB for target in targets)
 
 
-async def test_everybody_gets_theirs_when_there_is_room_for_one(bucket: Store, tmp_path: Path) -> None:
+async def test_everybody_gets_theirs_when_there_is_room_for_one(bucket: ObjectStore, tmp_path: Path) -> None:
     cache = LocalCache(tmp_path / "cache", _MB)
     wanted = [(letter, tmp_path / f"{letter}{number}") for number in range(8) for letter in "abc"]
     await asyncio.gather(*(cache.give(bucket, f"uploads/{letter}", target) for letter, target in wanted))
@@ -40,12 +41,12 @@ async def test_everybody_gets_theirs_when_there_is_room_for_one(bucket: Store, t
     assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) <= _MB
 
 
-async def test_who_waited_for_a_fetch_that_failed_tries_too(bucket: Store, tmp_path: Path) -> None:
+async def test_who_waited_for_a_fetch_that_failed_tries_too(bucket: ObjectStore, tmp_path: Path) -> None:
     cache = LocalCache(tmp_path / "cache", 10 * _MB)
     (tmp_path / "there").touch()
     asked = [cache.give(bucket, "uploads/a", tmp_path / name) for name in ("there", "free")]
     ends = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(end) for end in ends] == [FileExistsError, type(None)]
-    with pytest.raises(NotStored):
+    with pytest.raises(ObjectNotFound):
         await cache.give(bucket, "uploads/none", tmp_path / "none")
     assert {path.name[0] for path in (tmp_path / "cache").iterdir()} != {"."}

@@ -8,13 +8,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from yarl import URL
 
-from processors.storage.multipart_cleanup import Multipart, Multiparts, _bucket_url, read_page
+from processors.storage.multipart_uploads import MultipartUpload, MultipartUploads, _bucket_url, read_page
 from processors.storage.s3_signing import S3Account, account_of, signed_headers
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-north-1"}
 UPLOAD = """<Upload><Key>pre/assets/a&amp;b</Key><UploadId>u1</UploadId>
 <Initiated>2026-11-24T08:00:00.000Z</Initiated></Upload>"""
-FOUND = Multipart("pre/assets/a&b", "u1", datetime(2026, 11, 24, 8, tzinfo=UTC))
+FOUND = MultipartUpload("pre/assets/a&b", "u1", datetime(2026, 11, 24, 8, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("space", ["", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'])
@@ -56,6 +56,6 @@ def test_a_bucket_is_where_the_usual_variables_say() -> None:
 
 def test_without_keys_or_on_other_stores_nobody_is_asked() -> None:
     assert account_of({"AWS_REGION": "eu-north-1"}) is None
-    assert Multiparts.of("s3://b/below", {}) is None
-    assert Multiparts.of("file:///folder", KEYS) is None
-    assert Multiparts.of("s3://b/below", KEYS) is not None
+    assert MultipartUploads.of("s3://b/below", {}) is None
+    assert MultipartUploads.of("file:///folder", KEYS) is None
+    assert MultipartUploads.of("s3://b/below", KEYS) is not None
