@@ -1,5 +1,6 @@
 """Upload events of producers that are not ours: in transactions, compressed, damaged. Each costs itself at most."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.util import calc_crc32c
 
@@ -51,6 +54,16 @@ async def upstream(world: Outside, **options: Any) -> AsyncIterator[Upstream]:
         yield Upstream(world, kafka)
     finally:
         await kafka.stop()
+
+
+async def configure(world: Outside, topic: str, configs: dict[str, str]) -> None:
+    """Change the settings of a topic, as an operator does."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=world.settings.bootstrap)
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+    finally:
+        await admin.close()
 
 
 async def has_jobs(world: Outside, eventually: Eventually, *asset_ids: str, within_s: float = START_S) -> None:
@@ -137,6 +150,58 @@ async def test_compressed_events_become_jobs(
         await compressed.send(f"{codec}-1", f"{codec}-2")
         await has_jobs(world, eventually, f"{codec}-1", f"{codec}-2")
     await applied(world, eventually, "commands")
+    assert control.ends == []
+
+
+async def test_a_topic_that_the_broker_compresses_is_read_whatever_its_producers_do(
+    outside: tuple[Control, Outside], eventually: Eventually
+) -> None:
+    """`compression.type` of a topic: the broker compresses again what came without."""
+    control, world = outside
+    for topic in (world.topics.uploads, world.topics.commands, world.topics.events):
+        await configure(world, topic, {"compression.type": "zstd"})
+    async with upstream(world) as plain:
+        await plain.send("recompressed")
+        await has_jobs(world, eventually, "recompressed")
+    await applied(world, eventually, "commands")
+    assert control.ends == []
+
+
+async def test_a_segment_that_ends_with_a_marker_is_passed(
+    outside: tuple[Control, Outside], eventually: Eventually
+) -> None:
+    """Segments are rolled after each transaction, so that the last offset of each is a marker's."""
+    control, world = outside
+    await configure(world, world.topics.uploads, {"segment.ms": "100"})
+    async with upstream(world, transactional_id="rolled") as rolled:
+        for number in range(4):
+            await rolled.kafka.begin_transaction()
+            await rolled.send(f"rolled-{number}")
+            await (rolled.kafka.abort_transaction() if number == 2 else rolled.kafka.commit_transaction())
+            await asyncio.sleep(0.3)  # longer than `segment.ms`: the next record begins a segment
+        await has_jobs(world, eventually, "rolled-0", "rolled-1", "rolled-3")
+        await control.kill()
+        async with rolled.kafka.transaction():
+            await rolled.send("behind")
+        await has_jobs(world, eventually, "behind")
+    assert not world.all(JobSubmitted, asset_id="rolled-2")
+    await applied(world, eventually, "commands")
+    assert control.ends == []
+
+
+async def test_a_transaction_that_its_producer_left_open_holds_up_its_partition_only_until_the_broker_ends_it(
+    outside: tuple[Control, Outside], eventually: Eventually
+) -> None:
+    """A producer that dies between begin and commit; the broker aborts after the producer's own timeout."""
+    control, world = outside
+    async with upstream(world, transactional_id="dies", transaction_timeout_ms=1_000) as dies, upstream(world) as plain:
+        await dies.kafka.begin_transaction()
+        await dies.send("never")
+        await plain.send("behind")
+        assert not world.all(JobSubmitted, asset_id="behind")
+        await has_jobs(world, eventually, "behind", within_s=45)  # the broker looks every 10 s
+        await applied(world, eventually, "commands")
+    assert not world.all(JobSubmitted, asset_id="never")
     assert control.ends == []
 
 
