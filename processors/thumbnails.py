@@ -11,10 +11,11 @@ import ffmpeg
 from processors.contract import Work
 from processors.errors import CorruptMedia, Skipped
 from processors.inputs import params_of, probed
+from processors.media.colours import as_jpeg, decoder_options, prepared, scaled
 from processors.media.frame_scoring import LOOK_BYTES, LOOK_PX, best, is_black, looks
 from processors.media.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
 from processors.media.tracks import even
-from processors.media.video_filters import Chain, deinterlaced, scaled, tone_mapped, upright
+from processors.media.video_filters import Chain, deinterlaced, upright
 from processors.toolbox import Toolbox
 from processors.tools.cpu_priority import NICE_LIGHT
 from processors.tools.ffmpeg import Progress, ffmpeg_argv, file_address, input_options
@@ -68,9 +69,9 @@ def shots_args(source: Path, media: ProbeOutputs, track: VideoTrack, shots: Sequ
     outputs = []
     for shot in shots:
         seek = {"ss": f"{shot.at_s:.6f}", **({} if shot.exact else {"noaccurate_seek": None})}
-        picture = _upright(_opened(source, media, **seek)[str(track.index)], track)
-        copies = tone_mapped(scaled(picture, width, height), track).filter_multi_output("split", 2)
-        outputs.append(_jpeg(copies[0], shot.name, {"frames:v": 1, "update": 1}))
+        picture = _upright(_opened(source, media, track, **seek)[str(track.index)], track)
+        copies = _sized(picture, track, width, height).filter_multi_output("split", 2)
+        outputs.append(_jpeg_file(as_jpeg(copies[0]), shot.name, {"frames:v": 1, "update": 1}))
         outputs.append(_grey(copies[1], shot.look, {"frames:v": 1}))
     compiled: list[str] = ffmpeg.merge_outputs(*outputs).get_args()
     return compiled
@@ -78,20 +79,20 @@ def shots_args(source: Path, media: ProbeOutputs, track: VideoTrack, shots: Sequ
 
 def storyboard_args(source: Path, media: ProbeOutputs, track: VideoTrack, board: Storyboard, look: Path) -> list[str]:
     """Arguments for ffmpeg: keyframes only, each shown until the next, in sprites; and a row of grey copies."""
-    picture = _opened(source, media, skip_frame="nokey")[str(track.index)]
+    picture = _opened(source, media, track, skip_frame="nokey")[str(track.index)]
     steady = picture.filter("fps", fps=f"1/{board.interval_s:.6f}", start_time=0, eof_action="pass")
     # Exactly as many tiles as there are cues, wherever the last keyframe stands.
     counted = steady.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=board.tiles)
-    tile = tone_mapped(scaled(_upright(counted, track), board.tile_width_px, board.tile_height_px), track)
+    tile = _sized(_upright(counted, track), track, board.tile_width_px, board.tile_height_px)
     copies = tile.filter_multi_output("split", 2)
-    sheets = copies[0].filter("format", "yuvj420p").filter("tile", f"{board.columns}x{board.rows}")
-    outputs = [_jpeg(sheets, "storyboard-%03d.jpg", {}), _grey(copies[1], look, {})]
+    sheets = as_jpeg(copies[0]).filter("tile", f"{board.columns}x{board.rows}")
+    outputs = [_jpeg_file(sheets, "storyboard-%03d.jpg", {}), _grey(copies[1], look, {})]
     compiled: list[str] = ffmpeg.merge_outputs(*outputs).get_args()
     return compiled
 
 
-def _opened(source: Path, media: ProbeOutputs, **options: str | None) -> Chain:
-    reading = input_options(media.demuxer)
+def _opened(source: Path, media: ProbeOutputs, track: VideoTrack, **options: str | None) -> Chain:
+    reading = {**input_options(media.demuxer), **decoder_options(track)}
     return ffmpeg.input(file_address(source), **reading, threads=_THREADS, noautorotate=None, **options)
 
 
@@ -99,9 +100,13 @@ def _upright(picture: Chain, track: VideoTrack) -> Chain:
     return upright(deinterlaced(picture, track), track)
 
 
-def _jpeg(picture: Chain, name: str, options: dict[str, int]) -> Chain:
-    shown = picture.filter("format", "yuvj420p")
-    return ffmpeg.output(shown, name, f="image2", **{"c:v": "mjpeg", "q:v": _QUALITY, "threads": _THREADS, **options})
+def _sized(picture: Chain, track: VideoTrack, width_px: int, height_px: int) -> Chain:
+    picture, colours = prepared(picture, track, width_px, height_px)
+    return scaled(picture, width_px, height_px, colours)
+
+
+def _jpeg_file(picture: Chain, name: str, options: dict[str, int]) -> Chain:
+    return ffmpeg.output(picture, name, f="image2", **{"c:v": "mjpeg", "q:v": _QUALITY, "threads": _THREADS, **options})
 
 
 def _grey(picture: Chain, look: Path, options: dict[str, int]) -> Chain:

@@ -14,11 +14,12 @@ import ffmpeg
 from processors.contract import Work
 from processors.errors import InvalidParams, NothingToShow
 from processors.inputs import params_of, probed
+from processors.media.colours import decoder_options, prepared, scaled, tagged
 from processors.media.encode_validation import PLAYLIST, Expected, ValidatedRendition, prove, prove_together
 from processors.media.hls import Variant, master_playlist
 from processors.media.ladder import Size, ladder
 from processors.media.profiles import Profile
-from processors.media.video_filters import Chain, deinterlaced, scaled, tone_mapped, upright
+from processors.media.video_filters import Chain, deinterlaced, upright
 from processors.toolbox import Toolbox
 from processors.tools.cpu_priority import NICE_HEAVY
 from processors.tools.ffmpeg import Progress, errors_in, ffmpeg_argv, file_address, input_options
@@ -105,7 +106,8 @@ def transcode_args(
 ) -> list[str]:
     """Arguments for ffmpeg: paths of what is written are relative to the output folder."""
     reading = input_options(media.demuxer)
-    options = {**reading, "max_pixels": max_pixels, "threads": cpus, "noautorotate": None}
+    decoding = decoder_options(media.video) if media.video else {}
+    options = {**reading, **decoding, "max_pixels": max_pixels, "threads": cpus, "noautorotate": None}
     opened = ffmpeg.input(file_address(source), **options)
     outputs = []
     if media.video:
@@ -126,13 +128,11 @@ def _pictures(opened: Chain, track: VideoTrack, plan: Plan) -> list[Chain]:
     missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
     if missing_s > 1 / plan.rate:  # the last picture stands while the sound goes on
         steady = steady.filter("tpad", stop_mode="clone", stop_duration=_us(missing_s))
-    turned = upright(steady, track)
-    if track.hdr:  # the tone curve is dear: not on more pixels than are shown
-        turned = tone_mapped(scaled(turned, plan.sizes[0].width_px, plan.sizes[0].height_px), track)
+    largest = plan.sizes[0]
+    turned, colours = prepared(upright(steady, track), track, largest.width_px, largest.height_px)
     copies = turned.filter_multi_output("split", len(plan.sizes)) if len(plan.sizes) > 1 else [turned]
     return [
-        scaled(copies[place], size.width_px, size.height_px).filter("format", "yuv420p")
-        for place, size in enumerate(plan.sizes)
+        tagged(scaled(copies[place], size.width_px, size.height_px, colours)) for place, size in enumerate(plan.sizes)
     ]
 
 

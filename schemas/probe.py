@@ -29,12 +29,21 @@ class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     frame_rate: str = "25/1"
     #: Clockwise, to be applied for display: 0, 90, 180, 270.
     rotation_deg: int = 0
+    #: Left and right are to be exchanged, before the rotation.
+    mirrored: bool = False
     #: Pixel aspect as "num:den".
     sample_aspect_ratio: str = "1:1"
     pixel_format: str | None = None
     #: PQ or HLG.
     hdr: bool = False
+    #: Colours as ffprobe names them; absent where the file does not say.
+    color_space: str | None = None
+    color_primaries: str | None = None
     color_transfer: str | None = None
+    #: "tv" (limited) or "pc" (full).
+    color_range: str | None = None
+    #: Has transparent parts.
+    alpha: bool = False
     interlaced: bool = False
     duration_s: float | None = None
     start_s: float = 0.0

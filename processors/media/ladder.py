@@ -8,7 +8,8 @@ from processors.media.tracks import even
 
 #: A rung is a box of this shape, turned for portrait.
 _BOX = Fraction(16, 9)
-#: A source that misses a rung by no more than this takes its place, at its own size.
+#: A source that misses a rung by no more than this takes its place, at its own size; one that is larger than its
+#: largest rung by more does so too, or PAL would lose a third of its pixels.
 _NEARLY = Fraction(11, 10)
 #: From this rung on a source is not small.
 _SMALL_BELOW_PX = 480
@@ -33,7 +34,18 @@ def ladder(width_px: int, height_px: int, profile: Profile) -> tuple[Size, ...]:
         rungs.append(profile.small)
     if not rungs:
         rungs = [Rung(height_px=min(even(width_px), even(height_px)), max_bps=profile.small.max_bps)]
+    rungs[0] = _own_rung(width_px, height_px, rungs[0], profile)
     return tuple(_size(width_px, height_px, rung) for rung in rungs)
+
+
+def _own_rung(width_px: int, height_px: int, rung: Rung, profile: Profile) -> Rung:
+    """The source's own size in place of its largest rung, where it lies between that and the next larger one."""
+    larger = [each for each in profile.ladder if each.height_px > rung.height_px]
+    scale = _scale(width_px, height_px, rung)
+    if not larger or scale * _NEARLY >= 1:
+        return rung
+    height = round(rung.height_px / scale)
+    return Rung(height_px=height, max_bps=min(round(rung.max_bps / scale**2), larger[-1].max_bps))
 
 
 def _scale(width_px: int, height_px: int, rung: Rung) -> Fraction:

@@ -5,15 +5,16 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
+from processors.media.colours import HDR_TRANSFERS, has_alpha
 from schemas.base import Json
 from schemas.probe import AudioTrack, VideoTrack
 
-#: PQ and HLG. Source: ffmpeg's names for ITU-T H.273 transfer characteristics 16 and 18.
-HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
 #: ffprobe's words for a picture made of two fields.
 _INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
 #: Pictures that accompany the media and are no video.
 _STILLS = ("attached_pic", "still_image", "timed_thumbnails")
+#: ffprobe prints the display matrix as three lines of an address and three numbers each.
+_OFFSET, _MATRIX_VALUE = re.compile(r"(?m)^\s*[0-9a-f]{8}:"), re.compile(r"-?[0-9]{1,11}")
 _RATIO = re.compile(r"([0-9]{1,18})[/:]([0-9]{1,18})")
 #: A language as players understand it; a file may hold anything in its place. Source: RFC 5646, ISO 639.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
@@ -52,7 +53,7 @@ def count(tracks: Sequence[Json], kind: str) -> int:
 
 def video_track(track: Json, *, start_s: float, duration_s: float | None) -> VideoTrack:
     """What later steps need to know of it."""
-    rotation = rotation_deg(track)
+    rotation, mirrored = orientation(track)
     width, height = display_size(track, rotation)
     interlaced = track.get("field_order") in _INTERLACED
     transfer = track.get("color_transfer")
@@ -66,10 +67,15 @@ def video_track(track: Json, *, start_s: float, duration_s: float | None) -> Vid
         fps=round(float(average_rate(track)), 3),
         frame_rate=_text(steady_rate(track, interlaced)),
         rotation_deg=rotation,
+        mirrored=mirrored,
         sample_aspect_ratio=_text(pixel_aspect(track), ":"),
         pixel_format=track.get("pix_fmt"),
         hdr=transfer in HDR_TRANSFERS,
+        color_space=track.get("color_space"),
+        color_primaries=track.get("color_primaries"),
         color_transfer=transfer,
+        color_range=track.get("color_range"),
+        alpha=has_alpha(track.get("pix_fmt")) or _tag(track, "alpha_mode") == "1",
         interlaced=interlaced,
         duration_s=duration_s,
         start_s=start_s,
@@ -91,10 +97,24 @@ def audio_track(track: Json, *, start_s: float = 0.0, duration_s: float | None =
     )
 
 
-def rotation_deg(track: Json) -> int:
-    """Clockwise turn for display: 0, 90, 180 or 270. ffprobe counts the display matrix's angle the other way round."""
-    angles = (side["rotation"] for side in track.get("side_data_list", ()) if "rotation" in side)
-    return round(-float(next(angles, 0)) / 90) * 90 % 360
+def orientation(track: Json) -> tuple[int, bool]:
+    """Clockwise turn for display (0, 90, 180 or 270), and whether left and right are exchanged before it.
+
+    ffprobe's angle alone takes a mirrored picture for one that is upside down. Source: ISO/IEC 14496-12, 6.2.2.
+    """
+    side: Json = next((side for side in track.get("side_data_list", ()) if "rotation" in side), {})
+    values = [int(text) for text in _MATRIX_VALUE.findall(_OFFSET.sub("", str(side.get("displaymatrix", ""))))[:9]]
+    if len(values) < 9:  # ffprobe counts the other way round
+        return _quarters(-float(side.get("rotation", 0))), False
+    a, b, _, c, d = values[:5]
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b
+    return _quarters(math.degrees(math.atan2(b, a))), mirrored
+
+
+def _quarters(angle: float) -> int:
+    return round(angle / 90) * 90 % 360
 
 
 def pixel_aspect(track: Json) -> Fraction:
@@ -157,6 +177,11 @@ def _text(value: Fraction, between: str = "/") -> str:
 
 def _pixels(track: Json) -> int:
     return int(track.get("width", 0)) * int(track.get("height", 0))
+
+
+def _tag(track: Json, name: str) -> str | None:
+    """A tag whose name may be written in any case."""
+    return next((text for key, text in track.get("tags", {}).items() if key.lower() == name), None)
 
 
 def _is_default(track: Json) -> bool:

@@ -16,6 +16,7 @@ class _Side(msgspec.Struct, frozen=True):
     """What stands beside a track's packets."""
 
     rotation: float = 0.0
+    displaymatrix: _Text = ""
 
 
 class _Track(msgspec.Struct, frozen=True):
@@ -33,7 +34,10 @@ class _Track(msgspec.Struct, frozen=True):
     sample_aspect_ratio: _Text = ""
     pix_fmt: _Text = ""
     field_order: _Text = ""
+    color_space: _Text = ""
+    color_primaries: _Text = ""
     color_transfer: _Text = ""
+    color_range: _Text = ""
     start_time: _Text = ""
     duration: _Text = ""
     disposition: dict[str, int] = {}

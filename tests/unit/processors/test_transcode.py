@@ -23,8 +23,10 @@ _VIDEO = VideoTrack(
     height_px=360,
     fps=25,
     frame_rate="25/1",
+    color_space="bt709",
     duration_s=10.0,
 )
+_TAGS = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
 _AUDIO = AudioTrack(index=1, codec="aac", channels=6, sample_rate_hz=44100, duration_s=10.0)
 _MEDIA = ProbeOutputs(demuxer="mov", container="MP4", size_bytes=1, duration_s=10.0, video=_VIDEO, audio=_AUDIO)
 
@@ -61,11 +63,11 @@ def test_one_decode_two_sizes_and_sound_once() -> None:
         "-f mov -analyzeduration 10000000 -format_whitelist mov -max_pixels 1000 -noautorotate -probesize 20971520 "
         "-protocol_whitelist file -threads 2 -i file:/in/source -filter_complex "
         "'[0:0]fps=fps=25/1:start_time=0[s0];[s0]split=2[s1][s2];"
-        "[s1]scale=640:360:flags=bicubic[s3];[s3]setsar=1[s4];[s4]format=yuv420p[s5];"
-        "[s2]scale=426:240:flags=bicubic[s6];[s6]setsar=1[s7];[s7]format=yuv420p[s8];"
-        "[0:1]aresample=48000:async=1:first_pts=0[s9];[s9]aformat=channel_layouts=stereo:sample_fmts=fltp[s10]' "
-        f"-map '[s5]' {video.format('360p', 800000, 1200000)} -map '[s8]' {video.format('240p', 400000, 600000)} "
-        f"-map '[s10]' {audio.format('audio')}"
+        f"[s1]scale=640:360:flags=bicubic[s3];[s3]setsar=1[s4];[s4]format=yuv420p[s5];[s5]{_TAGS}[s6];"
+        f"[s2]scale=426:240:flags=bicubic[s7];[s7]setsar=1[s8];[s8]format=yuv420p[s9];[s9]{_TAGS}[s10];"
+        "[0:1]aresample=48000:async=1:first_pts=0[s11];[s11]aformat=channel_layouts=stereo:sample_fmts=fltp[s12]' "
+        f"-map '[s6]' {video.format('360p', 800000, 1200000)} -map '[s10]' {video.format('240p', 400000, 600000)} "
+        f"-map '[s12]' {audio.format('audio')}"
     )
 
 
@@ -75,14 +77,15 @@ def test_one_decode_two_sizes_and_sound_once() -> None:
         ({"rotation_deg": 90}, "transpose=clock"),
         ({"rotation_deg": 180}, "hflip[s1];[s1]vflip"),
         ({"rotation_deg": 270}, "transpose=cclock"),
+        ({"mirrored": True, "rotation_deg": 90}, "hflip[s1];[s1]transpose=clock"),
         ({"interlaced": True}, "[0:0]bwdif=deint=interlaced:mode=send_frame[s0];[s0]fps"),
         ({"duration_s": 4.0}, "tpad=stop_duration=6.000000:stop_mode=clone"),
         (
-            {"hdr": True, "color_transfer": "smpte2084"},
+            {"hdr": True, "color_space": None, "color_transfer": "smpte2084", "color_range": "pc"},
             (
-                "setsar=1[s2];[s2]zscale=min=bt2020nc:npl=100:pin=bt2020:rin=tv:t=linear:tin=smpte2084[s3];"
-                "[s3]format=gbrpf32le[s4];[s4]zscale=p=bt709[s5];[s5]tonemap=desat=0:tonemap=hable[s6];"
-                "[s6]zscale=m=bt709:r=tv:t=bt709[s7];[s7]split=2"
+                "flags=bicubic[s1];[s1]zscale=min=bt2020nc:npl=100:pin=bt2020:rin=pc:t=linear:tin=smpte2084[s2];"
+                "[s2]format=gbrpf32le[s3];[s3]zscale=p=bt709[s4];[s4]tonemap=desat=0:tonemap=hable[s5];"
+                "[s5]zscale=m=bt709:r=tv:t=bt709[s6];[s6]format=yuv420p[s7];[s7]split=2"
             ),
         ),
     ],

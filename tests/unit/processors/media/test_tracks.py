@@ -14,7 +14,7 @@ from processors.media.tracks import (
     count,
     display_size,
     even,
-    rotation_deg,
+    orientation,
     seconds,
     steady_rate,
     video_track,
@@ -54,7 +54,30 @@ def test_tracks_that_nothing_is_known_of_are_not_used() -> None:
 
 @pytest.mark.parametrize("angle, turn", [(0, 0), (-90, 90), (90, 270), (180, 180), (-180, 180), (-89.6, 90)])
 def test_rotation_is_counted_clockwise(angle: float, turn: int) -> None:
-    assert rotation_deg({"side_data_list": [{"side_data_type": "x"}, {"rotation": angle}]}) == turn
+    assert orientation({"side_data_list": [{"side_data_type": "x"}, {"rotation": angle}]}) == (turn, False)
+
+
+@pytest.mark.parametrize(
+    "matrix, turn, mirrored",
+    [
+        ((1, 0, 0, 1), 0, False),
+        ((0, 1, -1, 0), 90, False),
+        ((-1, 0, 0, -1), 180, False),
+        ((0, -1, 1, 0), 270, False),
+        ((-1, 0, 0, 1), 0, True),
+        ((1, 0, 0, -1), 180, True),
+        ((0, 1, 1, 0), 270, True),
+        ((0, -1, -1, 0), 90, True),
+    ],
+)
+def test_a_mirrored_film_is_not_taken_for_one_that_is_upside_down(
+    matrix: tuple[int, ...], turn: int, mirrored: bool
+) -> None:
+    a, b, c, d = matrix
+    rows = [(a << 16, b << 16, 0), (c << 16, d << 16, 0), (20971520, 0, 1 << 30)]
+    text = "\n" + "".join(f"{row:08x}: {x:11d} {y:11d} {z:11d}\n" for row, (x, y, z) in enumerate(rows))
+    side = {"side_data_type": "Display Matrix", "displaymatrix": text, "rotation": -180}
+    assert orientation({"side_data_list": [side]}) == (turn, mirrored)
 
 
 @pytest.mark.parametrize(
