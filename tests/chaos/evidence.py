@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 _PAGE = 500
 #: What web's log says of an upload that broke off while the store was away.
-_POSTPONED = "a broken upload cannot be removed now"
+_POSTPONED = "incomplete upload cannot be removed"
 _TOPICS = ("media.events", "media.commands", "media.step-events", "media.dead-letters")
 _CHANGELOGS = ("kinolog-control-jobs-changelog", "kinolog-control-assets-changelog")
 

@@ -1,4 +1,4 @@
-"""/v1/assets: submit what lies somewhere already, list, show, and addresses to play from."""
+"""/v1/assets: submit media by reference, list and show assets, and create playback URLs."""
 
 import time
 from typing import get_args
@@ -47,31 +47,31 @@ class NewAsset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     #: Exactly one of object, url, path.
     input: Input
-    #: Kept when given; a new one otherwise.
+    #: Id of the asset; unset: a new one.
     asset_id: str | None = None
     #: Original file name, for people.
     filename: str | None = None
-    #: Name of a pipeline; the default pipeline otherwise.
+    #: Name of a pipeline; unset: the default pipeline.
     pipeline: str | None = None
-    #: The submitter's own text, at most 4,096 characters.
+    #: The client's own text, returned with the job; at most 4,096 characters.
     passthrough: str | None = None
-    #: high, normal or low: whose requests go first.
+    #: high, normal or low: the order among waiting jobs.
     priority: str = "normal"
-    #: Whose it will be; for admins.
+    #: Owner of the new asset and job; only admins may set another than their own.
     owner: str | None = None
 
 
 class PlaybackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/assets/{id}/playback`."""
 
-    #: Seconds that the addresses are good for, 1 to 604,800.
+    #: Validity of the URLs, seconds, 1 to 604,800.
     ttl_s: int = _DEFAULT_TTL_S
 
 
 class AssetsQuery(ListQuery, frozen=True, kw_only=True):
-    """What a list of assets can be asked for."""
+    """Query parameters of the list of assets."""
 
-    #: Only assets in one of these states, separated by commas: UPLOADED, PROCESSING, READY, FAILED; cached media is
+    #: Only assets with one of these statuses, separated by commas: UPLOADED, PROCESSING, READY, FAILED; cached media is
     #: PENDING, DOWNLOADING, CACHED or FAILED.
     status: str | None = None
 
@@ -84,12 +84,12 @@ class AssetsQuery(ListQuery, frozen=True, kw_only=True):
     idempotent=True,
 )
 async def submit_assets(request: web.Request) -> web.Response:
-    """Start a job on each: 202. A list gets a list, each item with its ids or its own error."""
+    """Submit one or many assets; each starts a job: 202. For a list, each item has its ids or its own error."""
     principal, given = asking(request), await json_body(request, NewAsset | list[NewAsset])
     if isinstance(given, NewAsset):
         return await _submit_one(request, principal, given)
     if not 1 <= len(given) <= MAX_ITEMS:
-        raise Problem(422, "invalid-body", f"a list has 1 to {MAX_ITEMS} items")
+        raise Problem(422, "invalid-body", f"a list must have 1 to {MAX_ITEMS} items")
     return await _submit_list(request, principal, given)
 
 
@@ -139,7 +139,7 @@ async def _wanted(request: web.Request, principal: Principal, item: NewAsset, in
 
 @routes.get("/v1/assets", query=AssetsQuery, answers={200: Page[AssetView]}, problems=(400, 503))
 async def list_assets(request: web.Request) -> web.Response:
-    """A page of assets, the newest first unless asked otherwise."""
+    """List assets, the newest first by default."""
     listing = parse(request.query, ASSETS, asking(request).scope)
     await settled(request, "assets")
     return await page(request, listing, lambda row: asset_view(asset_rows.decode(row)))
@@ -149,7 +149,7 @@ async def list_assets(request: web.Request) -> web.Response:
     "/v1/assets/{asset_id}", query=AfterQuery, answers={200: Answer[AssetView]}, problems=(400, 404, 503), etag=True
 )
 async def show_asset(request: web.Request) -> web.Response:
-    """One asset."""
+    """Show an asset."""
     return answer(asset_view(await asset_of(request, asking(request), request.match_info["asset_id"])))
 
 
@@ -162,10 +162,10 @@ async def show_asset(request: web.Request) -> web.Response:
     problems=(400, 404, 413, 415, 422, 503),
 )
 async def play_asset(request: web.Request) -> web.Response:
-    """Addresses that a plain player can use, good for a while; null where there is nothing yet."""
+    """Create signed URLs for a player; null where nothing is published yet."""
     wanted: PlaybackRequest = await json_body(request, PlaybackRequest)
     if not 1 <= wanted.ttl_s <= _MAX_TTL_S:
-        raise Problem(422, "invalid-body", f"ttl_s is a number from 1 to {_MAX_TTL_S}")
+        raise Problem(422, "invalid-body", f"ttl_s must be a number from 1 to {_MAX_TTL_S}")
     asset = await asset_of(request, asking(request), request.match_info["asset_id"])
     return answer(_playback(services(request), asset, int(time.time()) + wanted.ttl_s))
 

@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 
 class AfterQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What a read can be asked for."""
+    """Query parameters of a read."""
 
-    #: Wait until the write of this cursor is visible here.
+    #: Cursor of a write: wait until that write is visible on this replica.
     after: str | None = None
 
 
@@ -47,7 +47,7 @@ async def settled(request: web.Request, changelog: Changelog) -> None:
         return
     parts, cursor = services(request), load(text, WriteCursor)
     if parts.position.log is not None and cursor.log != parts.position.log:
-        raise InvalidCursor("the cursor is of another log than the one that is served here")
+        raise InvalidCursor("this cursor belongs to another Kafka log")
     await _applied(parts, changelog, cursor)
 
 
@@ -55,7 +55,7 @@ async def _applied(parts: Services, changelog: Changelog, write: WriteCursor) ->
     if not await parts.position.until(
         lambda: parts.position.has_applied(changelog, write), parts.settings.web.after_timeout_s
     ):
-        raise unavailable("read-model-behind", "the write is not visible here yet: try again")
+        raise unavailable("read-model-behind", "the write is not visible on this replica yet: try again")
 
 
 async def job_of(request: web.Request, principal: Principal, job_id: str) -> Job:

@@ -1,4 +1,4 @@
-"""/openapi.json, /asyncapi.json and /docs: the interface, told by the program itself."""
+"""/openapi.json, /asyncapi.json and /docs: the generated API documents."""
 
 import asyncio
 from typing import Any
@@ -18,25 +18,25 @@ _CACHED: web.AppKey[dict[str, bytes]] = web.AppKey("documents", dict)
 
 
 def add_documents(app: web.Application) -> None:
-    """Make room for the documents; each is made when it is first asked for."""
+    """Prepare the cache of the documents; each is generated at its first request."""
     app[_CACHED] = {}
 
 
 @routes.get("/openapi.json", access="public", answers={200: dict[str, Any]}, etag=True)
 async def show_openapi(request: web.Request) -> web.Response:
-    """Every route, as OpenAPI 3.1."""
+    """OpenAPI 3.1 document of every route."""
     return await _document(request, "openapi")
 
 
 @routes.get("/asyncapi.json", access="public", answers={200: dict[str, Any]}, etag=True)
 async def show_asyncapi(request: web.Request) -> web.Response:
-    """Topics, their messages, and the live websocket, as AsyncAPI 3."""
+    """AsyncAPI 3 document of the topics, their messages, and the live websocket."""
     return await _document(request, "asyncapi")
 
 
 @routes.get("/docs", access="public", answers={200: "text/html"})
 async def show_docs(request: web.Request) -> web.StreamResponse:
-    """A page to read this in."""
+    """API documentation for people."""
     return await page_file(request, "docs.html")
 
 

@@ -1,4 +1,4 @@
-"""/healthz: the process answers. /readyz: its answers are up to date, and control decides."""
+"""/healthz and /readyz: liveness and readiness."""
 
 from typing import Literal
 
@@ -15,24 +15,24 @@ routes = Routes("Operation")
 
 @routes.get("/healthz", access="public", answers={200: Health})
 async def healthz(_request: web.Request) -> web.Response:
-    """200 while the process can answer at all."""
+    """Liveness: 200 while the process responds."""
     return _ok()
 
 
 class ReadyQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What readiness may leave out."""
+    """Query parameters of readiness."""
 
-    #: "control": whether control decides. For load balancers: what is submitted while it is down is kept on the log, so
-    #: no replica need be taken out of service for that.
+    #: "control": ignore the state of control. For load balancers: while control is down, submissions are kept on the
+    #: log, and no replica need be taken out of service.
     exclude: Literal["control"] | None = None
 
 
 @routes.get("/readyz", access="public", query=ReadyQuery, answers={200: Health}, problems=(400, 503))
 async def readyz(request: web.Request) -> web.Response:
-    """200 when the read model holds what the log holds, and control decides; 503 with the reason otherwise."""
+    """Readiness: 200 when the read model has caught up and control is running; 503 with the reasons otherwise."""
     parts, excluded = services(request), request.query.get("exclude")
     if excluded not in (None, "control"):
-        raise Problem(400, "invalid-exclude", 'exclude can be "control"')
+        raise Problem(400, "invalid-exclude", 'exclude must be "control"')
     troubles = parts.follower.troubles()
     if not parts.clock.known:
         troubles.append("the log's time is not known yet")

@@ -1,4 +1,4 @@
-"""/v1/live: a snapshot, then every change and the progress in between; as a websocket, and as server-sent events."""
+"""/v1/live: a snapshot, then every change and progress, over a websocket or as server-sent events."""
 
 import asyncio
 import contextlib
@@ -35,19 +35,19 @@ routes = Routes("Live")
 
 
 class LiveQuery(AfterQuery, frozen=True, kw_only=True):
-    """What a live connection can be asked for."""
+    """Query parameters of a live connection."""
 
-    #: What to tell, separated by commas: all, job:ID, asset:ID, queue:STEP, owner:NAME.
+    #: What to subscribe to, separated by commas: all, job:ID, asset:ID, queue:STEP, owner:NAME.
     subscribe: str | None = None
-    #: Where to go on: the last cursor that was told.
+    #: Resume after the last received cursor.
     cursor: str | None = None
-    #: A ticket of `POST /v1/live/tickets`, in place of a token.
+    #: A ticket of `POST /v1/live/tickets`, instead of a token.
     ticket: str | None = None
 
 
 @routes.get("/v1/live", query=LiveQuery, answers={101: None}, problems=(400, 403, 404, 503), head=False, ticket=True)
 async def live_socket(request: web.Request) -> web.StreamResponse:
-    """A websocket that only speaks; closed with 4008 ConsumerTooSlow when the client does not keep up."""
+    """Live updates over a websocket, server to client only; closed with 4008 ConsumerTooSlow for a slow client."""
     require_same_origin(request, services(request).settings.web.cors_origins)
     wanted, cursor = await _asked_for(request, request.query.get("cursor"))
     socket = web.WebSocketResponse(
@@ -84,7 +84,7 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
     ticket=True,
 )
 async def live_events(request: web.Request) -> web.StreamResponse:
-    """The same frames as server-sent events; the event id is the cursor. Source: HTML Living Standard, section 9.2."""
+    """Live updates as server-sent events; the event id is the cursor. Source: HTML Living Standard, section 9.2."""
     require_same_origin(request, services(request).settings.web.cors_origins)
     wanted, cursor = await _asked_for(request, request.headers.get("Last-Event-ID") or request.query.get("cursor"))
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
@@ -123,7 +123,7 @@ async def _asked_for(request: web.Request, cursor: str | None) -> tuple[Subscrip
     for asset_id in wanted.named("asset"):
         await asset_of(request, principal, asset_id)
     if parts.position.rebuilding:
-        raise unavailable("read-model-behind", "the jobs are being read from the log: try again")
+        raise unavailable("read-model-behind", "the jobs are still being read from the log: try again")
     return wanted, since
 
 
@@ -159,7 +159,7 @@ def _outcome(tasks: list[asyncio.Task[None]]) -> CloseReason | None:
     for task in tasks:
         error = task.exception() if task.done() and not task.cancelled() else None
         if error is not None and not isinstance(error, ConnectionError):
-            log.error("live connection ended by a bug", exc_info=error)
+            log.error("live connection failed", exc_info=error)
             return _BROKE_OFF
     return None
 

@@ -1,4 +1,4 @@
-"""/media: published files, whole or in part, to those who may see the asset or hold a signed address."""
+"""/media: published files, whole or in part, by token or by signed URL."""
 
 import time
 from collections.abc import AsyncIterator
@@ -19,34 +19,34 @@ from web.readmodel import queries
 from web.services import Services, services
 
 routes = Routes("Media")
-#: What a request for bytes is answered with; 302: they are to be had from the bucket itself.
+#: Responses to a request for a file; 302 redirects to the bucket.
 _BYTES = {200: "application/octet-stream", 206: "application/octet-stream", 302: None, 304: None}
-#: Seconds that an address of the bucket is good for.
+#: Validity of a presigned URL of the bucket, seconds.
 _REDIRECT_S = 3600
 
 
 # The signed one first: "s" would be an asset id otherwise.
 @routes.get("/media/s/{grant}/{asset_id}/{path:.+}", access="signed", answers=_BYTES, problems=(403, 404, 416, 503))
 async def signed_file(request: web.Request) -> web.StreamResponse:
-    """A file to whoever has its signed address."""
+    """Serve a file by its signed URL."""
     asset_id, grant = request.match_info["asset_id"], request.match_info["grant"]
     if not services(request).signer.allows(grant, asset_id, time.time()):
-        raise Problem(403, "address-expired", "this address is not valid, or not any more: ask for a new one")
+        raise Problem(403, "address-expired", "this URL is invalid or has expired: request a new one")
     return await _serve(request, _key(asset_id, request.match_info["path"]))
 
 
 @routes.get("/media/o/{grant}/{path:.+}", access="signed", answers=_BYTES, problems=(403, 404, 416, 503))
 async def signed_object(request: web.Request) -> web.StreamResponse:
-    """An object that belongs to no asset, to whoever has its signed address."""
+    """Serve an object outside of assets by its signed URL."""
     key = request.match_info["path"]
     if not services(request).signer.allows_object(request.match_info["grant"], key, time.time()):
-        raise Problem(403, "address-expired", "this address is not valid, or not any more: ask for a new one")
+        raise Problem(403, "address-expired", "this URL is invalid or has expired: request a new one")
     return await _serve(request, key)
 
 
 @routes.get("/media/{asset_id}/{path:.+}", answers=_BYTES, problems=(404, 416, 503))
 async def own_file(request: web.Request) -> web.StreamResponse:
-    """A file of an asset that the caller may see."""
+    """Serve a file of an asset that the caller may see."""
     asset_id = request.match_info["asset_id"]
     owner = await services(request).model.read(queries.asset_owner, asset_id)
     if owner is None or not asking(request).sees(owner[0]):
@@ -59,7 +59,7 @@ async def _serve(request: web.Request, key: str) -> web.StreamResponse:
     bucket = _redirect_target(parts, key) if request.method == "GET" else None
     if bucket is not None:
         address = await bucket.presigned("GET", key, _REDIRECT_S)
-        # Not for longer than the address is good.
+        # For less time than the URL is valid.
         raise web.HTTPFound(address, headers={"Cache-Control": f"private, max-age={_REDIRECT_S // 2}"})
     stored = await parts.store.head(key)
     headers = _headers(key, stored)
@@ -73,7 +73,12 @@ async def _serve(request: web.Request, key: str) -> web.StreamResponse:
         )
     except Unsatisfiable as error:
         beyond = {"Content-Range": f"bytes */{stored.size_bytes}"}
-        raise Problem(416, "range-not-satisfiable", f"the file has {stored.size_bytes} bytes", beyond) from error
+        raise Problem(
+            416,
+            "range-not-satisfiable",
+            f"the range is beyond the end of the file, which has {stored.size_bytes} bytes",
+            beyond,
+        ) from error
     return await _send(request, stored, part, headers)
 
 
@@ -85,11 +90,11 @@ def _redirect_target(parts: Services, key: str) -> BucketStore | None:
 
 
 def _key(asset_id: str, path: str) -> str:
-    """The store key, below the asset's folder and nowhere else. Raises Problem (404)."""
+    """The store key of a path below the asset's folder. Raises Problem (404) for any other path."""
     try:
         checked_key(asset_id)
         if "/" in asset_id:
-            raise InvalidKey("an asset id has no slash")
+            raise InvalidKey("an asset id must not have a slash")
         return checked_key(f"assets/{asset_id}/{path}")
     except InvalidKey as error:
         raise not_found("file") from error

@@ -1,4 +1,4 @@
-"""/metrics: the figures of this process, for Prometheus."""
+"""/metrics: the metrics of this process, for Prometheus."""
 
 import time
 from collections import Counter
@@ -19,7 +19,7 @@ routes = Routes("Operation")
 
 @routes.get("/metrics", access="public", answers={200: "text/plain"})
 async def show_metrics(request: web.Request) -> web.Response:
-    """Figures of this process for Prometheus. Counts of jobs are of the whole read model."""
+    """Metrics of this process for Prometheus. Job counts are of the whole read model."""
     parts = services(request)
     await _gather(parts)
     return web.Response(body=generate_latest(parts.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

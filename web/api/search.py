@@ -1,4 +1,4 @@
-"""/v1/search: what was said, by its words, by its meaning, or by both."""
+"""/v1/search: search transcripts by words, by meaning, or by both."""
 
 import asyncio
 import re
@@ -66,19 +66,19 @@ class Ranked(NamedTuple):
 
 
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search can be asked for."""
+    """Query parameters of a search."""
 
-    #: What to search for, 1 to 400 characters.
+    #: Text to search for, 1 to 400 characters.
     q: str
-    #: By the words that were said, by their meaning, or by both: text, vector, hybrid.
+    #: By words, by meaning, or by both: text, vector, hybrid.
     mode: str = "hybrid"
-    #: 1 to 100 passages.
+    #: Maximum number of passages, 1 to 100.
     limit: int = 20
 
 
 @routes.get("/v1/search", query=SearchQuery, answers={200: Found}, problems=(400, 503))
 async def search(request: web.Request) -> web.Response:
-    """Passages of what was said, the best first."""
+    """Search transcripts; the best passages first."""
     asked = parse(request.query, asking(request).scope)
     parts = services(request)
     ranked = await _SEARCHES[asked.mode](parts, asked)
@@ -89,15 +89,15 @@ async def search(request: web.Request) -> web.Response:
 def parse(query: Mapping[str, str], owner: str | None) -> Asked:
     """The search that `query` asks for, of what belongs to `owner` (None: everybody). Raises Problem (400)."""
     if unknown := sorted(set(query) - _PARAMETERS):
-        raise Problem(400, "unknown-parameter", f"there is no parameter {unknown[0][:50]!r} here")
+        raise Problem(400, "unknown-parameter", f"unknown parameter {unknown[0][:50]!r}")
     text, mode = query.get("q", "").strip(), _MODES.get(query.get("mode", "hybrid"))
     if not 1 <= len(text) <= MAX_QUERY_CHARS:
-        raise Problem(400, "invalid-query", f"q is what to search for, 1 to {MAX_QUERY_CHARS} characters")
+        raise Problem(400, "invalid-query", f"q must have 1 to {MAX_QUERY_CHARS} characters")
     if mode is None:
-        raise Problem(400, "invalid-mode", f"mode is one of {', '.join(_MODES)}")
+        raise Problem(400, "invalid-mode", f"mode must be one of {', '.join(_MODES)}")
     limit = query.get("limit", str(_DEFAULT_LIMIT))
     if not re.fullmatch(r"[0-9]{1,6}", limit) or not 1 <= int(limit) <= _MAX_LIMIT:
-        raise Problem(400, "invalid-limit", f"limit is a number from 1 to {_MAX_LIMIT}")
+        raise Problem(400, "invalid-limit", f"limit must be a number from 1 to {_MAX_LIMIT}")
     return Asked(text, mode, int(limit), owner)
 
 

@@ -1,4 +1,4 @@
-"""GET /v1/stats and /v1/queues: how many there are, equal to what lists would count at the same moment."""
+"""/v1/stats and /v1/queues: counts, equal to those of the lists at the same moment; pause and resume queues."""
 
 from collections.abc import Iterable
 from typing import get_args
@@ -26,15 +26,15 @@ routes = Routes("Statistics")
 
 _JOB_STATUSES: tuple[str, ...] = get_args(JobStatus)
 _ASSET_STATUSES: tuple[str, ...] = get_args(AssetStatus)
-#: Seconds that an answer waits for control, so that the queue shows what it says.
-_SEEN_S = 5.0
+#: Longest wait for control, so that the queue shows the change when the response is sent.
+_APPLIED_S = 5.0
 
 
 @routes.get("/v1/stats", query=AsOfQuery, answers={200: Answer[Stats]}, problems=(400, 503))
 async def show_stats(request: web.Request) -> web.Response:
-    """Jobs by status and pipeline, their steps, and assets by status, of what the caller may see.
+    """Count jobs by status and pipeline, their steps, and assets by status, of what the caller may see.
 
-    With `as_of`, as it was at that moment; of steps only those are counted then that had begun.
+    With `as_of`, at that moment; then only steps that had started are counted.
     """
     parts, scope, at = services(request), asking(request).scope, asked_moment(request)
     if at is not None:
@@ -45,7 +45,7 @@ async def show_stats(request: web.Request) -> web.Response:
 
 @routes.get("/v1/queues", query=AfterQuery, answers={200: Answer[list[QueueView]]}, problems=(400, 503))
 async def show_queues(request: web.Request) -> web.Response:
-    """The queue of each step: what waits, runs and ended there, of what the caller may see."""
+    """List the queue of each step with its counts, of what the caller may see."""
     await settled(request, "jobs")
     found = await services(request).model.read(queries.counts, asking(request).scope)
     by_step = _by_step(found)
@@ -56,13 +56,13 @@ async def show_queues(request: web.Request) -> web.Response:
 
 @routes.post("/v1/queues/{step}/pause", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
 async def pause_queue(request: web.Request) -> web.Response:
-    """Let executors take nothing more from a step's queue, anywhere, until it is resumed: 202. What runs goes on."""
+    """Pause a step's queue: 202. No executor takes jobs from it until it is resumed; running steps continue."""
     return await _change(request, PauseQueue)
 
 
 @routes.post("/v1/queues/{step}/resume", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
 async def resume_queue(request: web.Request) -> web.Response:
-    """Let executors take from a step's queue again: 202."""
+    """Resume a step's queue: 202."""
     return await _change(request, ResumeQueue)
 
 
@@ -71,12 +71,12 @@ async def _change(request: web.Request, command: type[PauseQueue | ResumeQueue])
     if step not in step_kinds():
         raise not_found("queue")
     cursor = await parts.commands.send([command(step=step, requested_by=asking(request).owner)])
-    await parts.position.until(lambda: parts.position.has_applied("jobs", cursor), _SEEN_S)
+    await parts.position.until(lambda: parts.position.has_applied("jobs", cursor), _APPLIED_S)
     return answer(QueueChange(name=step, paused=command is PauseQueue), status=202, cursor=cursor)
 
 
 def stats(found: Counts, pipelines: Iterable[str]) -> Stats:
-    """The counts as they are shown; `pipelines`: names that are shown also when no job has them."""
+    """Render the counts; `pipelines` are listed also when no job has them."""
     jobs = [row for row in found.rows if not row.step]
     by_pipeline = _by(jobs, "pipeline", pipelines, _JOB_STATUSES)
     return Stats(

@@ -1,4 +1,4 @@
-"""/v1/store/gc: files that no row points at, such as the staged outputs of an executor that was killed."""
+"""/v1/store/gc: delete unreferenced files, such as the staged outputs of an executor that was killed."""
 
 import sqlite3
 from collections import defaultdict
@@ -24,23 +24,23 @@ _SHOWN = 1_000
 
 
 class CollectRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is looked for."""
+    """Which files to collect."""
 
-    #: Only say what would be removed.
+    #: Report what would be deleted, delete nothing.
     dry_run: bool = False
-    #: Leave what is newer: it may be on its way to a row.
+    #: Minimum age, days: a newer file may not be referenced yet.
     older_than_days: Annotated[float, msgspec.Meta(ge=0)] = 1.0
 
 
 class Garbage(View, frozen=True, kw_only=True):
-    """What was found, and removed unless it was a dry run."""
+    """Unreferenced files; deleted unless it was a dry run."""
 
     dry_run: bool
     objects: int
     bytes: int
-    #: Where, at most 1,000 of them.
+    #: Their folders, at most 1,000.
     prefixes: list[str]
-    #: Multipart uploads to the bucket that nobody ended; null where the store has none or cannot be asked.
+    #: Abandoned multipart uploads to the bucket; null where the store has none or cannot list them.
     multipart_uploads: int | None
 
 
@@ -69,14 +69,14 @@ class _Rows(NamedTuple):
     problems=(400, 413, 415, 422, 503),
 )
 async def collect_garbage(request: web.Request) -> web.Response:
-    """Find the files of assets that no row points at and that are older than a day, and remove them.
+    """Delete files of assets that no job or asset references and that are older than a day.
 
-    So it is with parts of uploads to a bucket that nobody ended.
+    Abandoned multipart uploads to a bucket are deleted too.
     """
     wanted: CollectRequest = await json_body(request, CollectRequest)
     parts = services(request)
     if not parts.position.caught_up.is_set():
-        raise unavailable("not-ready", "the log is still being read: what is of use is not known yet", 5)
+        raise unavailable("not-ready", "the log is still being read: which files are in use is not known yet", 5)
     older_than_s = wanted.older_than_days * 86_400
     now = parts.clock.earlier()
     before = now - older_than_s

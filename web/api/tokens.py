@@ -1,4 +1,4 @@
-"""/v1/tokens: make, list, revoke; /v1/live/tickets: a way to a live connection without a token in its address."""
+"""/v1/tokens: create, list and revoke API tokens. /v1/live/tickets: live connections without a token in the URL."""
 
 import re
 import time
@@ -28,13 +28,13 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Body of `POST /v1/tokens`."""
 
     role: Role
-    #: Whose things it is for; only an admin's token may have none.
+    #: Owner whose assets and jobs it may access; optional for the role admin only.
     owner: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
-    #: What it is for, in your words.
+    #: What it is for, free text.
     label: Annotated[str, msgspec.Meta(max_length=200)] | None = None
-    #: Seconds until it ends by itself; unset: never.
+    #: Seconds until it expires; unset: never.
     ttl_s: Annotated[float, msgspec.Meta(gt=0, le=_MOST_TTL_S)] | None = None
-    #: Most requests per second to one replica; unset: the setting's.
+    #: Maximum requests per second to one replica; unset: the setting's.
     requests_per_s: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = None
 
 
@@ -47,7 +47,7 @@ class TokenView(View, frozen=True, kw_only=True):
     created_at: str
     expires_at: str | None
     revoked_at: str | None
-    #: Whether it lets anybody in now.
+    #: Whether it is valid now.
     good: bool
     label: str | UnsetType = UNSET
     created_by: str | UnsetType = UNSET
@@ -55,13 +55,13 @@ class TokenView(View, frozen=True, kw_only=True):
 
 
 class CreatedToken(TokenView, frozen=True, kw_only=True):
-    """A new token; `token` is told this once and is stored nowhere."""
+    """A new token; `token` is shown only this once and is not stored."""
 
     token: str
 
 
 class Ticket(View, frozen=True, kw_only=True):
-    """Give it once as `?ticket=` to /v1/live or /v1/live/sse."""
+    """A ticket for one live connection: `?ticket=` of /v1/live or /v1/live/sse."""
 
     ticket: str
     expires_at: str
@@ -75,12 +75,12 @@ class Ticket(View, frozen=True, kw_only=True):
     problems=(400, 413, 415, 422, 503),
 )
 async def create_token(request: web.Request) -> web.Response:
-    """Make an API token. It is told once; only its hash is kept."""
+    """Create an API token. It is shown only once; only its hash is stored."""
     wanted, now = await json_body(request, NewToken), time.time()
     if wanted.role != "admin" and not wanted.owner:
-        raise Problem(422, "invalid-body", "a token of a viewer or editor needs an owner")
+        raise Problem(422, "invalid-body", "owner is required for the roles viewer and editor")
     if wanted.owner and not _OWNER.fullmatch(wanted.owner):
-        raise Problem(422, "invalid-body", "an owner has no control characters")
+        raise Problem(422, "invalid-body", "owner must not have control characters")
     principal = asking(request)
     row, token = await services(request).tokens.create(
         new_row(
@@ -97,14 +97,14 @@ async def create_token(request: web.Request) -> web.Response:
 
 @routes.get("/v1/tokens", access="admin", answers={200: Answer[list[TokenView]]})
 async def list_tokens(request: web.Request) -> web.Response:
-    """Every token that was made, the newest first; not those that the settings give."""
+    """List created tokens, the newest first; tokens of the settings are not listed."""
     rows = sorted(services(request).tokens.rows.values(), key=lambda row: (row.created_at, row.id), reverse=True)
     return answer([TokenView(**_shown(row, time.time())) for row in rows])
 
 
 @routes.delete("/v1/tokens/{token_id}", access="admin", answers={200: Answer[TokenView]}, problems=(404, 503))
 async def revoke_token(request: web.Request) -> web.Response:
-    """End a token, on every replica within a moment; its live connections are closed. A repeat is harmless."""
+    """Revoke a token on every replica; its live connections are closed. A repeat is harmless."""
     tokens, now = services(request).tokens, time.time()
     row = tokens.rows.get(request.match_info["token_id"])
     if row is None:
@@ -114,7 +114,7 @@ async def revoke_token(request: web.Request) -> web.Response:
 
 @routes.post("/v1/live/tickets", access="viewer", answers={201: Answer[Ticket]})
 async def create_ticket(request: web.Request) -> web.Response:
-    """A ticket for one live connection, good for half a minute: for browsers, which cannot set headers."""
+    """Create a ticket for one live connection, valid for 30 seconds: for browsers, which cannot set headers."""
     ticket, expires = services(request).tickets.issue(asking(request), time.time())
     return answer(Ticket(ticket=ticket, expires_at=iso_time(expires)), status=201)
 

@@ -84,8 +84,10 @@ class TokenLog:
                 async with self._moved:
                     await self._moved.wait_for(lambda: self._next_offset > offset)
         except (KafkaError, TimeoutError) as error:
-            log.warning("a token was not written", extra={"error": repr(error)})
-            raise unavailable("broker-unavailable", "the log did not answer in time; ask for the list", 2) from error
+            log.warning("token not written", extra={"error": repr(error)})
+            raise unavailable(
+                "broker-unavailable", "the log did not respond in time: check the list of tokens", 2
+            ) from error
 
     async def run(self) -> None:
         """Follow the topic until cancelled."""

@@ -87,7 +87,7 @@ class Audit:
                 after = await last_link(self._settings)
                 return AuditRecorded(**_UNPLACED, at=time.time(), action="open", after=after)
             except (KafkaError, OSError, TimeoutError) as error:
-                log.warning("the audit cannot be reached", extra={"error": repr(error)})
+                log.warning("audit log unreachable", extra={"error": repr(error)})
                 await asyncio.sleep(_AGAIN_S)
 
     async def _deliver(self, group: list[Sealed]) -> None:
@@ -99,7 +99,7 @@ class Audit:
                 self.flowing = True
                 return
             except (KafkaError, OSError) as error:
-                log.warning("audit entries were not delivered, trying again", extra={"error": repr(error)})
+                log.warning("audit entries not delivered, retrying", extra={"error": repr(error)})
                 self.flowing = False
                 await asyncio.sleep(_AGAIN_S)
 

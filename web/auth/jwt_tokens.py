@@ -67,7 +67,7 @@ class JwtTokens:
     def _report(self, error: Exception) -> None:
         """One line for an operator who looks for the reason; a flood of wrong tokens is no flood of lines."""
         if self._lines.wait_s("refused", time.monotonic(), per_s=_LINES_PER_S, burst=_LINES_BURST) == 0:
-            log.info("a JSON Web Token was refused", extra={"reason": str(error)[:200]})
+            log.info("JSON Web Token rejected", extra={"reason": str(error)[:200]})
 
     def _claims(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:
         known, required = self._settings, ["exp", self._settings.owner_claim]
@@ -118,7 +118,7 @@ class JwtTokens:
             self._keys = await asyncio.to_thread(_keys, await _read(place))
             self._fetched_at = time.monotonic()
         except (ClientError, OSError, ValueError) as error:
-            log.warning("the keys of JSON Web Tokens cannot be read", extra={"place": place, "reason": str(error)})
+            log.warning("keys of JSON Web Tokens cannot be read", extra={"place": place, "reason": str(error)})
         finally:
             self._fetching = None
 
@@ -148,7 +148,7 @@ def _keys(text: bytes) -> Keys:
     known = orjson.loads(text)
     listed = known.get("keys") if isinstance(known, dict) else None
     if not isinstance(listed, list):
-        raise ValueError('a JSON Web Key Set is an object with a list of "keys"')  # noqa: TRY004  it is foreign text
+        raise ValueError('not a JSON Web Key Set: an object with a list of "keys" is required')  # noqa: TRY004  it is foreign text
     return {
         (algorithm, one.get("kid")): key.key
         for one, key in _usable(listed)
@@ -163,7 +163,7 @@ def _usable(listed: Sequence[Any]) -> Iterator[tuple[dict[str, Any], jwt.PyJWK]]
             if is_key:
                 yield one, jwt.PyJWK(one)
         except (jwt.PyJWTError, ValueError, TypeError) as error:
-            log.info("a published key was left out", extra={"kid": one.get("kid"), "reason": str(error)[:200]})
+            log.info("published key ignored", extra={"kid": one.get("kid"), "reason": str(error)[:200]})
 
 
 def _algorithms_of(key: jwt.PyJWK, *, fixed: bool) -> Sequence[str]:

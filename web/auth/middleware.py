@@ -70,7 +70,7 @@ class Authenticator:
         ticket = request.query.get("ticket") if route is not None and route.ticket else None
         token = given_token(request) or ticket
         if token is None:
-            raise _unauthorized("a token is needed: Authorization: Bearer …")
+            raise _unauthorized("a token is required: Authorization: Bearer …")
         found = self._tickets.redeem(token, time.time()) if token == ticket else await self.find(token)
         if found is None or not self.still_good(found):
             raise self._refused(request)
@@ -86,7 +86,7 @@ class Authenticator:
         if row is not None:
             return Principal(row.owner, row.role, row.id, row.expires_at, row.requests_per_s)
         if not self._tokens.caught_up.is_set() and token.startswith("tok_"):
-            raise unavailable("not-ready", "the tokens are being read from the log: try again", 1)
+            raise unavailable("not-ready", "the tokens are still being read from the log: try again", 1)
         return None
 
     def still_good(self, principal: Principal) -> bool:
@@ -105,15 +105,15 @@ class Authenticator:
             return
         wait_s = self._rates.wait_s(principal.token_id, time.monotonic(), per_s=per_s, burst=max(2 * per_s, 1.0))
         if wait_s > 0:
-            raise _wait("too-many-requests", f"this token may ask {per_s:g} times a second", wait_s)
+            raise _wait("too-many-requests", f"this token is limited to {per_s:g} requests per second", wait_s)
 
     def _refused(self, request: web.Request) -> Problem:
         """For a wrong token. Looked up first and counted then: what others at an address try makes nobody wait."""
         burst = float(max(self._settings.auth.failures, 1))
         wait_s = self._failures.wait_s(self._remote(request), time.monotonic(), per_s=_TRIES_PER_S, burst=burst)
         if wait_s > 0:
-            return _wait("too-many-failures", "too many wrong tokens came from this address", wait_s)
-        return _unauthorized("this token is not known, or not good any more", ', error="invalid_token"')
+            return _wait("too-many-failures", "too many invalid tokens from this IP address", wait_s)
+        return _unauthorized("this token is not valid", ', error="invalid_token"')
 
     def _remote(self, request: web.Request) -> str:
         return remote_of(request, self._settings.web.trusted_proxies)
@@ -150,7 +150,7 @@ def require_role(role: Role, access: Access) -> None:
     """Refuse who may not do this. Raises Problem (403)."""
     if _RANK[role] < _RANK[access]:
         needed = "admin" if access == "admin" else "editor or admin"
-        raise Problem(403, "forbidden", f"a token of the role {role} may not do this: it takes {needed}")
+        raise Problem(403, "forbidden", f"the role {role} does not allow this: {needed} is required")
 
 
 def given_token(request: web.Request) -> str | None:
@@ -192,4 +192,4 @@ def require_same_origin(request: web.Request, allowed: tuple[str, ...] = ()) -> 
     if origin is None or origin in allowed or "*" in allowed:
         return
     if _place(origin) != request.host.lower():
-        raise Problem(403, "foreign-origin", "pages of other sites may not open this")
+        raise Problem(403, "foreign-origin", "pages of other origins may not open this")

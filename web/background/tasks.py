@@ -77,5 +77,5 @@ def _report_broken(ended: asyncio.Task[None], broken: asyncio.Future[None]) -> N
     """Stop the process when a task has ended on its own: it starts again, and the log restores the state."""
     if ended.cancelled() or broken.done():
         return
-    log.critical("background task ended", exc_info=ended.exception())
+    log.critical("background task ended unexpectedly", exc_info=ended.exception())
     broken.set_result(None)

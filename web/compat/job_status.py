@@ -36,7 +36,7 @@ class State(View, frozen=True, kw_only=True, rename="camel"):
 
 
 class Meta(View, frozen=True, kw_only=True, rename="camel"):
-    """Of the answer."""
+    """Metadata of the response."""
 
     request_id: str
     timestamp: Time
@@ -44,7 +44,7 @@ class Meta(View, frozen=True, kw_only=True, rename="camel"):
 
 
 class Failure(View, frozen=True, kw_only=True):
-    """Why there is no answer."""
+    """Why there is no data."""
 
     code: Literal["JOB_NOT_FOUND"] = "JOB_NOT_FOUND"
     message: str
@@ -61,14 +61,14 @@ class Envelope(View, frozen=True, kw_only=True):
 
 @routes.get("/api/jobs/{job_id}/status", answers={200: Envelope, 404: Envelope})
 async def get_job_status(request: web.Request) -> web.Response:
-    """How a job stands, in an envelope."""
+    """Show the status of a job, in an envelope."""
     meta = Meta(request_id=request.get(REQUEST_ID, ""), timestamp=iso_time(time.time()))
     try:
         job = await job_of(request, asking(request), request.match_info["job_id"])
     except Problem as problem:
         if problem.status != 404:
             raise
-        return plain(Envelope(success=False, error=Failure(message="there is no such job"), meta=meta), status=404)
+        return plain(Envelope(success=False, error=Failure(message="job not found"), meta=meta), status=404)
     live = services(request).progress.live(job.id, job.run)
     return plain(Envelope(success=True, data=_state(job, percent(job_progress(job, live))), meta=meta))
 

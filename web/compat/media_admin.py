@@ -1,4 +1,4 @@
-"""GET /api/admin/media/jobs: how the media of an admin page stands."""
+"""GET /api/admin/media/jobs: the status of media, for an admin page."""
 
 import time
 from typing import Literal
@@ -21,7 +21,7 @@ routes = Routes("Replaced: media admin")
 
 _TTL_S = 3600
 Status = Literal["UPLOADED", "PROCESSING", "READY", "FAILED"]
-#: They know nothing of cached media.
+#: The replaced system has no statuses for cached media.
 STATUSES: dict[AssetStatus, Status] = {
     "UPLOADED": "UPLOADED",
     "PROCESSING": "PROCESSING",
@@ -34,14 +34,14 @@ STATUSES: dict[AssetStatus, Status] = {
 
 
 class MediaQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for."""
+    """Query parameters of the status of media."""
 
     #: The asset's id.
-    mediaId: str  # noqa: N815  theirs
+    mediaId: str  # noqa: N815  the replaced system's name
 
 
 class Media(View, frozen=True, kw_only=True, rename="camel"):
-    """An asset and its newest job. Addresses are signed and good for an hour."""
+    """An asset and its newest job. URLs are signed and valid for an hour."""
 
     media_id: str
     status: Status
@@ -51,16 +51,16 @@ class Media(View, frozen=True, kw_only=True, rename="camel"):
     #: 0-100.
     progress: float
     manifest_url: str | None
-    #: In the order of time; the poster alone where there are none.
+    #: In the order of time; only the poster where there are none.
     thumbnails: list[str]
 
 
 @routes.get("/api/admin/media/jobs", query=MediaQuery, answers={200: Media}, problems=(400, 404))
 async def show_media(request: web.Request) -> web.Response:
-    """How a piece of media stands."""
+    """Show the status of an asset and its newest job."""
     media_id = request.query.get("mediaId")
     if not media_id:
-        raise Problem(400, "unknown-parameter", "mediaId is needed")
+        raise Problem(400, "unknown-parameter", "mediaId is required")
     asset = await asset_of(request, asking(request), media_id)
     return plain(await _media(services(request), asset))
 

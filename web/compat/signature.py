@@ -1,4 +1,4 @@
-"""Requests of a scheduler that sign themselves, with the current key or, while keys are changed, the next one.
+"""Signatures of a scheduler's requests, made with the current key or, during a key rotation, the next one.
 
 Two forms: `X-Signature: sha256=<hex>` over `<X-Timestamp>.<body>`, HMAC-SHA256; or `Upstash-Signature`, a JSON Web
 Token (HS256) whose `body` claim is the hash of the body.
@@ -14,15 +14,15 @@ from aiohttp import web
 
 from web.http.problems import Problem
 
-#: Seconds that a signed request is good for.
+#: Validity of a signed request, seconds.
 _FRESH_S = 300.0
 
 
 async def require_signature(request: web.Request, keys: tuple[str | None, ...], now: float) -> None:
-    """Refuse what no key has signed, or not lately. Raises Problem (401)."""
+    """Raise Problem (401) for a request that no key has signed, or whose signature is too old."""
     body = await request.read()
     if not any(_is_signed(request, key, body, now) for key in keys if key):
-        raise Problem(401, "invalid-signature", "the request must be signed with the current or the next key")
+        raise Problem(401, "invalid-signature", "the request must be signed with the current or the next signing key")
 
 
 def _is_signed(request: web.Request, key: str, body: bytes, now: float) -> bool:

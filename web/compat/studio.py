@@ -1,4 +1,4 @@
-"""/api/v1/studio/processing-jobs: jobs as the studio lists them."""
+"""/api/v1/studio/processing-jobs: the studio's list of jobs."""
 
 from collections import Counter
 from typing import Any, Literal
@@ -29,30 +29,30 @@ routes = Routes("Replaced: studio")
 
 _PATH = "/api/v1/studio/processing-jobs"
 Kind = Literal["film", "episode"]
-#: Jobs that are looked through for one page of a type: it stands in the passthrough, which no index knows.
-_MOST_LOOKED_AT = 20_000
-_PIECE = 500
+#: Jobs that are read for one page of a type: it is part of the passthrough, which has no index.
+_MOST_READ = 20_000
+_BATCH = 500
 
 
 class StudioQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What the list can be asked for."""
+    """Query parameters of the list."""
 
     #: waiting, active, completed, failed or cancelled; several separated by commas.
     status: str | None = None
     #: film or episode.
     type: str | None = None
-    #: At most so many, 1-500.
+    #: Maximum number of jobs, 1-500.
     limit: str | None = None
-    #: The nextCursor of a page.
+    #: nextCursor of the previous page.
     cursor: str | None = None
 
 
 class Record(View, frozen=True, kw_only=True, rename="camel"):
-    """A job. Type and resource stand in the job's passthrough, JSON: {"type", "resourceId", "resourceName"}."""
+    """A job. Type and resource come from the job's passthrough, JSON: {"type", "resourceId", "resourceName"}."""
 
     id: str
     job_id: str
-    #: The step that it is at, else its pipeline.
+    #: The current step, else the pipeline.
     queue_name: str
     status: JobStatus
     #: 0-100.
@@ -70,7 +70,7 @@ class Record(View, frozen=True, kw_only=True, rename="camel"):
 
 
 class Records(View, frozen=True, kw_only=True, rename="camel"):
-    """A page, and counts of all jobs that the caller sees."""
+    """A page, and counts of all jobs that the caller may see."""
 
     data: list[Record]
     statistics: dict[str, int]
@@ -92,19 +92,19 @@ class Done(View, frozen=True, kw_only=True, rename="camel"):
 
 @routes.get(_PATH, query=StudioQuery, answers={200: Records}, problems=(400,))
 async def list_studio_jobs(request: web.Request) -> web.Response:
-    """Jobs with statistics, the newest first."""
+    """List jobs with statistics, the newest first."""
     wanted = request.query.get("type")
     if wanted not in (None, "film", "episode"):
-        raise Problem(400, "unknown-parameter", "type is film or episode")
+        raise Problem(400, "unknown-parameter", "type must be film or episode")
     parts, scope = services(request), asking(request).scope
     limit = parse({"limit": request.query.get("limit", str(DEFAULT_LIMIT))}, JOBS, scope).limit
     query = {name: request.query[name] for name in ("status", "cursor") if name in request.query}
     found: list[Job] = []
     following = query.get("cursor")
-    for _ in range(_MOST_LOOKED_AT // _PIECE):
-        piece = {**query, "limit": str(_PIECE), **({"cursor": following} if following else {})}
+    for _ in range(_MOST_READ // _BATCH):
+        piece = {**query, "limit": str(_BATCH), **({"cursor": following} if following else {})}
         rows = await parts.model.read(page_rows, parse(piece, JOBS, scope))
-        for number, (_, _, row) in enumerate(rows[:_PIECE]):
+        for number, (_, _, row) in enumerate(rows[:_BATCH]):
             job = job_rows.decode(row)
             if wanted is None or _resource(job)["type"] == wanted:
                 found.append(job)
@@ -120,7 +120,7 @@ async def list_studio_jobs(request: web.Request) -> web.Response:
 
 @routes.get(f"{_PATH}/{{job_id}}", answers={200: One}, problems=(404,))
 async def show_studio_job(request: web.Request) -> web.Response:
-    """One job."""
+    """Show a job."""
     job = await _job(request)
     return plain(One(data=_record(request, job)))
 
@@ -189,7 +189,7 @@ def _record(request: web.Request, job: Job) -> Record:
 
 
 def _resource(job: Job) -> dict[str, Any]:
-    """What the passthrough says of the resource; a film of the asset's id otherwise."""
+    """The resource in the passthrough; without one, a film with the asset's id."""
     try:
         said = orjson.loads(job.passthrough or "{}")
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""/api/video-processing: attachments of a content system, by queue id; steps that a scheduler calls, signed."""
+"""/api/video-processing: jobs on a content system's attachments, and steps that a scheduler starts, signed."""
 
 import time
 from typing import Any, Literal
@@ -42,17 +42,17 @@ _STEPS = ("compress", "audio-convert", "transcribe", "embed")
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be processed."""
+    """An attachment to process."""
 
-    #: Of the content system; the media lies in the store where KINOLOG_COMPAT__ATTACHMENT_OBJECT says.
+    #: Id in the content system; the media's key in the store is made from KINOLOG_COMPAT__ATTACHMENT_OBJECT.
     attachment_id: int | str
-    #: Key in the store, where it lies elsewhere.
+    #: Key in the store, if it is another.
     object: str | None = None
     filename: str | None = None
 
 
 class Queued(View, frozen=True, kw_only=True):
-    """A job was started."""
+    """A started job."""
 
     success: bool = True
     queue_id: str
@@ -60,7 +60,7 @@ class Queued(View, frozen=True, kw_only=True):
 
 
 class StepDetail(View, frozen=True, kw_only=True):
-    """How a step stands."""
+    """Status of a step."""
 
     status: str
     #: 0-100.
@@ -88,7 +88,7 @@ class Item(View, frozen=True, kw_only=True):
 
 
 class Queue(View, frozen=True, kw_only=True):
-    """What waits and runs, the oldest first."""
+    """Waiting and running jobs, the oldest first."""
 
     pending: int
     processing: int
@@ -96,7 +96,7 @@ class Queue(View, frozen=True, kw_only=True):
 
 
 class Removed(View, frozen=True, kw_only=True):
-    """What became of a job: cancelled while it waits or runs, deleted once it has ended."""
+    """The result for a job: cancelled while it waits or runs, deleted once it has ended."""
 
     success: bool = True
     queue_id: str
@@ -155,7 +155,7 @@ async def _start(request: web.Request, principal: Principal, wanted: Attachment,
 
 @routes.get("/api/video-processing/status/{job_id}", answers={200: Item}, problems=(404,))
 async def show_item(request: web.Request) -> web.Response:
-    """How a job stands, step by step."""
+    """Show a job and its steps."""
     return plain(_item(request, await job_of(request, asking(request), request.match_info["job_id"])))
 
 
@@ -173,7 +173,7 @@ async def remove_item(request: web.Request) -> web.Response:
 
 @routes.get("/api/video-processing/queue", answers={200: Queue})
 async def show_queue(request: web.Request) -> web.Response:
-    """What waits and runs."""
+    """List waiting and running jobs."""
     query = {"status": "waiting,active", "sort": "created_at", "limit": str(_QUEUE_ITEMS)}
     scope, model = asking(request).scope, services(request).model
     rows = await model.read(page_rows, parse(query, JOBS, scope))

@@ -30,5 +30,5 @@ class BucketOrigin:
                 async with asyncio.timeout(_FIND_S):
                     self._found = await self._store.origin()
             except (StoreError, TimeoutError) as error:
-                log.warning("the bucket's origin is not known: the page shows no media", extra={"error": str(error)})
+                log.warning("bucket origin unknown, the page cannot show media", extra={"error": str(error)})
         return self._found

@@ -65,11 +65,11 @@ def dump(cursor: Cursor) -> str:
 def load(text: str, kind: type[C]) -> C:
     """The cursor in `text`. Raises InvalidCursor for anything but a cursor of this kind."""
     if len(text) > _MAX_CHARS:
-        raise InvalidCursor("the cursor is too long to be one")
+        raise InvalidCursor("this cursor is malformed: it is too long")
     try:
         return msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True), type=kind)
     except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError) as error:
-        raise InvalidCursor("this is not a cursor for this place: use one as it was given") from error
+        raise InvalidCursor("this cursor is malformed, or belongs to another list") from error
 
 
 def log_mark(cluster_id: str) -> str:

@@ -21,42 +21,40 @@ class Metrics:
         PlatformCollector(registry=registry)
         labels = ("method", "route")
         self.requests = Counter(
-            "kinolog_http_requests", "Answers, by declared route and status.", (*labels, "status"), registry=registry
+            "kinolog_http_requests", "Responses, by route and status.", (*labels, "status"), registry=registry
         )
         self.seconds = Histogram(
             "kinolog_http_request_seconds",
-            "Time to the end of an answer; live connections are left out.",
+            "Time to the end of a response, without live connections.",
             labels,
             registry=registry,
             buckets=_BUCKETS_S,
         )
         self.problems = Counter(
-            "kinolog_http_problems", "Answers that are problems, by code.", ("code",), registry=registry
+            "kinolog_http_problems", "Error responses, by problem code.", ("code",), registry=registry
         )
         self.live = Gauge("kinolog_live_clients", "Live connections now.", registry=registry)
         self.jobs = Gauge("kinolog_jobs", "Jobs in the read model, by status.", ("status",), registry=registry)
         self.queue_executors = Gauge(
             "kinolog_queue_executors",
-            "Executors that take from the queue of a step; absent while it is not known.",
+            "Executors that serve the queue of a step; absent while unknown.",
             ("step",),
             registry=registry,
         )
-        self.ready = Gauge("kinolog_ready", "1 when this replica holds what the log holds.", registry=registry)
-        self.deciding = Gauge(
-            "kinolog_control_deciding", "1 while control decides what is on the log.", registry=registry
-        )
+        self.ready = Gauge("kinolog_ready", "1 when the read model has caught up with the log.", registry=registry)
+        self.deciding = Gauge("kinolog_control_deciding", "1 while control processes the log.", registry=registry)
         self.dead_letters = Gauge(
-            "kinolog_dead_letters", "Dead letters written so far: records that nobody can handle.", registry=registry
+            "kinolog_dead_letters", "Dead letters written so far: records that cannot be processed.", registry=registry
         )
         self.audit_dropped = Gauge(
-            "kinolog_audit_dropped", "Audit entries that were dropped because too many waited.", registry=registry
+            "kinolog_audit_dropped", "Audit entries dropped because too many were waiting.", registry=registry
         )
         self.part_ends = Gauge(
-            "kinolog_part_ends", "Times that a part of `kinolog up` ended by itself.", ("part",), registry=registry
+            "kinolog_part_ends", "Unexpected exits of a part of `kinolog up`.", ("part",), registry=registry
         )
         self.crash_loops = Gauge(
             "kinolog_part_crash_loop",
-            "1 while a part of `kinolog up` ends again and again.",
+            "1 while a part of `kinolog up` is in a crash loop.",
             ("part",),
             registry=registry,
         )
@@ -65,11 +63,11 @@ class Metrics:
             "Seconds that this machine's clock is ahead of the broker's.",
             registry=registry,
         )
-        self.tokens = Gauge("kinolog_tokens", "API tokens known, revoked ones included.", registry=registry)
+        self.tokens = Gauge("kinolog_tokens", "API tokens, revoked ones included.", registry=registry)
 
 
 def measuring(metrics: Metrics) -> Middleware:
-    """Middleware that counts and times answers; the route's pattern stands for the address."""
+    """Middleware that counts and times responses by the route's pattern, not by the URL."""
 
     @web.middleware
     async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:

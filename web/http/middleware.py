@@ -44,14 +44,12 @@ def limits(settings: Web) -> Middleware:
     async def limited(request: web.Request, handler: Handler) -> web.StreamResponse:
         size = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
         if size > settings.max_headers_bytes:
-            detail = f"the headers have {size} bytes, more than the {settings.max_headers_bytes} that are taken"
+            detail = f"the headers have {size} bytes; at most {settings.max_headers_bytes} are allowed"
             raise Problem(431, "headers-too-large", detail, CLOSE)
         route = declared(request)
         takes_files = route is not None and isinstance(route.body, tuple)
         if not takes_files and (request.content_length or 0) > settings.max_body_bytes:
-            detail = (
-                f"the body has {request.content_length} bytes, more than the {settings.max_body_bytes} that are taken"
-            )
+            detail = f"the body has {request.content_length} bytes; at most {settings.max_body_bytes} are allowed"
             raise Problem(413, "body-too-large", detail, CLOSE)
         return await handler(request)
 

@@ -1,4 +1,4 @@
-"""Errors as problem details: one exception, one shape, a code that never changes. Source: RFC 9457."""
+"""Problem details: the one exception of an error response, its JSON, and its stable code. Source: RFC 9457."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -15,18 +15,18 @@ from web.http.routing import Handler
 
 log = logging.getLogger("kinolog.web")
 
-#: The request's id, as it stands in answers and in the log.
+#: The request's id, in responses and in the log.
 REQUEST_ID = web.RequestKey("request_id", str)
 
-#: The code of a problem, on its answer: for the audit and the metrics.
+#: The problem code of a response: for the audit and the metrics.
 CODE = web.ResponseKey("code", str)
 
-#: For answers after which the rest of the body is not wanted.
+#: Header of responses that leave the rest of the request body unread.
 CLOSE = {"Connection": "close"}
 
 _CLIENT_CLOSED_REQUEST = 499
 
-#: Stable codes of what aiohttp itself refuses.
+#: Stable codes of aiohttp's own error responses.
 _CODES = {
     404: "not-found",
     405: "method-not-allowed",
@@ -37,7 +37,7 @@ _CODES = {
 
 
 class Problem(Exception):
-    """An answer that is an error: HTTP status, stable code, and a sentence for the caller."""
+    """An error response: HTTP status, stable code, and a sentence for the caller."""
 
     def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -58,27 +58,27 @@ class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     title: str
     status: int
-    #: Stable; what programs look at.
+    #: Stable, for programs.
     code: str
     #: One sentence for the caller.
     detail: str
-    #: Where the code is explained.
+    #: Documentation of the code.
     docs: str
     request_id: str | UnsetType = UNSET
 
 
 def not_found(what: str) -> Problem:
-    """404. Also for what belongs to somebody else: that it exists is theirs to know."""
-    return Problem(404, "not-found", f"there is no such {what}")
+    """404. Also for what the caller may not see: that it exists is not disclosed."""
+    return Problem(404, "not-found", f"{what} not found")
 
 
 def unavailable(code: str, detail: str, retry_after_s: int = 1) -> Problem:
-    """503, with when to try again."""
+    """503 with a Retry-After header."""
     return Problem(503, code, detail, {"Retry-After": str(retry_after_s)})
 
 
 def shown(problem: Problem, request_id: str | UnsetType = UNSET) -> ProblemView:
-    """The problem as clients see it."""
+    """Render the problem for clients."""
     return ProblemView(
         type=f"urn:kinolog:problem:{problem.code}",
         title=HTTPStatus(problem.status).phrase,
@@ -121,14 +121,14 @@ HTTP_ERRORS: ErrorTable = {
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns every error of a handler into problem+json; a bug is logged, and told without its trace."""
+    """Middleware that turns every error of a handler into problem+json; a bug's traceback goes to the log only."""
     try:
         return await handler(request)
     except web.HTTPException as error:
         if error.status < 400 or error.prepared:
             raise
         return _response(request, _of_http(error))
-    except Exception as error:  # noqa: BLE001  this is where every error becomes an answer
+    except Exception as error:  # noqa: BLE001  this is where every error becomes a response
         if _is_of_a_client_that_left(request, error):
             return _unsent(request, error)
         if request.writer.output_size > 0:
@@ -143,7 +143,7 @@ def _is_of_a_client_that_left(request: web.Request, error: Exception) -> bool:
 
 
 def _unsent(request: web.Request, error: Exception) -> web.Response:
-    """Response for a client that disconnected: nobody reads it. Status 499 as nginx logs it."""
+    """Response for a client that disconnected, which is never read. Status 499 as nginx logs it."""
     extra = {"method": request.method, "path": request.path, "request_id": request.get(REQUEST_ID)}
     log.info("client disconnected", extra=extra | {"reason": str(error)[:200]})
     return web.Response(status=_CLIENT_CLOSED_REQUEST, reason="Client Closed Request")
@@ -151,7 +151,7 @@ def _unsent(request: web.Request, error: Exception) -> web.Response:
 
 def _cut(request: web.Request, error: Exception) -> web.Response:
     """Abort a response whose headers are sent: only a premature end shows the client that it is incomplete."""
-    log.warning("answer broke off", extra={"path": request.path, "error": repr(error)})
+    log.warning("response aborted", extra={"path": request.path, "error": repr(error)})
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)
@@ -159,8 +159,8 @@ def _cut(request: web.Request, error: Exception) -> web.Response:
 
 def _unexpected(request: web.Request, error: Exception) -> Problem:
     extra = {"method": request.method, "path": request.path, "request_id": request.get(REQUEST_ID)}
-    log.error("request failed by a bug", extra=extra, exc_info=error)
-    return Problem(500, "internal-error", "something went wrong here; it is in the log under the request id")
+    log.error("request failed", extra=extra, exc_info=error)
+    return Problem(500, "internal-error", "internal error: the service's log has details under the request id")
 
 
 def _response(request: web.Request, problem: Problem) -> web.Response:

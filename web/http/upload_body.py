@@ -79,7 +79,7 @@ class _Form:
             async for piece in _pieces(lambda: _understood(file.part.read_chunk(_PIECE_BYTES)), self._stall_s):
                 yield piece
         if await self.next_file() is not None:
-            raise Problem(422, "several-files", "the form has several files: send each by itself", CLOSE)
+            raise Problem(422, "several-files", "the form has several files: upload each on its own", CLOSE)
 
     async def _next(self) -> BodyPartReader | None:
         part = await _understood(_timely(self._reader.next(), self._stall_s))
@@ -88,7 +88,7 @@ class _Form:
             raise Problem(422, "invalid-form", f"the form has more than {_MOST_PARTS} parts", CLOSE)
         if part is None or (isinstance(part, BodyPartReader) and part.name is not None):
             return part
-        raise Problem(422, "invalid-form", "a part of the form has no name, or is a form itself", CLOSE)
+        raise Problem(422, "invalid-form", "a part of the form has no name, or is itself a form", CLOSE)
 
     async def _keep(self, part: BodyPartReader) -> None:
         """Read a field; what has no meaning here is read over."""
@@ -96,11 +96,13 @@ class _Form:
         async for piece in _pieces(lambda: _understood(part.read_chunk()), self._stall_s):
             text += piece
             if len(text) > _FIELD_BYTES:
-                raise Problem(413, "body-too-large", f"the field {name} is longer than {_FIELD_BYTES} bytes", CLOSE)
+                raise Problem(
+                    413, "body-too-large", f"the form field {name!r} is longer than {_FIELD_BYTES} bytes", CLOSE
+                )
         if name not in FIELDS:
             return
         if name in self.fields:
-            raise Problem(422, "invalid-form", f"the form has the field {name} twice", CLOSE)
+            raise Problem(422, "invalid-form", f"the form has the field {name!r} twice", CLOSE)
         self.fields[name] = _text(name, text)
 
     async def _piece(self, part: BodyPartReader) -> bytes:
@@ -130,7 +132,7 @@ def _text(name: str, raw: bytes) -> str:
     except UnicodeDecodeError as error:
         if name == "filename":
             return repaired(raw.decode(errors="surrogateescape"))
-        raise Problem(422, "invalid-form", f"the field {name} is not UTF-8", CLOSE) from error
+        raise Problem(422, "invalid-form", f"the form field {name!r} is not UTF-8", CLOSE) from error
 
 
 async def _understood(reading: Awaitable[T]) -> T:
@@ -138,7 +140,7 @@ async def _understood(reading: Awaitable[T]) -> T:
     try:
         return await reading
     except (BadHttpMessage, ValueError, RuntimeError, AssertionError) as error:
-        raise Problem(422, "invalid-form", "the form breaks its own framing", CLOSE) from error
+        raise Problem(422, "invalid-form", "the form is malformed or incomplete", CLOSE) from error
 
 
 async def _timely(reading: Awaitable[T], stall_s: float) -> T:
@@ -146,4 +148,6 @@ async def _timely(reading: Awaitable[T], stall_s: float) -> T:
         async with asyncio.timeout(stall_s):
             return await reading
     except TimeoutError as error:
-        raise Problem(408, "upload-stalled", f"no byte has come for {stall_s:g} s; nothing was kept", CLOSE) from error
+        raise Problem(
+            408, "upload-stalled", f"no data was received for {stall_s:g} s; nothing was stored", CLOSE
+        ) from error

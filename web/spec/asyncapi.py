@@ -22,14 +22,14 @@ _REF = "#/components/schemas/{name}"
 _LIVE = "live"
 _ABOUT = (
     "Every record is CloudEvents 1.0: one event in binary mode on public topics, a batch of structured events on inner "
-    "ones. The schemas are those of an event's data. Keys are asset ids, placed by murmur2."
+    "ones. The schemas are those of an event's data. Keys are asset ids, partitioned by murmur2."
 )
 _LIVE_ABOUT = (
-    "A snapshot first, then every change and the progress in between. Reconnect with the last `cursor`. Closed with "
-    "4008 for a client that is too slow, 4001 when its token has ended, 4012 when the read model is rebuilt."
+    "A snapshot first, then every change and progress. Reconnect with the last `cursor`. Closed with 4008 for a client "
+    "that is too slow, 4001 when its token has expired or was revoked, 4012 when the read model is rebuilt."
 )
 
-#: Messages that do not go where the others of their module go.
+#: Messages that have another topic than the others of their module.
 _EXCEPTIONS: dict[type[Message], str] = {
     DeadLetter: "dead_letters",
     StepRequested: "step_requests",
@@ -51,7 +51,7 @@ _MODULES = {
 
 
 def channel_of(message: type[Message]) -> str:
-    """The topic that a message goes to, as it is called in `streams.kafka.topics.Names`."""
+    """The topic of a message, by its name in `streams.kafka.topics.Names`."""
     return _EXCEPTIONS.get(message) or _MODULES[message.__module__]
 
 
@@ -61,7 +61,7 @@ def frame_types() -> tuple[type[msgspec.Struct], ...]:
 
 
 def asyncapi(settings: Settings) -> Document:
-    """The document for topics named as the settings say."""
+    """Build the document; the settings have the topics' names."""
     messages = message_types()
     schemas = Schemas([*messages.values(), *frame_types(), TokenRow], _REF)
     channels: Document = {}
@@ -104,7 +104,7 @@ def _topic(settings: Settings, channel: str) -> Document:
     if channel == "step_requests":
         return {
             "address": topics.step_requests("{step}"),
-            "description": "Requests of one step; as many topics as steps.",
+            "description": "Requests for one step; one topic per step.",
             "parameters": {"step": {"description": "Name of a step."}},
             "servers": [{"$ref": "#/servers/kafka"}],
             "messages": {},
@@ -114,14 +114,14 @@ def _topic(settings: Settings, channel: str) -> Document:
 
 def _messages(schemas: Schemas) -> Document:
     found: Document = {
-        _key(wire_name): {"name": wire_name, "contentType": "application/json", **_told(kind, schemas)}
+        _key(wire_name): {"name": wire_name, "contentType": "application/json", **_message(kind, schemas)}
         for wire_name, kind in message_types().items()
     }
-    found |= {_frame(kind): {"name": _frame(kind), **_told(kind, schemas)} for kind in frame_types()}
-    return found | {"token": {"name": "token", **_told(TokenRow, schemas)}}
+    found |= {_frame(kind): {"name": _frame(kind), **_message(kind, schemas)} for kind in frame_types()}
+    return found | {"token": {"name": "token", **_message(TokenRow, schemas)}}
 
 
-def _told(kind: type[msgspec.Struct], schemas: Schemas) -> Document:
+def _message(kind: type[msgspec.Struct], schemas: Schemas) -> Document:
     first = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
     return {"summary": first, "payload": schemas.of(kind)}
 

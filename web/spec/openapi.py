@@ -1,4 +1,4 @@
-"""The route table -> OpenAPI 3.1. Pure. Source: OpenAPI Specification 3.1.1; schemas are JSON Schema 2020-12."""
+"""The OpenAPI 3.1 document of the route table. Pure. Source: OpenAPI Specification 3.1.1, JSON Schema 2020-12."""
 
 import inspect
 import re
@@ -18,25 +18,25 @@ Document = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
-#: What the parts of paths are.
+#: Descriptions of path parameters.
 _PARTS = {
     "job_id": "Id of a job.",
     "asset_id": "Id of an asset.",
-    "token_id": "Id of a token, not the token.",
+    "token_id": "Id of a token, not the token itself.",
     "step": "Name of a step.",
-    "grant": "Expiry and signature, as `POST /v1/assets/{asset_id}/playback` gives them.",
-    "path": "Where the file lies below the asset; may have slashes.",
+    "grant": "Expiry and signature, from `POST /v1/assets/{asset_id}/playback`.",
+    "path": "Path of the file below the asset; may have slashes.",
     "queue_id": "Id of a job.",
 }
 _ABOUT = (
-    "Media in, a playable asset out, live, on a Kafka log. Errors are application/problem+json with a stable `code`. "
-    "Writes answer with a `cursor`: give it as `after` to a GET that must see the write, on any replica."
+    "Turns uploaded media into playable, searchable assets, live. Errors are application/problem+json with a stable "
+    "`code`. Responses to writes have a `cursor`: pass it as `after` to a GET that must see the write, on any replica."
 )
 
 
-def openapi(nouns: tuple[Routes, ...]) -> Document:
-    """The document of every declared route."""
-    routes = [route for noun in nouns if not noun.hidden for route in noun.found]
+def openapi(route_list: tuple[Routes, ...]) -> Document:
+    """Build the document of every declared route."""
+    routes = [route for group in route_list if not group.hidden for route in group.found]
     schemas = Schemas([*_types(routes), ProblemView])
     paths: Document = {}
     for route in routes:
@@ -61,7 +61,7 @@ def openapi(nouns: tuple[Routes, ...]) -> Document:
 
 
 def release() -> str:
-    """The version that is installed."""
+    """The installed version."""
     try:
         return version("kinolog")
     except PackageNotFoundError:
@@ -80,7 +80,7 @@ class Schemas:
         self.components = {self._names[name]: self._renamed(_described(part)) for name, part in components.items()}
 
     def of(self, kind: Any) -> Document:
-        """The schema of a type that was given."""
+        """The schema of one of the types."""
         found: Document = self._by_type[kind]
         return found
 
@@ -191,7 +191,7 @@ def _query_parameters(route: Route, schemas: Schemas) -> list[Document]:
 
 
 def _without_null(schema: Document, default: Any) -> Document:
-    """A query parameter that is not given is left out; it cannot be null."""
+    """The schema without null: an unset query parameter is left out of the URL."""
     options = [option for option in schema.get("anyOf", [schema]) if option != {"type": "null"}]
     found = dict(options[0]) if len(options) == 1 else {"anyOf": options}
     return found if default in (None, msgspec.NODEFAULT) else {**found, "default": default}
@@ -199,9 +199,9 @@ def _without_null(schema: Document, default: Any) -> Document:
 
 def _headers(route: Route) -> Iterator[Document]:
     if route.idempotent:
-        yield _header("Idempotency-Key", "A repeat with the same key and body is the same request.", maxLength=255)
+        yield _header("Idempotency-Key", "A repeat with the same key and body has no further effect.", maxLength=255)
     if route.etag:
-        yield _header("If-None-Match", "The ETag of an earlier answer: 304 when nothing has changed.")
+        yield _header("If-None-Match", "ETag of an earlier response: 304 when nothing has changed.")
 
 
 def _header(name: str, about: str, **more: Any) -> Document:
@@ -247,6 +247,6 @@ def _text_of(media_type: str) -> Document:
 
 def _problem(schemas: Schemas) -> Document:
     return {
-        "description": "Why not: see `code`.",
+        "description": "An error; see `code`.",
         "content": {"application/problem+json": {"schema": schemas.of(ProblemView)}},
     }

@@ -11,7 +11,7 @@ def test_the_note_of_a_broken_upload_may_stay_only_when_web_has_said_why(tmp_pat
     notes.mkdir(parents=True)
     for name in ("told", "silent"):
         (notes / f"{name}.source-1.receiving").write_text(f"{name}\nuploads/{name}/source-1\n")
-    line = {"key": "uploads/told/source-1", "event": "a broken upload cannot be removed now"}
+    line = {"key": "uploads/told/source-1", "event": "incomplete upload cannot be removed"}
     log.write_text(f"Traceback\n{json.dumps(line)}\n")
     evidence = Evidence()
     read_disk(tmp_path, tmp_path / "store", [log, tmp_path / "none.log"], evidence)

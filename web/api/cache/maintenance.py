@@ -1,4 +1,4 @@
-"""/v1/cache-assets/stats, retry-failed, cleanup: cached media as a whole."""
+"""/v1/cache-assets/stats, retry-failed, cleanup: statistics and bulk commands of cached media."""
 
 import sqlite3
 import time
@@ -26,32 +26,31 @@ routes = Routes("Cached media")
 
 
 class CleanupRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which cached media goes."""
+    """Which cached media to delete."""
 
-    #: Days since it last changed; 0: all that is not being downloaded. Needed.
+    #: Days since its last change; 0: all that is not being downloaded. Required.
     older_than_days: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
 class CacheStats(View, frozen=True, kw_only=True):
-    """How the cache is."""
+    """Statistics of the cache."""
 
     #: Assets by status.
     assets: dict[str, int]
-    #: Downloads by the state of their job.
+    #: Downloads by the status of their job.
     jobs: dict[str, int]
-    #: Of all that is cached.
+    #: Size of all cached media.
     bytes: int
-    #: Questions that the cache could answer, and that it could not: to all replicas where there is Redis, to this one
-    #: since its start otherwise.
+    #: Cache hits and misses: of all replicas with Redis, of this replica since its start without.
     hits: int
     misses: int
-    #: Null before the first question.
+    #: Null before the first lookup.
     hit_ratio: float | None
 
 
 @routes.get("/v1/cache-assets/stats", answers={200: Answer[CacheStats]}, problems=(503,))
 async def show_cache_stats(request: web.Request) -> web.Response:
-    """Counts of the caller's cached media, its bytes, and how often it could be answered out of it."""
+    """Count the caller's cached media and its bytes; show the hit ratio."""
     parts = services(request)
     if parts.cache_sharing is not None:
         await parts.cache_sharing.share()
@@ -62,7 +61,7 @@ async def show_cache_stats(request: web.Request) -> web.Response:
 
 @routes.post("/v1/cache-assets/retry-failed", answers={202: Answer[Affected]}, problems=(503,))
 async def retry_failed(request: web.Request) -> web.Response:
-    """Try every failed download again, and answer with how many."""
+    """Retry every failed download; the response has their number."""
     principal = asking(request)
 
     def order(job: Job) -> Command:
@@ -77,7 +76,7 @@ async def retry_failed(request: web.Request) -> web.Response:
     "/v1/cache-assets/cleanup", body=CleanupRequest, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503)
 )
 async def clean_up(request: web.Request) -> web.Response:
-    """Delete cached media that has not changed for so long, and answer with how many; executors remove the files."""
+    """Delete cached media by age; the response has its number. Executors remove the files."""
     wanted: CleanupRequest = await json_body(request, CleanupRequest)
     older_than_days = required("older_than_days", wanted.older_than_days)
     parts, principal = services(request), asking(request)
@@ -88,7 +87,7 @@ async def clean_up(request: web.Request) -> web.Response:
 
 
 async def delete_all(parts: Services, asset_ids: Sequence[str], requested_by: str | None) -> WriteCursor | None:
-    """Write the command that deletes each; control decides, and executors remove what it had in the store."""
+    """Send the command that deletes each asset; executors remove its files from the store. Raises Problem (503)."""
     now, cursors = time.time(), list[WriteCursor]()
     for start in range(0, len(asset_ids), MAX_ITEMS):
         piece = asset_ids[start : start + MAX_ITEMS]
@@ -114,7 +113,7 @@ def _counts(db: sqlite3.Connection, owner: str | None) -> tuple[dict[str, int], 
 
 
 def _older(db: sqlite3.Connection, owner: str | None, before: float) -> list[str]:
-    """Ids of cached media without running jobs that last changed before that time."""
+    """Ids of cached media without running jobs whose last change was before that time."""
     whose, args = ("AND owner = ?", (owner,)) if owner is not None else ("", ())
     still = "EXISTS (SELECT 1 FROM jobs WHERE asset_id = assets.id AND NOT ended)"
     query = f"SELECT id FROM assets WHERE {IS_CACHED} AND updated_at <= ? {whose} AND NOT {still}"  # noqa: S608  names are ours

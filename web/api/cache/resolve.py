@@ -1,4 +1,4 @@
-"""/v1/cache-assets/resolve: where cached media is to be had."""
+"""/v1/cache-assets/resolve: ids -> URLs of cached media."""
 
 import asyncio
 import time
@@ -35,12 +35,12 @@ class ResolveRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     #: Ids of cached media, or keys of the store that the caller may read; at most 1,000.
     ids: list[str]
-    #: What to answer where there is nothing cached, in the same order; the known original otherwise.
+    #: URLs to return for ids that are not cached, in the same order; unset: the known original.
     originals: list[str | None] = []
 
 
 class Resolved(View, frozen=True, kw_only=True):
-    """Where one id is to be had."""
+    """URL and status of one id."""
 
     id: str
     #: Signed and served here or by the bucket, when cached; the original otherwise.
@@ -59,10 +59,10 @@ class Resolved(View, frozen=True, kw_only=True):
     problems=(400, 413, 415, 422, 503),
 )
 async def resolve_cache_assets(request: web.Request) -> web.Response:
-    """Where each id is to be had, in order: signed addresses of what is cached, the originals otherwise."""
+    """Resolve ids to URLs, in order: signed URLs of what is cached, the originals otherwise."""
     wanted: ResolveRequest = await json_body(request, ResolveRequest)
     if len(wanted.ids) > MAX_ITEMS or len(wanted.originals) > len(wanted.ids):
-        raise Problem(422, "invalid-body", f"there are at most {MAX_ITEMS} ids, and no more originals than ids")
+        raise Problem(422, "invalid-body", f"at most {MAX_ITEMS} ids are allowed, and no more originals than ids")
     parts = services(request)
     places = await _places(parts, asking(request), wanted.ids)
     addresses = await _addresses(parts, places)

@@ -1,4 +1,4 @@
-"""/v1/cache-assets: foreign media by its address, kept here; ids turned into addresses ever after."""
+"""/v1/cache-assets: download remote media by URL and keep it; list and show what is cached."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ from web.views.models import Answer, Page, Time, View
 
 routes = Routes("Cached media")
 
-#: Most addresses or ids in one request.
+#: Most URLs or ids in one request.
 MAX_ITEMS = 1_000
 _STATUSES = ("PENDING", "DOWNLOADING", "CACHED", "FAILED")
-#: In these, a repeated request is answered with what is there.
+#: Statuses in which a repeated request starts no new download.
 _STANDING = frozenset({"PENDING", "DOWNLOADING", "CACHED"})
 #: The pipeline is CACHE_PIPELINE.
 IS_CACHED = """
@@ -54,7 +54,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The media of one post, each by its address."""
+    """The media of one post, each by its URL."""
 
     video: str | None = None
     cover: str | None = None
@@ -73,9 +73,9 @@ class CacheRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class CacheItem(View, frozen=True, kw_only=True):
-    """What became of one address: its id and status, or its error."""
+    """Result for one URL: its id and status, or its error."""
 
-    #: The address.
+    #: The requested URL.
     url: str
     id: str | UnsetType = UNSET
     status: str | UnsetType = UNSET
@@ -87,7 +87,7 @@ class CacheItem(View, frozen=True, kw_only=True):
 
 
 class PostItems(View, frozen=True, kw_only=True):
-    """What became of a post's media."""
+    """Results for a post's media."""
 
     video: CacheItem | None = None
     cover: CacheItem | None = None
@@ -102,7 +102,7 @@ class CacheAssetView(View, frozen=True, kw_only=True):
     id: str
     #: PENDING, DOWNLOADING, CACHED or FAILED.
     status: str
-    #: Where it came from.
+    #: The URL it was downloaded from.
     original: str | None
     created_at: Time
     updated_at: Time
@@ -119,14 +119,14 @@ class CacheAssetView(View, frozen=True, kw_only=True):
     #: "video", "audio" or "image".
     family: str | UnsetType = UNSET
     content_type: str | UnsetType = UNSET
-    #: Where it is served to who has a token.
+    #: Path of the file, for requests with a token.
     media_url: str | None = None
 
 
 class CacheQuery(ListQuery, frozen=True, kw_only=True):
-    """What the list can be asked for."""
+    """Query parameters of the list of cached media."""
 
-    #: Only what is in one of these states, separated by commas: PENDING, DOWNLOADING, CACHED, FAILED.
+    #: Only cached media with one of these statuses, separated by commas: PENDING, DOWNLOADING, CACHED, FAILED.
     status: str | None = None
 
 
@@ -146,13 +146,13 @@ class _Wanted(NamedTuple):
     problems=(400, 403, 409, 413, 415, 422, 503),
 )
 async def add_cache_assets(request: web.Request) -> web.Response:
-    """Have foreign media downloaded: answered at once, with ids. The same address has the same id while it is kept.
+    """Start downloads of remote media: 202 with ids. The same URL has the same id for as long as it is cached.
 
-    For `url` the answer is an item, for `urls` a list of items, for `post` an object with the items of its parts.
+    For `url` the response has an item, for `urls` a list of items, for `post` an object with the items of its parts.
     """
     given: CacheRequest = await json_body(request, CacheRequest)
     if sum(kind is not None for kind in (given.url, given.urls, given.post)) != 1:
-        raise Problem(422, "invalid-body", "give exactly one of url, urls and post")
+        raise Problem(422, "invalid-body", "exactly one of url, urls and post is required")
     if given.url is not None:
         [item], cursor = await _add(request, [given.url])
         if item.error is not UNSET:
@@ -182,10 +182,10 @@ def _size(picture: Picture) -> dict[str, int]:
 
 
 async def _add(request: web.Request, urls: Sequence[str]) -> tuple[list[CacheItem], WriteCursor | None]:
-    """Start a download of each that is not there or on its way."""
+    """Start a download of each URL that is neither cached nor being downloaded."""
     parts, principal = services(request), asking(request)
     if not 1 <= len(urls) <= MAX_ITEMS:
-        raise Problem(422, "invalid-body", f"there are 1 to {MAX_ITEMS} addresses in a request")
+        raise Problem(422, "invalid-body", f"a request must have 1 to {MAX_ITEMS} URLs")
     wanted = [_wanted(principal, url) for url in urls]
     known = await parts.model.read(assets_by_id, [one.asset_id for one in wanted])
     failed = [asset.id for asset in known.values() if asset.status not in _STANDING]
@@ -249,7 +249,7 @@ def _told(one: _Wanted, asset: Asset | None, started: SubmitJob | None) -> Cache
 
 @routes.get("/v1/cache-assets", query=CacheQuery, answers={200: Page[CacheAssetView]}, problems=(400, 503))
 async def list_cache_assets(request: web.Request) -> web.Response:
-    """A page of cached media, the newest first unless asked otherwise."""
+    """List cached media, the newest first by default."""
     listing = parse(request.query, _LISTED, asking(request).scope)
     await settled(request, "assets")
     listing = listing._replace(conditions=(*listing.conditions, (IS_CACHED, ())))
@@ -258,7 +258,7 @@ async def list_cache_assets(request: web.Request) -> web.Response:
 
 @routes.get("/v1/cache-assets/{asset_id}", answers={200: Answer[CacheAssetView]}, problems=(400, 404, 503))
 async def show_cache_asset(request: web.Request) -> web.Response:
-    """One cached file."""
+    """Show a cached file."""
     asset = await asset_of(request, asking(request), request.match_info["asset_id"])
     if asset.input.url is None or asset.status not in _STATUSES:
         raise not_found("cached media")
@@ -266,7 +266,7 @@ async def show_cache_asset(request: web.Request) -> web.Response:
 
 
 def cache_view(asset: Asset) -> CacheAssetView:
-    """The asset as this interface shows it."""
+    """Render the asset as cached media."""
     found = asset.outputs.get("download", {})
     newest = max(asset.jobs, key=lambda job_id: asset.jobs[job_id].created_at, default=None)
     names = ("object", "size_bytes", "sha256", "family", "content_type")
@@ -285,7 +285,7 @@ def cache_view(asset: Asset) -> CacheAssetView:
 
 
 def assets_by_id(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Asset]:
-    """Those of `ids` that there are."""
+    """Assets with these ids, by id; missing ones are left out."""
     marks = ", ".join("?" * len(ids))
     query = f"SELECT id, row FROM assets CROSS JOIN asset_rows USING (n) WHERE id IN ({marks})"  # noqa: S608  only marks
     return {an_id: asset_rows.decode(row) for an_id, row in db.execute(query, tuple(ids))}

@@ -1,4 +1,4 @@
-"""`?as_of=TIME`: jobs and statistics as they were, folded from the facts on the log."""
+"""`?as_of=TIME`: jobs and statistics at a past moment, folded from the facts on the log."""
 
 import time
 from typing import Annotated
@@ -16,25 +16,25 @@ from web.services import Services
 
 
 class AsOfQuery(AfterQuery, frozen=True, kw_only=True):
-    """What can be asked of now, and of any moment before."""
+    """Query parameters of a read of the present or the past."""
 
-    #: The moment, ISO 8601 with a zone: the answer is folded from the log up to then.
+    #: Moment in the past, ISO 8601 with a time zone; unset: now.
     as_of: Annotated[str, msgspec.Meta(max_length=40)] | None = None
 
 
 def asked_moment(request: web.Request) -> float | None:
-    """The moment of `?as_of=`, seconds since the epoch. Raises Problem (400)."""
+    """Parse `?as_of=`: seconds since the epoch, or None. Raises Problem (400)."""
     text = request.query.get("as_of")
     if text is None:
         return None
     found = moment("as_of", text)
     if found > time.time():
-        raise Problem(400, "invalid-time", "as_of lies in the future")
+        raise Problem(400, "invalid-time", "as_of must not be in the future")
     return found
 
 
 async def job_at(parts: Services, job: Job, at: float) -> Job:
-    """The job as it was. Raises Problem: 404 before there was one, 503."""
+    """Rebuild the job as it was at that moment. Raises Problem: 404 before its submission, 503."""
     past: PastJob | None = None
     for fact in await parts.events.of_job(job.asset_id, job.id, job.created_at, at):
         past = fold(past, fact)
@@ -44,7 +44,7 @@ async def job_at(parts: Services, job: Job, at: float) -> Job:
 
 
 async def counts_at(parts: Services, owner: str | None, at: float) -> Counts:
-    """The counts as they were, of one owner or of all (None). Raises Problem (503)."""
+    """Rebuild the counts at that moment, of one owner or of all (None). Raises Problem (503)."""
     world = PastWorld(owner)
     async for fact in parts.events.until(at):
         world.take(fact)

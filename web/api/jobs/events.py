@@ -22,14 +22,14 @@ routes = Routes("Jobs")
     "/v1/jobs/{job_id}/events", query=AfterQuery, answers={200: Answer[list[EventView]]}, problems=(400, 404, 503)
 )
 async def show_events(request: web.Request) -> web.Response:
-    """All that was said of a job, in order: when, of which attempt of which step, how long it took, why it failed."""
+    """List a job's events in order: time, step and attempt, duration, error."""
     job = await job_of(request, asking(request), request.match_info["job_id"])
     facts = await services(request).events.of_job(job.asset_id, job.id, job.created_at)
     return answer(timeline(facts))
 
 
 def timeline(facts: list[Fact]) -> list[EventView]:
-    """The facts as they are shown, each with the seconds since its attempt began."""
+    """Render the facts, each with the seconds since its attempt started."""
     began: dict[tuple[Any, ...], float] = {}
     shown: list[EventView] = []
     for fact in facts:

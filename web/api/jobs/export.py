@@ -1,4 +1,4 @@
-"""GET /v1/jobs/export: everything that a list would show, in one stream, however much it is."""
+"""GET /v1/jobs/export: the whole list of jobs as one stream, JSON or CSV."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ _COLUMNS = (
     *("id", "asset_id", "pipeline", "status", "progress", "current_step", "run", "owner", "filename", "passthrough"),
     *("created_at", "updated_at", "started_at", "finished_at", "duration_s", "error_code", "error_message"),
 )
-#: What a spreadsheet would take for a formula. Source: OWASP, CSV Injection.
+#: First characters that a spreadsheet treats as a formula. Source: OWASP, CSV Injection.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _TYPES = {"csv": "text/csv", "json": "application/json"}
 
@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ExportQuery(JobsQuery, frozen=True, kw_only=True):
-    """What can be exported; always the oldest first, and all of it."""
+    """Query parameters of the export: the list's filters. It has all jobs, the oldest first."""
 
     #: "csv" or "json".
     format: str = "json"
@@ -50,14 +50,14 @@ class ExportQuery(JobsQuery, frozen=True, kw_only=True):
     head=False,
 )
 async def export_jobs(request: web.Request) -> web.StreamResponse:
-    """All jobs that the list's filters find, the oldest first: `{"data": […]}`, or CSV with a line of names."""
+    """Export all jobs that match the filters, the oldest first: `{"data": […]}`, or CSV with a header row."""
     query = dict(request.query)
     kind = query.pop("format", "json")
     if kind not in _TYPES:
-        raise Problem(400, "invalid-format", "format is csv or json")
+        raise Problem(400, "invalid-format", "format must be csv or json")
     for name in ("sort", "limit", "cursor"):
         if name in query:
-            raise Problem(400, "unknown-parameter", f"an export has no {name}: it is all of it, the oldest first")
+            raise Problem(400, "unknown-parameter", f"an export has no {name}: it has all jobs, the oldest first")
     listing, parts = parse(query, JOBS, asking(request).scope), services(request)
     await settled(request, "jobs")
     await require_known_pipeline(parts, listing)

@@ -18,10 +18,10 @@ def _of_step(text: str) -> Part:
     """`STEP`, or `STEP:STATUS`. Raises Problem (400)."""
     step, colon, status = text.partition(":")
     if step not in step_kinds():
-        raise Problem(400, "invalid-step", f"there is no step {step[:50]!r}; there are {', '.join(step_kinds())}")
+        raise Problem(400, "invalid-step", f"unknown step {step[:50]!r}: use {', '.join(step_kinds())}")
     if colon and status not in STEP_STATUSES:
         known = ", ".join(STEP_STATUSES)
-        raise Problem(400, "invalid-step", f"a step is never {status[:50]!r}; it is one of {known}")
+        raise Problem(400, "invalid-step", f"unknown step status {status[:50]!r}: use {known}")
     return ("instr(states, ?) > 0", (f" {step}={status} " if colon else f" {step}=",))
 
 
@@ -38,17 +38,17 @@ JOBS = ListSpec(
 
 
 class JobsQuery(ListQuery, frozen=True, kw_only=True):
-    """What a list of jobs can be asked for."""
+    """Query parameters of the list of jobs."""
 
-    #: Only jobs in one of these states, separated by commas: waiting, active, completed, failed, cancelled.
+    #: Only jobs with one of these statuses, separated by commas: waiting, active, completed, failed, cancelled.
     status: str | None = None
     #: Only jobs of this pipeline.
     pipeline: str | None = None
     #: Only jobs of this asset.
     asset_id: str | None = None
-    #: Only jobs that have this step; "STEP:STATUS": only those where it is in that state, e.g. "transcode:queued".
+    #: Only jobs with this step; "STEP:STATUS": only jobs whose step has that status, e.g. "transcode:queued".
     step: str | None = None
-    #: Only jobs of this owner; others than admins see their own anyway.
+    #: Only jobs of this owner; only admins see jobs of others.
     owner: str | None = None
 
 
@@ -56,9 +56,7 @@ async def require_known_pipeline(parts: Services, listing: Listing) -> None:
     """Raise Problem (400) for a pipeline that neither exists nor ever had a job."""
     name = listing.equals.get("pipeline")
     if name is not None and name not in parts.pipelines and not await parts.model.read(queries.has_pipeline, name):
-        raise Problem(
-            400, "invalid-pipeline", f"there is no pipeline {name[:50]!r}; there are {', '.join(parts.pipelines)}"
-        )
+        raise Problem(400, "invalid-pipeline", f"unknown pipeline {name[:50]!r}: use {', '.join(parts.pipelines)}")
 
 
 def live_view(job: Job, progress: Progress) -> JobView:

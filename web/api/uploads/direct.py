@@ -1,4 +1,4 @@
-"""/v1/uploads/presign: an address that takes the bytes of an upload straight into the bucket."""
+"""/v1/uploads/presign: a presigned URL for an upload straight into the bucket."""
 
 import mimetypes
 from pathlib import PurePosixPath
@@ -23,21 +23,21 @@ _MAX_TTL_S = 86_400
 
 
 class PresignRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What shall be uploaded."""
+    """The file to upload."""
 
-    #: Its ending is kept, nothing else.
+    #: Only its extension is used.
     filename: str | None = None
-    #: Seconds that the address is good for.
+    #: Validity of the URL, seconds.
     ttl_s: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TTL_S)] = 3600
 
 
 class Presigned(View, frozen=True, kw_only=True):
-    """Where to put the bytes, and what to say then."""
+    """A presigned URL, and the object to submit after the upload."""
 
     #: PUT the bytes here.
     url: str
     method: str
-    #: Send these with it.
+    #: Required headers of the PUT.
     headers: dict[str, str]
     #: Then `POST /v1/assets {"input": {"object": …}}`.
     object: str
@@ -51,14 +51,14 @@ class Presigned(View, frozen=True, kw_only=True):
     problems=(400, 403, 409, 413, 415, 422, 503),
 )
 async def presign_upload(request: web.Request) -> web.Response:
-    """Have an address of the bucket that takes one upload; only where the store is a bucket (409 otherwise).
+    """Create a presigned URL for one upload; only where the store is a bucket (409 otherwise).
 
-    The bytes do not pass through here: name the object in `POST /v1/assets` when they are there.
+    The bytes go straight to the bucket: name the object in `POST /v1/assets` after the upload.
     """
     parts, principal = services(request), asking(request)
     wanted: PresignRequest = await json_body(request, PresignRequest)
     if not isinstance(parts.store, BucketStore):
-        raise Problem(409, "store-not-remote", "the store is a folder here: upload to /v1/uploads")
+        raise Problem(409, "store-not-remote", "the store is a local folder: upload to /v1/uploads")
     suffix = PurePosixPath(wanted.filename or "").suffix.lower()
     key = f"{direct_folder(principal)}/{new_id('upload')}{suffix if suffix[1:].isalnum() else ''}"
     kind = mimetypes.guess_type(key)[0] or "application/octet-stream"

@@ -33,17 +33,17 @@ routes = Routes("Uploads")
 
 
 class UploadQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What is said about an upload; a form may say it in fields of the same names."""
+    """Query parameters of an upload; form fields of the same names work too."""
 
     #: Original file name, for people.
     filename: str | None = None
-    #: Name of a pipeline; the default pipeline otherwise.
+    #: Name of a pipeline; unset: the default pipeline.
     pipeline: str | None = None
-    #: The submitter's own text, at most 4,096 characters.
+    #: The client's own text, returned with the job; at most 4,096 characters.
     passthrough: str | None = None
-    #: high, normal or low: whose requests go first.
+    #: high, normal or low: the order among waiting jobs.
     priority: str | None = None
-    #: Whose it will be; for admins.
+    #: Owner of the new asset and job; only admins may set another than their own.
     owner: str | None = None
 
 
@@ -67,7 +67,7 @@ class Slot(NamedTuple):
     expect=unasked,
 )
 async def upload(request: web.Request) -> web.Response:
-    """Store the body and start its job: 201 with its ids. Nothing is left of an upload that breaks off."""
+    """Upload a file and start its job: 201 with its ids. Nothing is left of an incomplete upload."""
     parts, principal = services(request), asking(request)
     slot, query = _slot(parts, principal, ids(request, principal)), _query(request)
     _command(slot, query, "")  # what can be refused is refused before the body
@@ -96,14 +96,14 @@ def _query(request: web.Request) -> dict[str, str]:
     found = {name: repaired(value) if name == "filename" else value for name, value in pairs}
     for name in FIELDS:
         if not is_text(found.get(name, "")):
-            raise Problem(422, "invalid-text", f"the parameter {name} is not UTF-8")
+            raise Problem(422, "invalid-text", f"the parameter {name!r} is not UTF-8")
     return found
 
 
 def _require_size(parts: Services, announced: int | None) -> None:
     most = parts.settings.web.max_upload_bytes
     if announced is not None and announced > most:
-        raise Problem(413, "upload-too-large", f"{announced} bytes are more than the {most} that are taken", CLOSE)
+        raise Problem(413, "upload-too-large", f"the upload has {announced} bytes; at most {most} are allowed", CLOSE)
 
 
 def _command(slot: Slot, fields: dict[str, str], digest: str) -> SubmitJob:
@@ -122,7 +122,7 @@ async def _receive(request: web.Request, slot: Slot, query: dict[str, str]) -> S
     try:
         await slot.parts.store.put(slot.key, chunks, web_settings.max_upload_bytes)
     except ObjectTooLarge as error:
-        detail = f"more than the {web_settings.max_upload_bytes} bytes that are taken; nothing was kept"
+        detail = f"the upload has more than the allowed {web_settings.max_upload_bytes} bytes; nothing was stored"
         raise Problem(413, "upload-too-large", detail, CLOSE) from error
     named = {"filename": body.name} if body.name else {}
     return _command(slot, named | body.fields | query, digest.hexdigest())
@@ -138,7 +138,7 @@ async def _discard(parts: Services, entry: Path, key: str) -> None:
     try:
         await parts.store.delete_prefix(key)
     except StoreError as error:
-        log.warning("a broken upload cannot be removed now", extra={"key": key, "error": str(error)})
+        log.warning("incomplete upload cannot be removed", extra={"key": key, "error": str(error)})
         parts.journal.leave(entry)
     else:
         await parts.journal.end(entry)

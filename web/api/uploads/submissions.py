@@ -23,7 +23,7 @@ from web.services import Services
 
 _MAX_KEY_CHARS = 255
 _NOT_OPEN = (
-    "there is no such object or file, or it is not this owner's: an operator opens folders to owners with "
+    "this object or file does not exist, or this owner may not read it: an operator grants folders to owners with "
     "KINOLOG_STORE__OWNER_PREFIXES"
 )
 #: Jobs of one asset from which on no more are taken. Control refuses at MAX_ASSET_JOBS, with a dead letter; the room
@@ -46,8 +46,8 @@ def ids(request: web.Request, principal: Principal, index: int = 0) -> Ids:
     if key is None:
         return Ids(new_id("asset"), new_id("job"), False)
     if not 1 <= len(key) <= _MAX_KEY_CHARS or not key.isprintable():
-        wanted = f"an Idempotency-Key has 1 to {_MAX_KEY_CHARS} printable characters"
-        raise Problem(400, "invalid-idempotency-key", wanted)
+        detail = f"an Idempotency-Key must have 1 to {_MAX_KEY_CHARS} printable characters"
+        raise Problem(400, "invalid-idempotency-key", detail)
     parts = ("idempotency", principal.owner or "", key, str(index))
     return Ids(derived_id("asset", *parts), derived_id("job", *parts), True)
 
@@ -106,13 +106,13 @@ async def require_not_deleted(parts: Services, known: Ids) -> None:
 
 
 def _deleted() -> Problem:
-    detail = "the job of this Idempotency-Key was deleted and does not come back: submit again with a new key"
+    detail = "the job of this Idempotency-Key was deleted: submit again with a new key"
     return Problem(410, "key-of-deleted-job", detail)
 
 
 def too_many_jobs() -> Problem:
     """What is told to whoever submits one job too many of an asset."""
-    detail = f"the asset has {MOST_JOBS} jobs or more: delete some of them first, or submit as a new asset"
+    detail = f"the asset has {MOST_JOBS} jobs or more: delete some of them first, or submit a new asset"
     return Problem(409, "too-many-jobs", detail)
 
 
@@ -142,4 +142,4 @@ def clash(wanted: SubmitJob, job: Job | None) -> Problem | None:
     """What to tell the submitter when the ids are those of another body's job."""
     if job is None or job.body_hash == wanted.body_hash:
         return None
-    return Problem(409, "idempotency-key-reused", "this Idempotency-Key was used with another body: take a new one")
+    return Problem(409, "idempotency-key-reused", "this Idempotency-Key was used with a different body: use a new one")

@@ -1,7 +1,7 @@
-"""/v1/uploads/tus: uploads that go on where they broke. Source: tus resumable upload protocol 1.0.0.
+"""/v1/uploads/tus: resumable uploads. Source: tus resumable upload protocol 1.0.0.
 
-An upload lies in a folder until it is whole: replicas that do not share it (KINOLOG_WEB__TUS_DIR) need a load balancer
-that keeps a client on its replica.
+An upload is kept in a folder until it is complete: replicas that do not share that folder (KINOLOG_WEB__TUS_DIR) need a
+load balancer with sticky sessions.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _PIECE_BYTES = 1024**2
 
 @routes.on("OPTIONS", "/v1/uploads/tus", answers={204: None})
 async def show_tus(request: web.Request) -> web.Response:
-    """What of tus is understood here."""
+    """Show the supported version and extensions of tus."""
     most = services(request).settings.web.max_upload_bytes
     offered = {"Tus-Version": VERSION, "Tus-Extension": "creation,termination,expiration", "Tus-Max-Size": str(most)}
     return web.Response(status=204, headers=_HEADERS | offered)
@@ -41,16 +41,16 @@ async def show_tus(request: web.Request) -> web.Response:
 
 @routes.post("/v1/uploads/tus", answers={201: None}, problems=(400, 403, 412, 413, 422, 503))
 async def create_tus(request: web.Request) -> web.Response:
-    """Begin an upload of `Upload-Length` bytes; `Location` is where they go. The ids of its job are known from now on.
+    """Create a resumable upload of `Upload-Length` bytes at `Location`. The response has the ids of its job.
 
-    `Upload-Metadata` may name filename, pipeline and passthrough.
+    `Upload-Metadata` may have filename, pipeline and passthrough.
     """
     _require_version(request)
     parts, principal = services(request), asking(request)
     size_bytes = _number(request, "Upload-Length")
     most = parts.settings.web.max_upload_bytes
     if size_bytes > most:
-        raise Problem(413, "upload-too-large", f"{size_bytes} bytes are more than the {most} that are taken", CLOSE)
+        raise Problem(413, "upload-too-large", f"the upload has {size_bytes} bytes; at most {most} are allowed", CLOSE)
     fields = metadata(request.headers.get("Upload-Metadata", ""))
     given = {name: fields[name] for name in METADATA_FIELDS if fields.get(name)}
     upload = TusUpload(
@@ -74,7 +74,7 @@ async def create_tus(request: web.Request) -> web.Response:
 
 @routes.on("HEAD", "/v1/uploads/tus/{upload_id}", access="editor", answers={200: None}, problems=(404, 409, 412))
 async def show_tus_upload(request: web.Request) -> web.Response:
-    """How far an upload is."""
+    """Show the offset of a resumable upload."""
     _require_version(request)
     parts = services(request)
     done = LOCKS.finished(request.match_info["upload_id"])
@@ -98,7 +98,7 @@ async def show_tus_upload(request: web.Request) -> web.Response:
     problems=(400, 404, 408, 409, 412, 413, 415, 503),
 )
 async def continue_tus(request: web.Request) -> web.Response:
-    """Add bytes at `Upload-Offset`. What came before a connection broke is kept; the last ones start the job."""
+    """Append bytes at `Upload-Offset`. Bytes received before a broken connection are kept; the last starts the job."""
     _require_version(request)
     if request.content_type != "application/offset+octet-stream":
         raise Problem(415, "unsupported-media-type", "the body must be application/offset+octet-stream")
@@ -106,7 +106,7 @@ async def continue_tus(request: web.Request) -> web.Response:
     async with _turn(request):
         upload, offset = await _find(request)
         if _number(request, "Upload-Offset") != offset:
-            raise Problem(409, "offset-mismatch", f"the upload is at {offset}")
+            raise Problem(409, "offset-mismatch", f"the offset of the upload is {offset}")
         offset = await _receive(request, upload, offset)
         headers = {"Upload-Offset": str(offset)} | await _state(parts, upload)
         if offset == upload.size_bytes:
@@ -116,7 +116,7 @@ async def continue_tus(request: web.Request) -> web.Response:
 
 @routes.delete("/v1/uploads/tus/{upload_id}", answers={204: None}, problems=(404, 409, 412))
 async def end_tus(request: web.Request) -> web.Response:
-    """Give an upload up; its bytes are removed."""
+    """Cancel a resumable upload and delete its bytes."""
     _require_version(request)
     async with _turn(request):
         upload, _ = await _find(request)
@@ -133,7 +133,7 @@ async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
                 patience.renew()
                 size += len(piece)
                 if offset + size > upload.size_bytes:
-                    raise Problem(413, "upload-too-large", "more bytes came than were announced", CLOSE)
+                    raise Problem(413, "upload-too-large", "the body is longer than Upload-Length", CLOSE)
                 waiting.append(piece)
                 if sum(map(len, waiting)) >= _PIECE_BYTES:
                     written, waiting = waiting, []
@@ -142,7 +142,7 @@ async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
         await in_thread(folder.append, upload.id, written)
         return offset + size
     except TimeoutError as error:
-        detail = "no byte has come for too long, or a newer request has come; what came is kept"
+        detail = "no data was received for too long, or a newer request took over; received bytes are kept"
         raise Problem(408, "upload-stalled", detail, CLOSE) from error
     finally:
         if waiting and offset + size <= upload.size_bytes:
@@ -201,5 +201,5 @@ def metadata(text: str) -> dict[str, str]:
             raw = base64.b64decode(value, validate=True)
             found[name] = repaired(raw.decode(errors="surrogateescape")) if name == "filename" else raw.decode()
         except ValueError as error:  # no base64, no ASCII, no UTF-8
-            raise Problem(400, "invalid-header", "Upload-Metadata is not base64 of UTF-8") from error
+            raise Problem(400, "invalid-header", "Upload-Metadata must be UTF-8 in base64") from error
     return {name: Path(value).name if name == "filename" else value for name, value in found.items()}
