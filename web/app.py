@@ -25,7 +25,7 @@ from web.background.tasks import background_tasks
 from web.cache.usage import CacheUsage
 from web.http.bucket_origin import BucketOrigin
 from web.http.metrics import Metrics, measuring
-from web.http.middleware import compressed, conditional, cors, limits, settling, share_answer
+from web.http.middleware import add_cors_headers, compressed, conditional, cors, limits, waiting_for
 from web.http.problems import ERROR_TABLE, HTTP_ERRORS, ErrorTable, Problem, not_found, problems, unavailable
 from web.http.routing import add_routes
 from web.http.security_headers import add_headers, identified
@@ -73,7 +73,7 @@ def make_app(settings: Settings) -> web.Application:
     app[SERVICES] = parts
     app[ERROR_TABLE] = _ERRORS
     app.on_response_prepare.append(add_headers)
-    app.on_response_prepare.append(share_answer)
+    app.on_response_prepare.append(add_cors_headers)
     app.on_shutdown.append(_close_live_clients)
     app.cleanup_ctx.append(background_tasks)
     add_routes(app, ROUTES)
@@ -92,8 +92,8 @@ def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
         auditing(parts.audit, settings.web.trusted_proxies),
         problems,
         limits(settings.web),
-        authentication(parts.door),
-        settling(parts.progress_follower.resumed),
+        authentication(parts.authenticator),
+        waiting_for(parts.progress_follower.resumed),
     ]
 
 
@@ -105,9 +105,9 @@ def make_services(settings: Settings) -> Services:
     model = ReadModel(home / f"{settings.web.replica}.sqlite3", settings.web.live_history, progress.live)
     hub = Hub(position, progress, settings.web.live_queue_bytes)
     key = signing_key(settings.auth.signing_secret, home / "signing.key")
-    notary = Producer(settings, f"kinolog-web-{settings.web.replica}-notary")
-    tokens, tickets = TokenLog(settings, notary), Tickets(key)
-    door = Authenticator(settings, tokens, tickets)
+    access_producer = Producer(settings, f"kinolog-web-{settings.web.replica}-notary")
+    tokens, tickets = TokenLog(settings, access_producer), Tickets(key)
+    authenticator = Authenticator(settings, tokens, tickets)
     store = open_store(settings.store_url, public_endpoint=settings.store.public_endpoint)
     follower = Follower(settings, model, position, progress, hub)
     index = SearchIndex(home / f"{settings.web.replica}.search")
@@ -139,10 +139,10 @@ def make_services(settings: Settings) -> Services:
         journal=Journal(home / f"{settings.web.replica}.uploads"),
         tokens=tokens,
         tickets=tickets,
-        door=door,
-        sessions=Sessions(door),
-        audit=Audit(settings, notary),
-        notary=notary,
+        authenticator=authenticator,
+        sessions=Sessions(authenticator),
+        audit=Audit(settings, access_producer),
+        access_producer=access_producer,
         metrics=Metrics(),
         signer=Signer(key),
         index=index,

@@ -63,20 +63,20 @@ class Services:
     journal: Journal
     tokens: TokenLog
     tickets: Tickets
-    door: Authenticator
+    authenticator: Authenticator
     sessions: Sessions
     audit: Audit
-    #: Writes what concerns access: tokens and the audit.
-    notary: Producer
+    #: Producer of tokens and the audit.
+    access_producer: Producer
     metrics: Metrics
     signer: Signer
     index: SearchIndex
     indexer: Indexer
     query_vectors: QueryVectors
     queue_executors: QueueExecutors
-    #: What this replica remembers of cached media; safe to lose.
+    #: Recent uses of cached media on this replica; safe to lose.
     cache: CacheUsage = field(default_factory=CacheUsage)
-    #: Between that and the other replicas, where there is Redis.
+    #: Shares those with other replicas over Redis, if configured.
     cache_sharing: "CacheSharing | None" = None
 
 
@@ -84,5 +84,5 @@ SERVICES = web.AppKey("services", Services)
 
 
 def services(request: web.Request) -> Services:
-    """The parts of the process that answers this request."""
+    """The parts of the process that serves this request."""
     return request.app[SERVICES]

@@ -11,7 +11,7 @@ from schemas.jobs import Asset, AssetStatus, Input
 from schemas.uploads import UploadCompleted
 from streams.kafka.envelope import iso_time
 from tables.submissions import Refused
-from web.api.common import AfterQuery, answer, asset_of, json_body, settled
+from web.api.common import AfterQuery, data_response, json_body, visible_asset, wait_for_cursor
 from web.api.paging import page
 from web.api.uploads.submissions import (
     command,
@@ -22,9 +22,9 @@ from web.api.uploads.submissions import (
     require_own_sources,
     submit,
 )
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.auth.principal import Principal
-from web.http.problems import ERROR_TABLE, Problem, as_problem, shown
+from web.http.problems import ERROR_TABLE, Problem, as_problem, problem_view
 from web.http.routing import Routes
 from web.readmodel.changelog import asset_rows
 from web.readmodel.list_query import SORTS, ListQuery, ListSpec, parse
@@ -79,13 +79,13 @@ class AssetsQuery(ListQuery, frozen=True, kw_only=True):
 @routes.post(
     "/v1/assets",
     body=NewAsset | list[NewAsset],
-    answers={202: Answer[Submitted | list[SubmittedItem]]},
+    responses={202: Answer[Submitted | list[SubmittedItem]]},
     problems=(400, 403, 404, 409, 410, 413, 415, 422, 503),
     idempotent=True,
 )
 async def submit_assets(request: web.Request) -> web.Response:
     """Submit one or many assets; each starts a job: 202. For a list, each item has its ids or its own error."""
-    principal, given = asking(request), await json_body(request, NewAsset | list[NewAsset])
+    principal, given = caller_of(request), await json_body(request, NewAsset | list[NewAsset])
     if isinstance(given, NewAsset):
         return await _submit_one(request, principal, given)
     if not 1 <= len(given) <= MAX_ITEMS:
@@ -98,18 +98,18 @@ async def _submit_one(request: web.Request, principal: Principal, item: NewAsset
     cursor, [problem] = await submit(services(request), [wanted], repeatable="Idempotency-Key" in request.headers)
     if problem is not None:
         raise problem
-    return answer(Submitted(asset_id=wanted.asset_id, job_id=wanted.job_id), status=202, cursor=cursor)
+    return data_response(Submitted(asset_id=wanted.asset_id, job_id=wanted.job_id), status=202, cursor=cursor)
 
 
 async def _submit_list(request: web.Request, principal: Principal, items: list[NewAsset]) -> web.Response:
     results: list[SubmitJob | Problem] = [await _result(request, principal, item, n) for n, item in enumerate(items)]
     good = [result for result in results if isinstance(result, SubmitJob)]
     if not good:
-        return answer([_told(result, None) for result in results], status=202)
+        return data_response([_told(result, None) for result in results], status=202)
     cursor, problems = await submit(services(request), good, repeatable="Idempotency-Key" in request.headers)
     clashes = {wanted.job_id: problem for wanted, problem in zip(good, problems, strict=True)}
     told = [_told(result, clashes.get(result.job_id) if isinstance(result, SubmitJob) else None) for result in results]
-    return answer(told, status=202, cursor=cursor)
+    return data_response(told, status=202, cursor=cursor)
 
 
 async def _result(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob | Problem:
@@ -122,7 +122,7 @@ async def _result(request: web.Request, principal: Principal, item: NewAsset, in
 def _told(result: SubmitJob | Problem, clash: Problem | None) -> SubmittedItem:
     problem = result if isinstance(result, Problem) else clash
     if problem is not None:
-        return SubmittedItem(status=problem.status, error=shown(problem))
+        return SubmittedItem(status=problem.status, error=problem_view(problem))
     assert isinstance(result, SubmitJob)
     return SubmittedItem(status=202, asset_id=result.asset_id, job_id=result.job_id)
 
@@ -137,20 +137,20 @@ async def _wanted(request: web.Request, principal: Principal, item: NewAsset, in
     return wanted
 
 
-@routes.get("/v1/assets", query=AssetsQuery, answers={200: Page[AssetView]}, problems=(400, 503))
+@routes.get("/v1/assets", query=AssetsQuery, responses={200: Page[AssetView]}, problems=(400, 503))
 async def list_assets(request: web.Request) -> web.Response:
     """List assets, the newest first by default."""
-    listing = parse(request.query, ASSETS, asking(request).scope)
-    await settled(request, "assets")
+    listing = parse(request.query, ASSETS, caller_of(request).scope)
+    await wait_for_cursor(request, "assets")
     return await page(request, listing, lambda row: asset_view(asset_rows.decode(row)))
 
 
 @routes.get(
-    "/v1/assets/{asset_id}", query=AfterQuery, answers={200: Answer[AssetView]}, problems=(400, 404, 503), etag=True
+    "/v1/assets/{asset_id}", query=AfterQuery, responses={200: Answer[AssetView]}, problems=(400, 404, 503), etag=True
 )
 async def show_asset(request: web.Request) -> web.Response:
     """Show an asset."""
-    return answer(asset_view(await asset_of(request, asking(request), request.match_info["asset_id"])))
+    return data_response(asset_view(await visible_asset(request, caller_of(request), request.match_info["asset_id"])))
 
 
 @routes.post(
@@ -158,7 +158,7 @@ async def show_asset(request: web.Request) -> web.Response:
     access="viewer",
     query=AfterQuery,
     body=PlaybackRequest,
-    answers={200: Answer[Playback]},
+    responses={200: Answer[Playback]},
     problems=(400, 404, 413, 415, 422, 503),
 )
 async def play_asset(request: web.Request) -> web.Response:
@@ -166,8 +166,8 @@ async def play_asset(request: web.Request) -> web.Response:
     wanted: PlaybackRequest = await json_body(request, PlaybackRequest)
     if not 1 <= wanted.ttl_s <= _MAX_TTL_S:
         raise Problem(422, "invalid-body", f"ttl_s must be a number from 1 to {_MAX_TTL_S}")
-    asset = await asset_of(request, asking(request), request.match_info["asset_id"])
-    return answer(_playback(services(request), asset, int(time.time()) + wanted.ttl_s))
+    asset = await visible_asset(request, caller_of(request), request.match_info["asset_id"])
+    return data_response(_playback(services(request), asset, int(time.time()) + wanted.ttl_s))
 
 
 def _playback(parts: Services, asset: Asset, expires: int) -> Playback:

@@ -1,4 +1,4 @@
-"""What handlers read: one's own writes, one's own things, JSON bodies."""
+"""Helpers of all handlers: JSON bodies and responses, visible jobs and assets, reads after writes."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -26,21 +26,21 @@ class AfterQuery(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None
 
 
-def answer(content: Any, *, status: int = 200, cursor: WriteCursor | None = None) -> web.Response:
-    """`{"data": …}`, and the cursor of the write that it tells of."""
-    shown = Answer(data=content, cursor=msgspec.UNSET if cursor is None else dump(cursor))
-    return web.Response(body=msgspec.json.encode(shown), status=status, content_type="application/json")
+def data_response(content: Any, *, status: int = 200, cursor: WriteCursor | None = None) -> web.Response:
+    """Respond with `{"data": …}`, and with the cursor of the write."""
+    view = Answer(data=content, cursor=msgspec.UNSET if cursor is None else dump(cursor))
+    return web.Response(body=msgspec.json.encode(view), status=status, content_type="application/json")
 
 
-def plain(content: Any, *, status: int = 200) -> web.Response:
-    """`content` as it is, without `{"data": …}`."""
+def json_response(content: Any, *, status: int = 200) -> web.Response:
+    """Respond with `content` itself, without `{"data": …}`."""
     return web.Response(body=msgspec.json.encode(content), status=status, content_type="application/json")
 
 
-async def settled(request: web.Request, changelog: Changelog) -> None:
-    """Wait until the write of `?after=` is visible. Raises Problem: 400 for no cursor, 503 when it takes too long.
+async def wait_for_cursor(request: web.Request, changelog: Changelog) -> None:
+    """Wait until the write of `?after=` is visible. Raises Problem: 400 for a malformed cursor, 503 after a timeout.
 
-    Not an older answer instead: whoever gives a cursor has asked not to get one.
+    A stale response is no fallback: the client that sends a cursor must see the write.
     """
     text = request.query.get("after")
     if text is None:
@@ -58,40 +58,40 @@ async def _applied(parts: Services, changelog: Changelog, write: WriteCursor) ->
         raise unavailable("read-model-behind", "the write is not visible on this replica yet: try again")
 
 
-async def job_of(request: web.Request, principal: Principal, job_id: str) -> Job:
-    """The job, when the principal may see it. Raises Problem (404)."""
-    await settled(request, "jobs")
+async def visible_job(request: web.Request, principal: Principal, job_id: str) -> Job:
+    """Read a job that the principal may see. Raises Problem (404)."""
+    await wait_for_cursor(request, "jobs")
     parts = services(request)
-    job = await _found(parts, "jobs", job_id, lambda: parts.model.read(queries.job, job_id))
+    job = await _read_own_write(parts, "jobs", job_id, lambda: parts.model.read(queries.job, job_id))
     if job is None or not principal.sees(job.owner):
         raise not_found("job")
     return job
 
 
-async def asset_of(request: web.Request, principal: Principal, asset_id: str) -> Asset:
-    """The asset, when the principal may see it. Raises Problem (404)."""
-    await settled(request, "assets")
+async def visible_asset(request: web.Request, principal: Principal, asset_id: str) -> Asset:
+    """Read an asset that the principal may see. Raises Problem (404)."""
+    await wait_for_cursor(request, "assets")
     parts = services(request)
-    asset = await _found(parts, "assets", asset_id, lambda: parts.model.read(queries.asset, asset_id))
+    asset = await _read_own_write(parts, "assets", asset_id, lambda: parts.model.read(queries.asset, asset_id))
     if asset is None or not principal.sees(asset.owner):
         raise not_found("asset")
     return asset
 
 
-async def _found(
-    parts: Services, changelog: Changelog, an_id: str, look: Callable[[], Awaitable[T | None]]
+async def _read_own_write(
+    parts: Services, changelog: Changelog, an_id: str, read: Callable[[], Awaitable[T | None]]
 ) -> T | None:
-    """What `look` finds; waited for when this very process has just written it."""
-    found = await look()
-    write = parts.commands.recent(an_id) if found is None else None
+    """Read a row; wait for it when this process has just written it."""
+    row = await read()
+    write = parts.commands.recent(an_id) if row is None else None
     if write is None:
-        return found
+        return row
     await _applied(parts, changelog, write)
-    return await look()
+    return await read()
 
 
 async def json_body(request: web.Request, kind: type[S] | Any) -> Any:
-    """The body as `kind`. Raises Problem: 415, 413, 400 for what is no JSON, 422 for JSON of another shape."""
+    """Decode the body as `kind`. Raises Problem: 415, 413, 400 for malformed JSON, 422 for JSON of another shape."""
     if request.content_type not in ("application/json", "application/octet-stream"):
         raise Problem(415, "unsupported-media-type", "the body must be application/json")
     raw = await request.read()

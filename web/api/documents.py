@@ -22,19 +22,19 @@ def add_documents(app: web.Application) -> None:
     app[_CACHED] = {}
 
 
-@routes.get("/openapi.json", access="public", answers={200: dict[str, Any]}, etag=True)
+@routes.get("/openapi.json", access="public", responses={200: dict[str, Any]}, etag=True)
 async def show_openapi(request: web.Request) -> web.Response:
     """OpenAPI 3.1 document of every route."""
     return await _document(request, "openapi")
 
 
-@routes.get("/asyncapi.json", access="public", answers={200: dict[str, Any]}, etag=True)
+@routes.get("/asyncapi.json", access="public", responses={200: dict[str, Any]}, etag=True)
 async def show_asyncapi(request: web.Request) -> web.Response:
     """AsyncAPI 3 document of the topics, their messages, and the live websocket."""
     return await _document(request, "asyncapi")
 
 
-@routes.get("/docs", access="public", answers={200: "text/html"})
+@routes.get("/docs", access="public", responses={200: "text/html"})
 async def show_docs(request: web.Request) -> web.StreamResponse:
     """API documentation for people."""
     return await page_file(request, "docs.html")

@@ -13,7 +13,7 @@ from web.views.models import Health
 routes = Routes("Operation")
 
 
-@routes.get("/healthz", access="public", answers={200: Health})
+@routes.get("/healthz", access="public", responses={200: Health})
 async def healthz(_request: web.Request) -> web.Response:
     """Liveness: 200 while the process responds."""
     return _ok()
@@ -27,7 +27,7 @@ class ReadyQuery(msgspec.Struct, frozen=True, kw_only=True):
     exclude: Literal["control"] | None = None
 
 
-@routes.get("/readyz", access="public", query=ReadyQuery, answers={200: Health}, problems=(400, 503))
+@routes.get("/readyz", access="public", query=ReadyQuery, responses={200: Health}, problems=(400, 503))
 async def readyz(request: web.Request) -> web.Response:
     """Readiness: 200 when the read model has caught up and control is running; 503 with the reasons otherwise."""
     parts, excluded = services(request), request.query.get("exclude")

@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from web.api.common import AfterQuery, asset_of, job_of, settled
-from web.auth.middleware import SUBPROTOCOL, asking, require_same_origin
+from web.api.common import AfterQuery, visible_asset, visible_job, wait_for_cursor
+from web.auth.middleware import SUBPROTOCOL, caller_of, require_same_origin
 from web.http.cursors import LiveCursor, load
 from web.http.problems import unavailable
 from web.http.routing import Routes
@@ -45,7 +45,7 @@ class LiveQuery(AfterQuery, frozen=True, kw_only=True):
     ticket: str | None = None
 
 
-@routes.get("/v1/live", query=LiveQuery, answers={101: None}, problems=(400, 403, 404, 503), head=False, ticket=True)
+@routes.get("/v1/live", query=LiveQuery, responses={101: None}, problems=(400, 403, 404, 503), head=False, ticket=True)
 async def live_socket(request: web.Request) -> web.StreamResponse:
     """Live updates over a websocket, server to client only; closed with 4008 ConsumerTooSlow for a slow client."""
     require_same_origin(request, services(request).settings.web.cors_origins)
@@ -78,7 +78,7 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
 @routes.get(
     "/v1/live/sse",
     query=LiveQuery,
-    answers={200: "text/event-stream"},
+    responses={200: "text/event-stream"},
     problems=(400, 403, 404, 503),
     head=False,
     ticket=True,
@@ -114,14 +114,14 @@ def _event(frame: Frame) -> bytes:
 
 async def _asked_for(request: web.Request, cursor: str | None) -> tuple[Subscription, LiveCursor | None]:
     """What the client wants, and from where on. Raises Problem: 400, 404 for a job or asset it may not see, 503."""
-    principal, parts = asking(request), services(request)
+    principal, parts = caller_of(request), services(request)
     wanted = parse(request.query.get("subscribe", ""), principal.scope)
     since = load(cursor, LiveCursor) if cursor else None
-    await settled(request, "jobs")
+    await wait_for_cursor(request, "jobs")
     for job_id in wanted.named("job"):
-        await job_of(request, principal, job_id)
+        await visible_job(request, principal, job_id)
     for asset_id in wanted.named("asset"):
-        await asset_of(request, principal, asset_id)
+        await visible_asset(request, principal, asset_id)
     if parts.position.rebuilding:
         raise unavailable("read-model-behind", "the jobs are still being read from the log: try again")
     return wanted, since
@@ -136,7 +136,7 @@ async def _serve(
     tasks = [asyncio.create_task(_pump(parts, client, cursor, send)), asyncio.create_task(beside)]
     over: list[asyncio.Future[Any]] = [*tasks, client.farewell]
     try:
-        with parts.sessions.watched(client, asking(request)):
+        with parts.sessions.watched(client, caller_of(request)):
             await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         return client.farewell.result() if client.farewell.done() else _outcome(tasks)
     finally:

@@ -11,7 +11,7 @@ from processors.storage.bucket_store import BucketStore
 from processors.storage.errors import ObjectNotFound
 from processors.storage.keys import IMMUTABLE, InvalidKey, checked_key, content_type
 from processors.storage.object_reader import StoredObject
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.http.byte_ranges import Span, Unsatisfiable, matches, span, still
 from web.http.problems import Problem, not_found
 from web.http.routing import Routes
@@ -26,7 +26,7 @@ _REDIRECT_S = 3600
 
 
 # The signed one first: "s" would be an asset id otherwise.
-@routes.get("/media/s/{grant}/{asset_id}/{path:.+}", access="signed", answers=_BYTES, problems=(403, 404, 416, 503))
+@routes.get("/media/s/{grant}/{asset_id}/{path:.+}", access="signed", responses=_BYTES, problems=(403, 404, 416, 503))
 async def signed_file(request: web.Request) -> web.StreamResponse:
     """Serve a file by its signed URL."""
     asset_id, grant = request.match_info["asset_id"], request.match_info["grant"]
@@ -35,7 +35,7 @@ async def signed_file(request: web.Request) -> web.StreamResponse:
     return await _serve(request, _key(asset_id, request.match_info["path"]))
 
 
-@routes.get("/media/o/{grant}/{path:.+}", access="signed", answers=_BYTES, problems=(403, 404, 416, 503))
+@routes.get("/media/o/{grant}/{path:.+}", access="signed", responses=_BYTES, problems=(403, 404, 416, 503))
 async def signed_object(request: web.Request) -> web.StreamResponse:
     """Serve an object outside of assets by its signed URL."""
     key = request.match_info["path"]
@@ -44,12 +44,12 @@ async def signed_object(request: web.Request) -> web.StreamResponse:
     return await _serve(request, key)
 
 
-@routes.get("/media/{asset_id}/{path:.+}", answers=_BYTES, problems=(404, 416, 503))
+@routes.get("/media/{asset_id}/{path:.+}", responses=_BYTES, problems=(404, 416, 503))
 async def own_file(request: web.Request) -> web.StreamResponse:
     """Serve a file of an asset that the caller may see."""
     asset_id = request.match_info["asset_id"]
     owner = await services(request).model.read(queries.asset_owner, asset_id)
-    if owner is None or not asking(request).sees(owner[0]):
+    if owner is None or not caller_of(request).sees(owner[0]):
         raise not_found("file")
     return await _serve(request, _key(asset_id, request.match_info["path"]))
 

@@ -17,7 +17,7 @@ from web.services import Services, services
 routes = Routes("Operation")
 
 
-@routes.get("/metrics", access="public", answers={200: "text/plain"})
+@routes.get("/metrics", access="public", responses={200: "text/plain"})
 async def show_metrics(request: web.Request) -> web.Response:
     """Metrics of this process for Prometheus. Job counts are of the whole read model."""
     parts = services(request)

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from schemas.embed import Space
 from schemas.jobs import Asset
-from web.api.common import plain
-from web.auth.middleware import asking
+from web.api.common import json_response
+from web.auth.middleware import caller_of
 from web.http.problems import Problem, unavailable
 from web.http.routing import Routes
 from web.readmodel import queries
@@ -76,14 +76,14 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 20
 
 
-@routes.get("/v1/search", query=SearchQuery, answers={200: Found}, problems=(400, 503))
+@routes.get("/v1/search", query=SearchQuery, responses={200: Found}, problems=(400, 503))
 async def search(request: web.Request) -> web.Response:
     """Search transcripts; the best passages first."""
-    asked = parse(request.query, asking(request).scope)
+    asked = parse(request.query, caller_of(request).scope)
     parts = services(request)
     ranked = await _SEARCHES[asked.mode](parts, asked)
     rows = await parts.model.read(_rows, merged(ranked.hits, partial(_is_found_again, asked, ranked)), asked)
-    return plain(Found(data=rows, mode=ranked.mode, left_out=list(ranked.left_out) or msgspec.UNSET))
+    return json_response(Found(data=rows, mode=ranked.mode, left_out=list(ranked.left_out) or msgspec.UNSET))
 
 
 def parse(query: Mapping[str, str], owner: str | None) -> Asked:

@@ -11,9 +11,9 @@ from schemas.commands import PauseQueue, ResumeQueue
 from schemas.jobs import AssetStatus, JobStatus
 from schemas.steps import step_kinds
 from streams.kafka.envelope import iso_time
-from web.api.common import AfterQuery, answer, settled
+from web.api.common import AfterQuery, data_response, wait_for_cursor
 from web.api.jobs.as_of import AsOfQuery, asked_moment, counts_at
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.http.problems import not_found
 from web.http.routing import Routes
 from web.readmodel import queries
@@ -30,37 +30,39 @@ _ASSET_STATUSES: tuple[str, ...] = get_args(AssetStatus)
 _APPLIED_S = 5.0
 
 
-@routes.get("/v1/stats", query=AsOfQuery, answers={200: Answer[Stats]}, problems=(400, 503))
+@routes.get("/v1/stats", query=AsOfQuery, responses={200: Answer[Stats]}, problems=(400, 503))
 async def show_stats(request: web.Request) -> web.Response:
     """Count jobs by status and pipeline, their steps, and assets by status, of what the caller may see.
 
     With `as_of`, at that moment; then only steps that had started are counted.
     """
-    parts, scope, at = services(request), asking(request).scope, asked_moment(request)
+    parts, scope, at = services(request), caller_of(request).scope, asked_moment(request)
     if at is not None:
-        return answer(replace(stats(await counts_at(parts, scope, at), parts.pipelines), as_of=iso_time(at)))
-    await settled(request, "jobs")
-    return answer(stats(await parts.model.read(queries.counts, scope), parts.pipelines))
+        return data_response(replace(stats(await counts_at(parts, scope, at), parts.pipelines), as_of=iso_time(at)))
+    await wait_for_cursor(request, "jobs")
+    return data_response(stats(await parts.model.read(queries.counts, scope), parts.pipelines))
 
 
-@routes.get("/v1/queues", query=AfterQuery, answers={200: Answer[list[QueueView]]}, problems=(400, 503))
+@routes.get("/v1/queues", query=AfterQuery, responses={200: Answer[list[QueueView]]}, problems=(400, 503))
 async def show_queues(request: web.Request) -> web.Response:
     """List the queue of each step with its counts, of what the caller may see."""
-    await settled(request, "jobs")
-    found = await services(request).model.read(queries.counts, asking(request).scope)
-    by_step = _by_step(found)
-    paused = await services(request).model.read(queries.paused)
-    executors = await services(request).queue_executors.by_step() or {}
-    return answer([_queue(name, by_step[name], paused.get(name), executors.get(name, UNSET)) for name in step_kinds()])
+    await wait_for_cursor(request, "jobs")
+    parts = services(request)
+    counts = _by_step(await parts.model.read(queries.counts, caller_of(request).scope))
+    paused = await parts.model.read(queries.paused)
+    executors = await parts.queue_executors.by_step() or {}
+    return data_response(
+        [_queue(name, counts[name], paused.get(name), executors.get(name, UNSET)) for name in step_kinds()]
+    )
 
 
-@routes.post("/v1/queues/{step}/pause", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
+@routes.post("/v1/queues/{step}/pause", access="admin", responses={202: Answer[QueueChange]}, problems=(404, 503))
 async def pause_queue(request: web.Request) -> web.Response:
     """Pause a step's queue: 202. No executor takes jobs from it until it is resumed; running steps continue."""
     return await _change(request, PauseQueue)
 
 
-@routes.post("/v1/queues/{step}/resume", access="admin", answers={202: Answer[QueueChange]}, problems=(404, 503))
+@routes.post("/v1/queues/{step}/resume", access="admin", responses={202: Answer[QueueChange]}, problems=(404, 503))
 async def resume_queue(request: web.Request) -> web.Response:
     """Resume a step's queue: 202."""
     return await _change(request, ResumeQueue)
@@ -70,9 +72,9 @@ async def _change(request: web.Request, command: type[PauseQueue | ResumeQueue])
     step, parts = request.match_info["step"], services(request)
     if step not in step_kinds():
         raise not_found("queue")
-    cursor = await parts.commands.send([command(step=step, requested_by=asking(request).owner)])
+    cursor = await parts.commands.send([command(step=step, requested_by=caller_of(request).owner)])
     await parts.position.until(lambda: parts.position.has_applied("jobs", cursor), _APPLIED_S)
-    return answer(QueueChange(name=step, paused=command is PauseQueue), status=202, cursor=cursor)
+    return data_response(QueueChange(name=step, paused=command is PauseQueue), status=202, cursor=cursor)
 
 
 def stats(found: Counts, pipelines: Iterable[str]) -> Stats:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from processors.storage.bucket_store import BucketStore
 from processors.storage.object_store import ObjectStore
-from web.api.common import answer, json_body
+from web.api.common import data_response, json_body
 from web.api.source_access import DIRECT_FOLDER
 from web.http.problems import unavailable
 from web.http.routing import Routes
@@ -65,7 +65,7 @@ class _Rows(NamedTuple):
     "/v1/store/gc",
     access="admin",
     body=CollectRequest,
-    answers={200: Answer[Garbage]},
+    responses={200: Answer[Garbage]},
     problems=(400, 413, 415, 422, 503),
 )
 async def collect_garbage(request: web.Request) -> web.Response:
@@ -89,7 +89,7 @@ async def collect_garbage(request: web.Request) -> web.Response:
             await parts.store.delete_prefix(unit)
         if bucket is not None:
             await bucket.abort(begun or ())
-    return answer(
+    return data_response(
         Garbage(
             dry_run=wanted.dry_run,
             objects=sum(known.objects for known in found.values()),

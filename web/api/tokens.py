@@ -10,9 +10,9 @@ from msgspec import UNSET, UnsetType
 
 from schemas.access import Role, TokenRow
 from streams.kafka.envelope import iso_time
-from web.api.common import answer, json_body
-from web.auth.api_tokens import is_good, new_row
-from web.auth.middleware import asking
+from web.api.common import data_response, json_body
+from web.auth.api_tokens import is_active, new_row
+from web.auth.middleware import caller_of
 from web.http.problems import Problem, not_found
 from web.http.routing import Routes
 from web.services import services
@@ -71,7 +71,7 @@ class Ticket(View, frozen=True, kw_only=True):
     "/v1/tokens",
     access="admin",
     body=NewToken,
-    answers={201: Answer[CreatedToken]},
+    responses={201: Answer[CreatedToken]},
     problems=(400, 413, 415, 422, 503),
 )
 async def create_token(request: web.Request) -> web.Response:
@@ -81,7 +81,7 @@ async def create_token(request: web.Request) -> web.Response:
         raise Problem(422, "invalid-body", "owner is required for the roles viewer and editor")
     if wanted.owner and not _OWNER.fullmatch(wanted.owner):
         raise Problem(422, "invalid-body", "owner must not have control characters")
-    principal = asking(request)
+    principal = caller_of(request)
     row, token = await services(request).tokens.create(
         new_row(
             role=wanted.role,
@@ -92,31 +92,31 @@ async def create_token(request: web.Request) -> web.Response:
             requests_per_s=wanted.requests_per_s,
         )
     )
-    return answer(CreatedToken(**_shown(row, now), token=token), status=201)
+    return data_response(CreatedToken(**_shown(row, now), token=token), status=201)
 
 
-@routes.get("/v1/tokens", access="admin", answers={200: Answer[list[TokenView]]})
+@routes.get("/v1/tokens", access="admin", responses={200: Answer[list[TokenView]]})
 async def list_tokens(request: web.Request) -> web.Response:
     """List created tokens, the newest first; tokens of the settings are not listed."""
     rows = sorted(services(request).tokens.rows.values(), key=lambda row: (row.created_at, row.id), reverse=True)
-    return answer([TokenView(**_shown(row, time.time())) for row in rows])
+    return data_response([TokenView(**_shown(row, time.time())) for row in rows])
 
 
-@routes.delete("/v1/tokens/{token_id}", access="admin", answers={200: Answer[TokenView]}, problems=(404, 503))
+@routes.delete("/v1/tokens/{token_id}", access="admin", responses={200: Answer[TokenView]}, problems=(404, 503))
 async def revoke_token(request: web.Request) -> web.Response:
     """Revoke a token on every replica; its live connections are closed. A repeat is harmless."""
     tokens, now = services(request).tokens, time.time()
     row = tokens.rows.get(request.match_info["token_id"])
     if row is None:
         raise not_found("token")
-    return answer(TokenView(**_shown(await tokens.revoke(row, now), now)))
+    return data_response(TokenView(**_shown(await tokens.revoke(row, now), now)))
 
 
-@routes.post("/v1/live/tickets", access="viewer", answers={201: Answer[Ticket]})
+@routes.post("/v1/live/tickets", access="viewer", responses={201: Answer[Ticket]})
 async def create_ticket(request: web.Request) -> web.Response:
     """Create a ticket for one live connection, valid for 30 seconds: for browsers, which cannot set headers."""
-    ticket, expires = services(request).tickets.issue(asking(request), time.time())
-    return answer(Ticket(ticket=ticket, expires_at=iso_time(expires)), status=201)
+    ticket, expires = services(request).tickets.issue(caller_of(request), time.time())
+    return data_response(Ticket(ticket=ticket, expires_at=iso_time(expires)), status=201)
 
 
 def _shown(row: TokenRow, now: float) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _shown(row: TokenRow, now: float) -> dict[str, Any]:
         "created_at": iso_time(row.created_at),
         "expires_at": None if row.expires_at is None else iso_time(row.expires_at),
         "revoked_at": None if row.revoked_at is None else iso_time(row.revoked_at),
-        "good": is_good(row, now),
+        "good": is_active(row, now),
         "label": row.label or UNSET,
         "created_by": row.created_by or UNSET,
         "requests_per_s": row.requests_per_s or UNSET,

@@ -20,20 +20,20 @@ _SUFFIXES = frozenset(
 routes = Routes("Pages", hidden=True)
 
 
-@routes.get("/", access="public", answers={200: "text/html"})
+@routes.get("/", access="public", responses={200: "text/html"})
 async def show_page(request: web.Request) -> web.StreamResponse:
     """Serve the page; it has no secrets and is the same for every user."""
     return await page_file(request, "index.html")
 
 
-@routes.get("/favicon.ico", access="public", answers={204: None})
+@routes.get("/favicon.ico", access="public", responses={204: None})
 async def show_icon(request: web.Request) -> web.StreamResponse:
     """Serve the icon, which browsers request whether the page names one or not."""
     exists = (STATIC / "favicon.ico").is_file()
     return await _file(request, "favicon.ico", _REVALIDATE) if exists else web.Response(status=204)
 
 
-@routes.get("/static/{path:.+}", access="public", answers={200: "application/octet-stream"}, problems=(404,))
+@routes.get("/static/{path:.+}", access="public", responses={200: "application/octet-stream"}, problems=(404,))
 async def show_file(request: web.Request) -> web.StreamResponse:
     """Serve a file of the page."""
     return await _file(request, request.match_info["path"], _IMMUTABLE if "v" in request.query else _REVALIDATE)

@@ -1,1 +1,1 @@
-"""Who may do what: tokens, tickets, signed URLs, audit."""
+"""Authentication and authorization: tokens, tickets, signed URLs, audit."""

@@ -1,4 +1,4 @@
-"""media.tokens -> every replica's tokens, in memory; and back, when one is made or revoked here."""
+"""API tokens: read from media.tokens into memory by every replica, written when one is created or revoked."""
 
 import asyncio
 import hashlib
@@ -29,58 +29,58 @@ log = logging.getLogger("kinolog.web")
 _POLL_MS = 1_000
 _WRITE_S = 5.0
 _SECRET_BYTES = 32
-#: What an unknown id is compared with, so that it takes as long as a known one.
-_NOBODY = "0" * 64
+#: Digest that the secret of an unknown id is compared with, for constant time.
+_NO_DIGEST = "0" * 64
 
 
 class TokenLog:
-    """The tokens that were made with `kinolog token create`. `rows` is replaced or changed on the event loop only."""
+    """The tokens that were created with `kinolog token create`. `rows` changes on the event loop only."""
 
     def __init__(self, settings: Settings, producer: Producer) -> None:
         self._settings = settings
         self._producer = producer
         self._place = TopicPartition(names(settings).tokens, 0)
         self.rows: dict[str, TokenRow] = {}
-        #: Set once everything that was on the log has been read.
+        #: Set once everything on the log at start has been read.
         self.caught_up = asyncio.Event()
         self._next_offset = 0
         self._moved = asyncio.Condition()
 
     def find(self, token: str, now: float) -> TokenRow | None:
-        """The row of a token that is good now. Takes as long for a wrong one as for a right one."""
+        """Find the row of an active token, in constant time."""
         token_id, _, secret = token.partition(".")
         row = self.rows.get(token_id)
-        genuine = hmac.compare_digest(_digest(secret), row.digest if row else _NOBODY)
-        return row if row is not None and genuine and is_good(row, now) else None
+        genuine = hmac.compare_digest(_digest(secret), row.digest if row else _NO_DIGEST)
+        return row if row is not None and genuine and is_active(row, now) else None
 
-    async def create(self, wanted: TokenRow) -> tuple[TokenRow, str]:
-        """Write a token; its id and digest are made here. Returns the row and the token, which nobody can tell again.
+    async def create(self, draft: TokenRow) -> tuple[TokenRow, str]:
+        """Write a token with a new id and secret. Returns the row and the token, which cannot be recovered later.
 
         Raises Problem (503).
         """
         secret = secrets.token_urlsafe(_SECRET_BYTES)
-        row = replace(wanted, id=new_id("tok"), digest=_digest(secret))
+        row = replace(draft, id=new_id("tok"), digest=_digest(secret))
         await self._write(row)
         return row, f"{row.id}.{secret}"
 
     async def revoke(self, row: TokenRow, now: float) -> TokenRow:
-        """End a token on every replica. A repeat is harmless. Raises Problem (503)."""
-        ended = row if row.revoked_at is not None else replace(row, revoked_at=now)
-        await self._write(ended)
-        return ended
+        """Revoke a token on every replica. A repeat is harmless. Raises Problem (503)."""
+        revoked = row if row.revoked_at is not None else replace(row, revoked_at=now)
+        await self._write(revoked)
+        return revoked
 
     async def _write(self, row: TokenRow) -> None:
-        """Returns when it is on the log and in `rows`."""
+        """Write the row; returns when it is on the log and in `rows`."""
         try:
             async with asyncio.timeout(_WRITE_S):
-                answer = await self._producer.send(
+                delivery = await self._producer.send(
                     self._place.topic,
                     0,
                     row.id.encode(),
                     msgspec.json.encode(row),
                     [("content-type", b"application/json")],
                 )
-                offset = (await answer).offset
+                offset = (await delivery).offset
                 async with self._moved:
                     await self._moved.wait_for(lambda: self._next_offset > offset)
         except (KafkaError, TimeoutError) as error:
@@ -100,7 +100,7 @@ class TokenLog:
         )
 
     async def _read(self, consumer: Any) -> None:
-        """From the start of the log: into a map of its own until that holds what was there."""
+        """Read from the start of the log, into a new map until it has caught up."""
         end = (await consumer.end_offsets([self._place]))[self._place]
         fetch_from(consumer, await consumer.beginning_offsets([self._place]))
         rows: dict[str, TokenRow] = {}
@@ -120,7 +120,7 @@ class TokenLog:
 
 
 def fold(rows: dict[str, TokenRow], records: Iterable[Any]) -> None:
-    """Take in records: the last of a key counts. One that cannot be read makes its token invalid, and is said."""
+    """Apply records: the last of a key counts. An unreadable one invalidates its token and is logged."""
     for record in records:
         token_id = (record.key or b"").decode(errors="replace")
         rows.pop(token_id, None)
@@ -134,8 +134,8 @@ def fold(rows: dict[str, TokenRow], records: Iterable[Any]) -> None:
             rows[token_id] = row
 
 
-def is_good(row: TokenRow, now: float) -> bool:
-    """Whether it was neither revoked nor has ended."""
+def is_active(row: TokenRow, now: float) -> bool:
+    """Whether the token is neither revoked nor expired."""
     return row.revoked_at is None and (row.expires_at is None or now < row.expires_at)
 
 
@@ -144,5 +144,5 @@ def _digest(secret: str) -> str:
 
 
 def new_row(**fields: Any) -> TokenRow:
-    """A row that `create` completes."""
+    """A row without id and digest, which `create` adds."""
     return TokenRow(id="", digest="", created_at=time.time(), **fields)

@@ -1,4 +1,4 @@
-"""What was asked for and what came of it -> media.audit, one chain of entries per life of this replica."""
+"""The audit: requests and their results -> media.audit, one chain of entries per run of this replica."""
 
 import asyncio
 import logging
@@ -16,23 +16,23 @@ from streams.ids import new_id
 from streams.kafka.producer import Producer
 from streams.kafka.topics import names
 from streams.settings import Settings
-from web.auth.middleware import PRINCIPAL, remote_of
+from web.auth.middleware import PRINCIPAL, client_ip
 from web.auth.token_bucket import Buckets
 from web.http.problems import CODE, REQUEST_ID
-from web.http.routing import Handler, declared
+from web.http.routing import Handler, route_of
 
 log = logging.getLogger("kinolog.web")
 
-_AGAIN_S = 1.0
-#: Entries that wait for the broker; beyond that the newest refusals are only logged.
+_RETRY_S = 1.0
+#: Entries that wait for the broker; beyond that new ones are only logged.
 _MOST_WAITING = 10_000
-_AT_ONCE = 200
-#: Seconds that an answer waits for its entry. The write it tells of stands on the log already.
+_BATCH = 200
+#: Longest wait of a response for its entry, seconds. The write itself is on the log already.
 _WAIT_S = 5.0
-#: Refusals of one address that are recorded, at once and per second: a flood must not become one of the log.
+#: Recorded refusals per IP address, burst and per second: a flood of requests must not flood the log.
 _REFUSALS_BURST, _REFUSALS_PER_S = 50.0, 1.0
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-#: Places in the chain that `Chain.seal` fills in.
+#: Fields of the chain that `Chain.seal` fills in.
 _UNPLACED: dict[str, Any] = {"chain": "", "seq": 0, "prev": ""}
 
 
@@ -42,7 +42,7 @@ class _Waiting(NamedTuple):
 
 
 class Audit:
-    """The way to `media.audit`. Entries wait while there is no broker."""
+    """Writer of `media.audit`. Entries wait while there is no broker."""
 
     def __init__(self, settings: Settings, producer: Producer) -> None:
         self._settings = settings
@@ -50,9 +50,9 @@ class Audit:
         self._topic = names(settings).audit
         self._waiting: deque[_Waiting] = deque()
         self._news = asyncio.Event()
-        #: Entries that were dropped because too many waited.
+        #: Entries dropped because too many were waiting.
         self.dropped = 0
-        #: Whether the broker takes entries at the moment: no answer waits for one that it does not.
+        #: Whether the broker accepts entries now: otherwise no response waits for its entry.
         self.flowing = False
 
     def record(self, entry: AuditRecorded) -> asyncio.Future[None]:
@@ -75,7 +75,7 @@ class Audit:
             await self._news.wait()
             self._news.clear()
             while self._waiting:
-                group = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+                group = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
                 await self._deliver([chain.seal(waiting.entry) for waiting in group])
                 for waiting in group:
                     if not waiting.written.done():
@@ -88,33 +88,33 @@ class Audit:
                 return AuditRecorded(**_UNPLACED, at=time.time(), action="open", after=after)
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("audit log unreachable", extra={"error": repr(error)})
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RETRY_S)
 
     async def _deliver(self, group: list[Sealed]) -> None:
-        """All of them, in order, however long it takes; a repeat is told from a change by its hash."""
+        """Send all entries in order, retrying until delivered; readers recognise a repeat by its hash."""
         while True:
             try:
-                answers = [await self._producer.send(self._topic, 0, None, one.value, one.headers) for one in group]
-                await asyncio.gather(*answers)
+                deliveries = [await self._producer.send(self._topic, 0, None, one.value, one.headers) for one in group]
+                await asyncio.gather(*deliveries)
                 self.flowing = True
                 return
             except (KafkaError, OSError) as error:
                 log.warning("audit entries not delivered, retrying", extra={"error": repr(error)})
                 self.flowing = False
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RETRY_S)
 
 
 def auditing(audit: Audit, trusted_proxies: int) -> Middleware:
-    """Middleware that records every request that was to change something, and every refusal.
+    """Middleware that records every request that could change something, and every refusal.
 
-    An answer leaves when its entry is on the log, unless that takes too long.
+    A response is sent when its entry is on the log, unless that takes too long.
     """
     refusals = Buckets()
 
     @web.middleware
     async def audited(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
-        remote = remote_of(request, trusted_proxies)
+        remote = client_ip(request, trusted_proxies)
         is_refusal = response.status in (401, 403)
         if request.method in _SAFE and not is_refusal:
             return response
@@ -131,8 +131,8 @@ def auditing(audit: Audit, trusted_proxies: int) -> Middleware:
 
 
 def entry_of(request: web.Request, response: web.StreamResponse, remote: str) -> AuditRecorded:
-    """What the audit keeps of a request: no query, no body, no token."""
-    route, principal = declared(request), request.get(PRINCIPAL)
+    """The audit entry of a request, without query, body and token."""
+    route, principal = route_of(request), request.get(PRINCIPAL)
     refused = 400 <= response.status < 500
     return AuditRecorded(
         **_UNPLACED,

@@ -1,6 +1,6 @@
 """JSON Web Tokens of an identity provider: checked with a shared secret or with the provider's published keys.
 
-Source: RFC 7519, and RFC 8725: the algorithm is on our list and fits the key, whatever the token says.
+Source: RFC 7519, and RFC 8725: the algorithm must be allowed here and fit the key, whatever the token's header has.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from web.auth.token_bucket import Buckets
 
 log = logging.getLogger("kinolog.web")
 
-#: How long published keys are used before they are fetched again, and the least time between two fetches.
-_FRESH_S, _FETCH_AGAIN_S = 600.0, 10.0
+#: Age at which published keys are fetched again, and minimum time between two fetches.
+_FRESH_S, _REFETCH_S = 600.0, 10.0
 _FETCH_TIMEOUT = ClientTimeout(total=5.0)
 _MAX_JWKS_BYTES = 1024**2
-#: How many refusals are logged.
+#: Rate of logged refusals.
 _LINES_PER_S, _LINES_BURST = 1.0, 20.0
-#: What may be signed with published keys, by their type. Checking one takes 0.04 (RS256) to 0.6 ms (ES384), less than
+#: Allowed algorithms of published keys, by key type. Checking one takes 0.04 (RS256) to 0.6 ms (ES384), less than
 #: the request that carries it. Source: RFC 7518 section 3.1, RFC 8037.
 _ALGORITHMS: Mapping[str, tuple[str, ...]] = {
     "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
@@ -35,12 +35,12 @@ _ALGORITHMS: Mapping[str, tuple[str, ...]] = {
     "OKP": ("EdDSA",),
 }
 
-#: Keys by algorithm and key id: one id may stand for keys of several types.
+#: Keys by algorithm and key id: keys of several types may share an id.
 Keys = dict[tuple[str, str | None], Any]
 
 
 class JwtTokens:
-    """Checks tokens of one issuer. Without a secret and without keys it knows none."""
+    """Verifies the tokens of one issuer. Without a secret and without keys it accepts none."""
 
     def __init__(self, settings: Jwt) -> None:
         self._settings = settings
@@ -51,11 +51,11 @@ class JwtTokens:
 
     @property
     def enabled(self) -> bool:
-        """Whether any token could be good."""
+        """Whether any token could be valid."""
         return bool(self._settings.secret or self._settings.jwks)
 
     async def find(self, token: str) -> Principal | None:
-        """Who the token says is asking; None when it is not good now."""
+        """Verify a token: its principal, or None when it is not valid now."""
         try:
             algorithm, kid = _header(token)
             key = await self._key(algorithm, kid)
@@ -65,7 +65,7 @@ class JwtTokens:
             return None
 
     def _report(self, error: Exception) -> None:
-        """One line for an operator who looks for the reason; a flood of wrong tokens is no flood of lines."""
+        """Log the reason for operators, at a limited rate."""
         if self._lines.wait_s("refused", time.monotonic(), per_s=_LINES_PER_S, burst=_LINES_BURST) == 0:
             log.info("JSON Web Token rejected", extra={"reason": str(error)[:200]})
 
@@ -101,24 +101,24 @@ class JwtTokens:
         if key is not None and is_fresh:
             return key
         fetching = self._begin_fetch(self._settings.jwks)
-        if key is None and fetching is not None:  # whoever has a known key waits for no provider
+        if key is None and fetching is not None:  # a token with a known key does not wait for the provider
             await asyncio.shield(fetching)
             key = self._keys.get((algorithm, kid))
         return key
 
-    def _begin_fetch(self, place: str) -> asyncio.Task[None] | None:
-        """The fetch that runs now, shared by all. None: there was one lately, and an invented kid begins no other."""
-        if self._fetching is None and time.monotonic() - self._tried_at >= _FETCH_AGAIN_S:
+    def _begin_fetch(self, location: str) -> asyncio.Task[None] | None:
+        """The running fetch, shared by all requests. None after a recent one: an invented kid must start no other."""
+        if self._fetching is None and time.monotonic() - self._tried_at >= _REFETCH_S:
             self._tried_at = time.monotonic()
-            self._fetching = asyncio.create_task(self._fetch(place))
+            self._fetching = asyncio.create_task(self._fetch(location))
         return self._fetching
 
-    async def _fetch(self, place: str) -> None:
+    async def _fetch(self, location: str) -> None:
         try:
-            self._keys = await asyncio.to_thread(_keys, await _read(place))
+            self._keys = await asyncio.to_thread(_keys, await _read(location))
             self._fetched_at = time.monotonic()
         except (ClientError, OSError, ValueError) as error:
-            log.warning("keys of JSON Web Tokens cannot be read", extra={"place": place, "reason": str(error)})
+            log.warning("keys of JSON Web Tokens cannot be read", extra={"location": location, "reason": str(error)})
         finally:
             self._fetching = None
 
@@ -129,26 +129,27 @@ def _header(token: str) -> tuple[str, str | None]:
     return str(header.get("alg")), kid if isinstance(kid, str) else None
 
 
-async def _read(place: str) -> bytes:
-    """What a provider publishes. Raises ClientError, OSError, ValueError beyond the bound."""
-    if "://" not in place:
-        return await asyncio.to_thread(Path(place).read_bytes)
+async def _read(location: str) -> bytes:
+    """Read the published keys from a URL or a file. Raises ClientError, OSError, ValueError when they are too long."""
+    if "://" not in location:
+        return await asyncio.to_thread(Path(location).read_bytes)
     body = bytearray()
-    async with ClientSession(timeout=_FETCH_TIMEOUT) as session, session.get(place, allow_redirects=False) as answer:
-        answer.raise_for_status()
-        async for piece in answer.content.iter_any():
-            body += piece
+    client = ClientSession(timeout=_FETCH_TIMEOUT)
+    async with client as session, session.get(location, allow_redirects=False) as response:
+        response.raise_for_status()
+        async for chunk in response.content.iter_any():
+            body += chunk
             if len(body) > _MAX_JWKS_BYTES:
                 raise ValueError(f"the keys have more than {_MAX_JWKS_BYTES} bytes")
     return bytes(body)
 
 
 def _keys(text: bytes) -> Keys:
-    """The keys that can check signatures; others are left out. Blocking: many take long. Raises ValueError."""
+    """Parse the keys that can verify signatures; others are ignored. Blocking: many take long. Raises ValueError."""
     known = orjson.loads(text)
     listed = known.get("keys") if isinstance(known, dict) else None
     if not isinstance(listed, list):
-        raise ValueError('not a JSON Web Key Set: an object with a list of "keys" is required')  # noqa: TRY004  it is foreign text
+        raise ValueError('not a JSON Web Key Set: an object with a list of "keys" is required')  # noqa: TRY004  it is the provider's data
     return {
         (algorithm, one.get("kid")): key.key
         for one, key in _usable(listed)
@@ -167,6 +168,6 @@ def _usable(listed: Sequence[Any]) -> Iterator[tuple[dict[str, Any], jwt.PyJWK]]
 
 
 def _algorithms_of(key: jwt.PyJWK, *, fixed: bool) -> Sequence[str]:
-    """The one that the key names (`fixed`) or that its curve has; of RSA any."""
+    """The algorithm that the key names (`fixed`) or that its curve has; for RSA any."""
     family = _ALGORITHMS.get(key.key_type or "", ())
     return family if key.key_type == "RSA" and not fixed else [name for name in family if name == key.algorithm_name]

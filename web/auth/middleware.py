@@ -1,4 +1,4 @@
-"""Who asks, and what they may: tokens of four kinds, three roles, owners."""
+"""Authentication of requests: four kinds of tokens, three roles, rate limits."""
 
 import hashlib
 import hmac
@@ -17,22 +17,22 @@ from web.auth.principal import OPERATOR, Principal
 from web.auth.tickets import Tickets
 from web.auth.token_bucket import Buckets
 from web.http.problems import Problem, unavailable
-from web.http.routing import Access, Handler, declared
+from web.http.routing import Access, Handler, route_of
 
 #: The websocket subprotocol; a browser adds a second one, "bearer.<token>", because it cannot set headers.
 SUBPROTOCOL = "kinolog"
 _BEARER_PROTOCOL = "bearer."
 
-#: What each declared access takes; what is not declared (404, 405) takes any token.
+#: Minimum role of each access, as a rank; an unknown path (404, 405) needs any token.
 _RANK: dict[Access, int] = {"public": 0, "signed": 0, "viewer": 1, "editor": 2, "admin": 3}
-#: How fast an address that has failed too often may try again.
+#: Attempts per second of an IP address after too many failures.
 _TRIES_PER_S = 0.5
 
 PRINCIPAL = web.RequestKey("principal", Principal)
 
 
 class FixedTokens:
-    """The tokens that the settings give."""
+    """The tokens of the settings."""
 
     def __init__(self, auth: Auth) -> None:
         self._known = [
@@ -43,16 +43,16 @@ class FixedTokens:
             self._known.append((_digest(auth.token), OPERATOR))
 
     def find(self, token: str) -> Principal | None:
-        """Whose token it is. Takes as long for a wrong one as for a right one."""
-        asked, found = _digest(token), None
+        """Find the principal of a token, in constant time."""
+        sought, match = _digest(token), None
         for digest, principal in self._known:
-            if hmac.compare_digest(digest, asked):
-                found = principal
-        return found
+            if hmac.compare_digest(digest, sought):
+                match = principal
+        return match
 
 
 class Authenticator:
-    """Tells who asks, and makes wait who asks too often."""
+    """Finds the principal of a request, and limits the rate of requests and of failures."""
 
     def __init__(self, settings: Settings, tokens: TokenLog, tickets: Tickets) -> None:
         self._settings = settings
@@ -63,21 +63,21 @@ class Authenticator:
         self._failures, self._rates = Buckets(), Buckets()
 
     async def principal(self, request: web.Request) -> Principal:
-        """Who asks. Raises Problem: 401, 429 for a wrong token after too many, 503 while tokens are not known yet."""
+        """Authenticate a request. Raises Problem: 401, 429 after too many failures, 503 while tokens are loading."""
         if not self._settings.auth.enabled:
             return OPERATOR
-        route = declared(request)
+        route = route_of(request)
         ticket = request.query.get("ticket") if route is not None and route.ticket else None
-        token = given_token(request) or ticket
+        token = bearer_token(request) or ticket
         if token is None:
             raise _unauthorized("a token is required: Authorization: Bearer …")
-        found = self._tickets.redeem(token, time.time()) if token == ticket else await self.find(token)
-        if found is None or not self.still_good(found):
+        principal = self._tickets.redeem(token, time.time()) if token == ticket else await self.find(token)
+        if principal is None or not self.is_still_valid(principal):
             raise self._refused(request)
-        return found
+        return principal
 
     async def find(self, token: str) -> Principal | None:
-        """Whose token it is. Raises Problem (503)."""
+        """Find the principal of a token. Raises Problem (503)."""
         if (fixed := self._fixed.find(token)) is not None:
             return fixed
         if token.count(".") == 2 and self._jwt.enabled:
@@ -89,8 +89,8 @@ class Authenticator:
             raise unavailable("not-ready", "the tokens are still being read from the log: try again", 1)
         return None
 
-    def still_good(self, principal: Principal) -> bool:
-        """Whether a token that was good has not ended or been revoked since: for connections that stay."""
+    def is_still_valid(self, principal: Principal) -> bool:
+        """Whether a token that was valid has neither expired nor been revoked since: for long-lived connections."""
         if principal.expires_at is not None and time.time() >= principal.expires_at:
             return False
         row = self._tokens.rows.get(principal.token_id)
@@ -99,7 +99,7 @@ class Authenticator:
         return row.revoked_at is None
 
     def require_rate(self, principal: Principal) -> None:
-        """Take one from the token's allowance. Raises Problem (429)."""
+        """Count a request against the token's rate limit. Raises Problem (429)."""
         per_s = principal.requests_per_s or self._settings.auth.requests_per_s
         if per_s <= 0:
             return
@@ -108,7 +108,7 @@ class Authenticator:
             raise _wait("too-many-requests", f"this token is limited to {per_s:g} requests per second", wait_s)
 
     def _refused(self, request: web.Request) -> Problem:
-        """For a wrong token. Looked up first and counted then: what others at an address try makes nobody wait."""
+        """The problem for an invalid token. Only failures are counted: valid tokens at the same address never wait."""
         burst = float(max(self._settings.auth.failures, 1))
         wait_s = self._failures.wait_s(self._remote(request), time.monotonic(), per_s=_TRIES_PER_S, burst=burst)
         if wait_s > 0:
@@ -116,7 +116,7 @@ class Authenticator:
         return _unauthorized("this token is not valid", ', error="invalid_token"')
 
     def _remote(self, request: web.Request) -> str:
-        return remote_of(request, self._settings.web.trusted_proxies)
+        return client_ip(request, self._settings.web.trusted_proxies)
 
 
 def _unauthorized(detail: str, reason: str = "") -> Problem:
@@ -131,15 +131,15 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
-def authentication(door: Authenticator) -> Middleware:
-    """Middleware that lets nobody in without a token, except where that is public."""
+def authentication(authenticator: Authenticator) -> Middleware:
+    """Middleware that requires a valid token of the route's role, except on public routes."""
 
     @web.middleware
     async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
-        route = declared(request)
+        route = route_of(request)
         if route is None or not route.public:
-            request[PRINCIPAL] = principal = await door.principal(request)
-            door.require_rate(principal)
+            request[PRINCIPAL] = principal = await authenticator.principal(request)
+            authenticator.require_rate(principal)
             require_role(principal.role, route.access if route else "viewer")
         return await handler(request)
 
@@ -147,14 +147,14 @@ def authentication(door: Authenticator) -> Middleware:
 
 
 def require_role(role: Role, access: Access) -> None:
-    """Refuse who may not do this. Raises Problem (403)."""
+    """Raise Problem (403) for a role without this access."""
     if _RANK[role] < _RANK[access]:
         needed = "admin" if access == "admin" else "editor or admin"
         raise Problem(403, "forbidden", f"the role {role} does not allow this: {needed} is required")
 
 
-def given_token(request: web.Request) -> str | None:
-    """The token of the request: Authorization header, or a websocket's subprotocol."""
+def bearer_token(request: web.Request) -> str | None:
+    """The token of a request: from the Authorization header, or a websocket's subprotocol."""
     scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
@@ -164,22 +164,22 @@ def given_token(request: web.Request) -> str | None:
     return None
 
 
-def remote_of(request: web.Request, trusted_proxies: int) -> str:
-    """The caller's address: the connection's, or what the outermost trusted proxy says."""
+def client_ip(request: web.Request, trusted_proxies: int) -> str:
+    """IP address of the client: the connection's, or the one that the outermost trusted proxy forwards."""
     direct = request.remote or "?"
     if trusted_proxies < 1:
         return direct
-    told = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
-    return told[-trusted_proxies] if len(told) >= trusted_proxies else direct
+    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+    return forwarded[-trusted_proxies] if len(forwarded) >= trusted_proxies else direct
 
 
-def asking(request: web.Request) -> Principal:
-    """Who asks. What role that takes stands at the route."""
+def caller_of(request: web.Request) -> Principal:
+    """The authenticated caller of a request."""
     return request[PRINCIPAL]
 
 
-def _place(origin: str) -> str | None:
-    """Host and port of an origin; None for what is none."""
+def _netloc(origin: str) -> str | None:
+    """Host and port of an origin; None for a malformed one."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -187,9 +187,9 @@ def _place(origin: str) -> str | None:
 
 
 def require_same_origin(request: web.Request, allowed: tuple[str, ...] = ()) -> None:
-    """Refuse a browser that another site's page drives, unless the settings allow that site. Raises Problem (403)."""
+    """Raise Problem (403) for a request from a page of another origin, unless the settings allow that origin."""
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None or origin in allowed or "*" in allowed:
         return
-    if _place(origin) != request.host.lower():
+    if _netloc(origin) != request.host.lower():
         raise Problem(403, "foreign-origin", "pages of other origins may not open this")

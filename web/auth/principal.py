@@ -1,4 +1,4 @@
-"""Who asks."""
+"""The authenticated caller."""
 
 from typing import NamedTuple
 
@@ -6,25 +6,25 @@ from schemas.access import Role
 
 
 class Principal(NamedTuple):
-    """Who asks, and by which token."""
+    """The authenticated caller: owner, role and token."""
 
-    #: None: the operator, who owns nothing and sees all.
+    #: None: the operator, who owns nothing and sees everything.
     owner: str | None
     role: Role
-    #: Names the token in the audit; it is not the token.
+    #: The token's id in the audit, not the token itself.
     token_id: str = "operator"  # noqa: S105  a name
-    #: When the token ends by itself, seconds since the epoch.
+    #: When the token expires, seconds since the epoch.
     expires_at: float | None = None
-    #: Most requests per second; None: the setting's.
+    #: Maximum requests per second; None: the setting's.
     requests_per_s: float | None = None
 
     @property
     def scope(self) -> str | None:
-        """The owner whose things are visible; None: everybody's."""
+        """The owner whose assets and jobs are visible; None: all of them."""
         return None if self.role == "admin" else self.owner
 
     def sees(self, owner: str | None) -> bool:
-        """Whether something that belongs to `owner` is visible."""
+        """Whether an asset or job of `owner` is visible."""
         return self.role == "admin" or (owner is not None and owner == self.owner)
 
 

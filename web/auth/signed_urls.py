@@ -1,4 +1,4 @@
-"""Addresses that carry their own permission: a signature and an expiry in the path, good for one asset's files."""
+"""Signed URLs: a signature and an expiry in the path, valid for one asset's files."""
 
 import base64
 import hashlib
@@ -8,12 +8,12 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-#: Bytes of the signature that stand in the path. Source: RFC 2104 section 5, at least half of the hash.
+#: Bytes of the signature in the path. Source: RFC 2104 section 5, at least half of the hash.
 _SIGNATURE_BYTES = 18
 
 
 class Signer:
-    """Signs and checks with one key."""
+    """Signs and verifies paths with one key."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -23,15 +23,15 @@ class Signer:
         return f"/media/s/{expires}.{self._signature(asset_id, expires)}"
 
     def object_path(self, key: str, expires: int) -> str:
-        """Address of one object of the store that belongs to no asset, "/media/o/<expires>.<signature>/<key>"."""
+        """Path of one object outside of assets, "/media/o/<expires>.<signature>/<key>"."""
         return f"/media/o/{expires}.{self._signature(f'object:{key}', expires)}/{quote(key)}"
 
     def allows_object(self, grant: str, key: str, now: float) -> bool:
-        """Whether `grant` is ours, for this object, and not over."""
+        """Whether `grant` is genuine, for this object, and not expired."""
         return self.allows(grant, f"object:{key}", now)
 
     def allows(self, grant: str, asset_id: str, now: float) -> bool:
-        """Whether `grant`, "<expires>.<signature>" from a path, is ours, for this asset, and not over."""
+        """Whether `grant`, "<expires>.<signature>" from a path, is genuine, for this asset, and not expired."""
         expires, _, signature = grant.partition(".")
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
             return False
@@ -46,25 +46,25 @@ class Signer:
 
 
 def signing_key(secret: str | None, path: Path) -> bytes:
-    """The key: of `secret`, or from the file at `path`, which is made when it is missing. Blocking."""
+    """The key, derived from `secret` or read from the file at `path`, which is created when missing. Blocking."""
     if secret is not None:
         return hashlib.sha256(secret.encode()).digest()
     while True:
         try:
             return bytes.fromhex(path.read_text().strip())
         except FileNotFoundError:
-            _make(path)
+            _create(path)
 
 
-def _make(path: Path) -> None:
-    """Write a new key, readable for us only; whole, and only if no other replica was faster."""
+def _create(path: Path) -> None:
+    """Write a new key, readable by this user only; atomically, and only if no other replica was faster."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(32))
     try:
-        os.link(beside, path)
+        os.link(temporary, path)
     except FileExistsError:
-        pass  # another replica made it: that one counts
+        pass  # another replica created it: that one is used
     finally:
-        beside.unlink()
+        temporary.unlink()

@@ -1,4 +1,4 @@
-"""Tickets for live connections: good for one connection, for half a minute, so that no token stands in an address."""
+"""Tickets for live connections: valid for one connection and 30 seconds, so that no token appears in a URL."""
 
 import base64
 import hashlib
@@ -25,34 +25,34 @@ _decoder = msgspec.json.Decoder(_Ticket)
 
 
 class Tickets:
-    """Makes and takes tickets. Those of another replica are taken where both have the same signing secret."""
+    """Issues and redeems tickets. Replicas with the same signing secret accept each other's."""
 
     def __init__(self, key: bytes) -> None:
         self._key = hmac.digest(key, b"live tickets", hashlib.sha256)
         self._used: OrderedDict[str, None] = OrderedDict()
 
     def issue(self, principal: Principal, now: float) -> tuple[str, int]:
-        """A ticket and when it ends, seconds since the epoch."""
+        """Issue a ticket; also its expiry, seconds since the epoch."""
         expires = int(now) + TTL_S
         body = msgspec.json.encode(_Ticket(expires, secrets.token_hex(12), principal))
         return f"{_text(body)}.{_text(self._signature(body))}", expires
 
     def redeem(self, ticket: str, now: float) -> Principal | None:
-        """Whose it is; None for one that is not ours, has ended, or was used here before."""
+        """Redeem a ticket: its principal; None when it is forged, expired, or was used on this replica before."""
         body_text, _, signature = ticket.partition(".")
         try:
-            body, given = _bytes(body_text), _bytes(signature)
-            if not hmac.compare_digest(given, self._signature(body)):
+            body = _bytes(body_text)
+            if not hmac.compare_digest(_bytes(signature), self._signature(body)):
                 return None
-            found = _decoder.decode(body)
+            decoded = _decoder.decode(body)
         except (ValueError, msgspec.MsgspecError):
             return None
-        if now >= found.expires or found.nonce in self._used:
+        if now >= decoded.expires or decoded.nonce in self._used:
             return None
-        self._used[found.nonce] = None
+        self._used[decoded.nonce] = None
         if len(self._used) > _REMEMBERED:
             self._used.popitem(last=False)
-        return found.principal
+        return decoded.principal
 
     def _signature(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, hashlib.sha256)[:_SIGNATURE_BYTES]

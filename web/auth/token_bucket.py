@@ -1,17 +1,17 @@
-"""Token buckets: how often something may happen. Pure; the time is an argument."""
+"""Token buckets for rate limits. Pure; the time is an argument."""
 
 from collections import OrderedDict
 
 
 class Buckets:
-    """A bucket per key, full at first; the longest unused ones are forgotten, which fills them."""
+    """A bucket per key, full at first; the least recently used ones are dropped, which fills them."""
 
     def __init__(self, remembered: int = 10_000) -> None:
         self._remembered = remembered
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, key: str, now: float, *, per_s: float, burst: float) -> float:
-        """Take one from the bucket: 0.0. An empty one is left as it is: seconds until there is one again."""
+        """Take a token from the bucket: 0.0, or seconds until there is one, when nothing is taken."""
         level = self.level(key, now, per_s=per_s, burst=burst)
         if level < 1.0:
             return (1.0 - level) / per_s
@@ -22,6 +22,6 @@ class Buckets:
         return 0.0
 
     def level(self, key: str, now: float, *, per_s: float, burst: float) -> float:
-        """How many are in the bucket."""
+        """Tokens in the bucket."""
         level, at = self._levels.get(key, (burst, now))
         return min(burst, level + max(now - at, 0.0) * per_s)

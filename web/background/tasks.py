@@ -53,7 +53,7 @@ def _tasks(parts: Services) -> list[_Task]:
         parts.clock.run,
         parts.tokens.run,
         parts.sessions.run,
-        lambda: write_audit(parts.audit, parts.notary),
+        lambda: write_audit(parts.audit, parts.access_producer),
         parts.indexer.run,
         parts.event_indexer.run,
         StoreCleanup(parts).run,

@@ -8,8 +8,8 @@ from msgspec import UNSET, UnsetType
 
 from schemas.jobs import Job, JobStatus
 from streams.kafka.envelope import iso_time
-from web.api.common import job_of, plain
-from web.auth.middleware import asking
+from web.api.common import json_response, visible_job
+from web.auth.middleware import caller_of
 from web.http.problems import REQUEST_ID, Problem
 from web.http.routing import Routes
 from web.readmodel.job_progress import job_progress
@@ -59,18 +59,18 @@ class Envelope(View, frozen=True, kw_only=True):
     meta: Meta
 
 
-@routes.get("/api/jobs/{job_id}/status", answers={200: Envelope, 404: Envelope})
+@routes.get("/api/jobs/{job_id}/status", responses={200: Envelope, 404: Envelope})
 async def get_job_status(request: web.Request) -> web.Response:
     """Show the status of a job, in an envelope."""
     meta = Meta(request_id=request.get(REQUEST_ID, ""), timestamp=iso_time(time.time()))
     try:
-        job = await job_of(request, asking(request), request.match_info["job_id"])
+        job = await visible_job(request, caller_of(request), request.match_info["job_id"])
     except Problem as problem:
         if problem.status != 404:
             raise
-        return plain(Envelope(success=False, error=Failure(message="job not found"), meta=meta), status=404)
+        return json_response(Envelope(success=False, error=Failure(message="job not found"), meta=meta), status=404)
     live = services(request).progress.live(job.id, job.run)
-    return plain(Envelope(success=True, data=_state(job, percent(job_progress(job, live))), meta=meta))
+    return json_response(Envelope(success=True, data=_state(job, percent(job_progress(job, live))), meta=meta))
 
 
 def _state(job: Job, progress: float) -> State:

@@ -7,8 +7,8 @@ import msgspec
 from aiohttp import web
 
 from schemas.jobs import Asset, AssetStatus
-from web.api.common import asset_of, plain
-from web.auth.middleware import asking
+from web.api.common import json_response, visible_asset
+from web.auth.middleware import caller_of
 from web.http.problems import Problem
 from web.http.routing import Routes
 from web.readmodel import queries
@@ -55,14 +55,14 @@ class Media(View, frozen=True, kw_only=True, rename="camel"):
     thumbnails: list[str]
 
 
-@routes.get("/api/admin/media/jobs", query=MediaQuery, answers={200: Media}, problems=(400, 404))
+@routes.get("/api/admin/media/jobs", query=MediaQuery, responses={200: Media}, problems=(400, 404))
 async def show_media(request: web.Request) -> web.Response:
     """Show the status of an asset and its newest job."""
     media_id = request.query.get("mediaId")
     if not media_id:
         raise Problem(400, "unknown-parameter", "mediaId is required")
-    asset = await asset_of(request, asking(request), media_id)
-    return plain(await _media(services(request), asset))
+    asset = await visible_asset(request, caller_of(request), media_id)
+    return json_response(await _media(services(request), asset))
 
 
 async def _media(parts: Services, asset: Asset) -> Media:

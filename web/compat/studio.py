@@ -9,11 +9,11 @@ from aiohttp import web
 
 from schemas.jobs import JOB_ENDED, Job, JobStatus
 from streams.kafka.envelope import iso_time
-from web.api.common import job_of, plain
+from web.api.common import json_response, visible_job
 from web.api.jobs import actions, bulk
 from web.api.jobs.listing import JOBS
 from web.api.paging import page_rows
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.http.cursors import PageCursor, dump
 from web.http.problems import Problem
 from web.http.routing import Routes
@@ -90,13 +90,13 @@ class Done(View, frozen=True, kw_only=True, rename="camel"):
     job_id: str
 
 
-@routes.get(_PATH, query=StudioQuery, answers={200: Records}, problems=(400,))
+@routes.get(_PATH, query=StudioQuery, responses={200: Records}, problems=(400,))
 async def list_studio_jobs(request: web.Request) -> web.Response:
     """List jobs with statistics, the newest first."""
     wanted = request.query.get("type")
     if wanted not in (None, "film", "episode"):
         raise Problem(400, "unknown-parameter", "type must be film or episode")
-    parts, scope = services(request), asking(request).scope
+    parts, scope = services(request), caller_of(request).scope
     limit = parse({"limit": request.query.get("limit", str(DEFAULT_LIMIT))}, JOBS, scope).limit
     query = {name: request.query[name] for name in ("status", "cursor") if name in request.query}
     found: list[Job] = []
@@ -115,48 +115,48 @@ async def list_studio_jobs(request: web.Request) -> web.Response:
         if len(found) == limit or following is None:
             break
     records = [_record(request, job) for job in found]
-    return plain(Records(data=records, statistics=await _statistics(request, scope), next_cursor=following))
+    return json_response(Records(data=records, statistics=await _statistics(request, scope), next_cursor=following))
 
 
-@routes.get(f"{_PATH}/{{job_id}}", answers={200: One}, problems=(404,))
+@routes.get(f"{_PATH}/{{job_id}}", responses={200: One}, problems=(404,))
 async def show_studio_job(request: web.Request) -> web.Response:
     """Show a job."""
     job = await _job(request)
-    return plain(One(data=_record(request, job)))
+    return json_response(One(data=_record(request, job)))
 
 
-@routes.post(f"{_PATH}/{{job_id}}/cancel", answers={202: Done}, problems=(404, 409))
+@routes.post(f"{_PATH}/{{job_id}}/cancel", responses={202: Done}, problems=(404, 409))
 async def cancel_studio_job(request: web.Request) -> web.Response:
     """Cancel a job."""
-    job, principal = await _job(request), asking(request)
+    job, principal = await _job(request), caller_of(request)
     await actions.cancel(services(request), principal, job)
-    return plain(Done(job_id=job.id), status=202)
+    return json_response(Done(job_id=job.id), status=202)
 
 
-@routes.post(f"{_PATH}/{{job_id}}/retry", answers={202: Done}, problems=(404, 409))
+@routes.post(f"{_PATH}/{{job_id}}/retry", responses={202: Done}, problems=(404, 409))
 async def retry_studio_job(request: web.Request) -> web.Response:
     """Resume a failed or cancelled job."""
-    job, principal = await _job(request), asking(request)
+    job, principal = await _job(request), caller_of(request)
     await actions.retry(services(request), principal, job)
-    return plain(Done(job_id=job.id), status=202)
+    return json_response(Done(job_id=job.id), status=202)
 
 
-@routes.delete(f"{_PATH}/{{job_id}}", answers={202: Done}, problems=(404, 409))
+@routes.delete(f"{_PATH}/{{job_id}}", responses={202: Done}, problems=(404, 409))
 async def delete_studio_job(request: web.Request) -> web.Response:
     """Delete a job that has ended."""
-    job, principal = await _job(request), asking(request)
+    job, principal = await _job(request), caller_of(request)
     await actions.delete(services(request), principal, job)
-    return plain(Done(job_id=job.id), status=202)
+    return json_response(Done(job_id=job.id), status=202)
 
 
-@routes.post(f"{_PATH}/clear", body=bulk.ClearRequest, answers={202: dict[str, Any]}, problems=(400, 415, 422))
+@routes.post(f"{_PATH}/clear", body=bulk.ClearRequest, responses={202: dict[str, Any]}, problems=(400, 415, 422))
 async def clear_studio_jobs(request: web.Request) -> web.StreamResponse:
     """Delete ended jobs; request and response are those of `POST /v1/jobs/clear`."""
     return await bulk.clear_jobs(request)
 
 
 async def _job(request: web.Request) -> Job:
-    return await job_of(request, asking(request), request.match_info["job_id"])
+    return await visible_job(request, caller_of(request), request.match_info["job_id"])
 
 
 async def _statistics(request: web.Request, scope: str | None) -> dict[str, int]:

@@ -9,12 +9,12 @@ from aiohttp import web
 from schemas.jobs import JOB_ENDED, Input, Job, JobStatus
 from schemas.uploads import UploadCompleted
 from streams.kafka.envelope import iso_time
-from web.api.common import job_of, json_body, plain
+from web.api.common import json_body, json_response, visible_job
 from web.api.jobs import actions
 from web.api.jobs.listing import JOBS
 from web.api.paging import page_rows
 from web.api.uploads.submissions import command, fingerprint, ids, require_acceptable, require_own_sources, submit
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.auth.principal import Principal
 from web.compat.signature import require_signature
 from web.http.problems import not_found
@@ -106,20 +106,20 @@ class Removed(View, frozen=True, kw_only=True):
 @routes.post(
     "/api/video-processing/upload",
     body=Attachment,
-    answers={202: Queued},
+    responses={202: Queued},
     problems=(400, 404, 409, 410, 415, 422),
     idempotent=True,
 )
 async def queue_attachment(request: web.Request) -> web.Response:
     """Start the default pipeline on an attachment."""
-    return await _start(request, asking(request), await json_body(request, Attachment), None)
+    return await _start(request, caller_of(request), await json_body(request, Attachment), None)
 
 
 @routes.post(
     "/api/video-processing/steps/{step}",
     access="signed",
     body=Attachment,
-    answers={202: Queued},
+    responses={202: Queued},
     problems=(400, 401, 404, 409, 410, 415, 422, 503),
 )
 async def run_step(request: web.Request) -> web.Response:
@@ -150,39 +150,39 @@ async def _start(request: web.Request, principal: Principal, wanted: Attachment,
     _, [problem] = await submit(parts, [order], repeatable=known.repeatable)
     if problem is not None:
         raise problem
-    return plain(Queued(queue_id=order.job_id, attachment_id=attachment), status=202)
+    return json_response(Queued(queue_id=order.job_id, attachment_id=attachment), status=202)
 
 
-@routes.get("/api/video-processing/status/{job_id}", answers={200: Item}, problems=(404,))
+@routes.get("/api/video-processing/status/{job_id}", responses={200: Item}, problems=(404,))
 async def show_item(request: web.Request) -> web.Response:
     """Show a job and its steps."""
-    return plain(_item(request, await job_of(request, asking(request), request.match_info["job_id"])))
+    return json_response(_item(request, await visible_job(request, caller_of(request), request.match_info["job_id"])))
 
 
-@routes.delete("/api/video-processing/status/{job_id}", answers={202: Removed}, problems=(404, 409))
+@routes.delete("/api/video-processing/status/{job_id}", responses={202: Removed}, problems=(404, 409))
 async def remove_item(request: web.Request) -> web.Response:
     """Cancel a job that has not ended, delete one that has."""
-    parts, principal = services(request), asking(request)
-    job = await job_of(request, principal, request.match_info["job_id"])
+    parts, principal = services(request), caller_of(request)
+    job = await visible_job(request, principal, request.match_info["job_id"])
     if job.status in JOB_ENDED:
         await actions.delete(parts, principal, job)
-        return plain(Removed(queue_id=job.id, action="deleted"), status=202)
+        return json_response(Removed(queue_id=job.id, action="deleted"), status=202)
     await actions.cancel(parts, principal, job)
-    return plain(Removed(queue_id=job.id, action="cancelled"), status=202)
+    return json_response(Removed(queue_id=job.id, action="cancelled"), status=202)
 
 
-@routes.get("/api/video-processing/queue", answers={200: Queue})
+@routes.get("/api/video-processing/queue", responses={200: Queue})
 async def show_queue(request: web.Request) -> web.Response:
     """List waiting and running jobs."""
     query = {"status": "waiting,active", "sort": "created_at", "limit": str(_QUEUE_ITEMS)}
-    scope, model = asking(request).scope, services(request).model
+    scope, model = caller_of(request).scope, services(request).model
     rows = await model.read(page_rows, parse(query, JOBS, scope))
     counted = dict.fromkeys(("waiting", "active"), 0)
     for row in (await model.read(queries.counts, scope)).rows:
         if not row.step and row.status in counted:
             counted[row.status] += row.jobs
     items = [_item(request, job_rows.decode(row)) for _, _, row in rows[:_QUEUE_ITEMS]]
-    return plain(Queue(pending=counted["waiting"], processing=counted["active"], items=items))
+    return json_response(Queue(pending=counted["waiting"], processing=counted["active"], items=items))
 
 
 def _item(request: web.Request, job: Job) -> Item:

@@ -1,1 +1,1 @@
-"""HTTP itself: routing, middleware, problems, ranges, uploads' bodies. Knows no job."""
+"""HTTP itself: routing, middleware, problems, byte ranges, upload bodies. It knows no jobs."""

@@ -9,7 +9,7 @@ _ONE_RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*")
 
 
 class Unsatisfiable(Exception):
-    """The range lies beyond the file."""
+    """The range is beyond the end of the file."""
 
 
 class Span(NamedTuple):
@@ -20,7 +20,7 @@ class Span(NamedTuple):
 
 
 def span(header: str | None, size: int) -> Span | None:
-    """The part that `header` asks for; None for the whole: no range, several, or one that is not understood.
+    """Parse a Range header; None for the whole file: no range, several, or a malformed one.
 
     Raises Unsatisfiable.
     """
@@ -45,7 +45,7 @@ def _last(count: int, size: int) -> Span:
 
 
 def matches(header: str | None, etag: str) -> bool:
-    """Whether `If-None-Match` names the file that is there; a weak tag is good enough to be told so."""
+    """Whether `If-None-Match` matches the current ETag, by weak comparison."""
     if header is None:
         return False
     tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
@@ -53,11 +53,11 @@ def matches(header: str | None, etag: str) -> bool:
 
 
 def still(header: str | None, etag: str, modified_at: datetime, now: datetime) -> bool:
-    """Whether `If-Range` allows a range: for the very same bytes only, by their tag, or by their date in seconds.
+    """Whether `If-Range` allows a range: for the same bytes only, by their ETag, or by their date in seconds.
 
-    A date is proof once its second is over. Source: RFC 9110 sections 8.8.2.2 and 13.1.5.
+    A date is a strong validator once its second is over. Source: RFC 9110 sections 8.8.2.2 and 13.1.5.
     """
     if header is None or header.strip() == etag:
         return True
-    is_ours = header.strip() == format_datetime(modified_at, usegmt=True)
-    return is_ours and now - modified_at >= timedelta(seconds=1)
+    is_current = header.strip() == format_datetime(modified_at, usegmt=True)
+    return is_current and now - modified_at >= timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""Cursors: opaque to clients, values to us. Base64url of a JSON array that begins with the kind."""
+"""Cursors, opaque to clients: base64url of a JSON array whose first item is the kind."""
 
 import base64
 import binascii
@@ -8,19 +8,19 @@ from typing import TypeVar
 
 import msgspec
 
-#: Longest text that is looked at: some 48 partitions with offsets of 19 digits.
+#: Longest cursor: some 48 partitions with offsets of 19 digits.
 _MAX_CHARS = 4096
 _encode = msgspec.json.Encoder().encode
 
 
 class InvalidCursor(ValueError):
-    """The text is not a cursor that this place gave out; the message is for the caller."""
+    """The text is not a cursor of this kind; the message is for the caller."""
 
 
 class WriteCursor(msgspec.Struct, frozen=True, array_like=True, tag="w", forbid_unknown_fields=True):
-    """Where writes stand on `media.commands`."""
+    """Offsets of writes on `media.commands`."""
 
-    #: The log it speaks of, see `log_mark`.
+    #: The Kafka log of the offsets, see `log_mark`.
     log: str
     #: Highest offset written, by partition.
     offsets: dict[int, int]
@@ -36,7 +36,7 @@ class WriteCursor(msgspec.Struct, frozen=True, array_like=True, tag="w", forbid_
 
 
 class LiveCursor(msgspec.Struct, frozen=True, array_like=True, tag="l", forbid_unknown_fields=True):
-    """Where a reader of the jobs changelog stands."""
+    """Position of a reader of the jobs changelog."""
 
     log: str
     #: Next offset of each partition.
@@ -46,7 +46,7 @@ class LiveCursor(msgspec.Struct, frozen=True, array_like=True, tag="l", forbid_u
 class PageCursor(msgspec.Struct, frozen=True, array_like=True, tag="p", forbid_unknown_fields=True):
     """The last row of a page."""
 
-    #: `sort` of the query that it belongs to.
+    #: `sort` of the query.
     sort: str
     #: That row's value in the sorted column.
     value: float
@@ -58,12 +58,12 @@ C = TypeVar("C", WriteCursor, LiveCursor, PageCursor)
 
 
 def dump(cursor: Cursor) -> str:
-    """The cursor as clients carry it."""
+    """Encode a cursor for clients."""
     return base64.urlsafe_b64encode(_encode(cursor)).decode().rstrip("=")
 
 
 def load(text: str, kind: type[C]) -> C:
-    """The cursor in `text`. Raises InvalidCursor for anything but a cursor of this kind."""
+    """Decode a cursor. Raises InvalidCursor for any text but a cursor of this kind."""
     if len(text) > _MAX_CHARS:
         raise InvalidCursor("this cursor is malformed: it is too long")
     try:
@@ -73,5 +73,5 @@ def load(text: str, kind: type[C]) -> C:
 
 
 def log_mark(cluster_id: str) -> str:
-    """A short mark of a cluster: a cursor of another log is refused, not misread."""
+    """A short hash of the cluster id, by which a cursor of another Kafka log is rejected."""
     return hashlib.sha256(cluster_id.encode()).hexdigest()[:8]

@@ -7,7 +7,7 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
 from web.http.problems import CODE
-from web.http.routing import Handler, declared
+from web.http.routing import Handler, route_of
 
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -73,7 +73,7 @@ def measuring(metrics: Metrics) -> Middleware:
     async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
         response = await handler(request)
-        route = declared(request)
+        route = route_of(request)
         path = route.path if route else "other"
         method = request.method if route else "other"
         metrics.requests.labels(method, path, str(response.status)).inc()

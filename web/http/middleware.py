@@ -1,4 +1,4 @@
-"""How the interface behaves whatever is asked: limits on what comes in; ETags, compression, CORS on what goes out."""
+"""Middleware for every route: size limits of requests; ETags, compression and CORS of responses."""
 
 import asyncio
 import gzip
@@ -12,33 +12,33 @@ from aiohttp.typedefs import Middleware
 from streams.settings import Web
 from web.http.byte_ranges import matches
 from web.http.problems import CLOSE, Problem
-from web.http.routing import Handler, declared
+from web.http.routing import Handler, route_of
 
-#: What is worth compressing; media is compressed already.
+#: Content types worth compressing; media is already compressed.
 _TEXTS = frozenset(
     {"application/json", "application/problem+json", "application/schema+json", "text/html", "text/plain", "text/csv"}
 )
-#: Below this a header costs more than is saved.
+#: Below this the header costs more than compression saves.
 _LEAST_BYTES = 1024
-#: Above this compressing takes long enough for a thread.
+#: Above this compression runs in a thread.
 _THREAD_BYTES = 64 * 1024
 _BROTLI_QUALITY, _GZIP_LEVEL = 4, 5
 _PREFLIGHT_S = 600
 _METHODS = "GET, HEAD, POST, PATCH, DELETE"
-#: The second half of both: resumable uploads. Source: tus resumable upload protocol 1.0.0.
+#: The second half of both is for resumable uploads. Source: tus resumable upload protocol 1.0.0.
 _EXPOSED = (
     "ETag, X-Request-Id, Retry-After, Content-Range, Accept-Ranges, Location, "
     "Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Upload-Offset, Upload-Length, Upload-Metadata, "
     "Upload-Expires, Kinolog-Asset-Id, Kinolog-Job-Id"
 )
-_ASKED_HEADERS = (
+_REQUEST_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, Range, X-Request-Id, Last-Event-ID, "
     "Tus-Resumable, Upload-Offset, Upload-Length, Upload-Metadata"
 )
 
 
 def limits(settings: Web) -> Middleware:
-    """Middleware that refuses what is too large before it is read."""
+    """Middleware that rejects requests that are too large before their body is read."""
 
     @web.middleware
     async def limited(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -46,7 +46,7 @@ def limits(settings: Web) -> Middleware:
         if size > settings.max_headers_bytes:
             detail = f"the headers have {size} bytes; at most {settings.max_headers_bytes} are allowed"
             raise Problem(431, "headers-too-large", detail, CLOSE)
-        route = declared(request)
+        route = route_of(request)
         takes_files = route is not None and isinstance(route.body, tuple)
         if not takes_files and (request.content_length or 0) > settings.max_body_bytes:
             detail = f"the body has {request.content_length} bytes; at most {settings.max_body_bytes} are allowed"
@@ -56,28 +56,28 @@ def limits(settings: Web) -> Middleware:
     return limited
 
 
-def settling(settled: Callable[[], Awaitable[None]]) -> Middleware:
-    """Middleware that lets the interface wait until a process that has just started knows what the last one showed."""
+def waiting_for(resumed: Callable[[], Awaitable[None]]) -> Middleware:
+    """Middleware that holds API requests until a restarted process has the progress that its predecessor showed."""
 
     @web.middleware
-    async def settled_first(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def waited(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith(("/v1/", "/api/")):
-            await settled()
+            await resumed()
         return await handler(request)
 
-    return settled_first
+    return waited
 
 
 @web.middleware
 async def conditional(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Gives what is declared so its ETag, and answers 304 to who has it already. Source: RFC 9110 section 13."""
+    """Adds an ETag on routes declared with `etag`; 304 when the client has it already. Source: RFC 9110 section 13."""
     response = await handler(request)
-    route = declared(request)
+    route = route_of(request)
     if route is None or not route.etag or response.status != 200 or not isinstance(response, web.Response):
         return response
     body = response.body
     assert isinstance(body, bytes)
-    # Weak: it is the same for every Content-Encoding.
+    # Weak, because it is the same for every Content-Encoding.
     etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
     if matches(request.headers.get(hdrs.IF_NONE_MATCH), etag):
@@ -88,7 +88,7 @@ async def conditional(request: web.Request, handler: Handler) -> web.StreamRespo
 
 @web.middleware
 async def compressed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Compresses text for who takes it."""
+    """Compresses text for clients that accept it."""
     response = await handler(request)
     if not isinstance(response, web.Response) or response.prepared or not isinstance(response.body, bytes):
         return response
@@ -105,7 +105,7 @@ async def compressed(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 def preferred_coding(accepted: str) -> str | None:
-    """br or gzip, whichever the client takes rather; None: neither. Source: RFC 9110 section 12.5.3."""
+    """br or gzip, whichever the client prefers; None: neither. Source: RFC 9110 section 12.5.3."""
     weights: dict[str, float] = {}
     for part in accepted.lower().split(","):
         name, _, rest = part.partition(";")
@@ -127,7 +127,7 @@ def _gzip(body: bytes) -> bytes:
 
 
 def cors(origins: tuple[str, ...]) -> Middleware:
-    """Middleware that lets the pages of these origins call. Source: Fetch Standard, CORS protocol."""
+    """Middleware that allows requests from pages of these origins. Source: Fetch Standard, CORS protocol."""
 
     @web.middleware
     async def shared(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -144,7 +144,7 @@ def cors(origins: tuple[str, ...]) -> Middleware:
     return shared
 
 
-#: The origin that may read the answer.
+#: The origin whose pages may read the response.
 ALLOWED_ORIGIN = web.RequestKey("allowed_origin", str)
 
 
@@ -152,14 +152,14 @@ def _preflight(origin: str) -> dict[str, str]:
     return {
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Methods": _METHODS,
-        "Access-Control-Allow-Headers": _ASKED_HEADERS,
+        "Access-Control-Allow-Headers": _REQUEST_HEADERS,
         "Access-Control-Max-Age": str(_PREFLIGHT_S),
         "Vary": "Origin",
     }
 
 
-async def share_answer(request: web.Request, response: web.StreamResponse) -> None:
-    """Signal before an answer leaves: says which page may read it, streams included."""
+async def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal handler before a response is sent, streams included: adds the CORS headers."""
     origin = request.get(ALLOWED_ORIGIN)
     if origin is not None:
         response.headers["Access-Control-Allow-Origin"] = origin

@@ -77,7 +77,7 @@ def unavailable(code: str, detail: str, retry_after_s: int = 1) -> Problem:
     return Problem(503, code, detail, {"Retry-After": str(retry_after_s)})
 
 
-def shown(problem: Problem, request_id: str | UnsetType = UNSET) -> ProblemView:
+def problem_view(problem: Problem, request_id: str | UnsetType = UNSET) -> ProblemView:
     """Render the problem for clients."""
     return ProblemView(
         type=f"urn:kinolog:problem:{problem.code}",
@@ -164,7 +164,7 @@ def _unexpected(request: web.Request, error: Exception) -> Problem:
 
 
 def _response(request: web.Request, problem: Problem) -> web.Response:
-    text = msgspec.json.encode(shown(problem, request.get(REQUEST_ID, UNSET)))
+    text = msgspec.json.encode(problem_view(problem, request.get(REQUEST_ID, UNSET)))
     response = web.Response(body=text, status=problem.status, content_type="application/problem+json")
     response.headers.update(problem.headers)
     response[CODE] = problem.code

@@ -1,12 +1,12 @@
-"""The route table: a route says once what it is, and both the router and the OpenAPI document are made from that.
+"""The route table: routes are declared once, for both the router and the OpenAPI document.
 
 routes = Routes("Jobs")
 
-@routes.get("/v1/jobs", query=JobsQuery, answers={200: Page[JobView]}, problems=(400,))
+@routes.get("/v1/jobs", query=JobsQuery, responses={200: Page[JobView]}, problems=(400,))
 async def list_jobs(request: web.Request) -> web.Response:
     \"\"\"First line: the summary in the document; the rest: its description.\"\"\"
 
-A noun's module has one `routes`; web/route_list.py lists the modules.
+Each module of handlers has one `routes`; web/route_list.py lists the modules.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,12 +16,12 @@ from typing import Any, Literal, Protocol
 import msgspec
 from aiohttp import web
 
-#: Who is let in: everybody; whoever holds a signed address; a token of at least that role.
+#: Required access: none; a signed URL; a token of at least that role.
 Access = Literal["public", "signed", "viewer", "editor", "admin"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-#: Of an answer that is not JSON: its media type.
+#: Media type of a response that is not JSON.
 MediaType = str
 
 
@@ -30,29 +30,29 @@ class Route:
     """One method on one path."""
 
     method: str
-    #: As aiohttp writes it: "/v1/jobs/{job_id}".
+    #: In aiohttp's syntax: "/v1/jobs/{job_id}".
     path: str
     handler: Handler
-    #: The noun that it belongs to.
+    #: Its heading in the OpenAPI document.
     tag: str
     access: Access
-    #: Its query parameters: a struct whose fields they are, with defaults.
+    #: Its query parameters: the fields of a struct, with defaults.
     query: type[msgspec.Struct] | None
-    #: The type of its JSON body, or media types of another one.
+    #: The type of its JSON body, or a tuple of other media types.
     body: Any
-    #: The type of the body by status; media types, ", " between them, for what no type tells; None for no body.
-    answers: Mapping[int, Any]
-    #: Statuses of the problems that are particular to it.
+    #: Response body by status: a type for JSON, media types separated by ", ", or None for no body.
+    responses: Mapping[int, Any]
+    #: Statuses of its problems, besides those of every route.
     problems: tuple[int, ...]
     #: Whether a repeat with the same Idempotency-Key is the same request.
     idempotent: bool
-    #: Whether its answer has an ETag, so that one that has not changed need not be sent again.
+    #: Whether its response has an ETag, so that an unchanged one is not sent again.
     etag: bool
-    #: Whether a live ticket opens it.
+    #: Whether a live ticket is accepted instead of a token.
     ticket: bool
-    #: Whether it answers HEAD as it answers GET.
+    #: Whether HEAD is served like GET.
     head: bool
-    #: What happens on `Expect: 100-continue`; None: the body is asked for at once.
+    #: Handler of `Expect: 100-continue`; None: 100 Continue is sent at once.
     expect: Callable[[web.Request], Awaitable[Any]] | None
 
     @property
@@ -62,32 +62,32 @@ class Route:
 
 
 class Declared(Protocol):
-    """What decorates a handler; it stays what it is."""
+    """Decorator that registers a handler and returns it unchanged."""
 
     def __call__(self, handler: Handler, /) -> Handler:
         """Register the handler."""
 
 
 class Routes:
-    """The routes of one noun."""
+    """The routes of one module, under one heading."""
 
     def __init__(self, tag: str, *, hidden: bool = False) -> None:
-        #: Heading in the document.
+        #: Heading in the OpenAPI document.
         self.tag = tag
-        #: Whether the document leaves them out: the page's own files.
+        #: Whether the OpenAPI document leaves them out: the page's own files.
         self.hidden = hidden
-        self.found: list[Route] = []
+        self.entries: list[Route] = []
 
     def get(self, path: str, **options: Any) -> Declared:
-        """Register a GET, see `on`. HEAD goes with it."""
+        """Register a GET and its HEAD, see `on`."""
         return self.on("GET", path, **{"head": True, **options})
 
     def post(self, path: str, **options: Any) -> Declared:
-        """Register a POST, see `on`; it takes an editor unless it says otherwise."""
+        """Register a POST, see `on`; the role editor is required by default."""
         return self.on("POST", path, **{"access": "editor", **options})
 
     def delete(self, path: str, **options: Any) -> Declared:
-        """Register a DELETE, see `on`; it takes an editor unless it says otherwise."""
+        """Register a DELETE, see `on`; the role editor is required by default."""
         return self.on("DELETE", path, **{"access": "editor", **options})
 
     def on(
@@ -98,7 +98,7 @@ class Routes:
         access: Access = "viewer",
         query: type[msgspec.Struct] | None = None,
         body: Any = None,
-        answers: Mapping[int, Any],
+        responses: Mapping[int, Any],
         problems: tuple[int, ...] = (),
         idempotent: bool = False,
         etag: bool = False,
@@ -117,7 +117,7 @@ class Routes:
                 access=access,
                 query=query,
                 body=body,
-                answers=answers,
+                responses=responses,
                 problems=problems,
                 idempotent=idempotent,
                 etag=etag,
@@ -125,16 +125,16 @@ class Routes:
                 head=head,
                 expect=expect,
             )
-            self.found.append(route)
+            self.entries.append(route)
             return handler
 
         return declare
 
 
-#: What each of the router's routes was declared as.
+#: The declaration of each of the router's routes.
 DECLARED: web.AppKey[dict[web.AbstractRoute, Route]] = web.AppKey("declared", dict)
 
-#: All that was declared, for the document.
+#: All declarations, for the OpenAPI document.
 ALL_ROUTES: web.AppKey[tuple[Routes, ...]] = web.AppKey("all-routes", tuple)
 
 
@@ -142,13 +142,13 @@ def add_routes(app: web.Application, route_list: tuple[Routes, ...]) -> None:
     """Fill the router."""
     app[DECLARED], app[ALL_ROUTES] = {}, route_list
     for routes in route_list:
-        for route in routes.found:
+        for route in routes.entries:
             for method in ("HEAD", route.method) if route.head else (route.method,):
                 added = app.router.add_route(method, route.path, route.handler, expect_handler=route.expect)
                 app[DECLARED][added] = route
 
 
-def declared(request: web.Request) -> Route | None:
-    """The route that was asked for; None when there is none."""
+def route_of(request: web.Request) -> Route | None:
+    """The declared route of a request; None for an unknown path."""
     route = request.match_info.route
     return request.app[DECLARED].get(route)

@@ -1,4 +1,4 @@
-"""What every answer carries: a request id, and headers that keep browsers from doing more than they must."""
+"""Headers of every response: a request id, and restrictions for browsers."""
 
 import re
 import secrets
@@ -10,12 +10,12 @@ from web.http.routing import Handler
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
-#: For everything but the page: nothing that is served as bytes may act as a document.
+#: Policy of everything but the page: no served file may act as a document.
 BYTES_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 def page_policy(bucket_origin: str | None = None) -> str:
-    """Content policy of the page: its own scripts and styles, media from here and from the bucket.
+    """Content security policy of the page: its own scripts and styles, media from this server and the bucket.
 
     hls.js needs blob: for its worker and for Media Source, and fetches what it plays. Source: CSP Level 3.
     """
@@ -29,14 +29,14 @@ def page_policy(bucket_origin: str | None = None) -> str:
 
 @web.middleware
 async def identified(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Gives the request its id: the caller's own where it is a plain one."""
-    given = request.headers.get("X-Request-Id", "")
-    request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    """Assigns the request id: the caller's X-Request-Id where it is valid."""
+    requested = request.headers.get("X-Request-Id", "")
+    request[REQUEST_ID] = requested if _REQUEST_ID.fullmatch(requested) else secrets.token_hex(8)
     return await handler(request)
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Signal before an answer leaves: adds what is missing."""
+    """Signal handler before a response is sent: adds the headers that are missing."""
     headers = response.headers
     headers["X-Request-Id"] = request.get(REQUEST_ID, "")
     headers["X-Content-Type-Options"] = "nosniff"

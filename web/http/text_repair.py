@@ -1,10 +1,10 @@
-"""Texts in the encodings of old clients. Pure."""
+"""Repairs texts in the encodings of old clients. Pure."""
 
 
 def repaired(name: str) -> str:
-    """A file name decoded with `surrogateescape` from bytes that were not UTF-8: read as browsers read Latin-1.
+    """Repair a file name that was decoded with `surrogateescape` from bytes that are not UTF-8: as windows-1252.
 
-    A name is for people: a letter that is lost is no reason to refuse a file. Source: WHATWG Encoding, windows-1252.
+    The name is only displayed: a lost letter is no reason to reject a file. Source: WHATWG Encoding, windows-1252.
     """
     if is_text(name):
         return name
@@ -24,7 +24,7 @@ def is_text(text: str) -> bool:
 
 
 def unescaped(name: str) -> str:
-    """A file name of a form as it was before a browser or curl escaped it. Source: WHATWG HTML, section 4.10.21.8."""
+    """Undo the escaping of a form's file name by browsers and curl. Source: WHATWG HTML, section 4.10.21.8."""
     for escape, sign in (("%22", '"'), ("%0D", "\r"), ("%0A", "\n")):
         name = name.replace(escape, sign)
     return name

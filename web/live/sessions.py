@@ -15,8 +15,8 @@ _LOOK_S = 1.0
 class Sessions:
     """Every live connection of this replica."""
 
-    def __init__(self, door: Authenticator) -> None:
-        self._door = door
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
         self._open: dict[Client, Principal] = {}
 
     @contextlib.contextmanager
@@ -32,6 +32,6 @@ class Sessions:
         """Look again and again until cancelled."""
         while True:
             for client, principal in list(self._open.items()):
-                if not self._door.still_good(principal):
+                if not self._authenticator.is_still_valid(principal):
                     client.dismiss(TOKEN_ENDED)
             await asyncio.sleep(_LOOK_S)

@@ -36,7 +36,7 @@ _ABOUT = (
 
 def openapi(route_list: tuple[Routes, ...]) -> Document:
     """Build the document of every declared route."""
-    routes = [route for group in route_list if not group.hidden for route in group.found]
+    routes = [route for group in route_list if not group.hidden for route in group.entries]
     schemas = Schemas([*_types(routes), ProblemView])
     paths: Document = {}
     for route in routes:
@@ -126,7 +126,7 @@ def _types(routes: Iterable[Route]) -> Iterator[Any]:
     for route in routes:
         if route.body is not None and not isinstance(route.body, tuple):
             yield route.body
-        yield from (kind for kind in route.answers.values() if _is_json(kind))
+        yield from (kind for kind in route.responses.values() if _is_json(kind))
         if route.query is not None:
             yield from (field.type for field in msgspec.structs.fields(route.query))
 
@@ -221,7 +221,7 @@ def _request_body(route: Route, schemas: Schemas) -> Document:
 
 
 def _responses(route: Route, schemas: Schemas) -> Document:
-    found = {str(status): _response(status, kind, schemas) for status, kind in route.answers.items()}
+    found = {str(status): _response(status, kind, schemas) for status, kind in route.responses.items()}
     if route.etag:
         found["304"] = {"description": HTTPStatus(304).phrase}
     problems = {*route.problems, 431, 500} | (set() if route.public else {401, 403, 429, 503})

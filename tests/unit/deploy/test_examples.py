@@ -195,7 +195,7 @@ def test_a_model_that_is_set_by_name_has_a_folder_to_be_fetched_into(kind: str) 
 
 
 def test_probes_ask_for_paths_that_are_served() -> None:
-    served = {route.path for route in health_routes.found if route.public}
+    served = {route.path for route in health_routes.entries if route.public}
     probes = [
         container[kind]["httpGet"]["path"].partition("?")[0]
         for workload in WORKLOADS

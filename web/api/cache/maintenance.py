@@ -11,10 +11,10 @@ from aiohttp import web
 from schemas.commands import DeleteAsset, RetryJob
 from schemas.jobs import CACHE_PIPELINE, Job
 from web.api.cache.routes import IS_CACHED, MAX_ITEMS
-from web.api.common import answer, json_body
+from web.api.common import data_response, json_body
 from web.api.jobs.bulk import command_all, required
 from web.api.jobs.listing import JOBS
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.http.cursors import WriteCursor
 from web.http.routing import Routes
 from web.readmodel.commands import Command
@@ -48,21 +48,21 @@ class CacheStats(View, frozen=True, kw_only=True):
     hit_ratio: float | None
 
 
-@routes.get("/v1/cache-assets/stats", answers={200: Answer[CacheStats]}, problems=(503,))
+@routes.get("/v1/cache-assets/stats", responses={200: Answer[CacheStats]}, problems=(503,))
 async def show_cache_stats(request: web.Request) -> web.Response:
     """Count the caller's cached media and its bytes; show the hit ratio."""
     parts = services(request)
     if parts.cache_sharing is not None:
         await parts.cache_sharing.share()
-    assets, jobs, size_bytes = await parts.model.read(_counts, asking(request).scope)
-    asked = parts.cache.questions._asdict()
-    return answer(CacheStats(assets=assets, jobs=jobs, bytes=size_bytes, hit_ratio=parts.cache.hit_ratio, **asked))
+    assets, jobs, size_bytes = await parts.model.read(_counts, caller_of(request).scope)
+    lookups, hit_ratio = parts.cache.questions._asdict(), parts.cache.hit_ratio
+    return data_response(CacheStats(assets=assets, jobs=jobs, bytes=size_bytes, hit_ratio=hit_ratio, **lookups))
 
 
-@routes.post("/v1/cache-assets/retry-failed", answers={202: Answer[Affected]}, problems=(503,))
+@routes.post("/v1/cache-assets/retry-failed", responses={202: Answer[Affected]}, problems=(503,))
 async def retry_failed(request: web.Request) -> web.Response:
     """Retry every failed download; the response has their number."""
-    principal = asking(request)
+    principal = caller_of(request)
 
     def order(job: Job) -> Command:
         return RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run, requested_by=principal.owner)
@@ -73,17 +73,20 @@ async def retry_failed(request: web.Request) -> web.Response:
 
 
 @routes.post(
-    "/v1/cache-assets/cleanup", body=CleanupRequest, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503)
+    "/v1/cache-assets/cleanup",
+    body=CleanupRequest,
+    responses={202: Answer[Affected]},
+    problems=(400, 413, 415, 422, 503),
 )
 async def clean_up(request: web.Request) -> web.Response:
     """Delete cached media by age; the response has its number. Executors remove the files."""
     wanted: CleanupRequest = await json_body(request, CleanupRequest)
     older_than_days = required("older_than_days", wanted.older_than_days)
-    parts, principal = services(request), asking(request)
+    parts, principal = services(request), caller_of(request)
     before = parts.clock.now() - older_than_days * 86_400
     found = await parts.model.read(_older, principal.scope, before)
     cursor = await delete_all(parts, found, principal.owner)
-    return answer(Affected(count=len(found)), status=202, cursor=cursor)
+    return data_response(Affected(count=len(found)), status=202, cursor=cursor)
 
 
 async def delete_all(parts: Services, asset_ids: Sequence[str], requested_by: str | None) -> WriteCursor | None:

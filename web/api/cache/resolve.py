@@ -14,9 +14,9 @@ from processors.storage.errors import ObjectNotFound
 from processors.storage.keys import InvalidKey, checked_key
 from schemas.jobs import Asset
 from web.api.cache.routes import MAX_ITEMS, assets_by_id
-from web.api.common import answer, json_body
+from web.api.common import data_response, json_body
 from web.api.source_access import may_read_object
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.auth.principal import Principal
 from web.http.problems import Problem
 from web.http.routing import Routes
@@ -55,7 +55,7 @@ class Resolved(View, frozen=True, kw_only=True):
     "/v1/cache-assets/resolve",
     access="viewer",
     body=ResolveRequest,
-    answers={200: Answer[list[Resolved]]},
+    responses={200: Answer[list[Resolved]]},
     problems=(400, 413, 415, 422, 503),
 )
 async def resolve_cache_assets(request: web.Request) -> web.Response:
@@ -64,10 +64,10 @@ async def resolve_cache_assets(request: web.Request) -> web.Response:
     if len(wanted.ids) > MAX_ITEMS or len(wanted.originals) > len(wanted.ids):
         raise Problem(422, "invalid-body", f"at most {MAX_ITEMS} ids are allowed, and no more originals than ids")
     parts = services(request)
-    places = await _places(parts, asking(request), wanted.ids)
+    places = await _places(parts, caller_of(request), wanted.ids)
     addresses = await _addresses(parts, places)
     originals = [*wanted.originals, *[None] * (len(wanted.ids) - len(wanted.originals))]
-    return answer(
+    return data_response(
         [
             Resolved(
                 id=one,

@@ -15,13 +15,13 @@ from schemas.jobs import CACHE_PIPELINE, Asset, Input
 from schemas.uploads import UploadCompleted
 from streams.ids import derived_id, new_id
 from streams.kafka.envelope import iso_time
-from web.api.common import answer, asset_of, json_body, settled
+from web.api.common import data_response, json_body, visible_asset, wait_for_cursor
 from web.api.paging import page
 from web.api.uploads.submissions import MOST_JOBS, Ids, command, fingerprint, too_many_jobs
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.auth.principal import Principal
 from web.http.cursors import WriteCursor
-from web.http.problems import Problem, ProblemView, not_found, shown
+from web.http.problems import Problem, ProblemView, not_found, problem_view
 from web.http.routing import Routes
 from web.readmodel import queries
 from web.readmodel.changelog import asset_rows
@@ -142,7 +142,7 @@ class _Wanted(NamedTuple):
     "/v1/cache-assets",
     body=CacheRequest,
     # One item for `url`, a list for `urls`, and for `post` an object of items by the part of the post.
-    answers={202: Answer[dict[str, Any] | list[CacheItem]]},
+    responses={202: Answer[dict[str, Any] | list[CacheItem]]},
     problems=(400, 403, 409, 413, 415, 422, 503),
 )
 async def add_cache_assets(request: web.Request) -> web.Response:
@@ -157,10 +157,10 @@ async def add_cache_assets(request: web.Request) -> web.Response:
         [item], cursor = await _add(request, [given.url])
         if item.error is not UNSET:
             raise Problem(item.error.status, item.error.code, item.error.detail)
-        return answer(item, status=202, cursor=cursor)
+        return data_response(item, status=202, cursor=cursor)
     if given.urls is not None:
         items, cursor = await _add(request, given.urls)
-        return answer(items, status=202, cursor=cursor)
+        return data_response(items, status=202, cursor=cursor)
     assert given.post is not None
     return await _add_post(request, given.post)
 
@@ -174,7 +174,7 @@ async def _add_post(request: web.Request, post: Post) -> web.Response:
         for item, picture in zip(items[len(named) :], pictures, strict=True)
     ]
     told = PostItems(**dict(zip(named, items[: len(named)], strict=True)), images=images)
-    return answer(told, status=202, cursor=cursor)
+    return data_response(told, status=202, cursor=cursor)
 
 
 def _size(picture: Picture) -> dict[str, int]:
@@ -183,7 +183,7 @@ def _size(picture: Picture) -> dict[str, int]:
 
 async def _add(request: web.Request, urls: Sequence[str]) -> tuple[list[CacheItem], WriteCursor | None]:
     """Start a download of each URL that is neither cached nor being downloaded."""
-    parts, principal = services(request), asking(request)
+    parts, principal = services(request), caller_of(request)
     if not 1 <= len(urls) <= MAX_ITEMS:
         raise Problem(422, "invalid-body", f"a request must have 1 to {MAX_ITEMS} URLs")
     wanted = [_wanted(principal, url) for url in urls]
@@ -240,29 +240,29 @@ async def _start(parts: Services, jobs: list[SubmitJob]) -> WriteCursor:
 
 def _told(one: _Wanted, asset: Asset | None, started: SubmitJob | None) -> CacheItem:
     if one.problem is not None:
-        return CacheItem(url=one.url, error=shown(one.problem))
+        return CacheItem(url=one.url, error=problem_view(one.problem))
     status = asset.status if asset is not None and started is None else "PENDING"
     return CacheItem(
         url=one.url, id=one.asset_id, status=status, job_id=started.job_id if started is not None else UNSET
     )
 
 
-@routes.get("/v1/cache-assets", query=CacheQuery, answers={200: Page[CacheAssetView]}, problems=(400, 503))
+@routes.get("/v1/cache-assets", query=CacheQuery, responses={200: Page[CacheAssetView]}, problems=(400, 503))
 async def list_cache_assets(request: web.Request) -> web.Response:
     """List cached media, the newest first by default."""
-    listing = parse(request.query, _LISTED, asking(request).scope)
-    await settled(request, "assets")
+    listing = parse(request.query, _LISTED, caller_of(request).scope)
+    await wait_for_cursor(request, "assets")
     listing = listing._replace(conditions=(*listing.conditions, (IS_CACHED, ())))
     return await page(request, listing, lambda row: cache_view(asset_rows.decode(row)))
 
 
-@routes.get("/v1/cache-assets/{asset_id}", answers={200: Answer[CacheAssetView]}, problems=(400, 404, 503))
+@routes.get("/v1/cache-assets/{asset_id}", responses={200: Answer[CacheAssetView]}, problems=(400, 404, 503))
 async def show_cache_asset(request: web.Request) -> web.Response:
     """Show a cached file."""
-    asset = await asset_of(request, asking(request), request.match_info["asset_id"])
+    asset = await visible_asset(request, caller_of(request), request.match_info["asset_id"])
     if asset.input.url is None or asset.status not in _STATUSES:
         raise not_found("cached media")
-    return answer(cache_view(asset))
+    return data_response(cache_view(asset))
 
 
 def cache_view(asset: Asset) -> CacheAssetView:

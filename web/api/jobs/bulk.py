@@ -10,11 +10,11 @@ from aiohttp import web
 from schemas.commands import DeleteAsset, DeleteJob, RetryJob
 from schemas.jobs import JOB_ENDED, Job
 from streams.kafka.envelope import iso_time
-from web.api.common import answer, asset_of, job_of, json_body
+from web.api.common import data_response, json_body, visible_asset, visible_job
 from web.api.jobs import actions
 from web.api.jobs.listing import JOBS
 from web.api.jobs.routes import accepted
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.http.cursors import WriteCursor
 from web.http.problems import Problem
 from web.http.routing import Routes
@@ -60,22 +60,22 @@ class RetryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     created_before: str | None = None
 
 
-@routes.delete("/v1/jobs/{job_id}", answers={202: Answer[Submitted]}, problems=(404, 409, 503))
+@routes.delete("/v1/jobs/{job_id}", responses={202: Answer[Submitted]}, problems=(404, 409, 503))
 async def delete_job(request: web.Request) -> web.Response:
     """Delete a job that has ended, and what it published: 202; 409 while it waits or runs.
 
     An asset is deleted with its last job.
     """
-    principal = asking(request)
-    job = await job_of(request, principal, request.match_info["job_id"])
+    principal = caller_of(request)
+    job = await visible_job(request, principal, request.match_info["job_id"])
     return accepted(job, await actions.delete(services(request), principal, job))
 
 
-@routes.delete("/v1/assets/{asset_id}", answers={202: Answer[DeletedAsset]}, problems=(404, 409, 503))
+@routes.delete("/v1/assets/{asset_id}", responses={202: Answer[DeletedAsset]}, problems=(404, 409, 503))
 async def delete_asset(request: web.Request) -> web.Response:
     """Delete an asset, its jobs and its files, the source included: 202; 409 while one of its jobs waits or runs."""
-    parts, principal = services(request), asking(request)
-    asset = await asset_of(request, principal, request.match_info["asset_id"])
+    parts, principal = services(request), caller_of(request)
+    asset = await visible_asset(request, principal, request.match_info["asset_id"])
     if await parts.model.read(queries.has_open_jobs, asset.id):
         raise actions.still_running()
     command = DeleteAsset(asset_id=asset.id, requested_at=time.time(), requested_by=principal.owner)
@@ -85,14 +85,14 @@ async def delete_asset(request: web.Request) -> web.Response:
         and await parts.model.read(queries.asset, asset.id) is not None
     ):
         raise actions.still_running()
-    return answer(DeletedAsset(asset_id=asset.id), status=202, cursor=cursor)
+    return data_response(DeletedAsset(asset_id=asset.id), status=202, cursor=cursor)
 
 
-@routes.post("/v1/jobs/clear", body=ClearRequest, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
+@routes.post("/v1/jobs/clear", body=ClearRequest, responses={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
 async def clear_jobs(request: web.Request) -> web.Response:
     """Delete ended jobs; the response has their number. Their assets stay playable unless `artifacts` is set."""
     body: ClearRequest = await json_body(request, ClearRequest)
-    status, principal = required("status", body.status), asking(request)
+    status, principal = required("status", body.status), caller_of(request)
     query = {"status": _ENDED if status == "all" else status}
     if body.pipeline is not None:
         query["pipeline"] = body.pipeline
@@ -106,11 +106,11 @@ async def clear_jobs(request: web.Request) -> web.Response:
     return await command_all(request, parse(query, JOBS, principal.scope), command_for)
 
 
-@routes.post("/v1/jobs/retry", body=RetryRequest, answers={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
+@routes.post("/v1/jobs/retry", body=RetryRequest, responses={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
 async def retry_jobs(request: web.Request) -> web.Response:
     """Retry all failed or cancelled jobs that match the filters; the response has their number."""
     body: RetryRequest = await json_body(request, RetryRequest)
-    principal = asking(request)
+    principal = caller_of(request)
     filters: dict[str, Any] = {name: value for name, value in msgspec.structs.asdict(body).items() if value}
     required(" or ".join(body.__struct_fields__), filters or None)
     query = filters | {"status": "cancelled,failed" if body.status == "all" else body.status or "failed"}
@@ -137,7 +137,7 @@ async def command_all(request: web.Request, listing: Listing, command_for: Calla
         count += len(jobs)
     cursor = WriteCursor.merge(parts.position.log or "", cursors)
     await actions.applied(parts, cursor, "jobs")
-    return answer(Affected(count=count), status=202, cursor=cursor)
+    return data_response(Affected(count=count), status=202, cursor=cursor)
 
 
 async def _batches(parts: Services, listing: Listing) -> AsyncIterator[Sequence[Job]]:

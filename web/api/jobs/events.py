@@ -7,8 +7,8 @@ from msgspec import UNSET, UnsetType
 
 from schemas.facts import JobFailed, StepFact, StepFailed, StepRetried, StepSkipped, StepStarted
 from streams.kafka.envelope import iso_time
-from web.api.common import AfterQuery, answer, job_of
-from web.auth.middleware import asking
+from web.api.common import AfterQuery, data_response, visible_job
+from web.auth.middleware import caller_of
 from web.http.routing import Routes
 from web.readmodel.event_log import Fact
 from web.services import services
@@ -19,13 +19,13 @@ routes = Routes("Jobs")
 
 
 @routes.get(
-    "/v1/jobs/{job_id}/events", query=AfterQuery, answers={200: Answer[list[EventView]]}, problems=(400, 404, 503)
+    "/v1/jobs/{job_id}/events", query=AfterQuery, responses={200: Answer[list[EventView]]}, problems=(400, 404, 503)
 )
 async def show_events(request: web.Request) -> web.Response:
     """List a job's events in order: time, step and attempt, duration, error."""
-    job = await job_of(request, asking(request), request.match_info["job_id"])
+    job = await visible_job(request, caller_of(request), request.match_info["job_id"])
     facts = await services(request).events.of_job(job.asset_id, job.id, job.created_at)
-    return answer(timeline(facts))
+    return data_response(timeline(facts))
 
 
 def timeline(facts: list[Fact]) -> list[EventView]:

@@ -10,9 +10,9 @@ from aiohttp import web
 from msgspec import UNSET
 
 from schemas.jobs import Job
-from web.api.common import settled
+from web.api.common import wait_for_cursor
 from web.api.jobs.listing import JOBS, JobsQuery, live_view, require_known_pipeline
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.http.problems import Problem
 from web.http.routing import Routes
 from web.readmodel import queries
@@ -45,7 +45,7 @@ class ExportQuery(JobsQuery, frozen=True, kw_only=True):
 @routes.get(
     "/v1/jobs/export",
     query=ExportQuery,
-    answers={200: "application/json, text/csv"},
+    responses={200: "application/json, text/csv"},
     problems=(400, 503),
     head=False,
 )
@@ -58,8 +58,8 @@ async def export_jobs(request: web.Request) -> web.StreamResponse:
     for name in ("sort", "limit", "cursor"):
         if name in query:
             raise Problem(400, "unknown-parameter", f"an export has no {name}: it has all jobs, the oldest first")
-    listing, parts = parse(query, JOBS, asking(request).scope), services(request)
-    await settled(request, "jobs")
+    listing, parts = parse(query, JOBS, caller_of(request).scope), services(request)
+    await wait_for_cursor(request, "jobs")
     await require_known_pipeline(parts, listing)
     response = web.StreamResponse(
         headers={"Content-Type": _TYPES[kind], "Content-Disposition": f'attachment; filename="jobs.{kind}"'}

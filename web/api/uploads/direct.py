@@ -9,9 +9,9 @@ from aiohttp import web
 
 from processors.storage.bucket_store import BucketStore
 from streams.ids import new_id
-from web.api.common import answer, json_body
+from web.api.common import data_response, json_body
 from web.api.source_access import direct_folder
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.http.problems import Problem
 from web.http.routing import Routes
 from web.services import services
@@ -47,7 +47,7 @@ class Presigned(View, frozen=True, kw_only=True):
 @routes.post(
     "/v1/uploads/presign",
     body=PresignRequest,
-    answers={201: Answer[Presigned]},
+    responses={201: Answer[Presigned]},
     problems=(400, 403, 409, 413, 415, 422, 503),
 )
 async def presign_upload(request: web.Request) -> web.Response:
@@ -55,14 +55,14 @@ async def presign_upload(request: web.Request) -> web.Response:
 
     The bytes go straight to the bucket: name the object in `POST /v1/assets` after the upload.
     """
-    parts, principal = services(request), asking(request)
+    parts, principal = services(request), caller_of(request)
     wanted: PresignRequest = await json_body(request, PresignRequest)
     if not isinstance(parts.store, BucketStore):
         raise Problem(409, "store-not-remote", "the store is a local folder: upload to /v1/uploads")
     suffix = PurePosixPath(wanted.filename or "").suffix.lower()
     key = f"{direct_folder(principal)}/{new_id('upload')}{suffix if suffix[1:].isalnum() else ''}"
     kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
-    return answer(
+    return data_response(
         Presigned(
             url=await parts.store.presigned("PUT", key, wanted.ttl_s),
             method="PUT",

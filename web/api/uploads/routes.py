@@ -15,14 +15,14 @@ from processors.storage.errors import ObjectTooLarge, StoreError
 from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
-from web.api.common import answer
+from web.api.common import data_response
 from web.api.uploads.submissions import Ids, command, fingerprint, ids, owner_for, require_not_deleted, submit
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.auth.principal import Principal
 from web.http.problems import CLOSE, Problem
 from web.http.routing import Routes
 from web.http.text_repair import is_text, repaired
-from web.http.upload_body import FIELDS, incoming, unasked
+from web.http.upload_body import FIELDS, defer_continue, open_upload_body
 from web.readmodel import queries
 from web.services import Services, services
 from web.views.models import Answer, Submitted
@@ -61,14 +61,14 @@ class Slot(NamedTuple):
     "/v1/uploads",
     query=UploadQuery,
     body=("application/octet-stream", "multipart/form-data"),
-    answers={201: Answer[Submitted]},
+    responses={201: Answer[Submitted]},
     problems=(400, 403, 408, 409, 410, 413, 422, 503),
     idempotent=True,
-    expect=unasked,
+    expect=defer_continue,
 )
 async def upload(request: web.Request) -> web.Response:
     """Upload a file and start its job: 201 with its ids. Nothing is left of an incomplete upload."""
-    parts, principal = services(request), asking(request)
+    parts, principal = services(request), caller_of(request)
     slot, query = _slot(parts, principal, ids(request, principal)), _query(request)
     _command(slot, query, "")  # what can be refused is refused before the body
     _require_size(parts, request.content_length)
@@ -117,7 +117,7 @@ def _command(slot: Slot, fields: dict[str, str], digest: str) -> SubmitJob:
 async def _receive(request: web.Request, slot: Slot, query: dict[str, str]) -> SubmitJob:
     """Store what comes in. The bytes are hashed where somebody may ask later whether a repeat is one."""
     web_settings, digest = slot.parts.settings.web, hashlib.sha256()
-    body = await incoming(request, web_settings.upload_stall_s)
+    body = await open_upload_body(request, web_settings.upload_stall_s)
     chunks = _hashed(body.chunks, digest) if slot.ids.repeatable else body.chunks
     try:
         await slot.parts.store.put(slot.key, chunks, web_settings.max_upload_bytes)
@@ -153,7 +153,7 @@ async def _submit(slot: Slot, wanted: SubmitJob, entry: Path) -> web.Response:
     await _keep_one(slot, entry)
     if problem is not None:
         raise problem
-    return answer(Submitted(asset_id=wanted.asset_id, job_id=wanted.job_id), status=201, cursor=cursor)
+    return data_response(Submitted(asset_id=wanted.asset_id, job_id=wanted.job_id), status=201, cursor=cursor)
 
 
 async def _keep_one(slot: Slot, entry: Path) -> None:

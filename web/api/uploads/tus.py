@@ -16,7 +16,7 @@ from aiohttp import web
 from processors.threads import in_thread
 from streams.ids import new_id
 from web.api.uploads.tus_completion import LOCKS, METADATA_FIELDS, complete, submission_of, tus_folder
-from web.auth.middleware import asking
+from web.auth.middleware import caller_of
 from web.auth.principal import Principal
 from web.http.problems import CLOSE, Problem, not_found
 from web.http.routing import Routes
@@ -31,7 +31,7 @@ _HEADERS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
 _PIECE_BYTES = 1024**2
 
 
-@routes.on("OPTIONS", "/v1/uploads/tus", answers={204: None})
+@routes.on("OPTIONS", "/v1/uploads/tus", responses={204: None})
 async def show_tus(request: web.Request) -> web.Response:
     """Show the supported version and extensions of tus."""
     most = services(request).settings.web.max_upload_bytes
@@ -39,14 +39,14 @@ async def show_tus(request: web.Request) -> web.Response:
     return web.Response(status=204, headers=_HEADERS | offered)
 
 
-@routes.post("/v1/uploads/tus", answers={201: None}, problems=(400, 403, 412, 413, 422, 503))
+@routes.post("/v1/uploads/tus", responses={201: None}, problems=(400, 403, 412, 413, 422, 503))
 async def create_tus(request: web.Request) -> web.Response:
     """Create a resumable upload of `Upload-Length` bytes at `Location`. The response has the ids of its job.
 
     `Upload-Metadata` may have filename, pipeline and passthrough.
     """
     _require_version(request)
-    parts, principal = services(request), asking(request)
+    parts, principal = services(request), caller_of(request)
     size_bytes = _number(request, "Upload-Length")
     most = parts.settings.web.max_upload_bytes
     if size_bytes > most:
@@ -72,13 +72,13 @@ async def create_tus(request: web.Request) -> web.Response:
     return web.Response(status=201, headers=headers | {"Location": f"/v1/uploads/tus/{upload.id}"})
 
 
-@routes.on("HEAD", "/v1/uploads/tus/{upload_id}", access="editor", answers={200: None}, problems=(404, 409, 412))
+@routes.on("HEAD", "/v1/uploads/tus/{upload_id}", access="editor", responses={200: None}, problems=(404, 409, 412))
 async def show_tus_upload(request: web.Request) -> web.Response:
     """Show the offset of a resumable upload."""
     _require_version(request)
     parts = services(request)
     done = LOCKS.finished(request.match_info["upload_id"])
-    if done is not None and _may(asking(request), done):  # its last answer was lost: it must not be sent again
+    if done is not None and _may(caller_of(request), done):  # its last answer was lost: it must not be sent again
         size = str(done.size_bytes)
         return web.Response(headers=_ids(done) | {"Upload-Offset": size, "Upload-Length": size})
     async with _turn(request):
@@ -94,7 +94,7 @@ async def show_tus_upload(request: web.Request) -> web.Response:
     "/v1/uploads/tus/{upload_id}",
     access="editor",
     body=("application/offset+octet-stream",),
-    answers={204: None},
+    responses={204: None},
     problems=(400, 404, 408, 409, 412, 413, 415, 503),
 )
 async def continue_tus(request: web.Request) -> web.Response:
@@ -114,7 +114,7 @@ async def continue_tus(request: web.Request) -> web.Response:
     return web.Response(status=204, headers=headers)
 
 
-@routes.delete("/v1/uploads/tus/{upload_id}", answers={204: None}, problems=(404, 409, 412))
+@routes.delete("/v1/uploads/tus/{upload_id}", responses={204: None}, problems=(404, 409, 412))
 async def end_tus(request: web.Request) -> web.Response:
     """Cancel a resumable upload and delete its bytes."""
     _require_version(request)
@@ -152,7 +152,7 @@ async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
 
 async def _find(request: web.Request) -> tuple[TusUpload, int]:
     found = await asyncio.to_thread(tus_folder(services(request)).find, request.match_info["upload_id"])
-    if found is None or not _may(asking(request), found[0]):
+    if found is None or not _may(caller_of(request), found[0]):
         raise not_found("upload")
     return found
 

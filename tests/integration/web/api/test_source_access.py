@@ -158,7 +158,7 @@ TAKING_NONE = {
 
 
 def test_every_route_is_known_to_take_the_name_of_a_file_or_not() -> None:
-    routes = {f"{route.method} {route.path}" for listed in ROUTES for route in listed.found}
+    routes = {f"{route.method} {route.path}" for listed in ROUTES for route in listed.entries}
     assert routes == {*TAKING, *TAKING_NONE}, "a new route: does anything in its path, query or body name a file?"
 
 

@@ -19,7 +19,7 @@ from web.route_list import ROUTES
 
 __all__ = ["control", "log", "make"]  # fixtures are found by their name in this module
 
-BY_NAME = {f"{route.method} {route.path}": route for listed in ROUTES for route in listed.found}
+BY_NAME = {f"{route.method} {route.path}": route for listed in ROUTES for route in listed.entries}
 WHO = {
     "nobody": None,
     "a wrong token": "guess",

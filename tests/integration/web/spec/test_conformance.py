@@ -32,7 +32,7 @@ OPERATIONS = sorted(
     (re.sub(r":[^}]*", "", route.path), route.method)
     for listed in ROUTES
     if not listed.hidden
-    for route in listed.found
+    for route in listed.entries
     if route.path not in ENDLESS
 )
 _NAMES = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance")

@@ -20,14 +20,14 @@ from web.spec.openapi import openapi
 CHECKOUT = Path(__file__).resolve().parents[4]
 API = openapi(ROUTES)
 EVENTS = asyncapi(Settings())
-LISTED = [route for routes in ROUTES if not routes.hidden for route in routes.found]
+LISTED = [route for routes in ROUTES if not routes.hidden for route in routes.entries]
 _CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
 @pytest.mark.parametrize("route", LISTED, ids=lambda route: f"{route.method} {route.path}")
 def test_every_declared_route_is_in_the_document_with_its_answers(route: Route) -> None:
     found = API["paths"][re.sub(r":[^}]*", "", route.path)][route.method.lower()]
-    assert {str(status) for status in (*route.answers, *route.problems)} <= found["responses"].keys()
+    assert {str(status) for status in (*route.responses, *route.problems)} <= found["responses"].keys()
     assert found["summary"]
     assert ("x-role" in found) is not route.public
     named = {part["name"] for part in found["parameters"] if part["in"] == "path"}
