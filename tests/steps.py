@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.executor.attempts import Attempt, AttemptResources, conclude
+from agents.executor.attempts import Attempt, AttemptIdentity
 from agents.executor.capacity import CpuBudget
+from agents.executor.execution import AttemptResources, execute
 from agents.executor.lanes import processor_of
 from agents.executor.scratch import Scratch
 from agents.executor.sources import Sources
@@ -49,7 +50,7 @@ class Steps:
         self.drop = root / "drop"
         self.drop.mkdir()
         self.scratch = Scratch(root / "scratch")
-        self._bench = AttemptResources(self.store, self.scratch, Sources(self.store, (self.drop,)), CpuBudget(2))
+        self._resources = AttemptResources(self.store, self.scratch, Sources(self.store, (self.drop,)), CpuBudget(2))
         self._toolbox = Toolbox(limits, Runner(limits, sandbox))
         self.processors: dict[str, Processor] = {step: self.processor(step, {}) for step in steps}
 
@@ -85,8 +86,8 @@ class Steps:
             inputs=inputs,
         )
         kind = step_kinds()[step]
-        attempt = Attempt(requested, kind, lease_id=f"lease_{asset_id}", event_id="event", partition=0)
-        return _ending(step, await conclude(attempt, processor or self.processors[step], self._bench))
+        attempt = Attempt(AttemptIdentity(requested, kind, f"lease_{asset_id}", "event", 0))
+        return _ending(step, await execute(attempt, processor or self.processors[step], self._resources))
 
 
 def _ending(step: str, event: StepEvent) -> Ending:

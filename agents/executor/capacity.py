@@ -1,4 +1,4 @@
-"""Room: how many attempts of a step run at a time, and who has the CPUs."""
+"""Capacity of an executor: slots per step, paused queues, and the budget of CPUs."""
 
 import asyncio
 from collections import deque
@@ -8,119 +8,119 @@ from schemas.step_events import QueueChanged
 
 
 class Slots:
-    """Room for `size` attempts of one step. A group may take more than there is: nothing is free until it shrank."""
+    """The `size` slots for attempts of one step. A batch may overdraw them: none is free until enough are released."""
 
     def __init__(self, size: int) -> None:
         self._free = size
-        self._changed = asyncio.Event()
-        self._changed.set()
+        self._has_free = asyncio.Event()
+        self._has_free.set()
 
     @property
     def free(self) -> int:
-        """Attempts that may still be taken; 0 while overdrawn."""
+        """Attempts that may still be accepted; 0 while overdrawn."""
         return max(self._free, 0)
 
-    def take(self) -> None:
-        """Take one slot, whether there is one or not."""
+    def acquire(self) -> None:
+        """Take one slot, even if none is free."""
         self._free -= 1
         if self._free <= 0:
-            self._changed.clear()
+            self._has_free.clear()
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Return one slot."""
         self._free += 1
         if self._free > 0:
-            self._changed.set()
+            self._has_free.set()
 
     async def wait_free(self) -> None:
         """Return when a slot is free."""
-        await self._changed.wait()
+        await self._has_free.wait()
 
 
 class PausedQueues:
-    """Which steps' queues may be taken from."""
+    """Which of the steps' queues are paused."""
 
     def __init__(self, steps: Iterable[str]) -> None:
-        self._open = {step: asyncio.Event() for step in steps}
+        self._running = {step: asyncio.Event() for step in steps}
         self._changed_at: dict[str, float] = {}
-        for valve in self._open.values():
-            valve.set()
+        for running in self._running.values():
+            running.set()
 
-    def turn(self, change: QueueChanged) -> None:
-        """Pause or resume, unless something newer is known of that queue."""
+    def apply(self, change: QueueChanged) -> None:
+        """Pause or resume a queue. Ignored when a newer change of the queue is known."""
         if change.changed_at < self._changed_at.get(change.step, 0.0):
             return
         self._changed_at[change.step] = change.changed_at
-        valve = self._open.get(change.step)
-        if valve is not None:
-            valve.clear() if change.paused else valve.set()
+        running = self._running.get(change.step)
+        if running is not None:
+            running.clear() if change.paused else running.set()
 
-    def is_open(self, step: str) -> bool:
-        """Whether the step's queue is not paused."""
-        return self._open[step].is_set()
+    def is_paused(self, step: str) -> bool:
+        """Whether the step's queue is paused."""
+        return not self._running[step].is_set()
 
-    async def wait_open(self, step: str) -> None:
+    async def wait_resumed(self, step: str) -> None:
         """Return when the step's queue is not paused."""
-        await self._open[step].wait()
+        await self._running[step].wait()
 
 
 class CpuTicket:
-    """A place in the line for the CPUs."""
+    """A position in the queue for the CPUs."""
 
     def __init__(self, budget: "CpuBudget") -> None:
         self._budget = budget
-        self._came = asyncio.Event()
+        self._granted = asyncio.Event()
 
     @property
-    def waiting(self) -> bool:
-        """Whether it has not come yet."""
-        return not self._came.is_set()
+    def is_waiting(self) -> bool:
+        """Whether the CPUs have not been granted yet."""
+        return not self._granted.is_set()
 
-    async def come(self) -> None:
-        """Return when everybody before has left."""
-        await self._came.wait()
+    async def acquire(self) -> None:
+        """Return when all tickets before this one are released."""
+        await self._granted.wait()
 
-    def leave(self) -> None:
-        """Give up the CPUs, or the place in the line. A repeat is harmless."""
-        self._budget.leave(self)
+    def release(self) -> None:
+        """Give up the CPUs, or the position in the queue. A repeat is harmless."""
+        self._budget.release(self)
 
-    def call(self) -> None:
-        """Say that it has come."""
-        self._came.set()
+    def grant(self) -> None:
+        """Let `acquire` return."""
+        self._granted.set()
 
 
 class CpuBudget:
-    """The CPUs of one executor. Heavy attempts have all of them, one after another, in the order they were accepted."""
+    """The CPUs of one executor. A heavy attempt gets all of them; attempts get them in the order of acceptance."""
 
     def __init__(self, cpus: int) -> None:
         self.cpus = cpus
-        self._line: deque[CpuTicket] = deque()
-        self._unclaimed = asyncio.Event()
-        self._unclaimed.set()
+        self._queue: deque[CpuTicket] = deque()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
-    def queue(self) -> CpuTicket:
-        """Join the end of the line."""
-        turn = CpuTicket(self)
-        self._line.append(turn)
-        self._unclaimed.clear()
-        self._line[0].call()
-        return turn
+    def enqueue(self) -> CpuTicket:
+        """A new ticket at the end of the queue."""
+        ticket = CpuTicket(self)
+        self._queue.append(ticket)
+        self._idle.clear()
+        self._queue[0].grant()
+        return ticket
 
-    def leave(self, turn: CpuTicket) -> None:
-        """See Turn.leave."""
-        if turn not in self._line:
+    def release(self, ticket: CpuTicket) -> None:
+        """See CpuTicket.release."""
+        if ticket not in self._queue:
             return
-        self._line.remove(turn)
-        if self._line:
-            self._line[0].call()
+        self._queue.remove(ticket)
+        if self._queue:
+            self._queue[0].grant()
         else:
-            self._unclaimed.set()
+            self._idle.set()
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody has the CPUs or waits for them."""
-        return self._unclaimed.is_set()
+        """Whether no attempt has the CPUs or waits for them."""
+        return self._idle.is_set()
 
     async def wait_free(self) -> None:
-        """Return when nobody has the CPUs or waits for them."""
-        await self._unclaimed.wait()
+        """Return when no attempt has the CPUs or waits for them."""
+        await self._idle.wait()

@@ -1,4 +1,4 @@
-"""media.control -> revokes, and which queues are paused: every executor reads all of it, from what is kept of it on."""
+"""media.control -> revoked leases and paused queues. Every executor reads all of the topic, from its beginning."""
 
 import asyncio
 import logging
@@ -17,18 +17,18 @@ from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Longest that a read waits before it looks whether there is anything else to do.
+#: Longest wait of one read.
 _READ_MS = 5_000
 _CATCH_UP_MS = 100
 
 OnRevoke = Callable[[LeaseRevoked], None]
 OnQueue = Callable[[QueueChanged], None]
-OnUnusable = Callable[[InvalidRequest], Awaitable[None]]
+OnInvalid = Callable[[InvalidRequest], Awaitable[None]]
 
 
-class ControlTail:
-    """Follows the topic without a group. `positioned` is set once all that was there is known, and nothing later can
-    be missed. An old revoke names a lease that is over.
+class ControlFollower:
+    """Follows the topic without a consumer group. `caught_up` is set once everything that was there at the start is
+    applied. An old revoke names a lease that has ended, and is ignored.
     """
 
     def __init__(
@@ -39,40 +39,40 @@ class ControlTail:
         *,
         on_revoke: OnRevoke,
         on_queue: OnQueue,
-        on_unusable: OnUnusable,
+        on_invalid: OnInvalid,
     ) -> None:
         self._settings = settings
         self._topic = topic
         self._client_id = client_id
         self._on_revoke = on_revoke
         self._on_queue = on_queue
-        self._on_unusable = on_unusable
-        #: Next offset per partition, once it is known: a new connection goes on there, not at the end.
+        self._on_invalid = on_invalid
+        #: Next offset per partition: a new connection continues there.
         self._next: dict[TopicPartition, int] = {}
-        self.positioned = asyncio.Event()
+        self.caught_up = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Follow the topic until cancelled."""
         await follow_forever(self._topic, self._connect, self._follow)
 
     def _connect(self) -> AbstractAsyncContextManager[Any]:
-        # `earliest` counts only after a lost position: an old revoke names a lease that is over.
+        # `earliest` counts only after a lost position: an old revoke names a lease that has ended.
         return open_reader(self._settings.bootstrap, reset="earliest", wait_ms=FOLLOWER_MS, client_id=self._client_id)
 
     async def _follow(self, consumer: Any) -> None:
         ends = await self._position(consumer)
         while True:
             if all(self._next[tp] >= end for tp, end in ends.items()):
-                self.positioned.set()
-            wait_ms = _READ_MS if self.positioned.is_set() else _CATCH_UP_MS
+                self.caught_up.set()
+            wait_ms = _READ_MS if self.caught_up.is_set() else _CATCH_UP_MS
             for records in (await consumer.getmany(timeout_ms=wait_ms)).values():
                 for record in records:
-                    await self._take(record)
+                    await self._apply_all(record)
             for tp in ends:
                 self._next[tp] = max(self._next[tp], await consumer.position(tp))
 
     async def _position(self, consumer: Any) -> dict[TopicPartition, int]:
-        """Begin where it was left, or at the beginning; what there is at the moment, by partition."""
+        """Seek to the next offset, or to the beginning. Returns the current end offset by partition."""
         partitions = await self._partitions(consumer)
         assign_paused(consumer, partitions)
         unknown = [tp for tp in partitions if tp not in self._next]
@@ -84,20 +84,20 @@ class ControlTail:
 
     async def _partitions(self, consumer: Any) -> list[TopicPartition]:
         while not (numbers := consumer.partitions_for_topic(self._topic)):
-            # A topic that was created a moment ago is not known to every broker yet.
+            # A new topic is not known to every broker yet.
             await consumer._client.force_metadata_update()
             await asyncio.sleep(0.1)
         return [TopicPartition(self._topic, number) for number in sorted(numbers)]
 
-    async def _take(self, record: Any) -> None:
+    async def _apply_all(self, record: Any) -> None:
         for entry in read(record.value, record.headers):
-            error = self._follow_entry(entry)
-            if error is not None and self.positioned.is_set():  # before, it is somebody else's old complaint
-                await self._on_unusable(InvalidRequest(record, entry.content, error))
+            error = self._apply(entry)
+            if error is not None and self.caught_up.is_set():  # older ones were reported by an earlier process
+                await self._on_invalid(InvalidRequest(record, entry.content, error))
         self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
 
-    def _follow_entry(self, entry: Entry | Unreadable) -> ErrorRecord | None:
-        """Do what it says; why not, otherwise. Whatever goes wrong, it must not end this process at each start."""
+    def _apply(self, entry: Entry | Unreadable) -> ErrorRecord | None:
+        """Apply one entry. Returns the error, if any: it must not end this process at each start."""
         if isinstance(entry, Unreadable):
             return ErrorRecord(code=entry.code, message=entry.reason)
         try:
@@ -108,6 +108,6 @@ class ControlTail:
                 self._on_queue(entry.message)
                 return None
         except Exception as error:
-            log.exception("an instruction could not be followed", extra={"type": entry.message.TYPE})
+            log.exception("control message failed", extra={"type": entry.message.TYPE})
             return ErrorRecord(code="internal-error", message=f"the executor failed: {error!r}")
-        return ErrorRecord(code="unexpected-type", message=f"{entry.message.TYPE} is nothing that executors are told")
+        return ErrorRecord(code="unexpected-type", message=f"executors do not handle {entry.message.TYPE}")

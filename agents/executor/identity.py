@@ -1,4 +1,4 @@
-"""The name of an executor: unique and stable over restarts, so it is locked for as long as the process lives."""
+"""Identity of an executor: a unique name that survives restarts, locked while the process lives."""
 
 from typing import IO, NamedTuple
 
@@ -7,12 +7,12 @@ from streams.settings import Settings
 
 
 class ExecutorName(NamedTuple):
-    """A name, and the lock that makes it ours."""
+    """A name and its lock."""
 
     name: str
-    #: Static member of the consumer group; two living processes with one id would both go on, silently.
+    #: Id of the static member of the consumer group. Kafka does not report two live processes with one id.
     instance_id: str
-    #: Kept open for as long as the process lives.
+    #: Held until the process exits.
     lock: IO[str]
 
 

@@ -1,4 +1,4 @@
-"""Lanes: which steps an executor runs, and what runs them; found by looking, so that a new step touches no registry."""
+"""Lanes: the steps that an executor runs, and their processors. Steps are discovered, not registered."""
 
 import importlib
 
@@ -11,17 +11,17 @@ DEFAULT_LANE = "default"
 
 
 def steps_of(settings: Settings, lane: str) -> list[StepKind]:
-    """The lane's steps. Raises SettingsError for a lane or a step that is not there."""
+    """The lane's steps. Raises SettingsError for an unknown lane or step."""
     lanes, kinds = settings.executor.lanes, step_kinds()
     named = {step for steps in lanes.values() for step in steps}
     for step in named | settings.executor.slots.keys():
         if step not in kinds:
-            raise SettingsError(f"KINOLOG_EXECUTOR: there is no step {step!r}; there are {', '.join(kinds)}")
+            raise SettingsError(f"KINOLOG_EXECUTOR: unknown step {step!r}. Known steps: {', '.join(kinds)}")
     if lane not in (DEFAULT_LANE, *lanes):
         raise SettingsError(
-            f"KINOLOG_EXECUTOR__LANES: there is no lane {lane!r}; there are {', '.join((DEFAULT_LANE, *lanes))}"
+            f"KINOLOG_EXECUTOR__LANES: unknown lane {lane!r}. Known lanes: {', '.join((DEFAULT_LANE, *lanes))}"
         )
-    # "default" takes what no other lane names, and what it names itself.
+    # "default" runs the steps that no other lane names, and those that it names itself.
     steps = lanes.get(lane, ()) if lane != DEFAULT_LANE else [*(kinds.keys() - named), *lanes.get(DEFAULT_LANE, ())]
     return [kind for kind in kinds.values() if kind.name in steps]
 
@@ -32,6 +32,6 @@ def slots_of(settings: Settings, kind: StepKind) -> int:
 
 
 def processor_of(kind: StepKind, toolbox: Toolbox, settings: Settings) -> Processor:
-    """What runs the step: `make` of agents/<step>.py. Raises ProfileError where the step's profiles cannot be used."""
+    """The step's processor, by `make` of agents/<step>.py. Raises SettingsError, ProfileError."""
     processor: Processor = importlib.import_module(f"agents.{kind.name}").make(toolbox, settings)
     return processor

@@ -1,30 +1,30 @@
-"""Who of a step's three request topics goes first: high before normal before low, and none starved for ever."""
+"""Precedence between the three request topics of a step: high before normal before low, without starvation."""
 
 import asyncio
 from collections.abc import Callable
 
 from schemas.jobs import PRIORITIES, Priority
 
-#: So many requests of higher priority may overtake a waiting one; then one of its own goes.
+#: Requests of higher priority that may overtake a waiting one; then one of the lower priority is taken.
 PATIENCE = 8
-#: A waiting agent looks again after this long, whatever it was told.
-_LOOK_S = 0.05
+#: Seconds after which a waiting agent checks again without being notified.
+_RECHECK_S = 0.05
 
 
 class Precedence:
-    """Of one step. Each topic's agent says whether requests wait for it, and asks before it takes one."""
+    """The precedence of one step. The agent of each topic registers here, and waits for its turn before it pulls."""
 
     def __init__(self) -> None:
         self._waiting: dict[Priority, Callable[[], bool]] = {}
         self._overtaken: dict[Priority, int] = dict.fromkeys(PRIORITIES, 0)
         self._changed = asyncio.Event()
 
-    def join(self, priority: Priority, waiting: Callable[[], bool]) -> None:
-        """`waiting()` says whether requests of this priority are at hand."""
+    def register(self, priority: Priority, waiting: Callable[[], bool]) -> None:
+        """Add a topic. `waiting()`: whether requests of this priority are in the queue."""
         self._waiting[priority] = waiting
 
     def may_go(self, priority: Priority) -> bool:
-        """Whether it is the turn of this priority: nothing higher waits, or it has been patient."""
+        """Whether it is the turn of this priority: nothing higher waits, or it was overtaken PATIENCE times."""
         higher = PRIORITIES[: PRIORITIES.index(priority)]
         lower = PRIORITIES[PRIORITIES.index(priority) + 1 :]
         if any(self._is_due(other) for other in lower):
@@ -36,13 +36,13 @@ class Precedence:
         while not self.may_go(priority):
             self._changed.clear()
             try:
-                async with asyncio.timeout(_LOOK_S):
+                async with asyncio.timeout(_RECHECK_S):
                     await self._changed.wait()
             except TimeoutError:
-                pass  # what waited may have been taken away, by a rebalance
+                pass  # a rebalance may have taken the waiting requests away
 
     def took(self, priority: Priority, count: int) -> None:
-        """So many requests of this priority were taken; those of lower ones that wait were overtaken."""
+        """`count` requests of this priority were taken; they overtook the waiting ones of lower priority."""
         self._overtaken[priority] = 0
         for other in PRIORITIES[PRIORITIES.index(priority) + 1 :]:
             self._overtaken[other] = self._overtaken[other] + count if self._waits(other) else 0

@@ -1,4 +1,4 @@
-"""What an executor says: step events that must arrive, and progress that may be lost."""
+"""Reports of an executor: step events, which must arrive, and progress, which may be lost."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ Fatal = Callable[..., Any]
 
 
 class OutboundEvent(NamedTuple):
-    """One event on its way out."""
+    """An event that is ready to be sent."""
 
     topic: str
     partition: int
@@ -39,7 +39,7 @@ class OutboundEvent(NamedTuple):
 
 
 class StepReporter:
-    """Speaks for one executor. `fatal` is called when a message can never be delivered."""
+    """Sends the events of one executor. `fatal` is called when an event can never be delivered."""
 
     def __init__(self, outbox: Outbox, topics: Names, partitions: int, executor_id: str, fatal: Fatal) -> None:
         self._outbox = outbox
@@ -47,95 +47,94 @@ class StepReporter:
         self._partitions = partitions
         self._executor_id, self._source = executor_id, f"kinolog/{executor_id}"
         self._fatal = fatal
-        #: Whether the broker does not take what is said.
-        self.unheard = False
+        #: Whether the broker takes no events at the moment.
+        self.is_undelivered = False
 
     def acceptance(self, attempt: Attempt) -> OutboundEvent:
-        """That the attempt is ours."""
-        message = AttemptAccepted(**attempt.identity, **self._claim(attempt))
+        """The event that claims the attempt."""
+        message = AttemptAccepted(**attempt.identity.event_fields, **self._claim(attempt))
         return self._step_event(attempt, message, "accepted")
 
-    def ending(self, attempt: Attempt, message: StepEvent) -> OutboundEvent:
-        """How the attempt ended."""
+    def end(self, attempt: Attempt, message: StepEvent) -> OutboundEvent:
+        """The last event of a claimed attempt."""
         return self._step_event(attempt, message, "ended")
 
-    def whole(self, attempt: Attempt, message: StepEvent) -> list[OutboundEvent]:
-        """That the attempt was ours, and how it ended."""
+    def claimed_end(self, attempt: Attempt, message: StepEvent) -> list[OutboundEvent]:
+        """The events that claim and end an attempt at once."""
         if isinstance(message, AttemptEnded):
-            return [self.ending(attempt, replace(message, claim=Claim(**self._claim(attempt))))]
-        return [self.acceptance(attempt), self.ending(attempt, message)]
+            return [self.end(attempt, replace(message, claim=Claim(**self._claim(attempt))))]
+        return [self.acceptance(attempt), self.end(attempt, message)]
 
     def _claim(self, attempt: Attempt) -> dict[str, Any]:
         return {
             "executor_id": self._executor_id,
-            "requested_at": attempt.requested.requested_at,
-            "request_partition": attempt.partition,
+            "requested_at": attempt.identity.request.requested_at,
+            "request_partition": attempt.identity.request_partition,
         }
 
-    def beat(self, attempt: Attempt) -> None:
-        """Renew the lease; not waited for, and not said again while the last one is still on its way."""
-        if attempt.beat is not None and not attempt.beat.done():
+    def heartbeat(self, attempt: Attempt) -> None:
+        """Renew the lease without waiting. Nothing is sent while the last heartbeat is not delivered."""
+        sent = attempt.sent
+        if sent.last_heartbeat is not None and not sent.last_heartbeat.done():
             return
-        attempt.beats += 1
+        sent.heartbeats += 1
         message = AttemptHeartbeat(
-            **attempt.identity,
-            executor_id=self._executor_id,
-            progress=attempt.progress.value,
+            **attempt.identity.event_fields, executor_id=self._executor_id, progress=attempt.progress.value
         )
-        attempt.beat = self._outbox.put(*self._step_event(attempt, message, f"heartbeat/{attempt.beats}"))
+        sent.last_heartbeat = self._outbox.put(*self._step_event(attempt, message, f"heartbeat/{sent.heartbeats}"))
 
     def progress(self, attempt: Attempt, eta_s: float | None) -> None:
-        """Say how far the attempt is; not waited for."""
-        attempt.progress_messages += 1
-        progress = attempt.progress
+        """Send the progress of an attempt without waiting."""
+        attempt.sent.progress += 1
         message = StepProgressed(
-            **attempt.identity,
-            progress=progress.value,
+            **attempt.identity.event_fields,
+            progress=attempt.progress.value,
             eta_s=eta_s,
-            parts=progress.parts,
+            parts=attempt.progress.parts,
         )
-        said = self._event(attempt, self._topics.progress, message, f"progress/{attempt.progress_messages}")
-        self._outbox.put(*said)
+        self._put_progress(attempt, message, f"progress/{attempt.sent.progress}")
 
     def caption(self, attempt: Attempt, caption: Caption) -> None:
-        """Say what was just heard; not waited for."""
-        message = StepCaptioned(**attempt.identity, caption=caption)
-        self._outbox.put(*self._event(attempt, self._topics.progress, message, f"caption/{attempt.captions}"))
+        """Send a caption that was just transcribed without waiting."""
+        message = StepCaptioned(**attempt.identity.event_fields, caption=caption)
+        self._put_progress(attempt, message, f"caption/{attempt.sent.captions}")
 
-    async def deliver(self, sayings: Sequence[OutboundEvent]) -> None:
-        """Return when the broker has all of them; tries for as long as it takes. Cancelling harms no other sender."""
-        left = list(sayings)
-        while left:
-            answers = [self._outbox.put(*saying) for saying in left]
-            await asyncio.wait(set(answers))
-            failures = [(s, error) for s, answer in zip(left, answers, strict=True) if (error := answer.exception())]
-            self.unheard = bool(failures)
+    async def deliver(self, events: Sequence[OutboundEvent]) -> None:
+        """Return when the broker has all events; tries until then. Cancelling it affects no other sender."""
+        remaining = list(events)
+        while remaining:
+            deliveries = [self._outbox.put(*event) for event in remaining]
+            await asyncio.wait(set(deliveries))
+            errors = [delivery.exception() for delivery in deliveries]
+            failures = [(event, error) for event, error in zip(remaining, errors, strict=True) if error is not None]
+            self.is_undelivered = bool(failures)
             if not failures:
                 return
             error = failures[0][1]
             if hopeless(error):
                 self._fatal("a step event can never be delivered", error=repr(error))
-            left = [saying for saying, _ in failures]
-            log.warning(
-                "the broker did not take events, trying again", extra={"events": len(left), "error": repr(error)}
-            )
+            remaining = [event for event, _ in failures]
+            log.warning("events undelivered, trying again", extra={"events": len(remaining), "error": repr(error)})
             await asyncio.sleep(RETRY_S)
 
     async def flush(self) -> None:
         """Send what is waiting."""
         await self._outbox.flush()
 
-    def _step_event(self, attempt: Attempt, message: StepEvent, what: str) -> OutboundEvent:
-        return self._event(attempt, self._topics.step_events, message, what)
+    def _step_event(self, attempt: Attempt, message: StepEvent, id_suffix: str) -> OutboundEvent:
+        return self._event(attempt, self._topics.step_events, message, id_suffix)
 
-    def _event(self, attempt: Attempt, topic: str, message: Any, what: str) -> OutboundEvent:
-        asked = attempt.requested
+    def _put_progress(self, attempt: Attempt, message: StepProgressed | StepCaptioned, id_suffix: str) -> None:
+        self._outbox.put(*self._event(attempt, self._topics.progress, message, id_suffix))
+
+    def _event(self, attempt: Attempt, topic: str, message: Any, id_suffix: str) -> OutboundEvent:
+        identity = attempt.identity
         event = structured(
             message,
-            event_id=attempt.event_prefix + what,
+            event_id=identity.event_prefix + id_suffix,
             source=self._source,
-            subject=asked.asset_id,
-            correlation_id=asked.job_id,
-            causation_id=attempt.event_id,
+            subject=identity.request.asset_id,
+            correlation_id=identity.request.job_id,
+            causation_id=identity.request_event_id,
         )
-        return OutboundEvent(topic, partition_of(asked.asset_id, self._partitions), event)
+        return OutboundEvent(topic, partition_of(identity.request.asset_id, self._partitions), event)

@@ -1,4 +1,4 @@
-"""The attempts that this executor has accepted and not yet ended."""
+"""RunningAttempts: the attempts that this executor has accepted and not yet ended."""
 
 import asyncio
 import contextvars
@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from agents.executor.attempts import Attempt, AttemptKey, AttemptResources, conclude, log_fields
+from agents.executor.attempts import Attempt, AttemptIdentity, AttemptKey
 from agents.executor.capacity import Slots
+from agents.executor.execution import AttemptResources, execute
 from agents.executor.reports import OutboundEvent, StepReporter
 from processors.contract import Processor
 from schemas.step_events import AttemptFailed, StepEvent, StepRequested
@@ -17,12 +18,12 @@ from streams.ids import new_id
 
 log = logging.getLogger(__name__)
 
-#: Longest that killed work is given to end, and its last events to leave.
+#: Longest time for killed work to end and for its last events to be delivered.
 _KILL_S = 4.0
 
 
 class StepRuntime(NamedTuple):
-    """Where one step is worked on."""
+    """What one step needs to run on this executor."""
 
     kind: StepKind
     slots: Slots
@@ -30,24 +31,28 @@ class StepRuntime(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request as it came."""
+    """A request as it was received."""
 
     requested: StepRequested
     #: Id of its event.
     event_id: str
-    #: Line in which it stood, see streams.kafka.topics.request_line.
+    #: Its request queue, see streams.kafka.topics.request_line.
     partition: int
 
 
 class RunningAttempts:
-    """Accepts requests, runs each as a task of its own, keeps the leases alive, stops what is revoked."""
+    """Accepts requests, runs each as a task of its own, renews the leases, stops what is revoked."""
 
     def __init__(
-        self, stations: Mapping[str, StepRuntime], bench: AttemptResources, voice: StepReporter, heartbeat_s: float
+        self,
+        runtimes: Mapping[str, StepRuntime],
+        resources: AttemptResources,
+        reporter: StepReporter,
+        heartbeat_s: float,
     ) -> None:
-        self._stations = stations
-        self._bench = bench
-        self._voice = voice
+        self._runtimes = runtimes
+        self._resources = resources
+        self._reporter = reporter
         self._heartbeat_s = heartbeat_s
         self._by_key: dict[AttemptKey, Attempt] = {}
         self._by_lease: dict[str, Attempt] = {}
@@ -56,121 +61,119 @@ class RunningAttempts:
         return len(self._by_key)
 
     async def accept(self, requests: Iterable[Request]) -> None:
-        """Claim the attempts, in one group, and start them once the broker has the claims. Repeats are dropped.
+        """Claim the attempts in one batch, and start them once the broker has the claims. Repeats are dropped.
 
-        Instant ones are started at once, and those that are over by then claimed and ended with one event.
+        Instant steps start at once; those that are over by then are claimed and ended with one event.
         """
-        fresh = [attempt for request in requests if (attempt := self._admit(request)) is not None]
-        for attempt in fresh:
-            if attempt.kind.instant:
+        admitted = [attempt for request in requests if (attempt := self._admit(request)) is not None]
+        for attempt in admitted:
+            if attempt.identity.kind.instant:
                 self._start(attempt)
         await asyncio.sleep(0)  # each of them takes its first step
-        sayings = [saying for attempt in fresh for saying in self._claim(attempt)]
+        events = [event for attempt in admitted for event in self._claim(attempt)]
         try:
-            await self._voice.deliver(sayings)
+            await self._reporter.deliver(events)
         finally:
-            for attempt in fresh:
-                if attempt.last_word is not None:
+            for attempt in admitted:
+                if attempt.last_event is not None:
                     self._forget(attempt)
-        for attempt in fresh:
+        for attempt in admitted:
             if attempt.task is None:
                 self._start(attempt)
 
     def revoke(self, lease_id: str, reason: str) -> None:
-        """Stop the work of a lease; nothing happens when it is not ours or has ended."""
+        """Stop the work of a lease. Ignored when the lease is another executor's or has ended."""
         attempt = self._by_lease.get(lease_id)
         if attempt is not None:
-            log.info("lease revoked", extra={**log_fields(attempt), "reason": reason})
+            log.info("lease revoked", extra={**attempt.identity.log_fields, "reason": reason})
             attempt.stop("cancelled")
 
     def tick(self) -> None:
-        """Heartbeats and progress that are due. To be called several times per heartbeat interval."""
+        """Send heartbeats and progress that are due. To be called several times per heartbeat interval."""
         now = time.monotonic()
         for attempt in list(self._by_key.values()):
-            if now - attempt.beaten_at >= self._heartbeat_s:
-                attempt.beaten_at = now
-                self._voice.beat(attempt)
-            self._say_progress(attempt)
+            if now - attempt.sent.last_heartbeat_at >= self._heartbeat_s:
+                attempt.sent.last_heartbeat_at = now
+                self._reporter.heartbeat(attempt)
+            self._send_progress(attempt)
 
     async def drain(self, drain_s: float) -> None:
         """Let running work end within `drain_s`, release the rest. Returns in `drain_s` + 4 s at most."""
         for attempt in list(self._by_key.values()):
-            if attempt.task is None or (attempt.turn is not None and attempt.turn.waiting):
-                attempt.stop("released")  # it has not begun: somebody else may begin at once
-        await self._ended_within(drain_s)
+            if attempt.task is None or (attempt.cpu_ticket is not None and attempt.cpu_ticket.is_waiting):
+                attempt.stop("released")  # it has not started: another executor can start it at once
+        await self._wait_for_tasks(drain_s)
         for attempt in list(self._by_key.values()):
             attempt.stop("released")
-        await self._ended_within(_KILL_S)
+        await self._wait_for_tasks(_KILL_S)
         for attempt in self._by_key.values():
-            log.warning("attempt left to its lease", extra=log_fields(attempt))
+            log.warning("attempt abandoned until its lease expires", extra=attempt.identity.log_fields)
 
-    async def _ended_within(self, timeout_s: float) -> None:
+    async def _wait_for_tasks(self, timeout_s: float) -> None:
         tasks = [attempt.task for attempt in self._by_key.values() if attempt.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
 
     def _admit(self, request: Request) -> Attempt | None:
-        station = self._stations[request.requested.step]
-        attempt = Attempt(
-            request.requested,
-            station.kind,
-            lease_id=new_id("lease"),
-            event_id=request.event_id,
-            partition=request.partition,
-            heard=self._say_progress,
-            shown=self._voice.caption,
+        runtime = self._runtimes[request.requested.step]
+        identity = AttemptIdentity(
+            request.requested, runtime.kind, new_id("lease"), request.event_id, request.partition
         )
-        if attempt.key in self._by_key:
+        if identity.key in self._by_key:
             return None
-        # Known from here on: a revoke may overtake the broker's answer to the claim.
-        self._by_key[attempt.key] = self._by_lease[attempt.lease_id] = attempt
-        attempt.turn = self._bench.budget.queue() if station.kind.heavy else None
-        attempt.beaten_at = time.monotonic()
-        station.slots.take()
+        attempt = Attempt(identity, on_progress=self._send_progress, on_caption=self._reporter.caption)
+        # Registered from here on: a revoke may overtake the broker's acknowledgement of the claim.
+        self._by_key[identity.key] = self._by_lease[identity.lease_id] = attempt
+        attempt.cpu_ticket = self._resources.budget.enqueue() if runtime.kind.heavy else None
+        attempt.sent.last_heartbeat_at = time.monotonic()
+        runtime.slots.acquire()
         return attempt
 
     def _start(self, attempt: Attempt) -> None:
-        # A context of its own: Faust's current event must not be seen from work that outlives it.
-        attempt.task = asyncio.create_task(self._run(attempt), name=attempt.name, context=contextvars.Context())
+        # A context of its own: work that outlives Faust's current event must not see it.
+        context = contextvars.Context()
+        attempt.task = asyncio.create_task(self._run(attempt), name=attempt.identity.name, context=context)
 
     def _claim(self, attempt: Attempt) -> list[OutboundEvent]:
-        if attempt.last_word is not None:
-            return self._voice.whole(attempt, attempt.last_word)
-        attempt.claimed = True
-        return [self._voice.acceptance(attempt)]
+        if attempt.last_event is not None:
+            return self._reporter.claimed_end(attempt, attempt.last_event)
+        attempt.is_claimed = True
+        return [self._reporter.acceptance(attempt)]
 
     async def _run(self, attempt: Attempt) -> None:
-        began_at = time.monotonic()
-        message = await conclude(attempt, self._stations[attempt.requested.step].processor, self._bench)
-        _log_outcome(attempt, message, time.monotonic() - began_at)
-        if not attempt.claimed:
-            attempt.last_word = message  # `accept` says it
+        started_at = time.monotonic()
+        processor = self._runtimes[attempt.identity.request.step].processor
+        event = await execute(attempt, processor, self._resources)
+        _log_outcome(attempt, event, time.monotonic() - started_at)
+        if not attempt.is_claimed:
+            attempt.last_event = event  # `accept` sends it
             return
         try:
-            await self._voice.deliver([self._voice.ending(attempt, message)])
+            await self._reporter.deliver([self._reporter.end(attempt, event)])
         finally:
             self._forget(attempt)
 
     def _forget(self, attempt: Attempt) -> None:
-        del self._by_key[attempt.key], self._by_lease[attempt.lease_id]
-        self._stations[attempt.requested.step].slots.give_back()
+        del self._by_key[attempt.identity.key], self._by_lease[attempt.identity.lease_id]
+        self._runtimes[attempt.identity.request.step].slots.release()
 
-    def _say_progress(self, attempt: Attempt) -> None:
+    def _send_progress(self, attempt: Attempt) -> None:
         now = time.monotonic()
-        if attempt.progress.due(now) and not attempt.ended:
-            attempt.progress.said(now)
-            self._voice.progress(attempt, attempt.progress.eta_s(now))
+        if attempt.progress.due(now) and attempt.state != "ended":
+            attempt.progress.sent(now)
+            self._reporter.progress(attempt, attempt.progress.eta_s(now))
 
 
-def outcome(message: StepEvent) -> str:
-    """The last word of a message's name: completed, skipped, failed, released, cancelled."""
-    return type(message).__name__.removeprefix("Step").lower()
+def outcome(event: StepEvent) -> str:
+    """How an attempt ended, in one word: completed, skipped, failed, released, cancelled."""
+    return type(event).__name__.removeprefix("Attempt").lower()
 
 
-def _log_outcome(attempt: Attempt, message: StepEvent, elapsed_s: float) -> None:
-    failed = isinstance(message, AttemptFailed)
-    level = logging.WARNING if failed else logging.DEBUG if attempt.kind.instant else logging.INFO
+def _log_outcome(attempt: Attempt, event: StepEvent, elapsed_s: float) -> None:
+    failed = isinstance(event, AttemptFailed)
+    level = logging.WARNING if failed else logging.DEBUG if attempt.identity.kind.instant else logging.INFO
     if not log.isEnabledFor(level):
         return
-    why = {"code": message.error.code} if isinstance(message, AttemptFailed) else {}
-    log.log(level, "step %s", outcome(message), extra={**log_fields(attempt), "elapsed_s": round(elapsed_s, 3), **why})
+    why = {"code": event.error.code} if isinstance(event, AttemptFailed) else {}
+    fields = {**attempt.identity.log_fields, "elapsed_s": round(elapsed_s, 3), **why}
+    log.log(level, "step %s", outcome(event), extra=fields)

@@ -1,4 +1,4 @@
-"""Scratch space: one folder per attempt, removed whatever happens, swept when its process was killed."""
+"""Scratch space: one folder per attempt, always removed; after a kill, at the next start."""
 
 import contextlib
 import logging
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from processors.storage.local_files import remove_hostile_tree
 from processors.threads import in_thread
 
-#: What a tool's process may be called: the tool, or what stands before it on its command line.
+#: Names of tool processes: the tools, and the wrappers that start them.
 TOOL_NAMES = frozenset({"ffmpeg", "ffprobe", "bwrap", "unshare", "setpriv", "prlimit", "choom"})
 
 log = logging.getLogger(__name__)
@@ -21,20 +21,20 @@ class Space(NamedTuple):
     """The folders of one attempt."""
 
     folder: Path
-    #: For whatever is needed on the way.
+    #: For temporary files.
     work: Path
-    #: For what shall be published.
+    #: For files to publish.
     output: Path
 
 
 class Scratch:
-    """The scratch space of one executor; nobody else works below `root`, its name is locked."""
+    """The scratch space of one executor. `root` is its own, because its name is locked."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     async def sweep(self) -> None:
-        """End what still works below, and remove everything: a killed process of the same name left it."""
+        """Kill tools that still work below `root`, and remove everything: a killed process of this name left it."""
         await in_thread(_end_tools, self.root)
         await in_thread(_remove, self.root)
 
@@ -50,12 +50,12 @@ class Scratch:
 
 
 def _end_tools(root: Path) -> None:
-    """Tools die with their executor, but one that was just being started may have missed it."""
+    """Tools die with their executor, except one that was about to start."""
     for folder in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):  # no process, or it ended meanwhile
+        with contextlib.suppress(OSError):  # not a process, or it has exited
             program, *arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             if Path(program).name in TOOL_NAMES and any(f"{root}/" in argument for argument in arguments):
-                log.warning("a tool outlived its executor and is ended", extra={"pid": folder.name, "tool": program})
+                log.warning("orphaned tool killed", extra={"pid": folder.name, "tool": program})
                 os.kill(int(folder.name), signal.SIGKILL)
 
 
@@ -68,6 +68,6 @@ def _remove(folder: Path) -> None:
     try:
         remove_hostile_tree(folder)
     except FileNotFoundError:
-        return  # it never came into being
-    except OSError as error:  # the outcome of the attempt stands; the next start sweeps it
+        return  # it was never created
+    except OSError as error:  # the attempt keeps its outcome; the next start removes the folder
         log.warning("scratch space could not be removed", extra={"folder": str(folder), "error": str(error)})

@@ -1,4 +1,4 @@
-"""Where the source media is: makes a local, readable file out of a job's input."""
+"""Sources: a local, readable file for the input of a job."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ from schemas.step_events import StepRequested
 
 
 class Sources:
-    """Finds sources in the store and below the allowed folders."""
+    """Resolves inputs in the store and below the allowed folders."""
 
     def __init__(self, store: ObjectStore, roots: tuple[Path, ...], cache: LocalCache | None = None) -> None:
         self._store, self._cache = store, cache
@@ -27,10 +27,10 @@ class Sources:
             return await self._object(source.object, folder / "source")
         if source.path is not None:
             return await in_thread(_allowed_file, Path(source.path), self._roots)
-        raise SourceMissing("This pipeline takes media that is in the store already, not an address.")
+        raise SourceMissing("This pipeline needs media in the store, not a URL.")
 
     async def sweep(self) -> None:
-        """Remove what a killed process of the same name was fetching."""
+        """Remove partial files of a killed process of this name."""
         if self._cache is not None:
             await self._cache.sweep()
 
@@ -41,7 +41,7 @@ class Sources:
             await self._cache.give(self._store, key, target)
 
     async def artifact(self, key: str, folder: Path) -> Path:
-        """A published file of a step before; one of a bucket is fetched into `folder`. Raises as `resolve` does."""
+        """A published file of an earlier step; fetched into `folder` from a bucket. Raises the errors of `resolve`."""
         return await self._object(key, folder / f"artifact-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
 
     async def _object(self, key: str, target: Path) -> Path:
@@ -57,11 +57,11 @@ class Sources:
 
 
 def downloaded(requested: StepRequested) -> Input:
-    """The input of a request; of one that names an address: what the step before it brought from there."""
-    found = requested.inputs.get("download", {}).get("object")
-    if requested.input.url is None or not isinstance(found, str):
+    """The input of a request. For a URL, the object that the download step stored."""
+    key = requested.inputs.get("download", {}).get("object")
+    if requested.input.url is None or not isinstance(key, str):
         return requested.input
-    return Input(object=found)
+    return Input(object=key)
 
 
 def _stored_file(store: LocalStore, key: str) -> Path:
@@ -73,14 +73,14 @@ def _stored_file(store: LocalStore, key: str) -> Path:
 
 def _allowed_file(path: Path, roots: tuple[Path, ...]) -> Path:
     if not _is_file_below(path, roots):
-        raise SourceMissing(f"There is no file {str(path)[:200]!r} below the folders that may be read.")
+        raise SourceMissing(f"There is no file {str(path)[:200]!r} below the allowed folders.")
     return path.resolve()
 
 
 def _is_file_below(path: Path, roots: tuple[Path, ...]) -> bool:
-    """Whether it is a regular file, and stays below a root when links are followed."""
+    """Whether it is a regular file below a root after links are resolved."""
     try:
         real = path.resolve(strict=True)
-    except (OSError, ValueError, RuntimeError):  # not there, not a path, or links in a circle
+    except (OSError, ValueError, RuntimeError):  # missing, not a path, or a loop of links
         return False
     return real.is_file() and any(real.is_relative_to(root) for root in roots)

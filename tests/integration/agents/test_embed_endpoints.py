@@ -12,7 +12,8 @@ from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
 from agents.embed import make
-from agents.executor.attempts import Attempt, AttemptResources, conclude
+from agents.executor.attempts import Attempt, AttemptIdentity
+from agents.executor.execution import AttemptResources, execute
 from processors.storage.local_store import LocalStore
 from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
@@ -22,7 +23,7 @@ from schemas.step_events import AttemptAccepted, RetryDue, StepRequested
 from streams.settings import Embed, Settings
 from tables.reducer import advance
 from tests.transcripts import transcript_json
-from tests.unit.agents.executor.fakes import bench_below
+from tests.unit.agents.executor.fakes import resources_below
 from tests.unit.web.rows import NOW, a_job, a_step
 
 DIM = 8
@@ -73,9 +74,9 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> AttemptResources:
-    """A bench with the transcript in its store."""
-    found = bench_below(tmp_path)
+def resources(tmp_path: Path) -> AttemptResources:
+    """A resources with the transcript in its store."""
+    found = resources_below(tmp_path)
     assert isinstance(found.store, LocalStore)
     path = found.store.local_path(KEY)
     path.parent.mkdir(parents=True)
@@ -86,10 +87,10 @@ def bench(tmp_path: Path) -> AttemptResources:
 class Outcome:
     """A job put through control and executor, without a log between them; delays pass at once."""
 
-    def __init__(self, bench: AttemptResources, backends: list[str]) -> None:
+    def __init__(self, resources: AttemptResources, backends: list[str]) -> None:
         settings = Settings(embed=Embed(backends=tuple(backends), timeout_s=0.5))
         self._processor = make(make_toolbox(Limits()), settings)
-        self._bench = bench
+        self._resources = resources
         self.delays_s: list[float] = []
         self.codes: list[str] = []
         self.job: Job = _waiting_for_embed()
@@ -121,8 +122,8 @@ class Outcome:
             AttemptAccepted(**_about(self.job), lease_id=lease, executor_id="e", requested_at=now, request_partition=0),
             now,
         )
-        attempt = Attempt(requested, STEP, lease_id=lease, event_id="e", partition=0)
-        self._advance(await conclude(attempt, self._processor, self._bench), now)
+        attempt = Attempt(AttemptIdentity(requested, STEP, lease, "e", 0))
+        self._advance(await execute(attempt, self._processor, self._resources), now)
 
     def _advance(self, event: Any, now: float) -> None:
         job, effects = advance(self.job, event, now)
@@ -151,8 +152,8 @@ def replace_request(job: Job) -> RetryDue:
 
 
 @pytest.fixture
-def run(bench: AttemptResources) -> Callable[..., Awaitable[Outcome]]:
-    return lambda *backends: Outcome(bench, list(backends)).run()
+def run(resources: AttemptResources) -> Callable[..., Awaitable[Outcome]]:
+    return lambda *backends: Outcome(resources, list(backends)).run()
 
 
 Run = Callable[..., Awaitable[Outcome]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.executor.control_follower import ControlTail
+from agents.executor.control_follower import ControlFollower
 from streams import audit
 from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
@@ -36,10 +36,10 @@ async def _revokes(settings: Settings) -> None:
     async def never(_: Any) -> None:
         raise AssertionError("there is nothing on the topic")
 
-    tail = ControlTail(
-        settings, names(settings).control, "reader-test", on_revoke=print, on_queue=print, on_unusable=never
+    follower = ControlFollower(
+        settings, names(settings).control, "reader-test", on_revoke=print, on_queue=print, on_invalid=never
     )
-    await _until(tail.run, tail.positioned)
+    await _until(follower.run, follower.caught_up)
 
 
 async def _audit(settings: Settings) -> None:

@@ -71,7 +71,7 @@ def never_pull() -> None:
     """Requests come in, there is room for them, and nobody pulls them."""
     from agents.executor.requests import RequestPuller
 
-    hang(RequestPuller, "group")
+    hang(RequestPuller, "batch")
 
 
 def never_commit() -> None:

@@ -1,19 +1,10 @@
 """Pausing a queue: decided by control, kept in its table, heard by executors that are there and that come."""
 
-import asyncio
-
-import pytest
-
-from agents.executor.capacity import PausedQueues
 from schemas.commands import PauseQueue, ResumeQueue
 from schemas.step_events import QueueChanged
 from streams.kafka.partitioner import partition_of
 from tables.queues import queue_key
 from tests.unit.agents.control.world import PARTITIONS, Log
-
-
-def change(step: str, at: float, *, paused: bool) -> QueueChanged:
-    return QueueChanged(step=step, paused=paused, changed_at=at)
 
 
 async def test_a_pause_is_told_and_told_again_by_whoever_takes_over() -> None:
@@ -47,22 +38,3 @@ async def test_a_queue_that_does_not_exist_cannot_be_paused() -> None:
     log = Log()
     await log.tell(await log.control(), PauseQueue(step="dishes"))
     assert not log.all(QueueChanged) and not log.changelogs["jobs"].keys() - {b"@0"}
-
-
-async def test_a_paused_step_waits_and_the_others_do_not() -> None:
-    valves = PausedQueues(["noop", "probe"])
-    valves.turn(change("noop", 5.0, paused=True))
-    assert not valves.is_open("noop") and valves.is_open("probe")
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(valves.wait_open("noop"), 0.01)
-    waiting = asyncio.create_task(valves.wait_open("noop"))
-    valves.turn(change("noop", 6.0, paused=False))
-    await asyncio.wait_for(waiting, 1)
-
-
-async def test_an_older_message_changes_nothing() -> None:
-    valves = PausedQueues(["noop"])
-    valves.turn(change("noop", 6.0, paused=False))
-    valves.turn(change("noop", 5.0, paused=True))
-    valves.turn(change("of another lane", 9.0, paused=True))
-    assert valves.is_open("noop")

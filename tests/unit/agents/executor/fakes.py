@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from aiokafka.errors import KafkaError
 
-from agents.executor.attempts import AttemptResources
-from agents.executor.capacity import CpuBudget
+from agents.executor.attempts import Attempt, AttemptIdentity
+from agents.executor.capacity import CpuBudget, CpuTicket
+from agents.executor.execution import AttemptResources
 from agents.executor.scratch import Scratch
 from agents.executor.sources import Sources
 from processors.contract import Work
@@ -76,8 +77,15 @@ def request(job_id: str = "job_1", step: str = "plain", attempt: int = 1, **chan
     return StepRequested(job_id=job_id, asset_id="asset_1", step=step, attempt=attempt, **fields)
 
 
-def bench_below(folder: Path, cpus: int = 4) -> AttemptResources:
-    """A workbench over real folders, with one object `uploads/a`."""
+def attempt_for(
+    requested: StepRequested, kind: StepKind, lease_id: str = "lease_1", ticket: CpuTicket | None = None
+) -> Attempt:
+    """An accepted request."""
+    return Attempt(AttemptIdentity(requested, kind, lease_id, "e", 0), ticket)
+
+
+def resources_below(folder: Path, cpus: int = 4) -> AttemptResources:
+    """Resources over real folders, with one object `uploads/a`."""
     store = LocalStore(folder / "store")
     path = store.local_path("uploads/a")
     path.parent.mkdir(parents=True)

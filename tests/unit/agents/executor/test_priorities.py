@@ -11,7 +11,7 @@ def world(**counts: int) -> tuple[Precedence, dict[Priority, deque[int]]]:
     queues = {priority: deque(range(counts.get(priority, 0))) for priority in PRIORITIES}
     precedence = Precedence()
     for priority, queue in queues.items():
-        precedence.join(priority, lambda queue=queue: bool(queue))  # type: ignore[misc]
+        precedence.register(priority, lambda queue=queue: bool(queue))  # type: ignore[misc]
     return precedence, queues
 
 

@@ -25,7 +25,7 @@ def test_news_is_said_at_once_and_then_once_an_interval() -> None:
     assert not progress.due(100.0)
     progress.note(0.1, {})
     assert progress.due(100.0)
-    progress.said(100.0)
+    progress.sent(100.0)
     progress.note(0.2, {})
     assert not progress.due(100.9)
     assert progress.due(101.0)
@@ -34,7 +34,7 @@ def test_news_is_said_at_once_and_then_once_an_interval() -> None:
 def test_without_news_nothing_is_said() -> None:
     progress = Progress(interval_s=1.0)
     progress.note(0.1, {})
-    progress.said(100.0)
+    progress.sent(100.0)
     assert not progress.due(200.0)
 
 

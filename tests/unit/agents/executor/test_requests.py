@@ -21,7 +21,7 @@ from tests.unit.agents.executor.fakes import request
 
 
 class FakeStream:
-    """A Faust stream of whatever is in its queue; `lost` pulls never come back, as after a rebalance."""
+    """A Faust stream of whatever is in its queue; `lost` puller never come back, as after a rebalance."""
 
     def __init__(self, *events: Any) -> None:
         self.waiting = deque(events)
@@ -39,25 +39,25 @@ class FakeStream:
 
 
 async def test_a_group_is_what_waits_and_has_room() -> None:
-    pulls = RequestPuller(FakeStream(1, 2, 3, 4))
-    assert await pulls.group(3) == [1, 2, 3]
-    assert await pulls.group(3) == [4]
+    puller = RequestPuller(FakeStream(1, 2, 3, 4))
+    assert await puller.batch(3) == [1, 2, 3]
+    assert await puller.batch(3) == [4]
     with pytest.raises(StopAsyncIteration):
-        await pulls.group(3)
+        await puller.batch(3)
 
 
 async def test_a_queue_that_was_cleared_does_not_hold_up_what_was_pulled() -> None:
     stream = FakeStream(1, 2)
-    pulls = RequestPuller(stream)
+    puller = RequestPuller(stream)
     stream.lost = False
-    first = asyncio.create_task(pulls.group(1))
+    first = asyncio.create_task(puller.batch(1))
     assert await first == [1]
     stream.lost = True
-    stuck = asyncio.create_task(pulls.group(2))
+    stuck = asyncio.create_task(puller.batch(2))
     await asyncio.sleep(0)
     assert not stuck.done()
     stuck.cancel()
-    pulls.close()
+    puller.close()
 
 
 def entry(message: Message) -> bytes:
@@ -70,9 +70,9 @@ def record(*entries: bytes) -> Any:
 
 
 def test_every_request_of_a_record_is_understood() -> None:
-    requests, unusable = requests_of(record(*[entry(request(f"job_{n}")) for n in range(256)]), "plain")
+    requests, invalid = requests_of(record(*[entry(request(f"job_{n}")) for n in range(256)]), "plain")
     assert [r.requested.job_id for r in requests] == [f"job_{n}" for n in range(256)]
-    assert (requests[0].event_id, requests[0].partition, unusable) == ("e", 1, [])
+    assert (requests[0].event_id, requests[0].partition, invalid) == ("e", 1, [])
 
 
 def released() -> Message:
@@ -96,28 +96,28 @@ def foreign(**changes: Any) -> Message:
     ],
 )
 def test_what_is_no_request_is_told_apart_from_its_neighbours(bad: bytes, code: str) -> None:
-    requests, unusable = requests_of(record(entry(request("job_1")), bad, entry(request("job_2"))), "plain")
+    requests, invalid = requests_of(record(entry(request("job_1")), bad, entry(request("job_2"))), "plain")
     assert [r.requested.job_id for r in requests] == ["job_1", "job_2"]
-    assert [entry.error.code for entry in unusable] == [code]
+    assert [entry.error.code for entry in invalid] == [code]
 
 
 async def test_a_request_that_cannot_be_accepted_takes_none_of_its_group_with_it(tmp_path: Path) -> None:
     executor = Executor(Settings(data_dir=str(tmp_path)), ExecutorName("e", "e-1", StringIO()), [])
-    accepted, buried = list[str](), list[str]()
+    accepted, letters = list[str](), list[str]()
 
     async def accept(requests: list[Request]) -> None:
         if any(found.requested.job_id == "job_2" for found in requests):
             raise RuntimeError("a bug")
         accepted.extend(found.requested.job_id for found in requests)
 
-    async def bury(unusable: InvalidRequest) -> None:
-        buried.append(unusable.error.code)
+    async def dead_letter(invalid: InvalidRequest) -> None:
+        letters.append(invalid.error.code)
 
-    vars(executor)["_roster"] = SimpleNamespace(accept=accept)
-    vars(executor)["_bury"] = bury
+    vars(executor)["_attempts"] = SimpleNamespace(accept=accept)
+    vars(executor)["_dead_letter"] = dead_letter
     events = [SimpleNamespace(message=record(entry(request(f"job_{n}"))), acked=False) for n in (1, 2, 3)]
     for event in events:
         event.ack = lambda event=event: setattr(event, "acked", True)
     await executor._take(events, "plain", "normal")
-    assert (accepted, buried) == (["job_1", "job_3"], ["internal-error"])
+    assert (accepted, letters) == (["job_1", "job_3"], ["internal-error"])
     assert all(event.acked for event in events)

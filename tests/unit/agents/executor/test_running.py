@@ -1,6 +1,7 @@
 """Attempts are claimed before they run, kept alive while they run, and ended once."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings
 from tests.conftest import eventually
-from tests.unit.agents.executor.fakes import HEAVY, PLAIN, FakeLog, FakeProcessor, bench_below, request
+from tests.unit.agents.executor.fakes import HEAVY, PLAIN, FakeLog, FakeProcessor, request, resources_below
 
 QUICK = StepKind(name="quick", slots=1, instant=True, files=False)
 
@@ -45,23 +46,23 @@ def fatal(reason: str, **facts: Any) -> None:
 
 
 class Floor:
-    """A roster over fakes."""
+    """Running attempts over fakes."""
 
     def __init__(self, folder: Path, heartbeat_s: float = 0.0) -> None:
         self.log = FakeLog()
         self.go = asyncio.Event()
         self.processors = {kind.name: FakeProcessor(self._work) for kind in (PLAIN, HEAVY, QUICK)}
-        self.stations = {k.name: StepRuntime(k, Slots(k.slots), self.processors[k.name]) for k in (PLAIN, HEAVY, QUICK)}
+        self.runtimes = {k.name: StepRuntime(k, Slots(k.slots), self.processors[k.name]) for k in (PLAIN, HEAVY, QUICK)}
         self.outbox = Outbox(self.log.send)
-        voice = StepReporter(self.outbox, names(Settings()), 8, "exec-1", fatal)
-        self.roster = RunningAttempts(self.stations, bench_below(folder), voice, heartbeat_s)
+        reporter = StepReporter(self.outbox, names(Settings()), 8, "exec-1", fatal)
+        self.attempts = RunningAttempts(self.runtimes, resources_below(folder), reporter, heartbeat_s)
 
     async def _work(self, work: Work) -> None:
         work.report(0.5, {})
         await self.go.wait()
 
     async def accept(self, *requests: StepRequested) -> None:
-        await self.roster.accept([Request(r, f"event/{r.job_id}", 3) for r in requests])
+        await self.attempts.accept([Request(r, f"event/{r.job_id}", 3) for r in requests])
 
     async def heard(self, kind: type[Any], count: int = 1) -> list[Any]:
         await eventually(lambda: len(self.log.of(kind)) >= count)
@@ -74,7 +75,7 @@ class Floor:
     async def close(self) -> None:
         self.log.answers.set()
         self.go.set()
-        await eventually(lambda: len(self.roster) == 0)
+        await eventually(lambda: len(self.attempts) == 0)
         await self.outbox.close()
 
 
@@ -92,7 +93,15 @@ async def test_an_attempt_is_claimed_worked_on_and_ended(floor: Floor) -> None:
     floor.go.set()
     completed = (await floor.heard(AttemptCompleted))[0]
     assert completed.lease_id == accepted.lease_id
-    await eventually(lambda: len(floor.roster) == 0 and floor.stations["plain"].slots.free == PLAIN.slots)
+    await eventually(lambda: len(floor.attempts) == 0 and floor.runtimes["plain"].slots.free == PLAIN.slots)
+
+
+async def test_the_log_names_how_an_attempt_ended(floor: Floor, caplog: pytest.LogCaptureFixture) -> None:
+    floor.go.set()
+    with caplog.at_level(logging.INFO, "agents.executor.running"):
+        await floor.accept(request())
+        await floor.heard(AttemptCompleted)
+    assert [record.message for record in caplog.records] == ["step completed"]
 
 
 async def test_no_work_begins_before_the_broker_has_the_claim(floor: Floor) -> None:
@@ -123,7 +132,7 @@ async def test_what_takes_no_time_is_claimed_and_ended_with_one_event(floor: Flo
     assert [event.claim for event in completed] == 200 * [
         Claim(executor_id="exec-1", requested_at=1.0, request_partition=3)
     ]
-    assert len(floor.roster) == 0 and floor.stations["quick"].slots.free == QUICK.slots
+    assert len(floor.attempts) == 0 and floor.runtimes["quick"].slots.free == QUICK.slots
 
 
 async def test_what_could_take_no_time_and_takes_some_is_claimed_before_it_ends(floor: Floor) -> None:
@@ -136,7 +145,7 @@ async def test_what_could_take_no_time_and_takes_some_is_claimed_before_it_ends(
 
 async def test_what_is_stopped_before_its_first_step_is_claimed_and_released(floor: Floor) -> None:
     def stop() -> None:
-        for attempt in floor.roster._by_key.values():
+        for attempt in floor.attempts._by_key.values():
             attempt.stop("released")
 
     accepting = asyncio.create_task(floor.accept(request(step="quick")))
@@ -144,7 +153,7 @@ async def test_what_is_stopped_before_its_first_step_is_claimed_and_released(flo
     await accepting
     said = [m for m in floor.log.messages if not isinstance(m, StepProgressed)]
     assert [type(m) for m in said] == [AttemptAccepted, AttemptReleased]
-    assert len(floor.roster) == 0
+    assert len(floor.attempts) == 0
 
 
 async def test_a_repeat_of_what_is_running_is_dropped_and_another_attempt_is_not(floor: Floor) -> None:
@@ -157,12 +166,12 @@ async def test_a_repeat_of_what_is_running_is_dropped_and_another_attempt_is_not
 
 async def test_running_attempts_are_kept_alive_until_they_end(floor: Floor) -> None:
     await floor.accept(request())
-    floor.roster.tick()
+    floor.attempts.tick()
     beat = (await floor.heard(AttemptHeartbeat))[0]
     assert beat.lease_id == floor.log.of(AttemptAccepted)[0].lease_id
     floor.go.set()
-    await eventually(lambda: len(floor.roster) == 0)
-    floor.roster.tick()
+    await eventually(lambda: len(floor.attempts) == 0)
+    floor.attempts.tick()
     assert len(floor.log.of(AttemptHeartbeat)) == 1
 
 
@@ -170,7 +179,7 @@ async def test_heartbeats_do_not_pile_up_while_the_broker_is_away(floor: Floor) 
     await floor.accept(request())
     floor.log.answers.clear()
     for _ in range(5):
-        floor.roster.tick()
+        floor.attempts.tick()
         await asyncio.sleep(0)
     floor.log.answers.set()
     floor.go.set()
@@ -191,19 +200,19 @@ async def test_a_revoked_lease_is_stopped_and_answered(floor: Floor) -> None:
     await floor.accept(request())
     await eventually(lambda: floor.processors["plain"].works)
     lease_id = floor.log.of(AttemptAccepted)[0].lease_id
-    floor.roster.revoke("lease_of_somebody_else", "cancelled")
-    floor.roster.revoke(lease_id, "cancelled")
-    floor.roster.revoke(lease_id, "cancelled")
+    floor.attempts.revoke("lease_of_somebody_else", "cancelled")
+    floor.attempts.revoke(lease_id, "cancelled")
+    floor.attempts.revoke(lease_id, "cancelled")
     assert [c.lease_id for c in await floor.heard(AttemptCancelled)] == [lease_id]
-    await eventually(lambda: len(floor.roster) == 0)
+    await eventually(lambda: len(floor.attempts) == 0)
 
 
 async def test_a_revoke_that_overtakes_the_claim_is_not_missed(floor: Floor) -> None:
     floor.log.answers.clear()
     accepting = asyncio.create_task(floor.accept(request()))
-    await eventually(lambda: len(floor.roster) == 1)
-    (lease_id,) = floor.roster._by_lease
-    floor.roster.revoke(lease_id, "cancelled")
+    await eventually(lambda: len(floor.attempts) == 1)
+    (lease_id,) = floor.attempts._by_lease
+    floor.attempts.revoke(lease_id, "cancelled")
     floor.log.answers.set()
     await accepting
     await floor.heard(AttemptCancelled)
@@ -235,12 +244,12 @@ async def test_a_message_that_can_never_be_delivered_ends_the_process(floor: Flo
     floor.log.errors = [MessageSizeTooLargeError()]
     with pytest.raises(Dead):
         await floor.accept(request())
-    floor.roster._by_key.clear()  # the process would be gone, and its attempts with it
+    floor.attempts._by_key.clear()  # the process would be gone, and its attempts with it
 
 
 async def test_draining_lets_running_work_end(floor: Floor) -> None:
     await floor.accept(request())
-    draining = asyncio.create_task(floor.roster.drain(60.0))
+    draining = asyncio.create_task(floor.attempts.drain(60.0))
     floor.go.set()
     await draining
     assert floor.log.of(AttemptCompleted)
@@ -250,15 +259,15 @@ async def test_draining_lets_running_work_end(floor: Floor) -> None:
 async def test_draining_releases_what_does_not_end_in_time(floor: Floor) -> None:
     await floor.accept(request())
     await eventually(lambda: floor.processors["plain"].works)
-    await floor.roster.drain(0.01)
+    await floor.attempts.drain(0.01)
     assert len(floor.log.of(AttemptReleased)) == 1
-    assert len(floor.roster) == 0
+    assert len(floor.attempts) == 0
 
 
 async def test_draining_releases_at_once_what_still_waits_for_the_cpus(floor: Floor) -> None:
     await floor.accept(request("job_1", "heavy"), request("job_2", "heavy"))
     await eventually(lambda: floor.processors["heavy"].works)
-    draining = asyncio.create_task(floor.roster.drain(60.0))
+    draining = asyncio.create_task(floor.attempts.drain(60.0))
     released = await floor.heard(AttemptReleased)
     assert [r.job_id for r in released] == ["job_2"]
     floor.go.set()
@@ -267,7 +276,7 @@ async def test_draining_releases_at_once_what_still_waits_for_the_cpus(floor: Fl
 
 
 async def test_events_of_one_attempt_have_ids_of_their_own(floor: Floor) -> None:
-    say: Callable[[], None] = floor.roster.tick
+    say: Callable[[], None] = floor.attempts.tick
     await floor.accept(request())
     say()
     await floor.heard(AttemptHeartbeat)
