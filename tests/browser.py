@@ -22,7 +22,7 @@ _PATIENCE_MS = 60_000
 #: Environment variable by which the browser is found among the processes.
 _MARK = "KINOLOG_TEST_BROWSER"
 
-_ARGUMENTS = (
+ARGUMENTS = (
     "--no-sandbox",  # tests run as root in containers
     "--disable-gpu",
     "--disable-background-networking",
@@ -77,7 +77,7 @@ async def browser() -> AsyncIterator[Browser]:
     mark = uuid.uuid4().hex
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=list(_ARGUMENTS), env={**os.environ, _MARK: mark}, timeout=_PATIENCE_MS
+            executable_path=CHROMIUM, args=list(ARGUMENTS), env={**os.environ, _MARK: mark}, timeout=_PATIENCE_MS
         )
         profile = _profile_of(mark)
         try:

@@ -163,9 +163,17 @@ async def figures(runs: int) -> list[Figure]:
     p50, p99 = percentile(times_ms, 50), percentile(times_ms, 99)
     fast = f"{speeds.ratio:.2f} ({max(speeds.ours) / 1e6:.0f} MB/s; {speeds.grown_bytes / 1e6:.1f} MB more memory)"
     return [
-        Figure("download of 2 GB / curl, best of each", fast, spread(ratios), ">= 0.8", 0.8 / speeds.ratio),
+        Figure(
+            "download of 2 GB / curl, best of each",
+            "How much of the line's speed a download gets.",
+            fast,
+            spread(ratios),
+            ">= 0.8",
+            0.8 / speeds.ratio,
+        ),
         Figure(
             f"resolve of {RESOLVED} cached ids",
+            "What a page waits for the URLs of its media.",
             f"p50 {p50:.1f} ms, p99 {p99:.1f} ms",
             spread(times_ms, " ms"),
             "p99 <= 20 ms",

@@ -1,4 +1,4 @@
-"""`make bench`: measures this checkout on this machine, and writes README's table and docs/figures.svg.
+"""`make bench`: measures this checkout on this machine; writes docs/figures.md, docs/figures.svg and README's lines.
 
 python -m tests.bench.figures [PART…] [--runs N] [--json]    parts: whole, throughput, interface, cache, models
 """
@@ -20,6 +20,15 @@ import uvloop
 ROOT = Path(__file__).resolve().parents[2]
 MARKS = ("<!-- bench: begin -->", "<!-- bench: end -->")
 PARTS = ("whole", "throughput", "interface", "cache", "models")
+COLD_START = "cold `kinolog up` -> ready"
+ONE_JOB = "submit -> completed of one no-op job"
+BARE_PIPELINE = "wall time of the pipeline `video` / its commands bare, one after another"
+#: Figures that README has, and their sentences.
+HEADLINES = {
+    COLD_START: "`kinolog up` is ready after {}, on an empty data directory.",
+    ONE_JOB: "kinolog itself adds {} to a job, from the request to its result.",
+    BARE_PIPELINE: "The pipeline `video` takes {} times as long as its ffmpeg commands run bare, one after another.",
+}
 _ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
@@ -27,10 +36,13 @@ class Figure(NamedTuple):
     """One line of the table."""
 
     what: str
+    #: What it means to a user, one sentence.
+    meaning: str
     measured: str
     spread: str
-    bar: str
-    #: The figure as a share of its bar: 1 meets it, less is better. None where there is no bar.
+    #: Bound that it should meet; empty where there is none.
+    target: str
+    #: The figure as a share of its target: 1 meets it, less is better. None where there is no target.
     share: float | None = None
 
 
@@ -75,14 +87,20 @@ def _said(*command: str) -> str:
 
 def table(figures: Sequence[Figure]) -> str:
     """The figures as Markdown."""
-    lines = ["| what | measured | spread | bar |", "|---|---|---|---|"]
-    lines += [f"| {f.what} | {f.measured} | {f.spread} | {f.bar} |" for f in figures]
+    lines = ["| figure | what it means | measured | spread | target |", "|---|---|---|---|---|"]
+    lines += [f"| {f.what} | {f.meaning} | {f.measured} | {f.spread} | {f.target} |" for f in figures]
     when = time.strftime("%Y-%m-%d", time.gmtime())
     return "\n".join([*lines, "", f"Measured by `make bench` on {machine()}, {when}."])
 
 
+def headlines(figures: Sequence[Figure]) -> str:
+    """The lines of README: the figures of `HEADLINES` in a sentence each."""
+    measured_of = {figure.what: figure.measured for figure in figures}
+    return "\n".join(f"- {text.format(measured_of[what])}" for what, text in HEADLINES.items())
+
+
 def write_between_marks(path: Path, text: str) -> None:
-    """Replace what stands between the marks."""
+    """Replace the text between the marks."""
     head, _, rest = path.read_text().partition(MARKS[0])
     tail = rest.partition(MARKS[1])[2]
     path.write_text(f"{head}{MARKS[0]}\n{text}\n{MARKS[1]}{tail}")
@@ -121,7 +139,8 @@ def main(report: Callable[[str], None] = print) -> int:
     if not arguments.parts:
         from tests.bench.plot import plot
 
-        write_between_marks(ROOT / "README.md", table(figures))
+        write_between_marks(ROOT / "docs" / "figures.md", table(figures))
+        write_between_marks(ROOT / "README.md", headlines(figures))
         (ROOT / "docs" / "figures.svg").write_text(plot(figures))
     return 0
 

@@ -1,4 +1,4 @@
-"""The figures as a picture: each as a share of its bar."""
+"""The figures as a picture: each as a share of its target."""
 
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
@@ -12,15 +12,15 @@ _FONT = 'font-family="sans-serif" font-size="12"'
 
 
 def plot(figures: Sequence[Figure]) -> str:
-    """An SVG: one row a figure, a line where the bar is; what stays left of it meets it."""
+    """An SVG: one row a figure, a line at the target; a bar that ends left of it meets it."""
     rows = [(figure, figure.share) for figure in figures if figure.share is not None]
     width, height = _LABEL_PX + _PLOT_PX + _VALUE_PX, _HEAD_PX + _ROW_PX * len(rows) + 10
-    bar_x = _LABEL_PX + _PLOT_PX / _MOST
+    target_x = _LABEL_PX + _PLOT_PX / _MOST
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {_FONT}>',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        f'<text x="{bar_x}" y="22" text-anchor="middle" fill="#444">bar</text>',
-        f'<line x1="{bar_x}" x2="{bar_x}" y1="28" y2="{height - 8}" stroke="#444" stroke-dasharray="4 3"/>',
+        f'<text x="{target_x}" y="22" text-anchor="middle" fill="#444">target</text>',
+        f'<line x1="{target_x}" x2="{target_x}" y1="28" y2="{height - 8}" stroke="#444" stroke-dasharray="4 3"/>',
         *[line for n, (figure, share) in enumerate(rows) for line in _row(n, figure, share)],
         "</svg>",
     ]
