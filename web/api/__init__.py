@@ -1,1 +1,1 @@
-"""Request handlers, one file per noun."""
+"""Request handlers, one module per resource."""

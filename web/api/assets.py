@@ -85,41 +85,41 @@ class AssetsQuery(ListQuery, frozen=True, kw_only=True):
 )
 async def submit_assets(request: web.Request) -> web.Response:
     """Submit one or many assets; each starts a job: 202. For a list, each item has its ids or its own error."""
-    principal, given = caller_of(request), await json_body(request, NewAsset | list[NewAsset])
-    if isinstance(given, NewAsset):
-        return await _submit_one(request, principal, given)
-    if not 1 <= len(given) <= MAX_ITEMS:
+    principal, body = caller_of(request), await json_body(request, NewAsset | list[NewAsset])
+    if isinstance(body, NewAsset):
+        return await _submit_one(request, principal, body)
+    if not 1 <= len(body) <= MAX_ITEMS:
         raise Problem(422, "invalid-body", f"a list must have 1 to {MAX_ITEMS} items")
-    return await _submit_list(request, principal, given)
+    return await _submit_list(request, principal, body)
 
 
 async def _submit_one(request: web.Request, principal: Principal, item: NewAsset) -> web.Response:
-    wanted = await _wanted(request, principal, item, 0)
-    cursor, [problem] = await submit(services(request), [wanted], repeatable="Idempotency-Key" in request.headers)
+    submitted = await _command(request, principal, item, 0)
+    cursor, [problem] = await submit(services(request), [submitted], repeatable="Idempotency-Key" in request.headers)
     if problem is not None:
         raise problem
-    return data_response(Submitted(asset_id=wanted.asset_id, job_id=wanted.job_id), status=202, cursor=cursor)
+    return data_response(Submitted(asset_id=submitted.asset_id, job_id=submitted.job_id), status=202, cursor=cursor)
 
 
 async def _submit_list(request: web.Request, principal: Principal, items: list[NewAsset]) -> web.Response:
     results: list[SubmitJob | Problem] = [await _result(request, principal, item, n) for n, item in enumerate(items)]
-    good = [result for result in results if isinstance(result, SubmitJob)]
-    if not good:
-        return data_response([_told(result, None) for result in results], status=202)
-    cursor, problems = await submit(services(request), good, repeatable="Idempotency-Key" in request.headers)
-    clashes = {wanted.job_id: problem for wanted, problem in zip(good, problems, strict=True)}
-    told = [_told(result, clashes.get(result.job_id) if isinstance(result, SubmitJob) else None) for result in results]
-    return data_response(told, status=202, cursor=cursor)
+    accepted = [result for result in results if isinstance(result, SubmitJob)]
+    if not accepted:
+        return data_response([_item(result, None) for result in results], status=202)
+    cursor, problems = await submit(services(request), accepted, repeatable="Idempotency-Key" in request.headers)
+    clashes = {submitted.job_id: problem for submitted, problem in zip(accepted, problems, strict=True)}
+    views = [_item(result, clashes.get(result.job_id) if isinstance(result, SubmitJob) else None) for result in results]
+    return data_response(views, status=202, cursor=cursor)
 
 
 async def _result(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob | Problem:
     try:
-        return await _wanted(request, principal, item, index)
+        return await _command(request, principal, item, index)
     except (Problem, Refused) as error:
         return as_problem(error, request.app[ERROR_TABLE]) or Problem(422, "invalid-body", str(error))
 
 
-def _told(result: SubmitJob | Problem, clash: Problem | None) -> SubmittedItem:
+def _item(result: SubmitJob | Problem, clash: Problem | None) -> SubmittedItem:
     problem = result if isinstance(result, Problem) else clash
     if problem is not None:
         return SubmittedItem(status=problem.status, error=problem_view(problem))
@@ -127,14 +127,14 @@ def _told(result: SubmitJob | Problem, clash: Problem | None) -> SubmittedItem:
     return SubmittedItem(status=202, asset_id=result.asset_id, job_id=result.job_id)
 
 
-async def _wanted(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob:
-    parts, known = services(request), ids(request, principal, index)
-    given = {name: value for name, value in msgspec.structs.asdict(item).items() if value is not None}
-    upload = UploadCompleted(**given | {"owner": owner_for(principal, item.owner)})
-    wanted = command(parts, upload, known, fingerprint("asset", msgspec.to_builtins(upload)))
-    await require_own_sources(parts, principal, wanted, known)
-    await require_acceptable(parts, wanted, known)
-    return wanted
+async def _command(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob:
+    parts, new_ids = services(request), ids(request, principal, index)
+    fields = {name: value for name, value in msgspec.structs.asdict(item).items() if value is not None}
+    upload = UploadCompleted(**fields | {"owner": owner_for(principal, item.owner)})
+    submitted = command(parts, upload, new_ids, fingerprint("asset", msgspec.to_builtins(upload)))
+    await require_own_sources(parts, principal, submitted, new_ids)
+    await require_acceptable(parts, submitted, new_ids)
+    return submitted
 
 
 @routes.get("/v1/assets", query=AssetsQuery, responses={200: Page[AssetView]}, problems=(400, 503))
@@ -163,11 +163,11 @@ async def show_asset(request: web.Request) -> web.Response:
 )
 async def play_asset(request: web.Request) -> web.Response:
     """Create signed URLs for a player; null where nothing is published yet."""
-    wanted: PlaybackRequest = await json_body(request, PlaybackRequest)
-    if not 1 <= wanted.ttl_s <= _MAX_TTL_S:
+    body: PlaybackRequest = await json_body(request, PlaybackRequest)
+    if not 1 <= body.ttl_s <= _MAX_TTL_S:
         raise Problem(422, "invalid-body", f"ttl_s must be a number from 1 to {_MAX_TTL_S}")
     asset = await visible_asset(request, caller_of(request), request.match_info["asset_id"])
-    return data_response(_playback(services(request), asset, int(time.time()) + wanted.ttl_s))
+    return data_response(_playback(services(request), asset, int(time.time()) + body.ttl_s))
 
 
 def _playback(parts: Services, asset: Asset, expires: int) -> Playback:

@@ -22,13 +22,13 @@ from web.services import Services, services
 log = logging.getLogger("kinolog.web")
 
 _PING_S = 20.0
-#: Seconds that a client is given to take in why it must go; then the connection is cut.
+#: Time for a client to receive the close reason, seconds; then the connection is aborted.
 _CLOSE_S = 1.5
-#: A client has nothing to say here but control frames.
+#: Clients send control frames only.
 _MAX_MESSAGE_BYTES = 4096
-_BROKE_OFF = CloseReason(1011, "InternalError")
+_INTERNAL_ERROR = CloseReason(1011, "InternalError")
 
-#: Returns when the connection can take more. Raises ConnectionError when it is gone.
+#: Sends frames; returns when the connection can take more. Raises ConnectionError when it is closed.
 Send = Callable[[Sequence[Frame]], Awaitable[None]]
 
 routes = Routes("Live")
@@ -49,14 +49,14 @@ class LiveQuery(AfterQuery, frozen=True, kw_only=True):
 async def live_socket(request: web.Request) -> web.StreamResponse:
     """Live updates over a websocket, server to client only; closed with 4008 ConsumerTooSlow for a slow client."""
     require_same_origin(request, services(request).settings.web.cors_origins)
-    wanted, cursor = await _asked_for(request, request.query.get("cursor"))
+    subscription, cursor = await _requested(request, request.query.get("cursor"))
     socket = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,), heartbeat=_PING_S, compress=False, max_msg_size=_MAX_MESSAGE_BYTES, timeout=_CLOSE_S
     )
     await socket.prepare(request)
 
     async def send(frames: Sequence[Frame]) -> None:
-        # In one piece, and not by the socket, which would frame for each client what is the same for all.
+        # Raw and in one write: the frames are encoded once for all clients, the socket would encode them for each.
         if socket.closed or request.transport is None or request.transport.is_closing():
             raise ConnectionResetError("the websocket is closed")
         request.transport.write(b"".join([frame.wire for frame in frames]))
@@ -66,12 +66,12 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
         async for _ in socket:
             pass  # until it closes
 
-    farewell = await _serve(request, wanted, cursor, send, listen())
-    if farewell is not None:
+    reason = await _serve(request, subscription, cursor, send, listen())
+    if reason is not None:
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_CLOSE_S):
-                await socket.close(code=farewell.code, message=farewell.reason.encode(), drain=False)
-        _cut(request)
+                await socket.close(code=reason.code, message=reason.reason.encode(), drain=False)
+        _abort(request)
     return socket
 
 
@@ -86,7 +86,9 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
 async def live_events(request: web.Request) -> web.StreamResponse:
     """Live updates as server-sent events; the event id is the cursor. Source: HTML Living Standard, section 9.2."""
     require_same_origin(request, services(request).settings.web.cors_origins)
-    wanted, cursor = await _asked_for(request, request.headers.get("Last-Event-ID") or request.query.get("cursor"))
+    subscription, cursor = await _requested(
+        request, request.headers.get("Last-Event-ID") or request.query.get("cursor")
+    )
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(request)
 
@@ -98,13 +100,13 @@ async def live_events(request: web.Request) -> web.StreamResponse:
             await response.write(b": still here\n\n")
             await asyncio.sleep(_PING_S)
 
-    farewell = await _serve(request, wanted, cursor, send, ping())
-    if farewell is not None:
+    reason = await _serve(request, subscription, cursor, send, ping())
+    if reason is not None:
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_CLOSE_S):
-                await response.write(f'event: end\ndata: {{"reason": "{farewell.reason}"}}\n\n'.encode())
+                await response.write(f'event: end\ndata: {{"reason": "{reason.reason}"}}\n\n'.encode())
                 await response.write_eof()
-        _cut(request)
+        _abort(request)
     return response
 
 
@@ -112,28 +114,32 @@ def _event(frame: Frame) -> bytes:
     return (f"id: {frame.cursor}\n".encode() if frame.cursor else b"") + b"data: " + frame.text + b"\n\n"
 
 
-async def _asked_for(request: web.Request, cursor: str | None) -> tuple[Subscription, LiveCursor | None]:
-    """What the client wants, and from where on. Raises Problem: 400, 404 for a job or asset it may not see, 503."""
+async def _requested(request: web.Request, cursor: str | None) -> tuple[Subscription, LiveCursor | None]:
+    """Parse subscription and cursor. Raises Problem: 400, 404 for a job or asset the caller may not see, 503."""
     principal, parts = caller_of(request), services(request)
-    wanted = parse(request.query.get("subscribe", ""), principal.scope)
+    subscription = parse(request.query.get("subscribe", ""), principal.scope)
     since = load(cursor, LiveCursor) if cursor else None
     await wait_for_cursor(request, "jobs")
-    for job_id in wanted.named("job"):
+    for job_id in subscription.named("job"):
         await visible_job(request, principal, job_id)
-    for asset_id in wanted.named("asset"):
+    for asset_id in subscription.named("asset"):
         await visible_asset(request, principal, asset_id)
     if parts.position.rebuilding:
         raise unavailable("read-model-behind", "the jobs are still being read from the log: try again")
-    return wanted, since
+    return subscription, since
 
 
 async def _serve(
-    request: web.Request, wanted: Subscription, cursor: LiveCursor | None, send: Send, beside: Coroutine[Any, Any, None]
+    request: web.Request,
+    subscription: Subscription,
+    cursor: LiveCursor | None,
+    send: Send,
+    companion: Coroutine[Any, Any, None],
 ) -> CloseReason | None:
-    """Send until the client goes, or must go: then why. `beside` runs for as long and may end it."""
+    """Send until the client disconnects (None) or must be closed (why). `companion` runs as long, and may end it."""
     parts = services(request)
-    client = parts.hub.join(wanted)
-    tasks = [asyncio.create_task(_pump(parts, client, cursor, send)), asyncio.create_task(beside)]
+    client = parts.hub.join(subscription)
+    tasks = [asyncio.create_task(_pump(parts, client, cursor, send)), asyncio.create_task(companion)]
     over: list[asyncio.Future[Any]] = [*tasks, client.farewell]
     try:
         with parts.sessions.watched(client, caller_of(request)):
@@ -155,16 +161,16 @@ async def _pump(parts: Services, client: Client, cursor: LiveCursor | None, send
 
 
 def _outcome(tasks: list[asyncio.Task[None]]) -> CloseReason | None:
-    """None when the client has gone; a bug is logged and told."""
+    """None when the client disconnected; a bug is logged and closes the connection with an error."""
     for task in tasks:
         error = task.exception() if task.done() and not task.cancelled() else None
         if error is not None and not isinstance(error, ConnectionError):
             log.error("live connection failed", exc_info=error)
-            return _BROKE_OFF
+            return _INTERNAL_ERROR
     return None
 
 
-def _cut(request: web.Request) -> None:
-    """Drop what the client has not taken: closing alone would wait for it for ever."""
+def _abort(request: web.Request) -> None:
+    """Abort the connection with its unsent bytes: a plain close would wait for a slow client forever."""
     if request.transport is not None:
         request.transport.abort()

@@ -1,6 +1,6 @@
-"""Which stored objects and local files a caller may name: one's own, and what the settings open to an owner.
+"""Access to sources: the stored objects and local files that a caller may submit, by ownership and by the settings.
 
-Checked once, at the door: control and executors carry out what is on the log, whose other producers are trusted.
+Checked only here: control and executors trust the log and its other producers.
 """
 
 from collections.abc import Iterator
@@ -15,32 +15,32 @@ from web.auth.principal import Principal
 from web.readmodel import queries
 from web.services import Services
 
-#: Where direct uploads lie in the bucket.
+#: Folder of direct uploads in the bucket.
 DIRECT_FOLDER = "direct"
 #: In KINOLOG_STORE__OWNER_PREFIXES: the entry for every owner, and the placeholder for the owner's name.
 _EVERY_OWNER, _OWNER_NAME = "*", "{owner}"
 
 
 def direct_folder(principal: Principal) -> str:
-    """Where direct uploads of one owner lie in the bucket."""
+    """Folder of an owner's direct uploads in the bucket."""
     return f"{DIRECT_FOLDER}/{derived_id('owner', principal.owner or '')}"
 
 
 async def may_see_asset(parts: Services, principal: Principal, asset_id: str, *, if_absent: bool) -> bool:
-    """Whether the asset is visible to the caller; `if_absent` where there is none."""
+    """Whether the caller may see the asset; `if_absent` when it does not exist."""
     owner = await parts.model.read(queries.asset_owner, asset_id)
     return if_absent if owner is None else principal.sees(owner[0])
 
 
 async def may_read(parts: Services, principal: Principal, source: Input) -> bool:
-    """Whether the caller may have this input processed."""
+    """Whether the caller may submit this input."""
     if source.object is not None:
         return await may_read_object(parts, principal, source.object)
     return source.path is None or may_read_path(parts, principal, Path(source.path))
 
 
 async def may_read_object(parts: Services, principal: Principal, key: str) -> bool:
-    """Whether the caller may read an object, be it there or not. A key is compared as it is written."""
+    """Whether the caller may read an object, which need not exist. Keys are compared literally."""
     if principal.role == "admin":
         return True
     try:
@@ -55,7 +55,7 @@ async def may_read_object(parts: Services, principal: Principal, key: str) -> bo
 
 
 def may_read_path(parts: Services, principal: Principal, path: Path) -> bool:
-    """Whether the caller may read a local file, its links followed. Never below kinolog's own folders."""
+    """Whether the caller may read a local file, after following symbolic links. Never below kinolog's own folders."""
     if principal.role == "admin":
         return True
     own = [parts.settings.data_path, *([parts.store.root] if isinstance(parts.store, LocalStore) else [])]
@@ -64,12 +64,12 @@ def may_read_path(parts: Services, principal: Principal, path: Path) -> bool:
 
 
 def is_key_open(settings: StoreSettings, owner: str | None, key: str) -> bool:
-    """Whether the settings open a valid key to an owner. Pure."""
+    """Whether the settings grant a valid key to an owner. Pure."""
     return any(_is_below(key, prefix) for prefix in _prefixes(settings, owner) if not prefix.startswith("/"))
 
 
 def is_path_open(settings: StoreSettings, owner: str | None, path: Path) -> bool:
-    """Whether the settings open a path, its links followed, to an owner."""
+    """Whether the settings grant a path, after following symbolic links, to an owner."""
     folders = (Path(prefix).resolve() for prefix in _prefixes(settings, owner) if prefix.startswith("/"))
     return any(path.is_relative_to(folder) for folder in folders)
 
@@ -84,7 +84,7 @@ def _prefixes(settings: StoreSettings, owner: str | None) -> Iterator[str]:
 
 
 def _is_one_part(name: str) -> bool:
-    """Whether a name stays within one folder when it is put into a key."""
+    """Whether a name is one segment of a key."""
     try:
         return "/" not in checked_key(name)
     except InvalidKey:
@@ -92,6 +92,6 @@ def _is_one_part(name: str) -> bool:
 
 
 def _is_below(key: str, prefix: str) -> bool:
-    """Whether `key` is the prefix or lies below it, by whole parts: media/anna is not a prefix of media/annabel."""
+    """Whether `key` is the prefix or below it, by whole segments: media/anna is not a prefix of media/annabel."""
     folder = prefix.rstrip("/")
     return key == folder or key.startswith(f"{folder}/")

@@ -12,7 +12,7 @@ from schemas.jobs import AssetStatus, JobStatus
 from schemas.steps import step_kinds
 from streams.kafka.envelope import iso_time
 from web.api.common import AfterQuery, data_response, wait_for_cursor
-from web.api.jobs.as_of import AsOfQuery, asked_moment, counts_at
+from web.api.jobs.as_of import AsOfQuery, counts_at, requested_moment
 from web.auth.middleware import caller_of
 from web.http.problems import not_found
 from web.http.routing import Routes
@@ -36,7 +36,7 @@ async def show_stats(request: web.Request) -> web.Response:
 
     With `as_of`, at that moment; then only steps that had started are counted.
     """
-    parts, scope, at = services(request), caller_of(request).scope, asked_moment(request)
+    parts, scope, at = services(request), caller_of(request).scope, requested_moment(request)
     if at is not None:
         return data_response(replace(stats(await counts_at(parts, scope, at), parts.pipelines), as_of=iso_time(at)))
     await wait_for_cursor(request, "jobs")

@@ -18,9 +18,9 @@ from web.views.models import Answer, View
 
 routes = Routes("Media")
 
-#: Parts of the path that are kept or removed as a whole: an attempt's folder, an upload's file.
+#: Path segments of what is kept or deleted as a whole: an attempt's folder, an upload's file.
 _UNITS = {"assets": 4, "uploads": 3}
-_SHOWN = 1_000
+_MAX_LISTED = 1_000
 
 
 class CollectRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,7 +45,7 @@ class Garbage(View, frozen=True, kw_only=True):
 
 
 class _Unit(NamedTuple):
-    """What is kept or removed as a whole."""
+    """Files that are kept or deleted as a whole."""
 
     objects: int = 0
     bytes: int = 0
@@ -53,11 +53,11 @@ class _Unit(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """All that is said of an asset."""
+    """Rows of an asset and its jobs."""
 
-    #: Its row, and those of its jobs.
+    #: All of them.
     raw: list[bytes]
-    #: Those of its jobs that have not ended.
+    #: Jobs that have not ended.
     running: list[bytes]
 
 
@@ -73,35 +73,35 @@ async def collect_garbage(request: web.Request) -> web.Response:
 
     Abandoned multipart uploads to a bucket are deleted too.
     """
-    wanted: CollectRequest = await json_body(request, CollectRequest)
+    body: CollectRequest = await json_body(request, CollectRequest)
     parts = services(request)
     if not parts.position.caught_up.is_set():
         raise unavailable("not-ready", "the log is still being read: which files are in use is not known yet", 5)
-    older_than_s = wanted.older_than_days * 86_400
+    older_than_s = body.older_than_days * 86_400
     now = parts.clock.earlier()
     before = now - older_than_s
     found = {unit: known for top in _UNITS for unit, known in (await _orphans(parts, top, before)).items()}
     found |= await _unclaimed(parts, before)
     bucket = parts.store if isinstance(parts.store, BucketStore) else None
-    begun = await bucket.multipart_uploads(older_than_s, now) if bucket is not None else None
-    if not wanted.dry_run:
+    abandoned = await bucket.multipart_uploads(older_than_s, now) if bucket is not None else None
+    if not body.dry_run:
         for unit in found:
             await parts.store.delete_prefix(unit)
         if bucket is not None:
-            await bucket.abort(begun or ())
+            await bucket.abort(abandoned or ())
     return data_response(
         Garbage(
-            dry_run=wanted.dry_run,
+            dry_run=body.dry_run,
             objects=sum(known.objects for known in found.values()),
             bytes=sum(known.bytes for known in found.values()),
-            prefixes=sorted(found)[:_SHOWN],
-            multipart_uploads=None if begun is None else len(begun),
+            prefixes=sorted(found)[:_MAX_LISTED],
+            multipart_uploads=None if abandoned is None else len(abandoned),
         )
     )
 
 
 async def _orphans(parts: Services, top: str, before: float) -> dict[str, _Unit]:
-    """Units that are old enough and that nothing points at."""
+    """Units that are old enough and unreferenced."""
     units = await _units(parts.store, top)
     by_asset: dict[str, list[str]] = defaultdict(list)
     for unit, known in units.items():
@@ -115,7 +115,7 @@ async def _orphans(parts: Services, top: str, before: float) -> dict[str, _Unit]
 
 
 async def _unclaimed(parts: Services, before: float) -> dict[str, _Unit]:
-    """What clients put straight into the bucket, and no asset or job names."""
+    """Direct uploads that no asset or job references."""
     found = {
         stored.key: _Unit(1, stored.size_bytes, stored.modified_at.timestamp())
         async for stored in parts.store.walk(DIRECT_FOLDER)
@@ -138,17 +138,17 @@ async def _units(store: ObjectStore, top: str) -> dict[str, _Unit]:
 
 
 def _is_needed(unit: str, rows: _Rows) -> bool:
-    """Whether a row names it, or the attempt that writes it may still be running."""
+    """Whether a row references the unit, or the attempt that writes it may still be running."""
     lease_id = unit.rpartition("/")[2].partition("-")[2].encode()
     return any(unit.encode() in raw for raw in rows.raw) or any(lease_id and lease_id in raw for raw in rows.running)
 
 
 def _named_inputs(db: sqlite3.Connection) -> set[str]:
-    """Objects that clients put into the bucket and that are somebody's input."""
+    """Direct uploads that are the input of an asset or job."""
     found: set[str] = set()
     for table in ("asset_rows", "job_rows"):
         key = "json_extract(CAST(row AS TEXT), '$.input.object')"
-        query = f"SELECT {key} FROM {table} WHERE {key} LIKE '{DIRECT_FOLDER}/%'"  # noqa: S608  names are ours
+        query = f"SELECT {key} FROM {table} WHERE {key} LIKE '{DIRECT_FOLDER}/%'"  # noqa: S608  constant names
         found |= {key for (key,) in db.execute(query)}
     return found
 

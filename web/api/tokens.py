@@ -21,7 +21,7 @@ from web.views.models import Answer, View
 routes = Routes("Access")
 
 _OWNER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
-_MOST_TTL_S = 10 * 365 * 86_400
+_MAX_TTL_S = 10 * 365 * 86_400
 
 
 class NewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: What it is for, free text.
     label: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     #: Seconds until it expires; unset: never.
-    ttl_s: Annotated[float, msgspec.Meta(gt=0, le=_MOST_TTL_S)] | None = None
+    ttl_s: Annotated[float, msgspec.Meta(gt=0, le=_MAX_TTL_S)] | None = None
     #: Maximum requests per second to one replica; unset: the setting's.
     requests_per_s: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = None
 
@@ -76,30 +76,30 @@ class Ticket(View, frozen=True, kw_only=True):
 )
 async def create_token(request: web.Request) -> web.Response:
     """Create an API token. It is shown only once; only its hash is stored."""
-    wanted, now = await json_body(request, NewToken), time.time()
-    if wanted.role != "admin" and not wanted.owner:
+    body, now = await json_body(request, NewToken), time.time()
+    if body.role != "admin" and not body.owner:
         raise Problem(422, "invalid-body", "owner is required for the roles viewer and editor")
-    if wanted.owner and not _OWNER.fullmatch(wanted.owner):
+    if body.owner and not _OWNER.fullmatch(body.owner):
         raise Problem(422, "invalid-body", "owner must not have control characters")
     principal = caller_of(request)
     row, token = await services(request).tokens.create(
         new_row(
-            role=wanted.role,
-            owner=wanted.owner,
-            label=wanted.label,
-            expires_at=None if wanted.ttl_s is None else now + wanted.ttl_s,
+            role=body.role,
+            owner=body.owner,
+            label=body.label,
+            expires_at=None if body.ttl_s is None else now + body.ttl_s,
             created_by=principal.owner or principal.token_id,
-            requests_per_s=wanted.requests_per_s,
+            requests_per_s=body.requests_per_s,
         )
     )
-    return data_response(CreatedToken(**_shown(row, now), token=token), status=201)
+    return data_response(CreatedToken(**_fields(row, now), token=token), status=201)
 
 
 @routes.get("/v1/tokens", access="admin", responses={200: Answer[list[TokenView]]})
 async def list_tokens(request: web.Request) -> web.Response:
     """List created tokens, the newest first; tokens of the settings are not listed."""
     rows = sorted(services(request).tokens.rows.values(), key=lambda row: (row.created_at, row.id), reverse=True)
-    return data_response([TokenView(**_shown(row, time.time())) for row in rows])
+    return data_response([TokenView(**_fields(row, time.time())) for row in rows])
 
 
 @routes.delete("/v1/tokens/{token_id}", access="admin", responses={200: Answer[TokenView]}, problems=(404, 503))
@@ -109,7 +109,7 @@ async def revoke_token(request: web.Request) -> web.Response:
     row = tokens.rows.get(request.match_info["token_id"])
     if row is None:
         raise not_found("token")
-    return data_response(TokenView(**_shown(await tokens.revoke(row, now), now)))
+    return data_response(TokenView(**_fields(await tokens.revoke(row, now), now)))
 
 
 @routes.post("/v1/live/tickets", access="viewer", responses={201: Answer[Ticket]})
@@ -119,7 +119,7 @@ async def create_ticket(request: web.Request) -> web.Response:
     return data_response(Ticket(ticket=ticket, expires_at=iso_time(expires)), status=201)
 
 
-def _shown(row: TokenRow, now: float) -> dict[str, Any]:
+def _fields(row: TokenRow, now: float) -> dict[str, Any]:
     return {
         "id": row.id,
         "role": row.role,

@@ -70,17 +70,17 @@ class JwtTokens:
             log.info("JSON Web Token rejected", extra={"reason": str(error)[:200]})
 
     def _claims(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:
-        known, required = self._settings, ["exp", self._settings.owner_claim]
-        required += ["iss"] if known.issuer else []
-        required += ["aud"] if known.audience else []
+        settings, required = self._settings, ["exp", self._settings.owner_claim]
+        required += ["iss"] if settings.issuer else []
+        required += ["aud"] if settings.audience else []
         claims: dict[str, Any] = jwt.decode(
             token,
             key,
             algorithms=[algorithm],
-            issuer=known.issuer,
-            audience=known.audience,
-            leeway=known.leeway_s,
-            options={"require": required, "verify_aud": known.audience is not None},
+            issuer=settings.issuer,
+            audience=settings.audience,
+            leeway=settings.leeway_s,
+            options={"require": required, "verify_aud": settings.audience is not None},
         )
         return claims
 
@@ -146,8 +146,8 @@ async def _read(location: str) -> bytes:
 
 def _keys(text: bytes) -> Keys:
     """Parse the keys that can verify signatures; others are ignored. Blocking: many take long. Raises ValueError."""
-    known = orjson.loads(text)
-    listed = known.get("keys") if isinstance(known, dict) else None
+    parsed = orjson.loads(text)
+    listed = parsed.get("keys") if isinstance(parsed, dict) else None
     if not isinstance(listed, list):
         raise ValueError('not a JSON Web Key Set: an object with a list of "keys" is required')  # noqa: TRY004  it is the provider's data
     return {

@@ -1,1 +1,1 @@
-"""The routes of the systems that kinolog replaces, one thin file each. docs/compat.md maps their terms to kinolog's."""
+"""Routes of the systems that kinolog replaces, a thin module each. docs/compat.md maps their terms to kinolog's."""

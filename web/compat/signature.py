@@ -36,9 +36,9 @@ def _is_signed(request: web.Request, key: str, body: bytes, now: float) -> bool:
 def _is_signed_plainly(signature: str, timestamp: str, key: str, body: bytes, now: float) -> bool:
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         return False
-    wanted = hmac.digest(key.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hex()
-    genuine = hmac.compare_digest(f"sha256={wanted}".encode(), signature.encode(errors="replace"))
-    return genuine and abs(now - int(timestamp)) <= _FRESH_S
+    expected = hmac.digest(key.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hex()
+    is_genuine = hmac.compare_digest(f"sha256={expected}".encode(), signature.encode(errors="replace"))
+    return is_genuine and abs(now - int(timestamp)) <= _FRESH_S
 
 
 def _is_signed_by_token(token: str, key: str, body: bytes) -> bool:
@@ -46,5 +46,5 @@ def _is_signed_by_token(token: str, key: str, body: bytes) -> bool:
         claims = jwt.decode(token, key, algorithms=["HS256"], options={"require": ["exp", "body"], "verify_aud": False})
     except (jwt.PyJWTError, ValueError):
         return False
-    wanted = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=")
-    return hmac.compare_digest(wanted, str(claims["body"]).rstrip("=").encode(errors="replace"))
+    expected = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=")
+    return hmac.compare_digest(expected, str(claims["body"]).rstrip("=").encode(errors="replace"))

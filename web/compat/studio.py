@@ -93,8 +93,8 @@ class Done(View, frozen=True, kw_only=True, rename="camel"):
 @routes.get(_PATH, query=StudioQuery, responses={200: Records}, problems=(400,))
 async def list_studio_jobs(request: web.Request) -> web.Response:
     """List jobs with statistics, the newest first."""
-    wanted = request.query.get("type")
-    if wanted not in (None, "film", "episode"):
+    kind = request.query.get("type")
+    if kind not in (None, "film", "episode"):
         raise Problem(400, "unknown-parameter", "type must be film or episode")
     parts, scope = services(request), caller_of(request).scope
     limit = parse({"limit": request.query.get("limit", str(DEFAULT_LIMIT))}, JOBS, scope).limit
@@ -102,11 +102,11 @@ async def list_studio_jobs(request: web.Request) -> web.Response:
     found: list[Job] = []
     following = query.get("cursor")
     for _ in range(_MOST_READ // _BATCH):
-        piece = {**query, "limit": str(_BATCH), **({"cursor": following} if following else {})}
-        rows = await parts.model.read(page_rows, parse(piece, JOBS, scope))
+        page = {**query, "limit": str(_BATCH), **({"cursor": following} if following else {})}
+        rows = await parts.model.read(page_rows, parse(page, JOBS, scope))
         for number, (_, _, row) in enumerate(rows[:_BATCH]):
             job = job_rows.decode(row)
-            if wanted is None or _resource(job)["type"] == wanted:
+            if kind is None or _resource(job)["type"] == kind:
                 found.append(job)
             is_last = number == len(rows) - 1
             following = None if is_last else dump(PageCursor("-created_at", job.created_at, job.id))
@@ -191,13 +191,13 @@ def _record(request: web.Request, job: Job) -> Record:
 def _resource(job: Job) -> dict[str, Any]:
     """The resource in the passthrough; without one, a film with the asset's id."""
     try:
-        said = orjson.loads(job.passthrough or "{}")
+        resource = orjson.loads(job.passthrough or "{}")
     except orjson.JSONDecodeError:
-        said = {}
-    said = said if isinstance(said, dict) else {}
-    name = said.get("resourceName")
+        resource = {}
+    resource = resource if isinstance(resource, dict) else {}
+    name = resource.get("resourceName")
     return {
-        "type": said.get("type") if said.get("type") in ("film", "episode") else "film",
-        "resourceId": str(said.get("resourceId") or job.asset_id),
+        "type": resource.get("type") if resource.get("type") in ("film", "episode") else "film",
+        "resourceId": str(resource.get("resourceId") or job.asset_id),
         "resourceName": str(name) if name else job.filename,
     }

@@ -133,24 +133,24 @@ async def run_step(request: web.Request) -> web.Response:
     return await _start(request, caller, await json_body(request, Attachment), compat.step_pipelines.get(step, step))
 
 
-async def _start(request: web.Request, principal: Principal, wanted: Attachment, pipeline: str | None) -> web.Response:
-    parts, attachment = services(request), str(wanted.attachment_id)
-    key = wanted.object or parts.settings.compat.attachment_object.replace("{id}", attachment)
+async def _start(request: web.Request, principal: Principal, body: Attachment, pipeline: str | None) -> web.Response:
+    parts, attachment = services(request), str(body.attachment_id)
+    key = body.object or parts.settings.compat.attachment_object.replace("{id}", attachment)
     upload = UploadCompleted(
         asset_id=f"attachment-{attachment}",
         input=Input(object=key),
-        filename=wanted.filename,
+        filename=body.filename,
         pipeline=pipeline,
         owner=principal.owner,
     )
-    known = ids(request, principal)
-    order = command(parts, upload, known, fingerprint("attachment", msgspec.to_builtins(upload)))
-    await require_own_sources(parts, principal, order, known)
-    await require_acceptable(parts, order, known)
-    _, [problem] = await submit(parts, [order], repeatable=known.repeatable)
+    new_ids = ids(request, principal)
+    submitted = command(parts, upload, new_ids, fingerprint("attachment", msgspec.to_builtins(upload)))
+    await require_own_sources(parts, principal, submitted, new_ids)
+    await require_acceptable(parts, submitted, new_ids)
+    _, [problem] = await submit(parts, [submitted], repeatable=new_ids.repeatable)
     if problem is not None:
         raise problem
-    return json_response(Queued(queue_id=order.job_id, attachment_id=attachment), status=202)
+    return json_response(Queued(queue_id=submitted.job_id, attachment_id=attachment), status=202)
 
 
 @routes.get("/api/video-processing/status/{job_id}", responses={200: Item}, problems=(404,))

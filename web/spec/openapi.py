@@ -72,11 +72,11 @@ class Schemas:
     """JSON Schemas of types, those of structs by name, with the `#:` lines as descriptions."""
 
     def __init__(self, types: Iterable[Any], template: str = _REF) -> None:
-        wanted = list(dict.fromkeys(types))
-        references, components = msgspec.json.schema_components(wanted, ref_template=template)
+        distinct = list(dict.fromkeys(types))
+        references, components = msgspec.json.schema_components(distinct, ref_template=template)
         self._names = {name: _plain(name) for name in components}
         self._template = template
-        self._by_type = {kind: self._renamed(ref) for kind, ref in zip(wanted, references, strict=True)}
+        self._by_type = {kind: self._renamed(ref) for kind, ref in zip(distinct, references, strict=True)}
         self.components = {self._names[name]: self._renamed(_described(part)) for name, part in components.items()}
 
     def of(self, kind: Any) -> Document:

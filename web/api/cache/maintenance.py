@@ -64,11 +64,11 @@ async def retry_failed(request: web.Request) -> web.Response:
     """Retry every failed download; the response has their number."""
     principal = caller_of(request)
 
-    def order(job: Job) -> Command:
+    def command_for(job: Job) -> Command:
         return RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run, requested_by=principal.owner)
 
     return await command_all(
-        request, parse({"status": "failed", "pipeline": CACHE_PIPELINE}, JOBS, principal.scope), order
+        request, parse({"status": "failed", "pipeline": CACHE_PIPELINE}, JOBS, principal.scope), command_for
     )
 
 
@@ -80,8 +80,8 @@ async def retry_failed(request: web.Request) -> web.Response:
 )
 async def clean_up(request: web.Request) -> web.Response:
     """Delete cached media by age; the response has its number. Executors remove the files."""
-    wanted: CleanupRequest = await json_body(request, CleanupRequest)
-    older_than_days = required("older_than_days", wanted.older_than_days)
+    body: CleanupRequest = await json_body(request, CleanupRequest)
+    older_than_days = required("older_than_days", body.older_than_days)
     parts, principal = services(request), caller_of(request)
     before = parts.clock.now() - older_than_days * 86_400
     found = await parts.model.read(_older, principal.scope, before)
@@ -93,18 +93,18 @@ async def delete_all(parts: Services, asset_ids: Sequence[str], requested_by: st
     """Send the command that deletes each asset; executors remove its files from the store. Raises Problem (503)."""
     now, cursors = time.time(), list[WriteCursor]()
     for start in range(0, len(asset_ids), MAX_ITEMS):
-        piece = asset_ids[start : start + MAX_ITEMS]
-        commands = [DeleteAsset(asset_id=one, requested_at=now, requested_by=requested_by) for one in piece]
+        batch = asset_ids[start : start + MAX_ITEMS]
+        commands = [DeleteAsset(asset_id=asset_id, requested_at=now, requested_by=requested_by) for asset_id in batch]
         cursors.append(await parts.commands.send(commands))
-        for one in piece:
-            parts.cache.forget(one)
+        for asset_id in batch:
+            parts.cache.forget(asset_id)
     return WriteCursor.merge(parts.position.log or "", cursors) if cursors else None
 
 
 def _counts(db: sqlite3.Connection, owner: str | None) -> tuple[dict[str, int], dict[str, int], int]:
     """Assets by status, jobs by status, bytes."""
     whose, args = ("AND owner = ?", (owner,)) if owner is not None else ("", ())
-    jobs = f"SELECT status, sum(jobs) FROM groups WHERE pipeline = ? {whose} GROUP BY status"  # noqa: S608  names are ours
+    jobs = f"SELECT status, sum(jobs) FROM groups WHERE pipeline = ? {whose} GROUP BY status"  # noqa: S608  constant names
     assets = f"SELECT status, count(*) FROM assets WHERE {IS_CACHED} {whose} GROUP BY status"  # noqa: S608
     size = "ifnull(sum(json_extract(CAST(row AS TEXT), '$.outputs.download.size_bytes')), 0)"
     sizes = f"SELECT {size} FROM assets CROSS JOIN asset_rows USING (n) WHERE status = 'CACHED' {whose}"  # noqa: S608
@@ -119,5 +119,5 @@ def _older(db: sqlite3.Connection, owner: str | None, before: float) -> list[str
     """Ids of cached media without running jobs whose last change was before that time."""
     whose, args = ("AND owner = ?", (owner,)) if owner is not None else ("", ())
     still = "EXISTS (SELECT 1 FROM jobs WHERE asset_id = assets.id AND NOT ended)"
-    query = f"SELECT id FROM assets WHERE {IS_CACHED} AND updated_at <= ? {whose} AND NOT {still}"  # noqa: S608  names are ours
+    query = f"SELECT id FROM assets WHERE {IS_CACHED} AND updated_at <= ? {whose} AND NOT {still}"  # noqa: S608  constant names
     return [an_id for (an_id,) in db.execute(query, (before, *args))]

@@ -26,8 +26,8 @@ from web.views.models import Answer, View
 
 routes = Routes("Cached media")
 
-#: Keys that are looked for in the store at a time.
-_LOOKS = 16
+#: Concurrent HEAD requests to the store.
+_CONCURRENT_HEADS = 16
 
 
 class ResolveRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,80 +60,82 @@ class Resolved(View, frozen=True, kw_only=True):
 )
 async def resolve_cache_assets(request: web.Request) -> web.Response:
     """Resolve ids to URLs, in order: signed URLs of what is cached, the originals otherwise."""
-    wanted: ResolveRequest = await json_body(request, ResolveRequest)
-    if len(wanted.ids) > MAX_ITEMS or len(wanted.originals) > len(wanted.ids):
+    body: ResolveRequest = await json_body(request, ResolveRequest)
+    if len(body.ids) > MAX_ITEMS or len(body.originals) > len(body.ids):
         raise Problem(422, "invalid-body", f"at most {MAX_ITEMS} ids are allowed, and no more originals than ids")
     parts = services(request)
-    places = await _places(parts, caller_of(request), wanted.ids)
-    addresses = await _addresses(parts, places)
-    originals = [*wanted.originals, *[None] * (len(wanted.ids) - len(wanted.originals))]
+    locations = await _locations(parts, caller_of(request), body.ids)
+    urls = await _urls(parts, locations)
+    originals = [*body.originals, *[None] * (len(body.ids) - len(body.originals))]
     return data_response(
         [
             Resolved(
                 id=one,
-                url=addresses.get(one) or original or places[one].original,
-                status=places[one].status,
-                reason=places[one].reason or UNSET,
+                url=urls.get(one) or original or locations[one].original,
+                status=locations[one].status,
+                reason=locations[one].reason or UNSET,
             )
-            for one, original in zip(wanted.ids, originals, strict=True)
+            for one, original in zip(body.ids, originals, strict=True)
         ]
     )
 
 
-class _Place(NamedTuple):
-    """What is known of one id."""
+class _Location(NamedTuple):
+    """Location of the media of one id."""
 
     status: str
-    #: Where it came from.
+    #: The URL it was downloaded from.
     original: str | None = None
-    #: Key in the store, when it is there.
+    #: Key in the store, when it is cached.
     key: str | None = None
     #: Why it failed.
     reason: str | None = None
 
 
-_UNKNOWN = _Place("UNKNOWN")
+_UNKNOWN = _Location("UNKNOWN")
 
 
-async def _places(parts: Services, principal: Principal, ids: Sequence[str]) -> dict[str, _Place]:
+async def _locations(parts: Services, principal: Principal, ids: Sequence[str]) -> dict[str, _Location]:
     known = await parts.model.read(assets_by_id, ids)
-    places = {asset.id: _place(asset) for asset in known.values() if principal.sees(asset.owner)}
+    locations = {asset.id: _location(asset) for asset in known.values() if principal.sees(asset.owner)}
     keys = {one for one in ids if one not in known and ("/" in one or "." in one)}
     for one in ids:
-        place = places.setdefault(one, _UNKNOWN)
+        location = locations.setdefault(one, _UNKNOWN)
         if one not in keys:
-            parts.cache.count(hit=place.key is not None)
-        if place.key is not None:
+            parts.cache.count(hit=location.key is not None)
+        if location.key is not None:
             parts.cache.use(one)
-    return places | await _objects(parts, principal, keys)
+    return locations | await _objects(parts, principal, keys)
 
 
-def _place(asset: Asset) -> _Place:
+def _location(asset: Asset) -> _Location:
     key = asset.outputs.get("download", {}).get("object")
-    return _Place("CACHED", asset.input.url, key) if key else _Place(asset.status, asset.input.url, None, asset.reason)
+    if key:
+        return _Location("CACHED", asset.input.url, key)
+    return _Location(asset.status, asset.input.url, None, asset.reason)
 
 
-async def _objects(parts: Services, principal: Principal, keys: Iterable[str]) -> dict[str, _Place]:
-    """Keys of the store that the caller may read; what belongs to an asset is to be had by the asset's id."""
-    gate = asyncio.Semaphore(_LOOKS)
+async def _objects(parts: Services, principal: Principal, keys: Iterable[str]) -> dict[str, _Location]:
+    """Locations of store keys that the caller may read; files of assets are resolved by the asset's id only."""
+    limit = asyncio.Semaphore(_CONCURRENT_HEADS)
 
-    async def look(key: str) -> _Place:
+    async def locate(key: str) -> _Location:
         if not await may_read_object(parts, principal, key):
             return _UNKNOWN
         try:
-            async with gate:
+            async with limit:
                 await parts.store.head(checked_key(key))
         except (ObjectNotFound, InvalidKey):
             return _UNKNOWN
-        return _Place("CACHED", key=key)
+        return _Location("CACHED", key=key)
 
-    wanted = [key for key in keys if not key.startswith(("assets/", "uploads/"))]
-    return dict(zip(wanted, await asyncio.gather(*map(look, wanted)), strict=True))
+    readable = [key for key in keys if not key.startswith(("assets/", "uploads/"))]
+    return dict(zip(readable, await asyncio.gather(*map(locate, readable)), strict=True))
 
 
-async def _addresses(parts: Services, places: Mapping[str, _Place]) -> dict[str, str | None]:
-    """Where those are served that are in the store."""
-    keys = {one: place.key for one, place in places.items() if place.key is not None}
+async def _urls(parts: Services, locations: Mapping[str, _Location]) -> dict[str, str | None]:
+    """URLs of the media in the store, by id."""
+    keys = {one: location.key for one, location in locations.items() if location.key is not None}
     ttl_s = parts.settings.cache.url_ttl_s
     if isinstance(parts.store, BucketStore):
         return dict(zip(keys, await parts.store.presigned_all("GET", list(keys.values()), ttl_s), strict=True))

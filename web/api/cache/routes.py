@@ -36,7 +36,7 @@ routes = Routes("Cached media")
 MAX_ITEMS = 1_000
 _STATUSES = ("PENDING", "DOWNLOADING", "CACHED", "FAILED")
 #: Statuses in which a repeated request starts no new download.
-_STANDING = frozenset({"PENDING", "DOWNLOADING", "CACHED"})
+_ACTIVE = frozenset({"PENDING", "DOWNLOADING", "CACHED"})
 #: The pipeline is CACHE_PIPELINE.
 IS_CACHED = """
 (status IN ('PENDING', 'DOWNLOADING', 'CACHED')
@@ -130,8 +130,8 @@ class CacheQuery(ListQuery, frozen=True, kw_only=True):
     status: str | None = None
 
 
-class _Wanted(NamedTuple):
-    """One address, and what to do about it."""
+class _Request(NamedTuple):
+    """One requested URL: the asset of its media, or its problem."""
 
     url: str
     asset_id: str
@@ -150,19 +150,19 @@ async def add_cache_assets(request: web.Request) -> web.Response:
 
     For `url` the response has an item, for `urls` a list of items, for `post` an object with the items of its parts.
     """
-    given: CacheRequest = await json_body(request, CacheRequest)
-    if sum(kind is not None for kind in (given.url, given.urls, given.post)) != 1:
+    body: CacheRequest = await json_body(request, CacheRequest)
+    if sum(kind is not None for kind in (body.url, body.urls, body.post)) != 1:
         raise Problem(422, "invalid-body", "exactly one of url, urls and post is required")
-    if given.url is not None:
-        [item], cursor = await _add(request, [given.url])
+    if body.url is not None:
+        [item], cursor = await _add(request, [body.url])
         if item.error is not UNSET:
             raise Problem(item.error.status, item.error.code, item.error.detail)
         return data_response(item, status=202, cursor=cursor)
-    if given.urls is not None:
-        items, cursor = await _add(request, given.urls)
+    if body.urls is not None:
+        items, cursor = await _add(request, body.urls)
         return data_response(items, status=202, cursor=cursor)
-    assert given.post is not None
-    return await _add_post(request, given.post)
+    assert body.post is not None
+    return await _add_post(request, body.post)
 
 
 async def _add_post(request: web.Request, post: Post) -> web.Response:
@@ -173,8 +173,8 @@ async def _add_post(request: web.Request, post: Post) -> web.Response:
         msgspec.structs.replace(item, **_size(picture))
         for item, picture in zip(items[len(named) :], pictures, strict=True)
     ]
-    told = PostItems(**dict(zip(named, items[: len(named)], strict=True)), images=images)
-    return data_response(told, status=202, cursor=cursor)
+    results = PostItems(**dict(zip(named, items[: len(named)], strict=True)), images=images)
+    return data_response(results, status=202, cursor=cursor)
 
 
 def _size(picture: Picture) -> dict[str, int]:
@@ -186,43 +186,43 @@ async def _add(request: web.Request, urls: Sequence[str]) -> tuple[list[CacheIte
     parts, principal = services(request), caller_of(request)
     if not 1 <= len(urls) <= MAX_ITEMS:
         raise Problem(422, "invalid-body", f"a request must have 1 to {MAX_ITEMS} URLs")
-    wanted = [_wanted(principal, url) for url in urls]
-    known = await parts.model.read(assets_by_id, [one.asset_id for one in wanted])
-    failed = [asset.id for asset in known.values() if asset.status not in _STANDING]
+    requests = [_request(principal, url) for url in urls]
+    known = await parts.model.read(assets_by_id, [one.asset_id for one in requests])
+    failed = [asset.id for asset in known.values() if asset.status not in _ACTIVE]
     full = await parts.model.read(queries.full_assets, failed, MOST_JOBS) if failed else set[str]()
-    wanted = [one._replace(problem=too_many_jobs()) if one.asset_id in full else one for one in wanted]
-    fresh = _to_be_started(parts, principal, wanted, known)
+    requests = [one._replace(problem=too_many_jobs()) if one.asset_id in full else one for one in requests]
+    fresh = _to_be_started(parts, principal, requests, known)
     cursor = await _start(parts, list(fresh.values())) if fresh else None
-    return [_told(one, known.get(one.asset_id), fresh.get(one.asset_id)) for one in wanted], cursor
+    return [_item(one, known.get(one.asset_id), fresh.get(one.asset_id)) for one in requests], cursor
 
 
-def _wanted(principal: Principal, text: str) -> _Wanted:
+def _request(principal: Principal, text: str) -> _Request:
     try:
         url = str(checked_url(text))
     except InvalidUrl as error:
-        return _Wanted(text, "", Problem(422, "invalid-input", str(error)))
-    return _Wanted(text, derived_id("asset", CACHE_PIPELINE, principal.owner or "", url), None)
+        return _Request(text, "", Problem(422, "invalid-input", str(error)))
+    return _Request(text, derived_id("asset", CACHE_PIPELINE, principal.owner or "", url), None)
 
 
 def _to_be_started(
-    parts: Services, principal: Principal, wanted: Sequence[_Wanted], known: dict[str, Asset]
+    parts: Services, principal: Principal, requests: Sequence[_Request], known: dict[str, Asset]
 ) -> dict[str, SubmitJob]:
     fresh: dict[str, SubmitJob] = {}
-    for one in wanted:
+    for one in requests:
         asset = known.get(one.asset_id)
         if one.problem is not None or one.asset_id in fresh:
             continue
-        standing = asset is not None and asset.status in _STANDING
+        is_active = asset is not None and asset.status in _ACTIVE
         parts.cache.count(hit=asset is not None and asset.status == "CACHED")
         # A job that was written a moment ago, here, is not in the read model yet.
-        if not standing and parts.cache.add(one.asset_id):
+        if not is_active and parts.cache.add(one.asset_id):
             fresh[one.asset_id] = _submission(parts, principal, one)
-        elif standing:
+        elif is_active:
             parts.cache.use(one.asset_id)
     return fresh
 
 
-def _submission(parts: Services, principal: Principal, one: _Wanted) -> SubmitJob:
+def _submission(parts: Services, principal: Principal, one: _Request) -> SubmitJob:
     # A new job each time: after a deletion the old one must not be what a late message finds.
     upload = UploadCompleted(input=Input(url=one.url), pipeline=CACHE_PIPELINE, owner=principal.owner)
     known = Ids(one.asset_id, new_id("job"), False)
@@ -238,7 +238,7 @@ async def _start(parts: Services, jobs: list[SubmitJob]) -> WriteCursor:
         raise
 
 
-def _told(one: _Wanted, asset: Asset | None, started: SubmitJob | None) -> CacheItem:
+def _item(one: _Request, asset: Asset | None, started: SubmitJob | None) -> CacheItem:
     if one.problem is not None:
         return CacheItem(url=one.url, error=problem_view(one.problem))
     status = asset.status if asset is not None and started is None else "PENDING"

@@ -22,7 +22,7 @@ class AsOfQuery(AfterQuery, frozen=True, kw_only=True):
     as_of: Annotated[str, msgspec.Meta(max_length=40)] | None = None
 
 
-def asked_moment(request: web.Request) -> float | None:
+def requested_moment(request: web.Request) -> float | None:
     """Parse `?as_of=`: seconds since the epoch, or None. Raises Problem (400)."""
     text = request.query.get("as_of")
     if text is None:

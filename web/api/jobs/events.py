@@ -30,20 +30,20 @@ async def show_events(request: web.Request) -> web.Response:
 
 def timeline(facts: list[Fact]) -> list[EventView]:
     """Render the facts, each with the seconds since its attempt started."""
-    began: dict[tuple[Any, ...], float] = {}
-    shown: list[EventView] = []
+    started_at: dict[tuple[Any, ...], float] = {}
+    events: list[EventView] = []
     for fact in facts:
         if isinstance(fact.message, StepStarted):
-            began[_attempt(fact.message)] = fact.at
-        shown.append(_shown(fact, began))
-    return shown
+            started_at[_attempt(fact.message)] = fact.at
+        events.append(_event_view(fact, started_at))
+    return events
 
 
 def _attempt(message: StepFact) -> tuple[Any, ...]:
     return message.run, message.step, message.attempt
 
 
-def _shown(fact: Fact, began: dict[tuple[Any, ...], float]) -> EventView:
+def _event_view(fact: Fact, started_at: dict[tuple[Any, ...], float]) -> EventView:
     message = fact.message
     step = message if isinstance(message, StepFact) else None
     return EventView(
@@ -53,15 +53,15 @@ def _shown(fact: Fact, began: dict[tuple[Any, ...], float]) -> EventView:
         run=getattr(message, "run", 1),
         step=step.step if step else UNSET,
         attempt=step.attempt if step else UNSET,
-        elapsed_s=_elapsed_s(fact.at, step, began) if step else UNSET,
+        elapsed_s=_elapsed_s(fact.at, step, started_at) if step else UNSET,
         error=error_view(message.error) if isinstance(message, (StepFailed, StepRetried, JobFailed)) else UNSET,
         retry_at=iso_time(message.retry_at) if isinstance(message, StepRetried) else UNSET,
         reason=message.reason if isinstance(message, StepSkipped) else UNSET,
     )
 
 
-def _elapsed_s(at: float, step: StepFact, began: dict[tuple[Any, ...], float]) -> float | UnsetType:
-    since = began.get(_attempt(step))
+def _elapsed_s(at: float, step: StepFact, started_at: dict[tuple[Any, ...], float]) -> float | UnsetType:
+    since = started_at.get(_attempt(step))
     if since is None or isinstance(step, StepStarted):
         return UNSET
     return round(max(at - since, 0.0), 3)

@@ -23,7 +23,7 @@ from web.services import Services, services
 routes = Routes("Jobs")
 
 #: Jobs that are read and encoded at a time.
-_PIECE = 500
+_BATCH = 500
 _COLUMNS = (
     *("id", "asset_id", "pipeline", "status", "progress", "current_step", "run", "owner", "filename", "passthrough"),
     *("created_at", "updated_at", "started_at", "finished_at", "duration_s", "error_code", "error_message"),
@@ -89,21 +89,21 @@ async def _csv(parts: Services, listing: Listing) -> AsyncIterator[bytes]:
 async def _encoded(
     parts: Services, listing: Listing, encode: Callable[[Services, Sequence[Job]], bytes]
 ) -> AsyncIterator[bytes]:
-    """Pieces, read and encoded in a reader's thread."""
+    """Yield batches, read and encoded in a reader's thread."""
     after = (-1.0, "")
-    while piece := await parts.model.read(_piece, parts, listing, after, encode):
-        after, text = piece
+    while batch := await parts.model.read(_batch, parts, listing, after, encode):
+        after, text = batch
         yield text
 
 
-def _piece(
+def _batch(
     db: Any,
     parts: Services,
     listing: Listing,
     after: tuple[float, str],
     encode: Callable[[Services, Sequence[Job]], bytes],
 ) -> tuple[tuple[float, str], bytes] | None:
-    jobs = queries.chosen(db, listing, after, _PIECE)
+    jobs = queries.chosen(db, listing, after, _BATCH)
     return ((jobs[-1].created_at, jobs[-1].id), encode(parts, jobs)) if jobs else None
 
 
@@ -117,9 +117,9 @@ def _as_csv(parts: Services, jobs: Sequence[Job]) -> bytes:
 
 def _cells(job: Job, view: Any) -> list[str]:
     error = job.error
-    given = {"error_code": error.code, "error_message": error.message} if error else {}
-    given["duration_s"] = "" if (took_s := duration_s(job)) is None else f"{took_s:.3f}"
-    return [_cell(given.get(name, getattr(view, name, UNSET))) for name in _COLUMNS]
+    extra = {"error_code": error.code, "error_message": error.message} if error else {}
+    extra["duration_s"] = "" if (took_s := duration_s(job)) is None else f"{took_s:.3f}"
+    return [_cell(extra.get(name, getattr(view, name, UNSET))) for name in _COLUMNS]
 
 
 def _cell(value: Any) -> str:

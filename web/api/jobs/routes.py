@@ -5,7 +5,7 @@ from aiohttp import web
 from schemas.jobs import Job
 from web.api.common import data_response, visible_job, wait_for_cursor
 from web.api.jobs import actions
-from web.api.jobs.as_of import AsOfQuery, asked_moment, job_at
+from web.api.jobs.as_of import AsOfQuery, job_at, requested_moment
 from web.api.jobs.listing import JOBS, JobsQuery, live_view, require_known_pipeline
 from web.api.paging import page
 from web.auth.middleware import caller_of
@@ -32,7 +32,7 @@ async def list_jobs(request: web.Request) -> web.Response:
 @routes.get("/v1/jobs/{job_id}", query=AsOfQuery, responses={200: Answer[JobView]}, problems=(400, 404, 503), etag=True)
 async def show_job(request: web.Request) -> web.Response:
     """Show a job; with `as_of`, as it was at that moment."""
-    at = asked_moment(request)
+    at = requested_moment(request)
     job = await visible_job(request, caller_of(request), request.match_info["job_id"])
     if at is not None:
         return data_response(job_view(await job_at(services(request), job, at)))

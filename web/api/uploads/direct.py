@@ -56,19 +56,19 @@ async def presign_upload(request: web.Request) -> web.Response:
     The bytes go straight to the bucket: name the object in `POST /v1/assets` after the upload.
     """
     parts, principal = services(request), caller_of(request)
-    wanted: PresignRequest = await json_body(request, PresignRequest)
+    body: PresignRequest = await json_body(request, PresignRequest)
     if not isinstance(parts.store, BucketStore):
         raise Problem(409, "store-not-remote", "the store is a local folder: upload to /v1/uploads")
-    suffix = PurePosixPath(wanted.filename or "").suffix.lower()
+    suffix = PurePosixPath(body.filename or "").suffix.lower()
     key = f"{direct_folder(principal)}/{new_id('upload')}{suffix if suffix[1:].isalnum() else ''}"
     kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
     return data_response(
         Presigned(
-            url=await parts.store.presigned("PUT", key, wanted.ttl_s),
+            url=await parts.store.presigned("PUT", key, body.ttl_s),
             method="PUT",
             headers={"Content-Type": kind},
             object=key,
-            expires_in_s=wanted.ttl_s,
+            expires_in_s=body.ttl_s,
         ),
         status=201,
     )

@@ -1,4 +1,4 @@
-"""POST /v1/uploads: bytes -> the store -> a job."""
+"""POST /v1/uploads: stores the uploaded bytes and starts their job."""
 
 import hashlib
 import logging
@@ -48,12 +48,12 @@ class UploadQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slot(NamedTuple):
-    """Where one upload goes, and on whose behalf."""
+    """Destination of one upload, and its caller."""
 
     parts: Services
     principal: Principal
     ids: Ids
-    #: In the store.
+    #: Key in the store.
     key: str
 
 
@@ -70,28 +70,28 @@ async def upload(request: web.Request) -> web.Response:
     """Upload a file and start its job: 201 with its ids. Nothing is left of an incomplete upload."""
     parts, principal = services(request), caller_of(request)
     slot, query = _slot(parts, principal, ids(request, principal)), _query(request)
-    _command(slot, query, "")  # what can be refused is refused before the body
+    _command(slot, query, "")  # whatever can be rejected is rejected before the body
     _require_size(parts, request.content_length)
     await require_not_deleted(parts, slot.ids)
     parts.commands.require_connection()
     entry = await parts.journal.begin(slot.ids.asset_id, slot.key)
     try:
-        wanted = await _receive(request, slot, query)
+        submitted = await _receive(request, slot, query)
         entry = await parts.journal.submitting(entry)
     except BaseException:
         await _discard(parts, entry, slot.key)
         raise
-    return await _submit(slot, wanted, entry)
+    return await _submit(slot, submitted, entry)
 
 
-def _slot(parts: Services, principal: Principal, known: Ids) -> Slot:
-    """A key of its own for each try: bytes that a job reads already are never written over."""
-    suffix = f"-{secrets.token_hex(6)}" if known.repeatable else ""
-    return Slot(parts, principal, known, f"uploads/{known.asset_id}/source{suffix}")
+def _slot(parts: Services, principal: Principal, new_ids: Ids) -> Slot:
+    """A new key for each repeated request: bytes that a job already reads are never overwritten."""
+    suffix = f"-{secrets.token_hex(6)}" if new_ids.repeatable else ""
+    return Slot(parts, principal, new_ids, f"uploads/{new_ids.asset_id}/source{suffix}")
 
 
 def _query(request: web.Request) -> dict[str, str]:
-    """The query's parameters. Raises Problem (422) for a text that is not UTF-8; a file name is repaired."""
+    """Parse the query parameters. Raises Problem (422) for a text that is not UTF-8; a file name is repaired."""
     pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, errors="surrogateescape")
     found = {name: repaired(value) if name == "filename" else value for name, value in pairs}
     for name in FIELDS:
@@ -107,15 +107,15 @@ def _require_size(parts: Services, announced: int | None) -> None:
 
 
 def _command(slot: Slot, fields: dict[str, str], digest: str) -> SubmitJob:
-    given: dict[str, Any] = {name: fields[name] for name in FIELDS if fields.get(name)}
-    given["owner"] = owner_for(slot.principal, given.get("owner"))
-    upload = UploadCompleted(input=Input(object=slot.key), **given)
-    said = fingerprint("upload", upload.filename, upload.pipeline, upload.passthrough, upload.owner, digest)
-    return command(slot.parts, upload, slot.ids, said)
+    values: dict[str, Any] = {name: fields[name] for name in FIELDS if fields.get(name)}
+    values["owner"] = owner_for(slot.principal, values.get("owner"))
+    upload = UploadCompleted(input=Input(object=slot.key), **values)
+    body_hash = fingerprint("upload", upload.filename, upload.pipeline, upload.passthrough, upload.owner, digest)
+    return command(slot.parts, upload, slot.ids, body_hash)
 
 
 async def _receive(request: web.Request, slot: Slot, query: dict[str, str]) -> SubmitJob:
-    """Store what comes in. The bytes are hashed where somebody may ask later whether a repeat is one."""
+    """Store the body. With an Idempotency-Key its bytes are hashed, to recognise a repeat."""
     web_settings, digest = slot.parts.settings.web, hashlib.sha256()
     body = await open_upload_body(request, web_settings.upload_stall_s)
     chunks = _hashed(body.chunks, digest) if slot.ids.repeatable else body.chunks
@@ -144,20 +144,20 @@ async def _discard(parts: Services, entry: Path, key: str) -> None:
         await parts.journal.end(entry)
 
 
-async def _submit(slot: Slot, wanted: SubmitJob, entry: Path) -> web.Response:
+async def _submit(slot: Slot, submitted: SubmitJob, entry: Path) -> web.Response:
     try:
-        cursor, [problem] = await submit(slot.parts, [wanted], repeatable=slot.ids.repeatable)
+        cursor, [problem] = await submit(slot.parts, [submitted], repeatable=slot.ids.repeatable)
     except BaseException:
-        slot.parts.journal.leave(entry)  # it may have been written: the journal's repair will see
+        slot.parts.journal.leave(entry)  # it may have been written: the journal's repair decides
         raise
     await _keep_one(slot, entry)
     if problem is not None:
         raise problem
-    return data_response(Submitted(asset_id=wanted.asset_id, job_id=wanted.job_id), status=201, cursor=cursor)
+    return data_response(Submitted(asset_id=submitted.asset_id, job_id=submitted.job_id), status=201, cursor=cursor)
 
 
 async def _keep_one(slot: Slot, entry: Path) -> None:
-    """Of uploads with one Idempotency-Key the first gave its bytes to the job; the others' are removed."""
+    """Keep the bytes of the first upload with an Idempotency-Key, which its job reads; delete the others'."""
     parts = slot.parts
     job = await parts.model.read(queries.job, slot.ids.job_id) if slot.ids.repeatable else None
     if not slot.ids.repeatable or (job is not None and job.input.object == slot.key):

@@ -1,4 +1,4 @@
-"""From a request that creates to a command on the log: ids, hashes, whose it is."""
+"""Submissions: from a request to the command that creates a job, with its ids, owner and hash."""
 
 import hashlib
 import time
@@ -26,22 +26,22 @@ _NOT_OPEN = (
     "this object or file does not exist, or this owner may not read it: an operator grants folders to owners with "
     "KINOLOG_STORE__OWNER_PREFIXES"
 )
-#: Jobs of one asset from which on no more are taken. Control refuses at MAX_ASSET_JOBS, with a dead letter; the room
-#: between is for what is on its way to it: a whole request of 1,000 items.
+#: Maximum number of jobs of an asset here. Control rejects at MAX_ASSET_JOBS, with a dead letter; the difference leaves
+#: space for commands in flight: a whole request of 1,000 items.
 MOST_JOBS = MAX_ASSET_JOBS - 1_000
 
 
 class Ids(NamedTuple):
-    """What a submission will be called."""
+    """Ids of a new submission."""
 
     asset_id: str
     job_id: str
-    #: Whether the request has an Idempotency-Key: a repeat finds the same ids.
+    #: Whether the request has an Idempotency-Key: a repeat gets the same ids.
     repeatable: bool
 
 
 def ids(request: web.Request, principal: Principal, index: int = 0) -> Ids:
-    """New ids, or those that owner and Idempotency-Key always give to item `index`. Raises Problem (400)."""
+    """New ids, or those derived from owner, Idempotency-Key and item `index`. Raises Problem (400)."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return Ids(new_id("asset"), new_id("job"), False)
@@ -52,26 +52,26 @@ def ids(request: web.Request, principal: Principal, index: int = 0) -> Ids:
     return Ids(derived_id("asset", *parts), derived_id("job", *parts), True)
 
 
-def owner_for(principal: Principal, asked: str | None) -> str | None:
-    """Whose the new thing will be: one's own; an admin may say whose. Raises Problem (403)."""
-    if asked is None or asked == principal.owner:
+def owner_for(principal: Principal, requested: str | None) -> str | None:
+    """Owner of a new asset: the caller; only an admin may set another. Raises Problem (403)."""
+    if requested is None or requested == principal.owner:
         return principal.owner
     if principal.role != "admin":
         raise Problem(403, "forbidden", "only an admin may submit for another owner")
-    return asked
+    return requested
 
 
 def fingerprint(*parts: object) -> str:
-    """sha256 of what a submission says: tells a repeat from a clash."""
+    """sha256 of a submission: distinguishes a repeat from another body with the same Idempotency-Key."""
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
 
-def command(parts: Services, upload: UploadCompleted, known: Ids, body_hash: str) -> SubmitJob:
-    """The command that creates the job. Raises Refused."""
+def command(parts: Services, upload: UploadCompleted, new_ids: Ids, body_hash: str) -> SubmitJob:
+    """Build the command that creates the job. Raises Refused."""
     return submission(
         upload,
-        job_id=known.job_id,
-        asset_id=upload.asset_id or known.asset_id,
+        job_id=new_ids.job_id,
+        asset_id=upload.asset_id or new_ids.asset_id,
         pipelines=parts.pipelines,
         default_pipeline=parts.settings.default_pipeline,
         input_roots=parts.settings.store.input_roots,
@@ -80,28 +80,28 @@ def command(parts: Services, upload: UploadCompleted, known: Ids, body_hash: str
     )
 
 
-async def require_own_sources(parts: Services, principal: Principal, wanted: SubmitJob, known: Ids) -> None:
-    """Refuse to add to, or read from, what belongs to somebody else. Raises Problem (404)."""
+async def require_own_sources(parts: Services, principal: Principal, submitted: SubmitJob, new_ids: Ids) -> None:
+    """Raise Problem (404) for an asset or source that the caller may not use."""
     if principal.role == "admin":
         return
-    is_new = wanted.asset_id == known.asset_id and not known.repeatable
-    if not is_new and not await may_see_asset(parts, principal, wanted.asset_id, if_absent=True):
+    is_new = submitted.asset_id == new_ids.asset_id and not new_ids.repeatable
+    if not is_new and not await may_see_asset(parts, principal, submitted.asset_id, if_absent=True):
         raise not_found("asset")
-    if not await may_read(parts, principal, wanted.input):
+    if not await may_read(parts, principal, submitted.input):
         raise Problem(404, "not-found", _NOT_OPEN)
 
 
-async def require_acceptable(parts: Services, wanted: SubmitJob, known: Ids) -> None:
-    """Refuse what control would. Raises Problem: 410 for the key of a deleted job, 409 for one job too many."""
-    await require_not_deleted(parts, known)
-    is_new = wanted.asset_id == known.asset_id and not known.repeatable
-    if not is_new and not await parts.model.read(queries.may_have_job, wanted.asset_id, wanted.job_id, MOST_JOBS):
+async def require_acceptable(parts: Services, submitted: SubmitJob, new_ids: Ids) -> None:
+    """Reject what control would reject. Raises Problem: 410 for the key of a deleted job, 409 for one job too many."""
+    await require_not_deleted(parts, new_ids)
+    is_new = submitted.asset_id == new_ids.asset_id and not new_ids.repeatable
+    if not is_new and not await parts.model.read(queries.may_have_job, submitted.asset_id, submitted.job_id, MOST_JOBS):
         raise too_many_jobs()
 
 
-async def require_not_deleted(parts: Services, known: Ids) -> None:
-    """Refuse the Idempotency-Key of a job that was deleted: it does not come back. Raises Problem (410)."""
-    if known.repeatable and await parts.model.read(queries.is_deleted, known.job_id):
+async def require_not_deleted(parts: Services, new_ids: Ids) -> None:
+    """Raise Problem (410) for the Idempotency-Key of a deleted job, which cannot be restored."""
+    if new_ids.repeatable and await parts.model.read(queries.is_deleted, new_ids.job_id):
         raise _deleted()
 
 
@@ -111,35 +111,35 @@ def _deleted() -> Problem:
 
 
 def too_many_jobs() -> Problem:
-    """What is told to whoever submits one job too many of an asset."""
+    """409 for one job too many of an asset."""
     detail = f"the asset has {MOST_JOBS} jobs or more: delete some of them first, or submit a new asset"
     return Problem(409, "too-many-jobs", detail)
 
 
 async def submit(
-    parts: Services, wanted: Sequence[SubmitJob], *, repeatable: bool
+    parts: Services, submitted: Sequence[SubmitJob], *, repeatable: bool
 ) -> tuple[WriteCursor, list[Problem | None]]:
-    """Write the commands; with an Idempotency-Key, wait and see whether they were the first of their name.
+    """Write the commands; with an Idempotency-Key, wait to see whether they were the first with their ids.
 
-    Returns their cursor, and for each what is wrong with it. Raises Problem (503).
+    Returns their cursor, and for each its problem or None. Raises Problem (503).
     """
-    cursor = await parts.commands.send(wanted)
+    cursor = await parts.commands.send(submitted)
     if not repeatable:
-        return cursor, [None] * len(wanted)
+        return cursor, [None] * len(submitted)
     await parts.position.until(lambda: parts.position.has_applied("jobs", cursor), parts.settings.web.after_timeout_s)
-    return cursor, [await _refusal(parts, one) for one in wanted]
+    return cursor, [await _refusal(parts, one) for one in submitted]
 
 
-async def _refusal(parts: Services, wanted: SubmitJob) -> Problem | None:
-    """What became of a submission, where it is not the job that it asks for."""
-    job = await parts.model.read(queries.job, wanted.job_id)
-    if job is None and await parts.model.read(queries.is_deleted, wanted.job_id):
+async def _refusal(parts: Services, submitted: SubmitJob) -> Problem | None:
+    """The problem of a written submission; None when its job was created or existed already."""
+    job = await parts.model.read(queries.job, submitted.job_id)
+    if job is None and await parts.model.read(queries.is_deleted, submitted.job_id):
         return _deleted()
-    return clash(wanted, job)
+    return clash(submitted, job)
 
 
-def clash(wanted: SubmitJob, job: Job | None) -> Problem | None:
-    """What to tell the submitter when the ids are those of another body's job."""
-    if job is None or job.body_hash == wanted.body_hash:
+def clash(submitted: SubmitJob, job: Job | None) -> Problem | None:
+    """409 when the ids belong to a job of another body."""
+    if job is None or job.body_hash == submitted.body_hash:
         return None
     return Problem(409, "idempotency-key-reused", "this Idempotency-Key was used with a different body: use a new one")

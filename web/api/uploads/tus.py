@@ -28,7 +28,7 @@ routes = Routes("Uploads")
 
 VERSION = "1.0.0"
 _HEADERS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
-_PIECE_BYTES = 1024**2
+_WRITE_BYTES = 1024**2
 
 
 @routes.on("OPTIONS", "/v1/uploads/tus", responses={204: None})
@@ -52,7 +52,7 @@ async def create_tus(request: web.Request) -> web.Response:
     if size_bytes > most:
         raise Problem(413, "upload-too-large", f"the upload has {size_bytes} bytes; at most {most} are allowed", CLOSE)
     fields = metadata(request.headers.get("Upload-Metadata", ""))
-    given = {name: fields[name] for name in METADATA_FIELDS if fields.get(name)}
+    submission_fields = {name: fields[name] for name in METADATA_FIELDS if fields.get(name)}
     upload = TusUpload(
         id=new_id("tus"),
         size_bytes=size_bytes,
@@ -60,11 +60,11 @@ async def create_tus(request: web.Request) -> web.Response:
         job_id=new_id("job"),
         owner=principal.owner,
         metadata=request.headers.get("Upload-Metadata"),
-        **given,
+        **submission_fields,
     )
-    submission_of(parts, upload)  # what can be refused is refused before the bytes
+    submission_of(parts, upload)  # whatever can be rejected is rejected before the bytes
     parts.commands.require_connection()
-    parts.clock.now()  # an upload is dated by it
+    parts.clock.now()  # it dates the upload
     await asyncio.to_thread(tus_folder(parts).create, upload)
     if not size_bytes:
         await complete(parts, upload)
@@ -78,7 +78,8 @@ async def show_tus_upload(request: web.Request) -> web.Response:
     _require_version(request)
     parts = services(request)
     done = LOCKS.finished(request.match_info["upload_id"])
-    if done is not None and _may(caller_of(request), done):  # its last answer was lost: it must not be sent again
+    # Its last response may have been lost: the bytes must not be sent again.
+    if done is not None and _may(caller_of(request), done):
         size = str(done.size_bytes)
         return web.Response(headers=_ids(done) | {"Upload-Offset": size, "Upload-Length": size})
     async with _turn(request):
@@ -125,17 +126,17 @@ async def end_tus(request: web.Request) -> web.Response:
 
 
 async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
-    """Write what comes; returns the new offset. A connection that breaks leaves what came."""
+    """Write the body; returns the new offset. Bytes received before a broken connection are kept."""
     parts, folder, waiting, size = services(request), tus_folder(services(request)), list[bytes](), 0
     try:
-        async with LOCKS.reading(upload.id, parts.settings.web.upload_stall_s) as patience:
-            while piece := await request.content.readany():
-                patience.renew()
-                size += len(piece)
+        async with LOCKS.reading(upload.id, parts.settings.web.upload_stall_s) as stall:
+            while chunk := await request.content.readany():
+                stall.renew()
+                size += len(chunk)
                 if offset + size > upload.size_bytes:
                     raise Problem(413, "upload-too-large", "the body is longer than Upload-Length", CLOSE)
-                waiting.append(piece)
-                if sum(map(len, waiting)) >= _PIECE_BYTES:
+                waiting.append(chunk)
+                if sum(map(len, waiting)) >= _WRITE_BYTES:
                     written, waiting = waiting, []
                     await in_thread(folder.append, upload.id, written)
         written, waiting = waiting, []
@@ -146,7 +147,7 @@ async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
         raise Problem(408, "upload-stalled", detail, CLOSE) from error
     finally:
         if waiting and offset + size <= upload.size_bytes:
-            with contextlib.suppress(OSError):  # the client asks how far it is
+            with contextlib.suppress(OSError):  # the client requests the offset
                 await in_thread(folder.append, upload.id, waiting)
 
 
@@ -159,7 +160,7 @@ async def _find(request: web.Request) -> tuple[TusUpload, int]:
 
 @contextlib.asynccontextmanager
 async def _turn(request: web.Request) -> AsyncIterator[None]:
-    await _find(request)  # nobody ends what is somebody else's
+    await _find(request)  # before a request of another owner could end it
     try:
         async with LOCKS.turn(tus_folder(services(request)), request.match_info["upload_id"]):
             yield
@@ -193,13 +194,13 @@ def _number(request: web.Request, name: str) -> int:
 
 
 def metadata(text: str) -> dict[str, str]:
-    """Names and values, these in base64. Source: tus 1.0.0, Upload-Metadata."""
+    """Parse names and base64 values. Raises Problem (400). Source: tus 1.0.0, Upload-Metadata."""
     found: dict[str, str] = {}
     for pair in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = pair.partition(" ")
         try:
             raw = base64.b64decode(value, validate=True)
             found[name] = repaired(raw.decode(errors="surrogateescape")) if name == "filename" else raw.decode()
-        except ValueError as error:  # no base64, no ASCII, no UTF-8
+        except ValueError as error:  # not base64, ASCII or UTF-8
             raise Problem(400, "invalid-header", "Upload-Metadata must be UTF-8 in base64") from error
     return {name: Path(value).name if name == "filename" else value for name, value in found.items()}

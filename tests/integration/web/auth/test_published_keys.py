@@ -105,7 +105,7 @@ async def test_whoever_has_a_known_key_does_not_wait_for_a_provider_that_hangs(
 ) -> None:
     assert await tokens.find(provider.token()) is not None
     monkeypatch.setattr(jwt_tokens, "_FRESH_S", 0.0)
-    monkeypatch.setattr(jwt_tokens, "_FETCH_AGAIN_S", 0.0)
+    monkeypatch.setattr(jwt_tokens, "_REFETCH_S", 0.0)
     provider.go_on.clear()
     async with asyncio.timeout(2):
         assert all([await tokens.find(provider.token()) is not None for _ in range(5)])

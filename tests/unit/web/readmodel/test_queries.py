@@ -82,7 +82,7 @@ async def listed(replica: Replica, query: dict[str, str], owner: str | None) -> 
 async def test_every_filter_sort_and_page_is_what_brute_force_finds(
     replica: Replica, jobs: dict[str, Job], glance: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.api.paging._GLANCE", glance)
+    monkeypatch.setattr("web.api.paging._FIRST_ROWS", glance)
     sorts = [sign + sort for sort in oracle.SORTS for sign in ("", "-")]
     pairs = [*((one, {}) for one in FILTERS), *itertools.combinations(FILTERS[1:], 2)]
     nonempty = 0
