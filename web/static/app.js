@@ -1,4 +1,4 @@
-// The page: takes the token, follows the jobs live, and hands clicks and files to their parts.
+// The page's entry point: reads the token, follows the jobs live, and wires clicks and files to the modules.
 
 import { Connection } from "./connection.js";
 import { put } from "./dom.js";
@@ -13,20 +13,20 @@ import { announcement, group, output, title } from "./words.js";
 
 const TOKEN_KEY = "kinolog.token";
 // Longest search text that the server accepts.
-const MOST_CHARS = 200;
-// Typing goes on for a while: the server is asked when it pauses.
+const MAX_CHARS = 200;
+// Pause in typing after which the search is sent.
 const SEARCH_PAUSE_MS = 300;
 const CONNECTION_TEXT = { connecting: "Connecting…", live: "Live", lost: "Reconnecting…" };
 
 const $ = (id) => document.getElementById(id);
 
-/** The token that the link carried, once, or that this tab keeps. The address is left without it. */
+/** The token from the link, or the one that this tab stores. It is removed from the URL. */
 function takeToken() {
   const url = new URL(location.href);
   const fragment = new URLSearchParams(url.hash.slice(1));
-  const given = fragment.get("token") ?? url.searchParams.get("token");
-  if (given) {
-    sessionStorage.setItem(TOKEN_KEY, given);
+  const linked = fragment.get("token") ?? url.searchParams.get("token");
+  if (linked) {
+    sessionStorage.setItem(TOKEN_KEY, linked);
     url.searchParams.delete("token");
     if (fragment.has("token")) url.hash = "";
     history.replaceState(null, "", url.pathname + url.search + url.hash);
@@ -34,8 +34,8 @@ function takeToken() {
   return sessionStorage.getItem(TOKEN_KEY) ?? "";
 }
 
-/** Whether the server takes the token; one that cannot be reached has not refused it. */
-async function isWelcome(call) {
+/** Whether the server accepts the token; an unreachable server has not rejected it. */
+async function isAccepted(call) {
   try {
     await call("GET", "/v1/jobs?limit=1");
     return true;
@@ -48,7 +48,7 @@ async function start() {
   const token = takeToken();
   const kinolog = new Kinolog({ token });
   const call = kinolog.call.bind(kinolog);
-  if (!token && !(await isWelcome(call))) return askForToken("");
+  if (!token && !(await isAccepted(call))) return askForToken("");
   follow(token, call);
 }
 
@@ -61,7 +61,7 @@ function askForToken(message) {
 }
 
 function follow(token, call) {
-  const state = emptyState(...filterOfAddress());
+  const state = emptyState(...filterFromUrl());
   const sign = signer(call);
   const counter = new Counter({ call, onCounts: (found) => list.counted(counts(found)) });
   const pages = new Pages({ state, call, onChanges: (changes) => list.loaded(changes), onProblem: showLoading });
@@ -96,7 +96,7 @@ function follow(token, call) {
       else pages.refill();
     },
     onState: showConnection,
-    mayGoOn: () => mayGoOn(call),
+    mayGoOn(call) => mayReconnect: () => mayReconnect(call) => mayGoOn(call),
   }).start();
 }
 
@@ -107,21 +107,21 @@ function mayCountDifferently({ type, job }, changes) {
   return !before || !after || group(before) !== group(after);
 }
 
-const showLoading = (error) => notice(error ? `The jobs cannot be loaded now: ${error.message}` : "");
+const showLoading = (error) => notice(error ? `Jobs could not be loaded: ${error.message}` : "");
 
-async function mayGoOn(call) {
-  const welcome = await isWelcome(call);
-  if (!welcome) {
+async function mayReconnect(call) {
+  const accepted = await isAccepted(call);
+  if (!accepted) {
     sessionStorage.removeItem(TOKEN_KEY);
-    askForToken("The server does not take this token.");
+    askForToken("This token is not valid.");
   }
-  return welcome;
+  return accepted;
 }
 
 function announce({ type }, changes) {
   if (type !== "job") return;
-  const said = changes.map(announcement).filter(Boolean).join(". ");
-  if (said) $("announcer").textContent = said;
+  const text = changes.map(announcement).filter(Boolean).join(". ");
+  if (text) $("announcer").textContent = text;
 }
 
 function showConnection(state) {
@@ -146,16 +146,16 @@ function actions(call, sign) {
 
 async function openPlayer(job, sign) {
   const { play } = await import("./player.js");
-  const addresses = async () => {
+  const urls = async () => {
     const signed = await sign(job.asset_id);
     return { master_url: artifact(signed, output(job, "master")), poster_url: artifact(signed, output(job, "poster")) };
   };
-  await play(title(job), addresses());
+  await play(title(job), urls());
 }
 
 async function openPassage({ asset_id, filename, start_ms }, sign) {
   const { play } = await import("./player.js");
-  await play(filename ?? asset_id, sign.anew(asset_id), start_ms / 1000);
+  await play(filename ?? asset_id, sign.refresh(asset_id), start_ms / 1000);
 }
 
 function notice(text) {
@@ -183,15 +183,15 @@ function listenForFiles(uploads) {
 
 const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
 
-/** Filter and search of the address. */
-function filterOfAddress() {
+/** Filter and search text of the URL. */
+function filterFromUrl() {
   const query = new URL(location.href).searchParams;
   const show = isFilter(query.get("show")) ? query.get("show") : "all";
-  return [show, (query.get("q") ?? "").slice(0, MOST_CHARS)];
+  return [show, (query.get("q") ?? "").slice(0, MAX_CHARS)];
 }
 
-/** Puts filter and search into the address, for a reload and for links. */
-function keepInAddress(show, text) {
+/** Writes filter and search text to the URL, for reloads and links. */
+function writeToUrl(show, text) {
   const url = new URL(location.href);
   const set = (name, value) => (value ? url.searchParams.set(name, value) : url.searchParams.delete(name));
   set("show", show === "all" ? "" : show);
@@ -203,7 +203,7 @@ function listenForFilter(state, list, pages) {
   const refresh = (wait_ms) => {
     const show = $("filter").querySelector(":checked").value;
     list.loaded(choose(state, show, $("search").value));
-    keepInAddress(show, state.text);
+    writeToUrl(show, state.text);
     pages.load(wait_ms);
   };
   $("filter").querySelector(`[value=${state.show}]`).checked = true;

@@ -2,10 +2,10 @@
 
 import { backoff_ms } from "./kinolog.js";
 
-// A server that refuses this many handshakes may be refusing the cursor: the next one asks for a snapshot.
+// After this many rejected handshakes the cursor may be the reason: the next one requests a snapshot.
 const REFUSALS_UNTIL_FRESH = 3;
 
-/** Address and subprotocols of the live socket; a browser can send no header there, so the token is a subprotocol. */
+/** URL and subprotocols of the live socket; browsers cannot send headers there, so the token is a subprotocol. */
 export function liveTarget(origin, cursor, token) {
   const url = new URL("/v1/live?subscribe=all", origin);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
@@ -14,9 +14,9 @@ export function liveTarget(origin, cursor, token) {
 }
 
 /**
- * The live socket, kept open from `start()` on until the token is refused.
- * `cursor()` tells where to go on, `onFrame(frame)` gets every frame, `onState("connecting" | "live" | "lost")` every change,
- * `mayGoOn()` resolves to false when the token is refused.
+ * The live socket, kept open from `start()` on until the token is rejected.
+ * `cursor()` returns where to resume, `onFrame(frame)` gets every frame, `onState("connecting" | "live" | "lost")` every
+ * change, `mayReconnect()` resolves to false when the token is rejected.
  */
 export class Connection {
   #socket = null;
@@ -25,8 +25,8 @@ export class Connection {
   #tries = 0;
   #refusals = 0;
 
-  constructor({ token, cursor, onFrame, onState, mayGoOn }) {
-    Object.assign(this, { token, cursor, onFrame, onState, mayGoOn });
+  constructor({ token, cursor, onFrame, onState, mayReconnect }) {
+    Object.assign(this, { token, cursor, onFrame, onState, mayReconnect });
   }
 
   start() {
@@ -56,7 +56,7 @@ export class Connection {
     this.onState("lost");
     if (!this.#opened) {
       this.#refusals += 1;
-      if (!(await this.mayGoOn())) return;
+      if (!(await this.mayReconnect())) return;
     }
     this.#timer = setTimeout(() => this.#open(), backoff_ms(this.#tries++, Math.random()));
   }

@@ -1,4 +1,4 @@
-// The page at /docs: /openapi.json as text to read. Everything is set as text, nothing as markup.
+// The page at /docs: renders /openapi.json. Everything is set as text, nothing as markup.
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
@@ -35,21 +35,21 @@ function contents(content) {
 }
 
 function operation(path, method, found) {
-  const who = found.security?.length === 0 ? "anybody" : found["x-role"];
+  const access = found.security?.length === 0 ? "public" : found["x-role"];
   const parameters = (found.parameters ?? []).map((each) => [
     el("code", {}, each.name), each.in, kind(each.schema), each.description,
   ]);
-  const answers = Object.entries(found.responses)
-    .filter(([, answer]) => !answer.$ref)
-    .map(([status, answer]) => [status, contents(answer.content) ?? answer.description]);
-  const problems = Object.entries(found.responses).filter(([, answer]) => answer.$ref).map(([status]) => status);
+  const responses = Object.entries(found.responses)
+    .filter(([, response]) => !response.$ref)
+    .map(([status, response]) => [status, contents(response.content) ?? response.description]);
+  const problems = Object.entries(found.responses).filter(([, response]) => response.$ref).map(([status]) => status);
   return el(
     "details", { id: found.operationId },
-    el("summary", {}, el("code", {}, `${method.toUpperCase()} ${path}`), ` ${found.summary} `, el("span", { class: "role" }, `(${who})`)),
+    el("summary", {}, el("code", {}, `${method.toUpperCase()} ${path}`), ` ${found.summary} `, el("span", { class: "role" }, `(${access})`)),
     found.description ? el("p", {}, found.description) : null,
-    table(["Parameter", "In", "Type", "Meaning"], parameters),
+    table(["Parameter", "In", "Type", "Description"], parameters),
     found.requestBody ? el("p", {}, "Body: ", contents(found.requestBody.content)) : null,
-    table(["Status", "Answer"], answers),
+    table(["Status", "Response"], responses),
     problems.length ? el("p", {}, `Problems: ${problems.join(", ")}`) : null,
   );
 }
@@ -68,7 +68,7 @@ function type(name, schema) {
     el("code", {}, field), kind(each), required.has(field) ? "always" : "", each.description,
   ]);
   return el("details", { id: `type-${name}` }, el("summary", {}, el("code", {}, name), ` ${schema.description ?? ""}`),
-    table(["Field", "Type", "There", "Meaning"], rows));
+    table(["Field", "Type", "Present", "Description"], rows));
 }
 
 function problems(codes) {
@@ -76,7 +76,7 @@ function problems(codes) {
   return el("section", { id: "problems" }, el("h2", {}, "Problem codes"), table(["Code", "Meaning"], rows));
 }
 
-/** Opens and shows what the address names. */
+/** Opens and shows the section that the URL names. */
 function go() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
@@ -86,8 +86,8 @@ function go() {
 
 const root = document.getElementById("docs");
 try {
-  const answer = await fetch("/openapi.json");
-  const api = await answer.json();
+  const response = await fetch("/openapi.json");
+  const api = await response.json();
   root.append(
     el("p", {}, `${api.info.title} ${api.info.version}. ${api.info.description}`),
     ...operations(api),
@@ -95,7 +95,7 @@ try {
     el("section", { id: "types" }, el("h2", {}, "Types"), ...Object.entries(api.components.schemas).map(([name, schema]) => type(name, schema))),
   );
 } catch (error) {
-  root.append(el("p", { class: "notice" }, `The document cannot be read: ${error.message}`));
+  root.append(el("p", { class: "notice" }, `The API document could not be loaded: ${error.message}`));
 }
 root.setAttribute("aria-busy", "false");
 addEventListener("hashchange", go);

@@ -3,7 +3,7 @@
 import { put } from "./dom.js";
 import { PAGE_JOBS, hasMore, isLoaded, listed } from "./live.js";
 import { showPoster, skim } from "./posters.js";
-import { newRow, tellTime, updateRow } from "./row.js";
+import { newRow, updateTimes, updateRow } from "./row.js";
 
 /**
  * The list in `root` of the jobs in `state`. `act(action, job, button)` is called for "cancel", "retry" and "play",
@@ -21,7 +21,7 @@ export class JobList {
     Object.assign(this, { state, root, act, sign });
     root.addEventListener("click", (event) => this.#clicked(event));
     document.getElementById("more").addEventListener("click", more);
-    setInterval(() => this.#rows.forEach((row) => tellTime(row, Date.now())), 1000);
+    setInterval(() => this.#rows.forEach((row) => updateTimes(row, Date.now())), 1000);
   }
 
   /** Takes note of changes that `fold` made. */

@@ -15,7 +15,7 @@
  *   run: number, created_at: string, updated_at: string, started_at: ?string, finished_at: ?string, error?: JobError,
  *   passthrough?: string, filename?: string, owner?: string, cancelling?: boolean, steps: Step[]}} Job
  * @typedef {{asset_id: string, job_id: string, cursor?: string}} Submitted `cursor`: give it as `after` to read this write
- * @typedef {{object: string}|{url: string}|{path: string}} Source media that lies somewhere already
+ * @typedef {{object: string}|{url: string}|{path: string}} Source media that is stored elsewhere
  * @typedef {{filename?: string, pipeline?: string, passthrough?: string, idempotencyKey?: string, signal?: AbortSignal}} SubmitOptions
  * @typedef {{type: "snapshot"|"job"|"progress"|"queue"|"caption"|"deleted", cursor?: string, [key: string]: any}} Frame
  */
@@ -23,15 +23,15 @@
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 const LONGEST_WAIT_MS = 15_000;
 const POLL_MS = 2_000;
-// A way that has failed so often without a frame is left for the next one.
-const TRIES_PER_WAY = 3;
+// After this many failures without a frame the next transport is tried.
+const TRIES_PER_TRANSPORT = 3;
 
-/** An answer that was not 2xx: `code` is stable, `message` is for people. */
+/** An error response: `code` is stable, `message` is for people. */
 export class Problem extends Error {
   /** @param {number} status @param {string} text the body */
   constructor(status, text) {
     const body = parsed(text);
-    super(body.detail ?? body.title ?? `The server answered ${status}.`);
+    super(body.detail ?? body.title ?? `The server responded with status ${status}.`);
     this.status = status;
     this.code = body.code ?? "unknown";
   }
@@ -41,7 +41,7 @@ function parsed(text) {
   try {
     return JSON.parse(text) ?? {};
   } catch {
-    return {}; // a proxy's page of HTML says no more than its status
+    return {}; // a proxy's HTML page has no more than its status
   }
 }
 
@@ -50,7 +50,7 @@ export function backoff_ms(attempt, random) {
   return Math.min(LONGEST_WAIT_MS, 500 * 2 ** attempt) * (0.5 + random / 2);
 }
 
-/** One service. Without a token only where the service asks for none. */
+/** Client of one service. The token may be left out where the service requires none. */
 export class Kinolog {
   #token;
   #fetch;
@@ -67,31 +67,31 @@ export class Kinolog {
   }
 
   /**
-   * Starts a job on a file's bytes, or on media that lies somewhere already. Safe to repeat with an idempotencyKey.
+   * Starts a job on a file's bytes, or on media that is stored elsewhere. Safe to repeat with an idempotencyKey.
    * @param {Blob|ArrayBuffer|Uint8Array|Source} source @param {SubmitOptions} [options] @returns {Promise<Submitted>}
    */
   async submit(source, { filename, pipeline, passthrough, idempotencyKey, signal } = {}) {
     const headers = idempotencyKey ? { "Idempotency-Key": idempotencyKey } : {};
-    const said = given({ filename: filename ?? source.name, pipeline, passthrough });
+    const fields = present({ filename: filename ?? source.name, pipeline, passthrough });
     const isBytes = source instanceof Blob || source instanceof ArrayBuffer || ArrayBuffer.isView(source);
-    const answer = isBytes
-      ? await this.#ask("POST", `/v1/uploads?${new URLSearchParams(said)}`, {
+    const response = isBytes
+      ? await this.#json("POST", `/v1/uploads?${new URLSearchParams(fields)}`, {
           body: source, signal, headers: { ...headers, "Content-Type": "application/octet-stream" },
         })
-      : await this.call("POST", "/v1/assets", { input: source, ...said }, { headers, signal });
-    return { ...answer.data, cursor: answer.cursor };
+      : await this.call("POST", "/v1/assets", { input: source, ...fields }, { headers, signal });
+    return { ...response.data, cursor: response.cursor };
   }
 
   /**
-   * One job; with `after`, not before the write of that cursor is visible.
+   * Reads a job; with `after`, once the write of that cursor is visible.
    * @param {string} id @param {{after?: string, signal?: AbortSignal}} [options] @returns {Promise<Job>}
    */
   async job(id, { after, signal } = {}) {
-    const query = new URLSearchParams(given({ after }));
+    const query = new URLSearchParams(present({ after }));
     return (await this.call("GET", `${path(id)}?${query}`, undefined, { signal })).data;
   }
 
-  /** Asks for the job's end; accepted is not yet done. @param {string} id @returns {Promise<void>} */
+  /** Cancels a job; it ends some time after this resolves. @param {string} id @returns {Promise<void>} */
   async cancel(id) {
     await this.call("POST", `${path(id)}/cancel`);
   }
@@ -102,8 +102,8 @@ export class Kinolog {
   }
 
   /**
-   * The job now and after every change, progress folded in, until it has ended. Rides out lost connections.
-   * Throws Problem (404) when there is no such job or it is deleted meanwhile.
+   * Yields the job now and after every change, with live progress, until it has ended. Reconnects by itself.
+   * Throws Problem (404) when the job does not exist or is deleted meanwhile.
    * @param {string} id @param {{after?: string, signal?: AbortSignal}} [options] @returns {AsyncGenerator<Job>}
    */
   async *watch(id, { after, signal } = {}) {
@@ -120,58 +120,58 @@ export class Kinolog {
   }
 
   /**
-   * Live frames for ever: over a websocket; where none can be had, over server-sent events; where those do not come
-   * through either, by asking again and again (one job only). Every way goes on where the last one was.
+   * Live frames without end: over a websocket; if that fails, over server-sent events; if those fail, by polling (one
+   * job only). Each transport resumes where the last one stopped.
    * @param {string} subscribe "all", "job:ID", "asset:ID", "queue:STEP", "owner:NAME" @param {{cursor?: string, signal?: AbortSignal}} [options]
    * @returns {AsyncGenerator<Frame>}
    */
   async *frames(subscribe, { cursor, signal } = {}) {
-    const ways = [this.#WebSocket && this.#socket, this.#events, subscribe.startsWith("job:") && this.#polls].filter(Boolean);
-    let way = 0;
+    const transports = [this.#WebSocket && this.#socket, this.#events, subscribe.startsWith("job:") && this.#polls].filter(Boolean);
+    let transport = 0;
     for (let tries = 0; ; tries += 1) {
       try {
-        for await (const frame of ways[way].call(this, subscribe, cursor, signal)) {
+        for await (const frame of transports[transport].call(this, subscribe, cursor, signal)) {
           cursor = frame.cursor ?? cursor;
           tries = 0;
           yield frame;
         }
       } catch (error) {
         signal?.throwIfAborted();
-        // What was refused for good stays refused, whatever the way; an odd cursor is dropped for a snapshot.
+        // A permanent error is the same on every transport; a rejected cursor is dropped for a snapshot.
         if (error instanceof Problem && error.status === 400 && cursor) cursor = undefined;
         else if (error instanceof Problem && error.status < 500 && error.status !== 429) throw error;
       }
       signal?.throwIfAborted();
-      if (tries + 1 >= TRIES_PER_WAY && way + 1 < ways.length) [way, tries] = [way + 1, -1];
+      if (tries + 1 >= TRIES_PER_TRANSPORT && transport + 1 < transports.length) [transport, tries] = [transport + 1, -1];
       else await this.#sleep(backoff_ms(tries, Math.random()), signal);
     }
   }
 
   /**
-   * Any request of the interface with a JSON body; resolves to the answer's JSON. Throws Problem.
+   * Sends any request of the API with a JSON body; resolves to the response's JSON. Throws Problem.
    * @param {string} method @param {string} target @param {any} [body] @param {RequestInit} [more] @returns {Promise<any>}
    */
   call(method, target, body, { headers, ...more } = {}) {
     const json = body === undefined ? {} : { body: JSON.stringify(body) };
     const type = body === undefined ? {} : { "Content-Type": "application/json" };
-    return this.#ask(method, target, { ...json, ...more, headers: { ...type, ...headers } });
+    return this.#json(method, target, { ...json, ...more, headers: { ...type, ...headers } });
   }
 
-  async #ask(method, target, options) {
-    const answer = await this.#request(method, target, options);
-    return parsed(await answer.text());
+  async #json(method, target, options) {
+    const response = await this.#request(method, target, options);
+    return parsed(await response.text());
   }
 
   async #request(method, target, { headers, ...more } = {}) {
     const bearer = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
-    const answer = await this.#fetch(this.url + target, { method, headers: { ...bearer, ...headers }, ...more });
-    if (!answer.ok) throw new Problem(answer.status, await answer.text());
-    return answer;
+    const response = await this.#fetch(this.url + target, { method, headers: { ...bearer, ...headers }, ...more });
+    if (!response.ok) throw new Problem(response.status, await response.text());
+    return response;
   }
 
-  /** Frames of one websocket, until it closes. A browser can send no header there, so the token is a subprotocol. */
+  /** Frames of one websocket, until it closes. Browsers cannot send headers there, so the token is a subprotocol. */
   async *#socket(subscribe, cursor, signal) {
-    const url = new URL(`${this.url}/v1/live?${new URLSearchParams(given({ subscribe, cursor }))}`);
+    const url = new URL(`${this.url}/v1/live?${new URLSearchParams(present({ subscribe, cursor }))}`);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new this.#WebSocket(url.href, this.#token ? ["kinolog", `bearer.${this.#token}`] : ["kinolog"]);
     const queue = mailbox();
@@ -187,11 +187,11 @@ export class Kinolog {
     }
   }
 
-  /** Frames of one stream of server-sent events, read with fetch: EventSource can send no header. */
+  /** Frames of one stream of server-sent events, read with fetch: EventSource cannot send headers. */
   async *#events(subscribe, cursor, signal) {
-    const query = new URLSearchParams(given({ subscribe, cursor }));
-    const answer = await this.#request("GET", `/v1/live/sse?${query}`, { signal, headers: { Accept: "text/event-stream" } });
-    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    const query = new URLSearchParams(present({ subscribe, cursor }));
+    const response = await this.#request("GET", `/v1/live/sse?${query}`, { signal, headers: { Accept: "text/event-stream" } });
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     try {
       for (;;) {
@@ -209,7 +209,7 @@ export class Kinolog {
     }
   }
 
-  /** A job asked for again and again, as frames. */
+  /** A polled job, as frames. */
   async *#polls(subscribe, _cursor, signal) {
     const id = subscribe.slice("job:".length);
     for (;;) {
@@ -234,7 +234,7 @@ export function folded(job, frame) {
   return job;
 }
 
-/** A late frame changes nothing. */
+/** The newer of two views of a job: a late frame changes nothing. */
 function newer(job, found) {
   if (!found || found.run < job.run || found.updated_at < job.updated_at) return job;
   return JSON.stringify(found) === JSON.stringify(job) ? job : found;
@@ -262,13 +262,13 @@ export function queued(job, frame) {
   const isPromised = frame.paused && (step.eta_s != null || job.eta_s != null);
   if (queue_position === step.queue_position && isPaused === Boolean(step.paused) && !isPromised) return job;
   const { paused: _paused, eta_s, ...rest } = step;
-  const now = { ...rest, ...given({ queue_position, paused: isPaused || null, eta_s: frame.paused ? null : eta_s }) };
+  const now = { ...rest, ...present({ queue_position, paused: isPaused || null, eta_s: frame.paused ? null : eta_s }) };
   const steps = job.steps.map((other) => (other === step ? now : other));
   return { ...job, steps, ...(frame.paused ? { eta_s: null } : {}) };
 }
 
 const path = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
-const given = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value != null));
+const present = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value != null));
 
 /** Resolves after `ms`; rejects when the signal aborts. */
 function pause(ms, signal) {
@@ -279,7 +279,7 @@ function pause(ms, signal) {
   });
 }
 
-/** What is put in comes out in order; iteration ends after `end()`, once it is empty. */
+/** An unbounded queue: iteration yields items in order, and ends after `end()` once it is empty. */
 function mailbox() {
   const waiting = [];
   let over = false;

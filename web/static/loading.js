@@ -4,7 +4,7 @@ import { Problem, backoff_ms } from "./kinolog.js";
 import { addPage, hasMore, isShort, nextPage } from "./live.js";
 
 const PATIENCE_MS = 20_000;
-// Shortest time between two requests of counts, also as a multiple of how long the answer took: an open page must not
+// Shortest time between two requests of counts, also as a multiple of the response time: an open page must not
 // load a busy server.
 const COUNTS_EVERY_MS = 1_000;
 const COUNTS_REST = 20;

@@ -10,7 +10,7 @@ const problem = document.getElementById("player-problem");
 let loading;
 let engine = null;
 let latest = null;
-// Where the next stream begins; 0 once it has begun.
+// Start position of the next stream, seconds; 0 once it plays.
 let begin_s = 0;
 
 dialog.addEventListener("close", stop);
@@ -20,31 +20,31 @@ video.addEventListener("loadedmetadata", () => {
   if (begin_s) video.currentTime = begin_s;
   begin_s = 0;
 });
-video.addEventListener("error", () => video.error && say("This browser cannot play the stream."));
+video.addEventListener("error", () => video.error && showProblem("This browser cannot play the stream."));
 
-/** Opens the player on the signed addresses that `signed` resolves to, at a time. Says in the player what goes wrong. */
+/** Opens the player with the signed URLs that `signed` resolves to, at `at_s` seconds. Shows errors in the player. */
 export async function play(title, signed, at_s = 0) {
   stop();
-  say("");
+  showProblem("");
   const turn = (latest = {});
   document.getElementById("player-title").textContent = title;
   dialog.showModal();
   try {
-    const [addresses, Hls] = await Promise.all([signed, hls()]);
-    if (turn === latest) start(Hls, addresses, at_s); // else it was closed meanwhile, and maybe opened on another one
+    const [urls, Hls] = await Promise.all([signed, hls()]);
+    if (turn === latest) start(Hls, urls, at_s); // else it was closed meanwhile, and maybe opened on another one
   } catch (error) {
-    if (turn === latest) say(error.message);
+    if (turn === latest) showProblem(error.message);
   }
 }
 
 function start(Hls, { master_url, poster_url }, at_s) {
-  if (!master_url) return say("There is nothing to play yet.");
+  if (!master_url) return showProblem("This asset is not playable yet.");
   if (poster_url) video.poster = poster_url;
   begin_s = at_s;
   if (Hls?.isSupported()) attachHls(Hls, master_url);
   else if (video.canPlayType(NATIVE_HLS)) video.src = master_url;
-  else return say("This browser cannot play HLS.");
-  // A browser that does not start by itself shows its play button: nothing is lost.
+  else return showProblem("This browser cannot play HLS.");
+  // A browser that blocks autoplay shows its play button.
   video.play().catch(() => {});
 }
 
@@ -68,7 +68,7 @@ function attachHls(Hls, url) {
       recovered = true;
       return current.recoverMediaError();
     }
-    say(`The stream cannot be played (${details}).`);
+    showProblem(`The stream could not be played (${details}).`);
   });
   current.loadSource(url);
   current.attachMedia(video);
@@ -85,6 +85,6 @@ function stop() {
   video.load();
 }
 
-function say(text) {
+function showProblem(text) {
   problem.textContent = text;
 }

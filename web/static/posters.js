@@ -2,37 +2,37 @@
 
 import { output, storyboard } from "./words.js";
 
-// An address in use must outlive a long film and a pause: it is good for a day, and used for half of one.
+// A URL must outlive a long film and a pause: it is valid for a day and reused for half a day.
 const TTL_S = 86_400;
 const KEEP_MS = (TTL_S / 2) * 1000;
 
 /**
- * `sign(asset_id)`: the signed answer {base_url, …} for an asset; remembered, and asked for once at a time.
- * `sign.anew(asset_id)`: the same as it is now: what was remembered may be older than the stream.
+ * `sign(asset_id)`: the signed URLs {base_url, …} of an asset; cached, and requested once at a time.
+ * `sign.refresh(asset_id)`: the current ones: cached URLs may be older than the stream.
  */
 export function signer(call) {
   const known = new Map();
 
-  async function ask(asset_id) {
+  async function request(asset_id) {
     return (await call("POST", `/v1/assets/${encodeURIComponent(asset_id)}/playback`, { ttl_s: TTL_S })).data;
   }
 
-  function anew(asset_id) {
-    const answer = ask(asset_id);
-    known.set(asset_id, { answer, until_ms: Date.now() + KEEP_MS });
-    answer.catch(() => known.delete(asset_id)); // whoever awaits it sees the error; the next one asks again
-    return answer;
+  function refresh(asset_id) {
+    const response = request(asset_id);
+    known.set(asset_id, { response, until_ms: Date.now() + KEEP_MS });
+    response.catch(() => known.delete(asset_id)); // the caller sees the error; the next call requests again
+    return response;
   }
 
   function sign(asset_id) {
     const found = known.get(asset_id);
-    return found && found.until_ms > Date.now() ? found.answer : anew(asset_id);
+    return found && found.until_ms > Date.now() ? found.response : refresh(asset_id);
   }
 
-  return Object.assign(sign, { anew });
+  return Object.assign(sign, { refresh });
 }
 
-/** Signed address of the artifact with the store key `assets/<asset_id>/…`; undefined without a key. */
+/** Signed URL of the artifact with the store key `assets/<asset_id>/…`; undefined without a key. */
 export const artifact = (signed, key) => key && signed.base_url + key.split("/").slice(2).join("/");
 
 /** Shows the job's poster in its row, once there is one. A repeat does nothing until there is a newer one. */
@@ -45,11 +45,11 @@ export async function showPoster(row, sign) {
   try {
     image.src = artifact(await sign(row.job.asset_id), key);
   } catch {
-    row.posterKey = undefined; // a picture is an extra: the row says all without it, and tries again when it changes
+    row.posterKey = undefined; // the row works without a poster, and tries again when it changes
   }
 }
 
-/** Shows the moment of the media that stands under the pointer, left to right from start to end. */
+/** Shows the frame of the media at the pointer's position, left to right from start to end. */
 export async function skim(row, { offsetX }, sign) {
   const key = output(row.job, "storyboard");
   if (!key) return;
@@ -62,9 +62,9 @@ export async function skim(row, { offsetX }, sign) {
 
 async function cues(asset_id, key, sign) {
   const url = new URL(artifact(await sign(asset_id), key), location.origin);
-  const answer = await fetch(url);
-  if (!answer.ok) return [];
-  const found = storyboard(await answer.text()).map((cue) => ({ ...cue, url: new URL(cue.image, url).href }));
+  const response = await fetch(url);
+  if (!response.ok) return [];
+  const found = storyboard(await response.text()).map((cue) => ({ ...cue, url: new URL(cue.image, url).href }));
   const sheets = new Map(found.map((cue) => [cue.url, new Image()]));
   await Promise.all([...sheets].map(([src, sheet]) => Object.assign(sheet, { src }).decode()));
   return found.map((cue) => ({ ...cue, sheet_px: [sheets.get(cue.url).naturalWidth, sheets.get(cue.url).naturalHeight] }));

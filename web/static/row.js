@@ -28,7 +28,7 @@ export function newRow(id) {
   };
 }
 
-/** Shows `job` in its row. Nothing happens when the row shows it already. */
+/** Shows `job` in its row; does nothing when it is unchanged. */
 export function updateRow(row, job) {
   if (row.job === job) return;
   row.job = job;
@@ -42,7 +42,7 @@ export function updateRow(row, job) {
   updateActions(row, job);
   updateError(row, job.error);
   job.steps.forEach((step) => updateStep(row, step));
-  tellTime(row, Date.now());
+  updateTimes(row, Date.now());
 }
 
 function updateActions(row, job) {
@@ -57,7 +57,7 @@ function updateActions(row, job) {
   put(row.poster, "disabled", !output(job, "master"));
   put(row.poster.dataset, "kind", kind(job));
   put(row.poster, "ariaLabel", `Play ${title(job)}`);
-  // The button that was pressed is gone: the keyboard stays in its row.
+  // The pressed button is hidden: keep the keyboard focus in its row.
   if (held?.hidden && row.node.contains(held)) row.node.focus();
 }
 
@@ -85,8 +85,8 @@ function hint(step) {
   return `The ${step.name} queue is paused.${step.queue_position ? ` This job is ${place(step)}.` : ""}`;
 }
 
-/** Brings what the row says about time up to `now_ms`. */
-export function tellTime(row, now_ms) {
+/** Updates the row's relative times to `now_ms`. */
+export function updateTimes(row, now_ms) {
   const { job } = row;
   const took = job.status === "completed" && job.started_at ? `took ${duration(seconds(job))}` : "";
   put(row.time, "textContent", age(job.created_at, now_ms));

@@ -1,4 +1,4 @@
-// Search in what was said: passages of all media, each played from where it begins.
+// Transcript search: passages of all media, each played from its start.
 
 import { clone } from "./dom.js";
 
@@ -16,7 +16,7 @@ export function listenForSearch({ form, field, note, list, call, play }) {
     if (!text) return;
     try {
       const found = await call("GET", `/v1/search?${new URLSearchParams({ q: text, limit: LIMIT })}`);
-      if (turn === latest) show(found); // else something else was asked meanwhile
+      if (turn === latest) show(found); // else another search was started meanwhile
     } catch (error) {
       if (turn === latest) note.textContent = error.message;
     }
@@ -25,7 +25,7 @@ export function listenForSearch({ form, field, note, list, call, play }) {
   function show({ data, left_out = [] }) {
     list.replaceChildren(...data.map((hit) => row(hit, play)));
     const reasons = left_out.map((reason) => `Searched by words only: ${reason}.`);
-    note.textContent = [data.length ? "" : "Nobody said that.", ...reasons].filter(Boolean).join(" ");
+    note.textContent = [data.length ? "" : "No matches.", ...reasons].filter(Boolean).join(" ");
   }
 
   form.addEventListener("submit", (event) => {
@@ -55,7 +55,7 @@ export function clock(at_ms) {
   return shown.map((part, place) => (place ? String(part).padStart(2, "0") : part)).join(":");
 }
 
-/** The answer's `highlight` as nodes: text, and <mark> with text. Nothing in it is taken for markup. */
+/** `highlight` as nodes: text, and <mark> with text. No other markup is interpreted. */
 function marked(highlight) {
   return highlight.split(/<mark>|<\/mark>/).map((text, place) => {
     if (place % 2 === 0) return plain(text);

@@ -1,21 +1,21 @@
-// Files on their way in: a row with progress each, a few at a time, straight to the store.
+// Uploads: a row with progress for each file, a few at a time.
 
 import { clone } from "./dom.js";
 
 const AT_A_TIME = 2;
 
-/** A key that makes a repeated upload the same upload. */
+/** A new idempotency key: a repeated upload starts no second job. */
 function idempotencyKey() {
   // randomUUID exists on https and localhost only.
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The uploads in the list `root`; a row stays until its job shows up in a live frame, which `arrived` is called with. */
+/** The uploads in the list `root`; a row is removed when its job appears in a live frame passed to `arrived`. */
 export class UploadQueue {
   #waiting = [];
   #running = new Set();
   #sent = new Map();
-  // Ids of live jobs, while uploads run: a job's frame may come before the answer to its upload.
+  // Ids of live jobs, while uploads run: a job's frame may arrive before the response to its upload.
   #early = new Set();
 
   constructor({ root, token, problem }) {
@@ -52,7 +52,7 @@ export class UploadQueue {
   }
 
   #enqueue(upload) {
-    say(upload, "waiting", "waiting");
+    setStatus(upload, "waiting", "waiting");
     this.#waiting.push(upload);
     this.#startNext();
   }
@@ -65,15 +65,15 @@ export class UploadQueue {
     this.#running.add(upload);
     const xhr = (upload.xhr = this.#request(upload));
     xhr.upload.onprogress = ({ loaded, total }) => showSent(upload, loaded, total);
-    xhr.onload = () => this.#answered(upload, xhr);
-    xhr.onerror = () => fail(upload, "It broke off: the connection was lost, or the file is too large.");
-    xhr.onloadend = () => this.#ended(upload);
-    say(upload, "sending", "0 %");
+    xhr.onload = () => this.#onResponse(upload, xhr);
+    xhr.onerror = () => fail(upload, "Upload failed: the connection was lost, or the file is too large.");
+    xhr.onloadend = () => this.#finish(upload);
+    setStatus(upload, "sending", "0 %");
     xhr.send(upload.file);
   }
 
   #request({ file, key }) {
-    const xhr = new XMLHttpRequest(); // fetch does not tell how much was sent
+    const xhr = new XMLHttpRequest(); // fetch reports no upload progress
     xhr.open("POST", `/v1/uploads?filename=${encodeURIComponent(file.name)}`);
     xhr.setRequestHeader("Content-Type", "application/octet-stream");
     xhr.setRequestHeader("Idempotency-Key", key);
@@ -81,16 +81,16 @@ export class UploadQueue {
     return xhr;
   }
 
-  #answered(upload, xhr) {
+  #onResponse(upload, xhr) {
     if (xhr.status !== 201) return fail(upload, this.problem(xhr.status, xhr.responseText).message);
     const { job_id } = JSON.parse(xhr.responseText).data;
     this.#sent.set(job_id, upload);
     upload.bar.value = 100;
-    say(upload, "sent", "uploaded");
+    setStatus(upload, "sent", "uploaded");
     if (this.#early.has(job_id)) this.#done(job_id);
   }
 
-  #ended(upload) {
+  #finish(upload) {
     this.#running.delete(upload);
     if (!this.#running.size) this.#early.clear();
     this.#startNext();
@@ -106,21 +106,21 @@ export class UploadQueue {
 function showSent(upload, loaded, total) {
   const percent = total ? (100 * loaded) / total : 100;
   upload.bar.value = percent;
-  say(upload, "sending", loaded < total ? `${Math.floor(percent)} % of ${size(total)}` : "finishing");
+  setStatus(upload, "sending", loaded < total ? `${Math.floor(percent)} % of ${size(total)}` : "finishing");
 }
 
 function fail(upload, message) {
   upload.bar.value = 0;
-  say(upload, "failed", message);
+  setStatus(upload, "failed", message);
 }
 
-function say(upload, status, text) {
+function setStatus(upload, status, text) {
   upload.node.dataset.status = status;
   upload.note.textContent = text;
   upload.again.hidden = status !== "failed";
 }
 
-/** Bytes as people say them, e.g. "1.2 GB". */
+/** A size for people, e.g. "1.2 GB". */
 export function size(bytes) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));

@@ -1,26 +1,26 @@
-// Jobs and steps in words. Pure: no DOM, no clock.
+// Texts about jobs and steps. Pure: no DOM, no clock.
 
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 
-/** Whether the job is over. */
+/** Whether the job has ended. */
 export const hasEnded = (job) => ENDED.has(job.status);
 
-/** Which filter a job falls under: "running", "completed" or "failed" (a cancelled one asks for attention too). */
+/** The filter that lists a job: "running", "completed" or "failed" (which includes cancelled ones). */
 export function group(job) {
   if (!hasEnded(job)) return "running";
   return job.status === "completed" ? "completed" : "failed";
 }
 
-/** The name that a person knows the job by. */
+/** The job's name for people. */
 export const title = (job) => job.filename || job.asset_id;
 
-/** The kind of file as its name says, e.g. "MP4"; "" when it does not. */
+/** The file extension in upper case, e.g. "MP4"; "" without one. */
 export const kind = (job) => job.filename?.match(/\.([a-z0-9]{1,5})$/i)?.[1].toUpperCase() ?? "";
 
 /** Outputs of the last step that published `name`, e.g. the key of "master" or "poster"; undefined when none did. */
 export const output = (job, name) => job.steps.findLast((step) => step.outputs?.[name])?.outputs[name];
 
-/** The job's state in a word or two. */
+/** The job's status in a word or two. */
 export function statusText(job) {
   if (job.cancelling && !hasEnded(job)) return "Cancelling";
   const paused = pausedQueue(job);
@@ -36,7 +36,7 @@ export function pausedQueue(job) {
   return job.steps.find(({ paused }) => paused)?.name;
 }
 
-/** What stands beside a step's bar. `now_ms` since the epoch. */
+/** The note next to a step's progress bar. `now_ms` since the epoch. */
 export const stepNote = (step, now_ms) => STEP_NOTES[step.status]?.(step, now_ms) ?? step.status;
 
 const STEP_NOTES = {
@@ -48,7 +48,7 @@ const STEP_NOTES = {
 };
 
 /** The position of a step in its queue; "" for one that is in none. */
-export const place = (step) => (step.queue_position ? `no. ${step.queue_position} in line` : "");
+export const place = (step) => (step.queue_position ? `no. ${step.queue_position} in queue` : "");
 const tries = (step) => (step.attempt > 1 ? `try ${step.attempt}/${Math.max(step.attempts, step.attempt)}` : "");
 const left = (step) => (step.eta_s ? `${duration(step.eta_s)} left` : "");
 const retryNote = (wait_s) => (wait_s >= 1 ? `retry in ${duration(wait_s)}` : "retrying");
@@ -56,7 +56,7 @@ const retryNote = (wait_s) => (wait_s >= 1 ? `retry in ${duration(wait_s)}` : "r
 /** Seconds between the start and the end of a job or step. */
 export const seconds = ({ started_at, finished_at }) => (Date.parse(finished_at) - Date.parse(started_at)) / 1000;
 
-/** A length of time as people say it: "0.4 s", "42 s", "3 min", "2 h 5 min". */
+/** A duration for people: "0.4 s", "42 s", "3 min", "2 h 5 min". */
 export function duration(s) {
   if (s < 0.95) return `${Math.max(0, s).toFixed(1)} s`;
   if (s < 90) return `${Math.round(s)} s`;
@@ -76,7 +76,7 @@ export function age(then, now_ms) {
   return RELATIVE.format(-Math.floor(s / 86400), "day");
 }
 
-/** The sentence for a screen reader when a job ended or appeared; "" when there is nothing to say. */
+/** The text for screen readers when a job was added or has ended; "" for any other change. */
 export function announcement({ before, after }) {
   if (!after || before?.status === after.status) return "";
   if (!hasEnded(after)) return before ? "" : `${title(after)} was added`;

@@ -36,7 +36,7 @@ def active(number: int, transcode: float = 0.0, progress: float = 0.0) -> dict[s
 
 async def test_the_empty_page_says_what_to_do(open_page: OpenPage) -> None:
     page = await open_page()
-    await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    await expect(page.get_by_text("No jobs yet")).to_be_visible()
     await expect(page.get_by_text("kinolog submit talk.mp4 --watch")).to_be_visible()
 
 
@@ -74,7 +74,7 @@ async def test_a_deleted_job_goes(open_page: OpenPage, kinolog: FakeKinolog) -> 
     page = await open_page()
     await row(page, "clip-1.mp4").wait_for()
     await kinolog.delete("job_000001")
-    await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    await expect(page.get_by_text("No jobs yet")).to_be_visible()
 
 
 async def test_cancel_and_retry_ask_the_server(open_page: OpenPage, kinolog: FakeKinolog) -> None:
@@ -176,7 +176,7 @@ async def test_without_a_token_the_page_asks_for_one(browser_page: Page, origin:
     await page.goto(f"{origin}/")
     await page.get_by_label("Access token").fill("wrong")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("alert").filter(visible=True)).to_have_text("The server does not take this token.")
+    await expect(page.get_by_role("alert").filter(visible=True)).to_have_text("This token is not valid.")
     await page.get_by_label("Access token").fill(TOKEN)
     await page.get_by_role("button", name="Continue").click()
     await page.get_by_text("Live", exact=True).wait_for()
@@ -287,8 +287,8 @@ async def test_a_list_that_cannot_be_had_says_so_and_comes_when_it_can(
     kinolog.jobs = {"job_000001": job(1)}
     kinolog.list_refusals = 2
     page = await open_page()
-    await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("The jobs cannot be loaded now")
-    await expect(page.get_by_text("Nothing here yet")).to_be_hidden()
+    await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("Jobs could not be loaded")
+    await expect(page.get_by_text("No jobs yet")).to_be_hidden()
     await row(page, "clip-1.mp4").wait_for()
     await expect(page.get_by_role("alert").filter(visible=True)).to_have_count(0)
 
@@ -300,7 +300,7 @@ async def test_a_paused_queue_is_shown_on_the_jobs_that_wait_in_it(open_page: Op
     await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("2 %")
     await kinolog.pause("transcode")
     await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("Paused · transcode queue")
-    held = row(page, "clip-1.mp4").get_by_title("The transcode queue is paused. This job is no. 3 in line.")
+    held = row(page, "clip-1.mp4").get_by_title("The transcode queue is paused. This job is no. 3 in queue.")
     await expect(held).to_contain_text("paused")
     await kinolog.pause("transcode", paused=False)
     await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("2 %")
@@ -321,7 +321,7 @@ async def test_a_thousand_jobs_stay_readable(open_page: OpenPage, kinolog: FakeK
     await page.get_by_role("searchbox", name="Find jobs by name or id").fill("clip-1490")
     await expect(page.locator(".job .name")).to_have_text(["clip-1490.mp4"])
     await page.get_by_role("searchbox", name="Find jobs by name or id").fill("no such name")
-    await expect(page.get_by_text("No job matches.")).to_be_visible()
+    await expect(page.get_by_text("No matching jobs.")).to_be_visible()
 
 
 async def test_names_and_errors_are_text_whatever_they_hold(open_page: OpenPage, kinolog: FakeKinolog) -> None:

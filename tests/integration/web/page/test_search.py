@@ -29,7 +29,7 @@ async def test_what_was_said_is_found_and_plays_from_there(open_page: OpenPage, 
     await expect(page.locator(".job img")).to_be_visible()  # its address was asked for while there was no stream
     await kinolog.put(ready)
     kinolog.found = {"data": [HIT], "mode": "hybrid"}
-    await page.get_by_role("searchbox", name="Search what was said").fill("country")
+    await page.get_by_role("searchbox", name="Search transcripts").fill("country")
     await page.keyboard.press("Enter")
     passage = page.get_by_role("button", name="Play speech.mp4 from 0:01")
     await expect(passage).to_contain_text("<b>ask</b> not what your country & mine")
@@ -43,7 +43,7 @@ async def test_what_was_said_is_found_and_plays_from_there(open_page: OpenPage, 
 async def test_a_search_without_hits_or_without_its_model_says_so(open_page: OpenPage, kinolog: FakeKinolog) -> None:
     page = await open_page()
     kinolog.found = {"data": [], "mode": "text", "left_out": ["the model small is not available here"]}
-    await page.get_by_role("searchbox", name="Search what was said").fill("country")
+    await page.get_by_role("searchbox", name="Search transcripts").fill("country")
     await page.get_by_role("button", name="Search", exact=True).click()
     note = page.locator("#speech-note")
-    await expect(note).to_have_text("Nobody said that. Searched by words only: the model small is not available here.")
+    await expect(note).to_have_text("No matches. Searched by words only: the model small is not available here.")

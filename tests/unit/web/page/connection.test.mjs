@@ -26,7 +26,7 @@ afterEach(() => mock.timers.reset());
 
 function connection(more = {}) {
   const seen = { states: [], frames: [] };
-  const wiring = { token: "t", cursor: () => "c7", onState: (s) => seen.states.push(s), onFrame: (f) => seen.frames.push(f), mayGoOn: async () => true };
+  const wiring = { token: "t", cursor: () => "c7", onState: (s) => seen.states.push(s), onFrame: (f) => seen.frames.push(f), mayReconnect: async () => true };
   new Connection({ ...wiring, ...more }).start();
   return seen;
 }
@@ -58,7 +58,7 @@ test("a lost connection goes on from the cursor", async () => {
 });
 
 test("a refused token ends it", async () => {
-  connection({ mayGoOn: async () => false });
+  connection({ mayReconnect: async () => false });
   await last().close();
   mock.timers.tick(60_000);
   assert.equal(FakeSocket.opened.length, 1);

@@ -50,5 +50,5 @@ test("a job that only waits says which queue is paused", () => {
   assert.equal(words.stepNote(waiting[1], 0), "paused");
   assert.equal(words.statusText(job({ progress: 7, steps: [...waiting, step("thumbnails")] })), "7 %", "something runs");
   assert.equal(words.statusText(job({ status: "cancelled", steps: waiting })), "Cancelled");
-  assert.equal(words.stepNote(step("transcode", { status: "waiting", queue_position: 2 }), 0), "waiting · no. 2 in line");
+  assert.equal(words.stepNote(step("transcode", { status: "waiting", queue_position: 2 }), 0), "waiting · no. 2 in queue");
 });
