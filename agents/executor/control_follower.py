@@ -12,7 +12,8 @@ from agents.executor.requests import InvalidRequest
 from schemas.base import ErrorRecord
 from schemas.step_events import LeaseRevoked, QueueChanged
 from streams.kafka.envelope import Entry, Unreadable, read
-from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, follow_forever, open_reader
+from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, open_reader
+from streams.kafka.retry import follow_forever
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)

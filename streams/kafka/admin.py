@@ -18,6 +18,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from streams.kafka import patch_connection
 from streams.kafka.topics import Topic, durability, wanted
 from streams.settings import Settings
 
@@ -98,6 +99,7 @@ def _give_up_on(error: Exception, bootstrap: str, *, late: bool) -> None:
 
 @asynccontextmanager
 async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    patch_connection.install()
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15_000)
     try:
         await admin.start()

@@ -13,6 +13,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 from schemas.jobs import PRIORITIES
 from schemas.steps import step_kinds
+from streams.kafka import patch_connection
 from streams.kafka.reader import started
 from streams.kafka.topics import names
 from streams.settings import Settings
@@ -83,6 +84,7 @@ def untaken(executors: Mapping[str, int]) -> list[str]:
 
 
 def _admin(bootstrap: str) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
+    patch_connection.install()
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(_TIMEOUT_S * 1000))
     return started(admin, admin.close)
 

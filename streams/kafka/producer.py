@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
+from streams.kafka import patch_connection
 from streams.kafka.batch_sender import MAX_BATCH_BYTES
 from streams.settings import Settings
 
@@ -37,6 +38,7 @@ class Producer:
 
         Raises KafkaConnectionError when no broker answers.
         """
+        patch_connection.install()
         self._kafka = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             client_id=self._client_id,

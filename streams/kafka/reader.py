@@ -7,20 +7,14 @@ a fetch waits until the fetch returns: measured, 1.5 s each on a quiet topic.
 """
 
 import asyncio
-import logging
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Literal, NoReturn, TypeVar
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition  # noqa: TID251 - the place where they are made
-from aiokafka.errors import KafkaError
 
-from streams.kafka import record_parsing
+from streams.kafka import patch_connection, record_parsing
 
-log = logging.getLogger(__name__)
-
-R = TypeVar("R")
 Reset = Literal["earliest", "latest", "none"]
 
 #: Events of a transaction count once it is committed, and never when it is aborted.
@@ -35,16 +29,13 @@ _POLL_MS = 1_000
 #: Seconds that a cancelled start may take to finish.
 _START_S = 1.0
 _MAX_RECORDS = 500
-#: First and longest pause of `follow_forever`, seconds. A broker is back 2 to 5 s after its restart began.
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
-#: Seconds after which a follower that reads again counts as recovered.
-_STEADY_S = 5.0
 
 
 def make_consumer(bootstrap: str, *, reset: Reset, wait_ms: int = BOUNDED_MS, **options: Any) -> Any:
     """A consumer that has not started. `reset`: where it continues when its position is out of range. `wait_ms`: how
     long the broker may hold back an empty fetch.
     """
+    patch_connection.install()
     record_parsing.install()
     return AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -128,57 +119,3 @@ async def read_between(
             for record in records:
                 if record.offset < ends[part]:
                     yield record
-
-
-async def follow_forever(
-    name: str,
-    connect: Callable[[], AbstractAsyncContextManager[R]],
-    follow: Callable[[R], Awaitable[None]],
-    *,
-    also: tuple[type[Exception], ...] = (),
-    on_failure: Callable[[], None] = lambda: None,
-) -> NoReturn:
-    """Run `follow` over a new connection each time that either fails, until cancelled.
-
-    Pauses grow and are jittered, so that replicas do not retry in step. Failures are KafkaError, OSError, TimeoutError
-    and `also`; `on_failure` is called after each. The first of a series is logged, and that it is over.
-    """
-    outage = _Outage(name)
-    while True:
-        steady = None
-        try:
-            async with connect() as reader:
-                steady = asyncio.get_running_loop().call_later(_STEADY_S, outage.end)
-                await follow(reader)
-        except (KafkaError, OSError, TimeoutError, *also) as error:
-            outage.note(error)
-            on_failure()
-        finally:
-            if steady is not None:
-                steady.cancel()
-        await asyncio.sleep(outage.pause_s())
-
-
-class _Outage:
-    """A series of failures of one follower: logged once, with a growing pause after each."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._failures = 0
-
-    def note(self, error: Exception) -> None:
-        """Count a failure; the first is logged."""
-        self._failures += 1
-        if self._failures == 1:
-            log.warning("reading interrupted, retrying", extra={"reader": self._name, "error": repr(error)})
-
-    def end(self) -> None:
-        """Reading works again."""
-        if self._failures:
-            log.info("reading resumed", extra={"reader": self._name, "tries": self._failures})
-        self._failures = 0
-
-    def pause_s(self) -> float:
-        """Seconds until the next try."""
-        longest_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._failures, 10))
-        return random.uniform(longest_s / 2, longest_s)  # noqa: S311 - jitter, no secret

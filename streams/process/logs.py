@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import orjson
 
+from streams.process.retried_errors import RetriedErrors
 from streams.settings import Settings
 
 #: What reports every reconnect, rebalance and start: only what goes wrong in it is worth a line. Mode names its
@@ -33,6 +34,8 @@ def configure(settings: Settings, process: str, stream: TextIO | None = None) ->
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines(process) if settings.log_format == "json" else _text_for(handler.stream, process))
     handler.addFilter(without_abandoned)
+    if logging.getLevelName(settings.log_level) > logging.DEBUG:
+        handler.addFilter(RetriedErrors())
     handler.addFilter(FloodGate(_FLOODING))
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     for name in _QUIETED:

@@ -34,7 +34,7 @@ from faust.transport.drivers.aiokafka import Consumer as KafkaConsumer
 from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 
-from streams.kafka import record_parsing
+from streams.kafka import patch_connection, record_parsing
 from streams.kafka.reader import ISOLATION
 from streams.worker import patch_fetch_wait, patch_metadata_retry
 from streams.worker.commit_offsets import _add_gap, _new_offset
@@ -69,6 +69,7 @@ def install() -> None:
         setattr(owner, function.__name__, function)
     patch_fetch_wait.install()
     patch_metadata_retry.install()
+    patch_connection.install()
     record_parsing.install()
     ProducerBuffer.max_messages = 10_000
 

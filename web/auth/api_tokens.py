@@ -19,7 +19,8 @@ from schemas.access import TokenRow
 from streams.ids import new_id
 from streams.kafka.envelope import UNDECODABLE
 from streams.kafka.producer import Producer
-from streams.kafka.reader import FOLLOWER_MS, fetch_from, follow_forever, open_reader
+from streams.kafka.reader import FOLLOWER_MS, fetch_from, open_reader
+from streams.kafka.retry import follow_forever
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.http.problems import unavailable

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from schemas.jobs import Asset, Queue
-from streams.kafka.reader import follow_forever
+from streams.kafka.retry import follow_forever
 from streams.settings import Settings
 from web.http.cursors import log_mark
 from web.live.hub import REBUILT, Hub

@@ -8,7 +8,8 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka.reader import follow_forever, open_reader
+from streams.kafka.reader import open_reader
+from streams.kafka.retry import follow_forever
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.readmodel.position import Position

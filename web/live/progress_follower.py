@@ -14,7 +14,8 @@ from schemas.base import Message
 from schemas.processes import ControlReported
 from schemas.step_events import StepCaptioned, StepProgressed
 from streams.kafka.envelope import Entry, read
-from streams.kafka.reader import FOLLOWER_MS, fetch_from, follow_forever, open_reader
+from streams.kafka.reader import FOLLOWER_MS, fetch_from, open_reader
+from streams.kafka.retry import follow_forever
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.live.hub import Hub

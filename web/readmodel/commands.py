@@ -13,10 +13,12 @@ from aiokafka.errors import KafkaError
 from schemas.clock import ClockProbed
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
 from streams.ids import new_id
+from streams.kafka import patch_connection
 from streams.kafka.batch_sender import MAX_BATCH_BYTES
 from streams.kafka.envelope import structured
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_of
+from streams.kafka.retry import retry_forever
 from streams.kafka.topics import names
 from streams.settings import Settings
 from tables.queues import queue_key
@@ -32,7 +34,6 @@ Command = SubmitJob | CancelJob | RetryJob | DeleteJob | DeleteAsset | QueueComm
 #: Seconds after which a write is given up; the producer gives up before that, so that the outcome is mostly known.
 _WRITE_S = 5.0
 _PRODUCER_S = 4.0
-_RECONNECT_S = 1.0
 #: Source: Kafka protocol guide, record batch attributes, timestampType.
 _LOG_APPEND_TIME = 1
 #: Latest writes whose place is remembered, so that their author finds them here at once.
@@ -53,8 +54,7 @@ class Commands:
     async def run(self) -> None:
         """Connect and stay connected until cancelled."""
         try:
-            while not await self._connect():
-                await asyncio.sleep(_RECONNECT_S)
+            await retry_forever("commands", self._connect)
             await asyncio.Event().wait()  # the producer finds a broker that was away by itself
         finally:
             await self._disconnect()
@@ -116,7 +116,8 @@ class Commands:
             self._recent.popitem(last=False)
         return WriteCursor.merge(mark, cursors)
 
-    async def _connect(self) -> bool:
+    async def _connect(self) -> None:
+        patch_connection.install()
         producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.bootstrap,
             client_id=f"kinolog-web-{self._settings.web.replica}",
@@ -126,15 +127,10 @@ class Commands:
         )
         try:
             await producer.start()
-        except (KafkaError, OSError) as error:
-            log.warning("no broker yet", extra={"bootstrap": self._settings.bootstrap, "error": str(error)})
-            await producer.stop()
-            return False
-        except asyncio.CancelledError:
+        except BaseException:
             await producer.stop()
             raise
         self._producer = producer
-        return True
 
     async def _disconnect(self) -> None:
         if self._producer is None:

@@ -1,0 +1,58 @@
+"""Logs when a broker becomes unreachable and when it is reachable again: one line each in a process.
+
+aiokafka logs every failed try of every client; streams/process/retried_errors.py drops those lines.
+"""
+
+import logging
+import threading
+import time
+from typing import Any
+
+from aiokafka import client
+from aiokafka.errors import KafkaError
+
+log = logging.getLogger(__name__)
+
+_stock = client.create_conn
+
+
+class Reachability:
+    """The brokers that cannot be reached at the moment. Thread-safe: Faust's consumer has a thread of its own."""
+
+    def __init__(self) -> None:
+        self._lost_at: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def lost(self, broker: str, error: Exception) -> None:
+        """Note a failed connection; a warning for the first."""
+        with self._lock:
+            is_first = broker not in self._lost_at
+            self._lost_at.setdefault(broker, time.monotonic())
+        if is_first:
+            log.warning("broker unreachable, retrying", extra={"broker": broker, "error": str(error) or repr(error)})
+
+    def reached(self, broker: str) -> None:
+        """Note a connection; a line where it was lost."""
+        with self._lock:
+            lost_at = self._lost_at.pop(broker, None)
+        if lost_at is not None:
+            log.info("broker reachable again", extra={"broker": broker, "after_s": time.monotonic() - lost_at})
+
+
+_reachability = Reachability()
+
+
+async def create_conn(host: str, port: int, **options: Any) -> Any:
+    """aiokafka's `create_conn`, whose outcome is noted."""
+    try:
+        connection = await _stock(host, port, **options)
+    except (OSError, TimeoutError, KafkaError) as error:
+        _reachability.lost(f"{host}:{port}", error)
+        raise
+    _reachability.reached(f"{host}:{port}")
+    return connection
+
+
+def install() -> None:
+    """For every client of this process. Repeating it is harmless."""
+    client.create_conn = create_conn
