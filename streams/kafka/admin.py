@@ -12,6 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     BrokerNotAvailableError,
     InvalidReplicationFactorError,
+    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     TopicAlreadyExistsError,
@@ -92,9 +93,10 @@ async def compare_topics(settings: Settings, bootstrap: str, within_s: float) ->
 def _give_up_on(error: Exception, bootstrap: str, *, late: bool) -> None:
     """Return when it is worth another try."""
     if isinstance(error, KafkaError) and not error.retriable and not isinstance(error, _PASSING):
-        raise TopicsError("refused", f"the cluster at {bootstrap} refused: {error}") from error
+        raise TopicsError("refused", f"The Kafka cluster at {bootstrap} refused: {error}") from error
     if late:
-        raise TopicsError("unreachable", f"the cluster at {bootstrap} does not answer: {error}") from error
+        reason = "" if isinstance(error, KafkaConnectionError) else f": {error}"
+        raise TopicsError("unreachable", f"Cannot reach the Kafka cluster at {bootstrap}{reason}") from error
 
 
 @asynccontextmanager

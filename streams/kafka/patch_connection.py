@@ -29,7 +29,7 @@ class Reachability:
             is_first = broker not in self._lost_at
             self._lost_at.setdefault(broker, time.monotonic())
         if is_first:
-            log.warning("broker unreachable, retrying", extra={"broker": broker, "error": str(error) or repr(error)})
+            log.warning("broker unreachable", extra={"broker": broker, "error": str(error) or repr(error)})
 
     def reached(self, broker: str) -> None:
         """Note a connection; a line where it was lost."""

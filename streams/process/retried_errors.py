@@ -14,7 +14,7 @@ _PATIENCE_S, _AGAIN_S = 10.0, 60.0
 #: Seconds without an error after which the next is a new series.
 _PAUSE_S = 5.0
 #: Every line of these is about a connection, or about topics that the cluster does not know yet.
-_CONNECTION, _METADATA = "aiokafka.client", "aiokafka.cluster"
+_CONNECTION, _METADATA = "aiokafka", "aiokafka.cluster"
 _GROUP = "aiokafka.consumer.group_coordinator"
 #: Errors for the lack of a connection, by name: importing aiokafka takes longer than most commands.
 _UNREACHABLE = frozenset({"KafkaConnectionError", "NodeNotReadyError", "StaleMetadata"})
@@ -30,7 +30,7 @@ class RetriedErrors(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line may pass."""
-        if record.levelno < logging.WARNING or record.exc_info or not record.name.startswith("aiokafka."):
+        if record.levelno < logging.WARNING or record.exc_info or record.name.partition(".")[0] != "aiokafka":
             return True
         if _is_unreachable(record):
             return False

@@ -26,7 +26,7 @@ async def test_many_failed_tries_of_many_clients_are_one_line(
                 await client.bootstrap()
             await client.close()
     lines = [record for record in caplog.records if record.name == patch_connection.log.name]
-    assert [record.getMessage() for record in lines] == ["broker unreachable, retrying"]
+    assert [record.getMessage() for record in lines] == ["broker unreachable"]
     assert vars(lines[0])["broker"] == address
 
 
@@ -39,4 +39,4 @@ def test_a_broker_that_is_back_is_logged_once(caplog: pytest.LogCaptureFixture) 
         brokers.reached("127.0.0.1:1")
         brokers.reached("127.0.0.1:1")
     events = [record.getMessage() for record in caplog.records]
-    assert events == ["broker unreachable, retrying", "broker reachable again"]
+    assert events == ["broker unreachable", "broker reachable again"]

@@ -33,7 +33,7 @@ def test_a_lost_broker_has_no_lines_but_the_one_of_its_connection() -> None:
     now = [0.0]
     gate = RetriedErrors(lambda: now[0])
     for now[0] in map(float, range(100)):
-        assert not gate.filter(line("aiokafka.client", "Unable connect to node with id %s: %s", 1, OSError("refused")))
+        assert not gate.filter(line("aiokafka", "Unable connect to node with id %s: %s", 1, OSError("refused")))
         assert not gate.filter(line(FETCHER, "Failed fetch messages from %s: %s", 1, NodeNotReadyError()))
 
 
