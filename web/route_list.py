@@ -1,7 +1,7 @@
 """The route list: the routes of every module of handlers, in the order of the OpenAPI document."""
 
 from web.api import assets, documents, health, live, media, metrics, search, stats, store_gc, tokens, ui
-from web.api.cache import maintenance, resolve
+from web.api.cache import downloads, maintenance, resolve
 from web.api.cache import routes as cache
 from web.api.jobs import bulk, events, export
 from web.api.jobs import routes as jobs
@@ -15,6 +15,7 @@ ROUTES: tuple[Routes, ...] = (
     direct.routes,
     tus.routes,
     assets.routes,
+    downloads.routes,
     cache.routes,
     resolve.routes,
     maintenance.routes,

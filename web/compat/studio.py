@@ -1,7 +1,7 @@
 """/api/v1/studio/processing-jobs: the studio's list of jobs."""
 
 from collections import Counter
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import orjson
@@ -21,7 +21,7 @@ from web.readmodel import queries
 from web.readmodel.changelog import job_rows
 from web.readmodel.job_progress import job_progress
 from web.readmodel.list_query import DEFAULT_LIMIT, parse
-from web.services import services
+from web.services import Services, services
 from web.views.build import current_step, percent
 from web.views.models import Time, View
 
@@ -99,23 +99,45 @@ async def list_studio_jobs(request: web.Request) -> web.Response:
     parts, scope = services(request), caller_of(request).scope
     limit = parse({"limit": request.query.get("limit", str(DEFAULT_LIMIT))}, JOBS, scope).limit
     query = {name: request.query[name] for name in ("status", "cursor") if name in request.query}
+    jobs, following = await _page(parts, Search(query, scope, kind, limit))
+    return json_response(
+        Records(
+            data=[_record(request, job) for job in jobs],
+            statistics=await _statistics(request, scope),
+            next_cursor=following,
+        )
+    )
+
+
+class Search(NamedTuple):
+    """A search for a page of jobs of one kind."""
+
+    #: status and cursor, as of the list.
+    query: dict[str, str]
+    #: Owner whose jobs are searched; None: all owners.
+    scope: str | None
+    #: film or episode; None: both.
+    kind: str | None
+    limit: int
+
+
+async def _page(parts: Services, search: Search) -> tuple[list[Job], str | None]:
+    """Read jobs in batches until the page is full; also the cursor of the next page."""
     found: list[Job] = []
-    following = query.get("cursor")
+    cursor = search.query.get("cursor")
     for _ in range(_MOST_READ // _BATCH):
-        page = {**query, "limit": str(_BATCH), **({"cursor": following} if following else {})}
-        rows = await parts.model.read(page_rows, parse(page, JOBS, scope))
-        for number, (_, _, row) in enumerate(rows[:_BATCH]):
+        query = {**search.query, "limit": str(_BATCH), **({"cursor": cursor} if cursor else {})}
+        rows = await parts.model.read(page_rows, parse(query, JOBS, search.scope))
+        for count, (_, _, row) in enumerate(rows[:_BATCH], 1):
             job = job_rows.decode(row)
-            if kind is None or _resource(job)["type"] == kind:
+            cursor = dump(PageCursor("-created_at", job.created_at, job.id))
+            if search.kind in (None, _resource(job)["type"]):
                 found.append(job)
-            is_last = number == len(rows) - 1
-            following = None if is_last else dump(PageCursor("-created_at", job.created_at, job.id))
-            if len(found) == limit:
-                break
-        if len(found) == limit or following is None:
-            break
-    records = [_record(request, job) for job in found]
-    return json_response(Records(data=records, statistics=await _statistics(request, scope), next_cursor=following))
+            if len(found) == search.limit:
+                return found, cursor if count < len(rows) else None
+        if len(rows) <= _BATCH:
+            return found, None
+    return found, cursor
 
 
 @routes.get(f"{_PATH}/{{job_id}}", responses={200: One}, problems=(404,))

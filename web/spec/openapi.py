@@ -17,6 +17,7 @@ from web.http.routing import Route, Routes
 Document = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
+_MODULE = re.compile(r"(?:web|schemas)\.(?:[a-z_]+\.)+")
 _PARAMETER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
 #: Descriptions of path parameters.
 _PARTS = {
@@ -99,12 +100,14 @@ class Schemas:
 
 def _plain(name: str) -> str:
     """`Answer_list_web.api.tokens.TokenView__` -> `Answer_list_TokenView`."""
-    return re.sub(r"_+", "_", re.sub(r"(?:web|schemas)\.(?:[a-z_]+\.)+", "", name)).strip("_")
+    return re.sub(r"_+", "_", _MODULE.sub("", name)).strip("_")
 
 
 def _described(component: Document) -> Document:
-    title = component.get("title", "").partition("[")[0]
-    struct = _structs().get(title)
+    title = component.get("title", "")
+    if title:
+        component["title"] = _MODULE.sub("", title)
+    struct = _structs().get(title.partition("[")[0])
     if struct is not None:
         for field, comment in field_comments(struct).items():
             if field in component.get("properties", {}):

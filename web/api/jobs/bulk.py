@@ -64,7 +64,7 @@ class RetryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 async def delete_job(request: web.Request) -> web.Response:
     """Delete a job that has ended, and what it published: 202; 409 while it waits or runs.
 
-    An asset is deleted with its last job.
+    It cannot be restored. An asset is deleted with its last job.
     """
     principal = caller_of(request)
     job = await visible_job(request, principal, request.match_info["job_id"])

@@ -13,7 +13,7 @@ from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make, site
 from tests.integration.web.served import Site
 from tests.unit.web.rows import NOW, a_job, a_step
-from web.api.cache import routes as cache
+from web.api.cache import downloads
 from web.api.uploads import submissions
 
 __all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
@@ -76,7 +76,7 @@ async def test_files_of_a_job_that_the_row_lists_no_more_are_no_garbage(
 async def test_one_job_too_many_is_refused_before_it_is_accepted(
     site: Site, control: ControlStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (submissions, cache):
+    for module in (submissions, downloads):
         monkeypatch.setattr(module, "MOST_JOBS", 3)
     await asset_with(control, site, "asset_full", [published(n, "asset_full") for n in range(2001, 2004)])
     item = {"input": {"object": "uploads/asset_full/source"}, "asset_id": "asset_full", "pipeline": "noop"}
@@ -105,7 +105,7 @@ async def test_a_download_that_failed_too_often_is_refused_too(
         return bool(body["data"]["status"] == "FAILED")
 
     await eventually(failed, 10)
-    monkeypatch.setattr(cache, "MOST_JOBS", 1)
+    monkeypatch.setattr(downloads, "MOST_JOBS", 1)
     status, problem = await site.ask("POST", "/v1/cache-assets", "anna-edits", json={"url": url})
     assert (status, problem["code"]) == (409, "too-many-jobs")
     _, body = await site.ask("POST", "/v1/cache-assets", "anna-edits", json={"urls": [url]})
