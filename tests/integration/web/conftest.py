@@ -1,4 +1,4 @@
-"""What tests of the web side share: a browser, a server that does what a test says, and a stream to play."""
+"""Fixtures of the web tests: a browser, a fake server that each test controls, and a stream to play."""
 
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -51,13 +51,13 @@ def stream_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def kinolog(stream_folder: Path) -> FakeKinolog:
-    """The server that the page talks to."""
+    """The fake server of the page."""
     return FakeKinolog(stream_folder)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def origin(kinolog: FakeKinolog) -> AsyncIterator[str]:
-    """Where the server listens, without a slash at the end."""
+    """The server's URL, without a trailing slash."""
     async with TestServer(kinolog.app()) as server:
         yield str(server.make_url("/")).rstrip("/")
         await kinolog.drop_sockets()

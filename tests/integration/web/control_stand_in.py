@@ -1,4 +1,4 @@
-"""Control's neighbour side: commands in, rows and watermarks out, by the real reducer, without Faust."""
+"""A fake of control: commands in, rows and watermarks out, by the real reducer, without Faust."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ from tests.conftest import eventually
 
 
 class ControlStandIn:
-    """Applies what comes on `media.commands` while it is used as a context manager."""
+    """Applies the commands on `media.commands` while it is used as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -101,7 +101,7 @@ class ControlStandIn:
             await self.put(after)
 
     async def publish(self, facts: Sequence[Any]) -> None:
-        """Say facts on `media.events`."""
+        """Write facts to `media.events`."""
         for fact in facts:
             ids = {"event_id": event_id(fact), "source": "test", "subject": fact.asset_id}
             value, headers = binary(fact, **ids, correlation_id=fact.job_id)
@@ -136,7 +136,7 @@ class ControlStandIn:
         await self._write(self._topics.assets_changelog, partition, asset.id, encode_row(asset))
 
     async def change(self, job_id: str, **fields: Any) -> Job:
-        """The job with other fields, written, once it is there."""
+        """Wait for the job, then write it with other fields."""
         await eventually(lambda: job_id in self.jobs)
         job = replace(self.jobs[job_id], updated_at=time.time(), **fields)
         await self.put(job)
@@ -153,7 +153,7 @@ class ControlStandIn:
         await self._producer.send_and_wait(self._topics.dead_letters, raw, partition=0)
 
     async def say(self, progress: StepProgressed) -> None:
-        """What an executor says on `media.progress`."""
+        """Write an executor's message to `media.progress`."""
         event = structured(progress, event_id="p", source="test", subject=progress.asset_id)
         partition = partition_of(progress.asset_id, self._settings.partitions)
         await self._producer.send_and_wait(self._topics.progress, batch([event]), partition=partition)

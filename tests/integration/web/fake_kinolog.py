@@ -1,4 +1,4 @@
-"""A server that speaks the page's part of the interface and does what a test says."""
+"""A fake server with the part of the API that the page uses; each test controls it."""
 
 import asyncio
 import itertools
@@ -22,12 +22,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def iso(at_s: float) -> str:
-    """Seconds since the epoch as the interface writes them."""
+    """Seconds since the epoch in the API's format."""
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def step(name: str, status: str = "waiting", progress: float = 0.0, **more: Any) -> Json:
-    """A step as the interface shows it; `progress` 0-100."""
+    """A step in the API's format; `progress` 0-100."""
     return {
         "name": name,
         "status": status,
@@ -40,7 +40,7 @@ def step(name: str, status: str = "waiting", progress: float = 0.0, **more: Any)
 
 
 def job(number: int, status: str = "waiting", steps: list[Json] | None = None, **more: Any) -> Json:
-    """A job as the interface shows it; a higher number is newer."""
+    """A job in the API's format; a higher number is newer."""
     return {
         "id": f"job_{number:06}",
         "asset_id": f"asset_{number:06}",
@@ -72,7 +72,7 @@ def ready_job(number: int, **more: Any) -> Json:
 
 
 class FakeKinolog:
-    """Jobs, live sockets, and a record of what the page asked for."""
+    """Jobs, live sockets, and a record of the page's requests."""
 
     def __init__(self, media: Path) -> None:
         #: Folder that is served as every asset's artifacts.

@@ -1,4 +1,4 @@
-"""Fixtures over one real log for a module: import them by name."""
+"""Fixtures with one real Kafka log per test module: import them by name."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -43,7 +43,7 @@ def make(log: Broker, tmp_path: Path) -> Make:
 
 @pytest.fixture
 async def control(make: Make) -> AsyncIterator[ControlStandIn]:
-    """What applies the commands."""
+    """The fake of control, which applies the commands."""
     async with ControlStandIn(make()) as stand_in:
         yield stand_in
 

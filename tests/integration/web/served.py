@@ -1,4 +1,4 @@
-"""One web replica over a real log, spoken to over HTTP."""
+"""A web replica in the test's process, called over HTTP."""
 
 import json
 from collections.abc import AsyncIterator
@@ -38,14 +38,14 @@ class Site:
         self.server, self.session, self.parts = server, session, parts
 
     async def ask(self, method: str, path: str, token: str | None = ADMIN, **options: Any) -> tuple[int, Any]:
-        """Status, and the body as JSON where it is some."""
+        """Send a request; its status, and the body, parsed if it is JSON."""
         headers = {**options.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
         async with self.session.request(method, self.server.make_url(path), headers=headers, **options) as answer:
             return answer.status, (await answer.json() if "json" in answer.content_type else await answer.read())
 
 
 class Server(TestServer):
-    """A server as `kinolog web` runs it: a handler whose client has gone is not cancelled."""
+    """A server with the behaviour of `kinolog web`: a handler whose client disconnects is not cancelled."""
 
     async def _make_runner(self, **options: Any) -> AppRunner:
         return AppRunner(self.app, **options | {"handler_cancellation": False})
@@ -53,7 +53,7 @@ class Server(TestServer):
 
 @asynccontextmanager
 async def served(server: TestServer) -> AsyncIterator[None]:
-    """The server with the options that `kinolog web` gives it."""
+    """Start the server with the options of `kinolog web`."""
     await server.start_server(**SERVER_OPTIONS)
     try:
         yield

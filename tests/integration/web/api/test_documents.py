@@ -1,4 +1,4 @@
-"""The page at /docs in a real browser, under its own strict policy: it complains about nothing and shows everything."""
+"""The page at /docs in a real browser, under its strict content security policy: no errors, nothing missing."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""/readyz tells of a control that does not decide, within ten seconds, and of nothing else."""
+"""/readyz: not ready within ten seconds after control stops deciding, and for no other reason."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ async def is_ready(site: Site) -> bool:
 
 
 async def unready_after_s(site: Site) -> tuple[float, str]:
-    """Seconds until it is not ready, and why."""
+    """Seconds until it is not ready, and the reason."""
     began = time.monotonic()
     while True:
         status, body = await readiness(site)

@@ -1,4 +1,4 @@
-"""Every route that takes the name of a file x every kind of name x every role and owner: no byte of another owner's."""
+"""Every route that takes a file's name x every kind of name x every role and owner: no byte of another owner leaks."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Keys of JSON Web Tokens from an identity provider's address."""
+"""Keys of JSON Web Tokens from an identity provider's URL."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from web.auth.jwt_tokens import JwtTokens
 
 
 class Provider:
-    """Publishes one key, and counts how often it was asked."""
+    """Publishes one key, and counts the requests for it."""
 
     def __init__(self) -> None:
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -1,4 +1,4 @@
-"""Two owners, three roles, every route and both live channels: who sees what, and who may do what."""
+"""Authorization of two owners and three roles on every route and both live channels."""
 
 import asyncio
 import hashlib

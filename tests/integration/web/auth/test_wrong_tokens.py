@@ -1,4 +1,4 @@
-"""Wrong tokens from an address: they wait, and nobody else behind that address does."""
+"""Invalid tokens from an IP address are rate limited; valid tokens behind the same address are not."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""A replica whose clock is wrong: nothing is lost by it, and what is old by the log's time goes all the same."""
+"""A replica with a wrong clock: nothing is lost, and what is old by the log's time is still deleted."""
 
 import os
 import time
@@ -39,14 +39,14 @@ def wrong(monkeypatch: pytest.MonkeyPatch) -> Wrong:
 
 
 def ended(number: int, status: str, ago_s: float) -> Job:
-    """A job that ended so long ago, by the log's time."""
+    """A job that ended `ago_s` seconds ago, by the log's time."""
     at = time.time() - ago_s
     error = {"error": an_error()} if status == "failed" else {}
     return replace(a_job(number, status, (), **error), created_at=at, updated_at=at, finished_at=at)
 
 
 async def there(site: Site, jobs: list[Job]) -> set[str]:
-    """Ids of those of the jobs that there are."""
+    """Ids of those of the jobs that still exist."""
     _, body = await site.ask("GET", "/v1/jobs", params={"limit": "500"})
     return {job["id"] for job in body["data"]} & {job.id for job in jobs}
 
@@ -61,7 +61,7 @@ async def known(site: Site, control: ControlStandIn, jobs: list[Job]) -> None:
 
 
 async def forget(site: Site, retention: Retention | None = None) -> None:
-    """One round of retention, as the replica does it by itself."""
+    """Run one round of the replica's retention."""
     await site.parts.clock.within(10)
     found = job_retention(site.parts)
     if retention is not None:

@@ -1,4 +1,4 @@
-"""The routes of the replaced systems speak their own words over the same jobs."""
+"""The routes of the replaced systems show the same jobs in their own terms."""
 
 import hashlib
 import hmac
@@ -46,7 +46,7 @@ async def submitted(site: Site, control: ControlStandIn, **fields: str) -> dict[
 
 
 async def shown(site: Site, path: str, field: str, value: Any) -> dict[str, Any]:
-    """What the path shows once `field`, "a.b", is `value`."""
+    """The response of the path once `field`, "a.b", is `value`."""
 
     async def has() -> dict[str, Any]:
         _, body = await site.ask("GET", path, ANNA)

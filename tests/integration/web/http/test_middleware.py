@@ -1,4 +1,4 @@
-"""How a replica behaves whatever is asked, before any log is there: limits, ETags, compression, CORS, headers."""
+"""Middleware of a replica without a log: limits, ETags, compression, CORS, headers."""
 
 import gzip
 import json
@@ -28,7 +28,7 @@ async def site(make_settings: MakeSettings) -> AsyncIterator[Site]:
 
 
 async def asked(site: Site, method: str, path: str, **options: Any) -> tuple[ClientResponse, bytes]:
-    """The answer and its body as it came."""
+    """The response and its body, still encoded."""
     async with (
         ClientSession(
             auto_decompress=False, cookie_jar=DummyCookieJar(), skip_auto_headers=["Accept-Encoding"]

@@ -1,4 +1,4 @@
-"""Bytes that no library sends: they are refused like any other mistake, never an error of ours."""
+"""Bytes that no library sends: rejected with a 4xx, never an internal error."""
 
 import asyncio
 from collections.abc import AsyncIterator

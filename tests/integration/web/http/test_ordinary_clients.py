@@ -1,4 +1,4 @@
-"""What ordinary clients send: old encodings, old protocols, whole forms, broken connections."""
+"""Requests of ordinary clients: old encodings, old protocols, whole forms, broken connections."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""The page over a bucket on another origin: pictures are seen, streams play, and the browser forbids nothing."""
+"""The page with a bucket on another origin: posters are shown, streams play, and the browser blocks nothing."""
 
 import json
 import time

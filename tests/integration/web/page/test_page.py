@@ -1,4 +1,4 @@
-"""The page in a real browser, against a server that does what the test says."""
+"""The page in a real browser, against a fake server that the test controls."""
 
 import re
 import time

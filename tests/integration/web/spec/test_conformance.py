@@ -1,4 +1,4 @@
-"""The interface does what its own documents say: requests made from OpenAPI, and every message against AsyncAPI."""
+"""The API conforms to its documents: requests generated from OpenAPI, and every message against AsyncAPI."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ GENTLY = hypothesis.settings(
 
 
 async def prepared(site: Site, control: ControlStandIn) -> dict[str, str]:
-    """Ids of things that are there."""
+    """Ids of existing jobs and assets."""
     item = {"input": {"object": "media/clip.mp4"}, "pipeline": "noop"}
     _, body = await site.ask("POST", "/v1/assets", json=item)
     await eventually(lambda: body["data"]["job_id"] in control.jobs)
@@ -79,7 +79,7 @@ def _troubles(document: dict[str, Any], base: str, known: dict[str, str]) -> Ite
 
 
 def _reasons(error: BaseException) -> str:
-    """What went wrong, without the way there."""
+    """Reasons of the failures, without their tracebacks."""
     if isinstance(error, BaseExceptionGroup):
         return " | ".join([str(error)[:800], *map(_reasons, error.exceptions)])
     return f"{type(error).__name__}: {error} {getattr(error, 'message', '')}"[:800]

@@ -1,4 +1,4 @@
-"""REST and live over a real log: what is written is read, by those who may, and nothing is left of what breaks."""
+"""REST and live over a real log: reads after writes, visibility, and no remains of broken requests."""
 
 import asyncio
 import io
@@ -48,7 +48,7 @@ async def frame(live: ClientWebSocketResponse, kind: str) -> dict[str, Any]:
 
 
 async def states_until(live: ClientWebSocketResponse, status: str, job_id: str) -> list[str]:
-    """The states of a job that a resumed client is told, up to `status`."""
+    """Statuses of a job that a resumed client receives, up to `status`."""
     seen: list[str] = []
     async with asyncio.timeout(30):
         while status not in seen:

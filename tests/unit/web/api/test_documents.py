@@ -1,4 +1,4 @@
-"""OpenAPI and AsyncAPI say what there is, all of it, and are what they claim to be."""
+"""The OpenAPI and AsyncAPI documents: complete and valid."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ _CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
 @pytest.mark.parametrize("route", LISTED, ids=lambda route: f"{route.method} {route.path}")
-def test_every_declared_route_is_in_the_document_with_its_answers(route: Route) -> None:
+def test_every_declared_route_is_in_the_document_with_its_responses(route: Route) -> None:
     found = API["paths"][re.sub(r":[^}]*", "", route.path)][route.method.lower()]
     assert {str(status) for status in (*route.responses, *route.problems)} <= found["responses"].keys()
     assert found["summary"]
@@ -55,21 +55,21 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("document", [API, EVENTS], ids=["openapi", "asyncapi"])
-def test_every_schema_is_one(document: dict[str, Any]) -> None:
+def test_every_schema_is_valid(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
         assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
         jsonschema.Draft202012Validator.check_schema(schema)
         assert "web." not in schema.get("title", "")  # a client's generated types must not change when a file moves
 
 
-def test_fields_say_what_they_mean() -> None:
+def test_fields_have_descriptions() -> None:
     assert API["components"]["schemas"]["JobView"]["properties"]["run"]["description"] == "Counts resumes, from 1."
 
 
-def test_every_message_goes_somewhere_and_every_frame_is_told() -> None:
-    told = {key for channel in EVENTS["channels"].values() for key in channel["messages"]}
-    assert {wire_name.replace(".", "_").replace("-", "_") for wire_name in message_types()} <= told
-    assert {str(kind.__struct_config__.tag) for kind in frame_types()} <= told
+def test_every_message_has_a_channel_and_every_frame_is_documented() -> None:
+    documented = {key for channel in EVENTS["channels"].values() for key in channel["messages"]}
+    assert {wire_name.replace(".", "_").replace("-", "_") for wire_name in message_types()} <= documented
+    assert {str(kind.__struct_config__.tag) for kind in frame_types()} <= documented
     assert {channel_of(kind) for kind in message_types().values()} <= EVENTS["channels"].keys()
 
 
@@ -81,7 +81,7 @@ def test_the_channels_are_the_topics_that_are_created() -> None:
 
 
 def codes_raised() -> set[str]:
-    """Every literal code that a problem is made of."""
+    """Every literal problem code in the source."""
     found: set[str] = set()
     for path in [*(CHECKOUT / "web").rglob("*.py"), CHECKOUT / "tables" / "submissions.py"]:
         for node in ast.walk(ast.parse(path.read_text())):

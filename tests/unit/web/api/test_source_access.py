@@ -1,4 +1,4 @@
-"""What the settings open to an owner, and to nobody else."""
+"""Folders that the settings grant to an owner, and to no other."""
 
 import json
 from pathlib import Path

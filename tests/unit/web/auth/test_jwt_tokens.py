@@ -1,4 +1,4 @@
-"""JSON Web Tokens: what is let in, and everything that must not be."""
+"""JSON Web Tokens: which are accepted, and which must not be."""
 
 import base64
 import hmac
@@ -47,7 +47,7 @@ def shared() -> JwtTokens:
 
 @pytest.fixture
 def published(tmp_path: Path) -> JwtTokens:
-    """Tokens checked with keys from a file."""
+    """Tokens verified with keys from a file."""
     key = json.loads(RSAAlgorithm.to_jwk(KEY.public_key())) | {"kid": "k1", "alg": "RS256", "use": "sig"}
     (tmp_path / "jwks.json").write_text(json.dumps({"keys": [key]}))
     return JwtTokens(Jwt(jwks=str(tmp_path / "jwks.json"), **SETTINGS))

@@ -1,4 +1,4 @@
-"""Signed addresses: good for one asset, for a while, and for nobody who makes one up."""
+"""Signed URLs: valid for one asset, for a limited time, and never when forged."""
 
 import stat
 from concurrent.futures import ThreadPoolExecutor

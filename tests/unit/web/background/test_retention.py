@@ -1,4 +1,4 @@
-"""What is kept of ended jobs: so many, and for so long, as the settings or a pipeline's file say."""
+"""Retention of ended jobs: by number and age, from the settings or a pipeline's file."""
 
 import time
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Which bytes of a file a player gets."""
+"""Range requests: which bytes of a file a player gets."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Cursors come back as they went out, and nothing else is taken for one."""
+"""Cursors survive a round trip, and no other text is accepted as one."""
 
 import pytest
 from hypothesis import given

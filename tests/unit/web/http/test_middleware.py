@@ -1,4 +1,4 @@
-"""What clients take."""
+"""Content codings that clients accept."""
 
 import pytest
 

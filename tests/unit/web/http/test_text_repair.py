@@ -1,4 +1,4 @@
-"""File names of clients that write no UTF-8."""
+"""File names of clients that do not send UTF-8."""
 
 import pytest
 

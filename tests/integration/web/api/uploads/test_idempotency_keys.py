@@ -1,4 +1,4 @@
-"""An Idempotency-Key of a job that was deleted: refused for good, and no bytes stay of what came with it."""
+"""The Idempotency-Key of a deleted job: rejected forever, and no bytes of the repeated request are kept."""
 
 import asyncio
 from collections.abc import AsyncIterator
