@@ -17,7 +17,7 @@ from schemas.base import Message
 from schemas.envelope import CloudEvent
 from schemas.registry import message_types
 from schemas.steps import StepKind
-from streams.settings import PREFIX, Section, Settings
+from streams.settings import PREFIX, Settings
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -66,10 +66,10 @@ def settings_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _section(prefix: str, section: type[Section]) -> Iterator[str]:
+def _section(prefix: str, section: type[msgspec.Struct]) -> Iterator[str]:
     fields = msgspec.structs.fields(section)
     comments = field_comments(section)
-    nested = [field for field in fields if isinstance(field.default, Section)]
+    nested = [field for field in fields if isinstance(field.default, msgspec.Struct)]
     rows = [
         [f"`{prefix}{field.name.upper()}`", _type_name(field.type), _default(field), comments.get(field.name, "")]
         for field in fields

@@ -10,7 +10,9 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
+from processors.fetch.limits import FetchLimits
 from processors.storage.keys import FOLDERS, InvalidKey, checked_key
+from processors.tools.limits import Limits
 
 PREFIX = "KINOLOG_"
 _OWNER_PREFIXES = f"{PREFIX}STORE__OWNER_PREFIXES"
@@ -221,41 +223,6 @@ def _require_owner_prefix(prefix: str) -> None:
         raise ValueError(f"{_OWNER_PREFIXES}: {prefix[:80]!r} is in {folder}/, where each file has its owner already")
 
 
-class Download(Section, frozen=True, kw_only=True):
-    """What is fetched from foreign servers, and how politely."""
-
-    #: Hosts whose address and port are not judged, "host" or "host:port", as JSON or separated by commas.
-    allow_hosts: tuple[str, ...] | str = ()
-    #: Ports that are asked, as JSON.
-    ports: tuple[int, ...] = (80, 443)
-    #: Largest file, bytes.
-    max_bytes: int = 20 * 1024**3
-    #: Seconds for one download, its tries included.
-    timeout_s: float = 3600.0
-    #: Seconds until a connection must stand.
-    connect_timeout_s: float = 10.0
-    #: Longest silence, and the stretch over which the speed is measured, seconds.
-    stall_s: float = 20.0
-    #: Least speed, bytes a second.
-    min_bytes_per_s: int = 1024
-    #: Most redirects that are followed.
-    max_redirects: int = 5
-    #: Tries within one attempt when a connection breaks.
-    tries: int = 3
-    #: Downloads from one host at a time, over all executors where there is Redis.
-    per_host: int = 4
-    #: Downloads from one host that may begin in a second; 0: any number.
-    per_host_per_s: float = 0.0
-    #: Seconds for which a download of the same address is taken as it is, without asking its server again.
-    fresh_s: float = 300.0
-
-    @property
-    def allowed_hosts(self) -> tuple[str, ...]:
-        """`allow_hosts`, however it was written."""
-        hosts = self.allow_hosts.split(",") if isinstance(self.allow_hosts, str) else self.allow_hosts
-        return tuple(host.strip() for host in hosts if host.strip())
-
-
 class Redis(Section, frozen=True, kw_only=True):
     """What executors share beside the log; all of it may be lost at any time."""
 
@@ -291,31 +258,6 @@ class Executor(Section, frozen=True, kw_only=True):
     drain_s: float = 20.0
     #: Name of this executor, unique and stable over restarts; unset: from the lane and a free number.
     name: str | None = None
-
-
-class Limits(Section, frozen=True, kw_only=True):
-    """What media is accepted, and what a tool may use on it."""
-
-    #: Longest media, seconds.
-    max_duration_s: float = 6 * 3600.0
-    #: Most pixels of a video frame, width x height.
-    max_pixels: int = 8192 * 4320
-    #: Highest frame rate.
-    max_fps: float = 300.0
-    #: Most tracks in one file.
-    max_tracks: int = 64
-    #: Memory of one tool process, bytes.
-    tool_memory_bytes: int = 8 * 1024**3
-    #: Largest file that a tool may write, bytes.
-    tool_file_bytes: int = 32 * 1024**3
-    #: Room on disk for all that one tool writes, bytes; looked at about once a second.
-    tool_disk_bytes: int = 64 * 1024**3
-    #: Wall-clock time of one tool: this many seconds, plus `tool_time_factor` x the media's duration.
-    tool_time_s: float = 120.0
-    #: See tool_time_s.
-    tool_time_factor: float = 30.0
-    #: Whether tools run sandboxed; off only where the machine allows no namespaces at all.
-    sandbox: bool = True
 
 
 class Transcribe(Section, frozen=True, kw_only=True):
@@ -389,7 +331,7 @@ class Settings(Section, frozen=True, kw_only=True):
     compat: Compat = Compat()
     retention: Retention = Retention()
     store: Store = Store()
-    download: Download = Download()
+    download: FetchLimits = FetchLimits()
     redis: Redis = Redis()
     cache: Cache = Cache()
     executor: Executor = Executor()
@@ -429,11 +371,11 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return settings
 
 
-def _require_finite(prefix: str, section: Section) -> None:
+def _require_finite(prefix: str, section: msgspec.Struct) -> None:
     """Not-a-number is less and greater than nothing: each comparison with it would come out as it likes."""
     for field in msgspec.structs.fields(section):
         value, name = getattr(section, field.name), prefix + field.name.upper()
-        if isinstance(value, Section):
+        if isinstance(value, msgspec.Struct):
             _require_finite(name + "__", value)
         elif isinstance(value, float) and not math.isfinite(value):
             raise SettingsError(f"{name}: {value} is no number that can be used")
@@ -477,11 +419,11 @@ def to_environ(settings: Settings) -> dict[str, str]:
     return found
 
 
-def _collect(found: dict[str, str], prefix: str, section: Section) -> None:
+def _collect(found: dict[str, str], prefix: str, section: msgspec.Struct) -> None:
     for field in msgspec.structs.fields(section):
         value = getattr(section, field.name)
         name = prefix + field.name.upper()
-        if isinstance(value, Section):
+        if isinstance(value, msgspec.Struct):
             _collect(found, name + "__", value)
         elif value != (field.default_factory() if field.default is msgspec.NODEFAULT else field.default):
             found[name] = (

@@ -10,7 +10,6 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from aiokafka.errors import KafkaError
 
 from agents.executor.capacity import CpuBudget, PausedQueues, Slots
@@ -29,7 +28,6 @@ from processors.media.profiles import ProfileError
 from processors.storage.object_store import open_store
 from processors.storage.read_cache import LocalCache
 from processors.toolbox import make_toolbox
-from processors.tools.limits import Limits
 from schemas.base import ErrorRecord
 from schemas.jobs import PRIORITIES, Priority
 from schemas.step_events import LeaseRevoked
@@ -273,7 +271,7 @@ def scratch_of(settings: Settings, executor_name: str) -> Path:
 
 def step_runtimes(settings: Settings, kinds: list[StepKind], trials: Path) -> dict[str, StepRuntime]:
     """The runtime of each step, by its name. `trials`: see make_toolbox."""
-    toolbox = make_toolbox(msgspec.convert(settings.limits, Limits, from_attributes=True), trials)
+    toolbox = make_toolbox(settings.limits, trials)
     return {
         kind.name: StepRuntime(kind, Slots(slots_of(settings, kind)), processor_of(kind, toolbox, settings))
         for kind in kinds

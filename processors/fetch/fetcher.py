@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import aiohttp
+import stamina
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
@@ -30,6 +31,8 @@ from processors.threads import in_thread
 
 #: What aiohttp reads ahead; twice as much may be there.
 _BUFFER_BYTES = 512 * 1024
+#: Pause before the second try, with as much jitter; doubles each time.
+_PAUSE_S = 0.5
 _SILENT = "The server fell silent; it will be tried again."
 _UNAVAILABLE = "The server that has the media cannot be reached at the moment."
 
@@ -84,20 +87,21 @@ class _Fetching:
 
     def __init__(self, limits: FetchLimits, resolver: AbstractResolver | None, body: Body, heard: Heard) -> None:
         self._limits, self._resolver, self._body, self._heard = limits, resolver, body, heard
-        self._gate = AddressFilter(limits.ports, limits.allow_hosts)
+        self._gate = AddressFilter(limits.ports, limits.allowed_hosts)
 
     async def run(self, url: str, known: Validators) -> Fetched | None:
-        """Try, and go on where it broke."""
-        pause_s = self._limits.pause_s
-        for left in reversed(range(self._limits.tries)):
-            try:
-                return await self._once(url, known if not self._body.size_bytes else Validators())
-            except Broken as error:
-                if not left:
-                    raise SourceUnavailable(_UNAVAILABLE, detail=str(error)) from error
-            await asyncio.sleep(pause_s)
-            pause_s *= 2
-        raise SourceUnavailable(_UNAVAILABLE)
+        """Download, and continue where a connection broke."""
+        retries = stamina.retry_context(
+            on=Broken, attempts=self._limits.tries, timeout=None, wait_initial=_PAUSE_S, wait_jitter=_PAUSE_S
+        )
+        fetched = None
+        try:
+            async for attempt in retries:
+                with attempt:
+                    fetched = await self._once(url, known if not self._body.size_bytes else Validators())
+        except Broken as error:
+            raise SourceUnavailable(_UNAVAILABLE, detail=str(error)) from error
+        return fetched
 
     async def _once(self, url: str, known: Validators) -> Fetched | None:
         # One session for each try: nothing of one origin (cookies, connections) is there for the next one.

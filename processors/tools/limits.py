@@ -1,11 +1,10 @@
-"""What media is accepted, and what a tool may use on it: values that whoever composes the program passes in."""
+"""Limits of media and of the tools that work on it: the settings section `limits`."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Bounds of one executor. Field names are those of the settings section `limits`."""
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits of accepted media, and of the tools that process it."""
 
     #: Longest media, seconds.
     max_duration_s: float = 6 * 3600.0
@@ -19,15 +18,15 @@ class Limits:
     tool_memory_bytes: int = 8 * 1024**3
     #: Largest file that a tool may write, bytes.
     tool_file_bytes: int = 32 * 1024**3
-    #: Room on disk for all that one tool writes, bytes; looked at about once a second.
+    #: Disk space for all files that one tool writes, bytes; checked about once a second.
     tool_disk_bytes: int = 64 * 1024**3
-    #: Wall-clock time of one tool: this many seconds, plus `tool_time_factor` x the media's duration.
+    #: Time limit of one tool: this many seconds, plus `tool_time_factor` x the media's duration.
     tool_time_s: float = 120.0
     #: See tool_time_s.
     tool_time_factor: float = 30.0
-    #: Whether tools run in a sandbox.
+    #: Run tools in a sandbox; switch it off only where the machine allows no namespaces at all.
     sandbox: bool = True
 
     def tool_timeout_s(self, duration_s: float) -> float:
-        """Wall-clock limit of a tool that works on media of that duration."""
+        """Time limit of a tool that works on media of that duration."""
         return self.tool_time_s + self.tool_time_factor * duration_s

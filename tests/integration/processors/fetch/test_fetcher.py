@@ -224,7 +224,6 @@ def fetcher(origin: Origin | None, forbidden: Forbidden | None = None, **limits:
         "max_bytes": 10**6,
         "stall_s": 0.2,
         "connect_timeout_s": 0.2,
-        "pause_s": 0.01,
         "timeout_s": 600.0,
     }
     given |= {"tries": 1, **limits}
@@ -292,7 +291,7 @@ async def test_a_name_that_changes_its_mind_is_judged_where_it_is_connected_to(
         await asyncio.start_server(_hang_up, "127.0.0.2", 0) as outside,
         await asyncio.start_server(inside.serve, "127.0.0.1", port := outside.sockets[0].getsockname()[1]),
     ):
-        limits = FetchLimits(ports=(port,), tries=3, pause_s=0.01, timeout_s=10)
+        limits = FetchLimits(ports=(port,), tries=3, timeout_s=10)
         refused = await refusal(Fetcher(limits, names), f"http://rebinding.example:{port}/", tmp_path / "x")
     assert (refused.code, inside.reached) == ("address-forbidden", 0)
 
