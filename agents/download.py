@@ -4,11 +4,11 @@ from processors.download import Download
 from processors.fetch.fetcher import Fetcher
 from processors.fetch.single_flight import Flights, LocalFlights
 from processors.storage.object_store import open_store
-from processors.toolbox import Toolbox
+from processors.tools.runner import Runner
 from streams.settings import Settings, SettingsError
 
 
-def make(_toolbox: Toolbox, settings: Settings) -> Download:
+def make(_runner: Runner, settings: Settings) -> Download:
     """The processor of this step. Raises SettingsError where Redis is set and its library is missing."""
     return Download(
         open_store(settings.store_url), Fetcher(settings.download), make_flights(settings), settings.download.fresh_s

@@ -1,10 +1,10 @@
 """media.step-requests.probe -> Prober -> media.step-events."""
 
 from processors.probe import Prober
-from processors.toolbox import Toolbox
+from processors.tools.runner import Runner
 from streams.settings import Settings
 
 
-def make(toolbox: Toolbox, _settings: Settings) -> Prober:
+def make(runner: Runner, _settings: Settings) -> Prober:
     """The processor of this step."""
-    return Prober(toolbox)
+    return Prober(runner)

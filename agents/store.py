@@ -2,10 +2,10 @@
 
 from processors.storage.object_store import open_store
 from processors.store import StorePush
-from processors.toolbox import Toolbox
+from processors.tools.runner import Runner
 from streams.settings import Settings
 
 
-def make(_toolbox: Toolbox, settings: Settings) -> StorePush:
+def make(_runner: Runner, settings: Settings) -> StorePush:
     """The processor of this step."""
     return StorePush(open_store(settings.store_url))

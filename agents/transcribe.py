@@ -6,7 +6,7 @@ from processors.errors import Skipped
 from processors.models.backends import Backend, Endpoint, model_folder
 from processors.models.host import ModelBounds, ModelHost
 from processors.models.speech import LocalSpeech, RemoteSpeech, Transcribes
-from processors.toolbox import Toolbox
+from processors.tools.runner import Runner
 from processors.transcribe import Transcriber
 from streams.model_backends.transcription import is_installed, speech_backends
 from streams.settings import Settings
@@ -15,7 +15,7 @@ _NOT_INSTALLED = Skipped("not-installed", hint="pip install 'kinolog[transcribe]
 _NO_MODEL = Skipped("no-model", hint="set KINOLOG_TRANSCRIBE__BACKENDS, e.g. to local:/path/of/a/CTranslate2/model")
 
 
-def make(_toolbox: Toolbox, settings: Settings) -> Transcriber:
+def make(_runner: Runner, settings: Settings) -> Transcriber:
     """The processor of this step, with the chain of backends that is set. Raises SettingsError."""
     installed = is_installed()
     usable = [backend for backend in speech_backends(settings) if backend.url is not None or installed]

@@ -8,16 +8,14 @@ from typing import Any
 
 import ffmpeg
 
-from processors.contract import Work
+from processors.contract import Work, outputs_of, params_of
 from processors.errors import OutputIncomplete, OutputInvalid, Skipped
-from processors.inputs import params_of, probed
 from processors.media.loudness import Filter, Loudness, measuring, normalising, read_loudness
 from processors.media.tracks import seconds
 from processors.media.video_filters import Chain
-from processors.toolbox import Toolbox
 from processors.tools.cpu_priority import NICE_LIGHT
 from processors.tools.ffmpeg import Progress, ask_json, ffmpeg_argv, ffprobe_argv, file_address, input_options
-from processors.tools.runner import Command
+from processors.tools.runner import Command, Runner
 from processors.tools.sandbox import FileAccess
 from schemas.audio import AudioOutputs, AudioParams
 from schemas.probe import AudioTrack, ProbeOutputs
@@ -122,16 +120,16 @@ def _shaped(sound: Chain, tracks: Sequence[AudioTrack]) -> Chain:
 class AudioMaker:
     """Makes the sound files, at low priority."""
 
-    toolbox: Toolbox
+    runner: Runner
 
     async def process(self, work: Work) -> AudioOutputs:
         """Both files. Raises Skipped where there is nothing to hear, InvalidMedia when it cannot be decoded."""
-        params, media = params_of(work, AudioParams), probed(work)
+        params, media = params_of(work, AudioParams), outputs_of(work, "probe", ProbeOutputs)
         tracks = chosen_tracks(media, params.languages)
         if not tracks:
             raise Skipped(NO_SOUND)
-        source = await self.toolbox.runner.admit(work.source, work.scratch)
-        session = _Session(self.toolbox, work, source, media, tracks)
+        source = await self.runner.admit(work.source, work.scratch)
+        session = _Session(self.runner, work, source, media, tracks)
         before = await session.measured()
         if before.is_silence:
             raise Skipped(SILENCE)
@@ -162,7 +160,7 @@ async def _written(session: "_Session", before: Loudness, params: AudioParams) -
 class _Session:
     """One piece of work with everything that its passes need."""
 
-    toolbox: Toolbox
+    runner: Runner
     work: Work
     source: Path
     media: ProbeOutputs
@@ -196,10 +194,10 @@ class _Session:
         command = Command(
             argv=ffmpeg_argv(args, _THREADS, loglevel="info"),
             reach=FileAccess(reads=(self.source,), writes=(self.work.output,), cwd=self.work.output),
-            timeout_s=self.toolbox.limits.tool_timeout_s(self.media.duration_s),
+            timeout_s=self.runner.limits.tool_timeout_s(self.media.duration_s),
             nice=NICE_LIGHT,
         )
-        return await self.toolbox.runner.run(command, progress.feed)
+        return await self.runner.run(command, progress.feed)
 
     async def proven(self) -> float:
         """Duration of what was written, which is that of the media. Raises OutputInvalid."""
@@ -214,5 +212,5 @@ class _Session:
         if path.is_symlink() or not await asyncio.to_thread(path.is_file):
             raise OutputIncomplete(f"{name} was not written.")
         argv = ffprobe_argv(path, input_options(demuxer), "-show_format", "-of", "json")
-        shown: dict[str, Any] = await ask_json(self.toolbox.runner, path, argv, self.toolbox.limits.tool_time_s)
+        shown: dict[str, Any] = await ask_json(self.runner, path, argv, self.runner.limits.tool_time_s)
         return seconds(shown.get("format", {}).get("duration")) or 0.0

@@ -1,53 +1,54 @@
-"""The step `captions`: a master playlist that has the captions as a rendition, beside the one without."""
+"""The step `captions`: an HLS master playlist with the captions as a rendition; the one without them remains."""
 
 import asyncio
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from processors.contract import Work
-from processors.errors import InvalidParams, OutputIncomplete
-from processors.inputs import params_of, probed
+from processors.contract import Work, outputs_of, params_of
+from processors.errors import OutputIncomplete
 from processors.media.cues import cues, webvtt
 from processors.media.hls import Subtitles, Variant, master_playlist, subtitles_playlist, timestamp_map
 from schemas.captions import CaptionsOutputs, CaptionsParams
+from schemas.probe import ProbeOutputs
 from schemas.transcode import Rendition, TranscodeOutputs
 from schemas.transcribe import TranscribeOutputs, Transcript
 
 MASTER, PLAYLIST, VTT = "hls/master.m3u8", "hls/captions.m3u8", "hls/captions.vtt"
 
-Outputs = TypeVar("Outputs", bound=msgspec.Struct)
-
 
 @dataclass(frozen=True)
 class Captioner:
-    """Writes text only: nothing is encoded again."""
+    """Adds captions to an HLS presentation. Writes text only: nothing is encoded again."""
 
     async def process(self, work: Work) -> CaptionsOutputs:
-        """Playlists and captions. Raises InvalidParams when what it stands on is not there."""
+        """Write playlists and captions. Raises InvalidParams when an earlier step did not run."""
         params_of(work, CaptionsParams)
-        ladder, heard = _before(work, "transcode", TranscodeOutputs), _before(work, "transcribe", TranscribeOutputs)
-        transcript = await asyncio.to_thread(_transcript, await work.fetch(heard.transcript))
-        audio_language = media.language if (media := probed(work).audio) else None
-        master = master_with_captions(work.key(MASTER), ladder, audio_language, heard.language)
-        await asyncio.to_thread(_write, work.output, master, transcript, ladder)
+        transcoded = outputs_of(work, "transcode", TranscodeOutputs)
+        transcribed = outputs_of(work, "transcribe", TranscribeOutputs)
+        audio = outputs_of(work, "probe", ProbeOutputs).audio
+        transcript = await asyncio.to_thread(_transcript, await work.fetch(transcribed.transcript))
+        audio_language = audio.language if audio else None
+        master = master_with_captions(work.key(MASTER), transcoded, audio_language, transcribed.language)
+        await asyncio.to_thread(_write, work.output, master, transcript, transcoded)
         work.report(1.0, {})
         return CaptionsOutputs(
             master=work.key(MASTER),
-            based_on=ladder.master,
+            based_on=transcoded.master,
             playlist=work.key(PLAYLIST),
             vtt=work.key(VTT),
-            language=heard.language,
+            language=transcribed.language,
         )
 
 
-def master_with_captions(key: str, ladder: TranscodeOutputs, audio_language: str | None, language: str | None) -> str:
-    """The master playlist to stand at `key`: the renditions where they are, relative to it, and the captions."""
-    videos = [_variant(key, one) for one in ladder.renditions if one.width_px]
-    sounds = [_variant(key, one, audio_language) for one in ladder.renditions if not one.width_px]
+def master_with_captions(
+    key: str, transcoded: TranscodeOutputs, audio_language: str | None, language: str | None
+) -> str:
+    """The master playlist for `key`: the existing renditions by relative URI, and the captions."""
+    videos = [_variant(key, one) for one in transcoded.renditions if one.width_px]
+    sounds = [_variant(key, one, audio_language) for one in transcoded.renditions if not one.width_px]
     name = f"Captions ({language})" if language and language.isalnum() else "Captions"
     subtitles = Subtitles(name=name, uri=posixpath.basename(PLAYLIST), language=language)
     return master_playlist(videos, sounds[0] if sounds else None, subtitles)
@@ -67,11 +68,11 @@ def _variant(key: str, one: Rendition, language: str | None = None) -> Variant:
     )
 
 
-def _write(folder: Path, master: str, transcript: Transcript, ladder: TranscodeOutputs) -> None:
+def _write(folder: Path, master: str, transcript: Transcript, transcoded: TranscodeOutputs) -> None:
     (folder / MASTER).parent.mkdir(parents=True, exist_ok=True)
     (folder / MASTER).write_text(master)
-    (folder / PLAYLIST).write_text(subtitles_playlist(posixpath.basename(VTT), ladder.duration_s))
-    (folder / VTT).write_text(webvtt(cues(transcript.segments), timestamp_map(ladder.start_s)))
+    (folder / PLAYLIST).write_text(subtitles_playlist(posixpath.basename(VTT), transcoded.duration_s))
+    (folder / VTT).write_text(webvtt(cues(transcript.segments), timestamp_map(transcoded.start_s)))
 
 
 def _transcript(path: Path) -> Transcript:
@@ -79,10 +80,3 @@ def _transcript(path: Path) -> Transcript:
         return msgspec.json.decode(path.read_bytes(), type=Transcript)
     except msgspec.MsgspecError as error:
         raise OutputIncomplete("The transcript cannot be read.", detail=str(error)) from error
-
-
-def _before(work: Work, step: str, kind: type[Outputs]) -> Outputs:
-    try:
-        return msgspec.convert(work.inputs[step], kind)
-    except (KeyError, msgspec.ValidationError) as error:
-        raise InvalidParams(f"The pipeline must run the step `{step}` before this one.", detail=str(error)) from error

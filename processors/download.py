@@ -4,12 +4,11 @@ import hashlib
 import logging
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from processors.contract import Work
-from processors.errors import InvalidParams, InvalidUrl, ProcessingError, SourceUnavailable
+from processors.contract import Work, params_of
+from processors.errors import InvalidUrl, ProcessingError, SourceUnavailable
 from processors.fetch.address_filter import checked_url
 from processors.fetch.fetcher import Fetched, Fetcher
 from processors.fetch.responses import Validators
@@ -54,7 +53,7 @@ class Download:
         """The object's key and what is known of it. Raises InvalidUrl, InvalidParams and what the fetcher raises."""
         if work.url is None:
             raise InvalidUrl("There is no address to download from.")
-        params, url = _params(work), str(checked_url(work.url))
+        params, url = params_of(work, DownloadParams), str(checked_url(work.url))
         address, asked_at = address_of(url), time.time()
         found = await self._known(work, address, asked_at - self._fresh_s)
         if found is not None:
@@ -132,11 +131,3 @@ class Download:
             log.warning("a cached object cannot be copied", extra={"key": known.object, "error": str(error)})
             return None
         return msgspec.structs.replace(known, object=key, from_cache=True)
-
-
-def _params(work: Work) -> DownloadParams:
-    try:
-        params: Any = msgspec.convert(work.params, DownloadParams)
-    except msgspec.ValidationError as error:
-        raise InvalidParams(f"The parameters of the step download do not fit: {error}") from error
-    return params  # type: ignore[no-any-return] # msgspec has checked it

@@ -10,9 +10,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from processors.contract import Work
+from processors.contract import Work, params_of
 from processors.errors import AnswerInvalid, InvalidParams, OutputIncomplete, Skipped
-from processors.inputs import params_of
 from processors.media.passages import passages, speech_of
 from processors.models.backends import first_served
 from processors.models.embeddings import Embedded, Embeddings, LocalEmbeddings
@@ -45,7 +44,7 @@ class Embedder:
         key = _transcript_key(work)
         usable = self._usable()
         if not any(isinstance(backend, LocalEmbeddings) for backend in usable.values()):
-            work.leave_cpus()  # others work meanwhile: nothing is computed here
+            work.release_cpus()  # others work meanwhile: nothing is computed here
         transcript = await asyncio.to_thread(_read, await work.fetch(key))
         found = await asyncio.to_thread(lambda: passages(speech_of(transcript)))
         if not found:

@@ -2,10 +2,8 @@
 
 import asyncio
 
-import msgspec
-
-from processors.contract import Work
-from processors.errors import InvalidParams, ProcessingError
+from processors.contract import Work, params_of
+from processors.errors import ProcessingError
 from schemas.base import ErrorRecord
 from schemas.noop import NoopOutputs, NoopParams
 
@@ -29,7 +27,7 @@ class Noop:
 
     async def process(self, work: Work) -> NoopOutputs:
         """No outputs. Raises InvalidParams, or AskedToFail with the code that was asked for."""
-        params = _params(work)
+        params = params_of(work, NoopParams)
         for turn in range(params.progress_messages):
             if params.sleep_s:
                 await asyncio.sleep(params.sleep_s / params.progress_messages)
@@ -39,10 +37,3 @@ class Noop:
         if params.fail_with:
             raise AskedToFail(params.fail_with)
         return NoopOutputs()
-
-
-def _params(work: Work) -> NoopParams:
-    try:
-        return msgspec.convert(work.params, NoopParams)
-    except msgspec.ValidationError as error:
-        raise InvalidParams(f"The parameters of the step noop do not fit: {error}") from error

@@ -21,10 +21,10 @@ from processors.media.tracks import (
     video_track,
 )
 from processors.media.truncation import check_whole
-from processors.toolbox import Toolbox
 from processors.tools.ffmpeg import ask_json, ffprobe_argv, input_options, listen
 from processors.tools.ffprobe import checked_answer
 from processors.tools.limits import Limits
+from processors.tools.runner import Runner
 from schemas.base import Json
 from schemas.probe import ProbeOutputs
 
@@ -64,24 +64,24 @@ class Ends:
 class Prober:
     """Answers what a file is, reading its head and its end only."""
 
-    toolbox: Toolbox
+    runner: Runner
 
     async def process(self, work: Work) -> ProbeOutputs:
         """Container, tracks, durations. Raises InvalidMedia in its kinds when the file is not to be used."""
         container = await asyncio.to_thread(_examine, work.source, work.filename)
-        source = await self.toolbox.runner.admit(work.source, work.scratch)
+        source = await self.runner.admit(work.source, work.scratch)
         shown = await self._show(source, container)
-        check_tracks(len(shown["streams"]), self.toolbox.limits)
+        check_tracks(len(shown["streams"]), self.runner.limits)
         ends = await self._ends(source, container, shown)
         shown = await self._filled(source, container, shown, ends)
         size_bytes = (await asyncio.to_thread(source.stat)).st_size
         outputs = probe_outputs(shown, ends, container, size_bytes)
-        check_limits(outputs, self.toolbox.limits)
+        check_limits(outputs, self.runner.limits)
         return outputs
 
     async def _show(self, source: Path, container: Container) -> Json:
         argv = ffprobe_argv(source, input_options(container.demuxer), "-show_format", "-show_streams", "-of", "json")
-        return described(await ask_json(self.toolbox.runner, source, argv, self.toolbox.limits.tool_time_s))
+        return described(await ask_json(self.runner, source, argv, self.runner.limits.tool_time_s))
 
     async def _ends(self, source: Path, container: Container, shown: Json) -> Ends:
         """From the last packets, or from all of them where the end cannot be found by seeking."""
@@ -116,7 +116,7 @@ class Prober:
 
     async def _listen(self, source: Path, container: Container, take: Callable[[str], None], *choice: str) -> None:
         argv = ffprobe_argv(source, input_options(container.demuxer), *_PACKETS, *choice)
-        await listen(self.toolbox.runner, source, argv, self.toolbox.limits.tool_timeout_s(0), take)
+        await listen(self.runner, source, argv, self.runner.limits.tool_timeout_s(0), take)
 
 
 def described(answer: Json) -> Json:

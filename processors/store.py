@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import msgspec
 from obstore.exceptions import BaseError
 
-from processors.contract import Work
+from processors.contract import Work, params_of
 from processors.errors import InvalidParams, SourceMissing, SourceUnavailable
 from processors.storage.errors import ObjectNotFound, StoreError
 from processors.storage.keys import InvalidKey, checked_key, content_type
@@ -123,9 +122,9 @@ def _target(url: str) -> ObjectStore:
 
 def _params(work: Work) -> StoreParams:
     try:
-        params = msgspec.convert(work.params, StoreParams)
+        params = params_of(work, StoreParams)
         for path in (params.path, *(one.path for one in params.objects)):
             path.format(asset_id="a", step="s")
-    except (msgspec.ValidationError, KeyError, IndexError, ValueError) as error:
-        raise InvalidParams(f"The parameters of the step store do not fit: {error}") from error
+    except (KeyError, IndexError, ValueError) as error:
+        raise InvalidParams(f"Invalid path in the step store: {error}") from error
     return params

@@ -8,18 +8,16 @@ from pathlib import Path
 
 import ffmpeg
 
-from processors.contract import Work
+from processors.contract import Work, outputs_of, params_of
 from processors.errors import CorruptMedia, Skipped
-from processors.inputs import params_of, probed
 from processors.media.colours import as_jpeg, decoder_options, prepared, scaled
 from processors.media.frame_scoring import LOOK_BYTES, LOOK_PX, best, is_black, looks
 from processors.media.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
 from processors.media.tracks import even
 from processors.media.video_filters import Chain, deinterlaced, upright
-from processors.toolbox import Toolbox
 from processors.tools.cpu_priority import NICE_LIGHT
 from processors.tools.ffmpeg import Progress, ffmpeg_argv, file_address, input_options
-from processors.tools.runner import Command, ignore
+from processors.tools.runner import Command, Runner, ignore
 from processors.tools.sandbox import FileAccess
 from schemas.probe import ProbeOutputs, VideoTrack
 from schemas.thumbnails import ThumbnailsOutputs, ThumbnailsParams
@@ -124,16 +122,16 @@ def _begin(path: Path, size_bytes: int) -> bytes:
 class Thumbnailer:
     """Makes the pictures that stand for a video, at low priority."""
 
-    toolbox: Toolbox
+    runner: Runner
 
     async def process(self, work: Work) -> ThumbnailsOutputs:
         """Poster, thumbnails, storyboard. Raises Skipped without a video, CorruptMedia when nothing can be decoded."""
-        params, media = params_of(work, ThumbnailsParams), probed(work)
+        params, media = params_of(work, ThumbnailsParams), outputs_of(work, "probe", ProbeOutputs)
         track = media.video
         if track is None:
             raise Skipped("no-video-track")
-        source = await self.toolbox.runner.admit(work.source, work.scratch)
-        session = _Session(self.toolbox, work, source, media, track, params)
+        source = await self.runner.admit(work.source, work.scratch)
+        session = _Session(self.runner, work, source, media, track, params)
         board, tiles = await session.storyboard()
         work.report(_STORYBOARD_SHARE, {})
         thumbnails = await session.thumbnails()
@@ -151,7 +149,7 @@ class Thumbnailer:
 class _Session:
     """One piece of work with everything that its parts need."""
 
-    toolbox: Toolbox
+    runner: Runner
     work: Work
     source: Path
     media: ProbeOutputs
@@ -207,6 +205,6 @@ class _Session:
 
     async def _run(self, args: list[str], on_stdout: Callable[[bytes], None] = ignore) -> None:
         reach = FileAccess(reads=(self.source,), writes=(self.work.output, self.work.scratch), cwd=self.work.output)
-        timeout_s = self.toolbox.limits.tool_timeout_s(self.media.duration_s)
+        timeout_s = self.runner.limits.tool_timeout_s(self.media.duration_s)
         argv = ffmpeg_argv(args, _THREADS)
-        await self.toolbox.runner.run(Command(argv=argv, reach=reach, timeout_s=timeout_s, nice=NICE_LIGHT), on_stdout)
+        await self.runner.run(Command(argv=argv, reach=reach, timeout_s=timeout_s, nice=NICE_LIGHT), on_stdout)

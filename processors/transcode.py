@@ -11,19 +11,17 @@ from typing import Any
 
 import ffmpeg
 
-from processors.contract import Work
+from processors.contract import Work, outputs_of, params_of
 from processors.errors import InvalidParams, NothingToShow
-from processors.inputs import params_of, probed
 from processors.media.colours import decoder_options, prepared, scaled, tagged
 from processors.media.encode_validation import PLAYLIST, Expected, ValidatedRendition, prove, prove_together
 from processors.media.hls import Variant, master_playlist
 from processors.media.ladder import Size, ladder
 from processors.media.profiles import Profile
 from processors.media.video_filters import Chain, deinterlaced, upright
-from processors.toolbox import Toolbox
 from processors.tools.cpu_priority import NICE_HEAVY
 from processors.tools.ffmpeg import Progress, errors_in, ffmpeg_argv, file_address, input_options
-from processors.tools.runner import Command
+from processors.tools.runner import Command, Runner
 from processors.tools.sandbox import FileAccess
 from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
 from schemas.transcode import Rendition, TranscodeOutputs, TranscodeParams
@@ -186,14 +184,14 @@ def _hls_output(chain: Chain, name: str, codec: Mapping[str, Any], start_s: Frac
 class Transcoder:
     """Encodes, proves and describes an HLS ladder."""
 
-    toolbox: Toolbox
+    runner: Runner
     #: By name.
     profiles: Mapping[str, Profile]
 
     async def process(self, work: Work) -> TranscodeOutputs:
         """The ladder below `hls/`. Raises InvalidMedia when the source cannot be decoded to its end."""
         profile = self._profile(params_of(work, TranscodeParams).profile)
-        media = probed(work)
+        media = outputs_of(work, "probe", ProbeOutputs)
         planned = plan(media, profile)
         errors = await self._encode(work, media, profile, planned)
         expected = _expected(media, profile, planned, errors)
@@ -213,10 +211,10 @@ class Transcoder:
 
     async def _encode(self, work: Work, media: ProbeOutputs, profile: Profile, planned: Plan) -> str:
         """Write the renditions. Returns the errors that ffmpeg met in the source."""
-        limits = self.toolbox.limits
+        limits = self.runner.limits
         for name in [*(size.name for size in planned.sizes), *([AUDIO] if media.audio else [])]:
             (work.output / FOLDER / name).mkdir(parents=True, exist_ok=True)
-        source = await self.toolbox.runner.admit(work.source, work.scratch)
+        source = await self.runner.admit(work.source, work.scratch)
         args = transcode_args(source, media, profile, planned, cpus=work.cpus, max_pixels=limits.max_pixels)
         progress = Progress(media.duration_s, lambda done: work.report(done * _ENCODE_SHARE, {}))
         command = Command(
@@ -226,7 +224,7 @@ class Transcoder:
             cpus=work.cpus,
             nice=NICE_HEAVY,
         )
-        return errors_in(await self.toolbox.runner.run(command, progress.feed))
+        return errors_in(await self.runner.run(command, progress.feed))
 
 
 def _expected(

@@ -8,9 +8,8 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from processors.contract import Work
-from processors.errors import InvalidParams, Skipped
-from processors.inputs import params_of
+from processors.contract import Work, outputs_of, params_of
+from processors.errors import Skipped
 from processors.media.cues import cues, plain_text, subrip, webvtt
 from processors.models.backends import first_served
 from processors.models.speech import RemoteSpeech, Speech, Transcribes, Transcription
@@ -34,11 +33,11 @@ class Transcriber:
 
     async def process(self, work: Work) -> TranscribeOutputs:
         """Captions and transcript. Raises BackendError, Skipped without speech or without a model."""
-        params, audio = params_of(work, TranscribeParams), _audio(work)
+        params, audio = params_of(work, TranscribeParams), outputs_of(work, "audio", AudioOutputs)
         if self.missing is not None:
             raise self.missing
         if all(isinstance(backend, RemoteSpeech) for backend in self.chain.values()):
-            work.leave_cpus()  # others work meanwhile: nothing is computed here
+            work.release_cpus()  # others work meanwhile: nothing is computed here
         speech = Speech(await work.fetch(audio.speech), audio.duration_s, params.language)
         tries = {name: _Listening(backend, speech, work).hear for name, backend in self.chain.items()}
         backend, heard = await first_served(tries, asleep_left=work.asleep_left)
@@ -70,7 +69,7 @@ class _Listening:
     def _tell(self, segment: TranscriptSegment | None, language: str | None, done: float) -> None:
         self.work.report(done * _HEARD_SHARE, {})
         if segment is not None:
-            self.work.show(
+            self.work.on_caption(
                 Caption(
                     id=segment.id,
                     start_ms=segment.start_ms,
@@ -88,13 +87,6 @@ def write(folder: Path, transcript: Transcript) -> None:
     (folder / SRT).write_text(subrip(shown))
     (folder / TEXT).write_text(plain_text(transcript.segments))
     (folder / TRANSCRIPT).write_bytes(msgspec.json.format(msgspec.json.encode(transcript), indent=1))
-
-
-def _audio(work: Work) -> AudioOutputs:
-    try:
-        return msgspec.convert(work.inputs["audio"], AudioOutputs)
-    except (KeyError, msgspec.ValidationError) as error:
-        raise InvalidParams("The pipeline must run the step `audio` before this one.", detail=str(error)) from error
 
 
 def _outputs(work: Work, transcript: Transcript) -> TranscribeOutputs:

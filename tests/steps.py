@@ -13,7 +13,6 @@ from agents.executor.scratch import Scratch
 from agents.executor.sources import Sources
 from processors.contract import Processor
 from processors.storage.local_store import LocalStore
-from processors.toolbox import Toolbox
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from processors.tools.sandbox import Sandbox
@@ -51,12 +50,12 @@ class Steps:
         self.drop.mkdir()
         self.scratch = Scratch(root / "scratch")
         self._resources = AttemptResources(self.store, self.scratch, Sources(self.store, (self.drop,)), CpuBudget(2))
-        self._toolbox = Toolbox(limits, Runner(limits, sandbox))
+        self._runner = Runner(limits, sandbox)
         self.processors: dict[str, Processor] = {step: self.processor(step, {}) for step in steps}
 
     def processor(self, step: str, environ: Mapping[str, str]) -> Processor:
         """A new processor of that step, with settings from `environ`."""
-        return processor_of(step_kinds()[step], self._toolbox, load(environ))
+        return processor_of(step_kinds()[step], self._runner, load(environ))
 
     @property
     def stored(self) -> Path:

@@ -109,7 +109,7 @@ async def _processed(
         prefix=attempt.identity.store_prefix,
         cpus=cpus,
         fetch=fetch,
-        leave_cpus=attempt.release_cpus,
+        release_cpus=attempt.release_cpus,
         **_request_fields(attempt),
     )
     try:
@@ -126,7 +126,7 @@ def _request_fields(attempt: Attempt) -> Mapping[str, Any]:
         "url": request.input.url,
         "filename": request.filename,
         "report": attempt.report,
-        "show": attempt.show,
+        "on_caption": attempt.show,
         "asleep_left": request.asleep_left,
     }
 

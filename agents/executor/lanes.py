@@ -3,7 +3,7 @@
 import importlib
 
 from processors.contract import Processor
-from processors.toolbox import Toolbox
+from processors.tools.runner import Runner
 from schemas.steps import StepKind, step_kinds
 from streams.settings import Settings, SettingsError
 
@@ -31,7 +31,7 @@ def slots_of(settings: Settings, kind: StepKind) -> int:
     return max(1, settings.executor.slots.get(kind.name, kind.slots))
 
 
-def processor_of(kind: StepKind, toolbox: Toolbox, settings: Settings) -> Processor:
+def processor_of(kind: StepKind, runner: Runner, settings: Settings) -> Processor:
     """The step's processor, by `make` of agents/<step>.py. Raises SettingsError, ProfileError."""
-    processor: Processor = importlib.import_module(f"agents.{kind.name}").make(toolbox, settings)
+    processor: Processor = importlib.import_module(f"agents.{kind.name}").make(runner, settings)
     return processor

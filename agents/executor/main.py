@@ -27,7 +27,7 @@ from agents.executor.sources import Sources
 from processors.media.profiles import ProfileError
 from processors.storage.object_store import open_store
 from processors.storage.read_cache import LocalCache
-from processors.toolbox import make_toolbox
+from processors.tools.runner import Runner
 from schemas.base import ErrorRecord
 from schemas.jobs import PRIORITIES, Priority
 from schemas.step_events import LeaseRevoked
@@ -270,10 +270,10 @@ def scratch_of(settings: Settings, executor_name: str) -> Path:
 
 
 def step_runtimes(settings: Settings, kinds: list[StepKind], trials: Path) -> dict[str, StepRuntime]:
-    """The runtime of each step, by its name. `trials`: see make_toolbox."""
-    toolbox = make_toolbox(settings.limits, trials)
+    """The runtime of each step, by its name. `trials`: see Runner."""
+    runner = Runner(settings.limits, trials=trials)
     return {
-        kind.name: StepRuntime(kind, Slots(slots_of(settings, kind)), processor_of(kind, toolbox, settings))
+        kind.name: StepRuntime(kind, Slots(slots_of(settings, kind)), processor_of(kind, runner, settings))
         for kind in kinds
     }
 

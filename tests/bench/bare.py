@@ -15,7 +15,6 @@ from processors.contract import Processor, Work
 from processors.media.profiles import load_profiles
 from processors.probe import Prober
 from processors.thumbnails import Thumbnailer
-from processors.toolbox import Toolbox
 from processors.tools.limits import Limits
 from processors.tools.runner import Command, Runner
 from processors.transcode import Transcoder
@@ -39,7 +38,7 @@ async def bare_seconds(clip: Path) -> float:
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(Limits(sandbox=False))
         recorder.commands = []
-        await _walk(Toolbox(limits=recorder.limits, runner=recorder), clip, Path(folder))
+        await _walk(recorder, clip, Path(folder))
         began = time.monotonic()
         for command in recorder.commands:
             await asyncio.to_thread(
@@ -48,16 +47,14 @@ async def bare_seconds(clip: Path) -> float:
         return time.monotonic() - began
 
 
-async def _walk(toolbox: Toolbox, clip: Path, folder: Path) -> None:
+async def _walk(runner: Runner, clip: Path, folder: Path) -> None:
     """Do the steps once, so that their commands are known."""
     settings = load({})
     cpus = settings.executor.cpus or len(os.sched_getaffinity(0))
-    probe = await _step(Prober(toolbox), "probe", clip, folder, {}, cpus=1)
+    probe = await _step(Prober(runner), "probe", clip, folder, {}, cpus=1)
     inputs = {"probe": msgspec.to_builtins(probe)}
-    await _step(
-        Transcoder(toolbox, load_profiles(profiles_dir(settings))), "transcode", clip, folder, inputs, cpus=cpus
-    )
-    await _step(Thumbnailer(toolbox), "thumbnails", clip, folder, inputs, cpus=1)
+    await _step(Transcoder(runner, load_profiles(profiles_dir(settings))), "transcode", clip, folder, inputs, cpus=cpus)
+    await _step(Thumbnailer(runner), "thumbnails", clip, folder, inputs, cpus=1)
 
 
 async def _step(

@@ -23,8 +23,8 @@ from processors.media.passages import passages, speech_of
 from processors.models.backends import model_folder
 from processors.models.embeddings import LocalEmbeddings
 from processors.models.speech import LocalSpeech
-from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
+from processors.tools.runner import Runner
 from processors.transcribe import TRANSCRIPT, Transcriber
 from schemas.audio import AudioOutputs
 from streams.cli.rendering import elapsed_s
@@ -97,8 +97,8 @@ class Steps:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        toolbox, settings = make_toolbox(Limits()), Settings()
-        self._transcriber, self._embedder = transcribe.make(toolbox, settings), embed.make(toolbox, settings)
+        runner, settings = Runner(Limits()), Settings()
+        self._transcriber, self._embedder = transcribe.make(runner, settings), embed.make(runner, settings)
 
     async def __aenter__(self) -> Self:
         return self

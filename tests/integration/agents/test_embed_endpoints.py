@@ -15,8 +15,8 @@ from agents.embed import make
 from agents.executor.attempts import Attempt, AttemptIdentity
 from agents.executor.execution import AttemptResources, execute
 from processors.storage.local_store import LocalStore
-from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
+from processors.tools.runner import Runner
 from schemas.embed import STEP
 from schemas.jobs import Job, Step
 from schemas.step_events import AttemptAccepted, RetryDue, StepRequested
@@ -89,7 +89,7 @@ class Outcome:
 
     def __init__(self, resources: AttemptResources, backends: list[str]) -> None:
         settings = Settings(embed=Embed(backends=tuple(backends), timeout_s=0.5))
-        self._processor = make(make_toolbox(Limits()), settings)
+        self._processor = make(Runner(Limits()), settings)
         self._resources = resources
         self.delays_s: list[float] = []
         self.codes: list[str] = []

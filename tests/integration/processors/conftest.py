@@ -15,7 +15,6 @@ from processors.contract import Processor, Report, Work
 from processors.media.profiles import load_profiles
 from processors.probe import Prober
 from processors.thumbnails import Thumbnailer
-from processors.toolbox import Toolbox
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from processors.tools.sandbox import Sandbox, detect
@@ -104,20 +103,20 @@ def sandbox() -> Sandbox:
 
 
 @pytest.fixture
-def toolbox(sandbox: Sandbox) -> Toolbox:
-    return Toolbox(limits=Limits(), runner=Runner(Limits(), sandbox))
+def runner(sandbox: Sandbox) -> Runner:
+    return Runner(Limits(), sandbox)
 
 
 @dataclass
 class Bench:
     """Does steps on clips, each attempt in folders of its own."""
 
-    toolbox: Toolbox
+    runner: Runner
     folder: Path
     attempts: int = 0
 
-    def processor(self, step: str, toolbox: Toolbox | None = None) -> Processor:
-        chosen = toolbox or self.toolbox
+    def processor(self, step: str, runner: Runner | None = None) -> Processor:
+        chosen = runner or self.runner
         profiles = load_profiles(Path(__file__).parents[3] / "deploy" / "profiles")
         found: dict[str, Processor] = {
             "probe": Prober(chosen),
@@ -162,5 +161,5 @@ class Bench:
 
 
 @pytest.fixture
-def bench(toolbox: Toolbox, tmp_path: Path) -> Bench:
-    return Bench(toolbox, tmp_path)
+def bench(runner: Runner, tmp_path: Path) -> Bench:
+    return Bench(runner, tmp_path)

@@ -11,7 +11,6 @@ import pytest
 from msgspec.structs import replace
 
 from processors.errors import ProcessingError, Skipped
-from processors.toolbox import Toolbox
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from schemas.transcode import TranscodeOutputs
@@ -104,7 +103,7 @@ async def test_limits_of_time_hold(bench: Bench, clip: Clips, step: str) -> None
     source = clip("long.mp4")
     work = bench.work(source, await _inputs(bench, source))
     limits = Limits(tool_time_s=0.01, tool_time_factor=0)
-    hasty = Toolbox(limits=limits, runner=Runner(limits, await bench.toolbox.runner.sandbox()))
+    hasty = Runner(limits, await bench.runner.sandbox())
     with pytest.raises(ProcessingError) as caught:
         await bench.processor(step, hasty).process(work)
     assert caught.value.code == "tool-timed-out"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from processors.errors import InvalidMedia
-from processors.toolbox import Toolbox
 from processors.tools.limits import Limits
+from processors.tools.runner import Runner
 from tests.conftest import SampleMedia
 from tests.integration.processors.conftest import Bench, Clips
 
@@ -63,7 +63,7 @@ async def test_a_real_film_is_described(bench: Bench, sample_media: SampleMedia,
 
 
 async def test_limits_are_said_in_a_sentence(bench: Bench, clip: Clips) -> None:
-    small = Toolbox(limits=Limits(max_duration_s=1), runner=bench.toolbox.runner)
+    small = Runner(Limits(max_duration_s=1), await bench.runner.sandbox())
     with pytest.raises(InvalidMedia, match="lasts 3 s; at most 1") as caught:
         await bench.processor("probe", small).process(bench.work(clip("plain.mp4")))
     assert caught.value.record().code == "media-too-large"

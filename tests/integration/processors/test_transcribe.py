@@ -19,7 +19,7 @@ from processors.contract import Work
 from processors.errors import ModelLost, ModelOutgrown, ModelUnavailable, Skipped
 from processors.models.host import ModelHost, resident_bytes
 from processors.models.speech import LocalSpeech
-from processors.toolbox import Toolbox
+from processors.tools.runner import Runner
 from processors.transcribe import Transcriber
 from schemas.transcribe import Caption, TranscribeOutputs, Transcript
 from streams.model_backends.transcription import BUNDLED
@@ -43,9 +43,9 @@ def offline() -> None:
 
 
 @pytest.fixture
-async def transcriber(make_settings: MakeSettings, toolbox: Toolbox) -> AsyncIterator[Transcriber]:
+async def transcriber(make_settings: MakeSettings, runner: Runner) -> AsyncIterator[Transcriber]:
     """With tiny.en; its process is ended in the end."""
-    made = make(toolbox, make_settings())
+    made = make(runner, make_settings())
     yield made
     await host_of(made).close()
 
@@ -73,7 +73,7 @@ async def test_real_speech_becomes_captions_at_the_right_moments(
     source = real or clip("speech.wav")
     shown: list[Caption] = []
     told: list[float] = []
-    work = await work_on(bench, source, show=shown.append, report=lambda done, _: told.append(done))
+    work = await work_on(bench, source, on_caption=shown.append, report=lambda done, _: told.append(done))
     outputs = await transcriber.process(work)
     transcript = msgspec.json.decode((work.output / "transcript.json").read_bytes(), type=Transcript)
     text = (work.output / "transcript.txt").read_text().lower()
@@ -166,7 +166,7 @@ async def test_cancelling_in_the_middle_frees_the_cpu(
     bench: Bench, long_speech: Path, transcriber: Transcriber
 ) -> None:
     began = asyncio.Event()
-    work = await work_on(bench, long_speech, show=lambda _: began.set())
+    work = await work_on(bench, long_speech, on_caption=lambda _: began.set())
     running = asyncio.create_task(transcriber.process(work))
     await asyncio.wait_for(began.wait(), 60)
     pid = host_of(transcriber).pid
@@ -182,7 +182,7 @@ async def test_a_killed_model_fails_the_attempt_and_serves_the_next(
     bench: Bench, clip: Clips, long_speech: Path, transcriber: Transcriber
 ) -> None:
     began = asyncio.Event()
-    work = await work_on(bench, long_speech, show=lambda _: began.set())
+    work = await work_on(bench, long_speech, on_caption=lambda _: began.set())
     running = asyncio.create_task(transcriber.process(work))
     await asyncio.wait_for(began.wait(), 60)
     pid = host_of(transcriber).pid
@@ -195,9 +195,9 @@ async def test_a_killed_model_fails_the_attempt_and_serves_the_next(
 
 
 async def test_a_memory_bound_ends_that_attempt_only(
-    bench: Bench, clip: Clips, make_settings: MakeSettings, toolbox: Toolbox
+    bench: Bench, clip: Clips, make_settings: MakeSettings, runner: Runner
 ) -> None:
-    narrow = make(toolbox, make_settings(KINOLOG_TRANSCRIBE__MEMORY_BYTES=str(40 * 1024**2)))
+    narrow = make(runner, make_settings(KINOLOG_TRANSCRIBE__MEMORY_BYTES=str(40 * 1024**2)))
     with pytest.raises(ModelOutgrown) as outgrown:
         await narrow.process(await work_on(bench, clip("speech.wav")))
     assert outgrown.value.retriable
@@ -205,14 +205,14 @@ async def test_a_memory_bound_ends_that_attempt_only(
 
 
 async def test_a_model_that_is_not_there_is_said_so_and_the_next_backend_serves(
-    bench: Bench, clip: Clips, make_settings: MakeSettings, toolbox: Toolbox, tmp_path: Path
+    bench: Bench, clip: Clips, make_settings: MakeSettings, runner: Runner, tmp_path: Path
 ) -> None:
     empty = tmp_path / "model"
     empty.mkdir()
-    alone = make(toolbox, make_settings(KINOLOG_TRANSCRIBE__BACKENDS=f"local:{empty}"))
+    alone = make(runner, make_settings(KINOLOG_TRANSCRIBE__BACKENDS=f"local:{empty}"))
     with pytest.raises(ModelUnavailable):
         await alone.process(await work_on(bench, clip("speech.wav")))
-    chain = make(toolbox, make_settings(KINOLOG_TRANSCRIBE__BACKENDS=f'["local:{empty}", "{BUNDLED}"]'))
+    chain = make(runner, make_settings(KINOLOG_TRANSCRIBE__BACKENDS=f'["local:{empty}", "{BUNDLED}"]'))
     outputs = await chain.process(await work_on(bench, clip("speech.wav")))
     assert isinstance(outputs, TranscribeOutputs)
     assert outputs.model.backend == BUNDLED

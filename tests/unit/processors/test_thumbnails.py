@@ -9,8 +9,8 @@ from processors.contract import Work
 from processors.errors import Skipped
 from processors.media.storyboard import storyboard
 from processors.thumbnails import Shot, Thumbnailer, fitted, shots_args, storyboard_args, thumbnail_times
-from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
+from processors.tools.runner import Runner
 from schemas.probe import ProbeOutputs, VideoTrack
 
 _VIDEO = VideoTrack(
@@ -74,5 +74,5 @@ async def test_sound_alone_has_no_pictures(tmp_path: Path) -> None:
         inputs={"probe": {"demuxer": "mp3", "container": "MP3", "size_bytes": 1, "duration_s": 1.0}},
     )
     with pytest.raises(Skipped) as caught:
-        await Thumbnailer(make_toolbox(Limits())).process(work)
+        await Thumbnailer(Runner(Limits())).process(work)
     assert caught.value.reason == "no-video-track"

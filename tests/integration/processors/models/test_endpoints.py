@@ -18,8 +18,8 @@ from agents.transcribe import make
 from processors.contract import Work
 from processors.errors import BackendError
 from processors.models.speech import pieces
-from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
+from processors.tools.runner import Runner
 from schemas.audio import AudioOutputs
 from schemas.transcribe import TranscribeOutputs, Transcript
 from tests.conftest import MakeSettings
@@ -90,7 +90,7 @@ def work_in(folder: Path, seconds: float = 3.0, **more: Any) -> Work:
 
 async def transcribe(work: Work, make_settings: MakeSettings, backends: str, **environ: str) -> TranscribeOutputs:
     settings = make_settings(KINOLOG_TRANSCRIBE__BACKENDS=backends, **environ)
-    return await make(make_toolbox(Limits()), settings).process(work)
+    return await make(Runner(Limits()), settings).process(work)
 
 
 async def test_what_an_endpoint_hears_becomes_captions(
@@ -181,10 +181,10 @@ async def test_waiting_for_an_endpoint_keeps_nobody_from_the_cpus(
 ) -> None:
     left: list[bool] = []
     endpoint.answers = [(200, SERVED)]
-    await transcribe(work_in(tmp_path, leave_cpus=lambda: left.append(True)), make_settings, endpoint.url)
+    await transcribe(work_in(tmp_path, release_cpus=lambda: left.append(True)), make_settings, endpoint.url)
     assert left == [True]
     chain = f"{endpoint.url},local:/no/such/model"
-    await transcribe(work_in(tmp_path, leave_cpus=lambda: left.append(True)), make_settings, chain)
+    await transcribe(work_in(tmp_path, release_cpus=lambda: left.append(True)), make_settings, chain)
     assert left == [True], "a local model may yet be asked"
 
 

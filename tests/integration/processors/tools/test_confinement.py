@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from processors.errors import LimitExceeded, ProcessingError, ToolTimedOut
-from processors.toolbox import make_toolbox
 from processors.tools import sandbox as sandboxes
 from processors.tools.cpu_priority import NICE_HEAVY
 from processors.tools.limits import Limits
@@ -143,6 +142,6 @@ async def test_a_trial_that_outlives_us_is_where_sweeps_look(tmp_path: Path, mon
         return await stock(argv, fds)
 
     monkeypatch.setattr(sandboxes, "_succeeds", succeeds)
-    await make_toolbox(Limits(), tmp_path / "scratch").runner.sandbox()
+    await Runner(Limits(), trials=tmp_path / "scratch").sandbox()
     assert any(f"{tmp_path}/scratch/" in argument for argument in tried)
     assert list((tmp_path / "scratch").iterdir()) == []

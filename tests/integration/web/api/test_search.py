@@ -18,8 +18,8 @@ from agents.embed import make
 from processors.contract import Work
 from processors.media.passages import passages, speech_of
 from processors.storage.local_store import LocalStore
-from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
+from processors.tools.runner import Runner
 from schemas.jobs import Asset
 from streams.cli.main import cli
 from streams.process.ports import free_port
@@ -67,7 +67,7 @@ class Archive:
         prefix = f"assets/{asset.id}/embed/{len(asset.outputs)}-lease"
         inputs = {"transcribe": asset.outputs["transcribe"]}
         work = Work(source=folder, scratch=folder, output=folder, prefix=prefix, inputs=inputs, fetch=fetch)
-        embedder = make(make_toolbox(Limits()), settings or self.settings)
+        embedder = make(Runner(Limits()), settings or self.settings)
         outputs = await embedder.process(work)
         await store.publish_tree(folder, prefix)
 

@@ -7,8 +7,8 @@ import pytest
 
 from agents.executor.identity import claim
 from agents.executor.lanes import processor_of, slots_of, steps_of
-from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
+from processors.tools.runner import Runner
 from schemas.steps import step_kinds
 from streams.process.locks import NameTaken
 from streams.settings import Settings, SettingsError, load
@@ -51,7 +51,7 @@ def test_slots_come_from_the_settings_or_the_step() -> None:
 
 @pytest.mark.parametrize("step", sorted(step_kinds()))
 def test_every_step_has_something_that_runs_it(step: str) -> None:
-    processor: Any = processor_of(step_kinds()[step], make_toolbox(Limits()), Settings())
+    processor: Any = processor_of(step_kinds()[step], Runner(Limits()), Settings())
     assert callable(processor.process)
 
 

@@ -293,7 +293,7 @@ async def test_what_is_heard_is_told_at_once_and_not_after_the_end(tmp_path: Pat
 
     async def hear(work: Work) -> None:
         kept.append(work)
-        work.show(Caption(id=0, start_ms=0, end_ms=900, text="Hello."))
+        work.on_caption(Caption(id=0, start_ms=0, end_ms=900, text="Hello."))
         await floor.go.wait()
 
     floor.processors["plain"].does = hear
@@ -301,7 +301,7 @@ async def test_what_is_heard_is_told_at_once_and_not_after_the_end(tmp_path: Pat
     await eventually(lambda: floor.log.of(StepCaptioned))
     floor.go.set()
     await eventually(lambda: floor.log.of(AttemptCompleted))
-    kept[0].show(Caption(id=1, start_ms=900, end_ms=1000, text="Late."))
+    kept[0].on_caption(Caption(id=1, start_ms=900, end_ms=1000, text="Late."))
     await floor.outbox.flush()
     [said] = floor.log.of(StepCaptioned)
     assert (said.caption.text, said.lease_id) == ("Hello.", floor.log.of(AttemptAccepted)[0].lease_id)

@@ -12,8 +12,8 @@ from processors.errors import EndpointAsleep, EndpointRefused, ModelLost, OutOfC
 from processors.models.backends import first_served, model_folder, parse_chain
 from processors.models.speech import segment_of
 from processors.models.whisper import is_made_up
-from processors.toolbox import make_toolbox
 from processors.tools.limits import Limits
+from processors.tools.runner import Runner
 from schemas.audio import AudioOutputs
 from streams.model_backends import transcription
 from streams.settings import SettingsError
@@ -49,7 +49,7 @@ def test_a_backend_that_is_none_is_refused_by_its_setting(make_settings: MakeSet
         assert parse_chain(text) == ()
         return
     with pytest.raises(SettingsError, match="KINOLOG_TRANSCRIBE__BACKENDS"):
-        transcribe.make(make_toolbox(Limits()), make_settings(KINOLOG_TRANSCRIBE__BACKENDS=text))
+        transcribe.make(Runner(Limits()), make_settings(KINOLOG_TRANSCRIBE__BACKENDS=text))
 
 
 def test_a_chain_keeps_its_order() -> None:
@@ -76,7 +76,7 @@ async def test_without_library_or_model_the_step_is_skipped_with_a_hint(
 ) -> None:
     monkeypatch.setattr(transcription, "LIBRARY", library)
     monkeypatch.setattr(transcription, "BUNDLED", "local:no_such_package/model")
-    made = transcribe.make(make_toolbox(Limits()), make_settings())
+    made = transcribe.make(Runner(Limits()), make_settings())
     audio = AudioOutputs(audio="a", speech="s", duration_s=1.0, tracks=(0,), channels=1)
     inputs = {"audio": msgspec.to_builtins(audio)}
     with pytest.raises(Skipped) as skipped:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from processors.contract import Work
+from processors.contract import Work, outputs_of, params_of
 from processors.errors import InvalidParams
-from processors.inputs import params_of, probed
+from schemas.probe import ProbeOutputs
 from schemas.thumbnails import ThumbnailsParams
 
 _NOWHERE = Path("/dev/null")
@@ -29,4 +29,4 @@ def test_a_parameter_of_the_wrong_kind_is_named() -> None:
 @pytest.mark.parametrize("inputs", [{}, {"probe": {"demuxer": "mov"}}])
 def test_the_probe_must_come_first(inputs: dict[str, Any]) -> None:
     with pytest.raises(InvalidParams, match="`probe`"):
-        probed(_work({}, inputs))
+        outputs_of(_work({}, inputs), "probe", ProbeOutputs)
