@@ -10,7 +10,7 @@ from tests.extension import STEP, extended_checkout
 _LOOK_UP = """
 from pathlib import Path
 from agents.executor.lanes import processor_of
-from processors.toolbox import make_toolbox
+from processors.tools.runner import Runner
 from processors.tools.limits import Limits
 from schemas.steps import step_kinds
 from streams.data_files import pipelines_dir
@@ -18,7 +18,7 @@ from streams.settings import load
 from tables.pipelines import load_pipelines
 
 settings = load({})
-processor_of(step_kinds()["waveform"], make_toolbox(Limits()), settings)
+processor_of(step_kinds()["waveform"], Runner(Limits()), settings)
 print(*[spec.name for spec in load_pipelines(pipelines_dir(settings))["sound"]])
 """
 
