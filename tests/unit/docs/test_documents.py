@@ -125,6 +125,17 @@ def test_every_code_that_a_user_may_meet_is_one_that_the_program_has(document: s
     assert {code for code in codes if f'"{code}"' not in sources} == set()
 
 
+def test_every_error_message_that_operators_look_up_is_one_that_the_program_prints() -> None:
+    table = text_of("docs/operate.md").partition("| message | what to do |")[2].partition("\n\n")[0]
+    messages = [text for row in table.splitlines()[2:] for text in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    # What the program puts in: "…", a number, or the version of Java.
+    fixed = [re.split(r"…|\b17\b|\bN\b|:", message.replace("KINOLOG_", "…")) for message in messages]
+    longest = {max(parts, key=len).strip() for parts in fixed}
+    assert len(longest) >= 5
+    sources = "".join(path.read_text() for path in SOURCES)
+    assert {text for text in longest if text not in sources} == set()
+
+
 def test_the_hooks_of_pre_commit_run_what_make_lint_runs() -> None:
     [repository] = yaml.safe_load(text_of(".pre-commit-config.yaml"))["repos"]
     assert repository["repo"] == "local"
