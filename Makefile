@@ -56,7 +56,7 @@ chaos: setup
 	@$(CHAOS) --brokers 1
 	@$(CHAOS) --brokers 3
 
-# Measures, and writes the README's table.
+# Measures, and writes docs/figures.md and README's lines.
 bench: setup
 	@$(BIN)/python -m tests.bench.figures
 
