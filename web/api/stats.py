@@ -77,16 +77,16 @@ async def _change(request: web.Request, command: type[PauseQueue | ResumeQueue])
     return data_response(QueueChange(name=step, paused=command is PauseQueue), status=202, cursor=cursor)
 
 
-def stats(found: Counts, pipelines: Iterable[str]) -> Stats:
+def stats(counts: Counts, pipelines: Iterable[str]) -> Stats:
     """Render the counts; `pipelines` are listed also when no job has them."""
-    jobs = [row for row in found.rows if not row.step]
+    jobs = [row for row in counts.rows if not row.step]
     by_pipeline = _by(jobs, "pipeline", pipelines, _JOB_STATUSES)
     return Stats(
         jobs={status: sum(row.jobs for row in jobs if row.status == status) for status in _JOB_STATUSES},
-        pipelines={name: sum(counts.values()) for name, counts in by_pipeline.items()},
+        pipelines={name: sum(by_status.values()) for name, by_status in by_pipeline.items()},
         pipeline_status=by_pipeline,
-        steps=_by_step(found),
-        assets=dict.fromkeys(_ASSET_STATUSES, 0) | found.assets,
+        steps=_by_step(counts),
+        assets=dict.fromkeys(_ASSET_STATUSES, 0) | counts.assets,
     )
 
 
@@ -95,15 +95,15 @@ def _queue(name: str, counts: dict[str, int], paused_at: float | None, executors
     return QueueView(name=name, paused=paused_at is not None, paused_at=since, executors=executors, **counts)
 
 
-def _by_step(found: Counts) -> dict[str, dict[str, int]]:
-    return _by((row for row in found.rows if row.step), "step", step_kinds(), STEP_STATUSES)
+def _by_step(counts: Counts) -> dict[str, dict[str, int]]:
+    return _by((row for row in counts.rows if row.step), "step", step_kinds(), STEP_STATUSES)
 
 
 def _by(
     rows: Iterable[CountRow], column: str, names: Iterable[str], statuses: Iterable[str]
 ) -> dict[str, dict[str, int]]:
     """Jobs by the column's value and status, zeros included; at least of `names`."""
-    found = {name: dict.fromkeys(statuses, 0) for name in names}
+    table = {name: dict.fromkeys(statuses, 0) for name in names}
     for row in rows:
-        found.setdefault(getattr(row, column), dict.fromkeys(statuses, 0))[row.status] += row.jobs
-    return found
+        table.setdefault(getattr(row, column), dict.fromkeys(statuses, 0))[row.status] += row.jobs
+    return table

@@ -80,21 +80,21 @@ async def collect_garbage(request: web.Request) -> web.Response:
     older_than_s = body.older_than_days * 86_400
     now = parts.clock.earlier()
     before = now - older_than_s
-    found = {unit: known for top in _UNITS for unit, known in (await _orphans(parts, top, before)).items()}
-    found |= await _unclaimed(parts, before)
+    garbage = {unit: files for top in _UNITS for unit, files in (await _orphans(parts, top, before)).items()}
+    garbage |= await _unclaimed(parts, before)
     bucket = parts.store if isinstance(parts.store, BucketStore) else None
     abandoned = await bucket.multipart_uploads(older_than_s, now) if bucket is not None else None
     if not body.dry_run:
-        for unit in found:
+        for unit in garbage:
             await parts.store.delete_prefix(unit)
         if bucket is not None:
             await bucket.abort(abandoned or ())
     return data_response(
         Garbage(
             dry_run=body.dry_run,
-            objects=sum(known.objects for known in found.values()),
-            bytes=sum(known.bytes for known in found.values()),
-            prefixes=sorted(found)[:_MAX_LISTED],
+            objects=sum(files.objects for files in garbage.values()),
+            bytes=sum(files.bytes for files in garbage.values()),
+            prefixes=sorted(garbage)[:_MAX_LISTED],
             multipart_uploads=None if abandoned is None else len(abandoned),
         )
     )
@@ -104,25 +104,25 @@ async def _orphans(parts: Services, top: str, before: float) -> dict[str, _Unit]
     """Units that are old enough and unreferenced."""
     units = await _units(parts.store, top)
     by_asset: dict[str, list[str]] = defaultdict(list)
-    for unit, known in units.items():
-        if known.newest <= before:
+    for unit, files in units.items():
+        if files.newest <= before:
             by_asset[unit.split("/")[1]].append(unit)
-    found: dict[str, _Unit] = {}
+    orphans: dict[str, _Unit] = {}
     for asset_id, candidates in by_asset.items():
         rows = await parts.model.read(_rows_of, asset_id)
-        found |= {unit: units[unit] for unit in candidates if not _is_needed(unit, rows)}
-    return found
+        orphans |= {unit: units[unit] for unit in candidates if not _is_needed(unit, rows)}
+    return orphans
 
 
 async def _unclaimed(parts: Services, before: float) -> dict[str, _Unit]:
     """Direct uploads that no asset or job references."""
-    found = {
+    uploads = {
         stored.key: _Unit(1, stored.size_bytes, stored.modified_at.timestamp())
         async for stored in parts.store.walk(DIRECT_FOLDER)
     }
-    old = {key: known for key, known in found.items() if known.newest <= before}
+    old = {key: files for key, files in uploads.items() if files.newest <= before}
     named = await parts.model.read(_named_inputs) if old else set()
-    return {key: known for key, known in old.items() if key not in named}
+    return {key: files for key, files in old.items() if key not in named}
 
 
 async def _units(store: ObjectStore, top: str) -> dict[str, _Unit]:
@@ -131,9 +131,9 @@ async def _units(store: ObjectStore, top: str) -> dict[str, _Unit]:
         path = stored.key.split("/")
         if len(path) >= _UNITS[top]:
             unit = "/".join(path[: _UNITS[top]])
-            known = units.get(unit, _Unit())
-            newest = max(known.newest, stored.modified_at.timestamp())
-            units[unit] = _Unit(known.objects + 1, known.bytes + stored.size_bytes, newest)
+            files = units.get(unit, _Unit())
+            newest = max(files.newest, stored.modified_at.timestamp())
+            units[unit] = _Unit(files.objects + 1, files.bytes + stored.size_bytes, newest)
     return units
 
 
@@ -145,12 +145,12 @@ def _is_needed(unit: str, rows: _Rows) -> bool:
 
 def _named_inputs(db: sqlite3.Connection) -> set[str]:
     """Direct uploads that are the input of an asset or job."""
-    found: set[str] = set()
+    keys: set[str] = set()
     for table in ("asset_rows", "job_rows"):
         key = "json_extract(CAST(row AS TEXT), '$.input.object')"
         query = f"SELECT {key} FROM {table} WHERE {key} LIKE '{DIRECT_FOLDER}/%'"  # noqa: S608  constant names
-        found |= {key for (key,) in db.execute(query)}
-    return found
+        keys |= {key for (key,) in db.execute(query)}
+    return keys
 
 
 def _rows_of(db: sqlite3.Connection, asset_id: str) -> _Rows:

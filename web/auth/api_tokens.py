@@ -111,8 +111,8 @@ class TokenLog:
                 self.rows = rows
                 self.caught_up.set()
             await self._note(position)
-            found = await consumer.getmany(self._place, timeout_ms=_POLL_MS)
-            fold(rows, found.get(self._place, ()))
+            batch = await consumer.getmany(self._place, timeout_ms=_POLL_MS)
+            fold(rows, batch.get(self._place, ()))
 
     async def _note(self, position: int) -> None:
         async with self._moved:

@@ -66,7 +66,7 @@ async def show_media(request: web.Request) -> web.Response:
 
 
 async def _media(parts: Services, asset: Asset) -> Media:
-    job_id = max(asset.jobs, key=lambda known: (asset.jobs[known].created_at, known), default=None)
+    job_id = max(asset.jobs, key=lambda an_id: (asset.jobs[an_id].created_at, an_id), default=None)
     job = await parts.model.read(queries.job, job_id) if job_id else None
     base = parts.signer.prefix(asset.id, int(time.time()) + _TTL_S)
     keys: list[str | None] = [*thumbnail_keys(asset)] or [poster_key(asset)]

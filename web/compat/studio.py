@@ -123,7 +123,7 @@ class Search(NamedTuple):
 
 async def _page(parts: Services, search: Search) -> tuple[list[Job], str | None]:
     """Read jobs in batches until the page is full; also the cursor of the next page."""
-    found: list[Job] = []
+    jobs: list[Job] = []
     cursor = search.query.get("cursor")
     for _ in range(_MOST_READ // _BATCH):
         query = {**search.query, "limit": str(_BATCH), **({"cursor": cursor} if cursor else {})}
@@ -132,12 +132,12 @@ async def _page(parts: Services, search: Search) -> tuple[list[Job], str | None]
             job = job_rows.decode(row)
             cursor = dump(PageCursor("-created_at", job.created_at, job.id))
             if search.kind in (None, _resource(job)["type"]):
-                found.append(job)
-            if len(found) == search.limit:
-                return found, cursor if count < len(rows) else None
+                jobs.append(job)
+            if len(jobs) == search.limit:
+                return jobs, cursor if count < len(rows) else None
         if len(rows) <= _BATCH:
-            return found, None
-    return found, cursor
+            return jobs, None
+    return jobs, cursor
 
 
 @routes.get(f"{_PATH}/{{job_id}}", responses={200: One}, problems=(404,))

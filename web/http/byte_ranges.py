@@ -24,10 +24,10 @@ def span(header: str | None, size: int) -> Span | None:
 
     Raises Unsatisfiable.
     """
-    found = _ONE_RANGE.fullmatch(header) if header else None
-    if found is None or found.groups() == ("", ""):
+    match = _ONE_RANGE.fullmatch(header) if header else None
+    if match is None or match.groups() == ("", ""):
         return None
-    first, last = found.groups()
+    first, last = match.groups()
     if not first:
         return _last(int(last), size)
     start, end = int(first), min(int(last) + 1, size) if last else size

@@ -118,8 +118,8 @@ def preferred_coding(accepted: str) -> str | None:
 
 
 def _brotli(body: bytes) -> bytes:
-    found: bytes = brotli.compress(body, quality=_BROTLI_QUALITY)
-    return found
+    compressed_body: bytes = brotli.compress(body, quality=_BROTLI_QUALITY)
+    return compressed_body
 
 
 def _gzip(body: bytes) -> bytes:

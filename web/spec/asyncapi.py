@@ -113,12 +113,12 @@ def _topic(settings: Settings, channel: str) -> Document:
 
 
 def _messages(schemas: Schemas) -> Document:
-    found: Document = {
+    messages: Document = {
         _key(wire_name): {"name": wire_name, "contentType": "application/json", **_message(kind, schemas)}
         for wire_name, kind in message_types().items()
     }
-    found |= {_frame(kind): {"name": _frame(kind), **_message(kind, schemas)} for kind in frame_types()}
-    return found | {"token": {"name": "token", **_message(TokenRow, schemas)}}
+    messages |= {_frame(kind): {"name": _frame(kind), **_message(kind, schemas)} for kind in frame_types()}
+    return messages | {"token": {"name": "token", **_message(TokenRow, schemas)}}
 
 
 def _message(kind: type[msgspec.Struct], schemas: Schemas) -> Document:

@@ -82,20 +82,20 @@ class Schemas:
 
     def of(self, kind: Any) -> Document:
         """The schema of one of the types."""
-        found: Document = self._by_type[kind]
-        return found
+        schema: Document = self._by_type[kind]
+        return schema
 
     def _renamed(self, schema: Any) -> Any:
         if isinstance(schema, list):
             return [self._renamed(part) for part in schema]
         if not isinstance(schema, dict):
             return schema
-        found = {name: self._renamed(part) for name, part in schema.items()}
+        renamed = {name: self._renamed(part) for name, part in schema.items()}
         start, end = self._template.split("{name}")
-        if isinstance(ref := found.get("$ref"), str) and ref.startswith(start):
+        if isinstance(ref := renamed.get("$ref"), str) and ref.startswith(start):
             name = ref.removeprefix(start).removesuffix(end)
-            found["$ref"] = self._template.format(name=self._names.get(name, name))
-        return found
+            renamed["$ref"] = self._template.format(name=self._names.get(name, name))
+        return renamed
 
 
 def _plain(name: str) -> str:
@@ -144,7 +144,7 @@ def _path(route: Route) -> str:
 
 def _operation(route: Route, schemas: Schemas) -> Document:
     summary, _, further = (inspect.getdoc(route.handler) or "").partition("\n")
-    found: Document = {
+    operation: Document = {
         "operationId": route.handler.__name__,
         "tags": [route.tag],
         "summary": summary.rstrip("."),
@@ -152,16 +152,16 @@ def _operation(route: Route, schemas: Schemas) -> Document:
         "responses": _responses(route, schemas),
     }
     if further.strip():
-        found["description"] = further.strip()
+        operation["description"] = further.strip()
     if route.body is not None:
-        found["requestBody"] = _request_body(route, schemas)
+        operation["requestBody"] = _request_body(route, schemas)
     if route.public:
-        found["security"] = []
+        operation["security"] = []
     else:
-        found["x-role"] = route.access
+        operation["x-role"] = route.access
         if route.ticket:
-            found["security"] = [{"bearer": []}, {"ticket": []}]
-    return found
+            operation["security"] = [{"bearer": []}, {"ticket": []}]
+    return operation
 
 
 def _path_parameters(route: Route) -> list[Document]:
@@ -196,8 +196,8 @@ def _query_parameters(route: Route, schemas: Schemas) -> list[Document]:
 def _without_null(schema: Document, default: Any) -> Document:
     """The schema without null: an unset query parameter is left out of the URL."""
     options = [option for option in schema.get("anyOf", [schema]) if option != {"type": "null"}]
-    found = dict(options[0]) if len(options) == 1 else {"anyOf": options}
-    return found if default in (None, msgspec.NODEFAULT) else {**found, "default": default}
+    plain = dict(options[0]) if len(options) == 1 else {"anyOf": options}
+    return plain if default in (None, msgspec.NODEFAULT) else {**plain, "default": default}
 
 
 def _headers(route: Route) -> Iterator[Document]:
@@ -224,15 +224,15 @@ def _request_body(route: Route, schemas: Schemas) -> Document:
 
 
 def _responses(route: Route, schemas: Schemas) -> Document:
-    found = {str(status): _response(status, kind, schemas) for status, kind in route.responses.items()}
+    responses = {str(status): _response(status, kind, schemas) for status, kind in route.responses.items()}
     if route.etag:
-        found["304"] = {"description": HTTPStatus(304).phrase}
+        responses["304"] = {"description": HTTPStatus(304).phrase}
     problems = {*route.problems, 431, 500} | (set() if route.public else {401, 403, 429, 503})
     if route.method in ("POST", "DELETE"):
         problems |= {413}
-    for status in sorted(problems - {int(status) for status in found}):
-        found[str(status)] = {"$ref": "#/components/responses/Problem"}
-    return dict(sorted(found.items()))
+    for status in sorted(problems - {int(status) for status in responses}):
+        responses[str(status)] = {"$ref": "#/components/responses/Problem"}
+    return dict(sorted(responses.items()))
 
 
 def _response(status: int, kind: Any, schemas: Schemas) -> Document:

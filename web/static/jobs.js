@@ -75,7 +75,7 @@ export class JobList {
 
   #place(id, index) {
     const row = this.#rows.get(id) ?? this.#add(id);
-    // Moving a node that stands right would take the keyboard's focus from it.
+    // Moving a node that is in place already would take the keyboard focus from it.
     if (this.root.children[index] !== row.node) this.root.insertBefore(row.node, this.root.children[index] ?? null);
   }
 

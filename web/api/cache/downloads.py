@@ -139,13 +139,13 @@ async def _add(request: web.Request, urls: Sequence[str]) -> tuple[list[CacheIte
     if not 1 <= len(urls) <= MAX_ITEMS:
         raise Problem(422, "invalid-body", f"a request must have 1 to {MAX_ITEMS} URLs")
     requests = [_request(principal, url) for url in urls]
-    known = await parts.model.read(assets_by_id, [one.asset_id for one in requests])
-    failed = [asset.id for asset in known.values() if asset.status not in _ACTIVE]
+    existing = await parts.model.read(assets_by_id, [one.asset_id for one in requests])
+    failed = [asset.id for asset in existing.values() if asset.status not in _ACTIVE]
     full = await parts.model.read(queries.full_assets, failed, MOST_JOBS) if failed else set[str]()
     requests = [one._replace(problem=too_many_jobs()) if one.asset_id in full else one for one in requests]
-    fresh = _to_be_started(parts, principal, requests, known)
+    fresh = _to_be_started(parts, principal, requests, existing)
     cursor = await _start(parts, list(fresh.values())) if fresh else None
-    return [_item(one, known.get(one.asset_id), fresh.get(one.asset_id)) for one in requests], cursor
+    return [_item(one, existing.get(one.asset_id), fresh.get(one.asset_id)) for one in requests], cursor
 
 
 def _request(principal: Principal, text: str) -> _Request:
@@ -157,11 +157,11 @@ def _request(principal: Principal, text: str) -> _Request:
 
 
 def _to_be_started(
-    parts: Services, principal: Principal, requests: Sequence[_Request], known: dict[str, Asset]
+    parts: Services, principal: Principal, requests: Sequence[_Request], existing: dict[str, Asset]
 ) -> dict[str, SubmitJob]:
     fresh: dict[str, SubmitJob] = {}
     for one in requests:
-        asset = known.get(one.asset_id)
+        asset = existing.get(one.asset_id)
         if one.problem is not None or one.asset_id in fresh:
             continue
         is_active = asset is not None and asset.status in _ACTIVE
@@ -177,8 +177,8 @@ def _to_be_started(
 def _submission(parts: Services, principal: Principal, one: _Request) -> SubmitJob:
     # A new job each time: after a deletion the old one must not be what a late message finds.
     upload = UploadCompleted(input=Input(url=one.url), pipeline=CACHE_PIPELINE, owner=principal.owner)
-    known = Ids(one.asset_id, new_id("job"), False)
-    return command(parts, upload, known, fingerprint(CACHE_PIPELINE, one.url))
+    new_ids = Ids(one.asset_id, new_id("job"), False)
+    return command(parts, upload, new_ids, fingerprint(CACHE_PIPELINE, one.url))
 
 
 async def _start(parts: Services, jobs: list[SubmitJob]) -> WriteCursor:

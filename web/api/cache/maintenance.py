@@ -84,9 +84,9 @@ async def clean_up(request: web.Request) -> web.Response:
     older_than_days = required("older_than_days", body.older_than_days)
     parts, principal = services(request), caller_of(request)
     before = parts.clock.now() - older_than_days * 86_400
-    found = await parts.model.read(_older, principal.scope, before)
-    cursor = await delete_all(parts, found, principal.owner)
-    return data_response(Affected(count=len(found)), status=202, cursor=cursor)
+    asset_ids = await parts.model.read(_older, principal.scope, before)
+    cursor = await delete_all(parts, asset_ids, principal.owner)
+    return data_response(Affected(count=len(asset_ids)), status=202, cursor=cursor)
 
 
 async def delete_all(parts: Services, asset_ids: Sequence[str], requested_by: str | None) -> WriteCursor | None:

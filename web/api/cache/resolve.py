@@ -96,9 +96,9 @@ _UNKNOWN = _Location("UNKNOWN")
 
 
 async def _locations(parts: Services, principal: Principal, ids: Sequence[str]) -> dict[str, _Location]:
-    known = await parts.model.read(assets_by_id, ids)
-    locations = {asset.id: _location(asset) for asset in known.values() if principal.sees(asset.owner)}
-    keys = {one for one in ids if one not in known and ("/" in one or "." in one)}
+    assets = await parts.model.read(assets_by_id, ids)
+    locations = {asset.id: _location(asset) for asset in assets.values() if principal.sees(asset.owner)}
+    keys = {one for one in ids if one not in assets and ("/" in one or "." in one)}
     for one in ids:
         location = locations.setdefault(one, _UNKNOWN)
         if one not in keys:

@@ -85,7 +85,7 @@ async def show_cache_asset(request: web.Request) -> web.Response:
 
 def cache_view(asset: Asset) -> CacheAssetView:
     """Render the asset as cached media."""
-    found = asset.outputs.get("download", {})
+    download = asset.outputs.get("download", {})
     newest = max(asset.jobs, key=lambda job_id: asset.jobs[job_id].created_at, default=None)
     names = ("object", "size_bytes", "sha256", "family", "content_type")
     return CacheAssetView(
@@ -97,8 +97,8 @@ def cache_view(asset: Asset) -> CacheAssetView:
         reason=asset.reason or UNSET,
         owner=asset.owner or UNSET,
         job_id=newest or UNSET,
-        media_url=media_path(asset.id, found.get("object")),
-        **{name: found[name] for name in names if name in found},
+        media_url=media_path(asset.id, download.get("object")),
+        **{name: download[name] for name in names if name in download},
     )
 
 

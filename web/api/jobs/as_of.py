@@ -27,10 +27,10 @@ def requested_moment(request: web.Request) -> float | None:
     text = request.query.get("as_of")
     if text is None:
         return None
-    found = moment("as_of", text)
-    if found > time.time():
+    at = moment("as_of", text)
+    if at > time.time():
         raise Problem(400, "invalid-time", "as_of must not be in the future")
-    return found
+    return at
 
 
 async def job_at(parts: Services, job: Job, at: float) -> Job:

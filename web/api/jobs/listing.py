@@ -20,8 +20,8 @@ def _of_step(text: str) -> Part:
     if step not in step_kinds():
         raise Problem(400, "invalid-step", f"unknown step {step[:50]!r}: use {', '.join(step_kinds())}")
     if colon and status not in STEP_STATUSES:
-        known = ", ".join(STEP_STATUSES)
-        raise Problem(400, "invalid-step", f"unknown step status {status[:50]!r}: use {known}")
+        statuses = ", ".join(STEP_STATUSES)
+        raise Problem(400, "invalid-step", f"unknown step status {status[:50]!r}: use {statuses}")
     return ("instr(states, ?) > 0", (f" {step}={status} " if colon else f" {step}=",))
 
 

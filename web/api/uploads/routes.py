@@ -93,11 +93,11 @@ def _slot(parts: Services, principal: Principal, new_ids: Ids) -> Slot:
 def _query(request: web.Request) -> dict[str, str]:
     """Parse the query parameters. Raises Problem (422) for a text that is not UTF-8; a file name is repaired."""
     pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, errors="surrogateescape")
-    found = {name: repaired(value) if name == "filename" else value for name, value in pairs}
+    query = {name: repaired(value) if name == "filename" else value for name, value in pairs}
     for name in FIELDS:
-        if not is_text(found.get(name, "")):
+        if not is_text(query.get(name, "")):
             raise Problem(422, "invalid-text", f"the parameter {name!r} is not UTF-8")
-    return found
+    return query
 
 
 def _require_size(parts: Services, announced: int | None) -> None:

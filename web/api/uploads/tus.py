@@ -152,10 +152,10 @@ async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
 
 
 async def _find(request: web.Request) -> tuple[TusUpload, int]:
-    found = await asyncio.to_thread(tus_folder(services(request)).find, request.match_info["upload_id"])
-    if found is None or not _may(caller_of(request), found[0]):
+    state = await asyncio.to_thread(tus_folder(services(request)).find, request.match_info["upload_id"])
+    if state is None or not _may(caller_of(request), state[0]):
         raise not_found("upload")
-    return found
+    return state
 
 
 @contextlib.asynccontextmanager
@@ -195,12 +195,12 @@ def _number(request: web.Request, name: str) -> int:
 
 def metadata(text: str) -> dict[str, str]:
     """Parse names and base64 values. Raises Problem (400). Source: tus 1.0.0, Upload-Metadata."""
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for pair in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = pair.partition(" ")
         try:
             raw = base64.b64decode(value, validate=True)
-            found[name] = repaired(raw.decode(errors="surrogateescape")) if name == "filename" else raw.decode()
+            fields[name] = repaired(raw.decode(errors="surrogateescape")) if name == "filename" else raw.decode()
         except ValueError as error:  # not base64, ASCII or UTF-8
             raise Problem(400, "invalid-header", "Upload-Metadata must be UTF-8 in base64") from error
-    return {name: Path(value).name if name == "filename" else value for name, value in found.items()}
+    return {name: Path(value).name if name == "filename" else value for name, value in fields.items()}
