@@ -14,13 +14,13 @@ from tables.submissions import Refused
 from web.api.common import AfterQuery, data_response, json_body, visible_asset, wait_for_cursor
 from web.api.paging import page
 from web.api.uploads.submissions import (
-    command,
     fingerprint,
-    ids,
     owner_for,
     require_acceptable,
     require_own_sources,
+    submission_ids,
     submit,
+    submit_command,
 )
 from web.auth.middleware import caller_of
 from web.auth.principal import Principal
@@ -128,10 +128,10 @@ def _item(result: SubmitJob | Problem, clash: Problem | None) -> SubmittedItem:
 
 
 async def _command(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob:
-    parts, new_ids = services(request), ids(request, principal, index)
+    parts, new_ids = services(request), submission_ids(request, principal, index)
     fields = {name: value for name, value in msgspec.structs.asdict(item).items() if value is not None}
     upload = UploadCompleted(**fields | {"owner": owner_for(principal, item.owner)})
-    submitted = command(parts, upload, new_ids, fingerprint("asset", msgspec.to_builtins(upload)))
+    submitted = submit_command(parts, upload, new_ids, fingerprint("asset", msgspec.to_builtins(upload)))
     await require_own_sources(parts, principal, submitted, new_ids)
     await require_acceptable(parts, submitted, new_ids)
     return submitted

@@ -12,7 +12,7 @@ from processors.storage.errors import ObjectNotFound
 from processors.storage.keys import IMMUTABLE, InvalidKey, checked_key, content_type
 from processors.storage.object_reader import StoredObject
 from web.auth.middleware import caller_of
-from web.http.byte_ranges import Span, Unsatisfiable, matches, span, still
+from web.http.byte_ranges import Span, Unsatisfiable, etag_matches, range_allowed, span
 from web.http.problems import Problem, not_found
 from web.http.routing import Routes
 from web.readmodel import queries
@@ -63,12 +63,12 @@ async def _serve(request: web.Request, key: str) -> web.StreamResponse:
         raise web.HTTPFound(address, headers={"Cache-Control": f"private, max-age={_REDIRECT_S // 2}"})
     stored = await parts.store.head(key)
     headers = _headers(key, stored)
-    if matches(request.headers.get("If-None-Match"), stored.etag):
+    if etag_matches(request.headers.get("If-None-Match"), stored.etag):
         return web.Response(status=304, headers=headers)
     try:
         part = (
             span(request.headers.get("Range"), stored.size_bytes)
-            if still(request.headers.get("If-Range"), stored.etag, stored.modified_at, datetime.now(UTC))
+            if range_allowed(request.headers.get("If-Range"), stored.etag, stored.modified_at, datetime.now(UTC))
             else None
         )
     except Unsatisfiable as error:

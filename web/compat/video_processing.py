@@ -13,7 +13,14 @@ from web.api.common import json_body, json_response, visible_job
 from web.api.jobs import actions
 from web.api.jobs.listing import JOBS
 from web.api.paging import page_rows
-from web.api.uploads.submissions import command, fingerprint, ids, require_acceptable, require_own_sources, submit
+from web.api.uploads.submissions import (
+    fingerprint,
+    require_acceptable,
+    require_own_sources,
+    submission_ids,
+    submit,
+    submit_command,
+)
 from web.auth.middleware import caller_of
 from web.auth.principal import Principal
 from web.compat.signature import require_signature
@@ -143,8 +150,8 @@ async def _start(request: web.Request, principal: Principal, body: Attachment, p
         pipeline=pipeline,
         owner=principal.owner,
     )
-    new_ids = ids(request, principal)
-    submitted = command(parts, upload, new_ids, fingerprint("attachment", msgspec.to_builtins(upload)))
+    new_ids = submission_ids(request, principal)
+    submitted = submit_command(parts, upload, new_ids, fingerprint("attachment", msgspec.to_builtins(upload)))
     await require_own_sources(parts, principal, submitted, new_ids)
     await require_acceptable(parts, submitted, new_ids)
     _, [problem] = await submit(parts, [submitted], repeatable=new_ids.repeatable)

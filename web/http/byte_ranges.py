@@ -44,7 +44,7 @@ def _last(count: int, size: int) -> Span:
     return Span(max(size - count, 0), size)
 
 
-def matches(header: str | None, etag: str) -> bool:
+def etag_matches(header: str | None, etag: str) -> bool:
     """Whether `If-None-Match` matches the current ETag, by weak comparison."""
     if header is None:
         return False
@@ -52,7 +52,7 @@ def matches(header: str | None, etag: str) -> bool:
     return "*" in tags or etag.removeprefix("W/") in tags
 
 
-def still(header: str | None, etag: str, modified_at: datetime, now: datetime) -> bool:
+def range_allowed(header: str | None, etag: str, modified_at: datetime, now: datetime) -> bool:
     """Whether `If-Range` allows a range: for the same bytes only, by their ETag, or by their date in seconds.
 
     A date is a strong validator once its second is over. Source: RFC 9110 sections 8.8.2.2 and 13.1.5.

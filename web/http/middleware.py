@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from streams.settings import Web
-from web.http.byte_ranges import matches
+from web.http.byte_ranges import etag_matches
 from web.http.problems import CLOSE, Problem
 from web.http.routing import Handler, route_of
 
@@ -80,7 +80,7 @@ async def conditional(request: web.Request, handler: Handler) -> web.StreamRespo
     # Weak, because it is the same for every Content-Encoding.
     etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-    if matches(request.headers.get(hdrs.IF_NONE_MATCH), etag):
+    if etag_matches(request.headers.get(hdrs.IF_NONE_MATCH), etag):
         return web.Response(status=304, headers=headers)
     response.headers.update(headers)
     return response

@@ -61,7 +61,7 @@ class Route:
         return self.access in ("public", "signed")
 
 
-class Declared(Protocol):
+class RouteDecorator(Protocol):
     """Decorator that registers a handler and returns it unchanged."""
 
     def __call__(self, handler: Handler, /) -> Handler:
@@ -78,15 +78,15 @@ class Routes:
         self.hidden = hidden
         self.entries: list[Route] = []
 
-    def get(self, path: str, **options: Any) -> Declared:
+    def get(self, path: str, **options: Any) -> RouteDecorator:
         """Register a GET and its HEAD, see `on`."""
         return self.on("GET", path, **{"head": True, **options})
 
-    def post(self, path: str, **options: Any) -> Declared:
+    def post(self, path: str, **options: Any) -> RouteDecorator:
         """Register a POST, see `on`; the role editor is required by default."""
         return self.on("POST", path, **{"access": "editor", **options})
 
-    def delete(self, path: str, **options: Any) -> Declared:
+    def delete(self, path: str, **options: Any) -> RouteDecorator:
         """Register a DELETE, see `on`; the role editor is required by default."""
         return self.on("DELETE", path, **{"access": "editor", **options})
 
@@ -105,7 +105,7 @@ class Routes:
         ticket: bool = False,
         head: bool = False,
         expect: Callable[[web.Request], Awaitable[Any]] | None = None,
-    ) -> Declared:
+    ) -> RouteDecorator:
         """Register a handler; the fields are those of Route."""
 
         def declare(handler: Handler) -> Handler:

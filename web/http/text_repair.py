@@ -1,7 +1,7 @@
 """Repairs texts in the encodings of old clients. Pure."""
 
 
-def repaired(name: str) -> str:
+def repair_name(name: str) -> str:
     """Repair a file name that was decoded with `surrogateescape` from bytes that are not UTF-8: as windows-1252.
 
     The name is only displayed: a lost letter is no reason to reject a file. Source: WHATWG Encoding, windows-1252.
@@ -23,7 +23,7 @@ def is_text(text: str) -> bool:
     return True
 
 
-def unescaped(name: str) -> str:
+def unescape_name(name: str) -> str:
     """Undo the escaping of a form's file name by browsers and curl. Source: WHATWG HTML, section 4.10.21.8."""
     for escape, sign in (("%22", '"'), ("%0D", "\r"), ("%0A", "\n")):
         name = name.replace(escape, sign)

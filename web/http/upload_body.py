@@ -8,7 +8,7 @@ from aiohttp import BodyPartReader, HttpVersion11, MultipartReader, web
 from aiohttp.http_exceptions import BadHttpMessage
 
 from web.http.problems import CLOSE, Problem
-from web.http.text_repair import repaired, unescaped
+from web.http.text_repair import repair_name, unescape_name
 
 _CHUNK_BYTES = 256 * 1024
 #: Longest text field of a form, bytes; maximum number of parts.
@@ -69,7 +69,7 @@ class _Form:
                 continue
             first = await self._chunk(part)
             if first or name != "":
-                return _File(part, None if name is None else unescaped(repaired(name)), first)
+                return _File(part, None if name is None else unescape_name(repair_name(name)), first)
         return None
 
     async def chunks(self, file: _File) -> AsyncIterator[bytes]:
@@ -131,7 +131,7 @@ def _text(name: str, raw: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         if name == "filename":
-            return repaired(raw.decode(errors="surrogateescape"))
+            return repair_name(raw.decode(errors="surrogateescape"))
         raise Problem(422, "invalid-form", f"the form field {name!r} is not UTF-8", CLOSE) from error
 
 

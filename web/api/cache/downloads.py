@@ -15,7 +15,7 @@ from schemas.uploads import UploadCompleted
 from streams.ids import derived_id, new_id
 from web.api.cache.routes import MAX_ITEMS, assets_by_id
 from web.api.common import data_response, json_body
-from web.api.uploads.submissions import MOST_JOBS, Ids, command, fingerprint, too_many_jobs
+from web.api.uploads.submissions import MOST_JOBS, SubmissionIds, fingerprint, submit_command, too_many_jobs
 from web.auth.middleware import caller_of
 from web.auth.principal import Principal
 from web.http.cursors import WriteCursor
@@ -177,8 +177,8 @@ def _to_be_started(
 def _submission(parts: Services, principal: Principal, one: _Request) -> SubmitJob:
     # A new job each time: after a deletion the old one must not be what a late message finds.
     upload = UploadCompleted(input=Input(url=one.url), pipeline=CACHE_PIPELINE, owner=principal.owner)
-    new_ids = Ids(one.asset_id, new_id("job"), False)
-    return command(parts, upload, new_ids, fingerprint(CACHE_PIPELINE, one.url))
+    new_ids = SubmissionIds(one.asset_id, new_id("job"), False)
+    return submit_command(parts, upload, new_ids, fingerprint(CACHE_PIPELINE, one.url))
 
 
 async def _start(parts: Services, jobs: list[SubmitJob]) -> WriteCursor:

@@ -16,12 +16,20 @@ from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
 from web.api.common import data_response
-from web.api.uploads.submissions import Ids, command, fingerprint, ids, owner_for, require_not_deleted, submit
+from web.api.uploads.submissions import (
+    SubmissionIds,
+    fingerprint,
+    owner_for,
+    require_not_deleted,
+    submission_ids,
+    submit,
+    submit_command,
+)
 from web.auth.middleware import caller_of
 from web.auth.principal import Principal
 from web.http.problems import CLOSE, Problem
 from web.http.routing import Routes
-from web.http.text_repair import is_text, repaired
+from web.http.text_repair import is_text, repair_name
 from web.http.upload_body import FIELDS, defer_continue, open_upload_body
 from web.readmodel import queries
 from web.services import Services, services
@@ -52,7 +60,7 @@ class Slot(NamedTuple):
 
     parts: Services
     principal: Principal
-    ids: Ids
+    ids: SubmissionIds
     #: Key in the store.
     key: str
 
@@ -69,7 +77,7 @@ class Slot(NamedTuple):
 async def upload(request: web.Request) -> web.Response:
     """Upload a file and start its job: 201 with its ids. Nothing is left of an incomplete upload."""
     parts, principal = services(request), caller_of(request)
-    slot, query = _slot(parts, principal, ids(request, principal)), _query(request)
+    slot, query = _slot(parts, principal, submission_ids(request, principal)), _query(request)
     _command(slot, query, "")  # whatever can be rejected is rejected before the body
     _require_size(parts, request.content_length)
     await require_not_deleted(parts, slot.ids)
@@ -84,7 +92,7 @@ async def upload(request: web.Request) -> web.Response:
     return await _submit(slot, submitted, entry)
 
 
-def _slot(parts: Services, principal: Principal, new_ids: Ids) -> Slot:
+def _slot(parts: Services, principal: Principal, new_ids: SubmissionIds) -> Slot:
     """A new key for each repeated request: bytes that a job already reads are never overwritten."""
     suffix = f"-{secrets.token_hex(6)}" if new_ids.repeatable else ""
     return Slot(parts, principal, new_ids, f"uploads/{new_ids.asset_id}/source{suffix}")
@@ -93,7 +101,7 @@ def _slot(parts: Services, principal: Principal, new_ids: Ids) -> Slot:
 def _query(request: web.Request) -> dict[str, str]:
     """Parse the query parameters. Raises Problem (422) for a text that is not UTF-8; a file name is repaired."""
     pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, errors="surrogateescape")
-    query = {name: repaired(value) if name == "filename" else value for name, value in pairs}
+    query = {name: repair_name(value) if name == "filename" else value for name, value in pairs}
     for name in FIELDS:
         if not is_text(query.get(name, "")):
             raise Problem(422, "invalid-text", f"the parameter {name!r} is not UTF-8")
@@ -111,7 +119,7 @@ def _command(slot: Slot, fields: dict[str, str], digest: str) -> SubmitJob:
     values["owner"] = owner_for(slot.principal, values.get("owner"))
     upload = UploadCompleted(input=Input(object=slot.key), **values)
     body_hash = fingerprint("upload", upload.filename, upload.pipeline, upload.passthrough, upload.owner, digest)
-    return command(slot.parts, upload, slot.ids, body_hash)
+    return submit_command(slot.parts, upload, slot.ids, body_hash)
 
 
 async def _receive(request: web.Request, slot: Slot, query: dict[str, str]) -> SubmitJob:

@@ -31,7 +31,7 @@ _NOT_OPEN = (
 MOST_JOBS = MAX_ASSET_JOBS - 1_000
 
 
-class Ids(NamedTuple):
+class SubmissionIds(NamedTuple):
     """Ids of a new submission."""
 
     asset_id: str
@@ -40,16 +40,16 @@ class Ids(NamedTuple):
     repeatable: bool
 
 
-def ids(request: web.Request, principal: Principal, index: int = 0) -> Ids:
+def submission_ids(request: web.Request, principal: Principal, index: int = 0) -> SubmissionIds:
     """New ids, or those derived from owner, Idempotency-Key and item `index`. Raises Problem (400)."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return Ids(new_id("asset"), new_id("job"), False)
+        return SubmissionIds(new_id("asset"), new_id("job"), False)
     if not 1 <= len(key) <= _MAX_KEY_CHARS or not key.isprintable():
         detail = f"an Idempotency-Key must have 1 to {_MAX_KEY_CHARS} printable characters"
         raise Problem(400, "invalid-idempotency-key", detail)
     parts = ("idempotency", principal.owner or "", key, str(index))
-    return Ids(derived_id("asset", *parts), derived_id("job", *parts), True)
+    return SubmissionIds(derived_id("asset", *parts), derived_id("job", *parts), True)
 
 
 def owner_for(principal: Principal, requested: str | None) -> str | None:
@@ -66,7 +66,7 @@ def fingerprint(*parts: object) -> str:
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
 
-def command(parts: Services, upload: UploadCompleted, new_ids: Ids, body_hash: str) -> SubmitJob:
+def submit_command(parts: Services, upload: UploadCompleted, new_ids: SubmissionIds, body_hash: str) -> SubmitJob:
     """Build the command that creates the job. Raises Refused."""
     return submission(
         upload,
@@ -80,7 +80,9 @@ def command(parts: Services, upload: UploadCompleted, new_ids: Ids, body_hash: s
     )
 
 
-async def require_own_sources(parts: Services, principal: Principal, submitted: SubmitJob, new_ids: Ids) -> None:
+async def require_own_sources(
+    parts: Services, principal: Principal, submitted: SubmitJob, new_ids: SubmissionIds
+) -> None:
     """Raise Problem (404) for an asset or source that the caller may not use."""
     if principal.role == "admin":
         return
@@ -91,7 +93,7 @@ async def require_own_sources(parts: Services, principal: Principal, submitted: 
         raise Problem(404, "not-found", _NOT_OPEN)
 
 
-async def require_acceptable(parts: Services, submitted: SubmitJob, new_ids: Ids) -> None:
+async def require_acceptable(parts: Services, submitted: SubmitJob, new_ids: SubmissionIds) -> None:
     """Reject what control would reject. Raises Problem: 410 for the key of a deleted job, 409 for one job too many."""
     await require_not_deleted(parts, new_ids)
     is_new = submitted.asset_id == new_ids.asset_id and not new_ids.repeatable
@@ -99,7 +101,7 @@ async def require_acceptable(parts: Services, submitted: SubmitJob, new_ids: Ids
         raise too_many_jobs()
 
 
-async def require_not_deleted(parts: Services, new_ids: Ids) -> None:
+async def require_not_deleted(parts: Services, new_ids: SubmissionIds) -> None:
     """Raise Problem (410) for the Idempotency-Key of a deleted job, which cannot be restored."""
     if new_ids.repeatable and await parts.model.read(queries.is_deleted, new_ids.job_id):
         raise _deleted()
@@ -135,10 +137,10 @@ async def _refusal(parts: Services, submitted: SubmitJob) -> Problem | None:
     job = await parts.model.read(queries.job, submitted.job_id)
     if job is None and await parts.model.read(queries.is_deleted, submitted.job_id):
         return _deleted()
-    return clash(submitted, job)
+    return key_reused(submitted, job)
 
 
-def clash(submitted: SubmitJob, job: Job | None) -> Problem | None:
+def key_reused(submitted: SubmitJob, job: Job | None) -> Problem | None:
     """409 when the ids belong to a job of another body."""
     if job is None or job.body_hash == submitted.body_hash:
         return None

@@ -20,7 +20,7 @@ from web.auth.middleware import caller_of
 from web.auth.principal import Principal
 from web.http.problems import CLOSE, Problem, not_found
 from web.http.routing import Routes
-from web.http.text_repair import repaired
+from web.http.text_repair import repair_name
 from web.services import Services, services
 from web.upload_staging.tus_storage import TusUpload
 
@@ -200,7 +200,7 @@ def metadata(text: str) -> dict[str, str]:
         name, _, value = pair.partition(" ")
         try:
             raw = base64.b64decode(value, validate=True)
-            fields[name] = repaired(raw.decode(errors="surrogateescape")) if name == "filename" else raw.decode()
+            fields[name] = repair_name(raw.decode(errors="surrogateescape")) if name == "filename" else raw.decode()
         except ValueError as error:  # not base64, ASCII or UTF-8
             raise Problem(400, "invalid-header", "Upload-Metadata must be UTF-8 in base64") from error
     return {name: Path(value).name if name == "filename" else value for name, value in fields.items()}

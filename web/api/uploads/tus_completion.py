@@ -6,7 +6,7 @@ from pathlib import Path
 from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
-from web.api.uploads.submissions import Ids, command, fingerprint
+from web.api.uploads.submissions import SubmissionIds, fingerprint, submit_command
 from web.readmodel import queries
 from web.services import Services
 from web.upload_staging.tus_locks import TusTurns
@@ -33,7 +33,9 @@ def submission_of(parts: Services, upload: TusUpload) -> SubmitJob:
         owner=upload.owner,
         **{name: getattr(upload, name) for name in METADATA_FIELDS},
     )
-    return command(parts, submitted, Ids(upload.asset_id, upload.job_id, False), fingerprint("tus", upload.id))
+    return submit_command(
+        parts, submitted, SubmissionIds(upload.asset_id, upload.job_id, False), fingerprint("tus", upload.id)
+    )
 
 
 async def complete(parts: Services, upload: TusUpload) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.http.text_repair import is_text, repaired, unescaped
+from web.http.text_repair import is_text, repair_name, unescape_name
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from web.http.text_repair import is_text, repaired, unescaped
     ],
 )
 def test_a_name_is_read_as_it_was_meant_and_is_always_text(raw: bytes, name: str) -> None:
-    assert repaired(raw.decode(errors="surrogateescape")) == name
+    assert repair_name(raw.decode(errors="surrogateescape")) == name
     assert is_text(name)
 
 
@@ -26,8 +26,8 @@ def test_half_a_letter_is_no_text() -> None:
 
 @pytest.mark.parametrize("lone", ["\ud83d", "a\ud83d\udcff"])
 def test_half_a_letter_that_is_no_byte_is_replaced(lone: str) -> None:
-    assert is_text(repaired(lone))
+    assert is_text(repair_name(lone))
 
 
 def test_what_a_form_escapes_is_unescaped_and_nothing_else() -> None:
-    assert unescaped("a %22b%22%0D%0A 100%25.mp4") == 'a "b"\r\n 100%25.mp4'
+    assert unescape_name("a %22b%22%0D%0A 100%25.mp4") == 'a "b"\r\n 100%25.mp4'
