@@ -7,10 +7,6 @@ from schemas.steps import StepKind
 STEP = StepKind(name="probe", slots=4)
 
 
-class ProbeParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Limits come from the settings; there is nothing to choose."""
-
-
 class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The video track that will be used."""
 

@@ -74,11 +74,6 @@ def passages(speech: Sequence[Speech]) -> list[Passage]:
     return [_passage(atoms[begin:end]) for begin, end in _spans(atoms)]
 
 
-def token_count(text: str) -> int:
-    """About how many tokens a subword model makes of `text`, without asking any model."""
-    return sum(_tokens(atom) for atom in _ATOM.findall(text))
-
-
 def _tokens(atom: str) -> int:
     return -(-len(atom.strip()) // _LETTERS_A_TOKEN)
 

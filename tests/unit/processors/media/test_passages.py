@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.media.passages import MAX_TOKENS, MIN_TOKENS, Speech, passages, token_count
+from processors.media.passages import _ATOM, MAX_TOKENS, MIN_TOKENS, Speech, _tokens, passages
 
 _WORDS = st.sampled_from(
     [
@@ -24,6 +24,10 @@ _WORDS = st.sampled_from(
         "—",
     ]
 )
+
+
+def token_count(text: str) -> int:
+    return sum(_tokens(atom) for atom in _ATOM.findall(text))
 
 
 @st.composite
