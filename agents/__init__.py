@@ -1,1 +1,1 @@
-"""Faust agents: topic -> decision or processor -> topic."""
+"""Faust agents: topic -> decision or processor -> topic. Each step has a file with its `make`."""

@@ -1,4 +1,4 @@
-"""Everything that `kinolog doctor` looks at: the checks of streams/checks, and those that need more than streams."""
+"""The checks of `kinolog doctor`: those of streams/doctor, and those that need other packages."""
 
 from collections.abc import Mapping
 
@@ -10,15 +10,15 @@ from tables.pipelines import InvalidPipeline, load_pipelines
 
 
 async def pipelines(settings: Settings) -> Finding:
-    """The pipelines, and the one that is taken where none is named."""
+    """Check the pipeline files and the default pipeline."""
     folder = pipelines_dir(settings)
     try:
-        found = load_pipelines(folder)
+        loaded = load_pipelines(folder)
     except InvalidPipeline as error:
-        return problem(str(error), "mend the file, or unset KINOLOG_PIPELINES_DIR")
-    if settings.default_pipeline not in found:
+        return problem(str(error), "fix the file, or unset KINOLOG_PIPELINES_DIR")
+    if settings.default_pipeline not in loaded:
         return problem(f"{folder} has no pipeline {settings.default_pipeline!r}", "set KINOLOG_DEFAULT_PIPELINE")
-    return fine(", ".join(found))
+    return fine(", ".join(loaded))
 
 
 CHECKS: Mapping[str, Check] = {"pipelines": pipelines, **doctor.CHECKS}

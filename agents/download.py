@@ -9,7 +9,7 @@ from streams.settings import Settings, SettingsError
 
 
 def make(_runner: Runner, settings: Settings) -> Download:
-    """The processor of this step. Raises SettingsError where Redis is set and its library is missing."""
+    """The processor of the step. Raises SettingsError where Redis is set and its library is missing."""
     return Download(
         open_store(settings.store_url), Fetcher(settings.download), make_flights(settings), settings.download.fresh_s
     )

@@ -7,5 +7,5 @@ from streams.settings import Settings
 
 
 def make(_runner: Runner, settings: Settings) -> Embedder:
-    """The processor of this step, with the chain of models that is set. Raises SettingsError."""
+    """The processor of the step, with the configured models. Raises SettingsError."""
     return Embedder(embeddings(settings))

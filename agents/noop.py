@@ -6,5 +6,5 @@ from streams.settings import Settings
 
 
 def make(_runner: Runner, _settings: Settings) -> Noop:
-    """The processor of this step; it needs no tools."""
+    """The processor of the step; it needs no tools."""
     return Noop()

@@ -6,5 +6,5 @@ from streams.settings import Settings
 
 
 def make(runner: Runner, _settings: Settings) -> Prober:
-    """The processor of this step."""
+    """The processor of the step."""
     return Prober(runner)

@@ -7,5 +7,5 @@ from streams.settings import Settings
 
 
 def make(_runner: Runner, settings: Settings) -> StorePush:
-    """The processor of this step."""
+    """The processor of the step."""
     return StorePush(open_store(settings.store_url))

@@ -8,5 +8,5 @@ from streams.settings import Settings
 
 
 def make(runner: Runner, settings: Settings) -> Transcoder:
-    """The processor of this step, with the profiles of this installation. Raises ProfileError."""
+    """The processor of the step, with the configured profiles. Raises ProfileError."""
     return Transcoder(runner, load_profiles(profiles_dir(settings)))

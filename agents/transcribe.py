@@ -16,7 +16,7 @@ _NO_MODEL = Skipped("no-model", hint="set KINOLOG_TRANSCRIBE__BACKENDS, e.g. to 
 
 
 def make(_runner: Runner, settings: Settings) -> Transcriber:
-    """The processor of this step, with the chain of backends that is set. Raises SettingsError."""
+    """The processor of the step, with the configured backends. Raises SettingsError."""
     installed = is_installed()
     usable = [backend for backend in speech_backends(settings) if backend.url is not None or installed]
     missing = None if usable else _NO_MODEL if installed else _NOT_INSTALLED
@@ -24,19 +24,20 @@ def make(_runner: Runner, settings: Settings) -> Transcriber:
 
 
 def _transcribes(backend: Backend, settings: Settings) -> Transcribes:
-    wanted = settings.transcribe
+    options = settings.transcribe
     if backend.model is None:
         assert backend.url is not None
-        return RemoteSpeech(endpoint=Endpoint(url=backend.url, token=wanted.token, timeout_s=wanted.endpoint_timeout_s))
+        endpoint = Endpoint(url=backend.url, token=options.token, timeout_s=options.endpoint_timeout_s)
+        return RemoteSpeech(endpoint=endpoint)
     folder = model_folder(backend.model)
     host = ModelHost(
         loader="processors.models.whisper:load",
         options={
             "model": str(folder or backend.model),
-            "compute_type": wanted.compute_type,
+            "compute_type": options.compute_type,
             "cpu_threads": settings.executor.cpus or len(os.sched_getaffinity(0)),
         },
-        bounds=ModelBounds(memory_bytes=wanted.memory_bytes, idle_s=wanted.idle_s, network=folder is None),
+        bounds=ModelBounds(memory_bytes=options.memory_bytes, idle_s=options.idle_s, network=folder is None),
         name=backend.model,
     )
-    return LocalSpeech(host=host, time_s=wanted.time_s, time_factor=wanted.time_factor)
+    return LocalSpeech(host=host, time_s=options.time_s, time_factor=options.time_factor)

@@ -1,4 +1,4 @@
-"""The asset as a fold of its jobs, pure: folding a job twice changes nothing the second time."""
+"""The asset as a fold of its jobs, pure. Folding a job twice changes nothing the second time."""
 
 import math
 from collections.abc import Iterable, Mapping, Set
@@ -12,31 +12,31 @@ from schemas.removals import RemoveArtifacts
 from tables.effects import Effects
 from tables.unlisted import Kind, UnlistedJobs, end_reason, kind_of, summary
 
-#: Jobs that an asset's row lists, the newest: as many as a page of `GET /v1/jobs` has. The row is written with every
-#: change of a job; with all jobs in it, some 2,500 outgrew what the log takes, and each change cost as much as all.
+#: Jobs in an asset's row, the newest: as many as a page of `GET /v1/jobs` has. The row is written with every change of
+#: a job: with all jobs in it, 2,500 jobs exceeded the largest record, and each change cost as much as all.
 LISTED_JOBS = 50
-#: Most jobs of one asset, ended or not. Deleting the asset deletes them all in one step of control, which takes about a
+#: Most jobs of one asset, ended or not. Control deletes an asset with all of its jobs at once, which takes about a
 #: second for so many.
 MAX_ASSET_JOBS = 10_000
 
 
 def fold_asset(asset: Asset | None, job: Job, unlisted: UnlistedJobs | None = None) -> Asset:
-    """`asset` after what `job` says now; made by the first job. Returns the same object when nothing changed.
+    """`asset` with the state of `job`; the first job creates it. Returns the same object when nothing changed.
 
-    `unlisted`: its jobs that are too many for its row, before `job` changed.
+    `unlisted`: the asset's jobs that its row does not list, before the change of `job`.
     """
-    asset = asset or _fresh(job)
-    said = summary(job)
+    asset = asset or _new_asset(job)
+    current = summary(job)
     outputs, published_at = _published(asset, job)
-    known = known_of(asset, job, unlisted)
-    if said == known and outputs == asset.outputs and published_at == asset.published_at:
+    known = summary_of(asset, job, unlisted)
+    if current == known and outputs == asset.outputs and published_at == asset.published_at:
         return asset
-    every = {**asset.jobs, job.id: said}
+    every = {**asset.jobs, job.id: current}
     status = _status(asset, every, _others(unlisted, job), kept=asset.kept)
     return replace(
         asset,
         status=status,
-        reason=said.reason if status == "FAILED" else None,
+        reason=current.reason if status == "FAILED" else None,
         jobs=every if len(every) <= LISTED_JOBS else _newest(every),
         outputs=outputs,
         published_at=published_at,
@@ -44,8 +44,8 @@ def fold_asset(asset: Asset | None, job: Job, unlisted: UnlistedJobs | None = No
     )
 
 
-def known_of(asset: Asset | None, job: Job, unlisted: UnlistedJobs | None) -> AssetJob | None:
-    """What is known of a job, listed or not."""
+def summary_of(asset: Asset | None, job: Job, unlisted: UnlistedJobs | None) -> AssetJob | None:
+    """The last known summary of a job, listed or not."""
     known = asset.jobs.get(job.id) if asset is not None else None
     return unlisted.get(job.id) if known is None and unlisted is not None else known
 
@@ -62,9 +62,9 @@ def _newest(jobs: dict[str, AssetJob]) -> dict[str, AssetJob]:
 def forget_job(
     asset: Asset, job: Job, others: Iterable[Job], *, artifacts: bool, unlisted: UnlistedJobs | None = None
 ) -> Asset | None:
-    """`asset` without `job`; None when nothing is left of it. `others`: its other jobs, the last to end first, those
-    that have not ended before all; as few are taken as are needed. `artifacts`: what the job published goes too;
-    otherwise the asset stays as playable as it was. `unlisted`: as in `fold_asset`.
+    """`asset` without `job`; None when nothing is left of it. `others`: its other jobs: those that have not ended, then
+    the last to end first; only as many are read as needed. `artifacts`: remove the outputs of the job too; otherwise
+    the asset stays as playable as it was. `unlisted`: as in `fold_asset`.
     """
     jobs = {job_id: known for job_id, known in asset.jobs.items() if job_id != job.id}
     if unlisted is not None:
@@ -80,7 +80,7 @@ def forget_job(
 
 
 def _without_outputs(asset: Asset, job: Job, others: Iterable[Job]) -> Asset:
-    """What `job` published is not pointed at any more; what another one had published before stands again."""
+    """`asset` without the outputs of `job`; outputs that another job published before take their place."""
     own = {step.spec.name: step.finished_at for step in job.steps if step.status == "completed"}
     lost = {name for name, at in asset.published_at.items() if name in own and own[name] == at}
     left = replace(
@@ -91,7 +91,7 @@ def _without_outputs(asset: Asset, job: Job, others: Iterable[Job]) -> Asset:
     for other in others if lost else ():
         ended_at = math.inf if other.finished_at is None else other.finished_at
         if all(left.published_at.get(name, -1.0) >= ended_at for name in lost):
-            break  # whoever comes now had published before
+            break  # the remaining jobs published before that
         outputs, published_at = _published(left, other)
         left = replace(left, outputs=outputs, published_at=published_at)
     return left
@@ -101,21 +101,21 @@ def _first_reason(jobs: dict[str, AssetJob]) -> str | None:
     return next((job.reason for job in jobs.values() if job.reason is not None), None)
 
 
-def asset_gone(asset_id: str, owner: str | None, deleted_at: float) -> Effects:
-    """What stands about an asset of which nothing is left."""
+def asset_deletion_effects(asset_id: str, owner: str | None, deleted_at: float) -> Effects:
+    """All effects that the deletion of an asset implies."""
     return [
         AssetDeleted(asset_id=asset_id, deleted_at=deleted_at, owner=owner),
         RemoveArtifacts(asset_id=asset_id, deleted_at=deleted_at, whole_asset=True),
     ]
 
 
-def asset_news(known: AssetJob | None, after: Asset, job: Job) -> Effects:
-    """What must be said because of `job`, of which `known` was known, and which led to `after`."""
-    return [] if known == (after.jobs.get(job.id) or summary(job)) else asset_outstanding(after, job)
+def new_asset_effects(known: AssetJob | None, after: Asset, job: Job) -> Effects:
+    """The effects of a change of `job`: `known` was its summary before, `after` is the asset with it."""
+    return [] if known == (after.jobs.get(job.id) or summary(job)) else asset_effects(after, job)
 
 
-def asset_outstanding(asset: Asset, job: Job) -> Effects:
-    """What stands about the asset because of `job`."""
+def asset_effects(asset: Asset, job: Job) -> Effects:
+    """All effects about the asset that `job` implies."""
     if job.status == "completed":
         return [AssetReady(asset_id=asset.id, job_id=job.id, run=job.run, owner=asset.owner, outputs=asset.outputs)]
     if job.status in JOB_ENDED and asset.status == "FAILED":
@@ -124,7 +124,7 @@ def asset_outstanding(asset: Asset, job: Job) -> Effects:
     return []
 
 
-def _fresh(job: Job) -> Asset:
+def _new_asset(job: Job) -> Asset:
     return Asset(
         id=job.asset_id,
         status="UPLOADED",
@@ -138,7 +138,7 @@ def _fresh(job: Job) -> Asset:
 
 
 def asset_status(states: Set[str], *, kept: bool) -> AssetStatus:
-    """READY once any job completed, also when that one is forgotten (`kept`); else what the others are at."""
+    """READY once any job completed, even if that job was deleted (`kept`); otherwise the state of the other jobs."""
     if kept or "completed" in states:
         return "READY"
     if "active" in states:
@@ -146,7 +146,7 @@ def asset_status(states: Set[str], *, kept: bool) -> AssetStatus:
     return "UPLOADED" if "waiting" in states else "FAILED"
 
 
-#: The same of cached media, which has nothing but its download.
+#: The status of cached media: its only step is the download.
 _CACHED: dict[AssetStatus, AssetStatus] = {"UPLOADED": "PENDING", "PROCESSING": "DOWNLOADING", "READY": "CACHED"}
 
 

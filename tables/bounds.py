@@ -1,4 +1,4 @@
-"""Bounds on what enters a row, so that no sequence of events makes one larger than `tables.rows.MAX_ROW_BYTES`. Pure.
+"""Bounds of the values in a row, so that no sequence of events exceeds `tables.rows.MAX_ROW_BYTES`. Pure.
 
 Sizes are of the value's JSON. A row as submitted has MAX_SUBMITTED_BYTES; each of its at most MAX_STEPS steps can add a
 lease, an error, a reason and outputs, each bounded here. Sum: tests/unit/tables/test_bounds.py.
@@ -20,11 +20,11 @@ from streams.ids import ID_PATTERN
 MAX_STEPS = 16
 #: A job's row when it is submitted: steps with their parameters, input, passthrough.
 MAX_SUBMITTED_BYTES = 64 * 1024
-#: The steps of one pipeline file; the rest of MAX_SUBMITTED_BYTES is for what the submitter writes.
+#: The steps of one pipeline file; the rest of MAX_SUBMITTED_BYTES is for the submission.
 MAX_PIPELINE_BYTES = 24 * 1024
 #: Outputs of one step: 64 audio tracks in `probe`, or 50 thumbnails and 22 sprites, take less than 14 KiB.
 MAX_OUTPUTS_BYTES = 16 * 1024
-#: Parts of an error. A tool's last 64 KiB of words fit into none of them: the first and the last words are kept.
+#: Parts of an error. A tool's last 64 KiB of output exceed them: its beginning and its end are kept.
 MAX_CODE_BYTES, MAX_MESSAGE_BYTES, MAX_DETAIL_BYTES = 128, 1024, 3 * 1024
 #: Why a step was skipped; the name of a pipeline; the id of a lease.
 MAX_NAME_BYTES = 256
@@ -35,7 +35,7 @@ _size = msgspec.json.Encoder().encode
 
 
 class OutOfBounds(Exception):
-    """A message has a value that no row may hold. `code` is stable."""
+    """A message has a value that is too large for a row. `code` is stable."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -43,7 +43,7 @@ class OutOfBounds(Exception):
 
 
 def require_bounded(message: Message) -> None:
-    """Refuse names and ids that are too long for a row. Raises OutOfBounds."""
+    """Check the names and ids of a message. Raises OutOfBounds."""
     check = _CHECKS.get(type(message))
     if check is not None:
         check(message)
@@ -52,7 +52,7 @@ def require_bounded(message: Message) -> None:
 def _check_submission(message: SubmitJob) -> None:
     for an_id in (message.job_id, message.asset_id):
         if not ID_PATTERN.fullmatch(an_id):
-            raise OutOfBounds("invalid-id", f"{an_id[:100]!r} is not an id: {ID_PATTERN.pattern}")
+            raise OutOfBounds("invalid-id", f"{an_id[:100]!r} is not a valid id; it must match {ID_PATTERN.pattern}")
     if not _fits(message.pipeline, MAX_NAME_BYTES):
         raise OutOfBounds("invalid-message", f"pipeline is longer than {MAX_NAME_BYTES} bytes of JSON")
 
@@ -64,8 +64,8 @@ def _check_ending(message: AttemptEnded) -> None:
 
 def _check_lease(message: AttemptAccepted | AttemptEnded, claim: AttemptAccepted | Claim) -> None:
     if not _fits(message.lease_id, MAX_NAME_BYTES) or not _fits(claim.executor_id, MAX_OWNER_BYTES):
-        most = f"{MAX_NAME_BYTES} and {MAX_OWNER_BYTES} bytes of JSON"
-        raise OutOfBounds("invalid-message", f"lease_id and executor_id may have {most}")
+        limits = f"{MAX_NAME_BYTES} and {MAX_OWNER_BYTES} bytes of JSON"
+        raise OutOfBounds("invalid-message", f"lease_id and executor_id may have at most {limits}")
 
 
 _CHECKS: dict[type[Message], Callable[[Any], None]] = {
@@ -76,17 +76,17 @@ _CHECKS: dict[type[Message], Callable[[Any], None]] = {
 
 
 def _fits(text: str, max_bytes: int) -> bool:
-    """Whether the JSON of `text` is that short; no character takes more than six bytes (control characters)."""
+    """Whether the JSON of `text` has at most `max_bytes`. A character takes six bytes at most (control characters)."""
     return 6 * len(text) + 2 <= max_bytes or len(_size(text)) <= max_bytes
 
 
 def outputs_fit(outputs: Json) -> bool:
-    """Whether a row may hold a step's outputs."""
+    """Whether a step's outputs fit into a row."""
     return not outputs or len(_size(outputs)) <= MAX_OUTPUTS_BYTES
 
 
 def bounded_error(error: ErrorRecord) -> ErrorRecord:
-    """`error` with texts that a row may hold; the same object when they are short enough."""
+    """`error` with texts that fit into a row; the same object when they are short enough."""
     code, message = clipped(error.code, MAX_CODE_BYTES), clipped(error.message, MAX_MESSAGE_BYTES)
     detail = None if error.detail is None else clipped(error.detail, MAX_DETAIL_BYTES)
     if (code, message, detail) == (error.code, error.message, error.detail):
@@ -97,7 +97,7 @@ def bounded_error(error: ErrorRecord) -> ErrorRecord:
 def clipped(text: str, max_bytes: int) -> str:
     """`text`, or its beginning and its end with a note of what was cut, so that its JSON has at most `max_bytes`.
 
-    A quarter of what is kept is the beginning: tools tell the reason last. No character is cut in two.
+    A quarter of the result is the beginning: tools print the reason last. No character is cut in two.
     """
     if _fits(text, max_bytes):
         return text

@@ -1,7 +1,7 @@
-"""A Faust table whose rows are bytes, written straight through the producer.
+"""ChangelogTable: a Faust table whose rows are bytes, written by kinolog's own producer.
 
-Faust recovers it (same topic, key, value and partition as its own writes); it only does not write it: an own write is
-the largest gain after batching, 2.8k to 6.3k jobs/s (docs/guarantees.md).
+Faust recovers the table (same topic, key, value and partition as its own writes), but does not write it: writing it
+here is the largest gain after batching, 2.8k to 6.3k jobs/s (docs/guarantees.md).
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ class ChangelogTable:
         self._table = app.Table(
             name,
             partitions=partitions,
-            key_type=bytes,  # bytes are what Faust leaves as they are
+            key_type=bytes,  # Faust leaves bytes unchanged
             value_type=bytes,
             recovery_buffer_size=1000,
         )
@@ -34,22 +34,22 @@ class ChangelogTable:
         return row
 
     def items(self) -> list[tuple[str, bytes]]:
-        """Every row in memory; after a rebalance also some of partitions that are gone. A key that is no text was
-        written by somebody else.
+        """All rows in memory; after a rebalance, also some of revoked partitions. Keys that are not UTF-8, from other
+        writers, are decoded with replacement characters.
         """
         return [(key.decode(errors="replace"), row) for key, row in self._store.data.items()]
 
     def put(self, key: str, row: bytes, partition: int) -> None:
-        """Write the row: here at once, on the changelog with the app's next departure. A failed delivery ends the
-        process, and commits wait for all of them.
+        """Write a row: to memory at once, to the changelog with the app's next batch. A failed delivery ends the
+        process, and commits wait for all deliveries.
         """
         encoded = key.encode()
         self._store.data[encoded] = row
-        self._store._key_partition[encoded] = partition  # so that Faust drops it when the partition goes
+        self._store._key_partition[encoded] = partition  # so that Faust drops it when the partition is revoked
         self._app.departures.put(self.topic, partition, encoded, row)
 
     def delete(self, key: str, partition: int) -> None:
-        """Write a tombstone, as with `put`; a key that is not there is harmless."""
+        """Write a tombstone, as `put` does. An unknown key is harmless."""
         encoded = key.encode()
         self._store.data.pop(encoded, None)
         self._store._key_partition.pop(encoded, None)

@@ -1,7 +1,7 @@
-"""What a job says: everything that stands in its row, each with an id that never changes.
+"""Effects of a job: the messages that its row implies, each with an id that never changes.
 
-The effects of a transition are the statements that are new; those of a replay are all of them. Consumers drop an id
-that they have seen, so saying a thing twice is harmless, and not having said it is repaired.
+Effects are the difference between the old and the new row. If one is lost, all effects implied by the row are sent
+again with the same ids, and consumers drop an id that they have seen.
 """
 
 from collections.abc import Callable
@@ -35,13 +35,13 @@ Effects = list[Message]
 
 
 def event_id(message: Message) -> str:
-    """The id under which `message` is said, the same however often it is: job/run[/step/attempt]/kind."""
-    return _naming(type(message))(message)
+    """The event id of an effect, the same at every repeat: job/run[/step/attempt]/kind."""
+    return _id_format(type(message))(message)
 
 
 @lru_cache
-def _naming(kind: type[Message]) -> Callable[[Any], str]:
-    """How messages of a type are named."""
+def _id_format(kind: type[Message]) -> Callable[[Any], str]:
+    """The event id of a type's messages."""
     word = kind.TYPE.removeprefix("media.").rpartition(".")[0]
     if issubclass(kind, LeaseRevoked):
         return lambda m: f"{m.job_id}/{m.run}/{m.step}/{m.attempt}/{m.lease_id}/revoked"
@@ -55,56 +55,56 @@ def _naming(kind: type[Message]) -> Callable[[Any], str]:
         return lambda m: f"{m.asset_id}/{m.deleted_at:.3f}/deleted"
     if issubclass(kind, (JobFact, AssetReady, AssetFailed)):
         return lambda m: f"{m.job_id}/{m.run}/{word}"
-    raise TypeError(f"{kind.TYPE} is not said by control")
+    raise TypeError(f"{kind.TYPE} is not an effect")
 
 
-#: What tells a statement from every other of its step, and what makes its message when it is needed.
-_Statement = tuple[tuple[Any, ...], Callable[[Job, Step], Message]]
+#: A key that is unique among the effects of a step, and the function that builds the message.
+_StepEffect = tuple[tuple[Any, ...], Callable[[Job, Step], Message]]
 
 
-def outstanding(job: Job) -> Effects:
-    """Everything that stands in `job`: requests that nobody accepted, revokes that nobody answered, the last facts."""
-    said = [_submitted(job)]
+def implied_effects(job: Job) -> Effects:
+    """All effects that the row of `job` implies: unaccepted requests, unanswered revokes, the latest facts."""
+    effects = [_submitted(job)]
     for step in job.steps:
-        said += [make(job, step) for _, make in _step_statements(job, step)]
-    return said if job.finished_at is None else [*said, _ended(job)]
+        effects += [build(job, step) for _, build in _step_effects(job, step)]
+    return effects if job.finished_at is None else [*effects, _ended(job)]
 
 
-def news(before: Job, after: Job) -> Effects:
-    """What stands in `after` and did not in `before`, an earlier state of the same job."""
-    said: Effects = [_submitted(after)] if before.run != after.run else []
+def new_effects(before: Job, after: Job) -> Effects:
+    """The effects that `after` implies and `before`, an earlier state of the job, did not."""
+    effects: Effects = [_submitted(after)] if before.run != after.run else []
     for old, step in zip(before.steps, after.steps, strict=True):
         if step is not old or before.cancelling != after.cancelling:
-            known = [key for key, _ in _step_statements(before, old)]
-            said += [make(after, step) for key, make in _step_statements(after, step) if key not in known]
+            known = [key for key, _ in _step_effects(before, old)]
+            effects += [build(after, step) for key, build in _step_effects(after, step) if key not in known]
     if after.finished_at is not None and _end_key(before) != _end_key(after):
-        said.append(_ended(after))
-    return said
+        effects.append(_ended(after))
+    return effects
 
 
-def epitaph(grave: DeletedJob) -> Effects:
-    """Everything that stands about a deleted job."""
-    gone = JobDeleted(
-        job_id=grave.id, asset_id=grave.asset_id, pipeline=grave.pipeline, run=grave.run, owner=grave.owner
+def deletion_effects(deleted: DeletedJob) -> Effects:
+    """All effects that the mark of a deleted job implies."""
+    fact = JobDeleted(
+        job_id=deleted.id, asset_id=deleted.asset_id, pipeline=deleted.pipeline, run=deleted.run, owner=deleted.owner
     )
-    if not grave.prefixes:
-        return [gone]
-    return [
-        gone,
-        RemoveArtifacts(asset_id=grave.asset_id, job_id=grave.id, deleted_at=grave.deleted_at, prefixes=grave.prefixes),
-    ]
+    if not deleted.prefixes:
+        return [fact]
+    removal = RemoveArtifacts(
+        asset_id=deleted.asset_id, job_id=deleted.id, deleted_at=deleted.deleted_at, prefixes=deleted.prefixes
+    )
+    return [fact, removal]
 
 
 def _end_key(job: Job) -> tuple[int, str] | None:
     return (job.run, job.status) if job.finished_at is not None else None
 
 
-def _step_statements(job: Job, step: Step) -> list[_Statement]:
+def _step_effects(job: Job, step: Step) -> list[_StepEffect]:
     run, attempt, status = step.run, step.attempt, step.status
     if status == "waiting":
         return [((run, attempt, "requested", step.dispatches), _requested)] if step.requested_at is not None else []
     if status == "active":
-        started: _Statement = ((run, attempt, "started"), _started)
+        started: _StepEffect = ((run, attempt, "started"), _started)
         return [started, ((run, attempt, "revoked"), _revoked)] if job.cancelling else [started]
     return [((run, attempt, status), _FACTS[status])] if status != "cancelled" else []
 
@@ -127,9 +127,9 @@ def _requested(job: Job, step: Step) -> StepRequested:
 
 
 def _inputs(job: Job, step: Step) -> dict[str, Json]:
-    """Outputs of every step that `step` comes after, directly or not."""
+    """Outputs of every step that `step` runs after, directly or indirectly."""
     before: set[str] = set(step.spec.after)
-    for other in reversed(job.steps):  # each stands behind those it comes after
+    for other in reversed(job.steps):  # steps are in topological order
         if other.spec.name in before:
             before.update(other.spec.after)
     return {s.spec.name: s.outputs for s in job.steps if s.spec.name in before and s.outputs is not None}
@@ -148,7 +148,7 @@ def _revoked(job: Job, step: Step) -> LeaseRevoked:
 
 
 def _about(job: Job, run: int) -> dict[str, Any]:
-    """What every fact about a job carries."""
+    """The fields of every fact about a job."""
     return {
         "job_id": job.id,
         "asset_id": job.asset_id,
@@ -180,15 +180,15 @@ def _started(job: Job, step: Step) -> Message:
     return StepStarted(**_step_about(job, step))
 
 
-def _published(job: Job, step: Step) -> Message:
+def _completed(job: Job, step: Step) -> Message:
     return StepCompleted(**_step_about(job, step), outputs=step.outputs or {})
 
 
-def _omitted(job: Job, step: Step) -> Message:
+def _skipped(job: Job, step: Step) -> Message:
     return StepSkipped(**_step_about(job, step), reason=step.reason or "")
 
 
-def _gave_up(job: Job, step: Step) -> Message:
+def _failed(job: Job, step: Step) -> Message:
     return StepFailed(**_step_about(job, step), error=_error(step.error))
 
 
@@ -198,12 +198,12 @@ def _retried(job: Job, step: Step) -> Message:
 
 
 _FACTS: dict[str, Callable[[Job, Step], Message]] = {
-    "completed": _published,
-    "skipped": _omitted,
-    "failed": _gave_up,
+    "completed": _completed,
+    "skipped": _skipped,
+    "failed": _failed,
     "delayed": _retried,
 }
 
 
 def _error(error: ErrorRecord | None) -> ErrorRecord:
-    return error or ErrorRecord(code="internal-error", message="An error of ours; the log has it.")
+    return error or ErrorRecord(code="internal-error", message="An internal error; see the server log.")

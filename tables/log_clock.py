@@ -1,39 +1,39 @@
-"""What time it is, by the log: what its records say, and a stopwatch since. No wall clock of ours has a part in it.
+"""The log's clock: the timestamp of the latest record, and the time since then by a monotonic clock.
 
-The broker dates every record. Rows carry those dates, so a fold of the log gives the same rows whoever folds it, and a
-control whose own clock is wrong decides as any other.
+The broker dates every record, and rows carry these timestamps. So every fold of the log gives the same rows, and a
+wrong wall clock does not affect control.
 """
 
 import time
 from collections.abc import Callable
 
-#: Over so many seconds every record must have been older than we thought, before time is set back: a backlog is being
-#: read, or the broker's clock was wrong.
+#: The clock is set back after this many seconds in which every record was older than the clock: the broker's clock was
+#: ahead, or a backlog is read.
 _WINDOW_S = 30.0
-#: A step ahead that no stopwatch explains, seconds: the log went on while nobody read it.
+#: Seconds that a record may be ahead of the clock. More is a jump: records were written while none were read.
 JUMP_S = 1.0
 
 
 class LogTime:
-    """Seconds since the epoch. Zero until the first record or row was seen."""
+    """Seconds since the epoch; 0 until the first record or row is observed."""
 
-    def __init__(self, stopwatch: Callable[[], float] = time.monotonic) -> None:
-        self._stopwatch = stopwatch
-        self._ahead = -stopwatch()
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._ahead = -monotonic()
         self._least_lead = float("inf")
-        self._window_end = stopwatch() + _WINDOW_S
+        self._window_end = monotonic() + _WINDOW_S
 
     def now(self) -> float:
         """The log's time."""
-        return self._stopwatch() + self._ahead
+        return self._monotonic() + self._ahead
 
-    def saw(self, at: float) -> bool:
-        """A record of that date was read, or a row of it. Whether time jumped: what ran by it deserves a grace."""
+    def observe(self, at: float) -> bool:
+        """Set the clock by a timestamp of a record or row. Returns whether it jumped: leases need a grace period."""
         lead = self.now() - at
         if lead < 0:
             self._ahead -= lead
         self._least_lead = min(self._least_lead, max(lead, 0.0))
-        if self._stopwatch() >= self._window_end:
+        if self._monotonic() >= self._window_end:
             self._ahead -= self._least_lead
-            self._least_lead, self._window_end = float("inf"), self._stopwatch() + _WINDOW_S
+            self._least_lead, self._window_end = float("inf"), self._monotonic() + _WINDOW_S
         return lead < -JUMP_S

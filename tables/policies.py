@@ -1,4 +1,4 @@
-"""How long to wait before another try, and when to stop trying. Pure: chance comes in as a seed."""
+"""Retry policies: the delay before the next try, and the number of tries. Pure: the jitter follows from a seed."""
 
 import zlib
 
@@ -6,19 +6,21 @@ from processors.errors import OutputsTooLarge
 from schemas.base import ErrorRecord
 from schemas.jobs import RetryPolicy
 
-#: A remote endpoint that is waking up is counted apart from failures.
+#: Error code of a remote endpoint that is starting; such tries are counted apart from failures.
 ASLEEP_CODE = "endpoint-asleep"
-#: Further tries that a sleeping endpoint is given, and the fixed wait before each.
+#: Further tries for a sleeping endpoint, and the fixed delay before each.
 MAX_ASLEEP = 3
 _ASLEEP_DELAY_S = 60.0
-#: Tries that may be lost with their executor: an input that kills its executor every time must end.
+#: Tries that may be lost with their executor, so that an input that always kills its executor ends.
 MAX_LOSSES = 8
-#: Seconds that word of an expired lease may take to the log. Longer, and the log was away: nobody could renew a lease.
-MAX_ON_THE_WAY_S = 3.0
+#: Longest delay of an expiry event on its way to the log, seconds. A longer delay means that the broker was
+#: unavailable, and no lease could be renewed.
+MAX_EVENT_DELAY_S = 3.0
 _LOSS_DELAY_S, _LOSS_MAX_S = 1.0, 60.0
-#: Longest wait that a server's Retry-After can ask for.
-_ASKED_MAX_S = 3600.0
+#: Longest delay that a server's Retry-After can request.
+_RETRY_AFTER_MAX_S = 3600.0
 
+# Both texts are part of rows: `kinolog doctor --rebuild-check` compares old rows with them.
 EXECUTOR_LOST = ErrorRecord(
     code="executor-lost",
     message="The machine working on this step stopped answering.",
@@ -29,23 +31,23 @@ OUTPUTS_TOO_LARGE = OutputsTooLarge("The step produced more results than a job c
 
 
 def retry_delay_s(policy: RetryPolicy, failures: int, seed: str) -> float:
-    """Seconds until the next try after `failures` >= 1 failures. The same seed gives the same spread."""
+    """Seconds until the next try after `failures` >= 1 failures. The same seed gives the same jitter."""
     growth = policy.factor ** (failures - 1) if policy.backoff == "exponential" else 1.0
     delay_s = min(policy.delay_s * growth, policy.max_s)
-    chance = zlib.crc32(seed.encode()) / 0xFFFFFFFF
-    return delay_s * (1 + policy.jitter * (2 * chance - 1))
+    fraction = zlib.crc32(seed.encode()) / 0xFFFFFFFF
+    return delay_s * (1 + policy.jitter * (2 * fraction - 1))
 
 
-def asked_delay_s(error: ErrorRecord, delay_s: float) -> float:
-    """`delay_s`, or what the other side asked for where that is longer; an hour at most."""
-    return max(delay_s, min(error.retry_after_s or 0.0, _ASKED_MAX_S))
+def requested_delay_s(error: ErrorRecord, delay_s: float) -> float:
+    """`delay_s`, or the server's Retry-After where that is longer; an hour at most."""
+    return max(delay_s, min(error.retry_after_s or 0.0, _RETRY_AFTER_MAX_S))
 
 
 def asleep_delay_s() -> float:
-    """Seconds until a sleeping endpoint is asked again."""
+    """Seconds until the next request to a sleeping endpoint."""
     return _ASLEEP_DELAY_S
 
 
 def loss_delay_s(losses: int) -> float:
-    """Seconds until a step is given to another executor after `losses` >= 1 losses: 1, 2, 4 … 60."""
+    """Seconds until a step is requested again after `losses` >= 1 lost executors: 1, 2, 4 … 60."""
     return float(min(_LOSS_DELAY_S * 2 ** (losses - 1), _LOSS_MAX_S))

@@ -1,4 +1,4 @@
-"""The state of a step's queue, pure: paused or not, by command."""
+"""The state machine of a step's queue, pure: paused or not."""
 
 from schemas.commands import PauseQueue, ResumeQueue
 from schemas.jobs import Queue
@@ -8,22 +8,22 @@ from tables.effects import Effects
 
 
 def queue_key(step: str) -> str:
-    """What commands about a step's queue are partitioned by, as others are by their asset."""
+    """Partition key of commands about a step's queue."""
     return f"queue:{step}"
 
 
 def advance_queue(queue: Queue | None, event: PauseQueue | ResumeQueue, now: float) -> tuple[Queue, Effects]:
-    """The queue after `event`, and what must be said. A repeat returns the same object, and says it again."""
+    """The queue after `event`, and its effects. A repeat returns the same object and the same effects."""
     paused = isinstance(event, PauseQueue)
     if queue is None or queue.paused != paused:
-        queue = Queue(step=event.step, paused=paused, changed_at=now, changed_by=_who(event))
-    return queue, queue_standing(queue)
+        queue = Queue(step=event.step, paused=paused, changed_at=now, changed_by=_author(event))
+    return queue, queue_effects(queue)
 
 
-def _who(event: PauseQueue | ResumeQueue) -> str | None:
+def _author(event: PauseQueue | ResumeQueue) -> str | None:
     return None if event.requested_by is None else clipped(event.requested_by, MAX_OWNER_BYTES)
 
 
-def queue_standing(queue: Queue) -> Effects:
-    """What stands about a queue."""
+def queue_effects(queue: Queue) -> Effects:
+    """All effects that a queue implies."""
     return [QueueChanged(step=queue.step, paused=queue.paused, changed_at=queue.changed_at)]

@@ -1,4 +1,4 @@
-"""From what somebody asks for to the command that creates a job: one set of checks for REST and for upload events."""
+"""Submissions: validates REST requests and upload events, and builds the command that creates a job."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,17 +21,17 @@ MAX_PASSTHROUGH = 4096
 MAX_OWNER = 255
 #: Longest path. Source: PATH_MAX of Linux.
 _MAX_PATH_BYTES = 4096
-#: Longest part of what was given that an answer quotes.
+#: Longest part of an invalid value that an error quotes, characters.
 _QUOTED = 80
 #: Longest file name that is kept, characters.
 MAX_FILENAME = 255
 
-#: Goes before the steps of a job whose input is an address. Media to be processed has pictures or sound.
+#: First step of a job whose input is a URL. Only video and audio can be processed.
 _DOWNLOAD = StepSpec(name="download", params={"families": ["video", "audio"]}, weight=10)
 
 
 class Refused(Exception):
-    """The submission cannot become a job. `code` is stable; the text is for the submitter."""
+    """A submission is invalid. `code` is stable; the text is for the client."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -51,15 +51,15 @@ def submission(
 ) -> SubmitJob:
     """The command for `upload`. Raises Refused: unknown-pipeline, invalid-input, -id, -passthrough, -priority, -owner.
 
-    However much was given, the command is no larger than a record may be.
+    The command always fits into a record.
     """
     pipeline = upload.pipeline or default_pipeline
     if pipeline not in pipelines:
-        there_are = ", ".join(pipelines)
-        raise Refused("unknown-pipeline", f"there is no pipeline {pipeline[:_QUOTED]!r}; there are {there_are}")
+        known = ", ".join(pipelines)
+        raise Refused("unknown-pipeline", f"unknown pipeline {pipeline[:_QUOTED]!r}; known pipelines: {known}")
     if not ID_PATTERN.fullmatch(asset_id):
         raise Refused(
-            "invalid-id", "an asset id is 1-100 letters, digits, '_', '.', '-', and starts with one of the first two"
+            "invalid-id", "an asset id has 1-100 letters, digits, '_', '.' or '-', and starts with a letter or digit"
         )
     if upload.passthrough is not None and len(upload.passthrough) > MAX_PASSTHROUGH:
         raise Refused("invalid-passthrough", f"passthrough is longer than {MAX_PASSTHROUGH} characters")
@@ -67,7 +67,7 @@ def submission(
         raise Refused("invalid-owner", f"owner is longer than {MAX_OWNER} characters")
     if upload.priority not in PRIORITIES:
         raise Refused(
-            "invalid-priority", f"there is no priority {upload.priority[:_QUOTED]!r}; there are {', '.join(PRIORITIES)}"
+            "invalid-priority", f"priority is {upload.priority[:_QUOTED]!r}, but must be one of {', '.join(PRIORITIES)}"
         )
     return SubmitJob(
         job_id=job_id,
@@ -85,9 +85,9 @@ def submission(
 
 
 def checked_input(given: Input, input_roots: Sequence[str]) -> Input:
-    """`given`, when it names one place that kinolog may read. Raises Refused (invalid-input)."""
-    if sum(place is not None for place in (given.object, given.url, given.path)) != 1:
-        raise Refused("invalid-input", "give exactly one of input.object, input.url and input.path")
+    """`given`, if it names exactly one source that kinolog may read. Raises Refused (invalid-input)."""
+    if sum(source is not None for source in (given.object, given.url, given.path)) != 1:
+        raise Refused("invalid-input", "exactly one of input.object, input.url and input.path is required")
     if given.url is not None:
         return Input(url=_checked_url(given.url))
     if given.object is not None:
@@ -96,7 +96,7 @@ def checked_input(given: Input, input_roots: Sequence[str]) -> Input:
 
 
 def with_download(steps: tuple[StepSpec, ...]) -> tuple[StepSpec, ...]:
-    """`steps` with the download of their source before all of them, unless it is one of them, or none reads it."""
+    """`steps` with a download first, unless they have one already or none of them reads files."""
     reads = any(step_kinds()[spec.name].files for spec in steps)
     if not reads or any(spec.name == _DOWNLOAD.name for spec in steps):
         return steps
@@ -115,19 +115,17 @@ def _checked_key(key: str) -> str:
     try:
         return checked_key(key)
     except InvalidKey as error:
-        rule = "a key relative to the store's root, without empty parts, backslashes, and parts that begin with '.'"
+        rule = "a relative key without backslashes, empty parts, or parts that start with '.'"
         raise Refused("invalid-input", f"input.object must be {rule}: {error}") from error
 
 
 def _checked_path(path: str, input_roots: Sequence[str]) -> str:
     if "\x00" in path or len(path.encode()) > _MAX_PATH_BYTES:
-        raise Refused("invalid-input", f"input.path holds a zero byte, or has more than {_MAX_PATH_BYTES} bytes")
+        raise Refused("invalid-input", f"input.path contains a zero byte or has more than {_MAX_PATH_BYTES} bytes")
     try:
         resolved = Path(path).resolve()
     except RuntimeError as error:
-        raise Refused("invalid-input", "input.path leads to links that lead in a circle") from error
+        raise Refused("invalid-input", "input.path contains a loop of symbolic links") from error
     if not any(resolved.is_relative_to(Path(root).resolve()) for root in input_roots):
-        raise Refused(
-            "invalid-input", "input.path is not below one of the configured roots (KINOLOG_STORE__INPUT_ROOTS)"
-        )
+        raise Refused("invalid-input", "input.path is not below a folder of KINOLOG_STORE__INPUT_ROOTS")
     return str(resolved)

@@ -1,1 +1,1 @@
-"""Control: decides."""
+"""Control: the process that runs the state machine of jobs."""

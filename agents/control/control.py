@@ -49,7 +49,7 @@ class Control:
             if strikes.times:  # otherwise each start would read an upload event again, and write another such record
                 await self._app.commit_all()
             if strikes.times >= LIMIT:
-                self._publisher.bury(message, message.value or b"", quarantined(strikes))
+                self._publisher.dead_letter(message, message.value or b"", quarantined(strikes))
                 self._commit(self._changes_of(message), message)
             else:
                 with self._app.quarantine.handling(place):
@@ -74,7 +74,7 @@ class Control:
             except Exception as error:
                 log.exception("entry failed")
                 record = ErrorRecord(code="internal-error", message=f"control failed: {error!r}")
-                self._publisher.bury(message, entry.content, record)
+                self._publisher.dead_letter(message, entry.content, record)
             else:
                 self._write(changes, {})
         self._commit(self._changes_of(message), message)
@@ -86,13 +86,13 @@ class Control:
                 raise Rejected(entry.code, entry.reason)
             decisions.apply(changes, entry.message)
         except Rejected as rejected:
-            self._publisher.bury(message, entry.content, ErrorRecord(code=rejected.code, message=str(rejected)))
+            self._publisher.dead_letter(message, entry.content, ErrorRecord(code=rejected.code, message=str(rejected)))
 
     def _changes_of(self, message: Any) -> RecordChanges:
         replayed = message.offset <= self._app.continuity.claimed(message.topic, message.partition)
         has_timestamp = fault_of(message.headers or ()) is None
         if has_timestamp:
-            self._timers.saw(message.timestamp)
+            self._timers.observe(message.timestamp)
         now = message.timestamp if has_timestamp else self._timers.time.now()
         return RecordChanges(self._tables, message.partition, now, replayed=replayed)
 
@@ -106,7 +106,7 @@ class Control:
     def _write(self, changes: RecordChanges, at: dict[str, int]) -> bool:
         is_recorded = changes.write(at)
         self._timers.apply(changes)
-        self._publisher.say(changes.effects, changes.now)
+        self._publisher.publish(changes.effects, changes.now)
         return is_recorded
 
     async def recovered(self) -> None:
@@ -123,10 +123,10 @@ class Control:
         """Send what is due, and write watermarks. To be called every second."""
         self._timers.tick()
         self._watermarks.add(*(tp.partition for tp in self._app.pass_skipped()))
-        await self.write_claims()
+        await self.write_watermarks()
         self._report()
 
-    async def write_claims(self) -> None:
+    async def write_watermarks(self) -> None:
         """Write the pending watermarks. Returns when aiokafka has them."""
         self._watermarks.write_all()
         await self._app.departures.depart()

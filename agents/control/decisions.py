@@ -12,8 +12,8 @@ from schemas.registry import message_types
 from schemas.step_events import AttemptAccepted, AttemptEnded, AttemptHeartbeat, StepEvent
 from schemas.steps import step_kinds
 from tables.assets import MAX_ASSET_JOBS
-from tables.effects import Effects, outstanding
-from tables.queues import advance_queue, queue_key, queue_standing
+from tables.effects import Effects, implied_effects
+from tables.queues import advance_queue, queue_effects, queue_key
 from tables.reducer import Advance, State
 
 # Sets of types: a chain of `isinstance` takes as long as the decision itself.
@@ -57,13 +57,13 @@ def _apply_to_job(changes: RecordChanges, message: Any) -> None:
 def _decide(changes: RecordChanges, before: State, message: Any) -> Advance:
     """A cancel names no run: when it is replayed, it must not cancel the run that a later retry started."""
     if changes.replayed and isinstance(before, Job) and isinstance(message, CancelJob):
-        return before, outstanding(before)
+        return before, implied_effects(before)
     return advance_checked(before, message, changes.now)
 
 
 def _keep_job(changes: RecordChanges, before: Job | None, after: Job, message: Any, effects: Effects) -> None:
     if changes.replayed and after is before:
-        effects = effects or outstanding(after)
+        effects = effects or implied_effects(after)
     if after is not before or changes.replayed:
         effects += changes.keep(before, after)
     changes.effects += effects
@@ -87,7 +87,7 @@ def _apply_to_queue(changes: RecordChanges, message: PauseQueue | ResumeQueue) -
     changes.require_partition(queue_key(message.step), f"the queue of {message.step}")
     before = changes.queue(message.step)
     if changes.replayed:  # a pause and its end may both be replayed: neither may take effect again
-        changes.effects += queue_standing(before) if before is not None else []
+        changes.effects += queue_effects(before) if before is not None else []
         return
     after, effects = advance_queue(before, message, changes.now)
     changes.put_queue(after)

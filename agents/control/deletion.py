@@ -10,7 +10,7 @@ from agents.control.transitions import advance_checked
 from schemas.base import Message
 from schemas.commands import DeleteAsset, DeleteJob
 from schemas.jobs import JOB_ENDED, Asset, DeletedJob, Job
-from tables.assets import asset_gone, forget_job
+from tables.assets import asset_deletion_effects, forget_job
 from tables.effects import Effects
 from tables.reducer import State
 
@@ -20,7 +20,7 @@ def delete_job(changes: RecordChanges, before: State, deleted: DeletedJob, messa
     asset = changes.asset(deleted.asset_id)
     if not isinstance(before, Job):
         is_repeat = changes.replayed and asset is None and isinstance(message, DeleteJob)
-        return asset_gone(deleted.asset_id, deleted.owner, deleted.deleted_at) if is_repeat else []
+        return asset_deletion_effects(deleted.asset_id, deleted.owner, deleted.deleted_at) if is_repeat else []
     if asset is None:
         changes.delete(deleted, None)
         return []
@@ -31,7 +31,7 @@ def delete_job(changes: RecordChanges, before: State, deleted: DeletedJob, messa
     if left is not None:
         return []
     changes.delete_asset(asset.id)
-    return asset_gone(asset.id, asset.owner, deleted.deleted_at)
+    return asset_deletion_effects(asset.id, asset.owner, deleted.deleted_at)
 
 
 def delete_asset(changes: RecordChanges, message: DeleteAsset) -> Effects:
@@ -41,7 +41,7 @@ def delete_asset(changes: RecordChanges, message: DeleteAsset) -> Effects:
     """
     asset = changes.asset(message.asset_id)
     if asset is None:
-        return asset_gone(message.asset_id, None, changes.now) if changes.replayed else []
+        return asset_deletion_effects(message.asset_id, None, changes.now) if changes.replayed else []
     jobs = _jobs_of(changes, asset)
     if any(job.status not in JOB_ENDED for job in jobs) or (changes.replayed and jobs):
         return []  # a job was submitted meanwhile; the client sees that the asset still exists
@@ -53,7 +53,7 @@ def delete_asset(changes: RecordChanges, message: DeleteAsset) -> Effects:
             changes.delete(deleted, None)
             effects += job_effects
     changes.delete_asset(asset.id)
-    return effects + asset_gone(asset.id, asset.owner, changes.now)
+    return effects + asset_deletion_effects(asset.id, asset.owner, changes.now)
 
 
 def _jobs_of(changes: RecordChanges, asset: Asset) -> list[Job]:

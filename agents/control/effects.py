@@ -1,4 +1,4 @@
-"""What control says: requests to executors, revokes, removals, facts for the world, dead letters for people."""
+"""EffectPublisher: sends requests, revokes and removals to executors, facts, and dead letters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,35 +21,35 @@ SOURCE = "kinolog/control"
 
 
 class EffectPublisher:
-    """Puts effects where they belong. They leave with the app's outbox and its next departure."""
+    """Publishes effects to their topics, by the app's outbox and its next batch."""
 
     def __init__(self, app: KinologApp, settings: Settings) -> None:
         self._app = app
         self._topics, self._partitions = names(settings), settings.partitions
-        self._sayers: dict[type[Message], Callable[[Any, float], None]] = {
+        self._publishers: dict[type[Message], Callable[[Any, float], None]] = {
             StepRequested: self._request,
-            QueueChanged: lambda m, now: self._instruct(_structured(m, queue_key(m.step), now)),
-            LeaseRevoked: lambda m, now: self._instruct(_structured(m, m.asset_id, now)),
+            QueueChanged: lambda m, now: self._broadcast(_structured(m, queue_key(m.step), now)),
+            LeaseRevoked: lambda m, now: self._broadcast(_structured(m, m.asset_id, now)),
             RemoveArtifacts: self._remove,
         }
 
-    def say(self, effects: list[Message], now: float) -> None:
-        """Say all of it, at `now`."""
+    def publish(self, effects: list[Message], now: float) -> None:
+        """Publish all effects. `now`: time of the events."""
         for effect in effects:
-            self._sayers.get(type(effect), self._publish)(effect, now)
+            self._publishers.get(type(effect), self._publish_fact)(effect, now)
 
-    def bury(self, message: Any, raw: bytes, error: ErrorRecord) -> None:
-        """An entry of the record `message` is for people to look at."""
+    def dead_letter(self, message: Any, raw: bytes, error: ErrorRecord) -> None:
+        """Send an entry of the record `message` to the dead letters."""
         letter = dead_letter(message, raw, error, "control")
         self._app.departures.put(self._topics.dead_letters, message.partition, *letter)
 
-    def line(self, job: Job, step: str) -> int:
-        """Where a request stands, see streams.kafka.topics.request_line."""
+    def request_queue(self, job: Job, step: str) -> int:
+        """Number of the request queue of a step, see streams.kafka.topics.request_line."""
         partition = partition_of(_request_key(job.asset_id, job.id, step), self._partitions)
         return request_line(partition, job.priority, self._partitions)
 
     def _request(self, request: StepRequested, now: float) -> None:
-        """Instant steps share a record; others have one of their own, since a record goes to one executor."""
+        """Send a request. Instant steps share a record; others get their own, because a record goes to one executor."""
         topic = self._topics.step_requests(request.step, request.priority)
         key = _request_key(request.asset_id, request.job_id, request.step)
         partition = partition_of(key, self._partitions)
@@ -63,11 +63,11 @@ class EffectPublisher:
         partition = partition_of(removal.asset_id, self._partitions)
         self._app.outbox.put(self._topics.removals, partition, _structured(removal, removal.asset_id, now))
 
-    def _instruct(self, event: bytes) -> None:
-        """To every executor."""
+    def _broadcast(self, event: bytes) -> None:
+        """Send an event to every executor."""
         self._app.outbox.put(self._topics.control, 0, event)
 
-    def _publish(self, fact: Any, now: float) -> None:
+    def _publish_fact(self, fact: Any, now: float) -> None:
         asset_id = fact.asset_id
         value, headers = binary(
             fact,
@@ -82,7 +82,7 @@ class EffectPublisher:
 
 
 def _request_key(asset_id: str, job_id: str, step: str) -> str:
-    """By what a request finds its partition: that of its asset where steps share records, else job and step."""
+    """Partition key of a request: its asset where steps share records, else its job and step."""
     return asset_id if _is_instant(step) else f"{job_id}/{step}"
 
 

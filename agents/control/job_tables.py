@@ -10,7 +10,7 @@ from schemas.jobs import Asset, Queue
 from streams.kafka.envelope import UNDECODABLE
 from tables.changelog_table import ChangelogTable
 from tables.reducer import State
-from tables.rows import QUEUE_PREFIX, decode_asset, decode_grave, decode_job, decode_queue, grave_key
+from tables.rows import QUEUE_PREFIX, decode_asset, decode_deleted, decode_job, decode_queue, deleted_key
 from tables.unlisted import UnlistedIndex
 
 R = TypeVar("R")
@@ -44,8 +44,8 @@ class JobTables:
         """The job, or what remains of a deleted one."""
         if (row := self.jobs.get(job_id)) is not None:
             return _decoded(decode_job, row)
-        deleted = self.jobs.get(grave_key(job_id))
-        return _decoded(decode_grave, deleted) if deleted is not None else None
+        deleted = self.jobs.get(deleted_key(job_id))
+        return _decoded(decode_deleted, deleted) if deleted is not None else None
 
     def asset(self, asset_id: str) -> Asset | None:
         """The asset."""

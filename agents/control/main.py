@@ -1,6 +1,6 @@
 """media.commands, media.step-events -> the state machine -> tables jobs and assets, step requests, facts, revokes.
 
-ONE agent with concurrency 1: the only writer of the tables. It decides, in well under a millisecond per event.
+One agent with concurrency 1 is the only writer of the tables. A decision takes well under a millisecond.
 """
 
 import logging
@@ -25,7 +25,7 @@ from tables.pipelines import Pipelines, load_pipelines
 
 log = logging.getLogger(__name__)
 
-_CLOCK_TICK_S = 1.0
+_TICK_S = 1.0
 
 
 def main(settings: Settings) -> int:
@@ -43,7 +43,7 @@ def main(settings: Settings) -> int:
 
 
 def claim(settings: Settings) -> tuple[str, IO[str]]:
-    """A member id that no other control has, on this machine or another, and the lock that keeps it ours."""
+    """A unique member id across machines, and the lock that reserves it."""
     name, lock = claim_first(settings.data_path / "locks", "control")
     return f"{CONTROL_APP}-{host()}-{name}", lock
 
@@ -67,23 +67,23 @@ def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
     )
 
     @app.agent(source, name="control")
-    async def decide(stream: Any) -> None:
+    async def handle(stream: Any) -> None:
         async for event in stream.events():
             await guard.check(event.message)
             await control.handle(event.message)
 
     add_uploads_agent(app, settings, pipelines, guard, control.mark_later)
     jobs.on_recover(control.recovered)
-    app.write_claims = control.write_claims
+    app.write_claims = control.write_watermarks
 
     @app.task
     async def stay_alive() -> None:
         sd_notify.ready()
         await fence.run()
 
-    @app.timer(_CLOCK_TICK_S)
+    @app.timer(_TICK_S)
     async def tick() -> None:
         try:
             await control.tick()
-        except Exception:  # a timer that raises kills the worker; the next tick finds what this one missed
-            log.exception("a tick of the clock failed")
+        except Exception:  # a timer that raises kills the worker; the next tick repeats what this one missed
+            log.exception("tick failed")

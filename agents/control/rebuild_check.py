@@ -1,7 +1,7 @@
-"""`kinolog doctor --rebuild-check`: media.commands and media.step-events, folded anew, beside the live table.
+"""`kinolog doctor --rebuild-check`: compares the jobs table with a new fold of media.commands and media.step-events.
 
-It runs on a living system: a partition is compared as it stood at the last row that vouches for offsets of its sources,
-and its sources are read up to these.
+It works on a running system: a partition is compared as it was at its last row with applied offsets, and its sources
+are read up to these offsets.
 """
 
 import asyncio
@@ -27,96 +27,96 @@ from streams.kafka.reader import assign_paused, open_reader, read_between
 from streams.kafka.topics import names
 from streams.settings import Kafka, Settings
 from streams.supervisor import run_dir
-from tables.rebuild_check import Compared, PartitionLog, Told, compare
+from tables.rebuild_check import Comparison, LogMessage, PartitionLog, compare
 from tables.rows import split_rows
 
-#: What changes a job's row. A heartbeat never does.
-_TELLING = (SubmitJob, CancelJob, RetryJob, DeleteJob, DeleteAsset, StepEvent)
+#: Messages that can change a job's row; a heartbeat never does.
+_CHANGING = (SubmitJob, CancelJob, RetryJob, DeleteJob, DeleteAsset, StepEvent)
 
 
 class Source(NamedTuple):
-    """What one partition of a source topic says."""
+    """The messages of one partition of a source topic."""
 
-    told: list[Told]
-    #: Date of the first record that is there, when some before it are gone; 0 otherwise.
+    messages: list[LogMessage]
+    #: Timestamp of the first record if earlier ones were deleted; 0 otherwise.
     complete_from: float
 
 
 def run(settings: Settings, *, as_json: bool) -> int:
-    """Check, and say what was found on stdout. 0: the table is what the log makes of it; 1: not; 3: no log answers."""
-    logging.disable()  # what goes wrong is said below
+    """Check and print the result. Returns the exit code: 0 (match), 1 (difference), 3 (broker unreachable)."""
+    logging.disable()  # errors are printed below
     bootstrap = _bootstrap(settings)
     try:
-        found = asyncio.run(check(msgspec.structs.replace(settings, kafka=Kafka(bootstrap=bootstrap))))
+        results = asyncio.run(check(msgspec.structs.replace(settings, kafka=Kafka(bootstrap=bootstrap))))
     except (KafkaError, OSError) as error:
-        sys.stderr.write(f"kinolog: the log at {bootstrap} does not answer: {error}\n")
+        sys.stderr.write(f"kinolog: the broker at {bootstrap} does not respond: {error}\n")
         return UNREACHABLE
-    for line in _as_json(found) if as_json else _in_words(found):
+    for line in _as_json(results) if as_json else _as_text(results):
         sys.stdout.write(line + "\n")
-    return int(any(partition.differing for partition in found))
+    return int(any(partition.differing for partition in results))
 
 
 def _bootstrap(settings: Settings) -> str:
-    """The set one, or that of the `up` over this data dir."""
+    """The configured bootstrap server, or that of a running `kinolog up` with this data directory."""
     if settings.kafka.bootstrap is None and run_dir.is_up(settings):
         return f"127.0.0.1:{kept_port(settings.data_path / 'kafka')}"
     return settings.bootstrap
 
 
-def _as_json(found: Sequence[Compared]) -> Iterator[str]:
-    for number, compared in enumerate(found):
-        yield json.dumps({"partition": number, **compared._asdict()})
+def _as_json(results: Sequence[Comparison]) -> Iterator[str]:
+    for number, comparison in enumerate(results):
+        yield json.dumps({"partition": number, **comparison._asdict()})
 
 
-def _in_words(found: Sequence[Compared]) -> Iterator[str]:
-    for number, compared in enumerate(found):
-        verdict = "differs" if compared.differing else "is what the log makes of it"
-        sums = f"{compared.log_checksum[:12]} by the log, {compared.table_checksum[:12]} in the table"
-        yield f"partition {number} {verdict}: {compared.jobs} jobs, {sums}"
-        if compared.unchecked:
-            yield f"  {compared.unchecked} jobs cannot be checked: the log does not go back to their submission"
-        yield from (f"  {sentence}" for sentence in compared.differing)
+def _as_text(results: Sequence[Comparison]) -> Iterator[str]:
+    for number, comparison in enumerate(results):
+        verdict = "differs from the log" if comparison.differing else "matches the log"
+        sums = f"sha256 {comparison.log_checksum[:12]} by the log, {comparison.table_checksum[:12]} in the table"
+        yield f"partition {number} {verdict}: {comparison.jobs} jobs, {sums}"
+        if comparison.unchecked:
+            yield f"  {comparison.unchecked} jobs were not checked: the log does not reach back to their submission"
+        yield from (f"  {sentence}" for sentence in comparison.differing)
 
 
-async def check(settings: Settings) -> list[Compared]:
+async def check(settings: Settings) -> list[Comparison]:
     """Compare every partition. Raises KafkaError."""
     async with open_reader(settings.bootstrap, reset="earliest") as reader:
         return [await _compare(settings, reader, number) for number in range(settings.partitions)]
 
 
-async def _compare(settings: Settings, consumer: Any, partition: int) -> Compared:
+async def _compare(settings: Settings, consumer: Any, partition: int) -> Comparison:
     topics = names(settings)
-    rows, claims = await _rows(consumer, TopicPartition(topics.jobs_changelog, partition))
+    rows, applied = await _rows(consumer, TopicPartition(topics.jobs_changelog, partition))
     sources = [
-        await _source(settings, consumer, TopicPartition(topic, partition), claims.get(topic, -1))
+        await _source(settings, consumer, TopicPartition(topic, partition), applied.get(topic, -1))
         for topic in (topics.commands, topics.step_events)
     ]
-    log = PartitionLog(sources[0].told, sources[1].told, max(source.complete_from for source in sources))
+    log = PartitionLog(sources[0].messages, sources[1].messages, max(source.complete_from for source in sources))
     return compare(rows, log)
 
 
-async def _rows(consumer: Any, place: TopicPartition) -> tuple[dict[str, Job | DeletedJob], dict[str, int]]:
-    """The rows as they stood at the last one that vouches for something, and all that was vouched for until then."""
-    rows, claims, later = dict[str, Job | DeletedJob](), dict[str, int](), list[Any]()
-    async for record in _records(consumer, place, None):
+async def _rows(consumer: Any, tp: TopicPartition) -> tuple[dict[str, Job | DeletedJob], dict[str, int]]:
+    """The rows as they were at the last one with applied offsets, and these offsets by topic."""
+    rows, applied, later = dict[str, Job | DeletedJob](), dict[str, int](), list[Any]()
+    async for record in _records(consumer, tp, None):
         later.append(record)
-        at = _claims(record)
+        at = _applied_offsets(record)
         if at:
-            for settled in later:
-                _keep(rows, settled)
+            for earlier in later:
+                _apply(rows, earlier)
             later.clear()
-            claims |= {topic: max(offset, claims.get(topic, -1)) for topic, offset in at.items()}
-    return rows, claims
+            applied |= {topic: max(offset, applied.get(topic, -1)) for topic, offset in at.items()}
+    return rows, applied
 
 
-def _claims(record: Any) -> dict[str, int]:
+def _applied_offsets(record: Any) -> dict[str, int]:
     if record.value is None:
         return {}
     [(_, _, at)] = split_rows([(record.key.decode(), record.value)])
     return at
 
 
-def _keep(rows: dict[str, Job | DeletedJob], record: Any) -> None:
+def _apply(rows: dict[str, Job | DeletedJob], record: Any) -> None:
     key = record.key.decode()
     if record.value is None:
         before = rows.get(key.lstrip("!"))
@@ -128,30 +128,30 @@ def _keep(rows: dict[str, Job | DeletedJob], record: Any) -> None:
         rows[row.id] = row
 
 
-async def _source(settings: Settings, consumer: Any, place: TopicPartition, last_offset: int) -> Source:
-    """What stands in one partition up to `last_offset`."""
-    told, first_at = list[Told](), math.inf
-    async for record in _records(consumer, place, last_offset):
+async def _source(settings: Settings, consumer: Any, tp: TopicPartition, last_offset: int) -> Source:
+    """The messages of one partition up to `last_offset`."""
+    messages, first_at = list[LogMessage](), math.inf
+    async for record in _records(consumer, tp, last_offset):
         first_at = min(first_at, record.timestamp / 1000)
-        told += _told(settings, record)
-    trimmed = (await consumer.beginning_offsets([place]))[place] > 0
-    return Source(told, first_at if trimmed else 0.0)
+        messages += _messages(settings, record)
+    trimmed = (await consumer.beginning_offsets([tp]))[tp] > 0
+    return Source(messages, first_at if trimmed else 0.0)
 
 
-def _told(settings: Settings, record: Any) -> Iterator[Told]:
+def _messages(settings: Settings, record: Any) -> Iterator[LogMessage]:
     for entry in read(record.value, record.headers):
-        if not isinstance(entry, Entry) or not isinstance(entry.message, _TELLING):
+        if not isinstance(entry, Entry) or not isinstance(entry.message, _CHANGING):
             continue
-        here = partition_of(entry.message.asset_id, settings.partitions) == record.partition
-        if here and not isinstance(entry.message, AttemptHeartbeat):
-            yield Told(record.timestamp / 1000, entry.message)
+        belongs_here = partition_of(entry.message.asset_id, settings.partitions) == record.partition
+        if belongs_here and not isinstance(entry.message, AttemptHeartbeat):
+            yield LogMessage(record.timestamp / 1000, entry.message)
 
 
-async def _records(consumer: Any, place: TopicPartition, last_offset: int | None) -> AsyncIterator[Any]:
-    """From the beginning of a partition to `last_offset`; to what is its end now where that is None."""
-    assign_paused(consumer, [place])
-    starts, ends = await consumer.beginning_offsets([place]), await consumer.end_offsets([place])
+async def _records(consumer: Any, tp: TopicPartition, last_offset: int | None) -> AsyncIterator[Any]:
+    """The records of a partition up to `last_offset`; None: up to its current end."""
+    assign_paused(consumer, [tp])
+    starts, ends = await consumer.beginning_offsets([tp]), await consumer.end_offsets([tp])
     if last_offset is not None:
-        ends[place] = min(ends[place], last_offset + 1)
+        ends[tp] = min(ends[tp], last_offset + 1)
     async for record in read_between(consumer, starts, ends):
         yield record

@@ -8,12 +8,20 @@ from agents.control.rejections import Rejected
 from schemas.base import Message
 from schemas.jobs import Asset, DeletedJob, Job, Queue
 from streams.kafka.partitioner import partition_of
-from tables.assets import LISTED_JOBS, asset_news, asset_outstanding, fold_asset, known_of
+from tables.assets import LISTED_JOBS, asset_effects, fold_asset, new_asset_effects, summary_of
 from tables.bounds import MAX_SUBMITTED_BYTES
 from tables.changelog_table import ChangelogTable
 from tables.effects import Effects
 from tables.reducer import State
-from tables.rows import MAX_AT_BYTES, MAX_ROW_BYTES, QUEUE_PREFIX, RowTooLarge, encode_checked, encode_claim, grave_key
+from tables.rows import (
+    MAX_AT_BYTES,
+    MAX_ROW_BYTES,
+    QUEUE_PREFIX,
+    RowTooLarge,
+    deleted_key,
+    encode_checked,
+    encode_with_offsets,
+)
 from tables.unlisted import UnlistedJobs
 
 #: A row and its JSON without `at`.
@@ -74,7 +82,7 @@ class RecordChanges:
         encoded = _encode(job) if before is not None else _encode(job, MAX_SUBMITTED_BYTES)
         asset, unlisted = self.asset(job.asset_id), self.unlisted(job.asset_id)
         after = fold_asset(asset, job, unlisted)
-        effects = asset_news(known_of(asset, job, unlisted), after, job) if after is not asset else []
+        effects = new_asset_effects(summary_of(asset, job, unlisted), after, job) if after is not asset else []
         listed = asset.jobs if asset is not None else {}
         may_displace = len(listed) >= LISTED_JOBS or unlisted is not None
         displaced = self._displaced({**listed, job.id: None}, after, job) if may_displace else []
@@ -83,7 +91,7 @@ class RecordChanges:
         self._jobs[job.id] = (job, encoded)
         if may_displace:
             self._reindex(after, displaced)
-        return asset_outstanding(after, job) if self.replayed else effects
+        return asset_effects(after, job) if self.replayed else effects
 
     def _displaced(self, job_ids: Iterable[str], asset: Asset, changed: Job) -> list[Job]:
         """Jobs of `job_ids` that the asset's row does not list."""
@@ -142,7 +150,7 @@ class RecordChanges:
     def _put(self, table: ChangelogTable, rows: Mapping[str, _Row], at: Mapping[str, int]) -> None:
         last = list(rows)[-1] if rows and at else None
         for key, (row, encoded) in rows.items():
-            table.put(key, encode_claim(row, dict(at)) if key == last else encoded, self.partition)
+            table.put(key, encode_with_offsets(row, dict(at)) if key == last else encoded, self.partition)
 
     def _update_indexes(self) -> None:
         for asset_id, unlisted in self._unlisted.items():
@@ -164,4 +172,4 @@ def _encode(row: Job | Asset | DeletedJob | Queue, max_bytes: int = MAX_ROW_BYTE
 
 
 def _key(row: Job | DeletedJob) -> str:
-    return grave_key(row.id) if isinstance(row, DeletedJob) else row.id
+    return deleted_key(row.id) if isinstance(row, DeletedJob) else row.id

@@ -11,7 +11,7 @@ from streams.kafka.envelope import UNDECODABLE
 from streams.kafka.partitioner import partition_of
 from tables.assets import LISTED_JOBS
 from tables.queues import queue_key
-from tables.rows import Claims, claims_of, decode_asset, split_rows
+from tables.rows import AppliedOffsets, applied_offsets, decode_asset, split_rows
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Recovered(NamedTuple):
     #: Newest change, seconds since the epoch; 0 without rows.
     last_change_s: float
     #: Applied offset by source topic and partition.
-    applied: Claims
+    applied: AppliedOffsets
     rows: int
 
 
@@ -44,7 +44,7 @@ def rebuild_indexes(tables: JobTables, owned: Set[int]) -> Recovered:
     tables.paused = {row.step: row for _, row, _ in rows if isinstance(row, Queue) and row.paused}
     tables.unlisted.rebuild(jobs, LISTED_JOBS, lambda asset_id: _listed(tables, asset_id))
     last_change_s = max((_changed_at(row) for _, row, _ in rows), default=0.0)
-    return Recovered(jobs, last_change_s, claims_of((partition, at) for partition, _, at in rows), len(rows))
+    return Recovered(jobs, last_change_s, applied_offsets((partition, at) for partition, _, at in rows), len(rows))
 
 
 def _readable_rows(tables: JobTables) -> Iterator[_OwnedRow]:

@@ -14,10 +14,10 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings
 from streams.worker.app import KinologApp
-from tables.deadlines import Clock
+from tables.deadlines import Deadlines
 from tables.log_clock import LogTime
-from tables.queues import queue_standing
-from tables.rows import GRAVE_S, decode_job, grave_key
+from tables.queues import queue_effects
+from tables.rows import DELETED_TTL_S, decode_job, deleted_key
 
 #: Seconds between repeats of what is paused: `media.control` keeps messages for a day, and new executors need them.
 _REPEAT_PAUSED_S = 6 * 3600.0
@@ -36,7 +36,7 @@ class Timers:
         self._app, self._tables, self._publisher = app, tables, publisher
         self._topic = names(settings).step_events
         self.time = LogTime()
-        self._clock = Clock(settings.lease, settings.dispatch, publisher.line)
+        self._deadlines = Deadlines(settings.lease, settings.dispatch, publisher.request_queue)
         #: The delivery of the last event that was sent, when it was sent, and whether it is overdue.
         self._delivery: asyncio.Future[Any] | None = None
         self._sent_at, self._is_undelivered = 0.0, False
@@ -44,19 +44,19 @@ class Timers:
 
     def __len__(self) -> int:
         """Number of steps that have a deadline."""
-        return len(self._clock)
+        return len(self._deadlines)
 
-    def saw(self, timestamp_s: float) -> None:
+    def observe(self, timestamp_s: float) -> None:
         """A record with this timestamp was read."""
-        if self.time.saw(timestamp_s):
-            self._clock.grant_grace(self.time.now())
+        if self.time.observe(timestamp_s):
+            self._deadlines.grant_grace(self.time.now())
 
     def restart(self, jobs: Iterable[Job], last_change_s: float) -> None:
         """Replace all deadlines by those of `jobs`. `last_change_s`: the newest date of their rows."""
-        self.time.saw(last_change_s)
-        self._clock.restart(self.time.now())
+        self.time.observe(last_change_s)
+        self._deadlines.restart(self.time.now())
         for job in jobs:
-            self._clock.watch(job)
+            self._deadlines.watch(job)
         self._repeat_paused_at = 0.0
 
     def apply(self, changes: RecordChanges) -> None:
@@ -64,13 +64,13 @@ class Timers:
         for message in changes.lease_messages:
             self._apply_lease_message(message, changes.now)
         for job in changes.changed.values():
-            self._clock.watch(job)
+            self._deadlines.watch(job)
 
     def _apply_lease_message(self, message: Any, now: float) -> None:
         if isinstance(message, AttemptHeartbeat):
-            self._clock.renew(message, now)
+            self._deadlines.renew(message, now)
         else:
-            self._clock.saw_accepted(message, getattr(message, "claim", message), now)
+            self._deadlines.accepted(message, getattr(message, "claim", message), now)
 
     def tick(self) -> None:
         """Send the events that are due, forget deleted jobs, repeat paused queues."""
@@ -81,7 +81,7 @@ class Timers:
         if now >= self._repeat_paused_at:
             self._repeat_paused_at = now + _REPEAT_PAUSED_S
             paused = self._tables.paused.values()
-            self._publisher.say([effect for queue in paused for effect in queue_standing(queue)], now)
+            self._publisher.publish([effect for queue in paused for effect in queue_effects(queue)], now)
 
     def _delivers(self, now: float) -> bool:
         """Whether the broker takes due events. Grants the grace period when it does so again."""
@@ -90,16 +90,16 @@ class Timers:
             return not self._is_undelivered
         if self._is_undelivered:
             self._is_undelivered = False
-            self._clock.grant_grace(now)
+            self._deadlines.grant_grace(now)
         return True
 
     def _send_due(self, now: float) -> None:
         for _ in range(_MAX_PER_TICK):
-            step_key = self._clock.next_due(now)
+            step_key = self._deadlines.next_due(now)
             if step_key is None:
                 return
             row = self._tables.jobs.get(step_key[0])
-            event = self._clock.event_for(decode_job(row), step_key[1], now) if row is not None else None
+            event = self._deadlines.event_for(decode_job(row), step_key[1], now) if row is not None else None
             if event is not None:
                 self._send(event, now)
 
@@ -115,7 +115,7 @@ class Timers:
         """Delete the marks of deleted jobs that no message can recreate any more."""
         deleted = self._tables.deleted
         for _ in range(_MAX_PER_TICK):
-            if not deleted or deleted[0].at + GRAVE_S > now:
+            if not deleted or deleted[0].at + DELETED_TTL_S > now:
                 return
             oldest = deleted.popleft()
-            self._tables.jobs.delete(grave_key(oldest.job_id), oldest.partition)
+            self._tables.jobs.delete(deleted_key(oldest.job_id), oldest.partition)

@@ -1,4 +1,4 @@
-"""media.uploads -> media.commands: an upload event becomes the command that submits its job."""
+"""media.uploads -> media.commands: turns upload events into SubmitJob commands."""
 
 import logging
 from collections.abc import Callable
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 def add_uploads_agent(
     app: KinologApp, settings: Settings, pipelines: Pipelines, guard: Guard, mark: Callable[[int], None]
 ) -> None:
-    """Add the agent to `app`. `mark(partition)` is called when an offset is applied and no row says so."""
+    """Add the agent to `app`. `mark(partition)` is called when an applied offset is in no row."""
     topics = names(settings)
     source = app.topic(topics.uploads, value_type=bytes, value_serializer="raw", key_serializer="raw", allow_empty=True)
 
@@ -33,19 +33,19 @@ def add_uploads_agent(
     async def submit(stream: Any) -> None:
         async for event in stream.events():
             await guard.check(event.message)
-            await _take(app, settings, pipelines, event.message)
+            await _handle(app, settings, pipelines, event.message)
             app.continuity.claim(topics.uploads, event.message.partition, event.message.offset)
             mark(event.message.partition)
 
 
-async def _take(app: KinologApp, settings: Settings, pipelines: Pipelines, message: Any) -> None:
+async def _handle(app: KinologApp, settings: Settings, pipelines: Pipelines, message: Any) -> None:
     place = place_of(message)
     strikes = app.quarantine.strikes(place)
     try:
         if strikes.times >= LIMIT:
-            await _bury(app, settings, message, message.value or b"", quarantined(strikes))
+            await _dead_letter(app, settings, message, message.value or b"", quarantined(strikes))
             return
-        convert = _command_or_error if strikes.times == LIMIT - 1 else _command_or_refusal
+        convert = _command_or_error if strikes.times == LIMIT - 1 else _command_or_rejection
         with app.quarantine.handling(place):
             entries = read(message.value, message.headers or ())
             results = [convert(entry, settings, pipelines, message.timestamp) for entry in entries]
@@ -53,29 +53,29 @@ async def _take(app: KinologApp, settings: Settings, pipelines: Pipelines, messa
             if isinstance(result, SubmitJob):
                 _submit(app, settings, result)
             else:
-                await _bury(app, settings, message, entry.content, result)
-    except Exception as error:  # half of it may have been said: only a replay repairs that
-        log.exception("an upload event could not be carried through")
+                await _dead_letter(app, settings, message, entry.content, result)
+    except Exception as error:  # part of it may be published, and only a replay repairs that
+        log.exception("upload event failed")
         await app.end_over(message, error)
 
 
-def _command_or_refusal(
+def _command_or_rejection(
     entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float
 ) -> SubmitJob | ErrorRecord:
     try:
         return command_for(entry, settings, pipelines, now)
-    except Refused as refused:
-        return ErrorRecord(code=refused.code, message=str(refused))
+    except Refused as error:
+        return ErrorRecord(code=error.code, message=str(error))
 
 
 def _command_or_error(
     entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float
 ) -> SubmitJob | ErrorRecord:
-    """Of a record that has ended the process before, so that only the entry is lost that did it."""
+    """For a record that has ended the process before: only the entry that fails is lost."""
     try:
-        return _command_or_refusal(entry, settings, pipelines, now)
+        return _command_or_rejection(entry, settings, pipelines, now)
     except Exception as error:
-        log.exception("an upload event could not be converted")
+        log.exception("upload entry failed")
         return ErrorRecord(code="internal-error", message=f"control failed: {error!r}")
 
 
@@ -90,17 +90,17 @@ def _submit(app: KinologApp, settings: Settings, command: SubmitJob) -> None:
     app.outbox.put(names(settings).commands, partition_of(command.asset_id, settings.partitions), encoded)
 
 
-async def _bury(app: KinologApp, settings: Settings, message: Any, raw: bytes, error: ErrorRecord) -> None:
+async def _dead_letter(app: KinologApp, settings: Settings, message: Any, raw: bytes, error: ErrorRecord) -> None:
     letter = dead_letter(message, raw, error, "uploads")
     await app.send_record(names(settings).dead_letters, message.partition, *letter)
 
 
 def command_for(entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float) -> SubmitJob:
-    """The command for an upload event; the same event gives the same ids. Raises Refused."""
+    """The command for an upload event. The same event gives the same ids. Raises Refused."""
     if isinstance(entry, Unreadable):
         raise Refused(entry.code, entry.reason)
     if not isinstance(entry.message, UploadCompleted):
-        raise Refused("unexpected-type", f"{entry.message.TYPE} is no upload event")
+        raise Refused("unexpected-type", f"{entry.message.TYPE} is not an upload event")
     origin = (entry.event.source, entry.event.id)
     return submission(
         entry.message,

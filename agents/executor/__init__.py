@@ -1,1 +1,1 @@
-"""Executor: runs steps."""
+"""Executor: the process that runs the steps of a lane."""

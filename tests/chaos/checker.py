@@ -33,10 +33,10 @@ def check(evidence: Evidence) -> list[str]:
 
 def accepted_jobs_exist(evidence: Evidence) -> Iterator[str]:
     """202 and 201 mean that the job exists, unless somebody deleted it."""
-    of_asset = {row["asset_id"] for row in [*evidence.jobs.values(), *evidence.graves.values()]}
+    of_asset = {row["asset_id"] for row in [*evidence.jobs.values(), *evidence.deleted.values()]}
     for line in _asked(evidence, "submitted"):
         job_id, asset_id = line["job_id"], line["asset_id"]
-        known = job_id in evidence.jobs or job_id in evidence.graves if job_id else asset_id in of_asset
+        known = job_id in evidence.jobs or job_id in evidence.deleted if job_id else asset_id in of_asset
         if not known:
             yield f"{job_id or asset_id} was accepted with {line['status']} and there is no row of it"
 
@@ -56,7 +56,7 @@ def nothing_is_deleted_unasked(evidence: Evidence) -> Iterator[str]:
     assets = {line["asset_id"] for line in _asked(evidence, "delete-asset")}
     if _asked(evidence, "clear"):
         return
-    for job_id, grave in evidence.graves.items():
+    for job_id, grave in evidence.deleted.items():
         if job_id not in jobs and grave["asset_id"] not in assets:
             yield f"{job_id} is deleted, and nobody asked for that"
 
@@ -79,7 +79,7 @@ def each_run_ended_once(evidence: Evidence) -> Iterator[str]:
     for fact in _facts(evidence):
         if fact.type in _ENDS:
             ends[fact.data["job_id"], fact.data["run"]].add(_ENDS[fact.type])
-    for job_id, row in [*evidence.jobs.items(), *evidence.graves.items()]:
+    for job_id, row in [*evidence.jobs.items(), *evidence.deleted.items()]:
         for run in range(1, row.get("run", 1) + 1):
             told = ends.pop((job_id, run), set())
             if len(told) != 1:
@@ -101,7 +101,7 @@ def each_step_completed_once(evidence: Evidence) -> Iterator[str]:
             found = told.pop((job_id, step["spec"]["name"]), [])
             yield from (f"{job_id} {problem}" for problem in _wrong_completions(step, found))
     for (job_id, name), found in told.items():
-        if len(found) > 1 or job_id not in evidence.graves:
+        if len(found) > 1 or job_id not in evidence.deleted:
             yield f"{job_id} {name} was told to be completed as {[fact.id for fact in found]}"
 
 
@@ -296,7 +296,7 @@ def only_garbage_was_buried(evidence: Evidence) -> Iterator[str]:
 def files_stand_where_attempts_staged_them(evidence: Evidence) -> Iterator[str]:
     """Every artifact is of an attempt that was accepted; of a deleted asset none is left that was published."""
     leases = {entry.data["lease_id"] for entry in evidence.of("media.step-events") if entry.data.get("lease_id")}
-    gone = {grave["asset_id"] for grave in evidence.graves.values()} - evidence.assets.keys()
+    gone = {grave["asset_id"] for grave in evidence.deleted.values()} - evidence.assets.keys()
     published = _owning_leases(evidence)
     for key in evidence.objects:
         parts = key.split("/")

@@ -42,7 +42,7 @@ class Evidence:
     jobs: dict[str, Row] = field(default_factory=dict)
     assets: dict[str, Row] = field(default_factory=dict)
     #: What is left of deleted jobs, by job id.
-    graves: dict[str, Row] = field(default_factory=dict)
+    deleted: dict[str, Row] = field(default_factory=dict)
     #: What each replica lists: {"jobs": …, "assets": …} by id.
     replicas: dict[str, dict[str, dict[str, Row]]] = field(default_factory=dict)
     #: What each replica's live frames said of each job at last.
@@ -123,7 +123,7 @@ def _entry(record: Any, event: Row) -> Entry:
 def _keep_row(evidence: Evidence, topic: str, key: str, value: bytes | None) -> None:
     if key[0] in "@~":
         return
-    rows = evidence.assets if "assets" in topic else evidence.graves if key[0] == "!" else evidence.jobs
+    rows = evidence.assets if "assets" in topic else evidence.deleted if key[0] == "!" else evidence.jobs
     if value is None:
         rows.pop(key.lstrip("!"), None)
     else:

@@ -73,7 +73,7 @@ async def run(folder: Path, report: Report, allowed: Allowed, *, speech: Path | 
         await world.stop_store_and_log()
         ledger.close()
     read_processes(folder, evidence)
-    report.jobs = len(evidence.jobs) + len(evidence.graves)
+    report.jobs = len(evidence.jobs) + len(evidence.deleted)
     report.violations = check(evidence)
 
 

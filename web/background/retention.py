@@ -12,7 +12,7 @@ import sys
 from schemas.commands import DeleteJob
 from schemas.jobs import JOB_ENDED
 from streams.settings import Retention
-from tables.pipelines import Keeping
+from tables.pipelines import RetentionRules
 from web.http.problems import Problem
 from web.readmodel import queries
 from web.readmodel.queries import Rule
@@ -29,8 +29,8 @@ _APPLIED_S = 30.0
 class JobRetention:
     """Deletes ended jobs beyond their age, by the log's time, or their number, once in every interval."""
 
-    def __init__(self, settings: Retention, keeping: Keeping, parts: Services) -> None:
-        self._settings, self._keeping = settings, keeping
+    def __init__(self, settings: Retention, rules: RetentionRules, parts: Services) -> None:
+        self._settings, self._rules = settings, rules
         self._model, self._position, self._commands = parts.model, parts.position, parts.commands
         self._clock = parts.clock
 
@@ -49,7 +49,7 @@ class JobRetention:
         count, now = 0, self._clock.now()
         aged_left = self._settings.max_aged or sys.maxsize
         for pipeline, status in await self._model.read(queries.ended_groups):
-            kept = rule(self._settings, self._keeping, pipeline, status)
+            kept = rule(self._settings, self._rules, pipeline, status)
             deleted = await self._delete(kept, now, aged_left)
             count, aged_left = count + deleted, max(aged_left - deleted, 0)
         if count:
@@ -71,10 +71,10 @@ class JobRetention:
         return count
 
 
-def rule(settings: Retention, keeping: Keeping, pipeline: str, status: str) -> Rule:
+def rule(settings: Retention, rules: RetentionRules, pipeline: str, status: str) -> Rule:
     """What is kept of a pipeline's jobs with that final status: limits of its file, else of the settings."""
     assert status in JOB_ENDED
-    own = keeping.get(pipeline, {}).get(status)
+    own = rules.get(pipeline, {}).get(status)
     jobs = settings.jobs if own is None or own.jobs is None else own.jobs
     age_s = settings.age_s if own is None or own.age_s is None else own.age_s
     return Rule(pipeline, status, jobs, age_s)

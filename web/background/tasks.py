@@ -10,7 +10,7 @@ from aiohttp import web
 
 from streams.data_files import pipelines_dir
 from streams.process.tasks import cancel_all
-from tables.pipelines import load_keeping
+from tables.pipelines import load_retention
 from web.background.audit_writer import write_audit
 from web.background.cache_eviction import CacheEviction
 from web.background.retention import JobRetention
@@ -69,8 +69,8 @@ def _tasks(parts: Services) -> list[_Task]:
 
 def job_retention(parts: Services) -> JobRetention:
     """The retention of this process's jobs, by its settings and the pipelines' own limits."""
-    keeping = load_keeping(pipelines_dir(parts.settings))
-    return JobRetention(parts.settings.retention, keeping, parts)
+    rules = load_retention(pipelines_dir(parts.settings))
+    return JobRetention(parts.settings.retention, rules, parts)
 
 
 def _report_broken(ended: asyncio.Task[None], broken: asyncio.Future[None]) -> None:

@@ -147,7 +147,7 @@ def _waiting_for_embed() -> Job:
 
 
 def replace_request(job: Job) -> RetryDue:
-    """Something that changes nothing, so that control says again what is outstanding: the request."""
+    """Something that changes nothing, so that control says again what is implied_effects: the request."""
     return RetryDue(**_about(job))
 
 

@@ -22,7 +22,7 @@ from tables.assets import fold_asset, forget_job
 from tables.effects import event_id
 from tables.queues import advance_queue, queue_key
 from tables.reducer import State, advance
-from tables.rows import QUEUE_PREFIX, encode_row, grave_key, watermark_row
+from tables.rows import QUEUE_PREFIX, deleted_key, encode_row, watermark_row
 from tests.conftest import eventually
 
 
@@ -96,7 +96,7 @@ class ControlStandIn:
             await self._forget(before, artifacts=message.artifacts)
             self.deleted[after.id] = after
             partition = partition_of(after.asset_id, self._settings.partitions)
-            await self._write(self._topics.jobs_changelog, partition, grave_key(after.id), encode_row(after))
+            await self._write(self._topics.jobs_changelog, partition, deleted_key(after.id), encode_row(after))
         elif isinstance(after, Job) and after is not before:
             await self.put(after)
 

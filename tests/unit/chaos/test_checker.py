@@ -137,7 +137,7 @@ def _contradict_the_asset(run: Evidence) -> None:
 
 
 def _delete_unasked(run: Evidence) -> None:
-    run.graves["k"] = {"asset_id": "b"}
+    run.deleted["k"] = {"asset_id": "b"}
 
 
 def _answer_with_a_bug(run: Evidence) -> None:

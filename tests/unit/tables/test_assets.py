@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from schemas.base import ErrorRecord
 from schemas.facts import AssetFailed, AssetReady
 from schemas.jobs import Input, Job, Step, StepSpec
-from tables.assets import asset_news, fold_asset, forget_job
+from tables.assets import fold_asset, forget_job, new_asset_effects
 
 
 def job(number: int, **changes: object) -> Job:
@@ -45,7 +45,7 @@ def test_a_failed_first_job_fails_the_asset_with_its_code() -> None:
     failed = job(1, status="failed", error=error, finished_at=2.0)
     asset = fold_asset(None, failed)
     assert (asset.status, asset.reason) == ("FAILED", "corrupt-media")
-    assert isinstance(asset_news(None, asset, failed)[0], AssetFailed)
+    assert isinstance(new_asset_effects(None, asset, failed)[0], AssetFailed)
 
 
 def test_a_cancelled_first_job_leaves_the_asset_failed_as_cancelled() -> None:
@@ -57,7 +57,7 @@ def test_a_later_failure_leaves_a_ready_asset_ready() -> None:
     asset = fold_asset(None, completed(1, 5.0))
     later = job(2, status="failed", finished_at=9.0)
     assert fold_asset(asset, later).status == "READY"
-    assert asset_news(None, fold_asset(asset, later), later) == []
+    assert new_asset_effects(None, fold_asset(asset, later), later) == []
 
 
 def test_the_newest_outputs_win_whatever_the_order_of_jobs() -> None:
@@ -69,8 +69,8 @@ def test_the_newest_outputs_win_whatever_the_order_of_jobs() -> None:
 def test_being_ready_is_said_once() -> None:
     asset = fold_asset(None, job(1))
     ready = fold_asset(asset, completed(1, 5.0))
-    assert isinstance(asset_news(asset.jobs["job_1"], ready, completed(1, 5.0))[0], AssetReady)
-    assert asset_news(ready.jobs["job_1"], ready, completed(1, 5.0)) == []
+    assert isinstance(new_asset_effects(asset.jobs["job_1"], ready, completed(1, 5.0))[0], AssetReady)
+    assert new_asset_effects(ready.jobs["job_1"], ready, completed(1, 5.0)) == []
 
 
 def test_an_asset_without_its_only_job_is_gone() -> None:

@@ -140,10 +140,10 @@ def test_ids_and_names_of_everyday_are_not() -> None:
     assert ID_PATTERN.fullmatch("job_1")
     require_bounded(submit())
     require_bounded(AttemptAccepted(**ABOUT, lease_id="L", executor_id="e", requested_at=1.0, request_partition=0))  # type: ignore[arg-type]
-    require_bounded(AttemptCompleted(**ABOUT, lease_id="L" * 999))  # type: ignore[arg-type]  # compared, and not kept
+    require_bounded(AttemptCompleted(**ABOUT, lease_id="L" * 999))  # type: ignore[arg-type]  # comparison, and not kept
 
 
 def test_a_pipeline_file_that_no_job_could_hold_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "large.yaml").write_text(f"name: large\nsteps: [{{name: noop, params: {{text: {'x' * 30_000}}}}}]\n")
-    with pytest.raises(InvalidPipeline, match="large: it has 1 steps of 30"):
+    with pytest.raises(InvalidPipeline, match="large: 1 steps with 30"):
         load_pipelines(tmp_path)

@@ -5,15 +5,15 @@ from schemas.commands import SubmitJob
 from schemas.jobs import Input, Job, StepSpec
 from schemas.step_events import AttemptAccepted, AttemptFailed, AttemptHeartbeat, DispatchDue, LeaseExpired, RetryDue
 from streams.settings import Dispatch, LeaseTimes
-from tables.deadlines import Clock
+from tables.deadlines import Deadlines
 from tables.reducer import advance
 
 LEASE = LeaseTimes(ttl_s=45.0, heartbeat_s=10.0)
 DISPATCH = Dispatch(overtaken_s=30.0, deadline_s=3600.0)
 
 
-def clock() -> Clock:
-    return Clock(LEASE, DISPATCH, lambda job, step: 0)
+def clock() -> Deadlines:
+    return Deadlines(LEASE, DISPATCH, lambda job, step: 0)
 
 
 def submitted(number: int, now: float) -> Job:
@@ -51,7 +51,7 @@ def active(now: float) -> Job:
     return job
 
 
-def due(watcher: Clock, job: Job, now: float) -> object:
+def due(watcher: Deadlines, job: Job, now: float) -> object:
     place = watcher.next_due(now)
     return watcher.event_for(job, place[1], now) if place is not None else None
 
@@ -101,7 +101,7 @@ def test_a_request_overtaken_in_its_partition_is_lost_after_a_while() -> None:
     watcher, first, second = clock(), submitted(1, 100.0), submitted(2, 101.0)
     watcher.watch(first)
     watcher.watch(second)
-    watcher.saw_accepted(acceptance(second), acceptance(second), 110.0)
+    watcher.accepted(acceptance(second), acceptance(second), 110.0)
     assert due(watcher, first, 139.0) is None
     assert isinstance(due(watcher, first, 140.0), DispatchDue)
 
@@ -110,7 +110,7 @@ def test_waiting_in_a_backlog_is_not_being_lost() -> None:
     watcher, first, second = clock(), submitted(1, 100.0), submitted(2, 101.0)
     watcher.watch(first)
     watcher.watch(second)
-    watcher.saw_accepted(acceptance(first), acceptance(first), 110.0)
+    watcher.accepted(acceptance(first), acceptance(first), 110.0)
     assert due(watcher, second, 3_600.0) is None
     assert isinstance(due(watcher, second, 3_701.0), DispatchDue)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from schemas.base import ErrorRecord
 from schemas.jobs import RetryPolicy
-from tables.policies import asked_delay_s, loss_delay_s, retry_delay_s
+from tables.policies import loss_delay_s, requested_delay_s, retry_delay_s
 
 
 @given(st.integers(1, 50), st.text(max_size=20))
@@ -31,6 +31,6 @@ def test_losses_wait_longer_each_time_up_to_a_minute() -> None:
 
 def test_a_wait_that_was_asked_for_is_kept_within_reason() -> None:
     def asked(seconds: float | None) -> float:
-        return asked_delay_s(ErrorRecord(code="c", message="m", retry_after_s=seconds), 2.0)
+        return requested_delay_s(ErrorRecord(code="c", message="m", retry_after_s=seconds), 2.0)
 
     assert [asked(None), asked(1.0), asked(30.0), asked(1e9)] == [2.0, 2.0, 30.0, 3600.0]

@@ -12,7 +12,7 @@ from schemas.base import ErrorRecord, Message
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
 from schemas.jobs import DeletedJob, Input, Job, StepSpec
 from schemas.step_events import AttemptAccepted, AttemptCancelled, AttemptCompleted, AttemptFailed, RetryDue, StepEvent
-from tables.rebuild_check import PartitionLog, Told, compare
+from tables.rebuild_check import LogMessage, PartitionLog, compare
 from tables.reducer import State, advance
 
 JOB: dict[str, Any] = {"job_id": "j", "asset_id": "a"}
@@ -54,12 +54,12 @@ EVENTS: list[StepEvent] = [
 COMMANDS: list[Message] = [submit(), CancelJob(**JOB), RetryJob(**JOB, run=1), DeleteJob(**JOB)]
 
 
-def dated(messages: list[Any], chance: random.Random) -> list[Told]:
+def dated(messages: list[Any], chance: random.Random) -> list[LogMessage]:
     at = 10.0
     told = []
     for message in messages:
         at += chance.uniform(0.0, 2.0)
-        told.append(Told(at, message))
+        told.append(LogMessage(at, message))
     return told
 
 
@@ -80,7 +80,7 @@ def test_any_order_in_which_control_may_have_read_is_explained(seed: int, comman
 
 
 def one_job() -> tuple[Job, PartitionLog]:
-    log = PartitionLog([Told(10.0, submit())], [Told(11.0, EVENTS[0])], 0.0)
+    log = PartitionLog([LogMessage(10.0, submit())], [LogMessage(11.0, EVENTS[0])], 0.0)
     row: State = None
     for told in (*log.commands, *log.events):
         row, _ = advance(row, told.message, told.at)
@@ -105,38 +105,38 @@ def test_a_row_that_the_log_does_not_make_is_found(change: Any) -> None:
     assert found.log_checksum != found.table_checksum
 
 
-def test_a_row_that_is_missing_or_that_nobody_asked_for_is_found() -> None:
+def test_a_missing_row_and_a_row_without_a_submission_are_found() -> None:
     row, log = one_job()
-    assert "the table has nothing" in compare({}, log).differing[0]
+    assert "in the table nothing" in compare({}, log).differing[0]
     assert len(compare({"j": row, "k": replace(row, id="k")}, log).differing) == 1
 
 
-def test_what_the_log_does_not_have_any_more_is_told_and_not_judged() -> None:
+def test_jobs_from_before_the_log_begins_are_counted_and_not_checked() -> None:
     row, log = one_job()
     found = compare({"j": replace(row, status="failed")}, log._replace(complete_from=10.5))
     assert (found.jobs, found.unchecked, found.differing) == (0, 1, [])
 
 
-def test_what_a_row_vouches_for_is_no_part_of_it() -> None:
+def test_applied_offsets_are_not_compared() -> None:
     row, log = one_job()
     assert compare({"j": replace(row, at={"media.commands": 7})}, log).differing == []
 
 
 def test_a_job_of_anothers_asset_may_have_been_refused_and_no_other() -> None:
     row, log = one_job()
-    foreign = log._replace(commands=[*log.commands, Told(12.0, submit("k", owner="eve"))])
+    foreign = log._replace(commands=[*log.commands, LogMessage(12.0, submit("k", owner="eve"))])
     assert compare({"j": row}, foreign).differing == []
-    own = log._replace(commands=[*log.commands, Told(12.0, submit("k"))])
+    own = log._replace(commands=[*log.commands, LogMessage(12.0, submit("k"))])
     assert len(compare({"j": row}, own).differing) == 1
 
 
 def test_an_asset_goes_with_all_its_jobs_or_with_none() -> None:
     row, log = one_job()
     ended, _ = advance(row, AttemptCompleted(**about(1), lease_id="L11"), 12.0)
-    events = [*log.events, Told(12.0, AttemptCompleted(**about(1), lease_id="L11"))]
-    log = PartitionLog([*log.commands, Told(13.0, DeleteAsset(asset_id="a", requested_at=13.0))], events, 0.0)
+    events = [*log.events, LogMessage(12.0, AttemptCompleted(**about(1), lease_id="L11"))]
+    log = PartitionLog([*log.commands, LogMessage(13.0, DeleteAsset(asset_id="a", requested_at=13.0))], events, 0.0)
     assert isinstance(ended, Job)
     assert compare({"j": ended}, log).differing == []
-    grave, _ = advance(ended, DeleteJob(**JOB, artifacts=False), 13.0)
-    assert isinstance(grave, DeletedJob)
-    assert compare({"j": grave}, log).differing == []
+    deleted, _ = advance(ended, DeleteJob(**JOB, artifacts=False), 13.0)
+    assert isinstance(deleted, DeletedJob)
+    assert compare({"j": deleted}, log).differing == []

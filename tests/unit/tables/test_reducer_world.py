@@ -28,11 +28,11 @@ from schemas.step_events import (
     StepEvent,
     StepRequested,
 )
-from tables.effects import event_id, outstanding
+from tables.effects import event_id, implied_effects
 from tables.policies import MAX_LOSSES
 from tables.reducer import advance
 from tests.properties import examples
-from tests.unit.tables.told import BROKEN, BUSY, DIAMOND, accept, optional, say, step_of, submit
+from tests.unit.tables.example_job import BROKEN, BUSY, DIAMOND, accept, event_of, optional, step_of, submit
 
 
 def is_passed(step: Step) -> bool:
@@ -45,7 +45,7 @@ class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.job: Job | None = None
-        self.grave: DeletedJob | None = None
+        self.deleted: DeletedJob | None = None
         self.requests: list[StepRequested] = []
         self.leases: list[AttemptAccepted] = []
         self.events: list[Message] = []
@@ -57,20 +57,20 @@ class World(RuleBasedStateMachine):
     @initialize(names=st.sets(st.sampled_from([spec.name for spec in DIAMOND])))
     def begin(self, names: set[str]) -> None:
         self.steps = optional(DIAMOND, *names)
-        self.tell(submit(self.steps), lost=False)
+        self.deliver(submit(self.steps), lost=False)
 
-    def tell(self, event: Message, *, lost: bool) -> None:
+    def deliver(self, event: Message, *, lost: bool) -> None:
         """Apply an event; its effects reach nobody when they are lost."""
         self.now += 1.0
         before = self.job
-        after, effects = advance(self.grave or self.job, event, self.now)
+        after, effects = advance(self.deleted or self.job, event, self.now)
         if isinstance(after, DeletedJob):
-            assert self.grave in (None, after), "what is left of a job changed"
+            assert self.deleted in (None, after), "what is left of a job changed"
             assert self.job is not None and self.job.status in JOB_ENDED, "a running job was deleted"
             assert not any(isinstance(effect, StepRequested) for effect in effects), "a deleted job asked for work"
-            self.grave = after
+            self.deleted = after
             return
-        assert self.grave is None, "a deleted job came back"
+        assert self.deleted is None, "a deleted job came back"
         self.job = after
         if before is not None and before.status in JOB_ENDED and not isinstance(event, RetryJob):
             assert self.job is before, "an ended job changed"
@@ -103,7 +103,7 @@ class World(RuleBasedStateMachine):
         self.leases.append(acceptance)
         self.events.append(acceptance)
         if not lost:
-            self.tell(acceptance, lost=False)
+            self.deliver(acceptance, lost=False)
 
     @precondition(lambda self: self.requests)
     @rule(
@@ -119,7 +119,7 @@ class World(RuleBasedStateMachine):
         claim = Claim(executor_id="x", requested_at=request.requested_at, request_partition=0)
         acceptance = AttemptAccepted(**about, **to_builtins(claim))
         more: dict[Any, dict[str, Any]] = {AttemptSkipped: {"reason": "no-audio-track"}, AttemptFailed: {"error": BUSY}}
-        state: Any = self.grave or self.job
+        state: Any = self.deleted or self.job
         between, effects = advance(state, acceptance, self.now + 1.0)
         after, later = advance(between, kind(**about, **more.get(kind, {})), self.now + 1.0)
         event = kind(**about, **more.get(kind, {}), claim=claim)
@@ -129,7 +129,7 @@ class World(RuleBasedStateMachine):
             assert said == effects + later
         self.leases.append(acceptance)
         self.events.append(event)
-        self.tell(event, lost=lost)
+        self.deliver(event, lost=lost)
 
     @precondition(lambda self: self.leases)
     @rule(
@@ -171,41 +171,41 @@ class World(RuleBasedStateMachine):
         step = step_of(self.job, lease.step)
         owned = step.status == "active" and step.lease is not None and step.lease.id == lease.lease_id
         before = self.job
-        self.tell(event, lost=lost)
-        assert self.grave is not None or owned or self.job is before, "a lease that owns nothing changed the job"
+        self.deliver(event, lost=lost)
+        assert self.deleted is not None or owned or self.job is before, "a lease that owns nothing changed the job"
 
     @precondition(lambda self: self.events)
     @rule(which=st.randoms(use_true_random=False), lost=st.booleans())
     def an_old_event_comes_again(self, which: object, lost: bool) -> None:
-        self.tell(which.choice(self.events), lost=lost)  # type: ignore[attr-defined]
+        self.deliver(which.choice(self.events), lost=lost)  # type: ignore[attr-defined]
 
     @rule(which=st.randoms(use_true_random=False), lost=st.booleans())
     def time_passes(self, which: object, lost: bool) -> None:
         assert self.job is not None
         step: Step = which.choice(self.job.steps)  # type: ignore[attr-defined]
         name = step.spec.name
-        due = say(RetryDue, self.job, name)
+        due = event_of(RetryDue, self.job, name)
         if step.status == "waiting":
-            self.tell(say(DispatchDue, self.job, name, dispatches=step.dispatches), lost=lost)
+            self.deliver(event_of(DispatchDue, self.job, name, dispatches=step.dispatches), lost=lost)
         self.events.append(due)
-        self.tell(due, lost=lost)
+        self.deliver(due, lost=lost)
 
     @rule(lost=st.booleans())
     def somebody_cancels(self, lost: bool) -> None:
-        self.tell(CancelJob(job_id="job_1", asset_id="asset_1"), lost=lost)
+        self.deliver(CancelJob(job_id="job_1", asset_id="asset_1"), lost=lost)
 
     @rule(lost=st.booleans())
     def somebody_submits_it_again(self, lost: bool) -> None:
-        self.tell(submit(self.steps), lost=lost)
+        self.deliver(submit(self.steps), lost=lost)
 
     @rule(sure=st.integers(0, 5), lost=st.booleans())
     def somebody_deletes(self, sure: int, lost: bool) -> None:
         if sure == 0:
-            self.tell(DeleteJob(job_id="job_1", asset_id="asset_1"), lost=lost)
+            self.deliver(DeleteJob(job_id="job_1", asset_id="asset_1"), lost=lost)
 
     @rule(run=st.integers(1, 3), lost=st.booleans())
     def somebody_retries(self, run: int, lost: bool) -> None:
-        self.tell(RetryJob(job_id="job_1", asset_id="asset_1", run=run), lost=lost)
+        self.deliver(RetryJob(job_id="job_1", asset_id="asset_1", run=run), lost=lost)
 
     @invariant()
     def no_step_runs_before_what_it_comes_after(self) -> None:
@@ -241,25 +241,25 @@ class World(RuleBasedStateMachine):
         assert all(len(ends) == 1 for ends in self.ends.values())
 
     def teardown(self) -> None:
-        """Whatever was lost: from what is outstanding alone, the job comes to an end."""
+        """Whatever was lost: from what is implied_effects alone, the job comes to an end."""
         for _ in range(200):
-            if self.job is None or self.grave is not None or self.job.status in JOB_ENDED:
+            if self.job is None or self.deleted is not None or self.job.status in JOB_ENDED:
                 break
             self.help_on(self.job)
         assert self.job is None or self.job.status in JOB_ENDED
 
     def help_on(self, job: Job) -> None:
-        for effect in outstanding(job):
+        for effect in implied_effects(job):
             if isinstance(effect, StepRequested):
                 self.requests = [effect]
                 lease = f"L{next(self.numbers)}"
-                self.tell(accept(job, effect.step, lease), lost=True)
+                self.deliver(accept(job, effect.step, lease), lost=True)
         assert self.job is not None
         for step in self.job.steps:
             if step.status == "active" and step.lease is not None:
-                self.tell(say(AttemptCompleted, self.job, step.spec.name, lease_id=step.lease.id), lost=True)
+                self.deliver(event_of(AttemptCompleted, self.job, step.spec.name, lease_id=step.lease.id), lost=True)
             elif step.status == "delayed":
-                self.tell(say(RetryDue, self.job, step.spec.name), lost=True)
+                self.deliver(event_of(RetryDue, self.job, step.spec.name), lost=True)
 
 
 World.TestCase.settings = hypothesis_settings(max_examples=examples(150), stateful_step_count=40)

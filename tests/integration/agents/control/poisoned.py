@@ -71,14 +71,14 @@ def block_the_loop() -> None:
 
 def be_refused() -> None:
     """The broker does not take what is published because of the record."""
-    stock = EffectPublisher.say
+    stock = EffectPublisher.publish
 
-    def say(self: Any, effects: Any, now: float) -> None:
+    def publish(self: Any, effects: Any, now: float) -> None:
         stock(self, effects, now)
         if any(getattr(effect, "asset_id", "") == POISON for effect in effects):
             self._app.departures.put(self._topics.events, 0, b"large", bytes(2 * 1024**2), [])
 
-    put_in(EffectPublisher, "say", say)
+    put_in(EffectPublisher, "publish", publish)
 
 
 FAULTS = {

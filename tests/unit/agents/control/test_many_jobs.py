@@ -53,7 +53,7 @@ def largest_row(log: Log) -> int:
     return max(len(row) for rows in log.changelogs.values() for row in rows.values())
 
 
-async def tell_together(log: Log, control: Control, *messages: Message) -> None:
+async def send_batched(log: Log, control: Control, *messages: Message) -> None:
     """One record for many messages, as an outbox makes them."""
     for start in range(0, len(messages), 256):
         log.commands.append(messages[start])
@@ -67,43 +67,43 @@ async def tell_together(log: Log, control: Control, *messages: Message) -> None:
 async def test_five_thousand_jobs_on_one_asset_leave_control_deciding_for_everybody() -> None:
     log = Log()
     control = await log.control()
-    await tell_together(log, control, *(submit(n) for n in range(5_000)))
-    await log.tell(control, submit(9_999, "asset_2"))
+    await send_batched(log, control, *(submit(n) for n in range(5_000)))
+    await log.send(control, submit(9_999, "asset_2"))
     assert len(log.jobs) == 5_001 and not log.all(DeadLetter)
     assert len({asked.job_id for asked in log.all(StepRequested)}) == 5_001
     assert list(log.assets["asset_1"].jobs) == [f"job_{n:06}" for n in range(5_000 - LISTED_JOBS, 5_000)]
     assert largest_row(log) <= MAX_ROW_BYTES
-    assert log.claims() == len(log.commands) - 1
+    assert log.applied_offset() == len(log.commands) - 1
 
 
 async def test_all_of_them_end_and_the_asset_says_what_its_jobs_are_at_after_a_restart_too() -> None:
     log, count = Log(), LISTED_JOBS + 20
     control = await log.control()
-    await tell_together(log, control, *(submit(n) for n in range(count)))
+    await send_batched(log, control, *(submit(n) for n in range(count)))
     assert state(log) == ("UPLOADED", None)
-    await log.tell(control, accept(0))
+    await log.send(control, accept(0))
     assert state(log) == ("PROCESSING", None), "a job that the row does not list counts too"
     control = await log.control()
-    await log.tell(control, *fail(1))
+    await log.send(control, *fail(1))
     assert state(log) == ("PROCESSING", None)
-    await log.tell(control, fail(0)[1], *(event for n in range(2, count) for event in fail(n)))
+    await log.send(control, fail(0)[1], *(event for n in range(2, count) for event in fail(n)))
     assert state(log) == ("FAILED", "corrupt-media")
 
 
 async def test_what_a_job_published_stays_when_its_row_lists_it_no_more() -> None:
     log, count = Log(), LISTED_JOBS + 5
     control = await log.control()
-    await log.tell(control, submit(0), *complete(0))
+    await log.send(control, submit(0), *complete(0))
     for n in range(1, count):
-        await log.tell(control, submit(n), *fail(n))
+        await log.send(control, submit(n), *fail(n))
     asset = log.assets["asset_1"]
     assert "job_000000" not in asset.jobs and (asset.status, asset.outputs) == ("READY", {"noop": {"of": 0}})
     control = await log.control()
-    await log.tell(control, submit(count), *complete(count))
-    await log.tell(control, DeleteJob(job_id=f"job_{count:06}", asset_id="asset_1"))
+    await log.send(control, submit(count), *complete(count))
+    await log.send(control, DeleteJob(job_id=f"job_{count:06}", asset_id="asset_1"))
     asset = log.assets["asset_1"]
     assert (asset.status, asset.outputs) == ("READY", {"noop": {"of": 0}})
-    await log.tell(control, DeleteJob(job_id="job_000000", asset_id="asset_1"))
+    await log.send(control, DeleteJob(job_id="job_000000", asset_id="asset_1"))
     assert (log.assets["asset_1"].status, log.assets["asset_1"].outputs) == ("FAILED", {})
 
 
@@ -111,58 +111,58 @@ async def test_a_deletion_makes_room_in_the_row_for_the_newest_of_the_others() -
     log, count = Log(), LISTED_JOBS + 10
     control = await log.control()
     for n in range(count):
-        await log.tell(control, submit(n), *fail(n))
+        await log.send(control, submit(n), *fail(n))
     control = await log.control()
-    await log.tell(control, *(DeleteJob(job_id=f"job_{n:06}", asset_id="asset_1") for n in (count - 1, count - 2, 3)))
+    await log.send(control, *(DeleteJob(job_id=f"job_{n:06}", asset_id="asset_1") for n in (count - 1, count - 2, 3)))
     left = [f"job_{n:06}" for n in range(count - 2) if n != 3]
     assert list(log.jobs) == left
     assert sorted(log.assets["asset_1"].jobs) == left[-LISTED_JOBS:]
-    await log.tell(control, *(DeleteJob(job_id=job_id, asset_id="asset_1") for job_id in left))
+    await log.send(control, *(DeleteJob(job_id=job_id, asset_id="asset_1") for job_id in left))
     assert not log.jobs and not log.assets
 
 
 async def test_an_asset_goes_with_all_its_jobs_and_files_however_many_they_are() -> None:
     log, count = Log(), LISTED_JOBS + 30
     control = await log.control()
-    await tell_together(log, control, *(submit(n) for n in range(count)))
+    await send_batched(log, control, *(submit(n) for n in range(count)))
     for n in range(1, count):
-        await log.tell(control, *complete(n))
-    await log.tell(control, DeleteAsset(asset_id="asset_1", requested_at=5.0))
+        await log.send(control, *complete(n))
+    await log.send(control, DeleteAsset(asset_id="asset_1", requested_at=5.0))
     assert log.assets and len(log.jobs) == count, "a job that is listed no more still waits"
-    await log.tell(control, CancelJob(job_id="job_000000", asset_id="asset_1"))
+    await log.send(control, CancelJob(job_id="job_000000", asset_id="asset_1"))
     control = await log.control()
-    await log.tell(control, DeleteAsset(asset_id="asset_1", requested_at=5.0))
-    assert not log.assets and not log.jobs and len(log.graves) == count
+    await log.send(control, DeleteAsset(asset_id="asset_1", requested_at=5.0))
+    assert not log.assets and not log.jobs and len(log.deleted) == count
     assert len(log.all(JobDeleted)) == count and len(log.all(AssetDeleted)) == 1
     assert [order.whole_asset for order in log.all(RemoveArtifacts)] == [True]
-    await log.tell(control, submit(count), *complete(count))
+    await log.send(control, submit(count), *complete(count))
     assert list(log.assets["asset_1"].jobs) == [f"job_{count:06}"]
 
 
 async def test_too_many_jobs_of_one_asset_are_refused_as_dead_letters_and_deleting_makes_room() -> None:
     log = Log()
     control = await log.control()
-    await tell_together(log, control, *(submit(n) for n in range(MAX_ASSET_JOBS)))
+    await send_batched(log, control, *(submit(n) for n in range(MAX_ASSET_JOBS)))
     assert not log.all(DeadLetter)
-    await log.tell(control, submit(MAX_ASSET_JOBS), submit(MAX_ASSET_JOBS + 1, "asset_2"))
+    await log.send(control, submit(MAX_ASSET_JOBS), submit(MAX_ASSET_JOBS + 1, "asset_2"))
     [letter] = log.all(DeadLetter)
     assert letter.error.code == "too-many-jobs"
     assert len(log.jobs) == MAX_ASSET_JOBS + 1
-    await tell_together(log, control, *(event for n in range(MAX_ASSET_JOBS) for event in fail(n)))
+    await send_batched(log, control, *(event for n in range(MAX_ASSET_JOBS) for event in fail(n)))
     began = time.process_time()
-    await log.tell(control, DeleteAsset(asset_id="asset_1", requested_at=5.0))
+    await log.send(control, DeleteAsset(asset_id="asset_1", requested_at=5.0))
     assert time.process_time() - began < 4.0, "a deletion holds everybody up"
-    await log.tell(control, submit(MAX_ASSET_JOBS + 2))
+    await log.send(control, submit(MAX_ASSET_JOBS + 2))
     assert set(log.jobs) == {f"job_{MAX_ASSET_JOBS + n:06}" for n in (1, 2)}
 
 
 async def test_deleting_the_newest_of_many_first_holds_nobody_up() -> None:
     log, count = Log(), 3_000
     control = await log.control()
-    await tell_together(log, control, *(submit(n) for n in range(count)))
-    await tell_together(log, control, *(event for n in range(count) for event in complete(n)))
+    await send_batched(log, control, *(submit(n) for n in range(count)))
+    await send_batched(log, control, *(event for n in range(count) for event in complete(n)))
     began = time.process_time()
     for n in reversed(range(count - 100, count)):
-        await log.tell(control, DeleteJob(job_id=f"job_{n:06}", asset_id="asset_1"))
+        await log.send(control, DeleteJob(job_id=f"job_{n:06}", asset_id="asset_1"))
     assert time.process_time() - began < 4.0
     assert log.assets["asset_1"].outputs == {"noop": {"of": count - 101}}

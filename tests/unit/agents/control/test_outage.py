@@ -8,17 +8,17 @@ from tests.unit.agents.control.world import Log
 async def test_an_outage_that_is_longer_than_a_lease_costs_nobody_his_work() -> None:
     log = Log()
     control = await log.control()
-    await log.tell(control, submit(), ACCEPTED)
-    log.away = True
+    await log.send(control, submit(), ACCEPTED)
+    log.is_away = True
     for _ in range(100):  # a second each
         control._timers.time._ahead += 1.0
         await control.tick()
-    [word] = log.come_back()
+    [word] = log.reconnect()
     assert isinstance(word, LeaseExpired)
     log.now += 101.0
     await control.tick()
     assert not log.all(LeaseExpired), "the lease has a grace"
-    await log.tell(control, word, AttemptHeartbeat(**ABOUT, executor_id="e"))
+    await log.send(control, word, AttemptHeartbeat(**ABOUT, executor_id="e"))
     step = log.jobs["job_1"].steps[0]
     assert (step.status, step.losses) == ("active", 0)
 
@@ -26,17 +26,17 @@ async def test_an_outage_that_is_longer_than_a_lease_costs_nobody_his_work() -> 
 async def test_a_lease_that_is_not_renewed_after_the_outage_ends() -> None:
     log = Log()
     control = await log.control()
-    await log.tell(control, submit(), ACCEPTED)
-    log.away = True
+    await log.send(control, submit(), ACCEPTED)
+    log.is_away = True
     for _ in range(60):
         control._timers.time._ahead += 1.0
         await control.tick()
-    log.come_back()
+    log.reconnect()
     log.now = control._timers.time.now()
     for _ in range(60):
         control._timers.time._ahead += 1.0
         await control.tick()
     word = log.all(LeaseExpired)[-1]
     log.now = word.decided_at + 0.1
-    await log.tell(control, word)
+    await log.send(control, word)
     assert (log.jobs["job_1"].steps[0].status, log.jobs["job_1"].steps[0].losses) == ("delayed", 1)

@@ -65,7 +65,7 @@ async def lives(log: Log, *messages: Message) -> int:
     for ends in range(20):
         control = await log.control()
         try:
-            await log.again(control, range(first, len(log.commands)))
+            await log.replay(control, range(first, len(log.commands)))
         except Ended:
             continue
         return ends
@@ -81,7 +81,7 @@ async def test_a_record_that_ends_control_is_passed_over_and_life_goes_on(poison
     [letter] = log.all(DeadLetter)
     assert (letter.topic, letter.partition, letter.offset) == ("media.commands", 0, 1)
     assert letter.error.code == {"deciding": "internal-error", "writing": "record-quarantined"}[fault]
-    assert log.claims() == 2
+    assert log.applied_offset() == 2
 
 
 async def test_only_the_entry_is_lost_that_does_it(poisoned: list[str]) -> None:
@@ -105,7 +105,7 @@ async def test_an_entry_that_is_passed_over_leaves_its_asset_as_it_was(poisoned:
     running: dict[str, Any] = {"job_id": "job_1", "asset_id": "asset_1", "run": 1, "step": "noop", "attempt": 1}
     accepted = AttemptAccepted(**running, lease_id="L", executor_id="e", requested_at=1.0, request_partition=0)
     control = await log.control()
-    await log.tell(control, *jobs, accepted)
+    await log.send(control, *jobs, accepted)
     assert "job_1" not in log.assets["asset_1"].jobs and log.assets["asset_1"].status == "PROCESSING"
     poisoned.append("deciding")
     record = log.record(len(log.commands), *poison(AttemptFailed(**running, lease_id="L", error=BROKEN)))
@@ -116,7 +116,7 @@ async def test_an_entry_that_is_passed_over_leaves_its_asset_as_it_was(poisoned:
     await control.handle(record)
     log.commands.append(jobs[0])
     assert log.jobs["job_1"].status == "active"
-    await log.tell(control, *(CancelJob(job_id=job.job_id, asset_id="asset_1") for job in jobs[1:]))
+    await log.send(control, *(CancelJob(job_id=job.job_id, asset_id="asset_1") for job in jobs[1:]))
     assert log.assets["asset_1"].status == "PROCESSING", "its job still runs"
 
 
@@ -124,21 +124,21 @@ async def test_a_fault_that_is_gone_at_the_next_start_costs_nothing(poisoned: li
     poisoned.append("writing")
     log = Log()
     with pytest.raises(Ended):
-        await log.tell(await log.control(), submit(1))
+        await log.send(await log.control(), submit(1))
     poisoned.clear()
-    await log.again(await log.control(), [0])
+    await log.replay(await log.control(), [0])
     assert set(log.jobs) == {"job_1"}
     assert log.all(DeadLetter) == []
 
 
 async def test_rows_that_somebody_else_has_written_end_nobody() -> None:
     log = Log()
-    await log.tell(await log.control(), submit(1), submit(2))
+    await log.send(await log.control(), submit(1), submit(2))
     log.changelogs["jobs"][b"job_1"] = b"\xff not a row"
     log.changelogs["jobs"] |= {b"@x": b"{}", b"": b"{}", b"\xff": b"{}", b"~": b"[]", b"job_9": b"[" * 20_000}
     log.changelogs["assets"][b"asset_2"] = b"null"
     control = await log.control()
-    await log.tell(control, submit(1), replace(submit(4), asset_id="asset_2"), submit(3))
+    await log.send(control, submit(1), replace(submit(4), asset_id="asset_2"), submit(3))
     assert b"job_3" in log.changelogs["jobs"]
     assert [letter.error.code for letter in log.all(DeadLetter)] == ["unreadable-row", "unreadable-row"]
 
@@ -147,7 +147,7 @@ async def test_a_record_whose_date_was_lost_does_not_set_the_clock() -> None:
     log, elapsed_s = Log(), [0.0]
     control = await log.control()
     control._timers.time = LogTime(lambda: elapsed_s[0])
-    await log.tell(control, submit(1))
+    await log.send(control, submit(1))
     elapsed_s[0] = 60.0
     await control.handle(log.record(1, b"damaged", [("kinolog-unparsable", b"the batch is damaged")], at=0.0))
     assert control._timers.time.now() == log.now + 60.0

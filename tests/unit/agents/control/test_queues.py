@@ -10,31 +10,31 @@ from tests.unit.agents.control.world import PARTITIONS, Log
 async def test_a_pause_is_told_and_told_again_by_whoever_takes_over() -> None:
     log = Log()
     assert partition_of(queue_key("noop"), PARTITIONS) == 0
-    await log.tell(await log.control(), PauseQueue(step="noop", requested_by="root"))
+    await log.send(await log.control(), PauseQueue(step="noop", requested_by="root"))
     [first] = log.all(QueueChanged)
     assert (first.step, first.paused) == ("noop", True)
-    log.said.clear()
+    log.published.clear()
     control = await log.control()
     await control.tick()
     assert log.all(QueueChanged) == [first]
-    log.said.clear()
+    log.published.clear()
     await control.tick()
-    assert not log.said, "it is not said every second"
-    await log.tell(control, ResumeQueue(step="noop"))
+    assert not log.published, "it is not said every second"
+    await log.send(control, ResumeQueue(step="noop"))
     assert [said.paused for said in log.all(QueueChanged)] == [False]
-    log.said.clear()
+    log.published.clear()
     await (await log.control()).tick()
-    assert not log.said
+    assert not log.published
 
 
 async def test_a_second_pause_changes_nothing() -> None:
     log = Log()
     control = await log.control()
-    await log.tell(control, PauseQueue(step="noop"), PauseQueue(step="noop"))
+    await log.send(control, PauseQueue(step="noop"), PauseQueue(step="noop"))
     assert len(log.all(QueueChanged)) == 1
 
 
 async def test_a_queue_that_does_not_exist_cannot_be_paused() -> None:
     log = Log()
-    await log.tell(await log.control(), PauseQueue(step="dishes"))
+    await log.send(await log.control(), PauseQueue(step="dishes"))
     assert not log.all(QueueChanged) and not log.changelogs["jobs"].keys() - {b"@0"}

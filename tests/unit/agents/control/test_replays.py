@@ -18,48 +18,48 @@ from tests.unit.agents.control.world import Log
 
 async def test_a_cancel_that_is_read_again_spares_the_run_that_a_retry_began() -> None:
     log = Log()
-    story = (submit(), ACCEPTED, CancelJob(**OF_JOB), AttemptCancelled(**ABOUT), RetryJob(**OF_JOB, run=1))
-    await log.tell(await log.control(), *story)
-    log.said.clear()
-    await log.again(await log.control(), range(len(story)))
+    history = (submit(), ACCEPTED, CancelJob(**OF_JOB), AttemptCancelled(**ABOUT), RetryJob(**OF_JOB, run=1))
+    await log.send(await log.control(), *history)
+    log.published.clear()
+    await log.replay(await log.control(), range(len(history)))
     assert (log.jobs["job_1"].status, log.jobs["job_1"].run, log.jobs["job_1"].cancelling) == ("waiting", 2, False)
     assert [asked.run for asked in log.all(StepRequested)] == [2]
 
 
 async def test_a_cancel_whose_revoke_was_lost_is_said_again() -> None:
     log = Log()
-    story = (submit(), ACCEPTED, CancelJob(**OF_JOB))
-    await log.tell(await log.control(), *story)
-    log.said.clear()
-    await log.again(await log.control(), [2])
+    history = (submit(), ACCEPTED, CancelJob(**OF_JOB))
+    await log.send(await log.control(), *history)
+    log.published.clear()
+    await log.replay(await log.control(), [2])
     assert [revoked.lease_id for revoked in log.all(LeaseRevoked)] == ["L1"]
 
 
 async def test_a_deletion_that_is_read_again_spares_what_was_made_since() -> None:
     log = Log()
-    story = (submit(), ACCEPTED, DONE, DeleteAsset(asset_id="asset_1", requested_at=5.0), submit(2))
+    history = (submit(), ACCEPTED, DONE, DeleteAsset(asset_id="asset_1", requested_at=5.0), submit(2))
     about: dict[str, Any] = {**ABOUT, "job_id": "job_2", "lease_id": "L2"}
     accepted = AttemptAccepted(**about, executor_id="e", requested_at=1.0, request_partition=0)
-    await log.tell(await log.control(), *story, accepted, AttemptCompleted(**about))
-    await log.again(await log.control(), range(len(log.commands)))
+    await log.send(await log.control(), *history, accepted, AttemptCompleted(**about))
+    await log.replay(await log.control(), range(len(log.commands)))
     assert list(log.jobs) == ["job_2"] and list(log.assets) == ["asset_1"]
 
 
 async def test_a_deletion_whose_asset_row_was_not_written_is_finished() -> None:
     log = Log()
-    await log.tell(await log.control(), submit(), ACCEPTED, DONE)
+    await log.send(await log.control(), submit(), ACCEPTED, DONE)
     row = dict(log.changelogs["assets"])
-    await log.tell(await log.control(), DeleteAsset(asset_id="asset_1", requested_at=5.0))
+    await log.send(await log.control(), DeleteAsset(asset_id="asset_1", requested_at=5.0))
     log.changelogs["assets"] = row  # the kill came between the two changelogs
-    log.said.clear()
-    await log.again(await log.control(), range(len(log.commands)))
+    log.published.clear()
+    await log.replay(await log.control(), range(len(log.commands)))
     assert not log.assets and not log.jobs
     assert [fact.asset_id for fact in log.all(AssetDeleted)] == ["asset_1"]
 
 
 async def test_a_pause_that_is_read_again_after_its_end_pauses_nobody() -> None:
     log = Log()
-    await log.tell(await log.control(), PauseQueue(step="noop"), ResumeQueue(step="noop"))
-    log.said.clear()
-    await log.again(await log.control(), [0, 1])
+    await log.send(await log.control(), PauseQueue(step="noop"), ResumeQueue(step="noop"))
+    log.published.clear()
+    await log.replay(await log.control(), [0, 1])
     assert [said.paused for said in log.all(QueueChanged)] == [False]

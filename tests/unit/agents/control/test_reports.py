@@ -21,7 +21,7 @@ async def test_during_a_recovery_it_says_nothing() -> None:
 
 async def test_without_a_broker_reports_do_not_pile_up() -> None:
     log = Log()
-    log.is_reading = log.away = True
+    log.is_reading = log.is_away = True
     control = await log.control()
     for _ in range(60):
         await control.tick()

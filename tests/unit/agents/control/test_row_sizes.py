@@ -120,15 +120,15 @@ def messages(log: Log, said: Said, number: int) -> list[Message]:
 
 @settings(max_examples=200)
 @given(st.lists(SAID, min_size=5, max_size=30))
-async def test_no_sequence_of_events_makes_a_row_larger_than_the_bound(story: list[Said]) -> None:
+async def test_no_sequence_of_events_makes_a_row_larger_than_the_bound(history: list[Said]) -> None:
     log = Log()
     control: Control = await log.control()
-    await log.tell(control, submit(1, 0, "x"), submit(2, 0, "ü"))
-    for number, said in enumerate(story, 3):
+    await log.send(control, submit(1, 0, "x"), submit(2, 0, "ü"))
+    for number, said in enumerate(history, 3):
         log.now += 1.0
         for message in messages(log, said, number):
-            log.said.clear()
-            await log.tell(control, message)
+            log.published.clear()
+            await log.send(control, message)
             letters = [letter.error.code for letter in log.all(DeadLetter)]
             assert "row-too-large" not in letters or isinstance(message, SubmitJob), type(message).__name__
         for rows in log.changelogs.values():
@@ -140,8 +140,8 @@ async def test_a_job_and_an_asset_as_large_as_they_may_be_are_carried_through() 
     control = await log.control()
     largest = "x" * (MAX_SUBMITTED_BYTES // 3 - 1_200)
     for number in (1, 3):
-        await log.tell(control, submit(number, 0, largest))
-        await log.tell(control, *messages(log, ("fill", 0, number // 2, ""), 0))
+        await log.send(control, submit(number, 0, largest))
+        await log.send(control, *messages(log, ("fill", 0, number // 2, ""), 0))
     assert not log.all(DeadLetter)
     assert [job.status for job in log.jobs.values()] == ["completed", "completed"]
     assert len(log.assets["asset_0"].outputs) == len(step_kinds())
@@ -151,6 +151,6 @@ async def test_a_job_and_an_asset_as_large_as_they_may_be_are_carried_through() 
 async def test_a_submission_that_is_too_large_for_a_row_is_a_dead_letter_at_once() -> None:
     log = Log()
     control = await log.control()
-    await log.tell(control, submit(1, 0, "x" * MAX_SUBMITTED_BYTES), submit(2, 0, "x"))
+    await log.send(control, submit(1, 0, "x" * MAX_SUBMITTED_BYTES), submit(2, 0, "x"))
     assert [letter.error.code for letter in log.all(DeadLetter)] == ["row-too-large"]
     assert list(log.jobs) == ["job_2"]

@@ -1,4 +1,4 @@
-"""Control without Faust and Kafka: records in, what it writes out, and a compacted changelog to start again from."""
+"""A world for tests of control, without Faust and Kafka: a log with compacted changelogs, and an app on it."""
 
 import asyncio
 import json
@@ -26,13 +26,13 @@ class Ended(Exception):
 
 
 class App:
-    """What control needs of a Faust app."""
+    """The part of a Faust app that control uses."""
 
     def __init__(self, log: "Log") -> None:
         self.conf = SimpleNamespace(id="kinolog-control", broker_client_id="control-1")
         self.is_reading = log.is_reading
         self.continuity, self.quarantine = Continuity(), log.quarantine
-        self.outbox = SimpleNamespace(put=self._hear)
+        self.outbox = SimpleNamespace(put=self._deliver)
         self.departures = self
         self._log = log
         tp = SimpleNamespace(topic=names(log.settings).commands, partition=0)
@@ -48,46 +48,46 @@ class App:
         if name != topic:
             self._log.write(name, key, value)
         else:
-            self._log.hear(value, headers)
+            self._log.publish(value, headers)
 
     async def end_over(self, message: Any, error: Exception) -> None:
-        """As the app does it; a test goes on with the next process."""
+        """As the app does it; the test continues with the next process."""
         self.quarantine.add(place_of(message), repr(error))
         raise Ended from error
 
     def pass_skipped(self) -> list[Any]:
-        """Nothing: this log holds records only."""
+        """Nothing: every offset of this log has a record."""
         return []
 
     async def depart(self) -> None:
-        """What was put is there."""
+        """Everything is delivered at once."""
 
-    def _hear(self, _topic: str, _partition: int, event: bytes) -> "asyncio.Future[Any]":
+    def _deliver(self, _topic: str, _partition: int, event: bytes) -> "asyncio.Future[Any]":
         delivered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if self._log.away:
+        if self._log.is_away:
             self._log.queued.append((event, delivered))
         else:
-            self._log.hear(batch([event]), BATCH_HEADERS)
+            self._log.publish(batch([event]), BATCH_HEADERS)
             delivered.set_result(None)
         return delivered
 
 
 class Log:
-    """What is on the broker: compacted changelogs, and everything that was said, by event id."""
+    """The broker: compacted changelogs, and all published events by id."""
 
     def __init__(self) -> None:
         self.settings = Settings(partitions=PARTITIONS)
-        #: Whether control is past its recovery.
+        #: Whether control has recovered.
         self.is_reading = False
-        #: What is kept with the committed offsets.
+        #: Kept with the committed offsets.
         self.quarantine = Quarantine()
         self.changelogs: dict[str, dict[bytes, bytes]] = {"jobs": {}, "assets": {}}
-        self.said: dict[str, Message] = {}
+        self.published: dict[str, Message] = {}
         self.commands: list[Message] = []
-        #: The date of the next record.
+        #: Timestamp of the next record.
         self.now = 1_000.0
-        #: Whether the broker takes nothing; what waits for it.
-        self.away = False
+        #: Whether the broker takes nothing; the events that wait for it.
+        self.is_away = False
         self.queued: list[tuple[bytes, asyncio.Future[Any]]] = []
 
     def write(self, name: str, key: bytes, value: bytes | None) -> None:
@@ -96,10 +96,10 @@ class Log:
         else:
             self.changelogs[name][key] = value
 
-    def hear(self, value: bytes | None, headers: Any) -> None:
+    def publish(self, value: bytes | None, headers: Any) -> None:
         for entry in read(value, headers):
             assert isinstance(entry, Entry), entry
-            self.said[entry.event.id] = entry.message
+            self.published[entry.event.id] = entry.message
 
     async def control(self) -> Control:
         """A new process, recovered from the changelogs."""
@@ -109,21 +109,21 @@ class Log:
         await control.recovered()
         return control
 
-    def come_back(self) -> list[Message]:
-        """Take what waited; it is returned."""
-        self.away, waited = False, self.queued
+    def reconnect(self) -> list[Message]:
+        """Take the waiting events, and return them."""
+        self.is_away, waited = False, self.queued
         self.queued = []
         for _, delivered in waited:
             delivered.set_result(None)
         return [entry.message for event, _ in waited for entry in read(batch([event])) if isinstance(entry, Entry)]
 
-    async def tell(self, control: Control, *messages: Message) -> None:
+    async def send(self, control: Control, *messages: Message) -> None:
         """Append to `media.commands`, and let `control` read it."""
         for message in messages:
             self.commands.append(message)
-            await self.again(control, [len(self.commands) - 1])
+            await self.replay(control, [len(self.commands) - 1])
 
-    async def again(self, control: Control, offsets: Iterable[int]) -> None:
+    async def replay(self, control: Control, offsets: Iterable[int]) -> None:
         """Let `control` read these records."""
         for offset in offsets:
             message: Any = self.commands[offset]
@@ -148,7 +148,7 @@ class Log:
         return {row.id: row for row in self._rows() if isinstance(row, Job)}
 
     @property
-    def graves(self) -> dict[str, DeletedJob]:
+    def deleted(self) -> dict[str, DeletedJob]:
         return {row.id: row for row in self._rows() if isinstance(row, DeletedJob)}
 
     @property
@@ -164,10 +164,10 @@ class Log:
         return [row for _, row, _ in split_rows(rows)]
 
     def all(self, kind: type[Any]) -> list[Any]:
-        """Everything of that kind that was said, a repeat once."""
-        return [message for message in self.said.values() if isinstance(message, kind)]
+        """All published events of that kind; repeats count once."""
+        return [message for message in self.published.values() if isinstance(message, kind)]
 
-    def claims(self) -> int:
-        """Highest offset of the commands that the jobs' rows vouch for."""
-        found = [json.loads(row).get("at", {}) for row in self.changelogs["jobs"].values()]
-        return max((at.get(names(self.settings).commands, -1) for at in found), default=-1)
+    def applied_offset(self) -> int:
+        """Highest applied offset of the commands in the jobs' rows."""
+        offsets = [json.loads(row).get("at", {}) for row in self.changelogs["jobs"].values()]
+        return max((at.get(names(self.settings).commands, -1) for at in offsets), default=-1)

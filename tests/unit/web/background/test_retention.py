@@ -9,7 +9,7 @@ import pytest
 
 from schemas.jobs import Job
 from streams.settings import Retention
-from tables.pipelines import Keep, load_keeping
+from tables.pipelines import RetentionRule, load_retention
 from tests.unit.web.replica import Replica, replica_below
 from tests.unit.web.rows import NOW, a_job
 from web.background.retention import rule
@@ -74,8 +74,8 @@ async def test_the_jobs_of_a_bulk_command_come_in_pieces_each_once(replica: Repl
 def test_a_pipelines_own_file_counts_before_the_settings(tmp_path: Path) -> None:
     text = "name: standard\nsteps: [{name: probe}]\nkeep: {completed: {jobs: 5}, failed: {age_s: 0}}\n"
     (tmp_path / "standard.yaml").write_text(text)
-    keeping = load_keeping(tmp_path)
-    assert keeping == {"standard": {"completed": Keep(jobs=5), "failed": Keep(age_s=0.0)}}
-    assert rule(SETTINGS, keeping, "standard", "completed") == Rule("standard", "completed", 5, 1000.0)
-    assert rule(SETTINGS, keeping, "standard", "failed") == Rule("standard", "failed", 100, 0.0)
-    assert rule(SETTINGS, keeping, "noop", "failed") == Rule("noop", "failed", 100, 1000.0)
+    rules = load_retention(tmp_path)
+    assert rules == {"standard": {"completed": RetentionRule(jobs=5), "failed": RetentionRule(age_s=0.0)}}
+    assert rule(SETTINGS, rules, "standard", "completed") == Rule("standard", "completed", 5, 1000.0)
+    assert rule(SETTINGS, rules, "standard", "failed") == Rule("standard", "failed", 100, 0.0)
+    assert rule(SETTINGS, rules, "noop", "failed") == Rule("noop", "failed", 100, 1000.0)

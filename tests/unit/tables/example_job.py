@@ -1,4 +1,4 @@
-"""A job of four steps, and the words in which it is told what happened."""
+"""An example job of four steps, and builders of the events about it."""
 
 from msgspec.structs import replace
 
@@ -34,7 +34,7 @@ def submitted(steps: tuple[StepSpec, ...] = DIAMOND) -> tuple[Job, list[Message]
     return job, effects
 
 
-def told(job: Job, event: Message, now: float = 1.0) -> tuple[Job, list[Message]]:
+def apply(job: Job, event: Message, now: float = 1.0) -> tuple[Job, list[Message]]:
     after, effects = advance(job, event, now)
     assert isinstance(after, Job)
     return after, effects
@@ -50,18 +50,18 @@ def about(job: Job, name: str) -> dict[str, object]:
 
 
 def accept(job: Job, name: str, lease_id: str) -> AttemptAccepted:
-    asked = {"lease_id": lease_id, "executor_id": "x", "requested_at": 0.0, "request_partition": 0}
-    return AttemptAccepted(**about(job, name), **asked)  # type: ignore[arg-type]
+    claim = {"lease_id": lease_id, "executor_id": "x", "requested_at": 0.0, "request_partition": 0}
+    return AttemptAccepted(**about(job, name), **claim)  # type: ignore[arg-type]
 
 
-def say(kind: type[StepEvent], job: Job, name: str, **more: object) -> StepEvent:
+def event_of(kind: type[StepEvent], job: Job, name: str, **more: object) -> StepEvent:
     return kind(**about(job, name), **more)  # type: ignore[arg-type]
 
 
 def active(lease_id: str = "L1") -> Job:
     """A job whose probe is owned by `lease_id`."""
     job, _ = submitted()
-    return told(job, accept(job, "probe", lease_id))[0]
+    return apply(job, accept(job, "probe", lease_id))[0]
 
 
 def kinds(effects: list[Message]) -> set[type[Message]]:
