@@ -1,6 +1,6 @@
 """media.step-requests.<step> -> the step's processor -> media.step-events, media.progress.
 
-A request is accepted, then acknowledged, then worked on: no work runs inside the consumer's poll path.
+No work runs inside the consumer's poll path: a request is acknowledged as soon as it is accepted.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from agents.executor.capacity import CpuBudget, PausedQueues, Slots
 from agents.executor.control_follower import ControlFollower
 from agents.executor.execution import AttemptResources
 from agents.executor.identity import ExecutorName, claim
+from agents.executor.intake import RequestIntake
 from agents.executor.lanes import DEFAULT_LANE, processor_of, slots_of, steps_of
 from agents.executor.priorities import Precedence
 from agents.executor.removals import add_removals_agent
 from agents.executor.reports import StepReporter
-from agents.executor.requests import InvalidRequest, RequestPuller, requests_of
 from agents.executor.running import RunningAttempts, StepRuntime
 from agents.executor.scratch import Scratch
 from agents.executor.sources import Sources
@@ -28,15 +28,13 @@ from processors.media.profiles import ProfileError
 from processors.storage.object_store import open_store
 from processors.storage.read_cache import LocalCache
 from processors.tools.runner import Runner
-from schemas.base import ErrorRecord
 from schemas.jobs import PRIORITIES, Priority
 from schemas.step_events import LeaseRevoked
 from schemas.steps import StepKind
-from streams.kafka.dead_letters import dead_letter
 from streams.kafka.executor_groups import group_of, leave_outdated
 from streams.kafka.outbox import Outbox
 from streams.kafka.producer import Producer
-from streams.kafka.topics import names, request_line
+from streams.kafka.topics import names
 from streams.process import logs, sd_notify
 from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.process.folders import require_data_dir, require_store
@@ -86,16 +84,23 @@ class Executor:
         self._paused = PausedQueues(kind.name for kind in kinds)
         self._resources = attempt_resources(settings, name.name)
         self._attempts = RunningAttempts(self._runtimes, self._resources, self._reporter, settings.lease.heartbeat_s)
+        self._intake = RequestIntake(
+            settings,
+            attempts=self._attempts,
+            paused=self._paused,
+            budget=self._resources.budget,
+            producer=self._producer,
+            fatal=_fatal,
+        )
         self._control = ControlFollower(
             settings,
             self._topics.control,
             name.instance_id,
             on_revoke=self._revoke,
             on_queue=self._paused.apply,
-            on_invalid=self._dead_letter,
+            on_invalid=self._intake.dead_letter,
         )
-        self._caught_up, self._assigned = asyncio.Event(), asyncio.Event()
-        self._is_draining = False
+        self._assigned = asyncio.Event()
         #: Topics of requests and removals that this executor subscribes to.
         self.subscribed: list[str] = []
         self._background: list[asyncio.Task[None]] = []
@@ -116,7 +121,7 @@ class Executor:
 
     async def drain(self) -> None:
         """Stop accepting requests, let running work end, release the rest. Takes `executor.drain_s` + 7 s at most."""
-        self._is_draining = True
+        self._intake.close()
         self._app.flow_control.suspend()
         self._app.consumer.stop_flow()
         log.info("draining", extra={"attempts": len(self._attempts)})
@@ -136,7 +141,7 @@ class Executor:
         self._keep_running(self._control.run())
         self._keep_running(self._tick())
         await self._control.caught_up.wait()
-        self._caught_up.set()
+        self._intake.is_open.set()
         await self._assigned.wait()
         sd_notify.ready()
         log.info(
@@ -146,12 +151,10 @@ class Executor:
 
     def _may_wait(self) -> bool:
         """Whether some requests are left waiting on purpose: no capacity, a paused queue, an unavailable broker."""
-        is_full = (
-            any(not runtime.slots.free for runtime in self._runtimes.values()) or not self._resources.budget.is_free
-        )
+        is_full = not all(runtime.slots.free for runtime in self._runtimes.values())
         is_paused = any(self._paused.is_paused(step) for step in self._runtimes)
-        is_cut_off = self._reporter.is_undelivered or not self._caught_up.is_set()
-        return is_full or is_paused or is_cut_off or self._is_draining
+        is_busy = not self._resources.budget.is_free
+        return is_full or is_busy or is_paused or self._reporter.is_undelivered or not self._intake.is_pulling
 
     def _note_assignment(self, *_: Any, **__: Any) -> None:
         self._assigned.set()
@@ -176,89 +179,10 @@ class Executor:
         )
 
         async def serve(stream: Any) -> None:
-            await self._serve(runtime, stream, priority, precedence)
+            await self._intake.serve(runtime, stream, priority, precedence)
 
         name = f"executor-{runtime.kind.name}"
         app.agent(requests, name=name if priority == "normal" else f"{name}-{priority}")(serve)
-
-    async def _serve(self, runtime: StepRuntime, stream: Any, priority: Priority, precedence: Precedence) -> None:
-        await self._caught_up.wait()
-        puller = RequestPuller(stream)
-        precedence.register(priority, puller.waiting)
-        try:
-            while True:
-                await self._wait_for_capacity(runtime, priority, precedence)
-                events = await puller.batch(1 if runtime.kind.heavy else runtime.slots.free)
-                if self._paused.is_paused(runtime.kind.name):
-                    await self._put_back(events)
-                    continue
-                precedence.took(priority, len(events))
-                await self._take(events, runtime.kind.name, priority)
-        except StopAsyncIteration:
-            return  # the app is stopping
-        finally:
-            puller.close()
-
-    async def _wait_for_capacity(self, runtime: StepRuntime, priority: Priority, precedence: Precedence) -> None:
-        """Return when a request may be pulled. A pulled request delays every rebalance until it is acknowledged."""
-        await self._paused.wait_resumed(runtime.kind.name)
-        await runtime.slots.wait_free()
-        if runtime.kind.heavy:
-            await self._resources.budget.wait_free()
-        if not precedence.may_go(priority):
-            await precedence.turn(priority)
-            await self._wait_for_capacity(runtime, priority, precedence)  # it may be gone by now
-        if self._is_draining:
-            await asyncio.Event().wait()  # for ever: the app cancels this agent after the drain
-
-    async def _put_back(self, events: list[Any]) -> None:
-        """Move requests to the end of their partition: the queue was paused while they were pulled, and holding them
-        would delay every rebalance.
-        """
-        for event in events:
-            record = event.message
-            headers = list(dict(record.headers or ()).items())
-            try:
-                await self._producer.deliver(record.topic, record.partition, record.key, record.value or b"", headers)
-            except KafkaError as error:
-                _fatal("a request can never be returned to its queue", error=repr(error))
-            event.ack()
-
-    async def _take(self, events: list[Any], step: str, priority: Priority) -> None:
-        """Accept the requests of the events, then acknowledge them, in order. Never raises."""
-        try:
-            await self._accept(events, step, priority)
-        except Exception:  # a bug: an event that raises here would be redelivered for ever
-            log.exception("requests failed", extra={"step": step})
-            for event in events:
-                await self._accept_or_dead_letter(event, step, priority)
-        for event in events:
-            event.ack()
-
-    async def _accept(self, events: list[Any], step: str, priority: Priority) -> None:
-        queues = [request_line(e.message.partition, priority, self._settings.partitions) for e in events]
-        parsed = [requests_of(e.message, step, queue) for e, queue in zip(events, queues, strict=True)]
-        await self._attempts.accept([request for requests, _ in parsed for request in requests])
-        for invalid in [entry for _, entries in parsed for entry in entries]:
-            await self._dead_letter(invalid)
-
-    async def _accept_or_dead_letter(self, event: Any, step: str, priority: Priority) -> None:
-        """Accept one event of a failed batch. A request that was accepted with the batch is dropped as a repeat."""
-        try:
-            await self._accept([event], step, priority)
-        except Exception as error:
-            log.exception("request failed", extra={"step": step})
-            record = ErrorRecord(code="internal-error", message=repr(error))
-            await self._dead_letter(InvalidRequest(event.message, event.message.value or b"", record))
-
-    async def _dead_letter(self, invalid: InvalidRequest) -> None:
-        """Send an invalid request to the dead letters. Returns when the broker has it."""
-        message = invalid.message
-        letter = dead_letter(message, invalid.raw, invalid.error, "executor")
-        try:
-            await self._producer.deliver(self._topics.dead_letters, message.partition, *letter)
-        except KafkaError as error:
-            _fatal("a dead letter can never be delivered", error=repr(error))
 
     def _revoke(self, revoked: LeaseRevoked) -> None:
         self._attempts.revoke(revoked.lease_id, revoked.reason)

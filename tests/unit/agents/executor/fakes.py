@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from schemas.base import Message
 from schemas.jobs import Input
 from schemas.step_events import StepRequested
 from schemas.steps import StepKind
-from streams.kafka.envelope import Entry, read
+from streams.kafka.envelope import BATCH_HEADERS, Entry, batch, read, structured
 
 PLAIN = StepKind(name="plain", slots=2)
 HEAVY = StepKind(name="heavy", slots=2, heavy=True)
@@ -32,7 +33,7 @@ class Outputs(msgspec.Struct, frozen=True):
 
 
 class FakeProcessor:
-    """Does with its work what it was told to do."""
+    """Runs a given coroutine function on its work."""
 
     def __init__(self, does: Callable[[Work], Awaitable[Any]]) -> None:
         self.does = does
@@ -75,6 +76,17 @@ class FakeLog:
 def request(job_id: str = "job_1", step: str = "plain", attempt: int = 1, **changes: Any) -> StepRequested:
     fields = {"run": 1, "input": Input(object="uploads/a"), "requested_at": 1.0, **changes}
     return StepRequested(job_id=job_id, asset_id="asset_1", step=step, attempt=attempt, **fields)
+
+
+def entry(message: Message) -> bytes:
+    """An encoded event."""
+    return structured(message, event_id="e", source="test", subject="asset_1")
+
+
+def record(*entries: bytes) -> Any:
+    """A Kafka record of these events."""
+    value = batch(entries)
+    return SimpleNamespace(value=value, headers=BATCH_HEADERS, partition=1, topic="t", offset=7, key=None)
 
 
 def attempt_for(

@@ -1,27 +1,20 @@
-"""Requests are taken in groups; what is no request harms nobody."""
+"""Requests are pulled in batches, and an invalid one affects no other."""
 
 import asyncio
 from collections import deque
-from io import StringIO
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
 
-from agents.executor.identity import ExecutorName
-from agents.executor.main import Executor
-from agents.executor.requests import InvalidRequest, RequestPuller, requests_of
-from agents.executor.running import Request
+from agents.executor.requests import RequestPuller, requests_of
 from schemas.base import Message
 from schemas.step_events import AttemptReleased
-from streams.kafka.envelope import BATCH_HEADERS, batch, structured
-from streams.settings import Settings
-from tests.unit.agents.executor.fakes import request
+from tests.unit.agents.executor.fakes import entry, record, request
 
 
 class FakeStream:
-    """A Faust stream of whatever is in its queue; `lost` puller never come back, as after a rebalance."""
+    """A Faust stream of whatever is in its queue; pulls while `lost` never return, as after a rebalance."""
 
     def __init__(self, *events: Any) -> None:
         self.waiting = deque(events)
@@ -38,7 +31,7 @@ class FakeStream:
             yield self.waiting.popleft()
 
 
-async def test_a_group_is_what_waits_and_has_room() -> None:
+async def test_a_batch_is_what_waits_up_to_the_capacity() -> None:
     puller = RequestPuller(FakeStream(1, 2, 3, 4))
     assert await puller.batch(3) == [1, 2, 3]
     assert await puller.batch(3) == [4]
@@ -58,15 +51,6 @@ async def test_a_queue_that_was_cleared_does_not_hold_up_what_was_pulled() -> No
     assert not stuck.done()
     stuck.cancel()
     puller.close()
-
-
-def entry(message: Message) -> bytes:
-    return structured(message, event_id="e", source="test", subject="asset_1")
-
-
-def record(*entries: bytes) -> Any:
-    value = batch(entries)
-    return SimpleNamespace(value=value, headers=BATCH_HEADERS, partition=1, topic="t", offset=7, key=None)
 
 
 def test_every_request_of_a_record_is_understood() -> None:
@@ -99,25 +83,3 @@ def test_what_is_no_request_is_told_apart_from_its_neighbours(bad: bytes, code: 
     requests, invalid = requests_of(record(entry(request("job_1")), bad, entry(request("job_2"))), "plain")
     assert [r.requested.job_id for r in requests] == ["job_1", "job_2"]
     assert [entry.error.code for entry in invalid] == [code]
-
-
-async def test_a_request_that_cannot_be_accepted_takes_none_of_its_group_with_it(tmp_path: Path) -> None:
-    executor = Executor(Settings(data_dir=str(tmp_path)), ExecutorName("e", "e-1", StringIO()), [])
-    accepted, letters = list[str](), list[str]()
-
-    async def accept(requests: list[Request]) -> None:
-        if any(found.requested.job_id == "job_2" for found in requests):
-            raise RuntimeError("a bug")
-        accepted.extend(found.requested.job_id for found in requests)
-
-    async def dead_letter(invalid: InvalidRequest) -> None:
-        letters.append(invalid.error.code)
-
-    vars(executor)["_attempts"] = SimpleNamespace(accept=accept)
-    vars(executor)["_dead_letter"] = dead_letter
-    events = [SimpleNamespace(message=record(entry(request(f"job_{n}"))), acked=False) for n in (1, 2, 3)]
-    for event in events:
-        event.ack = lambda event=event: setattr(event, "acked", True)
-    await executor._take(events, "plain", "normal")
-    assert (accepted, letters) == (["job_1", "job_3"], ["internal-error"])
-    assert all(event.acked for event in events)
