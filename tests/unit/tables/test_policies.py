@@ -30,7 +30,7 @@ def test_losses_wait_longer_each_time_up_to_a_minute() -> None:
 
 
 def test_a_wait_that_was_asked_for_is_kept_within_reason() -> None:
-    def asked(seconds: float | None) -> float:
+    def delay_s(seconds: float | None) -> float:
         return requested_delay_s(ErrorRecord(code="c", message="m", retry_after_s=seconds), 2.0)
 
-    assert [asked(None), asked(1.0), asked(30.0), asked(1e9)] == [2.0, 2.0, 30.0, 3600.0]
+    assert [delay_s(None), delay_s(1.0), delay_s(30.0), delay_s(1e9)] == [2.0, 2.0, 30.0, 3600.0]

@@ -56,11 +56,11 @@ COMMANDS: list[Message] = [submit(), CancelJob(**JOB), RetryJob(**JOB, run=1), D
 
 def dated(messages: list[Any], chance: random.Random) -> list[LogMessage]:
     at = 10.0
-    told = []
+    messages = []
     for message in messages:
         at += chance.uniform(0.0, 2.0)
-        told.append(LogMessage(at, message))
-    return told
+        messages.append(LogMessage(at, message))
+    return messages
 
 
 @given(st.integers(0, 10**9), st.integers(1, len(COMMANDS)), st.integers(0, len(EVENTS)))
@@ -71,19 +71,19 @@ def test_any_order_in_which_control_may_have_read_is_explained(seed: int, comman
     row: State = None
     while left or right:
         source = left if left and (not right or chance.random() < 0.5) else right
-        told = source.pop(0)
-        row, _ = advance(row, told.message, told.at)
+        entry = source.pop(0)
+        row, _ = advance(row, entry.message, entry.at)
     rows = {"j": row} if row is not None else {}
-    found = compare(rows, log)
-    assert found.differing == []
-    assert found.log_checksum == found.table_checksum
+    result = compare(rows, log)
+    assert result.differing == []
+    assert result.log_checksum == result.table_checksum
 
 
 def one_job() -> tuple[Job, PartitionLog]:
     log = PartitionLog([LogMessage(10.0, submit())], [LogMessage(11.0, EVENTS[0])], 0.0)
     row: State = None
-    for told in (*log.commands, *log.events):
-        row, _ = advance(row, told.message, told.at)
+    for entry in (*log.commands, *log.events):
+        row, _ = advance(row, entry.message, entry.at)
     assert isinstance(row, Job)
     return row, log
 
@@ -100,9 +100,9 @@ def one_job() -> tuple[Job, PartitionLog]:
 def test_a_row_that_the_log_does_not_make_is_found(change: Any) -> None:
     row, log = one_job()
     assert compare({"j": row}, log).differing == []
-    found = compare({"j": change(row)}, log)
-    assert len(found.differing) == 1
-    assert found.log_checksum != found.table_checksum
+    result = compare({"j": change(row)}, log)
+    assert len(result.differing) == 1
+    assert result.log_checksum != result.table_checksum
 
 
 def test_a_missing_row_and_a_row_without_a_submission_are_found() -> None:
@@ -113,8 +113,8 @@ def test_a_missing_row_and_a_row_without_a_submission_are_found() -> None:
 
 def test_jobs_from_before_the_log_begins_are_counted_and_not_checked() -> None:
     row, log = one_job()
-    found = compare({"j": replace(row, status="failed")}, log._replace(complete_from=10.5))
-    assert (found.jobs, found.unchecked, found.differing) == (0, 1, [])
+    result = compare({"j": replace(row, status="failed")}, log._replace(complete_from=10.5))
+    assert (result.jobs, result.unchecked, result.differing) == (0, 1, [])
 
 
 def test_applied_offsets_are_not_compared() -> None:

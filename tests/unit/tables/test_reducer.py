@@ -299,11 +299,11 @@ def test_nothing_brings_a_deleted_job_back() -> None:
     late = accept(job, "transcode", "L9")
     for event in (submit(), late, RetryJob(job_id=job.id, asset_id=job.asset_id, run=1)):
         assert advance(deleted, event, 9.0)[0] is deleted
-    assert kinds(advance(deleted, late, 9.0)[1]) == {LeaseRevoked}, "whoever works on it shall stop"
+    assert kinds(advance(deleted, late, 9.0)[1]) == {LeaseRevoked}, "an executor that works on it must stop"
 
 
 def test_word_of_an_expired_lease_that_was_long_on_its_way_changes_nothing() -> None:
-    """The log was away meanwhile, and nobody could renew a lease."""
+    """The broker was unavailable meanwhile, and no lease could be renewed."""
     job = active("L1")
     assert advance(job, event_of(LeaseExpired, job, "probe", lease_id="L1", decided_at=100.0), 160.0)[0] is job
     assert advance(job, event_of(LeaseExpired, job, "probe", lease_id="L1", decided_at=100.0), 100.1)[0] is not job

@@ -60,14 +60,14 @@ class World(RuleBasedStateMachine):
         self.deliver(submit(self.steps), lost=False)
 
     def deliver(self, event: Message, *, lost: bool) -> None:
-        """Apply an event; its effects reach nobody when they are lost."""
+        """Apply an event; when they are lost, its effects are not delivered."""
         self.now += 1.0
         before = self.job
         after, effects = advance(self.deleted or self.job, event, self.now)
         if isinstance(after, DeletedJob):
             assert self.deleted in (None, after), "what is left of a job changed"
             assert self.job is not None and self.job.status in JOB_ENDED, "a running job was deleted"
-            assert not any(isinstance(effect, StepRequested) for effect in effects), "a deleted job asked for work"
+            assert not any(isinstance(effect, StepRequested) for effect in effects), "a deleted job requested work"
             self.deleted = after
             return
         assert self.deleted is None, "a deleted job came back"
@@ -123,10 +123,10 @@ class World(RuleBasedStateMachine):
         between, effects = advance(state, acceptance, self.now + 1.0)
         after, later = advance(between, kind(**about, **more.get(kind, {})), self.now + 1.0)
         event = kind(**about, **more.get(kind, {}), claim=claim)
-        both, said = advance(state, event, self.now + 1.0)
+        both, effects_of_both = advance(state, event, self.now + 1.0)
         assert both == after
         if after is not state:
-            assert said == effects + later
+            assert effects_of_both == effects + later
         self.leases.append(acceptance)
         self.events.append(event)
         self.deliver(event, lost=lost)

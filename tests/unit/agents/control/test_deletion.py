@@ -1,4 +1,4 @@
-"""Deletion through control: gone with its rows, for good, whatever is replayed and whoever starts again."""
+"""Deletion of jobs and assets: final, whatever is replayed."""
 
 from typing import Any
 
@@ -48,21 +48,21 @@ async def test_a_deleted_job_is_gone_with_its_asset_and_its_files() -> None:
 async def test_a_replay_of_everything_recreates_nothing_and_publishes_nothing_new() -> None:
     log = Log()
     await log.send(await log.control(), *STORY)
-    said = dict(log.published)
+    before = dict(log.published)
     for _ in range(2):
         await log.replay(await log.control(), range(len(STORY)))
         assert not log.jobs and not log.assets and list(log.deleted) == ["job_1"]
-    assert {i for i in log.published.keys() - said.keys() if not isinstance(log.published[i], LeaseRevoked)} == set()
+    assert {i for i in log.published.keys() - before.keys() if not isinstance(log.published[i], LeaseRevoked)} == set()
 
 
 async def test_effects_lost_by_a_kill_are_published_after_it() -> None:
     log = Log()
     control = await log.control()
     await log.send(control, *STORY)
-    said, log.published = log.published, {}
+    before, log.published = log.published, {}
     await log.replay(await log.control(), [len(STORY) - 1])
     deletions = (JobDeleted, AssetDeleted, RemoveArtifacts)
-    assert log.published.keys() == {i for i, message in said.items() if isinstance(message, deletions)}
+    assert log.published.keys() == {i for i, message in before.items() if isinstance(message, deletions)}
 
 
 async def test_late_messages_do_not_resurrect_it_after_a_restart() -> None:

@@ -70,7 +70,7 @@ async def test_five_thousand_jobs_on_one_asset_leave_control_deciding_for_everyb
     await send_batched(log, control, *(submit(n) for n in range(5_000)))
     await log.send(control, submit(9_999, "asset_2"))
     assert len(log.jobs) == 5_001 and not log.all(DeadLetter)
-    assert len({asked.job_id for asked in log.all(StepRequested)}) == 5_001
+    assert len({request.job_id for request in log.all(StepRequested)}) == 5_001
     assert list(log.assets["asset_1"].jobs) == [f"job_{n:06}" for n in range(5_000 - LISTED_JOBS, 5_000)]
     assert largest_row(log) <= MAX_ROW_BYTES
     assert log.applied_offset() == len(log.commands) - 1

@@ -1,11 +1,11 @@
-"""Leases while the broker is away: nobody can renew one, so none is taken from a living executor."""
+"""Leases during an outage of the broker: none can be renewed, so none is taken from a live executor."""
 
 from schemas.step_events import AttemptHeartbeat, LeaseExpired
 from tests.unit.agents.control.test_deletion import ABOUT, ACCEPTED, submit
 from tests.unit.agents.control.world import Log
 
 
-async def test_an_outage_that_is_longer_than_a_lease_costs_nobody_his_work() -> None:
+async def test_an_outage_longer_than_a_lease_loses_no_work() -> None:
     log = Log()
     control = await log.control()
     await log.send(control, submit(), ACCEPTED)

@@ -1,4 +1,4 @@
-"""Pausing a queue: decided by control, kept in its table, heard by executors that are there and that come."""
+"""Pausing a queue: decided by control, kept in its table, published to running and new executors."""
 
 from schemas.commands import PauseQueue, ResumeQueue
 from schemas.step_events import QueueChanged
@@ -7,7 +7,7 @@ from tables.queues import queue_key
 from tests.unit.agents.control.world import PARTITIONS, Log
 
 
-async def test_a_pause_is_told_and_told_again_by_whoever_takes_over() -> None:
+async def test_a_pause_is_published_again_by_the_next_control() -> None:
     log = Log()
     assert partition_of(queue_key("noop"), PARTITIONS) == 0
     await log.send(await log.control(), PauseQueue(step="noop", requested_by="root"))
@@ -19,9 +19,9 @@ async def test_a_pause_is_told_and_told_again_by_whoever_takes_over() -> None:
     assert log.all(QueueChanged) == [first]
     log.published.clear()
     await control.tick()
-    assert not log.published, "it is not said every second"
+    assert not log.published, "it is not published every second"
     await log.send(control, ResumeQueue(step="noop"))
-    assert [said.paused for said in log.all(QueueChanged)] == [False]
+    assert [change.paused for change in log.all(QueueChanged)] == [False]
     log.published.clear()
     await (await log.control()).tick()
     assert not log.published

@@ -1,4 +1,4 @@
-"""What control reads again after a restart repairs what was not said; it must not be acted on a second time."""
+"""A replay after a restart publishes lost effects again, and applies nothing a second time."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ async def test_a_cancel_that_is_read_again_spares_the_run_that_a_retry_began() -
     log.published.clear()
     await log.replay(await log.control(), range(len(history)))
     assert (log.jobs["job_1"].status, log.jobs["job_1"].run, log.jobs["job_1"].cancelling) == ("waiting", 2, False)
-    assert [asked.run for asked in log.all(StepRequested)] == [2]
+    assert [request.run for request in log.all(StepRequested)] == [2]
 
 
-async def test_a_cancel_whose_revoke_was_lost_is_said_again() -> None:
+async def test_a_lost_revoke_is_published_again() -> None:
     log = Log()
     history = (submit(), ACCEPTED, CancelJob(**OF_JOB))
     await log.send(await log.control(), *history)
@@ -62,4 +62,4 @@ async def test_a_pause_that_is_read_again_after_its_end_pauses_nobody() -> None:
     await log.send(await log.control(), PauseQueue(step="noop"), ResumeQueue(step="noop"))
     log.published.clear()
     await log.replay(await log.control(), [0, 1])
-    assert [said.paused for said in log.all(QueueChanged)] == [False]
+    assert [change.paused for change in log.all(QueueChanged)] == [False]

@@ -25,7 +25,7 @@ from tables.bounds import MAX_OUTPUTS_BYTES, MAX_SUBMITTED_BYTES
 from tables.rows import MAX_ROW_BYTES
 from tests.unit.agents.control.world import Log
 
-#: Lengths around every bound, and what a tool may say.
+#: Lengths around every bound, and of the output of a tool.
 LENGTHS = st.sampled_from([1, 100, 500, 1_000, 3_000, 10_000, MAX_OUTPUTS_BYTES - 20, MAX_SUBMITTED_BYTES // 2, 70_000])
 TEXTS = st.builds(lambda char, length: char * length, st.sampled_from(["x", "ü", "𝄞", "\x01", '"']), LENGTHS)
 NUMBERS = st.integers(0, 2)
@@ -51,8 +51,8 @@ def due(job: Job, step: Step, _text: str) -> Message:
     return RetryDue(**{name: value for name, value in about(job, step).items() if name != "lease_id"})
 
 
-#: What an executor, or the clock, says of a step.
-SAYINGS: list[Callable[[Job, Step, str], Message]] = [
+#: Events of an executor or of the timers about a step.
+EVENTS: list[Callable[[Job, Step, str], Message]] = [
     accepted,
     failed,
     due,
@@ -61,7 +61,7 @@ SAYINGS: list[Callable[[Job, Step, str], Message]] = [
     lambda job, step, text: AttemptSkipped(**about(job, step), reason=text, outputs={"hint": text}),
     lambda job, step, text: AttemptReleased(**about(job, step)),
 ]
-#: What somebody commands.
+#: Commands of clients.
 COMMANDS: list[Callable[[Job], Message]] = [
     lambda job: CancelJob(job_id=job.id, asset_id=job.asset_id, requested_by="x" * 70_000),
     lambda job: RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run),
@@ -85,18 +85,18 @@ def submit(number: int, asset: int, text: str) -> SubmitJob:
     )
 
 
-Said = tuple[str, int, int, str]
-SAID = st.one_of(
+Action = tuple[str, int, int, str]
+ACTIONS = st.one_of(
     st.tuples(st.just("submit"), NUMBERS, NUMBERS, TEXTS),
-    st.tuples(st.just("say"), st.integers(0, len(SAYINGS) - 1), st.integers(0, 40), TEXTS),
+    st.tuples(st.just("event"), st.integers(0, len(EVENTS) - 1), st.integers(0, 40), TEXTS),
     st.tuples(st.sampled_from(["fill", "ruin"]), NUMBERS, NUMBERS, TEXTS),
     st.tuples(st.just("command"), st.integers(0, len(COMMANDS) - 1), NUMBERS, st.just("")),
 )
 
 
-def messages(log: Log, said: Said, number: int) -> list[Message]:
-    """What `said` makes of the jobs that there are."""
-    what, kind, which, text = said
+def messages(log: Log, action: Action, number: int) -> list[Message]:
+    """The messages of one action for the existing jobs."""
+    what, kind, which, text = action
     if what == "submit":
         return [submit(number, which, text)]
     jobs = list(log.jobs.values())
@@ -105,28 +105,29 @@ def messages(log: Log, said: Said, number: int) -> list[Message]:
     job = jobs[which % len(jobs)]
     if what == "command":
         return [COMMANDS[kind](job)]
-    if what == "say":
-        return [SAYINGS[kind](job, job.steps[which % len(job.steps)], text)]
-    asked = [step for step in job.steps if step.requested_at is not None]
+    if what == "event":
+        return [EVENTS[kind](job, job.steps[which % len(job.steps)], text)]
+    requested = [step for step in job.steps if step.requested_at is not None]
     if what == "ruin":
-        return [failed(job, step, text) for step in asked]
+        return [failed(job, step, text) for step in requested]
     # Every step of a job as large as it may be.
     claim = Claim(executor_id="e" * 500, requested_at=1.0, request_partition=0)
     outputs = {"text": "x" * (MAX_OUTPUTS_BYTES - 11)}
     return [
-        AttemptCompleted(**about(job, step) | {"lease_id": "L" * 120}, outputs=outputs, claim=claim) for step in asked
+        AttemptCompleted(**about(job, step) | {"lease_id": "L" * 120}, outputs=outputs, claim=claim)
+        for step in requested
     ]
 
 
 @settings(max_examples=200)
-@given(st.lists(SAID, min_size=5, max_size=30))
-async def test_no_sequence_of_events_makes_a_row_larger_than_the_bound(history: list[Said]) -> None:
+@given(st.lists(ACTIONS, min_size=5, max_size=30))
+async def test_no_sequence_of_events_makes_a_row_larger_than_the_bound(history: list[Action]) -> None:
     log = Log()
     control: Control = await log.control()
     await log.send(control, submit(1, 0, "x"), submit(2, 0, "ü"))
-    for number, said in enumerate(history, 3):
+    for number, action in enumerate(history, 3):
         log.now += 1.0
-        for message in messages(log, said, number):
+        for message in messages(log, action, number):
             log.published.clear()
             await log.send(control, message)
             letters = [letter.error.code for letter in log.all(DeadLetter)]

@@ -53,9 +53,9 @@ class FakeLog:
         self.ids: list[str] = []
         self.records: list[tuple[str, int]] = []
         self.errors: list[KafkaError] = []
-        #: Deliveries wait for it.
-        self.answers = asyncio.Event()
-        self.answers.set()
+        #: Deliveries wait until it is set.
+        self.is_available = asyncio.Event()
+        self.is_available.set()
 
     async def send(self, topic: str, partition: int, _key: Any, value: bytes, headers: Any) -> Awaitable[None]:
         if self.errors:
@@ -63,7 +63,7 @@ class FakeLog:
         return asyncio.ensure_future(self._deliver(topic, partition, value, headers))
 
     async def _deliver(self, topic: str, partition: int, value: bytes, headers: Any) -> None:
-        await self.answers.wait()
+        await self.is_available.wait()
         self.records.append((topic, partition))
         entries = [entry for entry in read(value, headers) if isinstance(entry, Entry)]
         self.messages += [entry.message for entry in entries]

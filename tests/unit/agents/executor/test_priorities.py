@@ -16,7 +16,7 @@ def world(**counts: int) -> tuple[Precedence, dict[Priority, deque[int]]]:
 
 
 def order(precedence: Precedence, queues: dict[Priority, deque[int]]) -> list[Priority]:
-    """Who goes, one at a time, until nobody waits."""
+    """The order in which waiting requests are taken, one at a time."""
     gone: list[Priority] = []
     while any(queues.values()):
         [who] = [priority for priority in PRIORITIES if queues[priority] and precedence.may_go(priority)]

@@ -1,4 +1,4 @@
-"""Progress never falls, and is said about once a second."""
+"""Progress never falls, and is sent about once a second."""
 
 import math
 

@@ -64,7 +64,7 @@ class Floor:
     async def accept(self, *requests: StepRequested) -> None:
         await self.attempts.accept([Request(r, f"event/{r.job_id}", 3) for r in requests])
 
-    async def heard(self, kind: type[Any], count: int = 1) -> list[Any]:
+    async def published(self, kind: type[Any], count: int = 1) -> list[Any]:
         await eventually(lambda: len(self.log.of(kind)) >= count)
         return self.log.of(kind)
 
@@ -73,7 +73,7 @@ class Floor:
         return [partition for topic, partition in self.log.records if topic == "media.step-events"]
 
     async def close(self) -> None:
-        self.log.answers.set()
+        self.log.is_available.set()
         self.go.set()
         await eventually(lambda: len(self.attempts) == 0)
         await self.outbox.close()
@@ -91,7 +91,7 @@ async def test_an_attempt_is_claimed_worked_on_and_ended(floor: Floor) -> None:
     accepted = floor.log.of(AttemptAccepted)[0]
     assert (accepted.executor_id, accepted.request_partition, accepted.requested_at) == ("exec-1", 3, 1.0)
     floor.go.set()
-    completed = (await floor.heard(AttemptCompleted))[0]
+    completed = (await floor.published(AttemptCompleted))[0]
     assert completed.lease_id == accepted.lease_id
     await eventually(lambda: len(floor.attempts) == 0 and floor.runtimes["plain"].slots.free == PLAIN.slots)
 
@@ -100,17 +100,17 @@ async def test_the_log_names_how_an_attempt_ended(floor: Floor, caplog: pytest.L
     floor.go.set()
     with caplog.at_level(logging.INFO, "agents.executor.running"):
         await floor.accept(request())
-        await floor.heard(AttemptCompleted)
+        await floor.published(AttemptCompleted)
     assert [record.message for record in caplog.records] == ["step completed"]
 
 
 async def test_no_work_begins_before_the_broker_has_the_claim(floor: Floor) -> None:
-    floor.log.answers.clear()
+    floor.log.is_available.clear()
     accepting = asyncio.create_task(floor.accept(request()))
     for _ in range(20):
         await asyncio.sleep(0)
     assert floor.processors["plain"].works == []
-    floor.log.answers.set()
+    floor.log.is_available.set()
     await accepting
     await eventually(lambda: floor.processors["plain"].works)
     floor.go.set()
@@ -120,7 +120,7 @@ async def test_a_group_is_claimed_in_one_record(floor: Floor) -> None:
     await floor.accept(*[request(f"job_{n}", "quick") for n in range(50)])
     assert floor.step_event_records() == [partition_of("asset_1", 8)]
     floor.go.set()
-    await floor.heard(AttemptCompleted, 50)
+    await floor.published(AttemptCompleted, 50)
 
 
 async def test_what_takes_no_time_is_claimed_and_ended_with_one_event(floor: Floor) -> None:
@@ -139,7 +139,7 @@ async def test_what_could_take_no_time_and_takes_some_is_claimed_before_it_ends(
     await floor.accept(request(step="quick"))
     accepted = floor.log.of(AttemptAccepted)[0]
     floor.go.set()
-    completed = (await floor.heard(AttemptCompleted))[0]
+    completed = (await floor.published(AttemptCompleted))[0]
     assert (completed.lease_id, completed.claim) == (accepted.lease_id, None)
 
 
@@ -151,8 +151,8 @@ async def test_what_is_stopped_before_its_first_step_is_claimed_and_released(flo
     accepting = asyncio.create_task(floor.accept(request(step="quick")))
     asyncio.get_running_loop().call_soon(stop)
     await accepting
-    said = [m for m in floor.log.messages if not isinstance(m, StepProgressed)]
-    assert [type(m) for m in said] == [AttemptAccepted, AttemptReleased]
+    events = [m for m in floor.log.messages if not isinstance(m, StepProgressed)]
+    assert [type(m) for m in events] == [AttemptAccepted, AttemptReleased]
     assert len(floor.attempts) == 0
 
 
@@ -161,13 +161,13 @@ async def test_a_repeat_of_what_is_running_is_dropped_and_another_attempt_is_not
     await floor.accept(request(), request(attempt=2))
     assert [a.attempt for a in floor.log.of(AttemptAccepted)] == [1, 2]
     floor.go.set()
-    await floor.heard(AttemptCompleted, 2)
+    await floor.published(AttemptCompleted, 2)
 
 
 async def test_running_attempts_are_kept_alive_until_they_end(floor: Floor) -> None:
     await floor.accept(request())
     floor.attempts.tick()
-    beat = (await floor.heard(AttemptHeartbeat))[0]
+    beat = (await floor.published(AttemptHeartbeat))[0]
     assert beat.lease_id == floor.log.of(AttemptAccepted)[0].lease_id
     floor.go.set()
     await eventually(lambda: len(floor.attempts) == 0)
@@ -177,23 +177,23 @@ async def test_running_attempts_are_kept_alive_until_they_end(floor: Floor) -> N
 
 async def test_heartbeats_do_not_pile_up_while_the_broker_is_away(floor: Floor) -> None:
     await floor.accept(request())
-    floor.log.answers.clear()
+    floor.log.is_available.clear()
     for _ in range(5):
         floor.attempts.tick()
         await asyncio.sleep(0)
-    floor.log.answers.set()
+    floor.log.is_available.set()
     floor.go.set()
-    await floor.heard(AttemptCompleted)
+    await floor.published(AttemptCompleted)
     assert len(floor.log.of(AttemptHeartbeat)) == 1
 
 
-async def test_progress_is_said_as_it_comes(floor: Floor) -> None:
+async def test_progress_is_sent_as_it_comes(floor: Floor) -> None:
     await floor.accept(request())
-    said = (await floor.heard(StepProgressed))[0]
-    assert said.progress == 0.5
+    event = (await floor.published(StepProgressed))[0]
+    assert event.progress == 0.5
     assert ("media.progress", partition_of("asset_1", 8)) in floor.log.records
     floor.go.set()
-    await floor.heard(AttemptCompleted)
+    await floor.published(AttemptCompleted)
 
 
 async def test_a_revoked_lease_is_stopped_and_answered(floor: Floor) -> None:
@@ -203,19 +203,19 @@ async def test_a_revoked_lease_is_stopped_and_answered(floor: Floor) -> None:
     floor.attempts.revoke("lease_of_somebody_else", "cancelled")
     floor.attempts.revoke(lease_id, "cancelled")
     floor.attempts.revoke(lease_id, "cancelled")
-    assert [c.lease_id for c in await floor.heard(AttemptCancelled)] == [lease_id]
+    assert [c.lease_id for c in await floor.published(AttemptCancelled)] == [lease_id]
     await eventually(lambda: len(floor.attempts) == 0)
 
 
 async def test_a_revoke_that_overtakes_the_claim_is_not_missed(floor: Floor) -> None:
-    floor.log.answers.clear()
+    floor.log.is_available.clear()
     accepting = asyncio.create_task(floor.accept(request()))
     await eventually(lambda: len(floor.attempts) == 1)
     (lease_id,) = floor.attempts._by_lease
     floor.attempts.revoke(lease_id, "cancelled")
-    floor.log.answers.set()
+    floor.log.is_available.set()
     await accepting
-    await floor.heard(AttemptCancelled)
+    await floor.published(AttemptCancelled)
     assert floor.processors["plain"].works == []
 
 
@@ -225,7 +225,7 @@ async def test_what_cannot_be_delivered_now_is_delivered_later(floor: Floor, mon
     await floor.accept(request())
     floor.log.errors = [KafkaConnectionError()]
     floor.go.set()
-    await floor.heard(AttemptCompleted)
+    await floor.published(AttemptCompleted)
     assert len(floor.log.of(AttemptAccepted)) == 1
 
 
@@ -268,7 +268,7 @@ async def test_draining_releases_at_once_what_still_waits_for_the_cpus(floor: Fl
     await floor.accept(request("job_1", "heavy"), request("job_2", "heavy"))
     await eventually(lambda: floor.processors["heavy"].works)
     draining = asyncio.create_task(floor.attempts.drain(60.0))
-    released = await floor.heard(AttemptReleased)
+    released = await floor.published(AttemptReleased)
     assert [r.job_id for r in released] == ["job_2"]
     floor.go.set()
     await draining
@@ -276,32 +276,32 @@ async def test_draining_releases_at_once_what_still_waits_for_the_cpus(floor: Fl
 
 
 async def test_events_of_one_attempt_have_ids_of_their_own(floor: Floor) -> None:
-    say: Callable[[], None] = floor.attempts.tick
+    tick: Callable[[], None] = floor.attempts.tick
     await floor.accept(request())
-    say()
-    await floor.heard(AttemptHeartbeat)
-    say()
-    await floor.heard(AttemptHeartbeat, 2)
+    tick()
+    await floor.published(AttemptHeartbeat)
+    tick()
+    await floor.published(AttemptHeartbeat, 2)
     floor.go.set()
-    await floor.heard(AttemptCompleted)
+    await floor.published(AttemptCompleted)
     assert len(set(floor.log.ids)) == len(floor.log.ids)
 
 
-async def test_what_is_heard_is_told_at_once_and_not_after_the_end(tmp_path: Path) -> None:
+async def test_captions_are_sent_at_once_and_not_after_the_end(tmp_path: Path) -> None:
     floor = Floor(tmp_path)
     kept: list[Work] = []
 
-    async def hear(work: Work) -> None:
+    async def transcribe(work: Work) -> None:
         kept.append(work)
         work.on_caption(Caption(id=0, start_ms=0, end_ms=900, text="Hello."))
         await floor.go.wait()
 
-    floor.processors["plain"].does = hear
+    floor.processors["plain"].does = transcribe
     await floor.accept(request())
     await eventually(lambda: floor.log.of(StepCaptioned))
     floor.go.set()
     await eventually(lambda: floor.log.of(AttemptCompleted))
     kept[0].on_caption(Caption(id=1, start_ms=900, end_ms=1000, text="Late."))
     await floor.outbox.flush()
-    [said] = floor.log.of(StepCaptioned)
-    assert (said.caption.text, said.lease_id) == ("Hello.", floor.log.of(AttemptAccepted)[0].lease_id)
+    [event] = floor.log.of(StepCaptioned)
+    assert (event.caption.text, event.lease_id) == ("Hello.", floor.log.of(AttemptAccepted)[0].lease_id)
