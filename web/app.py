@@ -29,7 +29,7 @@ from web.http.middleware import add_cors_headers, compressed, conditional, cors,
 from web.http.problems import ERROR_TABLE, HTTP_ERRORS, ErrorTable, Problem, not_found, problems, unavailable
 from web.http.routing import add_routes
 from web.http.security_headers import add_headers, identified
-from web.live.changelog_follower import Follower
+from web.live.changelog_follower import ChangelogFollower
 from web.live.control_watch import ControlWatch
 from web.live.hub import GOING_AWAY, Hub
 from web.live.progress import Progress
@@ -51,7 +51,7 @@ from web.services import SERVICES, Services
 from web.upload_staging.journal import Journal
 
 if TYPE_CHECKING:  # its library is an extra
-    from web.cache.shared_usage import CacheSharing
+    from web.cache.shared_usage import SharedCacheUsage
 
 #: In this order: ObjectNotFound is a StoreError.
 _ERRORS: ErrorTable = {
@@ -93,7 +93,7 @@ def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
         problems,
         limits(settings.web),
         authentication(parts.authenticator),
-        waiting_for(parts.progress_follower.resumed),
+        waiting_for(parts.progress_follower.wait_serving),
     ]
 
 
@@ -109,16 +109,14 @@ def make_services(settings: Settings) -> Services:
     tokens, tickets = TokenLog(settings, access_producer), Tickets(key)
     authenticator = Authenticator(settings, tokens, tickets)
     store = open_store(settings.store_url, public_endpoint=settings.store.public_endpoint)
-    follower = Follower(settings, model, position, progress, hub)
     index = SearchIndex(home / f"{settings.web.replica}.search")
     event_index = EventIndex(home / f"{settings.web.replica}.events")
     commands = Commands(settings, position)
-    follower.clock = clock = LogClock(commands.date)
+    clock = LogClock(commands.date)
     cache = CacheUsage(clock.now_or_none)
-    follower.listener = indexer = Indexer(model, position, store, index)
+    indexer = Indexer(model, position, store, index)
     control = ControlWatch(settings, position, time.monotonic)
     progress_follower = ProgressFollower(settings, model, progress, hub, control.reported)
-    follower.before_reading = progress_follower.settled
     return Services(
         settings=settings,
         pipelines=pipelines,
@@ -130,7 +128,16 @@ def make_services(settings: Settings) -> Services:
         hub=hub,
         commands=commands,
         clock=clock,
-        follower=follower,
+        follower=ChangelogFollower(
+            settings,
+            model,
+            position,
+            progress,
+            hub,
+            clock=clock,
+            listener=indexer,
+            before_reading=progress_follower.wait_caught_up,
+        ),
         control=control,
         progress_follower=progress_follower,
         events=EventLog(settings, event_index),
@@ -154,16 +161,16 @@ def make_services(settings: Settings) -> Services:
     )
 
 
-def _cache_sharing(settings: Settings, cache: CacheUsage) -> "CacheSharing | None":
+def _cache_sharing(settings: Settings, cache: CacheUsage) -> "SharedCacheUsage | None":
     redis = settings.redis
     if redis.url is None:
         return None
     try:
-        from web.cache.shared_usage import CacheSharing
+        from web.cache.shared_usage import SharedCacheUsage
     except ImportError as error:
         raise SettingsError('KINOLOG_REDIS__URL: the library is missing: pip install "kinolog[redis]"') from error
-    return CacheSharing(redis.url, redis.timeout_s, cache)
+    return SharedCacheUsage(redis.url, redis.timeout_s, cache)
 
 
 async def _close_live_clients(app: web.Application) -> None:
-    app[SERVICES].hub.dismiss_all(GOING_AWAY, closing=True)
+    app[SERVICES].hub.close_all(GOING_AWAY, closing=True)

@@ -17,7 +17,7 @@ from web.auth.tickets import Tickets
 from web.cache.usage import CacheUsage
 from web.http.bucket_origin import BucketOrigin
 from web.http.metrics import Metrics
-from web.live.changelog_follower import Follower
+from web.live.changelog_follower import ChangelogFollower
 from web.live.control_watch import ControlWatch
 from web.live.hub import Hub
 from web.live.progress import Progress
@@ -37,7 +37,7 @@ from web.search.query_embedder import QueryVectors
 from web.upload_staging.journal import Journal
 
 if TYPE_CHECKING:  # its library is an extra
-    from web.cache.shared_usage import CacheSharing
+    from web.cache.shared_usage import SharedCacheUsage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Services:
     hub: Hub
     commands: Commands
     clock: LogClock
-    follower: Follower
+    follower: ChangelogFollower
     control: ControlWatch
     progress_follower: ProgressFollower
     events: EventLog
@@ -77,7 +77,7 @@ class Services:
     #: Recent uses of cached media on this replica; safe to lose.
     cache: CacheUsage = field(default_factory=CacheUsage)
     #: Shares those with other replicas over Redis, if configured.
-    cache_sharing: "CacheSharing | None" = None
+    cache_sharing: "SharedCacheUsage | None" = None
 
 
 SERVICES = web.AppKey("services", Services)

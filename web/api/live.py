@@ -14,7 +14,7 @@ from web.http.cursors import LiveCursor, load
 from web.http.problems import unavailable
 from web.http.routing import Routes
 from web.live.catch_up import CatchUp
-from web.live.hub import Client, CloseReason
+from web.live.client import Client, CloseReason
 from web.live.ws_frames import Frame
 from web.readmodel.subscriptions import Subscription, parse
 from web.services import Services, services

@@ -21,7 +21,7 @@ from web.search.index import Hit
 from web.search.merging import merged
 from web.search.query_embedder import SpaceUnavailable
 from web.search.ranking import fused
-from web.search.text_query import held, highlighted, match_queries
+from web.search.text_query import highlighted, match_queries, matched_parts
 from web.services import Services, services
 from web.views.models import Found, FoundPassage
 
@@ -126,7 +126,7 @@ _SEARCHES = {"text": _text, "vector": _vector, "hybrid": _hybrid}
 
 def _has_same_words(params: SearchParams, ranked: Ranked, hit: Hit, part: Hit) -> bool:
     """Whether the part has all the words that the hit matched. Its meaning is that of the whole passage."""
-    return hit.n in ranked.word_hits and held(hit.text, params.text) == held(part.text, params.text)
+    return hit.n in ranked.word_hits and matched_parts(hit.text, params.text) == matched_parts(part.text, params.text)
 
 
 async def _by_words(parts: Services, params: SearchParams) -> list[Hit]:

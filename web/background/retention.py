@@ -58,7 +58,7 @@ class JobRetention:
 
     async def _delete(self, kept: Rule, now: float, aged_left: int) -> int:
         count = 0
-        while batch := await self._model.read(queries.superfluous, kept, now, max(aged_left - count, 0), _BATCH):
+        while batch := await self._model.read(queries.expired_jobs, kept, now, max(aged_left - count, 0), _BATCH):
             deletions = [
                 DeleteJob(job_id=job_id, asset_id=asset_id, artifacts=False, requested_by="retention")
                 for job_id, asset_id in batch

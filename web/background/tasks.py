@@ -48,7 +48,7 @@ def _tasks(parts: Services) -> list[_Task]:
         parts.follower.run,
         parts.progress_follower.run,
         parts.control.run,
-        parts.hub.tell_queues,
+        parts.hub.run,
         parts.commands.run,
         parts.clock.run,
         parts.tokens.run,

@@ -35,5 +35,5 @@ class TusSweep:
         folder = tus_folder(self._parts)
         for upload in await asyncio.to_thread(folder.sweep):
             with contextlib.suppress(FileNotFoundError):  # completed meanwhile
-                async with LOCKS.turn(folder, upload.id):
+                async with LOCKS.locked(folder, upload.id):
                     await complete(self._parts, upload)

@@ -1,4 +1,4 @@
-"""Questions and last uses of cached media over all replicas, in Redis. While it is away, each replica has its own."""
+"""Lookups and last uses of cached media over all replicas, in Redis. Without Redis each replica has its own."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from web.cache.usage import REMEMBERED, CacheUsage, Questions
+from web.cache.usage import MAX_USES, CacheUsage, Lookups
 
 log = logging.getLogger("kinolog.web")
 
@@ -17,11 +17,11 @@ _EVERY_S = 2.0
 _COUNTS, _USED = "kinolog:cache:questions", "kinolog:cache:used"
 
 
-class CacheSharing:
-    """Between a replica's desk and Redis. Raises nothing of Redis's: what was not told is told the next time."""
+class SharedCacheUsage:
+    """Exchange of one replica's usage with Redis. Redis errors are logged, and the exchange is repeated later."""
 
-    def __init__(self, url: str, timeout_s: float, desk: CacheUsage) -> None:
-        self._desk = desk
+    def __init__(self, url: str, timeout_s: float, usage: CacheUsage) -> None:
+        self._usage = usage
         self._redis: Any = Redis.from_url(
             url,
             socket_timeout=timeout_s,
@@ -29,14 +29,14 @@ class CacheSharing:
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
         )
-        #: Uses up to here were told, seconds since the epoch.
-        self._told_until = 0.0
+        #: Uses up to this time have been sent, seconds since the epoch.
+        self._sent_until = 0.0
 
     async def run(self) -> None:
-        """Tell what there is to tell, again and again."""
+        """Exchange new lookups every two seconds until cancelled."""
         try:
             while True:
-                if any(self._desk.own):
+                if any(self._usage.unshared):
                     await self.share()
                 await asyncio.sleep(_EVERY_S)
         finally:
@@ -47,32 +47,32 @@ class CacheSharing:
         await self._redis.aclose()
 
     async def share(self) -> None:
-        """Tell what was counted here, and learn what all replicas have counted."""
-        own, self._desk.own = self._desk.own, Questions()
-        uses = {one: at for one, at in self._desk.used_at.items() if at > self._told_until}
+        """Send this replica's lookups and uses, and fetch the lookups of all replicas."""
+        unshared, self._usage.unshared = self._usage.unshared, Lookups()
+        uses = {asset_id: at for asset_id, at in self._usage.used_at.items() if at > self._sent_until}
         try:
-            counts = await self._tell(own, uses)
+            counts = await self._exchange(unshared, uses)
         except (RedisError, OSError, TimeoutError) as error:
-            self._desk.own = Questions(*map(sum, zip(own, self._desk.own, strict=True)))
-            log.warning("the cache's questions are not shared now", extra={"error": str(error)[:200]})
+            self._usage.unshared = Lookups(*map(sum, zip(unshared, self._usage.unshared, strict=True)))
+            log.warning("cache lookups cannot be shared", extra={"error": str(error)[:200]})
             return
-        self._desk.told = Questions(*(int(counts.get(name, 0)) for name in Questions._fields))
-        self._told_until = max(uses.values(), default=self._told_until)
+        self._usage.shared = Lookups(*(int(counts.get(name, 0)) for name in Lookups._fields))
+        self._sent_until = max(uses.values(), default=self._sent_until)
 
     async def learn_uses(self) -> None:
-        """Learn when each asset was last asked for, wherever that was."""
+        """Fetch the last use of each asset at any replica."""
         try:
-            self._desk.learn(dict(await self._redis.zrange(_USED, 0, -1, withscores=True)))
+            self._usage.learn(dict(await self._redis.zrange(_USED, 0, -1, withscores=True)))
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("uses of cached media are not shared now", extra={"error": str(error)[:200]})
+            log.warning("uses of cached media cannot be shared", extra={"error": str(error)[:200]})
 
-    async def _tell(self, own: Questions, uses: dict[str, float]) -> dict[str, str]:
-        async with self._redis.pipeline(transaction=True) as together:
-            for name, more in own._asdict().items():
-                together.hincrby(_COUNTS, name, more)
+    async def _exchange(self, unshared: Lookups, uses: dict[str, float]) -> dict[str, str]:
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            for name, more in unshared._asdict().items():
+                pipeline.hincrby(_COUNTS, name, more)
             if uses:
-                together.zadd(_USED, uses, gt=True)
-                together.zremrangebyrank(_USED, 0, -REMEMBERED - 1)
-            together.hgetall(_COUNTS)
-            counts: dict[str, str] = (await together.execute())[-1]
+                pipeline.zadd(_USED, uses, gt=True)
+                pipeline.zremrangebyrank(_USED, 0, -MAX_USES - 1)
+            pipeline.hgetall(_COUNTS)
+            counts: dict[str, str] = (await pipeline.execute())[-1]
             return counts

@@ -1,85 +1,81 @@
-"""What one replica remembers of cached media: who was just added, what was asked for. All of it is safe to lose."""
+"""Usage of cached media at one replica: pending additions, lookups and last uses. In memory; safe to lose."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-#: Seconds after which an asset that was added is in the read model, or never came.
+from cachetools import FIFOCache, TTLCache
+
+#: Seconds after which an asset that was added is in the read model, or never will be.
 _PENDING_S = 30.0
-#: Assets whose last use is remembered; of a forgotten one counts when it was downloaded.
-REMEMBERED = 100_000
+_MAX_PENDING = 100_000
+#: Assets whose last use is kept; for any other asset its download counts as its last use.
+MAX_USES = 100_000
 
 
-class Questions(NamedTuple):
-    """Questions that the cache could answer, and that it could not."""
+class Lookups(NamedTuple):
+    """Numbers of cache lookups by outcome."""
 
     hits: int = 0
     misses: int = 0
 
 
 class CacheUsage:
-    """Additions that are not visible yet, questions, and last uses.
+    """Additions that are not in the read model yet, lookups, and last uses.
 
-    `now` is the log's time: all replicas' uses are compared with each other, and with when an asset was downloaded.
+    `now` is the log's time: uses are compared between replicas, and with the times of downloads.
     """
 
     def __init__(self, now: Callable[[], float | None] = time.time) -> None:
         self._now = now
-        self._added: dict[str, float] = {}
-        #: When each asset was last asked for, seconds since the epoch.
-        self.used_at: OrderedDict[str, float] = OrderedDict()
-        #: What was counted here and not told to the other replicas yet.
-        self.own = Questions()
-        #: What all replicas have told.
-        self.told = Questions()
+        self._pending: TTLCache[str, None] = TTLCache(_MAX_PENDING, _PENDING_S)
+        #: Time of each asset's last use, seconds since the epoch. The least recently set ones are dropped.
+        self.used_at: FIFOCache[str, float] = FIFOCache(MAX_USES)
+        #: Lookups here that the other replicas do not know of yet.
+        self.unshared = Lookups()
+        #: Lookups of all replicas, as of the last exchange.
+        self.shared = Lookups()
 
     def add(self, asset_id: str) -> bool:
         """Note that an asset is being added; False when it is being added already."""
-        now = time.monotonic()
-        for known in [known for known, at in self._added.items() if at + _PENDING_S < now]:
-            del self._added[known]
-        if asset_id in self._added:
+        if asset_id in self._pending:
             return False
-        self._added[asset_id] = now
+        self._pending[asset_id] = None
         return True
 
     def forget(self, asset_id: str) -> None:
-        """It came to nothing, or is gone: the next one to ask adds it."""
-        self._added.pop(asset_id, None)
+        """The asset could not be added, or was deleted: the next request adds it."""
+        self._pending.pop(asset_id, None)
         self.used_at.pop(asset_id, None)
 
     def use(self, asset_id: str) -> None:
-        """Note that an asset was asked for."""
+        """Note a use of an asset."""
         if (now := self._now()) is not None:
             self.learn({asset_id: now})
 
     def learn(self, used_at: Mapping[str, float]) -> None:
-        """Note when assets were asked for, here or elsewhere. What lies in the future was told by a wrong clock."""
+        """Note uses of assets at any replica. A time in the future comes from a wrong clock and counts as now."""
         now = self._now()
         for asset_id, at in used_at.items():
             at = at if now is None else min(at, now)  # noqa: PLW2901
             self.used_at[asset_id] = max(at, self.used_at.get(asset_id, 0.0))
-            self.used_at.move_to_end(asset_id)
-        while len(self.used_at) > REMEMBERED:
-            self.used_at.popitem(last=False)
 
     def keep_only(self, asset_ids: Collection[str]) -> None:
-        """Forget the uses of all others: they are gone."""
-        for asset_id in self.used_at.keys() - asset_ids:
+        """Forget the uses of all other assets: they no longer exist."""
+        for asset_id in self.used_at.keys() - set(asset_ids):
             del self.used_at[asset_id]
 
     def count(self, *, hit: bool) -> None:
-        """Count one question."""
-        self.own = Questions(self.own.hits + hit, self.own.misses + (not hit))
+        """Count one lookup."""
+        self.unshared = Lookups(self.unshared.hits + hit, self.unshared.misses + (not hit))
 
     @property
-    def questions(self) -> Questions:
-        """All that is known of."""
-        return Questions(self.told.hits + self.own.hits, self.told.misses + self.own.misses)
+    def lookups(self) -> Lookups:
+        """All known lookups, of this and other replicas."""
+        return Lookups(self.shared.hits + self.unshared.hits, self.shared.misses + self.unshared.misses)
 
     @property
     def hit_ratio(self) -> float | None:
-        """Share of the questions that were answered out of the cache; None before the first."""
-        hits, misses = self.questions
+        """Share of the lookups that were hits; None before the first."""
+        hits, misses = self.lookups
         return round(hits / (hits + misses), 4) if hits + misses else None

@@ -1,4 +1,4 @@
-"""The first frames of a live client: everything, or all that it missed. The hub's changes follow without a gap."""
+"""The first frames of a live client: a snapshot, or all missed changes. The hub's changes follow without a gap."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from streams.settings import Web
 from web.http.cursors import LiveCursor
-from web.live.hub import Client
+from web.live.client import Client
 from web.live.progress import Progress
 from web.live.ws_frames import Frame, change_frame, cursor_at, snapshot_frame
 from web.readmodel import queries
@@ -18,7 +18,7 @@ _CHUNK = 500
 
 
 class Snapshot(NamedTuple):
-    """Everything at one moment, and the number of the last change in it."""
+    """All subscribed jobs at one moment, and the sequence number of the last change in them."""
 
     frame: Frame
     seq: int
@@ -37,7 +37,7 @@ class CatchUp:
         """
         seq = None if cursor is None else await self._resume_seq(cursor)
         if cursor is None or seq is None:
-            snapshot = await self._model.read(self._snapshot, client.wanted)
+            snapshot = await self._model.read(self._snapshot, client.subscription)
             client.skip_to(snapshot.seq)
             yield snapshot.frame
             return
@@ -65,12 +65,12 @@ class CatchUp:
                 if change.offset < offsets[change.partition]:
                     continue
                 offsets[change.partition] = change.offset + 1
-                if client.wanted.covers(change.audience):
+                if client.subscription.covers(change.audience):
                     yield change_frame(cursor_at(log, offsets), change, self._progress)
 
-    def _snapshot(self, db: sqlite3.Connection, wanted: Subscription) -> Snapshot:
+    def _snapshot(self, db: sqlite3.Connection, subscription: Subscription) -> Snapshot:
         most = self._settings.live_snapshot_jobs
         moment = queries.moment(db, len(self._position.offsets))
-        jobs = queries.snapshot(db, wanted, most + 1)
+        jobs = queries.snapshot(db, subscription, most + 1)
         cursor = cursor_at(self._position.log or "", moment.offsets)
         return Snapshot(snapshot_frame(cursor, jobs[:most], self._progress, more=len(jobs) > most), moment.seq)

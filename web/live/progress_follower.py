@@ -21,25 +21,23 @@ from streams.settings import Settings
 from web.live.hub import Hub
 from web.live.progress import Progress
 from web.readmodel import queries
-from web.readmodel.job_table import Seen
+from web.readmodel.job_table import StoredProgress
 from web.readmodel.read_model import ReadModel
 
 log = logging.getLogger("kinolog.web")
 
-#: Records of a partition that a new replica looks back, and that one which was away reads at most. The topic keeps an
-#: hour, a record has up to 256 messages of about one a second and attempt: the first is some minutes of a busy system.
-_LOOK_BACK, _MOST_BEHIND = 5_000, 50_000
-_NOTE_S = 1.0
-#: Longest wait, after the start of the process, for what was said before.
-_SETTLE_S = 3.0
-#: Messages that are taken in before the event loop may do something else.
-_AT_ONCE = 256
+#: Records of a partition that a new replica reads back, and that a returning one reads at most. The topic keeps an
+#: hour, and a record has up to 256 events, about one a second and attempt: 5,000 are some minutes of a busy system.
+_NEW_REPLICA_RECORDS, _MAX_RECORDS = 5_000, 50_000
+_STORE_S = 1.0
+#: Longest wait for progress from before the start of the process.
+_CATCH_UP_S = 3.0
+#: Events that are applied before other tasks may run.
+_CHUNK = 256
 
 
 class ProgressFollower:
-    """Reads `media.progress` from where the read model says that it was read to, so that nothing that was shown is
-    forgotten over a restart.
-    """
+    """Follower of `media.progress`. It resumes at the offsets in the read model: shown progress survives a restart."""
 
     def __init__(
         self,
@@ -49,47 +47,48 @@ class ProgressFollower:
         hub: Hub,
         on_report: Callable[[tuple[int, ...]], None] = lambda _: None,
     ) -> None:
-        """`on_report` is called with the partitions that a control process says it decides."""
+        """`on_report` is called with the partitions of each report of a control process."""
         self._settings, self._on_report = settings, on_report
         self._model = model
         self._progress = progress
         self._hub = hub
-        #: Progress (0-1) of running jobs that have moved since that was last written down.
-        self._moved: dict[str, float] = {}
-        self._noted_at = 0.0
+        #: Progress (0-1) of jobs since it was last stored.
+        self._unstored: dict[str, float] = {}
+        self._stored_at = 0.0
         topic = names(settings).progress
         self._parts = [TopicPartition(topic, partition) for partition in range(settings.partitions)]
-        #: Next offset by partition; empty until the start is known.
+        #: Next offset by partition; empty before the first connection.
         self._next: dict[int, int] = {}
-        #: Set when all is known that had been said before the process started; when requests wait for that no longer.
-        self._settled, self._answering = asyncio.Event(), asyncio.Event()
+        #: Set when all events from before the start have been applied; when requests no longer wait for that.
+        self._caught_up, self._serving = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
         """Follow until cancelled. Damage of the read model is repaired by the follower of the changelogs."""
         await follow_forever(
-            "progress", self._connect, self._follow, also=(sqlite3.Error,), on_failure=self._answering.set
+            "progress", self._connect, self._follow, also=(sqlite3.Error,), on_failure=self._serving.set
         )
 
-    async def settled(self) -> None:
-        """Return when what had been said before the process started is known, or after a few seconds."""
+    async def wait_caught_up(self) -> None:
+        """Wait, at most a few seconds, until all events from before the start have been applied."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLE_S):
-                await self._settled.wait()
+            async with asyncio.timeout(_CATCH_UP_S):
+                await self._caught_up.wait()
 
-    async def resumed(self) -> None:
-        """Let requests wait for that where a process before this one may have shown something. Not for long, and not at
-        all while the log is away: its last second is then missing until it is back.
+    async def wait_serving(self) -> None:
+        """Hold back a request until then if a process before this one may have shown progress.
+
+        Not for long, and not while the log is unreachable: the last second of progress is then missing for a while.
         """
-        if not self._answering.is_set() and await self._has_predecessor():
+        if not self._serving.is_set() and await self._has_predecessor():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_SETTLE_S):
-                    await self._answering.wait()
-            self._answering.set()
+                async with asyncio.timeout(_CATCH_UP_S):
+                    await self._serving.wait()
+            self._serving.set()
 
     async def _has_predecessor(self) -> bool:
         try:
             return await self._model.saved() is not None
-        except sqlite3.Error:  # nothing can be shown from it
+        except sqlite3.Error:  # nothing is shown from it
             return False
 
     def _connect(self) -> AbstractAsyncContextManager[Any]:
@@ -101,68 +100,68 @@ class ProgressFollower:
     async def _follow(self, consumer: Any) -> None:
         ends = await self._seek(consumer)
         while True:
-            if not self._settled.is_set() and all(self._next[part] >= end for part, end in ends.items()):
-                self._settled.set()
-                self._answering.set()
+            if not self._caught_up.is_set() and all(self._next[part] >= end for part, end in ends.items()):
+                self._caught_up.set()
+                self._serving.set()
             for part, records in (await consumer.getmany(timeout_ms=1_000, max_records=1_000)).items():
                 await self.take(part.partition, records)
-            await self._note()
+            await self._store_periodically()
 
     async def _seek(self, consumer: Any) -> dict[int, int]:
-        """Go where reading goes on; returns where each partition ends now."""
+        """Start fetching at the offsets to resume from; returns the current end of each partition."""
         known = self._next or await self._model.read(queries.progress_positions)
-        begins = await consumer.beginning_offsets(self._parts)
+        firsts = await consumer.beginning_offsets(self._parts)
         ends = await consumer.end_offsets(self._parts)
-        starts = {part: start_of(begins[part], ends[part], known.get(part.partition)) for part in self._parts}
+        starts = {part: start_of(firsts[part], ends[part], known.get(part.partition)) for part in self._parts}
         self._next = {part.partition: start for part, start in starts.items()}
         fetch_from(consumer, starts)
         return {part.partition: ends[part] for part in self._parts}
 
-    async def _note(self) -> None:
-        """Once a second: a list sorted by progress follows what runs, and a restart goes on from here."""
+    async def _store_periodically(self) -> None:
+        """Once a second: lists sorted by progress stay current, and a restart resumes from here."""
         now = asyncio.get_running_loop().time()
-        if now - self._noted_at >= _NOTE_S:
-            self._noted_at = now
-            await self.note()
+        if now - self._stored_at >= _STORE_S:
+            self._stored_at = now
+            await self.store()
 
-    async def note(self) -> None:
-        """Write down how far everything is, where anything has moved."""
-        moved, self._moved = self._moved, {}
-        seen = [Seen(*one) for one in self._progress.risen()]
-        if not seen:
+    async def store(self) -> None:
+        """Store all progress that has increased since the last call."""
+        by_job, self._unstored = self._unstored, {}
+        progress = [StoredProgress(*one) for one in self._progress.take_changed()]
+        if not progress:
             return
         try:
-            await self._model.note_progress(moved, seen, dict(self._next))
-        except sqlite3.Error as error:  # a full disk, or damage: the next change of each job's row has it too
-            log.warning("progress cannot be written", extra={"error": str(error)})
+            await self._model.note_progress(by_job, progress, dict(self._next))
+        except sqlite3.Error as error:  # a full disk, or damage: the next change of each job's row stores it too
+            log.warning("progress cannot be stored", extra={"error": str(error)})
 
     async def take(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
-        """Take in records of one partition, in order."""
+        """Apply records of one partition, in order."""
         entries = [entry for record in records for entry in read(record.value, record.headers)]
         for n, entry in enumerate(entries, 1):
             if isinstance(entry, Entry):
-                self._take(entry.message)
-            if n % _AT_ONCE == 0:
+                self._apply(entry.message)
+            if n % _CHUNK == 0:
                 await asyncio.sleep(0)
         self._next[partition] = records[-1].offset + 1
 
-    def _take(self, message: Message) -> None:
-        # What cannot be read is passed over: progress may be lost, and control dead-letters nothing of this topic.
+    def _apply(self, message: Message) -> None:
+        # Undecodable records are skipped: progress may be lost, and this topic has no dead letters.
         if isinstance(message, StepProgressed):
-            moved = self._progress.fold(message)
-            if moved is not None:
-                self._hub.publish_progress(moved)
-                self._moved[moved.job.id] = moved.job_progress
+            change = self._progress.fold(message)
+            if change is not None:
+                self._hub.publish_progress(change)
+                self._unstored[change.job.id] = change.job_progress
         elif isinstance(message, StepCaptioned):
-            job = self._progress.speaker(message)
+            job = self._progress.captioned_job(message)
             if job is not None:
                 self._hub.publish_caption(job, message)
         elif isinstance(message, ControlReported):
             self._on_report(message.partitions)
 
 
-def start_of(begin: int, end: int, known: int | None) -> int:
-    """Where to read a partition from, of which `known` is the next offset that was not read yet."""
+def start_of(first: int, end: int, known: int | None) -> int:
+    """Offset to read a partition from; `known`: its next unread offset."""
     if known is None or known > end:  # a new replica, or another log
-        return max(begin, end - _LOOK_BACK)
-    return max(begin, known, end - _MOST_BEHIND)
+        return max(first, end - _NEW_REPLICA_RECORDS)
+    return max(first, known, end - _MAX_RECORDS)

@@ -13,7 +13,7 @@ from web.readmodel.subscriptions import Subscription
 _NEWEST = 50
 #: Subscriptions to single jobs and assets whose jobs are sent again as `job` frames.
 _NAMED = 500
-#: Newest jobs of one asset that are looked at for that: it may have 10,000.
+#: Newest jobs of one asset that are checked for that: it may have 10,000.
 _PER_ASSET = 1_000
 
 
@@ -25,7 +25,7 @@ async def publish_pause(model: ReadModel, hub: Hub, step: str, seq: int) -> None
     if not len(hub):
         return
     hub.publish_pause(step)
-    newest = {job.id: job for job in await model.read(queries.yet_to_start, step, _NEWEST)}
+    newest = {job.id: job for job in await model.read(queries.jobs_before_step, step, _NEWEST)}
     for job in newest.values():
         hub.publish_again(job, seq)
         await asyncio.sleep(0)
@@ -35,9 +35,9 @@ async def publish_pause(model: ReadModel, hub: Hub, step: str, seq: int) -> None
             await asyncio.sleep(0)
 
 
-def _named(db: sqlite3.Connection, step: str, wanted: Subscription) -> list[Job]:
-    return [job for job in queries.named(db, wanted, _PER_ASSET) if _is_yet_to_start(job, step)]
+def _named(db: sqlite3.Connection, step: str, subscription: Subscription) -> list[Job]:
+    return [job for job in queries.named(db, subscription, _PER_ASSET) if _is_before_step(job, step)]
 
 
-def _is_yet_to_start(job: Job, name: str) -> bool:
+def _is_before_step(job: Job, name: str) -> bool:
     return any(step.spec.name == name and step.status in ("waiting", "delayed") for step in job.steps)

@@ -1,4 +1,4 @@
-"""Who waits for an executor, and who came first: a step's place in its queue. In memory, from the rows."""
+"""Positions of jobs in the steps' queues. In memory, from the rows."""
 
 from bisect import bisect_left, insort
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 from schemas.jobs import JOB_ENDED, PRIORITIES, Job, Step
 from web.readmodel.changelog import is_queued
 
-#: Rank of its priority, when it was asked for, and the job's id.
-_Place = tuple[int, float, str]
+#: Sort key within a queue: rank of the priority, time of the request, job id.
+_Rank = tuple[int, float, str]
 
 
-class Queued(NamedTuple):
+class QueuedJob(NamedTuple):
     """A job that waits for an executor."""
 
     job_id: str
@@ -19,51 +19,44 @@ class Queued(NamedTuple):
 
 
 class Queues:
-    """The queue of each step. Changed on the event loop only; `position` may be read in any thread."""
+    """The queue of each step. Changed on the event loop only; `position` may be called in any thread."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, list[_Place]] = {}
-        #: Who waits, by job.
-        self._waiting: dict[str, Queued] = {}
+        self._queues: dict[str, list[_Rank]] = {}
+        self._jobs: dict[str, QueuedJob] = {}
         self._changed: set[str] = set()
         #: Steps whose queue is paused. Replaced, never changed.
         self.paused: frozenset[str] = frozenset()
-        #: Where a job stands now, by step.
-        self._places: dict[str, dict[str, _Place]] = {}
+        #: Rank of a job by step, by job id.
+        self._ranks: dict[str, dict[str, _Rank]] = {}
 
-    def watch(self, job: Job) -> None:
-        """Learn how the job stands now."""
-        rank = PRIORITIES.index(job.priority)
-        waiting = (
-            {}
-            if job.status in JOB_ENDED
-            else {s.spec.name: (rank, s.requested_at or 0.0, job.id) for s in job.steps if is_queued(s)}
-        )
-        known = self._places.pop(job.id, {})
-        for step, place in known.items():
-            if waiting.get(step) != place:
-                self._remove(step, place)
-        for step, place in waiting.items():
-            if known.get(step) != place:
-                insort(self._queues.setdefault(step, []), place)
+    def update(self, job: Job) -> None:
+        """Take over the current row of a job."""
+        known, ranks = self._ranks.pop(job.id, {}), _ranks_of(job)
+        for step, rank in known.items():
+            if ranks.get(step) != rank:
+                self._remove(step, rank)
+        for step, rank in ranks.items():
+            if known.get(step) != rank:
+                insort(self._queues.setdefault(step, []), rank)
                 self._changed.add(step)
-        if waiting:
-            self._places[job.id] = waiting
-            self._waiting[job.id] = Queued(job.id, job.asset_id, job.owner)
+        if ranks:
+            self._ranks[job.id] = ranks
+            self._jobs[job.id] = QueuedJob(job.id, job.asset_id, job.owner)
         else:
-            self._waiting.pop(job.id, None)
+            self._jobs.pop(job.id, None)
 
     def forget(self, job_id: str) -> None:
-        """The job was deleted."""
-        self._waiting.pop(job_id, None)
-        for step, place in self._places.pop(job_id, {}).items():
-            self._remove(step, place)
+        """Remove a deleted job."""
+        self._jobs.pop(job_id, None)
+        for step, rank in self._ranks.pop(job_id, {}).items():
+            self._remove(step, rank)
 
     def clear(self) -> None:
-        """Everything was rebuilt from another log."""
+        """Remove everything: all rows are read again."""
         self._queues.clear()
-        self._places.clear()
-        self._waiting.clear()
+        self._ranks.clear()
+        self._jobs.clear()
         self._changed.clear()
         self.paused = frozenset()
 
@@ -73,32 +66,37 @@ class Queues:
         return before != self.paused
 
     def is_held(self, step: Step) -> bool:
-        """Whether the step has yet to start and its queue is paused: nobody knows when it will."""
+        """Whether the step has yet to start and its queue is paused: its start cannot be estimated."""
         return step.spec.name in self.paused and step.status in ("waiting", "delayed")
 
     def position(self, job_id: str, step: str) -> int | None:
-        """From 1: how many of all owners' requests for this step, itself included, must go before it is its turn.
-        None when it does not wait for an executor.
-        """
-        place = self._places.get(job_id, {}).get(step)
-        return None if place is None else bisect_left(self._queues[step], place) + 1
+        """Position of the job in the step's queue, from 1, among the jobs of all owners. None when it is not queued."""
+        rank = self._ranks.get(job_id, {}).get(step)
+        return None if rank is None else bisect_left(self._queues[step], rank) + 1
 
     def take_changed(self) -> set[str]:
-        """Steps whose queue has changed since this was last asked."""
+        """Steps whose queue has changed since the last call."""
         changed, self._changed = self._changed, set()
         return changed
 
     def steps(self) -> set[str]:
-        """Steps that somebody waits for."""
+        """Steps with queued jobs."""
         return {step for step, queue in self._queues.items() if queue}
 
-    def first(self, step: str, most: int) -> list[Queued]:
-        """Who waits for the step, in order; at most so many."""
-        return [self._waiting[job_id] for _, _, job_id in self._queues.get(step, [])[:most]]
+    def first(self, step: str, most: int) -> list[QueuedJob]:
+        """The first jobs of the step's queue, at most `most`, in order."""
+        return [self._jobs[job_id] for _, _, job_id in self._queues.get(step, [])[:most]]
 
-    def _remove(self, step: str, place: _Place) -> None:
+    def _remove(self, step: str, rank: _Rank) -> None:
         queue = self._queues[step]
-        index = bisect_left(queue, place)
-        if index < len(queue) and queue[index] == place:
+        index = bisect_left(queue, rank)
+        if index < len(queue) and queue[index] == rank:
             del queue[index]
             self._changed.add(step)
+
+
+def _ranks_of(job: Job) -> dict[str, _Rank]:
+    if job.status in JOB_ENDED:
+        return {}
+    priority = PRIORITIES.index(job.priority)
+    return {step.spec.name: (priority, step.requested_at or 0.0, job.id) for step in job.steps if is_queued(step)}

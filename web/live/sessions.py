@@ -1,4 +1,4 @@
-"""Live connections and whose they are: one whose token has ended or was revoked is let go within a second."""
+"""Live connections and their callers: a connection is closed within a second after its token expires or is revoked."""
 
 import asyncio
 import contextlib
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from web.auth.middleware import Authenticator
 from web.auth.principal import Principal
-from web.live.hub import Client, CloseReason
+from web.live.client import Client, CloseReason
 
 TOKEN_ENDED = CloseReason(4001, "TokenEnded")
-_LOOK_S = 1.0
+_CHECK_S = 1.0
 
 
 class Sessions:
-    """Every live connection of this replica."""
+    """All live connections of this replica."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
@@ -21,7 +21,7 @@ class Sessions:
 
     @contextlib.contextmanager
     def watched(self, client: Client, principal: Principal) -> Iterator[None]:
-        """While it is open."""
+        """Check the caller's token for as long as the connection is open."""
         self._open[client] = principal
         try:
             yield
@@ -29,9 +29,9 @@ class Sessions:
             del self._open[client]
 
     async def run(self) -> None:
-        """Look again and again until cancelled."""
+        """Check all tokens periodically until cancelled."""
         while True:
             for client, principal in list(self._open.items()):
                 if not self._authenticator.is_still_valid(principal):
-                    client.dismiss(TOKEN_ENDED)
-            await asyncio.sleep(_LOOK_S)
+                    client.close(TOKEN_ENDED)
+            await asyncio.sleep(_CHECK_S)

@@ -1,4 +1,4 @@
-"""What goes out on a live connection: each frame encoded once, whoever gets it."""
+"""Frames of live connections, each encoded once for all clients."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from msgspec import UNSET
 from schemas.jobs import Job
 from schemas.step_events import StepCaptioned
 from web.http.cursors import LiveCursor, dump
-from web.live.progress import Moved, Progress
+from web.live.progress import Progress, ProgressChange
 from web.readmodel.projector import JobChange
 from web.views.build import job_view, percent
 from web.views.models import CaptionFrame, DeletedFrame, JobFrame, LiveFrame, ProgressFrame, QueueFrame, SnapshotFrame
@@ -20,24 +20,24 @@ _encode = msgspec.json.Encoder().encode
 class Frame(NamedTuple):
     """One message to a client."""
 
-    #: As it travels over a websocket: the same bytes for everybody.
+    #: Websocket frame; the same bytes for every client.
     wire: bytes
-    #: Where a client that has it may resume; None for what is not a state change.
+    #: Cursor to resume from after this frame; None for frames that are not state changes.
     cursor: str | None = None
 
     @property
     def text(self) -> bytes:
-        """JSON."""
+        """The JSON text of the frame."""
         return self.wire[{126: 4, 127: 10}.get(self.wire[1], 2) :]
 
 
-def _frame(shown: LiveFrame, cursor: str | None = None) -> Frame:
-    text = _encode(shown)
+def _frame(view: LiveFrame, cursor: str | None = None) -> Frame:
+    text = _encode(view)
     return Frame(_header(len(text)) + text, cursor)
 
 
 def _header(size_bytes: int) -> bytes:
-    """Of a whole text frame, unmasked. Source: RFC 6455 section 5.2."""
+    """Header of a final, unmasked text frame. Source: RFC 6455 section 5.2."""
     if size_bytes < 126:
         return bytes((0x81, size_bytes))
     if size_bytes < 65536:
@@ -46,9 +46,9 @@ def _header(size_bytes: int) -> bytes:
 
 
 def snapshot_frame(cursor: str, jobs: Iterable[Job], progress: Progress, *, more: bool) -> Frame:
-    """Everything at one moment. `more`: there are further jobs, to be had page by page."""
-    shown = [job_view(job, beside=progress.beside(job)) for job in jobs]
-    return _frame(SnapshotFrame(cursor=cursor, jobs=shown, more=more or UNSET), cursor)
+    """All subscribed jobs at one moment. `more`: there are further jobs, to be listed page by page."""
+    views = [job_view(job, progress.overlay(job)) for job in jobs]
+    return _frame(SnapshotFrame(cursor=cursor, jobs=views, more=more or UNSET), cursor)
 
 
 def change_frame(cursor: str, change: JobChange, progress: Progress) -> Frame:
@@ -61,20 +61,20 @@ def change_frame(cursor: str, change: JobChange, progress: Progress) -> Frame:
 
 def job_frame(cursor: str, job: Job, progress: Progress) -> Frame:
     """A job as it is now."""
-    return _frame(JobFrame(cursor=cursor, job=job_view(job, beside=progress.beside(job))), cursor)
+    return _frame(JobFrame(cursor=cursor, job=job_view(job, progress.overlay(job))), cursor)
 
 
-def progress_frame(moved: Moved) -> Frame:
-    """How far a running step is."""
+def progress_frame(change: ProgressChange) -> Frame:
+    """Progress of a running step."""
     return _frame(
         ProgressFrame(
-            job_id=moved.job.id,
-            asset_id=moved.job.asset_id,
-            step=moved.step,
-            progress=percent(moved.step_progress),
-            job_progress=percent(moved.job_progress),
-            eta_s=moved.eta_s,
-            parts={name: percent(share) for name, share in moved.parts.items()} or UNSET,
+            job_id=change.job.id,
+            asset_id=change.job.asset_id,
+            step=change.step,
+            progress=percent(change.step_progress),
+            job_progress=percent(change.job_progress),
+            eta_s=change.eta_s,
+            parts={name: percent(share) for name, share in change.parts.items()} or UNSET,
         )
     )
 
@@ -84,22 +84,22 @@ def queue_frame(step: str, positions: dict[str, int], *, paused: bool) -> Frame:
     return _frame(QueueFrame(step=step, paused=paused, positions=positions))
 
 
-def caption_frame(job: Job, said: StepCaptioned) -> Frame:
-    """What was just heard in the speech of a job's asset."""
-    heard = said.caption
+def caption_frame(job: Job, event: StepCaptioned) -> Frame:
+    """A live caption."""
+    caption = event.caption
     return _frame(
         CaptionFrame(
             job_id=job.id,
             asset_id=job.asset_id,
-            id=heard.id,
-            start_ms=heard.start_ms,
-            end_ms=heard.end_ms,
-            text=heard.text,
-            language=heard.language,
+            id=caption.id,
+            start_ms=caption.start_ms,
+            end_ms=caption.end_ms,
+            text=caption.text,
+            language=caption.language,
         )
     )
 
 
 def cursor_at(log: str, offsets: Iterable[int]) -> str:
-    """The live cursor of a place in the jobs changelog."""
+    """The live cursor for these offsets of the jobs changelog."""
     return dump(LiveCursor(log, tuple(offsets)))

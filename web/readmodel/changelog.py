@@ -1,4 +1,4 @@
-"""Records of the compacted changelogs as values: rows, deletions, watermarks. Pure."""
+"""Records of the compacted changelogs, parsed: rows, deletions, applied offsets. Pure."""
 
 import contextlib
 import logging
@@ -13,26 +13,26 @@ from streams.kafka.envelope import UNDECODABLE
 
 log = logging.getLogger("kinolog.web")
 
-#: In lists sorted by duration, what has none stands where something shorter than everything would.
+#: Sort value of a missing duration: below every duration.
 NO_DURATION = -1.0
-#: What a waiting step counts as beside, once an executor is asked for.
+#: Additional status of a waiting step once an executor has been requested.
 QUEUED = "queued"
 
 Changelog = Literal["jobs", "assets"]
 R = TypeVar("R", Job, Asset, Queue)
 
 
-class Vouching(msgspec.Struct):
-    """What every row says beside what it is about."""
+class Watermarks(msgspec.Struct):
+    """The applied offsets that every value carries."""
 
     #: Highest applied offset by source topic.
     at: dict[str, int] = {}
 
 
-#: First characters of keys that are no job's or asset's: watermarks, what is left of deleted jobs, queues.
+#: First characters of keys that belong to no job or asset: watermarks, deleted jobs, queues.
 _NO_ROWS = (b"@", b"!", b"~")
 _queue = msgspec.json.Decoder(Queue)
-_vouching = msgspec.json.Decoder(Vouching)
+_watermarks = msgspec.json.Decoder(Watermarks)
 job_rows = msgspec.json.Decoder(Job)
 asset_rows = msgspec.json.Decoder(Asset)
 
@@ -49,60 +49,60 @@ class Record(NamedTuple):
     value: bytes | None
 
     @property
-    def mark(self) -> int:
-        """Tells this record from another one at the same place of another log."""
+    def checksum(self) -> int:
+        """Distinguishes this record from one at the same offset of another log."""
         return zlib.crc32(self.value or b"", zlib.crc32(self.key, self.timestamp_ms & 0xFFFFFFFF))
 
 
 class Change(NamedTuple, Generic[R]):
-    """A row is new, different, or gone (None)."""
+    """A new or changed row, or a deleted one (None)."""
 
     partition: int
     offset: int
     id: str
     row: R | None
-    #: `row` as it stands in the log.
+    #: `row` as encoded in the log.
     raw: bytes
 
 
-#: (topic, partition) -> highest offset of that source topic that was applied.
-Claims = dict[tuple[str, int], int]
+#: (topic, partition) -> highest offset of that source partition that control has applied.
+AppliedOffsets = dict[tuple[str, int], int]
 
 
-class Reading(NamedTuple, Generic[R]):
-    """What a run of records says."""
+class ParsedRecords(NamedTuple, Generic[R]):
+    """Changes and applied offsets of a batch of records."""
 
     changes: list[Change[R]]
-    claims: Claims
+    applied_offsets: AppliedOffsets
 
 
-def read(records: Iterable[Record], rows: "msgspec.json.Decoder[R]") -> Reading[R]:
-    """Changes in order, and what the rows vouch for. A record that cannot be read is logged and passed over."""
+def parse_records(records: Iterable[Record], rows: "msgspec.json.Decoder[R]") -> ParsedRecords[R]:
+    """Changes in order, and the applied offsets. A record that cannot be decoded is logged and skipped."""
     changes: list[Change[R]] = []
-    claims: Claims = {}
+    applied: AppliedOffsets = {}
     for record in records:
         try:
-            at = _read_one(record, rows, changes)
+            at = _parse_record(record, rows, changes)
         except UNDECODABLE as error:
-            place = {"partition": record.partition, "offset": record.offset}
-            log.warning("changelog record cannot be read", extra={**place, "error": str(error)})
+            fields = {"partition": record.partition, "offset": record.offset, "error": str(error)}
+            log.warning("changelog record cannot be decoded", extra=fields)
             continue
         for topic, offset in at.items():
             source = (topic, record.partition)
-            claims[source] = max(offset, claims.get(source, -1))
-    return Reading(changes, claims)
+            applied[source] = max(offset, applied.get(source, -1))
+    return ParsedRecords(changes, applied)
 
 
-def _read_one(record: Record, rows: "msgspec.json.Decoder[R]", changes: list[Change[R]]) -> dict[str, int]:
+def _parse_record(record: Record, rows: "msgspec.json.Decoder[R]", changes: list[Change[R]]) -> dict[str, int]:
     if record.key[:1] in _NO_ROWS:
-        return _vouching.decode(record.value).at if record.value else {}
+        return _watermarks.decode(record.value).at if record.value else {}
     row = None if record.value is None else rows.decode(record.value)
     changes.append(Change(record.partition, record.offset, record.key.decode(), row, record.value or b""))
     return row.at if row is not None else {}
 
 
-def read_queues(records: Iterable[Record]) -> list[Change[Queue]]:
-    """The queues that were paused or resumed, in order; `read` has logged those that cannot be read."""
+def queue_changes(records: Iterable[Record]) -> list[Change[Queue]]:
+    """The queues that were paused or resumed, in order; `parse_records` logs those that cannot be decoded."""
     changes: list[Change[Queue]] = []
     for record in records:
         if record.key.startswith(b"~") and record.value:
@@ -112,18 +112,18 @@ def read_queues(records: Iterable[Record]) -> list[Change[Queue]]:
     return changes
 
 
-def read_deleted(records: Iterable[Record]) -> dict[str, bool]:
-    """Ids of jobs that were deleted (True), and of those that control has forgotten since (False)."""
+def deleted_jobs(records: Iterable[Record]) -> dict[str, bool]:
+    """Ids of deleted jobs (True), and of those that control no longer remembers (False)."""
     return {record.key[1:].decode(): bool(record.value) for record in records if record.key.startswith(b"!")}
 
 
 def job_words(job: Job) -> str:
-    """What a job is searched by."""
+    """The text that `q` searches in a job."""
     return _words(job.id, job.asset_id, job.filename, job.passthrough, *_error_words(job))
 
 
 def asset_columns(asset: Asset, raw: bytes) -> dict[str, object]:
-    """What the read model keeps of an asset."""
+    """Values for the columns of the assets table."""
     return {
         "id": asset.id,
         "status": asset.status,
@@ -136,7 +136,7 @@ def asset_columns(asset: Asset, raw: bytes) -> dict[str, object]:
 
 
 def step_states(job: Job) -> str:
-    """The text "step=status" of each step, each between two spaces; a requested one is queued too."""
+    """The text "step=status" of each step, each between two spaces; a queued step is also listed as queued."""
     text = " "
     for step in job.steps:
         text += f"{step.spec.name}={step.status} "

@@ -1,4 +1,4 @@
-"""The two compacted changelogs, read without a group: what log it is, where it begins and ends, and what it brings."""
+"""Reader of the two compacted changelogs, without a consumer group."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from web.readmodel.projector import Batch
 _POLL_MS = 1_000
 _BATCH_RECORDS = 2_000
 _FETCH_BYTES = 2 * 1024**2
-_TOPICS_AGAIN_S = 0.25
+_TOPICS_RETRY_S = 0.25
 
 #: One partition of one changelog.
 Part = tuple[Changelog, int]
@@ -29,17 +29,17 @@ class WrongPartitions(Exception):
 
 
 class Extent(NamedTuple):
-    """What a log holds."""
+    """The cluster of a log, and the offsets that it holds."""
 
     #: Kafka's id of the cluster.
     cluster: str
-    #: First offset of each part, and the offset after its last.
+    #: First offset of each partition, and the offset after its last record.
     starts: dict[Part, int]
     ends: dict[Part, int]
 
 
 class LogReader:
-    """One connection to the changelogs; after an error it is closed and another one made. Use as a context manager."""
+    """One connection to the changelogs, used as a context manager. After an error, open another one."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -72,38 +72,38 @@ class LogReader:
         await self._consumer.stop()
 
     async def extent(self) -> Extent:
-        """What the log holds now; waits for the topics to exist. Raises WrongPartitions, KafkaError."""
+        """The current extent of the log; waits for the topics to exist. Raises WrongPartitions, KafkaError."""
         cluster = await self._cluster()
         parts = list(self._parts.values())
         self._consumer.assign(parts)
         starts = await self._consumer.beginning_offsets(parts)
-        return Extent(cluster, {part: starts[place] for part, place in self._parts.items()}, await self.ends())
+        return Extent(cluster, {part: starts[tp] for part, tp in self._parts.items()}, await self.ends())
 
     async def ends(self) -> dict[Part, int]:
-        """The offset after the last record of each part."""
+        """The offset after the last record of each partition."""
         ends = await self._consumer.end_offsets(list(self._parts.values()))
-        return {part: ends[place] for part, place in self._parts.items()}
+        return {part: ends[tp] for part, tp in self._parts.items()}
 
     def seek(self, offsets: Mapping[Part, int]) -> None:
-        """Read on from here."""
+        """Continue reading at these offsets."""
         for part, offset in offsets.items():
             self._consumer.seek(self._parts[part], offset)
 
     async def fetch(self) -> Batch:
-        """What has come, by changelog, in order within each partition; empty after a second without news."""
-        found = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS)
+        """New records by changelog, in order within each partition; empty after a second without any."""
+        fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS)
         batch: dict[Changelog, list[Record]] = {"jobs": [], "assets": []}
-        for place, records in found.items():
-            batch[self._names[place.topic]] += [
-                Record(place.partition, record.offset, record.timestamp, record.key or b"", record.value)
+        for tp, records in fetched.items():
+            batch[self._names[tp.topic]] += [
+                Record(tp.partition, record.offset, record.timestamp, record.key or b"", record.value)
                 for record in records
-                if fault_of(record.headers) is None  # logged where it was found: a row is lost
+                if fault_of(record.headers) is None  # logged by the consumer: a row is lost
             ]
         return batch
 
     async def positions(self) -> dict[Part, int]:
-        """The offset behind what `fetch` gave of each part, and behind what stands there that is nothing to read."""
-        return {part: await self._consumer.position(place) for part, place in self._parts.items()}
+        """Next offset of each partition, after fetched records and after transaction markers."""
+        return {part: await self._consumer.position(tp) for part, tp in self._parts.items()}
 
     async def _cluster(self) -> str:
         admin = AIOKafkaAdminClient(
@@ -117,15 +117,15 @@ class LogReader:
             await admin.close()
 
     async def _topics_exist(self, admin: AIOKafkaAdminClient) -> None:
-        """Return when both changelogs are there, as many partitions as configured."""
+        """Wait until both changelogs exist. Raises WrongPartitions for another number of partitions."""
         while True:
-            found = {topic["topic"]: topic for topic in await admin.describe_topics(list(self._names))}
-            counts = {name: len(topic["partitions"]) for name, topic in found.items() if not topic["error_code"]}
+            topics = {topic["topic"]: topic for topic in await admin.describe_topics(list(self._names))}
+            counts = {name: len(topic["partitions"]) for name, topic in topics.items() if not topic["error_code"]}
             if len(counts) == len(self._names):
                 break
-            await asyncio.sleep(_TOPICS_AGAIN_S)
+            await asyncio.sleep(_TOPICS_RETRY_S)
         for name, count in counts.items():
             if count != self._settings.partitions:
                 raise WrongPartitions(
-                    f"{name} has {count} partitions, KINOLOG_PARTITIONS says {self._settings.partitions}"
+                    f"{name} has {count} partitions, KINOLOG_PARTITIONS is {self._settings.partitions}"
                 )

@@ -1,14 +1,14 @@
-"""Writes: commands -> media.commands, answered when the broker has them."""
+"""The sender of commands to `media.commands`: it returns once the broker has acknowledged them."""
 
 import asyncio
 import contextlib
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from cachetools import FIFOCache
 
 from schemas.clock import ClockProbed
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
@@ -31,17 +31,17 @@ log = logging.getLogger("kinolog.web")
 QueueCommand = PauseQueue | ResumeQueue
 Command = SubmitJob | CancelJob | RetryJob | DeleteJob | DeleteAsset | QueueCommand
 
-#: Seconds after which a write is given up; the producer gives up before that, so that the outcome is mostly known.
+#: Timeout of a write. The producer's is shorter, so that the outcome is mostly known.
 _WRITE_S = 5.0
 _PRODUCER_S = 4.0
 #: Source: Kafka protocol guide, record batch attributes, timestampType.
 _LOG_APPEND_TIME = 1
-#: Latest writes whose place is remembered, so that their author finds them here at once.
-_REMEMBERED = 10_000
+#: Latest writes whose cursor is kept, so that this replica reads its own writes.
+_MAX_RECENT = 10_000
 
 
 class Commands:
-    """The way to `media.commands`. Connects by itself, now or when there is a broker."""
+    """Sender of commands. It connects by itself, as soon as there is a broker."""
 
     def __init__(self, settings: Settings, position: Position) -> None:
         self._settings = settings
@@ -49,48 +49,48 @@ class Commands:
         self._topic = names(settings).commands
         self._producer: AIOKafkaProducer | None = None
         self._outbox = Outbox(self._send)
-        self._recent: OrderedDict[str, WriteCursor] = OrderedDict()
+        self._recent: FIFOCache[str, WriteCursor] = FIFOCache(_MAX_RECENT)
 
     async def run(self) -> None:
         """Connect and stay connected until cancelled."""
         try:
             await retry_forever("commands", self._connect)
-            await asyncio.Event().wait()  # the producer finds a broker that was away by itself
+            await asyncio.Event().wait()  # the producer reconnects by itself
         finally:
             await self._disconnect()
 
     def require_connection(self) -> None:
-        """Refuse before any work is done where a write cannot succeed. Raises Problem (503)."""
+        """Raise Problem (503) when a write cannot succeed, before any work is done."""
         if self._producer is None or self._position.log is None:
-            raise unavailable("broker-unavailable", "the log cannot be reached at the moment; nothing was changed", 2)
+            raise unavailable("broker-unavailable", "the log cannot be reached, nothing was changed: try again", 2)
 
     async def send(self, commands: Sequence[Command]) -> WriteCursor:
-        """Write all, each to its asset's partition; returns when the broker has them.
+        """Write all commands, each to its asset's partition; returns once the broker has acknowledged them.
 
-        Raises Problem (503): then they may still arrive, which is harmless to repeat with an Idempotency-Key.
+        Raises Problem (503): the outcome is unknown then; a repeat with an Idempotency-Key is harmless.
         """
         self.require_connection()
-        placed = [(partition_of(_key(command), self._settings.partitions), command) for command in commands]
-        answers = [self._outbox.put(self._topic, partition, _event(command)) for partition, command in placed]
+        targets = [(partition_of(_key(command), self._settings.partitions), command) for command in commands]
+        pending = [self._outbox.put(self._topic, partition, _event(command)) for partition, command in targets]
         try:
             async with asyncio.timeout(_WRITE_S):
-                records = await asyncio.gather(*(asyncio.shield(answer) for answer in answers))
+                records = await asyncio.gather(*(asyncio.shield(record) for record in pending))
         except (KafkaError, TimeoutError) as error:
             log.warning("commands were not delivered", extra={"count": len(commands), "error": repr(error)})
             raise unavailable(
-                "broker-unavailable", "the log did not answer in time; it is not known whether this was written", 2
+                "broker-unavailable", "the log did not respond in time: it is not known whether this was written", 2
             ) from error
-        return self._remember(
-            commands, [(partition, record.offset) for (partition, _), record in zip(placed, records, strict=True)]
+        return self._keep_cursors(
+            commands, [(partition, record.offset) for (partition, _), record in zip(targets, records, strict=True)]
         )
 
     async def date(self) -> float:
-        """The date that the broker gives a record that is written now, seconds since the epoch.
+        """Write a record and return its timestamp by the broker's clock, seconds since the epoch.
 
-        Raises Problem (503) without a connection, or where the topic does not date records by the broker's clock.
+        Raises Problem (503) without a connection, or where the topic does not use the broker's timestamps.
         """
         if self._producer is None:
-            raise unavailable("broker-unavailable", "the log cannot be reached at the moment", 2)
+            raise unavailable("broker-unavailable", "the log cannot be reached: try again", 2)
         replica = self._settings.web.replica
         probe = structured(
             ClockProbed(replica=replica), event_id=new_id("probe"), source=f"kinolog/{replica}", subject=replica
@@ -98,22 +98,20 @@ class Commands:
         async with asyncio.timeout(_WRITE_S):
             record = await asyncio.shield(self._outbox.put(names(self._settings).progress, 0, probe))
         if record.timestamp_type != _LOG_APPEND_TIME:
-            raise unavailable("broker-unavailable", "the log does not date its records: run `kinolog topics apply`", 5)
+            raise unavailable("broker-unavailable", "the log has no broker timestamps: run `kinolog topics apply`", 5)
         return float(record.timestamp) / 1000
 
     def recent(self, an_id: str) -> WriteCursor | None:
-        """Where the last write to this job or asset stands, when it was made here and not long ago."""
+        """Cursor of the last write to this job or asset, if it was made here recently."""
         return self._recent.get(an_id)
 
-    def _remember(self, commands: Sequence[Command], places: Sequence[tuple[int, int]]) -> WriteCursor:
+    def _keep_cursors(self, commands: Sequence[Command], positions: Sequence[tuple[int, int]]) -> WriteCursor:
         mark = self._position.log or ""
-        cursors = [WriteCursor(mark, {partition: offset}) for partition, offset in places]
+        cursors = [WriteCursor(mark, {partition: offset}) for partition, offset in positions]
         for command, cursor in zip(commands, cursors, strict=True):
             self._recent[_key(command)] = cursor
             if (job_id := _job_id(command)) is not None:
                 self._recent[job_id] = cursor
-        while len(self._recent) > _REMEMBERED:
-            self._recent.popitem(last=False)
         return WriteCursor.merge(mark, cursors)
 
     async def _connect(self) -> None:
@@ -135,9 +133,7 @@ class Commands:
     async def _disconnect(self) -> None:
         if self._producer is None:
             return
-        with contextlib.suppress(
-            KafkaError, TimeoutError
-        ):  # whoever waits for an answer was told; there is nobody else
+        with contextlib.suppress(KafkaError, TimeoutError):  # callers that wait have timed out already
             async with asyncio.timeout(1.0):
                 await self._outbox.close()
                 await self._producer.stop()
@@ -148,8 +144,8 @@ class Commands:
     ) -> Awaitable[Any]:
         if self._producer is None:
             raise Problem(503, "broker-unavailable", "the service is stopping")
-        answer: Awaitable[Any] = await self._producer.send(topic, value, key, partition, headers=headers)
-        return answer
+        delivery: Awaitable[Any] = await self._producer.send(topic, value, key, partition, headers=headers)
+        return delivery
 
 
 def _event(command: Command) -> bytes:
@@ -163,7 +159,7 @@ def _event(command: Command) -> bytes:
 
 
 def _key(command: Command) -> str:
-    """What it is partitioned by."""
+    """The partition key of a command."""
     return queue_key(command.step) if isinstance(command, QueueCommand) else command.asset_id
 
 
@@ -172,7 +168,7 @@ def _job_id(command: Command) -> str | None:
 
 
 def _event_id(command: Command) -> str:
-    """The same for a repeat, except where it is not said which run, or which asset of that id, was meant."""
+    """Event id. A repeat has the same, except for commands that do not name a run or one of several assets of an id."""
     if isinstance(command, SubmitJob):
         return f"{command.job_id}/submit"
     if isinstance(command, RetryJob):

@@ -1,4 +1,4 @@
-"""SQLite files that one process has to itself, and that can be made again from the log."""
+"""SQLite files of one process that can be rebuilt from the log."""
 
 import sqlite3
 from pathlib import Path
@@ -8,20 +8,20 @@ _DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that may be used from any thread, by one at a time.
+    """A connection that may be used in any thread, one at a time.
 
-    The index of the write-ahead log stands in this process's memory instead of a mapped file: on a full disk, a write
-    to such a file ends the process (SIGBUS). Source: https://www.sqlite.org/vfs.html, "unix-excl".
+    The index of the write-ahead log is kept in memory instead of a mapped file: on a full disk, a write to a mapped
+    file kills the process (SIGBUS). Source: https://www.sqlite.org/vfs.html, "unix-excl".
     """
     db = _connected(path, "rwc")
-    # The file can be made again: a write need not reach the disk before it is seen.
+    # The file can be rebuilt: writes need not be durable.
     db.execute("PRAGMA synchronous = NORMAL")
     return db
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Like `connect`, for one who only reads what is there."""
-    db = _connected(path, "rw")  # "ro" would lock the file in a way of its own
+    """A read-only connection to an existing file."""
+    db = _connected(path, "rw")  # "ro" would use other locks
     db.execute("PRAGMA query_only = ON")
     return db
 
@@ -32,7 +32,7 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def create(path: Path, tables: str, version: int) -> None:
-    """Put an empty database in the place of what is there. Nobody may have it open to write."""
+    """Replace the file with an empty database. It must not be open for writing."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     db = connect(path)
@@ -44,14 +44,14 @@ def create(path: Path, tables: str, version: int) -> None:
 
 
 def reason_to_replace(path: Path, version: int) -> str | None:
-    """Why the file cannot be gone on with; None when it can."""
+    """Why the file cannot be used; None when it can."""
     if not path.exists():
-        return "there is none"
+        return "it does not exist"
     try:
         db = connect(path)
         try:
             if db.execute("PRAGMA user_version").fetchone()[0] != version:
-                return "it is of another version"
+                return "it has another version"
             verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             return None if verdict == "ok" else f"it is damaged: {verdict}"
         finally:
@@ -61,5 +61,5 @@ def reason_to_replace(path: Path, version: int) -> str | None:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file is broken, rather than busy or the disk full."""
+    """Whether the file is damaged, rather than busy or the disk full."""
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE_CODES

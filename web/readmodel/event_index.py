@@ -1,4 +1,4 @@
-"""Where the facts of each job are on `media.events`: their offsets, in a SQLite file that can be made again."""
+"""The index of `media.events`: offsets of each job's events, in a SQLite file that can be rebuilt."""
 
 import asyncio
 import logging
@@ -16,40 +16,40 @@ log = logging.getLogger("kinolog.web")
 
 T = TypeVar("T")
 
-#: Header of a fact that names its job.
+#: Header of an event with its job id.
 JOB_HEADER = "ce_correlationid"
-#: By how much the clocks of a producer and of who wrote a time may differ, seconds.
+#: Largest difference between the clocks of producers, seconds.
 SKEW_S = 60.0
 
 _VERSION = 1
 _TABLES = """
--- One row: the log that all of this is about.
+-- One row: the log that is indexed.
 CREATE TABLE log (name TEXT NOT NULL);
--- All facts before `next_offset` are known.
+-- All events before `next_offset` are indexed.
 CREATE TABLE partitions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
--- `offsets`: of the job's facts within its partition, 8 bytes each, in order.
+-- `offsets`: of the job's events within its partition, 8 bytes each, in order.
 CREATE TABLE jobs (id TEXT PRIMARY KEY, offsets BLOB NOT NULL) WITHOUT ROWID;
 """
-#: Two blobs in a row are text to SQLite, of the same bytes.
+#: Concatenated blobs become text to SQLite, with the same bytes.
 _ADD = """
 INSERT INTO jobs VALUES (?, ?)
 ON CONFLICT (id) DO UPDATE SET offsets = CAST(offsets || excluded.offsets AS BLOB)
 """
 
 
-class Known(NamedTuple):
-    """What the index has of one job."""
+class IndexedEvents(NamedTuple):
+    """The indexed events of one job."""
 
-    #: Offsets of its facts, in order.
+    #: Offsets of the job's events, in order.
     offsets: Sequence[int]
-    #: Those of its partition from here on are not known yet.
+    #: First offset of its partition that is not indexed yet.
     next_offset: int
 
 
 class EventIndex:
-    """The file, in a thread of its own. A damaged one is made again, empty. Its methods raise sqlite3.Error.
+    """The file and its thread. A damaged file is recreated, empty. Methods raise sqlite3.Error.
 
-    Where no file can be made, on a full disk for instance, the index is kept in memory: web starts all the same.
+    Where no file can be created, on a full disk for instance, the index is kept in memory, so that web can start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,47 +57,47 @@ class EventIndex:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="event-index")
         reason = database_file.reason_to_replace(path, _VERSION)
-        self._db = database_file.connect(path) if reason is None else self._made_again(reason)
+        self._db = database_file.connect(path) if reason is None else self._recreated(reason)
 
     def close(self) -> None:
-        """Let go of the file, after what is running has ended."""
+        """Close the file after the running work has ended."""
         self._thread.shutdown(cancel_futures=True)
         self._db.close()
 
-    async def begin(self, name: str, starts: Mapping[int, int]) -> None:
-        """Forget everything; from now on it is about the log of that name, by partition from these offsets on."""
-        await self._run(lambda: self._begin(name, starts))
+    async def reset(self, name: str, starts: Mapping[int, int]) -> None:
+        """Clear the index and start it for the log of that name, from these offsets by partition."""
+        await self._run(lambda: self._reset(name, starts))
 
     async def next_offsets(self, name: str) -> dict[int, int]:
-        """By partition, up to where the log of that name is known; empty where another one is, or none."""
+        """Next offset to index by partition; empty where the index is of another log, or new."""
         return await self._run(lambda: self._next_offsets(name))
 
     async def add(
-        self, found: Mapping[str, Sequence[int]], gone: Collection[str], next_offsets: Mapping[int, int]
+        self, offsets: Mapping[str, Sequence[int]], deleted: Collection[str], next_offsets: Mapping[int, int]
     ) -> None:
-        """Offsets by job, jobs that were deleted, and up to where each partition is known with that."""
-        await self._run(lambda: self._add(found, gone, next_offsets))
+        """Add offsets by job, remove deleted jobs, and advance each partition."""
+        await self._run(lambda: self._add(offsets, deleted, next_offsets))
 
-    async def of_job(self, partition: int, job_id: str) -> Known | None:
-        """What is known of a job; None where nothing is known of its partition."""
+    async def of_job(self, partition: int, job_id: str) -> IndexedEvents | None:
+        """The indexed events of a job; None where its partition is not indexed."""
         return await self._run(lambda: self._of_job(partition, job_id))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._noticing_damage(work))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._detect_damage(work))
 
     # In the thread
 
-    def _noticing_damage(self, work: Callable[[], T]) -> T:
+    def _detect_damage(self, work: Callable[[], T]) -> T:
         try:
             return work()
         except sqlite3.Error as error:
             if database_file.is_damage(error):
                 self._db.close()
-                self._db = self._made_again(f"it is damaged: {error}")
+                self._db = self._recreated(f"it is damaged: {error}")
             raise
 
-    def _made_again(self, reason: str) -> sqlite3.Connection:
-        log.info("event index is made again", extra={"reason": reason})
+    def _recreated(self, reason: str) -> sqlite3.Connection:
+        log.info("event index is recreated", extra={"reason": reason})
         try:
             database_file.create(self._path, _TABLES, _VERSION)
             return database_file.connect(self._path)
@@ -107,10 +107,10 @@ class EventIndex:
             db.executescript(_TABLES)
             return db
 
-    def _begin(self, name: str, starts: Mapping[int, int]) -> None:
+    def _reset(self, name: str, starts: Mapping[int, int]) -> None:
         with transaction(self._db) as db:
             for table in ("log", "partitions", "jobs"):
-                db.execute(f"DELETE FROM {table}")  # noqa: S608  names are ours
+                db.execute(f"DELETE FROM {table}")  # noqa: S608  constant names
             db.execute("INSERT INTO log VALUES (?)", (name,))
             db.executemany("INSERT INTO partitions VALUES (?, ?)", starts.items())
 
@@ -119,17 +119,19 @@ class EventIndex:
             return {}
         return dict(self._db.execute("SELECT partition, next_offset FROM partitions"))
 
-    def _add(self, found: Mapping[str, Sequence[int]], gone: Collection[str], next_offsets: Mapping[int, int]) -> None:
-        packed = [(job_id, array("q", offsets).tobytes()) for job_id, offsets in sorted(found.items())]
+    def _add(
+        self, offsets: Mapping[str, Sequence[int]], deleted: Collection[str], next_offsets: Mapping[int, int]
+    ) -> None:
+        packed = [(job_id, array("q", some).tobytes()) for job_id, some in sorted(offsets.items())]
         with transaction(self._db) as db:
             db.executemany(_ADD, packed)
-            db.executemany("DELETE FROM jobs WHERE id = ?", [(job_id,) for job_id in gone])
-            moved = [(offset, partition) for partition, offset in next_offsets.items()]
-            db.executemany("UPDATE partitions SET next_offset = ? WHERE partition = ?", moved)
+            db.executemany("DELETE FROM jobs WHERE id = ?", [(job_id,) for job_id in deleted])
+            advanced = [(offset, partition) for partition, offset in next_offsets.items()]
+            db.executemany("UPDATE partitions SET next_offset = ? WHERE partition = ?", advanced)
 
-    def _of_job(self, partition: int, job_id: str) -> Known | None:
-        where = self._db.execute("SELECT next_offset FROM partitions WHERE partition = ?", (partition,)).fetchone()
-        if where is None:
+    def _of_job(self, partition: int, job_id: str) -> IndexedEvents | None:
+        position = self._db.execute("SELECT next_offset FROM partitions WHERE partition = ?", (partition,)).fetchone()
+        if position is None:
             return None
         row = self._db.execute("SELECT offsets FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return Known(array("q", row[0] if row else b""), where[0])
+        return IndexedEvents(array("q", row[0] if row else b""), position[0])

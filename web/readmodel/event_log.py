@@ -1,4 +1,4 @@
-"""`media.events` read on demand: the facts of one job, or of all, up to a moment."""
+"""Reader of `media.events` on demand: the events of one job, or of all jobs up to a moment."""
 
 import asyncio
 import logging
@@ -18,35 +18,35 @@ from streams.kafka.reader import open_reader, read_between
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.http.problems import unavailable
-from web.readmodel.event_index import JOB_HEADER, SKEW_S, EventIndex, Known
+from web.readmodel.event_index import JOB_HEADER, SKEW_S, EventIndex, IndexedEvents
 
 log = logging.getLogger("kinolog.web")
 
-#: Readers at a time; others wait their turn.
+#: Concurrent readers; others wait.
 _READERS = 4
-#: Longest read: what takes longer is refused, and goes on filling nobody's memory.
+#: Longest read; a longer one is refused.
 _READ_S = 30.0
-#: What one fetch brings of a partition at least: a job's facts are far apart. A larger batch comes whole.
+#: Fetch size when reading single events, which are far apart. A larger batch is fetched whole.
 _SEEK_BYTES = 64 * 1024
-#: Facts that are so many records apart are read in one go: that costs less than another fetch.
+#: Events at most this many records apart are read in one range: that costs less than another fetch.
 _NEAR = 200
 
 Offsets = dict[TopicPartition, int]
 
 
 class Fact(NamedTuple):
-    """One fact as it stands on the log."""
+    """One event of a job, as recorded on the log."""
 
-    #: Its event's id; a repeat has the same.
+    #: Id of the event; a repeat has the same.
     id: str
-    #: When it was said, seconds since the epoch.
+    #: Time of the record, seconds since the epoch.
     at: float
     type: str
     message: Message
 
 
 class EventLog:
-    """Reads without a group; nothing of it is kept."""
+    """Reader without a consumer group; it keeps nothing."""
 
     def __init__(self, settings: Settings, index: EventIndex) -> None:
         self._settings, self._index = settings, index
@@ -54,24 +54,24 @@ class EventLog:
         self._gate = asyncio.Semaphore(_READERS)
 
     async def of_job(self, asset_id: str, job_id: str, since: float, until: float | None = None) -> list[Fact]:
-        """The job's facts up to a moment, or all of them, in order, each once. Raises Problem (503).
+        """The job's events up to a moment, or all of them, in order, each once. Raises Problem (503).
 
-        `since`: when the job was created, for where its offsets are not in the index.
+        `since`: creation time of the job, used where its offsets are not indexed.
         """
         part = TopicPartition(self._topic, partition_of(asset_id, self._settings.partitions))
         known = await self._known(part, job_id)
         async with self._reading([part], _SEEK_BYTES) as consumer:
-            found = None if known is None else await _at_known_places(consumer, part, known, job_id)
-            if found is None:
-                found = await _since(consumer, part, since - SKEW_S, job_id)
+            records = None if known is None else await _at_indexed_offsets(consumer, part, known, job_id)
+            if records is None:
+                records = await _since(consumer, part, since - SKEW_S, job_id)
         seen: dict[str, Fact] = {}
-        for record in found:
+        for record in records:
             for fact in _facts(record, until):
                 seen.setdefault(fact.id, fact)
         return list(seen.values())
 
     async def until(self, moment: float) -> AsyncIterator[Fact]:
-        """Every fact up to a moment, in order within a job; repeats included. Raises Problem (503)."""
+        """All events up to a moment, in order within a job, including repeats. Raises Problem (503)."""
         parts = [TopicPartition(self._topic, number) for number in range(self._settings.partitions)]
         async with self._reading(parts) as consumer:
             ends = await _ends(consumer, parts, moment)
@@ -79,42 +79,42 @@ class EventLog:
                 for fact in _facts(record, moment):
                     yield fact
 
-    async def _known(self, part: TopicPartition, job_id: str) -> Known | None:
+    async def _known(self, part: TopicPartition, job_id: str) -> IndexedEvents | None:
         try:
             return await self._index.of_job(part.partition, job_id)
-        except sqlite3.Error as error:  # it can be done without
-            log.warning("the event index cannot be read", extra={"error": str(error)})
+        except sqlite3.Error as error:  # reading works without it
+            log.warning("event index cannot be read", extra={"error": str(error)})
             return None
 
     @asynccontextmanager
     async def _reading(self, parts: Sequence[TopicPartition], fetch_bytes: int = 1024**2) -> AsyncIterator[Any]:
-        """A consumer with the partitions assigned and paused. Raises Problem (503) for what goes wrong within."""
+        """A consumer with the partitions assigned and paused. Raises Problem (503) for errors within."""
         reader = open_reader(self._settings.bootstrap, parts, reset="latest", max_partition_fetch_bytes=fetch_bytes)
         try:
             async with self._gate, asyncio.timeout(_READ_S), reader as consumer:
                 yield consumer
         except TimeoutError as error:
-            raise unavailable("log-too-long", "there is too much on the log to read it now", 60) from error
+            raise unavailable("log-too-long", "the log is too long to be read for this request", 60) from error
         except (KafkaError, OSError) as error:
-            raise unavailable("broker-unavailable", "the log cannot be reached at the moment", 2) from error
+            raise unavailable("broker-unavailable", "the log cannot be reached: try again", 2) from error
 
 
-async def _at_known_places(
-    consumer: Any, part: TopicPartition, known: Known, job_id: str
+async def _at_indexed_offsets(
+    consumer: Any, part: TopicPartition, known: IndexedEvents, job_id: str
 ) -> list[ConsumerRecord] | None:
-    """The job's records, by the index and by what is behind it; None where the index is of another log."""
-    begin, end = (await consumer.beginning_offsets([part]))[part], (await consumer.end_offsets([part]))[part]
-    places = [offset for offset in known.offsets if offset >= begin]
-    if places and places[-1] >= end:
+    """The job's records at indexed offsets and after the end of the index; None where the index is of another log."""
+    start_offset, end = (await consumer.beginning_offsets([part]))[part], (await consumer.end_offsets([part]))[part]
+    offsets = [offset for offset in known.offsets if offset >= start_offset]
+    if offsets and offsets[-1] >= end:
         return None
-    found: list[ConsumerRecord] = []
-    for start, stop in (*spans(places, _NEAR), (max(known.next_offset, begin), end)):
-        found += [r async for r in read_between(consumer, {part: start}, {part: stop}) if _is_of(r, job_id)]
-    return found if {*places} <= {record.offset for record in found} else None
+    records: list[ConsumerRecord] = []
+    for start, stop in (*spans(offsets, _NEAR), (max(known.next_offset, start_offset), end)):
+        records += [r async for r in read_between(consumer, {part: start}, {part: stop}) if _is_of(r, job_id)]
+    return records if {*offsets} <= {record.offset for record in records} else None
 
 
 def spans(offsets: Sequence[int], near: int) -> Iterator[tuple[int, int]]:
-    """Ranges (the second number not included) that hold all the offsets, which ascend; `near` ones share a range."""
+    """Ranges (end excluded) that cover ascending offsets; offsets at most `near` apart share a range."""
     start: int | None = None
     last = 0
     for offset in offsets:
@@ -127,7 +127,7 @@ def spans(offsets: Sequence[int], near: int) -> Iterator[tuple[int, int]]:
 
 
 async def _since(consumer: Any, part: TopicPartition, since: float, job_id: str) -> list[ConsumerRecord]:
-    """The job's records from a moment on, found by looking at every one."""
+    """The job's records from a moment on, found by a scan of its partition."""
     later = await consumer.offsets_for_times({part: max(0, int(since * 1000))})
     ends = await consumer.end_offsets([part])
     starts = {part: later[part].offset if later.get(part) else ends[part]}
@@ -143,7 +143,7 @@ async def _ends(consumer: Any, parts: Sequence[TopicPartition], until: float) ->
 
 
 def _is_of(record: Any, job_id: str) -> bool:
-    """Most records of a partition are other jobs' and not worth decoding."""
+    """Whether the record belongs to the job; decided by its header, without decoding."""
     return bool(dict(record.headers).get(JOB_HEADER) == job_id.encode())
 
 

@@ -1,4 +1,4 @@
-"""A job as a fold of its facts: what it was at any moment, also when its row says something else by now. Pure."""
+"""The past state of jobs at any moment, folded from their events. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ from web.readmodel.queries import CountRow, Counts
 
 @dataclass(frozen=True)
 class PastJob:
-    """A job at some moment."""
+    """The state of a job at a past moment."""
 
     id: str
     asset_id: str
@@ -45,7 +45,7 @@ class PastJob:
     started_at: float | None = None
     finished_at: float | None = None
     error: ErrorRecord | None = None
-    #: Of those that were heard of; a step that nothing was said about waits.
+    #: Steps with events, by name; all others are waiting.
     steps: dict[str, Step] = field(default_factory=dict)
 
 
@@ -53,7 +53,7 @@ _ENDS: dict[type[JobFact], JobStatus] = {JobCompleted: "completed", JobFailed: "
 
 
 def fold(job: PastJob | None, fact: Fact) -> PastJob | None:
-    """`job` after `fact`; None once it was deleted. A fact that is said again changes nothing."""
+    """`job` after `fact`; None once it has been deleted. A repeated event changes nothing."""
     message = fact.message
     if isinstance(message, JobDeleted):
         return None
@@ -81,7 +81,7 @@ def _submitted(job: PastJob | None, message: JobSubmitted, at: float) -> PastJob
 
 def _step(job: PastJob, message: StepFact, at: float) -> PastJob:
     step = job.steps.get(message.step)
-    if step is None or step.run < message.run:  # or it was skipped, and a retry has begun it again
+    if step is None or step.run < message.run:  # or it was skipped, and a retry has started it
         step = Step(spec=StepSpec(name=message.step), run=message.run)
     if step.status in STEP_ENDED or message.attempt < step.attempt:
         return job
@@ -109,7 +109,7 @@ def _changes(step: Step, message: StepFact, at: float) -> dict[str, Any]:
 
 
 def _stopped(job: PastJob, at: float) -> PastJob:
-    """No fact tells of steps that were cancelled: when the job has ended, those are what had not."""
+    """Cancel the steps that have not ended with their job: there are no events of cancelled steps."""
     return replace(
         job,
         steps={
@@ -120,7 +120,7 @@ def _stopped(job: PastJob, at: float) -> PastJob:
 
 
 def as_row(past: PastJob, now: Job) -> Job:
-    """The past job in the shape of its row; what never changes is taken from the row of today."""
+    """The past job as a row; properties that never change are taken from the current row."""
     return replaced(
         now,
         status=past.status,
@@ -136,20 +136,20 @@ def as_row(past: PastJob, now: Job) -> Job:
 
 def _past_step(past: PastJob, now: Step) -> Step:
     known = past.steps.get(now.spec.name)
-    if known is not None and not _is_tried_again(past, known, now.spec):
+    if known is not None and not _is_retried(past, known, now.spec):
         return replaced(known, spec=now.spec)
     ended = past.finished_at is not None
     return Step(spec=now.spec, status="cancelled" if ended else "waiting", finished_at=past.finished_at)
 
 
-def _is_tried_again(past: PastJob, known: Step, spec: StepSpec) -> bool:
-    """Whether a retry takes back that the step was skipped: something that it needs had failed, and is tried again."""
+def _is_retried(past: PastJob, known: Step, spec: StepSpec) -> bool:
+    """Whether a retry has undone that the step was skipped: a step that it needs had failed and runs again."""
     needed = [past.steps.get(name) for name in spec.needs]
     return known.status == "skipped" and any(step is None or step.run > known.run for step in needed)
 
 
-class PastWorld:
-    """All jobs and assets at some moment, out of all facts up to it."""
+class PastState:
+    """All jobs and assets at a past moment, folded from all events up to it."""
 
     def __init__(self, owner: str | None) -> None:
         self._owner = owner
@@ -157,7 +157,7 @@ class PastWorld:
         self._ready: set[str] = set()
 
     def take(self, fact: Fact) -> None:
-        """Fold one fact in."""
+        """Apply one event."""
         message = fact.message
         if isinstance(message, AssetReady):
             self._ready.add(message.asset_id)
@@ -171,15 +171,15 @@ class PastWorld:
                 self._jobs.pop(message.job_id, None)
 
     def counts(self) -> Counts:
-        """How many there were. Of steps only those count that something was said about."""
+        """Numbers of jobs, steps and assets. Steps without events are not counted."""
         jobs = self._jobs.values()
         rows = Counter((job.pipeline, "", str(job.status)) for job in jobs)
         rows.update((job.pipeline, step.spec.name, str(step.status)) for job in jobs for step in job.steps.values())
         assets = Counter(self._asset_statuses(jobs))
-        return Counts([CountRow(*place, count) for place, count in rows.items()], dict(assets))
+        return Counts([CountRow(*key, count) for key, count in rows.items()], dict(assets))
 
     def _asset_statuses(self, jobs: Iterable[PastJob]) -> Iterable[str]:
         states: dict[str, set[str]] = {}
         for job in jobs:
             states.setdefault(job.asset_id, set()).add(job.status)
-        return [asset_status(found, kept=asset_id in self._ready) for asset_id, found in states.items()]
+        return [asset_status(statuses, kept=asset_id in self._ready) for asset_id, statuses in states.items()]

@@ -1,4 +1,4 @@
-"""Jobs that are alike, and how many: what filters and statistics ask, without looking at each job."""
+"""Groups of jobs with equal properties, and their counts: filters and statistics read these instead of all jobs."""
 
 import sqlite3
 from collections import Counter
@@ -9,14 +9,14 @@ from schemas.jobs import Job, StepStatus
 from web.readmodel import schema
 from web.readmodel.changelog import QUEUED, step_states
 
-#: Every state that a step is counted in; one that waits for an executor is waiting and queued.
+#: Every status that a step is counted in; a step that waits for an executor is both waiting and queued.
 STEP_STATUSES = (*get_args(StepStatus), QUEUED)
 
 
 class Group(NamedTuple):
-    """What the jobs of a group have in common."""
+    """The properties that the jobs of a group share."""
 
-    #: '' for nobody.
+    #: '' without an owner.
     owner: str
     pipeline: str
     status: str
@@ -25,12 +25,12 @@ class Group(NamedTuple):
 
 
 def group_of(job: Job) -> Group:
-    """The group of a job as it stands."""
+    """The current group of a job."""
     return Group(job.owner or "", job.pipeline, job.status, step_states(job))
 
 
 class Groups:
-    """The numbers of all groups that have jobs. Used in the writer's thread only, within its transactions."""
+    """All groups with jobs, by number. Used in the writer's thread only, within its transactions."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -41,21 +41,21 @@ class Groups:
         self._next = max(self._groups, default=0) + 1
 
     def number(self, group: Group) -> int:
-        """The group's number; that of a new one is written, and must be counted within the transaction."""
-        found = self._numbers.get(group)
-        if found is None:
-            found = self._numbers[group] = self._next
-            self._groups[found] = group
+        """The group's number. A new group is written and must be counted in the same transaction."""
+        number = self._numbers.get(group)
+        if number is None:
+            number = self._numbers[group] = self._next
+            self._groups[number] = group
             self._next += 1
-            self._db.execute(schema.ADD_GROUP, (found, *group))
-        return found
+            self._db.execute(schema.ADD_GROUP, (number, *group))
+        return number
 
     def of(self, number: int) -> Group:
         """The group of that number."""
         return self._groups[number]
 
     def count(self, changes: "Counter[int]") -> None:
-        """So many jobs have come into each group, or have left it. One that nobody is left in is forgotten."""
+        """Change the number of jobs of each group by these amounts. An empty group is deleted."""
         self._db.executemany(schema.COUNT_GROUP, [(by, g) for g, by in changes.items() if by])
         self._jobs.update(changes)
         for g in changes:

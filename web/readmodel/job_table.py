@@ -1,4 +1,4 @@
-"""The read model's tables of jobs: rows, what they are listed by, and the groups that they are counted in."""
+"""The read model's job tables: rows, columns for lists, and groups for counts."""
 
 import sqlite3
 from collections import Counter
@@ -14,17 +14,17 @@ from web.readmodel.changelog import NO_DURATION, Change, duration_s, job_words
 from web.readmodel.job_groups import Groups, group_of, step_counts
 from web.readmodel.job_progress import Live, job_progress
 
-#: (job id, run) -> progress by step that no row has yet.
+#: (job id, run) -> live progress by step.
 LiveOf = Callable[[str, int], Live]
 
 
 def no_live(_job_id: str, _run: int) -> Live:
-    """Nothing is known but the rows."""
+    """No live progress."""
     return {}
 
 
-class Seen(NamedTuple):
-    """Progress of a job that was seen, as it outlives the process: shown progress must not fall when it restarts."""
+class StoredProgress(NamedTuple):
+    """Live progress of a job, stored because shown progress must not fall after a restart."""
 
     job_id: str
     run: int
@@ -32,7 +32,7 @@ class Seen(NamedTuple):
 
 
 class JobTable:
-    """Writes jobs. Used in the writer's thread only, within its transactions; after one that failed make another."""
+    """Writer of the job tables, in the writer's thread and its transactions. After a failed one, create another."""
 
     def __init__(self, db: sqlite3.Connection, live: LiveOf) -> None:
         self._db, self._live = db, live
@@ -49,9 +49,9 @@ class JobTable:
         return Audience(job_id, asset_id, group.owner or None, tuple(steps))
 
     def put(self, changes: Sequence[Change[Job]]) -> None:
-        """Take the changes in; of a job that changed more than once the last one counts."""
+        """Write the changes; of several changes of one job the last one counts."""
         moves: Counter[int] = Counter()
-        self._delete(gone(changes), moves)
+        self._delete(deleted_ids(changes), moves)
         added, changed, rows = list[Any](), list[Any](), list[Any]()
         for change in {change.id: change for change in changes}.values():
             if (job := change.row) is None:
@@ -72,7 +72,7 @@ class JobTable:
         self._groups.count(moves)
 
     def _columns(self, job: Job, g: int) -> tuple[object, ...]:
-        """What changes with a job: see the statements."""
+        """Values for the columns that change with a job, in the order of the statements."""
         took_s = duration_s(job)
         live = self._live(job.id, job.run)
         progress, ended = job_progress(job, live), job.finished_at is not None
@@ -81,9 +81,9 @@ class JobTable:
         return g, ended, job.updated_at, took_s, progress, job_words(job), kept
 
     def _find(self, job_id: str) -> tuple[int, int] | None:
-        """Its number in the tables, and that of its group."""
-        found: tuple[int, int] | None = self._db.execute(schema.FIND_JOB, (job_id,)).fetchone()
-        return found
+        """Number of the job in the tables, and of its group."""
+        numbers: tuple[int, int] | None = self._db.execute(schema.FIND_JOB, (job_id,)).fetchone()
+        return numbers
 
     def _new(self) -> int:
         self._next += 1
@@ -107,11 +107,11 @@ def encode_live(run: int, live: Live) -> bytes:
 _live_decoder = msgspec.json.Decoder(tuple[int, dict[str, float]])
 
 
-def decode_live(job_id: str, encoded: bytes) -> Seen:
-    """What the column `live` holds."""
-    return Seen(job_id, *_live_decoder.decode(encoded))
+def decode_live(job_id: str, encoded: bytes) -> StoredProgress:
+    """The progress in the column `live`."""
+    return StoredProgress(job_id, *_live_decoder.decode(encoded))
 
 
-def gone(changes: Sequence[Change[Any]]) -> list[str]:
-    """Ids of what was deleted; also of what has come back since: it is another one, and nothing of the first stays."""
+def deleted_ids(changes: Sequence[Change[Any]]) -> list[str]:
+    """Ids of deleted rows, also those created again since: nothing of the first row may stay."""
     return list(dict.fromkeys(change.id for change in changes if change.row is None))

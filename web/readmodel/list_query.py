@@ -1,4 +1,4 @@
-"""Query parameters -> one SQL statement for a page, by keyset: stable while rows change. Pure."""
+"""List queries: parameters of a list -> one SQL statement for a page, with keyset pagination. Pure."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +13,9 @@ from web.http.problems import Problem
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 _MAX_QUERY_CHARS = 200
-#: Sorts that every list has.
+#: Sort orders of every list: parameter -> column.
 SORTS = {"created_at": "created_at", "created": "created_at", "updated_at": "updated_at", "updated": "updated_at"}
-#: Parameters that every list has.
+#: Parameters of every list.
 _COMMON = frozenset(
     {
         "limit",
@@ -33,97 +33,97 @@ _COMMON = frozenset(
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What every list can be asked for."""
+    """Parameters of every list."""
 
-    #: At most so many.
+    #: Maximum number of results.
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
-    #: Go on where a page ended: its next_cursor.
+    #: The next_cursor of the page before.
     cursor: str | None = None
-    #: What the list is sorted by, with "-" in front for descending.
+    #: Sort order; with a leading "-" descending.
     sort: str = "-created_at"
-    #: Only what has this text in its names, ids, passthrough or error.
+    #: Only results with this text in their ids, file name, passthrough or error.
     q: Annotated[str, msgspec.Meta(max_length=_MAX_QUERY_CHARS)] | None = None
-    #: Only what was created after this time, ISO 8601 with a zone.
+    #: Only results created after this time, ISO 8601 with a time zone.
     created_after: str | None = None
-    #: Only what was created before this time, ISO 8601 with a zone.
+    #: Only results created before this time, ISO 8601 with a time zone.
     created_before: str | None = None
-    #: Only what last changed after this time.
+    #: Only results last changed after this time.
     updated_after: str | None = None
-    #: Only what last changed before this time.
+    #: Only results last changed before this time.
     updated_before: str | None = None
-    #: Wait until the write of this cursor is visible here.
+    #: Wait until the write of this cursor is visible.
     after: str | None = None
 
 
-#: An SQL condition and what is bound in it.
-Part = tuple[str, tuple[object, ...]]
+#: An SQL condition and its bound values.
+Condition = tuple[str, tuple[object, ...]]
 
 
 class ListSpec(NamedTuple):
-    """What is listed."""
+    """The definition of a list: its table, filters and sort orders."""
 
     table: str
     statuses: frozenset[str]
-    #: Columns that a parameter of the same name must equal.
+    #: Columns with a parameter of the same name that they must equal.
     equals: frozenset[str]
-    #: What `sort` may say, without "-": the column that it means.
+    #: Sort order without "-" -> column.
     sorts: Mapping[str, str]
-    #: Index that holds every column which is sorted or filtered by, but for the words.
-    narrow: str | None = None
-    #: Index of a filter that leaves few rows, by its parameter.
-    few: Mapping[str, str] = {}
-    #: Parameters that speak of groups, not of rows.
-    grouped: frozenset[str] = frozenset()
-    #: Further parameters: how each becomes a condition.
-    further: "Mapping[str, Callable[[str], Part]]" = {}
+    #: Index with every column of sorts and filters but the words.
+    covering_index: str | None = None
+    #: Index of a filter that leaves few rows, by parameter.
+    selective_indexes: Mapping[str, str] = {}
+    #: Parameters that filter groups, not rows.
+    group_parameters: frozenset[str] = frozenset()
+    #: Conditions of further parameters.
+    conditions: "Mapping[str, Callable[[str], Condition]]" = {}
 
 
 class Listing(NamedTuple):
-    """A query that was understood."""
+    """A parsed list query."""
 
-    kind: ListSpec
-    #: What a row must be; `words`: what must stand in it, which no index knows.
-    conditions: tuple[Part, ...]
-    words: Part | None
-    #: As asked for, e.g. "-created_at".
+    spec: ListSpec
+    #: Conditions on rows; `words`: the text search, which no index covers.
+    conditions: tuple[Condition, ...]
+    words: Condition | None
+    #: As requested, e.g. "-created_at".
     sort: str
     limit: int
-    #: Values of the parameters in `kind.equals`.
+    #: Values of the parameters in `spec.equals`.
     equals: dict[str, str]
-    #: Index to walk: SQLite guesses badly between a sort's and a filter's. None: it may choose.
-    walk: str | None
+    #: Index to scan: SQLite chooses badly between that of the sort and that of a filter. None: SQLite's choice.
+    scan_index: str | None
 
     @property
     def column(self) -> str:
-        """What it is sorted by."""
-        return self.kind.sorts[self.sort.removeprefix("-")]
+        """The column that the list is sorted by."""
+        return self.spec.sorts[self.sort.removeprefix("-")]
 
     @property
     def where(self) -> str:
-        """The conditions as one."""
+        """All conditions as one."""
         return _joined(self._parts)
 
     @property
     def args(self) -> tuple[object, ...]:
-        """What is bound in `where`."""
+        """Bound values of `where`."""
         return _bound(self._parts)
 
     @property
     def source(self) -> str:
-        """The table, and how to walk it when the order is that of its creation."""
-        return self.kind.table if self.walk is None else f"{self.kind.table} INDEXED BY {self.walk}"
+        """The table and the index to scan."""
+        return self.spec.table if self.scan_index is None else f"{self.spec.table} INDEXED BY {self.scan_index}"
 
     def sql(self) -> str:
-        """id, sorted value and row of one row more than the page has; binds `args`."""
-        source = f"{self.kind.table} NOT INDEXED" if self.words is not None and self._is_narrow else self.source
+        """Statement for id, sort value and row of one row more than the page has; binds `args`."""
+        source = f"{self.spec.table} NOT INDEXED" if self.words is not None and self._is_covered else self.source
         return self._page(f"SELECT n, id, {self.column} AS value FROM {source} WHERE {self.where}")  # noqa: S608
 
-    def glance(self, most: int) -> tuple[str, tuple[object, ...]] | None:
-        """The same, of the first `most` rows only in which the words may stand; None where that is of no use.
+    def sample(self, most: int) -> tuple[str, tuple[object, ...]] | None:
+        """The same for a text search in the first `most` rows only; None where that is of no use.
 
-        Common words fill a page soon; for rare ones a walk of the index is slower than one of the table.
+        Common words fill a page soon; for rare ones a scan of the index is slower than one of the table.
         """
-        if self.words is None or not self._is_narrow or self.column != "created_at":
+        if self.words is None or not self._is_covered or self.column != "created_at":
             return None
         first = f"SELECT n, id, created_at AS value, words FROM {self.source} WHERE {_joined(self.conditions)}"  # noqa: S608
         first += f" ORDER BY {self._by('created_at')} LIMIT {most}"
@@ -132,75 +132,77 @@ class Listing(NamedTuple):
         return page, (*_bound(self.conditions), *bound)
 
     @property
-    def _is_narrow(self) -> bool:
-        """Whether the index that is walked lacks the words only."""
-        return self.walk is not None and self.walk == self.kind.narrow
+    def _is_covered(self) -> bool:
+        """Whether the index that is scanned lacks the words only."""
+        return self.scan_index is not None and self.scan_index == self.spec.covering_index
 
     @property
-    def _parts(self) -> tuple[Part, ...]:
+    def _parts(self) -> tuple[Condition, ...]:
         return self.conditions if self.words is None else (*self.conditions, self.words)
 
     def _by(self, column: str) -> str:
         order = "DESC" if self.sort.startswith("-") else "ASC"
         return f"{column} {order}, id {order}"
 
-    def _page(self, found: str) -> str:
-        """The page first, its rows then: a walk never touches the rows. Names are ours, values are bound."""
-        rows, by = f"{self.kind.table.removesuffix('s')}_rows", self._by("value")
-        page = f"{found} ORDER BY {by} LIMIT {self.limit + 1}"
+    def _page(self, select: str) -> str:
+        """The page first, then its rows: a scan never reads rows. Names are constants, values are bound."""
+        rows, by = f"{self.spec.table.removesuffix('s')}_rows", self._by("value")
+        page = f"{select} ORDER BY {by} LIMIT {self.limit + 1}"
         return f"SELECT id, value, row FROM ({page}) CROSS JOIN {rows} USING (n) ORDER BY {by}"  # noqa: S608
 
 
-def _joined(parts: Sequence[Part]) -> str:
+def _joined(parts: Sequence[Condition]) -> str:
     return " AND ".join(text for text, _ in parts) or "1"
 
 
-def _bound(parts: Sequence[Part]) -> tuple[object, ...]:
+def _bound(parts: Sequence[Condition]) -> tuple[object, ...]:
     return tuple(arg for _, some in parts for arg in some)
 
 
-def of_groups(parts: Sequence[Part]) -> Part:
-    """Jobs of the groups that `parts` find."""
+def of_groups(parts: Sequence[Condition]) -> Condition:
+    """The condition on jobs that their group matches all of `parts`."""
     return f"g IN (SELECT g FROM groups WHERE {_joined(parts)})", _bound(parts)  # noqa: S608
 
 
-def parse(query: Mapping[str, str], kind: ListSpec, owner: str | None) -> Listing:
-    """The listing that `query` asks for, of what belongs to `owner` (None: everybody). Raises Problem (400)."""
-    unknown = sorted(set(query) - _COMMON - kind.equals - kind.further.keys())
+def parse(query: Mapping[str, str], spec: ListSpec, owner: str | None) -> Listing:
+    """Parse the parameters of a list of `owner`'s rows (None: all rows). Raises Problem (400)."""
+    unknown = sorted(set(query) - _COMMON - spec.equals - spec.conditions.keys())
     if unknown:
-        raise Problem(400, "unknown-parameter", f"there is no parameter {unknown[0][:50]!r} here")
+        raise Problem(400, "unknown-parameter", f"unknown parameter {unknown[0][:50]!r}")
     sort = query.get("sort", "-created_at")
-    if sort.removeprefix("-") not in kind.sorts:
+    if sort.removeprefix("-") not in spec.sorts:
         raise Problem(
-            400, "invalid-sort", f"sort is one of {', '.join(sorted(kind.sorts))}, with '-' in front for descending"
+            400,
+            "invalid-sort",
+            f"sort must be one of {', '.join(sorted(spec.sorts))}, '-' in front for descending",
         )
-    equals = {name: query[name] for name in sorted(kind.equals & set(query))}
-    parts = _statuses(query, kind) | {name: (f"{name} = ?", (value,)) for name, value in equals.items()}
-    parts |= {name: condition(query[name]) for name, condition in kind.further.items() if name in query}
+    equals = {name: query[name] for name in sorted(spec.equals & set(query))}
+    parts = _statuses(query, spec) | {name: (f"{name} = ?", (value,)) for name, value in equals.items()}
+    parts |= {name: condition(query[name]) for name, condition in spec.conditions.items() if name in query}
     if owner is not None:
         parts["scope"] = ("owner = ?", (owner,))
-    grouped = [part for name, part in parts.items() if name in kind.grouped]
-    conditions = [part for name, part in parts.items() if name not in kind.grouped]
-    conditions += [*_times(query), *_after(query, kind, sort), *([of_groups(grouped)] if grouped else [])]
-    walk = next((index for name, index in kind.few.items() if name in query), kind.narrow)
-    return Listing(kind, tuple(conditions), _search(query), sort, _limit(query), equals, walk)
+    grouped = [part for name, part in parts.items() if name in spec.group_parameters]
+    conditions = [part for name, part in parts.items() if name not in spec.group_parameters]
+    conditions += [*_times(query), *_after(query, spec, sort), *([of_groups(grouped)] if grouped else [])]
+    scan_index = next((index for name, index in spec.selective_indexes.items() if name in query), spec.covering_index)
+    return Listing(spec, tuple(conditions), _search(query), sort, _limit(query), equals, scan_index)
 
 
-def _statuses(query: Mapping[str, str], kind: ListSpec) -> dict[str, Part]:
+def _statuses(query: Mapping[str, str], spec: ListSpec) -> dict[str, Condition]:
     if "status" not in query:
         return {}
-    wanted = query["status"].split(",")
-    for status in wanted:
-        if status not in kind.statuses:
+    statuses = query["status"].split(",")
+    for status in statuses:
+        if status not in spec.statuses:
             raise Problem(
                 400,
                 "invalid-status",
-                f"there is no status {status[:50]!r}; there are {', '.join(sorted(kind.statuses))}",
+                f"unknown status {status[:50]!r}: use {', '.join(sorted(spec.statuses))}",
             )
-    return {"status": (f"status IN ({', '.join('?' * len(wanted))})", tuple(wanted))}
+    return {"status": (f"status IN ({', '.join('?' * len(statuses))})", tuple(statuses))}
 
 
-def _times(query: Mapping[str, str]) -> list[Part]:
+def _times(query: Mapping[str, str]) -> list[Condition]:
     signs = {"after": ">", "before": "<"}
     return [
         (f"{column}_at {sign} ?", (moment(name, query[name]),))
@@ -211,36 +213,36 @@ def _times(query: Mapping[str, str]) -> list[Part]:
 
 
 def moment(name: str, text: str) -> float:
-    """A time that a parameter gives, seconds since the epoch. Raises Problem (400)."""
+    """Parse a time parameter; seconds since the epoch. Raises Problem (400)."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:
             return moment.timestamp()
     except (ValueError, OverflowError):
-        pass  # told below, with what is expected
-    hint = "; in an address a + is written %2B" if " " in text else ""
-    raise Problem(400, "invalid-time", f"{name} is a time in ISO 8601 with a zone, e.g. 2026-01-31T12:00:00Z{hint}")
+        pass  # refused below
+    hint = "; encode + as %2B in a URL" if " " in text else ""
+    raise Problem(400, "invalid-time", f"{name} must be an ISO 8601 time with a zone, e.g. 2026-01-31T12:00:00Z{hint}")
 
 
-def _search(query: Mapping[str, str]) -> Part | None:
+def _search(query: Mapping[str, str]) -> Condition | None:
     text = query.get("q", "").strip()
     if len(text) > _MAX_QUERY_CHARS:
-        raise Problem(400, "invalid-query", f"q is longer than {_MAX_QUERY_CHARS} characters")
+        raise Problem(400, "invalid-query", f"q must have at most {_MAX_QUERY_CHARS} characters")
     return ("instr(words, ?) > 0", (text.casefold(),)) if text else None
 
 
-def _after(query: Mapping[str, str], kind: ListSpec, sort: str) -> list[Part]:
+def _after(query: Mapping[str, str], spec: ListSpec, sort: str) -> list[Condition]:
     if "cursor" not in query:
         return []
     cursor = load(query["cursor"], PageCursor)
     if cursor.sort != sort:
-        raise InvalidCursor("the cursor is of a list with another sort")
+        raise InvalidCursor("this cursor belongs to a list with another sort order")
     sign = "<" if sort.startswith("-") else ">"
-    return [(f"({kind.sorts[sort.removeprefix('-')]}, id) {sign} (?, ?)", (cursor.value, cursor.id))]
+    return [(f"({spec.sorts[sort.removeprefix('-')]}, id) {sign} (?, ?)", (cursor.value, cursor.id))]
 
 
 def _limit(query: Mapping[str, str]) -> int:
     text = query.get("limit", str(DEFAULT_LIMIT))
     if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= MAX_LIMIT:
-        raise Problem(400, "invalid-limit", f"limit is a number from 1 to {MAX_LIMIT}")
+        raise Problem(400, "invalid-limit", f"limit must be a number from 1 to {MAX_LIMIT}")
     return int(text)

@@ -1,7 +1,7 @@
-"""The log's time for this replica: what is old is decided by the broker's clock, never by this machine's.
+"""The log's time: ages are measured by the broker's clock, never by this machine's.
 
-The broker dates every record that it takes. Once a minute this replica writes a small one and learns the time from the
-broker's answer; in between a stopwatch goes on, which no clock setting moves.
+The broker timestamps every record. Once a minute this replica writes a small record and reads the time from the
+broker's response; in between it counts on with a monotonic clock, which no clock setting moves.
 """
 
 import asyncio
@@ -15,48 +15,49 @@ from web.http.problems import Problem, unavailable
 
 log = logging.getLogger("kinolog.web")
 
-#: Between measurements, and after one that failed.
-_EVERY_S, _AGAIN_S = 60.0, 0.25
-#: A difference between this machine's clock and the broker's that an operator must know of.
+#: Interval between measurements, and after a failed one.
+_EVERY_S, _RETRY_S = 60.0, 0.25
+#: Difference between this machine's clock and the broker's that is logged as a warning.
 _ALARM_S = 5.0
 
-#: Writes a record; returns the date that the broker gave it, seconds since the epoch.
-Dated = Callable[[], Awaitable[float]]
+#: Writes a record; returns the broker's timestamp, seconds since the epoch.
+WriteTimestamp = Callable[[], Awaitable[float]]
 
 
 class LogClock:
-    """Seconds since the epoch by the broker. Unknown until it was measured once."""
+    """The broker's time, seconds since the epoch. Unknown until the first measurement."""
 
-    def __init__(self, dated: Dated, stopwatch: Callable[[], float] = time.monotonic) -> None:
-        self._dated, self._stopwatch = dated, stopwatch
-        self._ahead: float | None = None
+    def __init__(self, write_timestamp: WriteTimestamp, stopwatch: Callable[[], float] = time.monotonic) -> None:
+        self._write_timestamp, self._stopwatch = write_timestamp, stopwatch
+        self._offset_s: float | None = None
         self._measured = asyncio.Event()
-        #: Seconds that this machine's clock is ahead of the broker's; 0 until that is known.
+        #: Seconds that this machine's clock is ahead of the broker's; 0 until it is known.
         self.skew_s = 0.0
 
     @property
     def known(self) -> bool:
         """Whether the log's time is known."""
-        return self._ahead is not None
+        return self._offset_s is not None
 
     def now(self) -> float:
-        """The log's time, or a moment before. Raises Problem (503) while it is not known."""
-        if self._ahead is None:
-            raise unavailable("broker-unavailable", "the log's time is not known yet; nothing was changed", 2)
-        return self._stopwatch() + self._ahead
+        """The log's time, never ahead of the broker's. Raises Problem (503) while it is not known."""
+        if self._offset_s is None:
+            raise unavailable("broker-unavailable", "the log's time is not known yet: try again", 2)
+        return self._stopwatch() + self._offset_s
 
     def now_or_none(self) -> float | None:
         """The log's time; None while it is not known."""
-        return None if self._ahead is None else self._stopwatch() + self._ahead
+        return None if self._offset_s is None else self._stopwatch() + self._offset_s
 
     def earlier(self) -> float:
-        """The log's time or this machine's, whichever is earlier: files have dates of a machine, and what is new by
-        either clock is not old. Raises Problem (503) while the log's time is not known.
+        """The log's time or this machine's, whichever is earlier. Raises Problem (503) while the log's is not known.
+
+        For ages of files, whose timestamps are a machine's: a file that is new by either clock is not old.
         """
         return min(self.now(), time.time())
 
     async def within(self, timeout_s: float) -> float | None:
-        """The log's time, waited for; None where it is not known in time."""
+        """The log's time, waited for; None on timeout."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._measured.wait()
@@ -65,23 +66,23 @@ class LogClock:
         return self.now()
 
     async def run(self) -> None:
-        """Measure again and again until cancelled."""
+        """Measure periodically until cancelled."""
         while True:
             try:
                 await self.measure()
-            except (KafkaError, OSError, TimeoutError, Problem):  # whoever writes tells of a broker that is away
-                await asyncio.sleep(_AGAIN_S)
+            except (KafkaError, OSError, TimeoutError, Problem):  # writers report an unreachable broker
+                await asyncio.sleep(_RETRY_S)
             else:
                 await asyncio.sleep(_EVERY_S)
 
     async def measure(self) -> None:
-        """Learn the log's time now. Raises Problem, KafkaError."""
+        """Measure the log's time. Raises Problem, KafkaError."""
         sent_at = time.time()
-        at = await self._dated()
-        answered_at = time.time()
-        self._ahead = at - self._stopwatch()  # the answer took a while: never later than the broker's own
+        at = await self._write_timestamp()
+        received_at = time.time()
+        self._offset_s = at - self._stopwatch()  # the response took a while: never ahead of the broker's clock
         self._measured.set()
-        # The date lies between sending and answer: only what is beyond both is a difference.
-        self.skew_s = sent_at - at if sent_at > at else min(answered_at - at, 0.0)
+        # The timestamp lies between sending and response: only what is outside of both is a difference.
+        self.skew_s = sent_at - at if sent_at > at else min(received_at - at, 0.0)
         if abs(self.skew_s) > _ALARM_S:
             log.warning("this machine's clock differs from the broker's", extra={"skew_s": round(self.skew_s, 1)})

@@ -1,4 +1,4 @@
-"""A batch of changelog records -> the tables of the read model, in one transaction with the offsets."""
+"""The projector: writes batches of changelog records and their offsets to the read model, each in one transaction."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,24 +9,24 @@ from schemas.jobs import Asset, Job, Queue
 from web.readmodel import schema
 from web.readmodel.audience import Audience, audience_of
 from web.readmodel.changelog import (
+    AppliedOffsets,
     Change,
     Changelog,
-    Claims,
-    Reading,
+    ParsedRecords,
     Record,
     asset_columns,
     asset_rows,
+    deleted_jobs,
     job_rows,
-    read,
-    read_deleted,
-    read_queues,
+    parse_records,
+    queue_changes,
 )
-from web.readmodel.job_table import JobTable, LiveOf, gone
+from web.readmodel.job_table import JobTable, LiveOf, deleted_ids
 
-#: What one fetch brought, by changelog.
+#: Records of one fetch, by changelog.
 Batch = Mapping[Changelog, Sequence[Record]]
 
-#: Share of the history that may be too much before it is trimmed: trimming with each batch would double its writes.
+#: Excess of the history that starts a trim, as a share: a trim with each batch would double the writes.
 _TRIM_SLACK = 0.05
 
 
@@ -54,31 +54,31 @@ class JobChange(NamedTuple):
     raw: bytes | None
 
 
-class Fresh(NamedTuple):
-    """What a batch says that was not known."""
+class NewRows(NamedTuple):
+    """The parsed records of a batch that were not applied before."""
 
-    jobs: Reading[Job]
-    assets: Reading[Asset]
+    jobs: ParsedRecords[Job]
+    assets: ParsedRecords[Asset]
     queues: list[Change[Queue]]
-    #: See `read_deleted`.
+    #: See `deleted_jobs`.
     deleted: dict[str, bool]
 
 
-class Applied(NamedTuple):
-    """What one batch did; it is committed."""
+class BatchResult(NamedTuple):
+    """The changes that a batch made; it is committed."""
 
     jobs: list[JobChange]
     assets: list[Change[Asset]]
     #: Pauses and resumes, in order, after the jobs' changes.
     queues: list[Change[Queue]]
-    #: Number of the last change.
+    #: Sequence number of the last change.
     seq: int
-    #: What each changelog vouches for now.
-    claims: dict[Changelog, Claims]
+    #: Applied offsets found in each changelog.
+    applied_offsets: dict[Changelog, AppliedOffsets]
 
 
 class Projector:
-    """Writes batches to one database. Used in the writer's thread only."""
+    """Writer of batches to one database. Used in the writer's thread only."""
 
     def __init__(self, db: sqlite3.Connection, history: int, live: LiveOf) -> None:
         self._db = db
@@ -92,40 +92,40 @@ class Projector:
         self._seq = db.execute("SELECT ifnull(max(seq), 0) FROM log").fetchone()[0]
         self._oldest = db.execute("SELECT ifnull(min(seq), ?) FROM changes", (self._seq + 1,)).fetchone()[0]
 
-    def apply(self, batch: Batch, *, keep_history: bool) -> Applied:
-        """Take in one batch. Records that are known already change nothing, so a repeat is harmless."""
-        fresh = {name: [record for record in records if self._is_new(name, record)] for name, records in batch.items()}
-        jobs, assets = read(fresh.get("jobs", ()), job_rows), read(fresh.get("assets", ()), asset_rows)
-        positions = self._advanced(fresh, keep_history=keep_history)
-        records = fresh.get("jobs", ())
-        queues = read_queues(records)
-        rows = Fresh(jobs, assets, queues, read_deleted(records))
+    def apply(self, batch: Batch, *, keep_history: bool) -> BatchResult:
+        """Apply one batch. Records that were applied before change nothing, so a repeat is harmless."""
+        new = {name: [record for record in records if self._is_new(name, record)] for name, records in batch.items()}
+        rows = _new_rows(new)
+        positions = self._advanced(new, keep_history=keep_history)
         changes = self._write(rows, positions, keep_history=keep_history)
         self.positions.update(positions)
-        self._seq += len(changes) + len(queues)
+        self._seq += len(changes) + len(rows.queues)
         self._trim()
-        claims: dict[Changelog, Claims] = {"jobs": jobs.claims, "assets": assets.claims}
-        return Applied(changes, assets.changes, queues, self._seq, claims)
+        offsets: dict[Changelog, AppliedOffsets] = {
+            "jobs": rows.jobs.applied_offsets,
+            "assets": rows.assets.applied_offsets,
+        }
+        return BatchResult(changes, rows.assets.changes, rows.queues, self._seq, offsets)
 
     def _write(
-        self, fresh: Fresh, positions: Mapping[tuple[Changelog, int], ReadPosition], *, keep_history: bool
+        self, rows: NewRows, positions: Mapping[tuple[Changelog, int], ReadPosition], *, keep_history: bool
     ) -> list[JobChange]:
-        """All of it, or nothing."""
+        """Write everything in one transaction."""
         try:
             with transaction(self._db) as db:
-                changes = self._numbered(fresh.jobs.changes)
-                self._jobs.put(fresh.jobs.changes)
-                _put_assets(db, fresh.assets.changes)
-                _put_deleted(db, fresh.deleted)
-                db.executemany(schema.PUT_QUEUE, _queue_rows(fresh.queues))
+                changes = self._numbered(rows.jobs.changes)
+                self._jobs.put(rows.jobs.changes)
+                _put_assets(db, rows.assets.changes)
+                _put_deleted(db, rows.deleted)
+                db.executemany(schema.PUT_QUEUE, _queue_rows(rows.queues))
                 if keep_history:
                     db.executemany(schema.PUT_CHANGE, [_history_row(change) for change in changes])
                 db.executemany(schema.PUT_POSITION, [(*key, *position) for key, position in positions.items()])
-                db.execute("UPDATE log SET seq = ?", (self._seq + len(changes) + len(fresh.queues),))
-                _put_claims(db, "jobs", fresh.jobs.claims)
-                _put_claims(db, "assets", fresh.assets.claims)
+                db.execute("UPDATE log SET seq = ?", (self._seq + len(changes) + len(rows.queues),))
+                _put_applied(db, "jobs", rows.jobs.applied_offsets)
+                _put_applied(db, "assets", rows.assets.applied_offsets)
         except BaseException:
-            self._jobs = JobTable(self._db, self._live)  # what it knows may not have been written
+            self._jobs = JobTable(self._db, self._live)  # its state may not have been written
             raise
         return changes
 
@@ -159,11 +159,11 @@ class Projector:
                 before = positions.get(key) or self.positions.get(key) or ReadPosition()
                 floor = before.floor if record.offset == before.next_offset else record.offset
                 following = record.offset + 1
-                positions[key] = ReadPosition(following, record.mark, floor if keep_history else following)
+                positions[key] = ReadPosition(following, record.checksum, floor if keep_history else following)
         return positions
 
     def _trim(self) -> None:
-        """Keep the history to its length; what is cut off raises the floor of its partition."""
+        """Trim the history to its length, which raises the floors of the partitions."""
         last = self._seq - self._history
         if last < self._oldest + self._history * _TRIM_SLACK:
             return
@@ -181,7 +181,7 @@ class Projector:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All or nothing."""
+    """Commit everything, or roll everything back."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield db
@@ -189,6 +189,13 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
+
+
+def _new_rows(batch: Batch) -> NewRows:
+    jobs, assets = batch.get("jobs", ()), batch.get("assets", ())
+    return NewRows(
+        parse_records(jobs, job_rows), parse_records(assets, asset_rows), queue_changes(jobs), deleted_jobs(jobs)
+    )
 
 
 def _history_row(change: JobChange) -> tuple[object, ...]:
@@ -207,7 +214,7 @@ def _queue_rows(changes: Sequence[Change[Queue]]) -> list[tuple[object, ...]]:
 def _put_assets(db: sqlite3.Connection, changes: Sequence[Change[Asset]]) -> None:
     last = {change.id: change for change in changes}.values()
     rows = [asset_columns(change.row, change.raw) for change in last if change.row is not None]
-    deleted = [(an_id,) for an_id in gone(changes)]
+    deleted = [(asset_id,) for asset_id in deleted_ids(changes)]
     db.executemany(schema.DELETE_ASSET_ROW, deleted)
     db.executemany(schema.DELETE_ASSET, deleted)
     db.executemany(schema.PUT_ASSET, rows)
@@ -216,9 +223,9 @@ def _put_assets(db: sqlite3.Connection, changes: Sequence[Change[Asset]]) -> Non
 
 def _put_deleted(db: sqlite3.Connection, deleted: Mapping[str, bool]) -> None:
     if deleted:
-        db.executemany(schema.PUT_DELETED_JOB, [(job_id,) for job_id, there in deleted.items() if there])
-        db.executemany(schema.FORGET_DELETED_JOB, [(job_id,) for job_id, there in deleted.items() if not there])
+        db.executemany(schema.PUT_DELETED_JOB, [(job_id,) for job_id, known in deleted.items() if known])
+        db.executemany(schema.FORGET_DELETED_JOB, [(job_id,) for job_id, known in deleted.items() if not known])
 
 
-def _put_claims(db: sqlite3.Connection, name: Changelog, claims: Claims) -> None:
-    db.executemany(schema.PUT_APPLIED, [(name, *source, offset) for source, offset in claims.items()])
+def _put_applied(db: sqlite3.Connection, name: Changelog, offsets: AppliedOffsets) -> None:
+    db.executemany(schema.PUT_APPLIED, [(name, *source, offset) for source, offset in offsets.items()])

@@ -1,4 +1,4 @@
-"""What is read from the read model. Each takes a connection first and reads at one moment of the log."""
+"""Queries of the read model. Each takes a connection first and reads one consistent state."""
 
 import sqlite3
 from collections import Counter
@@ -8,23 +8,23 @@ from typing import Any, NamedTuple
 
 from schemas.jobs import JOB_ENDED, Asset, Job
 from web.readmodel.audience import Audience
-from web.readmodel.changelog import Changelog, Claims, asset_rows, job_rows
+from web.readmodel.changelog import AppliedOffsets, Changelog, asset_rows, job_rows
 from web.readmodel.job_groups import step_counts
-from web.readmodel.job_table import Seen, decode_live
+from web.readmodel.job_table import StoredProgress, decode_live
 from web.readmodel.list_query import Listing, of_groups
 from web.readmodel.projector import JobChange
 from web.readmodel.subscriptions import Subscription
 
 
 class Moment(NamedTuple):
-    """Where a read stands: the jobs changelog's next offsets, and the number of the last change."""
+    """The state that a query reads: next offsets of the jobs changelog, and the sequence number of the last change."""
 
     offsets: tuple[int, ...]
     seq: int
 
 
 class Rule(NamedTuple):
-    """How many ended jobs of one group are kept, and for how long; 0: without limit."""
+    """Maximum number and age of ended jobs of one pipeline and status; 0: unlimited."""
 
     pipeline: str
     status: str
@@ -33,7 +33,7 @@ class Rule(NamedTuple):
 
 
 class CountRow(NamedTuple):
-    """How many jobs of a pipeline are in a status (step ''), or have this step in it."""
+    """Number of jobs of a pipeline in a status (step ''), or with this step in that status."""
 
     pipeline: str
     step: str
@@ -42,7 +42,7 @@ class CountRow(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What there is, at one moment."""
+    """Numbers of jobs, steps and assets at one moment."""
 
     rows: list[CountRow]
     #: Assets by status.
@@ -56,40 +56,40 @@ def job(db: sqlite3.Connection, job_id: str) -> Job | None:
 
 
 def is_deleted(db: sqlite3.Connection, job_id: str) -> bool:
-    """Whether there was a job of this id that was deleted, as far as control remembers."""
+    """Whether a job with this id was deleted, as far as control remembers."""
     return db.execute("SELECT 1 FROM deleted_jobs WHERE id = ?", (job_id,)).fetchone() is not None
 
 
-def chosen(db: sqlite3.Connection, listing: Listing, after: tuple[float, str], limit: int) -> list[Job]:
-    """The next jobs that a listing's filters find, after that (created_at, id), in this order."""
+def matching_jobs(db: sqlite3.Connection, listing: Listing, after: tuple[float, str], limit: int) -> list[Job]:
+    """The next jobs that match a listing's filters, in order of (created_at, id), from `after` on."""
     page = f"SELECT n, created_at, id FROM {listing.source} WHERE {listing.where} AND (created_at, id) > (?, ?)"  # noqa: S608
     query = f"SELECT row FROM ({page} ORDER BY created_at, id LIMIT ?) CROSS JOIN job_rows USING (n) ORDER BY created_at, id"  # noqa: S608, E501
     return [job_rows.decode(row) for (row,) in db.execute(query, (*listing.args, *after, limit))]
 
 
-def superfluous(db: sqlite3.Connection, rule: Rule, now: float, most_aged: int, limit: int) -> list[tuple[str, str]]:
-    """Ids of jobs, and of their assets, that are to go, the oldest first: too old (at most `most_aged`), or more than
-    are kept.
+def expired_jobs(db: sqlite3.Connection, rule: Rule, now: float, most_aged: int, limit: int) -> list[tuple[str, str]]:
+    """Ids of jobs to delete, with their assets, the oldest first: too old (at most `most_aged`), or beyond the maximum
+    number.
     """
     groups = "FROM groups WHERE status = ? AND pipeline = ?"
     group = f"FROM jobs INDEXED BY jobs_narrow WHERE g IN (SELECT g {groups})"
     args = (rule.status, rule.pipeline)
     count = f"SELECT ifnull(sum(jobs), 0) {groups}"
-    (there,) = db.execute(count, args).fetchone()
-    beyond = max(there - rule.jobs, 0) if rule.jobs else 0
+    (total,) = db.execute(count, args).fetchone()
+    excess = max(total - rule.jobs, 0) if rule.jobs else 0
     old = f"SELECT count(*) {group} AND updated_at < ?"
     if rule.age_s:
         aged = db.execute(old, (*args, now - rule.age_s)).fetchone()[0]
-        beyond = max(beyond, min(aged, most_aged))
-    if not beyond:
+        excess = max(excess, min(aged, most_aged))
+    if not excess:
         return []
     query = f"SELECT id, n {group} ORDER BY updated_at, id LIMIT ?"
     named = f"SELECT id, asset_id FROM jobs WHERE n IN (SELECT n FROM ({query}))"  # noqa: S608
-    return db.execute(named, (*args, min(beyond, limit))).fetchall()
+    return db.execute(named, (*args, min(excess, limit))).fetchall()
 
 
 def ended_groups(db: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Pipeline and status of every group of ended jobs that has any."""
+    """Pipeline and status of all ended jobs, each pair once."""
     query = "SELECT DISTINCT pipeline, status FROM groups WHERE status IN (?, ?, ?)"
     return db.execute(query, sorted(JOB_ENDED)).fetchall()
 
@@ -102,8 +102,8 @@ def asset(db: sqlite3.Connection, asset_id: str) -> Asset | None:
 
 def asset_owner(db: sqlite3.Connection, asset_id: str) -> tuple[str | None] | None:
     """The asset's owner, in a tuple; None when there is no such asset."""
-    found: tuple[str | None] | None = db.execute("SELECT owner FROM assets WHERE id = ?", (asset_id,)).fetchone()
-    return found
+    row: tuple[str | None] | None = db.execute("SELECT owner FROM assets WHERE id = ?", (asset_id,)).fetchone()
+    return row
 
 
 def all_assets(db: sqlite3.Connection) -> Iterator[Asset]:
@@ -113,25 +113,25 @@ def all_assets(db: sqlite3.Connection) -> Iterator[Asset]:
 
 
 def jobs_of_asset(db: sqlite3.Connection, asset_id: str) -> Iterator[Job]:
-    """The asset's jobs, the newest first; its own row lists only some of them."""
+    """All jobs of the asset, newest first; its row lists only some of them."""
     where = "WHERE asset_id = ? ORDER BY created_at DESC, id DESC"
     for (row,) in db.execute(f"SELECT row FROM jobs CROSS JOIN job_rows USING (n) {where}", (asset_id,)):  # noqa: S608
         yield job_rows.decode(row)
 
 
 def has_open_jobs(db: sqlite3.Connection, asset_id: str) -> bool:
-    """Whether a job of the asset waits or runs."""
+    """Whether the asset has a job that has not ended."""
     return db.execute("SELECT 1 FROM jobs WHERE asset_id = ? AND NOT ended LIMIT 1", (asset_id,)).fetchone() is not None
 
 
 def full_assets(db: sqlite3.Connection, asset_ids: Iterable[str], most: int) -> set[str]:
-    """Those of the assets that have so many jobs or more."""
+    """Those of the assets with at least `most` jobs."""
     count = "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE asset_id = ? LIMIT ?)"
     return {one for one in asset_ids if db.execute(count, (one, most)).fetchone()[0] >= most}
 
 
 def may_have_job(db: sqlite3.Connection, asset_id: str, job_id: str, most: int) -> bool:
-    """Whether the asset has fewer jobs than `most`, or this job already."""
+    """Whether the asset has this job already, or fewer than `most` jobs."""
     if db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone() is not None:
         return True
     return not full_assets(db, [asset_id], most)
@@ -143,14 +143,14 @@ def open_jobs(db: sqlite3.Connection) -> list[Job]:
     return [job_rows.decode(row) for (row,) in rows]
 
 
-def seen_progress(db: sqlite3.Connection, limit: int) -> list[Seen]:
-    """Progress that was seen and that no row has, of the jobs that changed last, the oldest of them first."""
+def stored_progress(db: sqlite3.Connection, limit: int) -> list[StoredProgress]:
+    """Stored live progress of the jobs that changed last, the oldest of them first."""
     newest = "SELECT id, live FROM jobs WHERE live IS NOT NULL ORDER BY updated_at DESC LIMIT ?"
     return [decode_live(job_id, live) for job_id, live in reversed(db.execute(newest, (limit,)).fetchall())]
 
 
 def progress_positions(db: sqlite3.Connection) -> dict[int, int]:
-    """Where each partition of `media.progress` was read to."""
+    """Next offset to read of each partition of `media.progress`."""
     return dict(db.execute("SELECT partition, next_offset FROM progress_positions").fetchall())
 
 
@@ -173,22 +173,22 @@ def has_pipeline(db: sqlite3.Connection, pipeline: str) -> bool:
     return db.execute("SELECT 1 FROM groups WHERE pipeline = ? LIMIT 1", (pipeline,)).fetchone() is not None
 
 
-def claims(db: sqlite3.Connection) -> dict[Changelog, Claims]:
-    """What each changelog vouches for."""
-    found: dict[Changelog, Claims] = {"jobs": {}, "assets": {}}
+def applied_offsets(db: sqlite3.Connection) -> dict[Changelog, AppliedOffsets]:
+    """The applied offsets found in each changelog."""
+    offsets: dict[Changelog, AppliedOffsets] = {"jobs": {}, "assets": {}}
     for name, topic, partition, offset in db.execute("SELECT changelog, topic, partition, offset FROM applied"):
-        found[name][(topic, partition)] = offset
-    return found
+        offsets[name][(topic, partition)] = offset
+    return offsets
 
 
 def moment(db: sqlite3.Connection, partitions: int) -> Moment:
-    """Where this read stands."""
-    places = dict(db.execute("SELECT partition, next_offset FROM positions WHERE changelog = 'jobs'").fetchall())
-    return Moment(tuple(places.get(p, 0) for p in range(partitions)), _last_seq(db))
+    """The state that this query reads."""
+    offsets = dict(db.execute("SELECT partition, next_offset FROM positions WHERE changelog = 'jobs'").fetchall())
+    return Moment(tuple(offsets.get(p, 0) for p in range(partitions)), _last_seq(db))
 
 
 def counts(db: sqlite3.Connection, owner: str | None) -> Counts:
-    """Jobs and their steps, and assets; of one owner, or of all (None)."""
+    """Numbers of jobs, steps and assets, of one owner or of all (None)."""
     where, args = ("WHERE owner = ?", (owner,)) if owner is not None else ("", ())
     groups = db.execute(f"SELECT pipeline, status, states, jobs FROM groups {where}", args).fetchall()  # noqa: S608
     assets = db.execute(f"SELECT status, count(*) FROM assets {where} GROUP BY status", args).fetchall()  # noqa: S608
@@ -196,16 +196,16 @@ def counts(db: sqlite3.Connection, owner: str | None) -> Counts:
 
 
 def _count_rows(groups: Iterable[tuple[str, str, str, int]]) -> list[CountRow]:
-    found: Counter[tuple[str, str, str]] = Counter()
+    totals: Counter[tuple[str, str, str]] = Counter()
     for pipeline, status, states, jobs in groups:
-        found[pipeline, "", status] += jobs
+        totals[pipeline, "", status] += jobs
         for step, step_status in step_counts(states):
-            found[pipeline, step, step_status] += jobs
-    return [CountRow(*place, jobs) for place, jobs in found.items()]
+            totals[pipeline, step, step_status] += jobs
+    return [CountRow(*key, jobs) for key, jobs in totals.items()]
 
 
-def yet_to_start(db: sqlite3.Connection, step: str, limit: int) -> list[Job]:
-    """The newest jobs that have not ended and whose step waits or is delayed."""
+def jobs_before_step(db: sqlite3.Connection, step: str, limit: int) -> list[Job]:
+    """The newest open jobs whose step is waiting or delayed."""
     condition, args = of_groups(
         [("instr(states, ?) + instr(states, ?) > 0", (f" {step}=waiting ", f" {step}=delayed "))]
     )
@@ -219,10 +219,10 @@ def paused(db: sqlite3.Connection) -> dict[str, float]:
     return dict(db.execute("SELECT step, changed_at FROM queues WHERE paused").fetchall())
 
 
-def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[Job]:
-    """The jobs of a subscription, at most `limit`: those that have not ended first, then the newest."""
-    found = {job.id: job for job in named(db, wanted, limit) if wanted.allows(job.owner)}
-    if (groups := wanted.groups()) is not None:
+def snapshot(db: sqlite3.Connection, subscription: Subscription, limit: int) -> list[Job]:
+    """The jobs of a subscription, at most `limit`: open jobs first, then the newest."""
+    jobs = {job.id: job for job in named(db, subscription, limit) if subscription.allows(job.owner)}
+    if (groups := subscription.groups()) is not None:
         condition, args = of_groups([groups])
         still_open = f"FROM jobs INDEXED BY jobs_open WHERE ended = 0 AND {condition}"
         ended = f"FROM jobs INDEXED BY jobs_narrow WHERE {condition}"
@@ -231,35 +231,35 @@ def snapshot(db: sqlite3.Connection, wanted: Subscription, limit: int) -> list[J
             rows = f"SELECT row FROM ({newest}) CROSS JOIN job_rows USING (n)"  # noqa: S608  names are ours
             for (row,) in db.execute(rows, (*args, limit)):
                 job = job_rows.decode(row)
-                found.setdefault(job.id, job)
-    return sorted(found.values(), key=lambda job: (job.status in JOB_ENDED, -job.created_at))[:limit]
+                jobs.setdefault(job.id, job)
+    return sorted(jobs.values(), key=lambda job: (job.status in JOB_ENDED, -job.created_at))[:limit]
 
 
-def named(db: sqlite3.Connection, wanted: Subscription, limit: int) -> Iterator[Job]:
-    """Jobs that are asked for by their own id, or the newest of an asset by the asset's."""
-    for job_id in wanted.named("job"):
-        if (found := job(db, job_id)) is not None:
-            yield found
-    for asset_id in wanted.named("asset"):
+def named(db: sqlite3.Connection, subscription: Subscription, limit: int) -> Iterator[Job]:
+    """Jobs that are subscribed by id, and the newest `limit` jobs of each asset that is."""
+    for job_id in subscription.named("job"):
+        if (one := job(db, job_id)) is not None:
+            yield one
+    for asset_id in subscription.named("asset"):
         yield from islice(jobs_of_asset(db, asset_id), limit)
 
 
 def resume_seq(db: sqlite3.Connection, offsets: tuple[int, ...]) -> int | None:
-    """Sequence number from which the history continues a reader at `offsets`.
+    """Sequence number after which a client with `offsets` resumes in the history.
 
-    None: the history does not reach back, or a queue was paused or resumed since, which is not part of it.
+    None: the history does not reach back, or a queue was paused or resumed since, which the history does not contain.
     """
     queues = db.execute("SELECT partition, offset FROM queues").fetchall()
     if any(offset >= offsets[partition] for partition, offset in queues):
         return None
-    places = db.execute("SELECT partition, next_offset, floor FROM positions WHERE changelog = 'jobs'").fetchall()
-    if any(not floor <= offsets[partition] <= next_offset for partition, next_offset, floor in places):
+    positions = db.execute("SELECT partition, next_offset, floor FROM positions WHERE changelog = 'jobs'").fetchall()
+    if any(not floor <= offsets[partition] <= next_offset for partition, next_offset, floor in positions):
         return None
     firsts = [
         db.execute(
             "SELECT min(seq) FROM changes WHERE partition = ? AND offset >= ?", (partition, offsets[partition])
         ).fetchone()[0]
-        for partition, _, _ in places
+        for partition, _, _ in positions
     ]
     missed = [seq for seq in firsts if seq is not None]
     return min(missed) - 1 if missed else _last_seq(db)
@@ -279,5 +279,5 @@ def _change(row: tuple[Any, ...]) -> JobChange:
 
 
 def _last_seq(db: sqlite3.Connection) -> int:
-    found: int = db.execute("SELECT ifnull(max(seq), 0) FROM log").fetchone()[0]
-    return found
+    seq: int = db.execute("SELECT ifnull(max(seq), 0) FROM log").fetchone()[0]
+    return seq

@@ -1,4 +1,4 @@
-"""Executors per step's queue: counted by the consumer groups, when somebody needs the count."""
+"""Number of executors per step, counted by consumer groups on demand."""
 
 import asyncio
 import logging
@@ -13,40 +13,40 @@ from streams.settings import Settings
 
 log = logging.getLogger("kinolog.web")
 
-#: For how long a count is up to date.
+#: Age up to which a count is used.
 _FRESH_S = 5.0
-#: Longest that a request waits for a new one.
+#: Longest wait of a request for a new count.
 _WAIT_S = 1.0
 
 
 class QueueExecutors:
-    """The last count. While it is out of date, a caller waits for the next one, for a second at most."""
+    """The latest count. Callers wait for a new one, at most a second, when it is too old."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._found: Mapping[str, int] | None = None
-        self._found_at = -math.inf
+        self._counts: Mapping[str, int] | None = None
+        self._counted_at = -math.inf
         self._refreshing: asyncio.Task[None] | None = None
 
     async def by_step(self) -> Mapping[str, int] | None:
-        """Executors by step; None where that is not known."""
-        if time.monotonic() - self._found_at > _FRESH_S:
+        """Number of executors by step; None while unknown."""
+        if time.monotonic() - self._counted_at > _FRESH_S:
             if self._refreshing is None or self._refreshing.done():
                 self._refreshing = asyncio.create_task(self._refresh())
             await asyncio.wait({self._refreshing}, timeout=_WAIT_S)
-        return self._found
+        return self._counts
 
     async def close(self) -> None:
-        """Cancel the count that is under way."""
+        """Cancel a running count."""
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.wait({self._refreshing})
 
     async def _refresh(self) -> None:
         try:
-            # While a group rebalances, what was known before is the best that there is.
-            self._found = await executors_by_step(self._settings, self._settings.bootstrap) or self._found
+            # While a group rebalances, the previous count is the best available.
+            self._counts = await executors_by_step(self._settings, self._settings.bootstrap) or self._counts
         except (KafkaError, OSError, TimeoutError) as error:
             log.debug("executors cannot be counted", extra={"error": repr(error)})
-            self._found = None
-        self._found_at = time.monotonic()
+            self._counts = None
+        self._counted_at = time.monotonic()

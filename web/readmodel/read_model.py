@@ -1,4 +1,4 @@
-"""One replica's view of all jobs and assets: a SQLite file, one writer in a thread of its own, readers in theirs."""
+"""The read model: one replica's jobs and assets in a SQLite file, with one writer thread and several reader threads."""
 
 import asyncio
 import fcntl
@@ -12,8 +12,8 @@ from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from web.readmodel import database_file, schema
 from web.readmodel.changelog import Changelog
-from web.readmodel.job_table import LiveOf, Seen, encode_live, no_live
-from web.readmodel.projector import Applied, Batch, Projector, ReadPosition, transaction
+from web.readmodel.job_table import LiveOf, StoredProgress, encode_live, no_live
+from web.readmodel.projector import Batch, BatchResult, Projector, ReadPosition, transaction
 
 log = logging.getLogger("kinolog.web")
 
@@ -24,25 +24,25 @@ _READERS = 4
 
 
 class ReplicaInUse(Exception):
-    """Another process uses this replica's read model; the message says what gives this one a name of its own."""
+    """Another process uses this replica's read model; the message names the setting to change."""
 
 
 class Damaged(sqlite3.DatabaseError):
-    """There is nothing to read from until the file has been made anew."""
+    """The file is damaged and cannot be read until it has been rebuilt."""
 
 
 class Saved(NamedTuple):
-    """What the file says of the log that it was made from."""
+    """The state of the file: the log that it was built from, and the positions in it."""
 
     cluster: str
     partitions: int
-    #: When nothing was known to be missing, seconds since the epoch.
+    #: Last time at which nothing was missing, seconds since the epoch.
     current_at: float
     positions: dict[tuple[Changelog, int], ReadPosition]
 
 
 class ReadModel:
-    """The file and its threads. A file that is missing, damaged or of another version is made anew."""
+    """The file and its threads. A file that is missing, damaged or of another version is recreated."""
 
     def __init__(self, path: Path, history: int, live: LiveOf = no_live) -> None:
         self._path = path
@@ -50,7 +50,7 @@ class ReadModel:
         self._live = live
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(path.with_suffix(".lock"))
-        #: Set when a reader or the writer ran into damage; the file must be rebuilt.
+        #: Set when a reader or the writer found damage; the file must be rebuilt.
         self.damaged = threading.Event()
         self._generation = 0
         self._local = threading.local()
@@ -61,7 +61,7 @@ class ReadModel:
         self._projector = Projector(self._db, history, live)
 
     def close(self) -> None:
-        """Let go of the file, after what is running in the threads has ended."""
+        """Close the file after the running queries have ended."""
         self._readers.shutdown(cancel_futures=True)
         self._writer.shutdown(cancel_futures=True)
         for connection in (*self._open_readers, self._db):
@@ -71,40 +71,40 @@ class ReadModel:
     async def read(
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """`query(connection, …)` in a reader's thread; all that it reads stands at one moment of the log."""
+        """`query(connection, …)` in a reader's thread; it reads one consistent state."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, lambda: self._query(query, *args, **kwargs))
 
-    async def apply(self, batch: Batch, *, keep_history: bool) -> Applied:
-        """Take in one batch of records. A repeat is harmless."""
+    async def apply(self, batch: Batch, *, keep_history: bool) -> BatchResult:
+        """Apply one batch of records. A repeat is harmless."""
         return await self._write(lambda: self._projector.apply(batch, keep_history=keep_history))
 
     async def saved(self) -> Saved | None:
-        """What the file was made from; None when it is new."""
+        """The state of the file; None when it is new."""
         return await self._write(self._saved)
 
     async def rebuild(self, cluster: str, partitions: int) -> None:
-        """Throw everything away and begin again, with the log of `cluster`."""
+        """Recreate the file, empty, for the log of `cluster`."""
         await self._write(lambda: self._rebuild(cluster, partitions))
 
     async def mark_current(self, now: float) -> None:
-        """Note that nothing is missing now."""
+        """Note that nothing is missing at `now`, seconds since the epoch."""
         await self._write(lambda: self._db.execute("UPDATE log SET current_at = ?", (now,)))
 
     async def note_progress(
-        self, moved: Mapping[str, float], seen: Sequence[Seen], positions: Mapping[int, int]
+        self, by_job: Mapping[str, float], progress: Sequence[StoredProgress], positions: Mapping[int, int]
     ) -> None:
-        """Keep what was seen, with the offsets of `media.progress` up to which that was read. Those of them that are in
-        `moved` are sorted by that progress (0-1, of the whole job) from now on. Jobs that have ended stay as they are.
+        """Store live progress and the offsets of `media.progress` up to which it was read. `by_job`: progress of whole
+        jobs (0-1), by which lists are sorted. Ended jobs stay unchanged.
         """
-        rows = [(moved.get(one.job_id), encode_live(one.run, one.live), one.job_id) for one in seen]
-        places = list(positions.items())
-        await self._write(lambda: self._note_progress(rows, places))
+        rows = [(by_job.get(one.job_id), encode_live(one.run, one.live), one.job_id) for one in progress]
+        offsets = list(positions.items())
+        await self._write(lambda: self._note_progress(rows, offsets))
 
     async def _write(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: self._noticing_damage(work))
+        return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: self._detect_damage(work))
 
-    def _noticing_damage(self, work: Callable[[], T]) -> T:
+    def _detect_damage(self, work: Callable[[], T]) -> T:
         try:
             return work()
         except sqlite3.Error as error:
@@ -116,10 +116,10 @@ class ReadModel:
 
     # In the writer's thread
 
-    def _note_progress(self, rows: list[tuple[float | None, bytes, str]], places: list[tuple[int, int]]) -> None:
+    def _note_progress(self, rows: list[tuple[float | None, bytes, str]], offsets: list[tuple[int, int]]) -> None:
         with transaction(self._db) as db:
             db.executemany(schema.PUT_PROGRESS, rows)
-            db.executemany(schema.PUT_PROGRESS_POSITION, places)
+            db.executemany(schema.PUT_PROGRESS_POSITION, offsets)
 
     def _saved(self) -> Saved | None:
         row = self._db.execute("SELECT cluster, partitions, current_at FROM log").fetchone()
@@ -129,7 +129,7 @@ class ReadModel:
         return Saved(cluster, partitions, current_at, dict(self._projector.positions))
 
     def _rebuild(self, cluster: str, partitions: int) -> None:
-        self.damaged.set()  # until it is whole again: the disk may be full
+        self.damaged.set()  # until the file is complete again: the disk may be full
         self._db.close()
         self._generation += 1
         self._db = self._create()
@@ -141,7 +141,7 @@ class ReadModel:
         reason = database_file.reason_to_replace(self._path, schema.VERSION)
         if reason is None:
             return _connect(self._path)
-        log.info("read model is made anew", extra={"reason": reason})
+        log.info("read model is recreated", extra={"reason": reason})
         return self._create()
 
     def _create(self) -> sqlite3.Connection:
@@ -151,7 +151,7 @@ class ReadModel:
     # In a reader's thread
 
     def _query(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        return self._noticing_damage(lambda: _at_one_moment(self._reader(), lambda db: query(db, *args, **kwargs)))
+        return self._detect_damage(lambda: _consistently(self._reader(), lambda db: query(db, *args, **kwargs)))
 
     def _reader(self) -> sqlite3.Connection:
         """The connection of the calling thread, a new one after a rebuild."""
@@ -166,7 +166,7 @@ class ReadModel:
         return db
 
 
-def _at_one_moment(db: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:
+def _consistently(db: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:
     db.execute("BEGIN")
     try:
         return query(db)
@@ -178,7 +178,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = database_file.connect(path)
     db.execute("PRAGMA wal_autocheckpoint = 4000")
     db.execute("PRAGMA journal_size_limit = 67108864")
-    # SQLite's own is 2 MB, and Debian's overwrites what it deletes: half of the time of a change.
+    # The default cache is 2 MB, and Debian's SQLite overwrites deleted data: together half of the time of a change.
     db.execute("PRAGMA cache_size = -32768")
     db.execute("PRAGMA secure_delete = OFF")
     return db
@@ -190,5 +190,5 @@ def _locked(path: Path) -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise ReplicaInUse(f"another process uses {path}: give this one another KINOLOG_WEB__REPLICA") from error
+        raise ReplicaInUse(f"Another process uses {path}. Choose another KINOLOG_WEB__REPLICA for this one.") from error
     return file

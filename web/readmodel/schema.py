@@ -1,46 +1,46 @@
-"""The read model's tables and the statements that write them. Everything in it can be made again from the log."""
+"""The read model's tables and the statements that write them. Everything in it can be rebuilt from the log."""
 
-#: Of the tables below; a file of another version is made anew.
+#: Version of the tables below; a file of another version is recreated.
 VERSION = 6
 
 TABLES = """
--- One row: the log that all of this comes from, when nothing was missing, and the number of the last change.
+-- One row: the source log, the last time at which nothing was missing, and the sequence number of the last change.
 CREATE TABLE log (cluster TEXT NOT NULL, partitions INTEGER NOT NULL, current_at REAL NOT NULL, seq INTEGER NOT NULL);
--- Where each changelog partition is read to. `tail` marks its last record; from `floor` on `changes` has all.
+-- Read position of each changelog partition. `tail`: checksum of the last record; `changes` is complete from `floor`.
 CREATE TABLE positions (
   changelog TEXT NOT NULL, partition INTEGER NOT NULL,
   next_offset INTEGER NOT NULL, tail INTEGER NOT NULL, floor INTEGER NOT NULL,
   PRIMARY KEY (changelog, partition)
 ) WITHOUT ROWID;
--- Highest offset of a source topic that a changelog vouches for.
+-- Highest offset of a source partition that control has applied, according to a changelog.
 CREATE TABLE applied (
   changelog TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
   PRIMARY KEY (changelog, topic, partition)
 ) WITHOUT ROWID;
--- Jobs that are alike: of one owner ('' for nobody), pipeline and status, their steps in the same states. There are few
--- of these, so what filters and statistics ask is asked of them. `states` has "step=status" of each step, each between
--- two spaces; `jobs` is how many there are, and never 0.
+-- Groups of jobs with the same owner ('' for none), pipeline, status and states of their steps. There are few, so
+-- filters and statistics read these. `states` has "step=status" of each step, each between two spaces; `jobs` is the
+-- number of jobs, never 0.
 CREATE TABLE groups (
   g INTEGER PRIMARY KEY, owner TEXT NOT NULL, pipeline TEXT NOT NULL, status TEXT NOT NULL, states TEXT NOT NULL,
   jobs INTEGER NOT NULL
 );
--- What is searched and sorted by stands apart from the rows themselves: a scan touches a tenth of the pages.
--- `duration_s` is -1 where there is none. `live` is progress that was seen and that no row has: JSON, see job_table.py.
+-- Columns for searches and sorts are separate from the rows: a scan touches a tenth of the pages. `duration_s` is -1
+-- where there is none. `live`: live progress that no row has, as JSON, see job_table.py.
 CREATE TABLE jobs (
   n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, asset_id TEXT NOT NULL, g INTEGER NOT NULL, ended INTEGER NOT NULL,
   created_at REAL NOT NULL, updated_at REAL NOT NULL, duration_s REAL NOT NULL, progress REAL NOT NULL,
   words TEXT NOT NULL, live BLOB
 );
 CREATE TABLE job_rows (n INTEGER PRIMARY KEY, row BLOB NOT NULL);
--- Any filter and any sort without the words: 100,000 entries are walked in some 7 ms, and mostly far fewer. An index
--- for each filter and sort would be faster to read, and would have to be written with every change of a job.
+-- Covers every filter and sort but the words: 100,000 entries are scanned in some 7 ms, and mostly far fewer. An index
+-- for each filter and sort would be faster to read, but written with every change of a job.
 CREATE INDEX jobs_narrow ON jobs (created_at, id, g, updated_at, duration_s, progress);
 CREATE INDEX jobs_open ON jobs (created_at) WHERE ended = 0;
 CREATE INDEX jobs_live ON jobs (updated_at) WHERE live IS NOT NULL;
 CREATE INDEX jobs_asset ON jobs (asset_id, created_at, id);
--- Where each partition of `media.progress` is read to.
+-- Read position of each partition of `media.progress`.
 CREATE TABLE progress_positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
--- Ids of deleted jobs, for as long as control remembers them: a repeated submission must not get one of these.
+-- Ids of deleted jobs, for as long as control remembers them: a repeated submission must not return one of these.
 CREATE TABLE deleted_jobs (id TEXT PRIMARY KEY) WITHOUT ROWID;
 -- Steps whose queue was ever paused, and the changelog record of the last pause or resume.
 CREATE TABLE queues (

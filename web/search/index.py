@@ -1,7 +1,7 @@
-"""What was said, to be searched: passages in SQLite with a full-text index, vectors in a file per space.
+"""The search index of transcripts: passages in SQLite with a full-text index, and one file of vectors per space.
 
-Everything here is derived from the log and the store. Files that are missing, damaged or of another version are made
-anew, empty; whoever fills the index (web/search/indexer.py) notices by `sources`.
+Everything is derived from the log and the store. Files that are missing, damaged or of another version are recreated,
+empty; the indexer (web/search/indexer.py) notices by `sources` and fills them again.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _spaces = msgspec.json.Decoder(Space)
 
 
 class Embedded(NamedTuple):
-    """Vectors and the space that they are of."""
+    """Vectors of passages and the space that they belong to."""
 
     space: Space
     #: One row per passage.
@@ -41,31 +41,31 @@ class Embedded(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What is indexed of one asset."""
+    """The indexed content of one asset."""
 
     asset_id: str
     owner: str | None
-    #: Names the artifacts that it comes from: another source replaces it.
+    #: Names of the artifacts that it was made from; an entry with another source replaces it.
     source: str
     passages: Sequence[Passage]
     embedded: Embedded | None = None
 
 
 class Hit(NamedTuple):
-    """A passage that was found."""
+    """A passage that matches a search."""
 
-    #: Its number in this index.
+    #: Number of the passage in this index.
     n: int
     asset_id: str
     start_ms: int
     end_ms: int
     text: str
-    #: The higher the better; comparable within one search only.
+    #: Higher is better; comparable within one search only.
     score: float
 
 
-class _Open(NamedTuple):
-    """A space that has vectors here."""
+class _OpenSpace(NamedTuple):
+    """A space and its open file of vectors."""
 
     n: int
     space: Space
@@ -73,61 +73,61 @@ class _Open(NamedTuple):
 
 
 class SearchIndex:
-    """The files and their threads: one writes, others read."""
+    """The files and their threads: one writer, several readers."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._folder = path, path.with_suffix(".vectors")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="search-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="search-reader")
-        #: Numbers of owners in the vectors' rows, as long as this process lives.
+        #: Numbers of owners in the rows of vectors, for the lifetime of this process.
         self._owners: dict[str | None, int] = {}
-        self._spaces: dict[str, _Open] = {}
-        #: Set when it was begun anew: what should be in it must be put there again.
+        self._spaces: dict[str, _OpenSpace] = {}
+        #: Set when the index was recreated: everything must be indexed again.
         self.emptied = threading.Event()
         self._db = self._opened()
 
     def close(self) -> None:
-        """Let go of the files, after what is running in the threads has ended."""
+        """Close the files after the running work has ended."""
         self._readers.shutdown(cancel_futures=True)
         self._writer.shutdown(cancel_futures=True)
-        self._let_go()
+        self._close_files()
 
     async def sources(self) -> dict[str, str]:
-        """What is indexed: the source of each asset."""
+        """Sources of all indexed assets, by id."""
         return await self._write(lambda: dict(self._db.execute("SELECT id, source FROM assets").fetchall()))
 
     async def source(self, asset_id: str) -> str | None:
-        """What is indexed of one asset."""
+        """Source of one indexed asset; None when it is not indexed."""
         row = await self._write(
             lambda: self._db.execute("SELECT source FROM assets WHERE id = ?", (asset_id,)).fetchone()
         )
         return row[0] if row else None
 
     async def put(self, entry: Entry) -> None:
-        """Index an asset, in place of what was indexed of it. A repeat is harmless."""
+        """Index an asset, replacing its entry. A repeat is harmless."""
         await self._write(lambda: self._put(entry))
 
     async def remove(self, asset_ids: Iterable[str]) -> None:
-        """Forget assets. A repeat is harmless."""
-        gone = list(asset_ids)
-        await self._write(lambda: self._remove(gone))
+        """Remove assets. A repeat is harmless."""
+        removed = list(asset_ids)
+        await self._write(lambda: self._remove(removed))
 
     async def find_words(self, query: str, owner: str | None, limit: int) -> list[Hit]:
         """Passages that match an FTS5 query, by BM25; of one owner, or of all (None)."""
         return await self._read(lambda db: _find_words(db, query, owner, limit))
 
     async def nearest(self, space_id: str, query: Floats, owner: str | None, limit: int) -> list[Hit]:
-        """Passages of one space whose vectors are the nearest to `query`, a vector of that space."""
+        """Passages whose vectors are nearest to `query`, a vector of that space; of one owner, or of all (None)."""
         return await self._read(lambda db: self._nearest(db, space_id, query, owner, limit))
 
     def spaces(self) -> list[Space]:
-        """The spaces that have vectors here, those with most first."""
-        held = sorted(self._spaces.values(), key=lambda found: (-len(found.vectors), found.space.id))
-        return [found.space for found in held if len(found.vectors)]
+        """Spaces with vectors in this index, the largest first."""
+        largest_first = sorted(self._spaces.values(), key=lambda each: (-len(each.vectors), each.space.id))
+        return [each.space for each in largest_first if len(each.vectors)]
 
     async def _write(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: self._mending(work))
+        return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: self._repairing(work))
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -136,7 +136,7 @@ class SearchIndex:
         except sqlite3.DatabaseError as error:
             if not self._is_broken(error):
                 raise
-            await loop.run_in_executor(self._writer, self._begin_anew, f"it cannot be read: {error}")
+            await loop.run_in_executor(self._writer, self._recreate, f"it cannot be read: {error}")
             return await loop.run_in_executor(self._readers, self._query, query)
 
     def _is_broken(self, error: sqlite3.DatabaseError) -> bool:
@@ -144,33 +144,33 @@ class SearchIndex:
 
     # In the writer's thread
 
-    def _mending(self, work: Callable[[], T]) -> T:
-        """`work`; where the file turns out to be damaged, it is begun anew and `work` is done there."""
+    def _repairing(self, work: Callable[[], T]) -> T:
+        """Do `work`; a damaged file is recreated first, and `work` is repeated."""
         try:
             return work()
         except sqlite3.DatabaseError as error:
             if not self._is_broken(error):
                 raise
-            self._begin_anew(f"it is damaged: {error}")
+            self._recreate(f"it is damaged: {error}")
             return work()
 
     def _put(self, entry: Entry) -> None:
         opened = self._space(entry.embedded.space) if entry.embedded else None
         slots = opened.vectors.write(entry.embedded.vectors) if opened and entry.embedded else []
-        places: Sequence[int | None] = slots or [None] * len(entry.passages)
+        passage_slots: Sequence[int | None] = slots or [None] * len(entry.passages)
         try:
             with transaction(self._db):
-                gone = self._delete(entry.asset_id)
+                freed = self._delete(entry.asset_id)
                 self._db.execute(sql.PUT_ASSET, (entry.asset_id, entry.owner, entry.source))
                 numbers = [
                     self._insert(entry.asset_id, passage, opened.n if opened else None, slot)
-                    for passage, slot in zip(entry.passages, places, strict=True)
+                    for passage, slot in zip(entry.passages, passage_slots, strict=True)
                 ]
         except BaseException:
             if opened:
                 opened.vectors.release(slots)
             raise
-        self._forget(gone)
+        self._release(freed)
         if opened:
             owner = self._owner(entry.owner)
             opened.vectors.publish([Row(slot, n, owner) for slot, n in zip(slots, numbers, strict=True)], [])
@@ -183,54 +183,55 @@ class SearchIndex:
 
     def _remove(self, asset_ids: Sequence[str]) -> None:
         with transaction(self._db):
-            gone = [place for asset_id in asset_ids for place in self._delete(asset_id)]
-        self._forget(gone)
+            freed = [slot for asset_id in asset_ids for slot in self._delete(asset_id)]
+        self._release(freed)
 
     def _delete(self, asset_id: str) -> list[tuple[int, int]]:
-        gone = self._db.execute(sql.SLOTS_OF_ASSET, (asset_id,)).fetchall()
+        """Delete an asset's passages; returns the (space, slot) of each vector."""
+        slots = self._db.execute(sql.SLOTS_OF_ASSET, (asset_id,)).fetchall()
         self._db.execute("DELETE FROM passages WHERE asset_id = ?", (asset_id,))
         self._db.execute("DELETE FROM assets WHERE id = ?", (asset_id,))
-        return gone
+        return slots
 
-    def _forget(self, gone: Sequence[tuple[int, int]]) -> None:
-        for found in self._spaces.values():
-            slots = [slot for space, slot in gone if space == found.n]
+    def _release(self, freed: Sequence[tuple[int, int]]) -> None:
+        for each in self._spaces.values():
+            slots = [slot for space, slot in freed if space == each.n]
             if slots:
-                found.vectors.publish([], slots)
+                each.vectors.publish([], slots)
 
-    def _space(self, space: Space) -> _Open:
+    def _space(self, space: Space) -> _OpenSpace:
         if space.id not in self._spaces:
             [[number]] = self._db.execute(sql.PUT_SPACE, (space.id, msgspec.json.encode(space))).fetchall()
             self._spaces = {**self._spaces, space.id: self._load(number, space)}
         return self._spaces[space.id]
 
-    def _load(self, number: int, space: Space) -> _Open:
+    def _load(self, number: int, space: Space) -> _OpenSpace:
         rows = self._db.execute(sql.SLOTS_OF_SPACE, (number,)).fetchall()
         known = [Row(slot, n, self._owner(owner)) for slot, n, owner in rows]
-        return _Open(number, space, Vectors(self._folder / f"{space.id}.f32", space.dim, known))
+        return _OpenSpace(number, space, Vectors(self._folder / f"{space.id}.f32", space.dim, known))
 
     def _owner(self, owner: str | None) -> int:
         return self._owners.setdefault(owner, len(self._owners))
 
     def _opened(self) -> sqlite3.Connection:
-        """The index as it was left, or an empty one."""
+        """The connection to the existing index, or to a new, empty one."""
         if reason := database_file.reason_to_replace(self._path, sql.VERSION):
-            return self._begun_anew(reason)
+            return self._recreated(reason)
         try:
             db = self._db = database_file.connect(self._path)
             self._folder.mkdir(exist_ok=True)
             rows = db.execute("SELECT n, space FROM spaces").fetchall()
             self._spaces = {(space := _spaces.decode(raw)).id: self._load(n, space) for n, raw in rows}
         except (VectorsMissing, msgspec.MsgspecError, sqlite3.DatabaseError) as error:
-            return self._begun_anew(str(error))
+            return self._recreated(str(error))
         return db
 
-    def _begin_anew(self, reason: str) -> None:
-        self._db = self._begun_anew(reason)
+    def _recreate(self, reason: str) -> None:
+        self._db = self._recreated(reason)
 
-    def _begun_anew(self, reason: str) -> sqlite3.Connection:
-        log.info("search index is made anew", extra={"reason": reason})
-        self._let_go()
+    def _recreated(self, reason: str) -> sqlite3.Connection:
+        log.info("search index is recreated", extra={"reason": reason})
+        self._close_files()
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
         database_file.create(self._path, sql.TABLES, sql.VERSION)
@@ -238,9 +239,9 @@ class SearchIndex:
         self.emptied.set()
         return db
 
-    def _let_go(self) -> None:
-        for found in self._spaces.values():
-            found.vectors.close()
+    def _close_files(self) -> None:
+        for each in self._spaces.values():
+            each.vectors.close()
         self._spaces = {}
         if db := getattr(self, "_db", None):
             db.close()
@@ -260,7 +261,7 @@ class SearchIndex:
         hits = []
         for n, score in opened.vectors.nearest(query, limit, number):
             row = db.execute(sql.GET_PASSAGE, {"n": n, "owner": owner}).fetchone()
-            if row is not None:  # it may have gone meanwhile
+            if row is not None:  # it may have been removed meanwhile
                 hits.append(_hit((*row, score)))
         return hits
 

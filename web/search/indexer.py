@@ -1,7 +1,7 @@
-"""Rows of assets -> artifacts of the store -> search index, for as long as the process lives.
+"""Asset rows -> artifacts in the store -> search index, for as long as the process lives.
 
-An index entry names the artifacts that it was made of. Whatever differs from the asset's row is made again, so nothing
-needs to be remembered: not after a restart, not after the loss of the index.
+An index entry names the artifacts that it was made from. An entry that differs from the asset's row is made again, so
+no other state is needed, neither after a restart nor after a loss of the index.
 """
 
 import asyncio
@@ -28,63 +28,63 @@ from web.search.vector_file import Floats
 
 log = logging.getLogger("kinolog.web")
 
-#: Artifacts that are fetched at a time.
-_FETCHES = 8
-_AGAIN_S = 5.0
+#: Assets that are indexed concurrently.
+_CONCURRENCY = 8
+_RETRY_S = 5.0
 
 _transcripts = msgspec.json.Decoder(Transcript)
 _passage_files = msgspec.json.Decoder(PassagesFile)
 
 
 class Artifacts(NamedTuple):
-    """Where the speech of an asset is, as its row says."""
+    """Store keys of an asset's transcript, from its row."""
 
-    #: ObjectStore key of the transcript.
+    #: Key of the transcript.
     transcript: str
-    #: ObjectStore keys of its passages and vectors; None while there are none of this transcript.
+    #: Keys of its passages and vectors; None while there are none of this transcript.
     passages: str | None = None
     vectors: str | None = None
 
     @property
     def source(self) -> str:
-        """Names them in the index. Keys never change their content."""
+        """Name of these artifacts in the index. The content of a key never changes."""
         return "\n".join(key for key in self if key is not None)
 
 
 class UnreadableArtifact(Exception):
-    """An artifact is not what its step says that it is."""
+    """An artifact cannot be decoded or does not match its description."""
 
 
 class Indexer:
-    """Keeps the index like the assets are. Told of changes by the follower of the log."""
+    """Keeps the index equal to the assets. Notified of changes by the changelog follower."""
 
     def __init__(self, model: ReadModel, position: Position, store: ObjectStore, index: SearchIndex) -> None:
         self._model, self._position, self._store, self._index = model, position, store, index
-        #: Assets to look at, in the order in which they changed.
+        #: Assets to check, in order of change.
         self._changed: dict[str, None] = {}
-        #: Assets that are in the index, or may be; None while that is not known.
+        #: Assets that may be in the index; None while unknown.
         self._indexed: set[str] | None = None
-        self._woken = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self._compare_all = True
 
     def changed(self, changes: Iterable[Change[Asset]]) -> None:
-        """These rows are new, different or gone. Most say nothing of speech and cost nothing."""
-        self._look_at(change.id for change in changes if self._is_of_interest(change))
+        """Check new, changed or deleted assets. Assets without a transcript cost nothing."""
+        self._check(change.id for change in changes if self._is_of_interest(change))
 
     def _is_of_interest(self, change: Change[Asset]) -> bool:
         if self._indexed is None or change.id in self._indexed:
             return True
         return change.row is not None and artifacts_of(change.row) is not None
 
-    def _look_at(self, asset_ids: Iterable[str]) -> None:
+    def _check(self, asset_ids: Iterable[str]) -> None:
         self._changed.update(dict.fromkeys(asset_ids))
         if self._changed:
-            self._woken.set()
+            self._wakeup.set()
 
     def caught_up(self) -> None:
-        """The read model is complete (again): what it does not have is gone."""
+        """Compare everything: the read model is complete (again)."""
         self._compare_all = True
-        self._woken.set()
+        self._wakeup.set()
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -92,58 +92,58 @@ class Indexer:
         while True:
             if self._compare_all or self._index.emptied.is_set():
                 await self._compare()
-            await self._work_off()
+            await self._index_changed()
             try:
-                async with asyncio.timeout(_AGAIN_S):
-                    await self._woken.wait()
+                async with asyncio.timeout(_RETRY_S):
+                    await self._wakeup.wait()
             except TimeoutError:
-                pass  # the index may have been lost meanwhile
-            self._woken.clear()
+                pass  # the index may have been recreated meanwhile
+            self._wakeup.clear()
 
     async def _compare(self) -> None:
-        """Find everything that differs between the assets and the index."""
+        """Collect the differences between the assets and the index."""
         self._compare_all, self._indexed = False, None
         self._index.emptied.clear()
-        wanted, indexed = await self._model.read(artifacts_of_all), await self._index.sources()
+        current, indexed = await self._model.read(artifacts_of_all), await self._index.sources()
         self._indexed = set(indexed)
-        differs = [asset_id for asset_id in wanted if indexed.get(asset_id) != wanted[asset_id].source]
-        self._changed.update(dict.fromkeys([*differs, *(indexed.keys() - wanted.keys())]))
+        differs = [asset_id for asset_id in current if indexed.get(asset_id) != current[asset_id].source]
+        self._changed.update(dict.fromkeys([*differs, *(indexed.keys() - current.keys())]))
         if self._changed:
-            log.info("search index is brought up to date", extra={"assets": len(self._changed)})
+            log.info("updating search index", extra={"assets": len(self._changed)})
 
-    async def _work_off(self) -> None:
+    async def _index_changed(self) -> None:
         while self._changed:
-            # What changed last comes first: somebody waits for it, while nobody waits for the rest of a rebuild.
-            some = [self._changed.popitem()[0] for _ in range(min(_FETCHES, len(self._changed)))]
-            await asyncio.gather(*(self._bring_up(asset_id) for asset_id in some))
+            # The latest change first: a user waits for it, but not for the rest of a rebuild.
+            batch = [self._changed.popitem()[0] for _ in range(min(_CONCURRENCY, len(self._changed)))]
+            await asyncio.gather(*(self._try_to_index(asset_id) for asset_id in batch))
 
-    async def _bring_up(self, asset_id: str) -> None:
+    async def _try_to_index(self, asset_id: str) -> None:
         try:
             await self._index_asset(asset_id)
         except ObjectNotFound:
-            log.warning("nothing to index", extra={"asset_id": asset_id, "reason": "an artifact is gone"})
-            await self._forget(asset_id)
+            log.warning("asset not indexed", extra={"asset_id": asset_id, "reason": "an artifact was deleted"})
+            await self._remove(asset_id)
         except UnreadableArtifact as error:
-            log.warning("nothing to index", extra={"asset_id": asset_id, "reason": str(error)})
-            await self._forget(asset_id)
+            log.warning("asset not indexed", extra={"asset_id": asset_id, "reason": str(error)})
+            await self._remove(asset_id)
         except (StoreError, OSError) as error:
-            log.warning("an asset cannot be indexed now", extra={"asset_id": asset_id, "reason": str(error)})
-            asyncio.get_running_loop().call_later(_AGAIN_S, self._look_at, [asset_id])
-        except Exception:  # a bug of ours: without its speech in the index an asset is worth more than without a page
-            log.exception("an asset cannot be indexed", extra={"asset_id": asset_id})
+            log.warning("asset not indexed, retrying", extra={"asset_id": asset_id, "reason": str(error)})
+            asyncio.get_running_loop().call_later(_RETRY_S, self._check, [asset_id])
+        except Exception:  # a bug: one asset missing in the search is better than no web process
+            log.exception("asset not indexed", extra={"asset_id": asset_id})
 
     async def _index_asset(self, asset_id: str) -> None:
         asset = await self._model.read(queries.asset, asset_id)
         artifacts = None if asset is None else artifacts_of(asset)
         if asset is None or artifacts is None:
-            await self._forget(asset_id)
+            await self._remove(asset_id)
         elif await self._index.source(asset_id) != artifacts.source:
             entry = await self._entry(asset, artifacts)
             if self._indexed is not None:
                 self._indexed.add(asset_id)
             await self._index.put(entry)
 
-    async def _forget(self, asset_id: str) -> None:
+    async def _remove(self, asset_id: str) -> None:
         await self._index.remove([asset_id])
         if self._indexed is not None:
             self._indexed.discard(asset_id)
@@ -151,24 +151,24 @@ class Indexer:
     async def _entry(self, asset: Asset, artifacts: Artifacts) -> Entry:
         if artifacts.passages is None or artifacts.vectors is None:
             content = await self._content(artifacts.transcript)
-            found = await asyncio.to_thread(_of_transcript, content)
-            return Entry(asset.id, asset.owner, artifacts.source, found)
+            parts = await asyncio.to_thread(_of_transcript, content)
+            return Entry(asset.id, asset.owner, artifacts.source, parts)
         content, vectors = await self._content(artifacts.passages), await self._content(artifacts.vectors)
-        found, embedded = await asyncio.to_thread(_of_embedding, content, vectors)
-        return Entry(asset.id, asset.owner, artifacts.source, found, embedded)
+        parts, embedded = await asyncio.to_thread(_of_embedding, content, vectors)
+        return Entry(asset.id, asset.owner, artifacts.source, parts, embedded)
 
     async def _content(self, key: str) -> bytes:
         return b"".join([chunk async for chunk in self._store.get(key)])
 
 
 def artifacts_of_all(db: Any) -> dict[str, Artifacts]:
-    """Where the speech of each asset is that has some."""
-    found = ((asset.id, artifacts_of(asset)) for asset in queries.all_assets(db))
-    return {asset_id: artifacts for asset_id, artifacts in found if artifacts is not None}
+    """Artifacts of all assets with a transcript, by id."""
+    by_asset = ((asset.id, artifacts_of(asset)) for asset in queries.all_assets(db))
+    return {asset_id: artifacts for asset_id, artifacts in by_asset if artifacts is not None}
 
 
 def artifacts_of(asset: Asset) -> Artifacts | None:
-    """Where the asset's speech is; None where nothing was transcribed. Vectors of an older transcript do not count."""
+    """Artifacts of the asset; None without a transcript. Vectors of an older transcript do not count."""
     transcript = (asset.outputs.get("transcribe") or {}).get("transcript")
     if not isinstance(transcript, str):
         return None
@@ -199,6 +199,8 @@ def _of_embedding(content: bytes, vectors: bytes) -> tuple[Sequence[Passage], Em
 
 def _checked(matrix: Any, count: int, dim: int) -> Floats:
     if matrix.dtype != np.float32 or matrix.shape != (count, dim) or not np.isfinite(matrix).all():
-        raise UnreadableArtifact(f"vectors of {matrix.shape}, {matrix.dtype} are not {count} of {dim} numbers")
+        raise UnreadableArtifact(
+            f"vectors have shape {matrix.shape} and type {matrix.dtype}, expected {(count, dim)} and float32"
+        )
     vectors: Floats = matrix
     return vectors

@@ -1,26 +1,25 @@
-"""Neighbouring passages overlap; results do not: no moment of a recording is shown twice. Pure."""
+"""Merging of overlapping hits: passages overlap, results do not. Pure."""
 
 from collections.abc import Callable, Sequence
 
 from web.search.index import Hit
 
-#: Whether the part of a hit that no better result shows is worth a result of its own.
+#: (hit, part) -> whether the part of a hit outside of better results is a result of its own.
 Keeps = Callable[[Hit, Hit], bool]
 
 
 def merged(hits: Sequence[Hit], keeps: Keeps) -> list[Hit]:
-    """The hits, the best first, without what a better one of the same asset shows already.
+    """Results from hits, best first, without the moments that a better result of the same asset covers.
 
-    A hit that overlaps better ones is cut to its own part. Where `keeps(hit, part)` says so, that part is a result;
-    otherwise the better ones stand for it.
+    A hit that overlaps better results is cut to its own part, which is kept if `keeps(hit, part)`.
     """
-    shown: list[Hit] = []
+    results: list[Hit] = []
     for hit in hits:
-        better = [other for other in shown if _overlap(hit, other)]
+        better = [other for other in results if _overlap(hit, other)]
         part = _own_part(hit, better)
         if not better or (part.text and part.start_ms < part.end_ms and keeps(hit, part)):
-            shown.append(part)
-    return shown
+            results.append(part)
+    return results
 
 
 def _overlap(one: Hit, other: Hit) -> bool:
@@ -39,6 +38,6 @@ def _own_part(hit: Hit, better: Sequence[Hit]) -> Hit:
 
 
 def common_chars(left: str, right: str) -> int:
-    """Length of the longest end of `left` that `right` begins with."""
+    """Length of the longest suffix of `left` that is a prefix of `right`."""
     lengths = range(min(len(left), len(right)), 0, -1)
     return next((length for length in lengths if right.startswith(left[-length:])), 0)

@@ -1,4 +1,4 @@
-"""A query's vector, by the model of the space that is searched."""
+"""Embedding of search queries, with the model of the searched space."""
 
 import asyncio
 import logging
@@ -15,55 +15,55 @@ log = logging.getLogger("kinolog.web")
 
 
 class SpaceUnavailable(Exception):
-    """A query cannot be embedded for this space now; the message says why, to whoever searches."""
+    """A query cannot be embedded for this space now; the message is for the user who searches."""
 
 
 class QueryVectors:
-    """Asks the backends of the settings' chain; a local model is loaded with the first query and unloaded when idle."""
+    """The configured embedding backends; a local model is loaded with the first query and unloaded when idle."""
 
     def __init__(self, backends: Mapping[str, LocalEmbeddings | RemoteEmbeddings], timeout_s: float) -> None:
         self._backends = backends
         self._timeout_s = timeout_s
-        #: Keeps what goes on after its asker has gone.
-        self._asking: set[asyncio.Task[Floats]] = set()
+        #: Running requests, also those whose search has timed out.
+        self._requests: set[asyncio.Task[Floats]] = set()
 
     async def vector(self, text: str, space: Space) -> Floats:
         """The vector of `text` in `space`. Raises SpaceUnavailable, also when it takes too long."""
         # A request that is cancelled kills its model: the next query would wait for it to be loaded again.
-        asking = asyncio.create_task(self._asked(text, space))
-        self._asking.add(asking)
-        asking.add_done_callback(self._done)
+        embedding = asyncio.create_task(self._embed(text, space))
+        self._requests.add(embedding)
+        embedding.add_done_callback(self._done)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await asyncio.shield(asking)
+                return await asyncio.shield(embedding)
         except TimeoutError:
-            raise SpaceUnavailable(f"the model {space.model} is still being loaded: try again in a moment") from None
+            raise SpaceUnavailable(f"the model {space.model} is still loading: try again in a moment") from None
 
     async def close(self) -> None:
-        """End the models' processes."""
-        for task in self._asking:
+        """Stop the models' processes."""
+        for task in self._requests:
             task.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
+        await asyncio.gather(*self._requests, return_exceptions=True)
         for backend in self._backends.values():
             await backend.close()
 
-    async def _asked(self, text: str, space: Space) -> Floats:
+    async def _embed(self, text: str, space: Space) -> Floats:
         for backend in self._of(space):
             try:
                 embedded = await backend.embed([text], "query")
             except BackendError as error:
                 log.warning("query model failed", extra={"code": error.code, "detail": error.detail})
-                raise SpaceUnavailable(f"the model {space.model} cannot be asked now: {error}") from error
+                raise SpaceUnavailable(f"the model {space.model} is not available: {error}") from error
             # How passages were cut makes no difference to a query.
             if replace(embedded.space, chunker=space.chunker) == space:
                 vector: Floats = embedded.vectors[0]
                 return vector
-        raise SpaceUnavailable(f"the model {space.model} that these vectors are of is not available here")
+        raise SpaceUnavailable(f"the model {space.model} of these vectors is not configured here")
 
     def _of(self, space: Space) -> list[Embeddings]:
-        return [found for found in self._backends.values() if model_name(found.backend) == space.model]
+        return [each for each in self._backends.values() if model_name(each.backend) == space.model]
 
-    def _done(self, asking: "asyncio.Task[Floats]") -> None:
-        self._asking.discard(asking)
-        if not asking.cancelled():
-            asking.exception()  # whoever asked may have gone
+    def _done(self, embedding: "asyncio.Task[Floats]") -> None:
+        self._requests.discard(embedding)
+        if not embedding.cancelled():
+            embedding.exception()  # the search may have timed out

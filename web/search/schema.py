@@ -1,15 +1,15 @@
-"""The search index's tables and statements. Everything in it can be made again from the log and the store."""
+"""The search index's tables and statements. Everything in it can be rebuilt from the log and the store."""
 
-#: Of the tables below; a file of another version is made anew.
+#: Version of the tables below; a file of another version is recreated.
 VERSION = 1
 
 TABLES = """
--- What is indexed of each asset: `source` names the artifacts that its passages come from.
+-- Indexed assets; `source`: names of the artifacts that the passages come from.
 CREATE TABLE assets (id TEXT PRIMARY KEY, owner TEXT, source TEXT NOT NULL) WITHOUT ROWID;
--- Which model made vectors; the file of each space is named by its id.
+-- Spaces of vectors; the file of each space has its id as name.
 CREATE TABLE spaces (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, space BLOB NOT NULL);
--- `slot`: row of its vector in the file of its space; none without vectors. Text as web/search/text_query.py spreads
--- it.
+-- `slot`: row of its vector in the file of its space; none without vectors. `text`: see `spread` in
+-- web/search/text_query.py.
 CREATE TABLE passages (
   n INTEGER PRIMARY KEY, asset_id TEXT NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
   text TEXT NOT NULL, space INTEGER, slot INTEGER, UNIQUE (space, slot)

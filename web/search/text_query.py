@@ -1,64 +1,64 @@
-"""What is asked, as terms: for the full-text index and for marking them in what was found. Pure."""
+"""Terms of a text query: for the full-text index, and for highlighting them in results. Pure."""
 
 import html
 import re
 import unicodedata
 from collections.abc import Sequence
 
-#: Scripts that are written without spaces: each character is a word of its own to the index.
+#: Scripts written without spaces: each character is indexed as a word.
 _UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _CHARACTER = re.compile(rf"([{_UNSPACED}])")
 _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _PART = re.compile(r'"([^"]*)"|(\S+)')
-#: Ends a word for the index and shows nowhere.
+#: Invisible character that separates words for the index.
 _GAP = "\u200b"
 
 
 def spread(text: str) -> str:
-    """`text` as it is indexed: characters of unspaced scripts stand apart."""
+    """`text` as it is indexed: characters of unspaced scripts are separated."""
     return _CHARACTER.sub(rf"{_GAP}\1{_GAP}", text)
 
 
 def gathered(text: str) -> str:
-    """`text` as it was before `spread`."""
+    """The inverse of `spread`."""
     return text.replace(_GAP, "")
 
 
-def match_queries(asked: str) -> list[str]:
-    """FTS5 queries for `asked`, the stricter first: all of its parts, any of them. Empty: it has no words.
+def match_queries(query: str) -> list[str]:
+    """FTS5 queries for `query`, the stricter first: all of its parts, then any of them. Empty without words.
 
-    Words in quotes are one part: they are found next to each other.
+    Words in quotes are one part: they must be adjacent.
     """
-    phrases = [f'"{" ".join(part)}"' for part in _parts(asked)]
+    phrases = [f'"{" ".join(part)}"' for part in _parts(query)]
     return list(dict.fromkeys([" AND ".join(phrases), " OR ".join(phrases)])) if phrases else []
 
 
-def _parts(asked: str) -> list[list[str]]:
+def _parts(query: str) -> list[list[str]]:
     """The words of each part."""
-    parts = [_TOKEN.findall(quoted or word) for quoted, word in _PART.findall(gathered(asked))]
+    parts = [_TOKEN.findall(quoted or word) for quoted, word in _PART.findall(gathered(query))]
     return [part for part in parts if part]
 
 
-def held(text: str, asked: str) -> frozenset[tuple[str, ...]]:
-    """Which parts of `asked` are in `text`, folded."""
+def matched_parts(text: str, query: str) -> frozenset[tuple[str, ...]]:
+    """The parts of `query` that are in `text`, folded."""
     words = [_folded(token) for token in _TOKEN.findall(text)]
-    wanted = {tuple(map(_folded, part)) for part in _parts(asked)}
-    return frozenset(part for part in wanted if _holds(words, part))
+    parts = {tuple(map(_folded, part)) for part in _parts(query)}
+    return frozenset(part for part in parts if _contains(words, part))
 
 
-def _holds(words: Sequence[str], part: tuple[str, ...]) -> bool:
+def _contains(words: Sequence[str], part: tuple[str, ...]) -> bool:
     return any(tuple(words[at : at + len(part)]) == part for at in range(len(words) - len(part) + 1))
 
 
-def highlighted(text: str, asked: str) -> str:
-    """`text` as HTML, escaped, with the words of `asked` in <mark>."""
-    terms = {_folded(token) for token in _TOKEN.findall(asked)}
-    pieces, end = [], 0
+def highlighted(text: str, query: str) -> str:
+    """`text` as escaped HTML, with the words of `query` in <mark>."""
+    terms = {_folded(token) for token in _TOKEN.findall(query)}
+    chunks, end = [], 0
     for token in _TOKEN.finditer(text):
         if _folded(token.group()) in terms:
-            pieces += [html.escape(text[end : token.start()]), f"<mark>{html.escape(token.group())}</mark>"]
+            chunks += [html.escape(text[end : token.start()]), f"<mark>{html.escape(token.group())}</mark>"]
             end = token.end()
-    return "".join([*pieces, html.escape(text[end:])])
+    return "".join([*chunks, html.escape(text[end:])])
 
 
 def _folded(token: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows -> what clients see of jobs, steps and assets. Pure; `live` is progress that no row has yet."""
+"""Views of jobs, steps and assets from their rows and the live overlay. Pure."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -10,39 +10,37 @@ from schemas.base import ErrorRecord
 from schemas.jobs import JOB_ENDED, STEP_PASSED, Asset, Job, Step
 from streams.kafka.envelope import iso_time
 from web.readmodel.changelog import duration_s, is_queued
-from web.readmodel.job_progress import NO_LIVE, Live, job_progress, step_progress
+from web.readmodel.job_progress import Live, job_progress, step_progress
 from web.views.models import AssetJobView, AssetView, ErrorView, JobView, StepView
 
 T = TypeVar("T")
 
 
 class LiveOverlay(NamedTuple):
-    """What no row says of a job."""
+    """Live state of a job that is in no row."""
 
     live: Live = {}
     #: Progress by part of a step, by step name.
     parts: Mapping[str, Mapping[str, float]] = {}
-    #: Place in the step's queue, from 1, by step name.
+    #: Position in the step's queue, from 1, by step name.
     positions: Mapping[str, int] = {}
-    #: Seconds until a step is done, by step name; nothing of one whose queue is paused.
-    left_s: Mapping[str, float] = {}
+    #: Seconds until a step is done, by step name; without steps whose queue is paused.
+    remaining_s: Mapping[str, float] = {}
     #: Steps whose queue is paused.
     paused: Collection[str] = ()
 
 
-_NOTHING = LiveOverlay()
+_NO_OVERLAY = LiveOverlay()
 
 
-def job_view(job: Job, live: Live = NO_LIVE, beside: LiveOverlay = _NOTHING) -> JobView:
-    """The job as `GET /v1/jobs/{id}` shows it. `live` is short for a `beside` that knows nothing else."""
-    beside = beside._replace(live=live) if live else beside
-    live = beside.live
+def job_view(job: Job, overlay: LiveOverlay = _NO_OVERLAY) -> JobView:
+    """The view of a job, as returned by `GET /v1/jobs/{id}`."""
     return JobView(
         id=job.id,
         asset_id=job.asset_id,
         pipeline=job.pipeline,
         status=job.status,
-        progress=percent(job_progress(job, live)),
+        progress=percent(job_progress(job, overlay.live)),
         current_step=current_step(job),
         run=job.run,
         created_at=iso_time(job.created_at),
@@ -55,27 +53,27 @@ def job_view(job: Job, live: Live = NO_LIVE, beside: LiveOverlay = _NOTHING) -> 
         owner=_present(job.owner),
         priority=job.priority if job.priority != "normal" else UNSET,
         cancelling=job.cancelling or UNSET,
-        eta_s=job_left_s(job, beside.left_s),
+        eta_s=remaining_s(job, overlay.remaining_s),
         duration_s=_present(duration_s(job)),
-        steps=[step_view(step, beside) for step in job.steps],
+        steps=[step_view(step, overlay) for step in job.steps],
     )
 
 
-def job_left_s(job: Job, left_s: Mapping[str, float]) -> float | None:
-    """Seconds until the job is done, without its waits for executors: steps share the machine, so it is their sum.
-    None when it has ended, or when of any step to come nothing is known.
+def remaining_s(job: Job, by_step: Mapping[str, float]) -> float | None:
+    """Seconds until the job is done, without waits for executors: the sum over its steps, which share the machine.
+    None when the job has ended, or when there is no estimate for one of the remaining steps.
     """
     if job.status in JOB_ENDED:
         return None
-    to_come = [left_s.get(step.spec.name) for step in job.steps if step.status not in STEP_PASSED]
-    known = [seconds for seconds in to_come if seconds is not None]
-    return round(sum(known), 1) if len(known) == len(to_come) else None
+    remaining = [by_step.get(step.spec.name) for step in job.steps if step.status not in STEP_PASSED]
+    known = [seconds for seconds in remaining if seconds is not None]
+    return round(sum(known), 1) if len(known) == len(remaining) else None
 
 
-def step_view(step: Step, beside: LiveOverlay = _NOTHING) -> StepView:
-    """A step as it stands in its job's view."""
-    name, live = step.spec.name, beside.live
-    parts = beside.parts.get(name, {}) if step.status == "active" else {}
+def step_view(step: Step, overlay: LiveOverlay = _NO_OVERLAY) -> StepView:
+    """The view of a step, as part of its job's view."""
+    name, live = step.spec.name, overlay.live
+    parts = overlay.parts.get(name, {}) if step.status == "active" else {}
     return StepView(
         name=step.spec.name,
         status=step.status,
@@ -90,14 +88,14 @@ def step_view(step: Step, beside: LiveOverlay = _NOTHING) -> StepView:
         reason=_present(step.reason),
         optional=step.spec.optional or UNSET,
         parts={part: percent(share) for part, share in parts.items()} or UNSET,
-        queue_position=_present(beside.positions.get(name)),
-        paused=(is_queued(step) and name in beside.paused) or UNSET,
-        eta_s=_present(beside.left_s.get(name) if step.status in ("active", "waiting", "delayed") else None),
+        queue_position=_present(overlay.positions.get(name)),
+        paused=(is_queued(step) and name in overlay.paused) or UNSET,
+        eta_s=_present(overlay.remaining_s.get(name) if step.status in ("active", "waiting", "delayed") else None),
     )
 
 
 def asset_view(asset: Asset) -> AssetView:
-    """The asset as `GET /v1/assets/{id}` shows it."""
+    """The view of an asset, as returned by `GET /v1/assets/{id}`."""
     return AssetView(
         id=asset.id,
         status=asset.status,
@@ -118,7 +116,7 @@ def asset_view(asset: Asset) -> AssetView:
 
 
 def current_step(job: Job) -> str | None:
-    """What the job is at: a running step, else a delayed one, else the first to come; None when it has ended."""
+    """Name of a running step, else of a delayed one, else of the first waiting one; None once the job has ended."""
     if job.status in JOB_ENDED:
         return None
     for status in ("active", "delayed", "waiting"):
@@ -129,7 +127,7 @@ def current_step(job: Job) -> str | None:
 
 
 def attempts_allowed(step: Step) -> int:
-    """Tries in all: the policy's, and one more for each that was lost, released, or found an endpoint asleep."""
+    """Maximum number of attempts: the policy's, plus the lost and released ones and those with a sleeping endpoint."""
     uncounted = max(step.attempt - step.failures - 1, step.losses + step.asleep)
     return max(step.spec.retry.attempts + max(uncounted, 0), step.attempt)
 
@@ -140,37 +138,37 @@ def percent(share: float) -> float:
 
 
 def master_key(asset: Asset) -> str | None:
-    """Store key of the master playlist, once there is one: the one with captions, if it lists the same renditions."""
+    """Store key of the master playlist, if any: the one with captions when it lists the same renditions."""
     master, captions = _key(asset.outputs.get("transcode"), "master"), asset.outputs.get("captions")
     return _key(captions, "master") if master and _key(captions, "based_on") == master else master
 
 
 def poster_key(asset: Asset) -> str | None:
-    """Store key of the poster, once there is one."""
+    """Store key of the poster, if any."""
     return _key(asset.outputs.get("thumbnails"), "poster")
 
 
 def thumbnail_keys(asset: Asset) -> list[str]:
-    """Store keys of the thumbnails, in the order of time."""
-    found = (asset.outputs.get("thumbnails") or {}).get("thumbnails")
-    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
+    """Store keys of the thumbnails, in order of time."""
+    keys = (asset.outputs.get("thumbnails") or {}).get("thumbnails")
+    return [key for key in keys if isinstance(key, str)] if isinstance(keys, list) else []
 
 
 def caption_keys(asset: Asset) -> list[str]:
-    """Store keys of WebVTT captions."""
+    """Store keys of the WebVTT captions."""
     key = _key(asset.outputs.get("transcribe"), "vtt")
     return [key] if key else []
 
 
 def media_path(asset_id: str, key: str | None, base: str = "/media") -> str | None:
-    """Where a key below the asset's folder is served; None for no key, or one that lies elsewhere."""
+    """URL path of a key below the asset's folder; None without a key, or for one outside the folder."""
     folder = f"assets/{asset_id}/"
     return f"{base}/{asset_id}/{key.removeprefix(folder)}" if key and key.startswith(folder) else None
 
 
 def _key(outputs: Any, name: str) -> str | None:
-    found = outputs.get(name) if isinstance(outputs, dict) else None
-    return found if isinstance(found, str) else None
+    key = outputs.get(name) if isinstance(outputs, dict) else None
+    return key if isinstance(key, str) else None
 
 
 def _time(at: float | None) -> str | None:
@@ -178,7 +176,7 @@ def _time(at: float | None) -> str | None:
 
 
 def error_view(error: ErrorRecord | None) -> ErrorView | UnsetType:
-    """An error as clients see it."""
+    """The view of an error."""
     if error is None:
         return UNSET
     return ErrorView(code=error.code, message=error.message, retriable=error.retriable, detail=_present(error.detail))

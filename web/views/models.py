@@ -1,6 +1,6 @@
-"""What clients see, as types: answers, jobs, assets, live frames. The JSON, OpenAPI and AsyncAPI are made from them.
+"""Types of responses and live frames: jobs, assets, queues. JSON, OpenAPI and AsyncAPI are generated from them.
 
-A field of type `… | UnsetType` is left out when there is nothing to say; any other is always there.
+A field of type `… | UnsetType` is absent when it has no value; any other is always present.
 """
 
 from typing import Annotated, Any, Generic, TypeVar
@@ -17,14 +17,14 @@ Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of everything that is shown. Times are ISO 8601 in UTC with milliseconds."""
+    """Base of all views. Times are ISO 8601 in UTC with milliseconds."""
 
 
 class Answer(View, Generic[T], frozen=True, kw_only=True):
-    """What was asked for, or what came of a write."""
+    """The requested resource, or the result of a write."""
 
     data: T
-    #: Of a write: give it as `after` to a GET that must see the write.
+    #: After a write: pass it as `after` to a GET that must see the write.
     cursor: str | UnsetType = UNSET
 
 
@@ -32,20 +32,20 @@ class Page(View, Generic[T], frozen=True, kw_only=True):
     """A page of a list."""
 
     data: list[T]
-    #: Give it as `cursor` for the next page; null on the last.
+    #: Pass it as `cursor` to get the next page; null on the last.
     next_cursor: str | None
 
 
 class ErrorView(View, frozen=True, kw_only=True):
-    """Why a job or a step failed."""
+    """The reason why a job or a step failed."""
 
-    #: Stable, e.g. "unsupported-media".
+    #: Stable error code, e.g. "unsupported-media".
     code: str
-    #: One sentence that a user understands.
+    #: One sentence for end users.
     message: str
-    #: Whether the same may succeed later.
+    #: Whether a retry may succeed.
     retriable: bool
-    #: Further facts for an engineer.
+    #: Details for engineers.
     detail: str | UnsetType = UNSET
 
 
@@ -54,31 +54,31 @@ class StepView(View, frozen=True, kw_only=True):
 
     name: str
     status: StepStatus
-    #: 0-100, never falling within a run.
+    #: 0-100; never decreases within a run.
     progress: float
-    #: Current try within the run, from 1; 0 before the first.
+    #: Current attempt within the run, from 1; 0 before the first.
     attempt: int
-    #: Tries in all.
+    #: Maximum number of attempts.
     attempts: int
     started_at: Time | None
     finished_at: Time | None
     error: ErrorView | UnsetType = UNSET
-    #: What it produced; file values are keys in the store.
+    #: Results of the step; files are given as keys in the store.
     outputs: dict[str, Any] | UnsetType = UNSET
-    #: When a delayed step is tried again.
+    #: Time of the next attempt of a delayed step.
     retry_at: Time | UnsetType = UNSET
-    #: Why it was skipped.
+    #: Why the step was skipped.
     reason: str | UnsetType = UNSET
-    #: The job completes without it, should it fail for good.
+    #: True when the job completes even if this step fails.
     optional: bool | UnsetType = UNSET
-    #: 0-100, by part of a running step, e.g. by rendition.
+    #: Progress of a running step by part, e.g. by rendition, 0-100.
     parts: dict[str, float] | UnsetType = UNSET
-    #: While it waits for an executor: its place among all requests for this step, from 1.
+    #: Position in the step's queue while it waits for an executor, from 1.
     queue_position: int | UnsetType = UNSET
-    #: True while it waits for an executor in a paused queue; absent otherwise.
+    #: True while the step waits in a paused queue; absent otherwise.
     paused: bool | UnsetType = UNSET
-    #: Seconds that it will still take, from how long the same step took before; absent without history, and
-    #: before it has started while its queue is paused.
+    #: Estimated seconds until the step is done, based on its past durations. Absent without history, and before the
+    #: start while the queue is paused.
     eta_s: float | UnsetType = UNSET
 
 
@@ -89,35 +89,35 @@ class JobView(View, frozen=True, kw_only=True):
     asset_id: str
     pipeline: str
     status: JobStatus
-    #: 0-100, the weighted sum of the steps'.
+    #: 0-100, the weighted mean of the steps.
     progress: float
-    #: What it is at; null when it has ended.
+    #: Name of the current step; null once the job has ended.
     current_step: str | None
-    #: Counts resumes, from 1.
+    #: Number of the run, from 1; a retry starts the next one.
     run: int
     created_at: Time
     updated_at: Time
     started_at: Time | None
     finished_at: Time | None
     error: ErrorView | UnsetType = UNSET
-    #: The submitter's own text.
+    #: Free text given with the submission.
     passthrough: str | UnsetType = UNSET
     filename: str | UnsetType = UNSET
     owner: str | UnsetType = UNSET
-    #: Where its requests stand among others; absent when it is normal.
+    #: Priority in queues; absent when it is normal.
     priority: Priority | UnsetType = UNSET
-    #: True while a cancel waits for running steps to end.
+    #: True from a cancel until the running steps have ended.
     cancelling: bool | UnsetType = UNSET
-    #: Seconds of work until it is done, from how long the same steps took before; null without history, and while the
-    #: queue of a step to come is paused.
+    #: Estimated seconds of work until the job is done, based on past durations of its steps. Null without history, and
+    #: while the queue of a remaining step is paused.
     eta_s: float | None
-    #: Seconds from the first step's start to the end, once it has ended.
+    #: Seconds from the start of the first step to the end, once the job has ended.
     duration_s: float | UnsetType = UNSET
     steps: list[StepView]
 
 
 class AssetJobView(View, frozen=True, kw_only=True):
-    """A job in its asset's list."""
+    """A job as listed in its asset."""
 
     id: str
     status: JobStatus
@@ -126,77 +126,77 @@ class AssetJobView(View, frozen=True, kw_only=True):
 
 
 class AssetView(View, frozen=True, kw_only=True):
-    """One piece of media and what came of it."""
+    """A media item and its outputs."""
 
     id: str
     status: AssetStatus
     filename: str | None
     created_at: Time
     updated_at: Time
-    #: Why it failed: an error code, or "cancelled".
+    #: Why the asset failed: an error code, or "cancelled".
     reason: str | UnsetType = UNSET
     passthrough: str | UnsetType = UNSET
     owner: str | UnsetType = UNSET
-    #: The newest 50 in the order in which they were submitted; `GET /v1/jobs?asset_id=` has all.
+    #: The newest 50 jobs in order of submission; `GET /v1/jobs?asset_id=` lists all.
     jobs: list[AssetJobView]
-    #: The newest published outputs per step.
+    #: Latest published outputs by step.
     outputs: dict[str, Any]
-    #: Where it can be played with a token; null where there is nothing yet.
+    #: URL of the master playlist, to be requested with a token; null before there is one.
     master_url: str | None
     poster_url: str | None
 
 
 class Playback(View, frozen=True, kw_only=True):
-    """Signed addresses that a plain player can use."""
+    """Signed URLs for players that send no token."""
 
     status: AssetStatus
-    #: Start of every address of the asset's files.
+    #: Prefix of the URLs of all files of the asset.
     base_url: str
     master_url: str | None
     poster_url: str | None
-    #: WebVTT files.
+    #: URLs of WebVTT captions.
     captions: list[str]
     expires_at: Time
 
 
 class Submitted(View, frozen=True, kw_only=True):
-    """A submission's ids."""
+    """Ids of a submission."""
 
     asset_id: str
     job_id: str
 
 
 class EventView(View, frozen=True, kw_only=True):
-    """A fact about a job, as it stands on the log."""
+    """An event of a job, as recorded on the log."""
 
-    #: Deterministic: the same fact has the same id, however often it is said.
+    #: Deterministic: a repeated event has the same id.
     id: str
     #: E.g. "media.step.completed.v1".
     type: str
     time: str
-    #: Counts resumes of the job, from 1.
+    #: Number of the job's run, from 1.
     run: int
     step: str | UnsetType = UNSET
     attempt: int | UnsetType = UNSET
-    #: Seconds since that attempt began.
+    #: Seconds since the attempt started.
     elapsed_s: float | UnsetType = UNSET
     error: ErrorView | UnsetType = UNSET
-    #: When the next attempt is due.
+    #: Time of the next attempt.
     retry_at: str | UnsetType = UNSET
     #: Why the step was skipped.
     reason: str | UnsetType = UNSET
 
 
 class Affected(View, frozen=True, kw_only=True):
-    """How many jobs a command went to."""
+    """Number of jobs that a command was sent to."""
 
     count: int
 
 
 class QueueChange(View, frozen=True, kw_only=True):
-    """What a queue will be."""
+    """State of a queue after a pause or resume."""
 
-    #: The step.
+    #: Name of the step.
     name: str
     paused: bool
 
@@ -208,7 +208,7 @@ class DeletedAsset(View, frozen=True, kw_only=True):
 
 
 class Stats(View, frozen=True, kw_only=True):
-    """Counts at one moment, zeros included."""
+    """Counts of jobs, steps and assets at one moment, zeros included."""
 
     #: Jobs by status.
     jobs: dict[str, int]
@@ -216,29 +216,28 @@ class Stats(View, frozen=True, kw_only=True):
     pipelines: dict[str, int]
     #: Jobs by pipeline and status.
     pipeline_status: dict[str, dict[str, int]]
-    #: Steps of jobs by name and status; one that waits for an executor is counted as queued beside.
+    #: Steps of jobs by name and status; a step that waits for an executor counts as waiting and as queued.
     steps: dict[str, dict[str, int]]
     #: Assets by status.
     assets: dict[str, int]
-    #: The moment that was asked for, when one was.
+    #: The requested moment, if any.
     as_of: str | UnsetType = UNSET
 
 
 class QueueView(View, frozen=True, kw_only=True):
-    """A step's queue: how many of the caller's jobs have the step in each state."""
+    """The queue of a step, with the number of the caller's jobs by status of the step."""
 
-    #: The step.
+    #: Name of the step.
     name: str
-    #: Whether executors take nothing from it until it is resumed.
+    #: Whether the queue is paused: executors take nothing until it is resumed.
     paused: bool
-    #: Since when.
+    #: Time of the pause.
     paused_at: str | UnsetType = UNSET
-    #: Executors that take from it, of all owners. 0: its jobs wait until one is started that has the step. Absent while
-    #: that is not known.
+    #: Number of executors that run the step. 0: jobs wait until one is started. Absent while unknown.
     executors: int | UnsetType = UNSET
-    #: Waits for other steps, or for an executor.
+    #: Waiting for other steps or for an executor.
     waiting: int
-    #: Waits for an executor.
+    #: Waiting for an executor.
     queued: int
     active: int
     delayed: int
@@ -249,7 +248,7 @@ class QueueView(View, frozen=True, kw_only=True):
 
 
 class SubmittedItem(View, frozen=True, kw_only=True):
-    """What came of one item of a list: its ids and 202, or its error and that status."""
+    """Result for one item of a list: its ids and status 202, or an error with its status."""
 
     status: int
     asset_id: str | UnsetType = UNSET
@@ -258,31 +257,31 @@ class SubmittedItem(View, frozen=True, kw_only=True):
 
 
 class Health(View, frozen=True, kw_only=True):
-    """How the process is."""
+    """State of the process."""
 
-    #: Always "ok": otherwise the answer is a problem.
+    #: Always "ok"; otherwise the response is a problem.
     status: str = "ok"
 
 
 class SnapshotFrame(View, frozen=True, kw_only=True, tag_field="type", tag="snapshot"):
-    """The first frame of a live connection: everything at one moment."""
+    """The first frame of a live connection: all subscribed jobs at one moment."""
 
-    #: Resume here.
+    #: Cursor to resume from.
     cursor: str
     jobs: list[JobView]
-    #: True: there are further jobs, to be had page by page.
+    #: True when there are further jobs; list them page by page.
     more: bool | UnsetType = UNSET
 
 
 class JobFrame(View, frozen=True, kw_only=True, tag_field="type", tag="job"):
-    """A job as it is now."""
+    """A new or changed job."""
 
     cursor: str
     job: JobView
 
 
 class DeletedFrame(View, frozen=True, kw_only=True, tag_field="type", tag="deleted"):
-    """A job is gone."""
+    """A deleted job."""
 
     cursor: str
     job_id: str
@@ -290,43 +289,43 @@ class DeletedFrame(View, frozen=True, kw_only=True, tag_field="type", tag="delet
 
 
 class ProgressFrame(View, frozen=True, kw_only=True, tag_field="type", tag="progress"):
-    """How far a running step is; a later one supersedes it."""
+    """Progress of a running step; a later frame supersedes it."""
 
     job_id: str
     asset_id: str
     step: str
-    #: 0-100, of the step.
+    #: Progress of the step, 0-100.
     progress: float
-    #: 0-100, of the job.
+    #: Progress of the job, 0-100.
     job_progress: float
-    #: Seconds until the step is done, from how long the same step took before; null without history.
+    #: Estimated seconds until the step is done, based on its past durations; null without history.
     eta_s: float | None
-    #: 0-100, by part of the step, e.g. by rendition.
+    #: Progress by part of the step, e.g. by rendition, 0-100.
     parts: dict[str, float] | UnsetType = UNSET
 
 
 class QueueFrame(View, frozen=True, kw_only=True, tag_field="type", tag="queue"):
-    """Jobs that wait for an executor have moved up or down, or their queue was paused or resumed."""
+    """New positions of jobs in a step's queue, or a pause or resume of it."""
 
-    #: What they wait for.
+    #: Name of the step.
     step: str
-    #: Whether the queue is paused; true for every job that waits in it, in `positions` or not.
+    #: Whether the queue is paused. Applies to every job that waits in it, in `positions` or not.
     paused: bool
-    #: Place among all requests for the step, from 1, by job; of the jobs that are followed, those that come first.
+    #: Queue position by job id, from 1; only the first jobs of the subscription.
     positions: dict[str, int]
 
 
 class CaptionFrame(View, frozen=True, kw_only=True, tag_field="type", tag="caption"):
-    """What was just heard in the speech of a job's asset; the captions that are published replace it."""
+    """A live caption of a running transcription; the published captions replace it."""
 
     job_id: str
     asset_id: str
-    #: Place in the transcript, from 0.
+    #: Number within the transcript, from 0.
     id: int
     start_ms: int
     end_ms: int
     text: str
-    #: ISO 639-1, as far as it is known.
+    #: Language, ISO 639-1; null while unknown.
     language: str | None
 
 
@@ -334,7 +333,7 @@ LiveFrame = SnapshotFrame | JobFrame | DeletedFrame | ProgressFrame | QueueFrame
 
 
 class FoundPassage(View, frozen=True, kw_only=True):
-    """A passage of what was said."""
+    """A passage of a transcript that matches the search."""
 
     asset_id: str
     #: The job that transcribed it.
@@ -343,17 +342,17 @@ class FoundPassage(View, frozen=True, kw_only=True):
     start_ms: int
     end_ms: int
     text: str
-    #: The text as HTML, what matches within <mark>.
+    #: The text as HTML, with matches in <mark>.
     highlight: str
-    #: Higher is better; comparable within one answer only.
+    #: Higher is better; comparable within one response only.
     score: float
 
 
 class Found(View, frozen=True, kw_only=True):
-    """What a search found, the best first."""
+    """Results of a search, best first."""
 
     data: list[FoundPassage]
-    #: What was searched in the end: text, vector or hybrid.
+    #: Search mode that was used: text, vector or hybrid.
     mode: str
-    #: Why a part of the search was left out.
+    #: Reasons why parts of the search were left out.
     left_out: list[str] | UnsetType = UNSET

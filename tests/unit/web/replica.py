@@ -13,8 +13,9 @@ from streams.settings import Settings, Web
 from tests.unit.web.rows import NOW, record, tombstone
 from web.http.cursors import LiveCursor, load
 from web.live.catch_up import CatchUp
-from web.live.changelog_follower import Follower
-from web.live.hub import Client, Hub
+from web.live.changelog_follower import ChangelogFollower
+from web.live.client import Client
+from web.live.hub import Hub
 from web.live.progress import Progress
 from web.live.ws_frames import Frame
 from web.readmodel.changelog import Record
@@ -35,7 +36,7 @@ class Replica:
         self.position, self.progress = Position("media.commands"), Progress()
         self.model = ReadModel(folder / "web-1.sqlite3", self.settings.web.live_history, self.progress.live)
         self.hub = Hub(self.position, self.progress, self.settings.web.live_queue_bytes)
-        self.follower = Follower(self.settings, self.model, self.position, self.progress, self.hub)
+        self.follower = ChangelogFollower(self.settings, self.model, self.position, self.progress, self.hub)
         self._offsets = [0] * PARTITIONS
 
     async def begin(self) -> None:
@@ -145,7 +146,7 @@ class Listener:
 
     async def read(self) -> None:
         """Take what is queued now."""
-        while self.client._changes or self.client._progress or self.client._places:
+        while self.client._changes or self.client._progress or self.client._queue_frames:
             self.client._progress_due = 0.0
             for frame in await self.client.next_frames():
                 self.take(frame)

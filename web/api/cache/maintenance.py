@@ -55,7 +55,7 @@ async def show_cache_stats(request: web.Request) -> web.Response:
     if parts.cache_sharing is not None:
         await parts.cache_sharing.share()
     assets, jobs, size_bytes = await parts.model.read(_counts, caller_of(request).scope)
-    lookups, hit_ratio = parts.cache.questions._asdict(), parts.cache.hit_ratio
+    lookups, hit_ratio = parts.cache.lookups._asdict(), parts.cache.hit_ratio
     return data_response(CacheStats(assets=assets, jobs=jobs, bytes=size_bytes, hit_ratio=hit_ratio, **lookups))
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from schemas.jobs import Job
 from web.api.common import AfterQuery
 from web.http.problems import Problem, not_found
-from web.readmodel.history import PastJob, PastWorld, as_row, fold
+from web.readmodel.history import PastJob, PastState, as_row, fold
 from web.readmodel.list_query import moment
 from web.readmodel.queries import Counts
 from web.services import Services
@@ -45,7 +45,7 @@ async def job_at(parts: Services, job: Job, at: float) -> Job:
 
 async def counts_at(parts: Services, owner: str | None, at: float) -> Counts:
     """Rebuild the counts at that moment, of one owner or of all (None). Raises Problem (503)."""
-    world = PastWorld(owner)
+    world = PastState(owner)
     async for fact in parts.events.until(at):
         world.take(fact)
     return world.counts()

@@ -143,6 +143,6 @@ async def command_all(request: web.Request, listing: Listing, command_for: Calla
 async def _batches(parts: Services, listing: Listing) -> AsyncIterator[Sequence[Job]]:
     """Jobs of the listing, each once; a job that leaves it before its batch is read is left out."""
     after = (-1.0, "")
-    while jobs := await parts.model.read(queries.chosen, listing, after, _BATCH):
+    while jobs := await parts.model.read(queries.matching_jobs, listing, after, _BATCH):
         after = (jobs[-1].created_at, jobs[-1].id)
         yield jobs

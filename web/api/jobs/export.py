@@ -103,7 +103,7 @@ def _batch(
     after: tuple[float, str],
     encode: Callable[[Services, Sequence[Job]], bytes],
 ) -> tuple[tuple[float, str], bytes] | None:
-    jobs = queries.chosen(db, listing, after, _BATCH)
+    jobs = queries.matching_jobs(db, listing, after, _BATCH)
     return ((jobs[-1].created_at, jobs[-1].id), encode(parts, jobs)) if jobs else None
 
 

@@ -8,13 +8,13 @@ from web.http.problems import Problem
 from web.live.progress import Progress
 from web.readmodel import queries
 from web.readmodel.job_groups import STEP_STATUSES
-from web.readmodel.list_query import SORTS, Listing, ListQuery, ListSpec, Part
+from web.readmodel.list_query import SORTS, Condition, Listing, ListQuery, ListSpec
 from web.services import Services
 from web.views.build import job_view
 from web.views.models import JobView
 
 
-def _of_step(text: str) -> Part:
+def _of_step(text: str) -> Condition:
     """`STEP`, or `STEP:STATUS`. Raises Problem (400)."""
     step, colon, status = text.partition(":")
     if step not in step_kinds():
@@ -30,10 +30,10 @@ JOBS = ListSpec(
     frozenset(get_args(JobStatus)),
     frozenset({"pipeline", "asset_id", "owner"}),
     SORTS | {"duration": "duration_s", "duration_s": "duration_s", "progress": "progress"},
-    narrow="jobs_narrow",
-    few={"asset_id": "jobs_asset"},
-    grouped=frozenset({"status", "pipeline", "owner", "step", "scope"}),
-    further={"step": _of_step},
+    covering_index="jobs_narrow",
+    selective_indexes={"asset_id": "jobs_asset"},
+    group_parameters=frozenset({"status", "pipeline", "owner", "step", "scope"}),
+    conditions={"step": _of_step},
 )
 
 
@@ -61,4 +61,4 @@ async def require_known_pipeline(parts: Services, listing: Listing) -> None:
 
 def live_view(job: Job, progress: Progress) -> JobView:
     """Render the job with its live progress."""
-    return job_view(job, beside=progress.beside(job))
+    return job_view(job, progress.overlay(job))

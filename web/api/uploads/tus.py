@@ -162,7 +162,7 @@ async def _find(request: web.Request) -> tuple[TusUpload, int]:
 async def _turn(request: web.Request) -> AsyncIterator[None]:
     await _find(request)  # before a request of another owner could end it
     try:
-        async with LOCKS.turn(tus_folder(services(request)), request.match_info["upload_id"]):
+        async with LOCKS.locked(tus_folder(services(request)), request.match_info["upload_id"]):
             yield
     except FileNotFoundError as error:
         raise not_found("upload") from error

@@ -9,21 +9,21 @@ from schemas.uploads import UploadCompleted
 from web.api.uploads.submissions import SubmissionIds, fingerprint, submit_command
 from web.readmodel import queries
 from web.services import Services
-from web.upload_staging.tus_locks import TusTurns
-from web.upload_staging.tus_storage import TusFolder, TusUpload
+from web.upload_staging.tus_locks import TusLocks
+from web.upload_staging.tus_storage import TusStorage, TusUpload
 
 #: Fields of a submission that an upload's metadata may set.
 METADATA_FIELDS = ("filename", "pipeline", "passthrough")
 
 #: Uploads that requests of this process are adding to.
-LOCKS = TusTurns()
+LOCKS = TusLocks()
 
 
-def tus_folder(parts: Services) -> TusFolder:
+def tus_folder(parts: Services) -> TusStorage:
     """The folder of resumable uploads."""
     settings = parts.settings.web
     folder = Path(settings.tus_dir) if settings.tus_dir else parts.settings.data_path / "web" / "tus"
-    return TusFolder(folder, settings.tus_expire_s, parts.clock.now_or_none)
+    return TusStorage(folder, settings.tus_expire_s, parts.clock.now_or_none)
 
 
 def submission_of(parts: Services, upload: TusUpload) -> SubmitJob:
@@ -41,7 +41,7 @@ def submission_of(parts: Services, upload: TusUpload) -> SubmitJob:
 async def complete(parts: Services, upload: TusUpload) -> None:
     """Put the bytes into the store and start the job. A repeat is harmless: the ids are the same. Raises Problem."""
     submitted, folder = submission_of(parts, upload), tus_folder(parts)
-    path = await asyncio.to_thread(folder.kept, upload.id)
+    path = await asyncio.to_thread(folder.link_data, upload.id)
     if path is None:
         return
     if await parts.model.read(queries.is_deleted, upload.job_id):  # its replica was killed before it removed the folder

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.redis_server import RedisServer, redis_server
-from web.cache.shared_usage import CacheSharing
-from web.cache.usage import CacheUsage, Questions
+from web.cache.shared_usage import SharedCacheUsage
+from web.cache.usage import CacheUsage, Lookups
 
-Replicas = list[tuple[CacheUsage, CacheSharing]]
+Replicas = list[tuple[CacheUsage, SharedCacheUsage]]
 
 
 @pytest.fixture
@@ -20,23 +20,23 @@ async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
 
 @pytest.fixture
 async def replicas(redis: RedisServer) -> AsyncIterator[Replicas]:
-    desks = [CacheUsage() for _ in range(2)]
-    found = [(desk, CacheSharing(redis.url, 0.5, desk)) for desk in desks]
-    yield found
-    for _, sharing in found:
+    usages = [CacheUsage() for _ in range(2)]
+    replicas = [(usage, SharedCacheUsage(redis.url, 0.5, usage)) for usage in usages]
+    yield replicas
+    for _, sharing in replicas:
         await sharing.close()
 
 
-async def test_questions_to_all_replicas_make_the_hit_ratio(replicas: Replicas) -> None:
+async def test_lookups_at_all_replicas_make_the_hit_ratio(replicas: Replicas) -> None:
     (one, tells), (other, learns) = replicas
     for hit in (True, True, False):
         one.count(hit=hit)
     other.count(hit=True)
     await tells.share()
     await learns.share()
-    assert (other.questions, other.hit_ratio) == (Questions(3, 1), 0.75)
+    assert (other.lookups, other.hit_ratio) == (Lookups(3, 1), 0.75)
     await tells.share()
-    assert one.questions == other.questions
+    assert one.lookups == other.lookups
 
 
 async def test_what_was_asked_for_anywhere_is_not_the_longest_unused(replicas: Replicas) -> None:
@@ -49,7 +49,7 @@ async def test_what_was_asked_for_anywhere_is_not_the_longest_unused(replicas: R
     assert dict(other.used_at) == {"asset_a": 50.0, "asset_b": 20.0, "asset_c": 30.0}
 
 
-async def test_while_redis_is_away_a_replica_counts_on_and_tells_it_later(
+async def test_while_redis_is_away_a_replica_counts_on_and_shares_it_later(
     redis: RedisServer, replicas: Replicas
 ) -> None:
     (one, tells), (other, learns) = replicas
@@ -59,8 +59,8 @@ async def test_while_redis_is_away_a_replica_counts_on_and_tells_it_later(
     one.count(hit=False)
     await tells.share()
     await tells.learn_uses()
-    assert one.questions == Questions(1, 1)
-    await redis.start_again()  # empty: what was told is lost, what was not is told now
+    assert one.lookups == Lookups(1, 1)
+    await redis.start_again()  # empty: what was shared is lost, what was not is shared now
     await tells.share()
     await learns.share()
-    assert other.questions == one.questions == Questions(0, 1)
+    assert other.lookups == one.lookups == Lookups(0, 1)

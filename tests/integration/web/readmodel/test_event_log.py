@@ -123,7 +123,7 @@ async def test_a_timeline_has_what_was_published_since_the_index_was_brought_up_
 async def test_an_index_of_another_log_is_not_believed(make: Make, index: EventIndex, published: list[JobFact]) -> None:
     settings = make()
     partition = partition_of(ASSET, settings.partitions)
-    await index.begin("another log", {partition: 0})
+    await index.reset("another log", {partition: 0})
     await index.add({published[-1].job_id: [0, 1, 10**6]}, (), {partition: 10**6 + 1})
     assert await of_job(EventLog(settings, index), published[-1].job_id) == published[2:]
 
@@ -134,7 +134,7 @@ async def test_the_index_is_made_again_for_another_log_and_keeps_nothing_of_dele
     settings, [first, last] = make(), facts_of("deleted")
     partition = partition_of(ASSET, settings.partitions)
     gone = JobDeleted(job_id="deleted", asset_id=ASSET, pipeline="noop", run=1)
-    await index.begin("another log", {partition: 10**6})
+    await index.reset("another log", {partition: 10**6})
     await publish(settings, [first, last])
     await indexer.catch_up()
     assert len((await index.of_job(partition, "deleted") or ([],))[0]) == 2

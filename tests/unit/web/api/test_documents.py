@@ -63,7 +63,8 @@ def test_every_schema_is_valid(document: dict[str, Any]) -> None:
 
 
 def test_fields_have_descriptions() -> None:
-    assert API["components"]["schemas"]["JobView"]["properties"]["run"]["description"] == "Counts resumes, from 1."
+    description = API["components"]["schemas"]["JobView"]["properties"]["run"]["description"]
+    assert description == "Number of the run, from 1; a retry starts the next one."
 
 
 def test_every_message_has_a_channel_and_every_frame_is_documented() -> None:

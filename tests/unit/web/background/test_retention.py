@@ -29,7 +29,7 @@ async def replica(tmp_path: Path) -> AsyncIterator[Replica]:
 
 async def gone(replica: Replica, limit: int = 100, now: float = NOW, aged: int = 100, **kept: Any) -> list[str]:
     rule = Rule("standard", "completed", **{"jobs": 0, "age_s": 0.0} | kept)
-    return sorted(job_id for job_id, _ in await replica.model.read(queries.superfluous, rule, now, aged, limit))
+    return sorted(job_id for job_id, _ in await replica.model.read(queries.expired_jobs, rule, now, aged, limit))
 
 
 async def test_the_oldest_of_too_many_go_and_none_of_another_group(replica: Replica) -> None:
@@ -65,7 +65,7 @@ async def test_the_jobs_of_a_bulk_command_come_in_pieces_each_once(replica: Repl
     listing = parse({"status": "completed"}, JOBS, None)
     seen: list[Job] = []
     after = (-1.0, "")
-    while piece := await replica.model.read(queries.chosen, listing, after, 4):
+    while piece := await replica.model.read(queries.matching_jobs, listing, after, 4):
         seen += piece
         after = (piece[-1].created_at, piece[-1].id)
     assert [job.id for job in seen] == [f"job_{n:06}" for n in [*range(10), 31]]

@@ -20,12 +20,12 @@ def test_a_control_that_falls_silent_is_noticed_within_ten_seconds() -> None:
 def test_a_restart_of_some_seconds_is_not() -> None:
     state = ControlState(1, 0.0)
     state.reported([0], 100.0)
-    state.saw({COMMANDS: 3}, {COMMANDS: 3}, 100.0)
+    state.observe({COMMANDS: 3}, {COMMANDS: 3}, 100.0)
     for second in range(101, 108):  # 100,000 jobs: 7.1 s
-        state.saw({COMMANDS: 3}, {COMMANDS: 9}, float(second))
+        state.observe({COMMANDS: 3}, {COMMANDS: 9}, float(second))
         assert state.troubles(float(second)) == []
     state.reported([0], 108.0)
-    state.saw({COMMANDS: 9}, {COMMANDS: 9}, 108.0)
+    state.observe({COMMANDS: 9}, {COMMANDS: 9}, 108.0)
     assert state.troubles(108.0) == []
 
 
@@ -40,7 +40,7 @@ def test_an_idle_system_is_ready_however_long() -> None:
     state = ControlState(1, 0.0)
     for second in range(0, 3600, 2):
         state.reported([0], float(second))
-        state.saw({COMMANDS: 7, UPLOADS: 0}, {COMMANDS: 7, UPLOADS: 0}, float(second))
+        state.observe({COMMANDS: 7, UPLOADS: 0}, {COMMANDS: 7, UPLOADS: 0}, float(second))
         assert state.troubles(second + 1.9) == []
 
 
@@ -50,11 +50,11 @@ def test_a_control_that_reports_and_applies_nothing_is_noticed_within_ten_second
     found: list[str] = []
     for second in range(1, 11):
         state.reported([0], float(second))
-        state.saw({COMMANDS: 4, UPLOADS: 17}, {COMMANDS: 4, UPLOADS: 25}, float(second))
+        state.observe({COMMANDS: 4, UPLOADS: 17}, {COMMANDS: 4, UPLOADS: 25}, float(second))
         found = state.troubles(float(second))
         assert bool(found) == (second - 1 > STUCK_S)
-    assert found == ["control has applied nothing for 9 s of media.uploads/1 from offset 17 on (it ends at 25)"]
-    state.saw({COMMANDS: 4, UPLOADS: 18}, {COMMANDS: 4, UPLOADS: 25}, 11.0)
+    assert found == ["control has applied nothing for 9 s on media.uploads/1 at offset 17 (end: 25)"]
+    state.observe({COMMANDS: 4, UPLOADS: 18}, {COMMANDS: 4, UPLOADS: 25}, 11.0)
     assert state.troubles(11.0) == []
 
 
@@ -62,7 +62,7 @@ def test_a_backlog_that_gets_shorter_is_no_trouble() -> None:
     state = ControlState(1, 0.0)
     for second in range(60):
         state.reported([0], float(second))
-        state.saw({COMMANDS: second * 10}, {COMMANDS: 100_000}, float(second))
+        state.observe({COMMANDS: second * 10}, {COMMANDS: 100_000}, float(second))
         assert state.troubles(float(second)) == []
 
 

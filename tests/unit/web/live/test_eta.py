@@ -21,19 +21,19 @@ def done(number: int, width: int, seconds: float, took_s: float) -> Job:
 
 
 def test_nothing_is_claimed_until_there_is_history() -> None:
-    pace = EtaEstimator()
+    estimator = EtaEstimator()
     job = media(1, 100, 10.0)
-    assert pace.left_s(job, job.steps[1], 0.0) is None
-    pace.watch(done(2, 100, 10.0, took_s=20.0))
-    assert pace.left_s(job, job.steps[1], 0.25) == 15.0
+    assert estimator.remaining_s(job, job.steps[1], 0.0) is None
+    estimator.learn(done(2, 100, 10.0, took_s=20.0))
+    assert estimator.remaining_s(job, job.steps[1], 0.25) == 15.0
 
 
 def test_more_pixels_and_more_time_take_longer_in_proportion() -> None:
-    pace = EtaEstimator()
+    estimator = EtaEstimator()
     for number, took_s in enumerate((18.0, 20.0, 90.0)):  # one was slow: the middle counts
-        pace.watch(done(number, 100, 10.0, took_s))
+        estimator.learn(done(number, 100, 10.0, took_s))
     larger = media(9, 400, 30.0)
-    assert pace.left_s(larger, larger.steps[1], 0.0) == 20.0 * 4 * 3
+    assert estimator.remaining_s(larger, larger.steps[1], 0.0) == 20.0 * 4 * 3
 
 
 def test_steps_that_hear_take_as_long_as_the_sound_whatever_the_picture() -> None:
@@ -41,33 +41,33 @@ def test_steps_that_hear_take_as_long_as_the_sound_whatever_the_picture() -> Non
         probe = a_step("probe", "completed", outputs={"duration_s": seconds, "video": video})
         return a_job(number, "active", (probe, a_step("transcribe", **more), a_step("transcode", **more)))
 
-    pace, picture = EtaEstimator(), {"width_px": 1280, "height_px": 720}
-    pace.watch(
+    estimator, picture = EtaEstimator(), {"width_px": 1280, "height_px": 720}
+    estimator.learn(
         heard(1, picture, 10.0, status="completed", attempt=1, started_at=NOW, finished_at=NOW + 16.0),
     )
     sound = heard(2, None, 30.0)
-    assert pace.left_s(sound, sound.steps[1], 0.0) == 48.0
-    assert pace.left_s(sound, sound.steps[2], 0.0) == 3.0  # packaging sound is little work, and not none
+    assert estimator.remaining_s(sound, sound.steps[1], 0.0) == 48.0
+    assert estimator.remaining_s(sound, sound.steps[2], 0.0) == 3.0  # packaging sound is little work, and not none
 
 
 def test_the_same_attempt_is_counted_once_and_retries_not_at_all() -> None:
-    pace = EtaEstimator()
+    estimator = EtaEstimator()
     for _ in range(5):
-        pace.watch(done(1, 100, 10.0, took_s=1000.0))
+        estimator.learn(done(1, 100, 10.0, took_s=1000.0))
     for number in (2, 3):
-        pace.watch(done(number, 100, 10.0, took_s=20.0))
+        estimator.learn(done(number, 100, 10.0, took_s=20.0))
     again = media(4, 100, 10.0, "completed", attempt=3, started_at=NOW, finished_at=NOW + 5000)
-    pace.watch(again)
+    estimator.learn(again)
     job = media(9, 100, 10.0)
-    assert pace.left_s(job, job.steps[1], 0.0) == 20.0
+    assert estimator.remaining_s(job, job.steps[1], 0.0) == 20.0
 
 
 def test_a_jobs_time_is_that_of_all_steps_to_come_or_none() -> None:
     progress = Progress()
     job = media(1, 100, 10.0)
-    assert job_view(job, beside=progress.beside(job)).eta_s is None
-    progress.watch(done(2, 100, 10.0, took_s=20.0))
-    shown = job_view(job, beside=progress.beside(job))
+    assert job_view(job, progress.overlay(job)).eta_s is None
+    progress.update(done(2, 100, 10.0, took_s=20.0))
+    shown = job_view(job, progress.overlay(job))
     assert (shown.eta_s, shown.steps[1].eta_s) == (20.0, 20.0)
     ended = job_view(a_job(3, "failed", done(2, 100, 10.0, took_s=20.0).steps))
     assert ended.eta_s is None
@@ -80,11 +80,11 @@ def queued(number: int, at: float) -> Job:
 def test_a_place_in_the_queue_counts_those_before_and_moves_up() -> None:
     queues = Queues()
     for number, at in ((1, 5.0), (2, 1.0), (3, 9.0)):
-        queues.watch(queued(number, at))
+        queues.update(queued(number, at))
     places = {n: queues.position(f"job_{n:06}", "noop") for n in (1, 2, 3)}
     assert places == {2: 1, 1: 2, 3: 3}
-    queues.watch(a_job(2, "active", (a_step("noop", "active"),)))
-    queues.watch(queued(1, 20.0))  # asked for again
+    queues.update(a_job(2, "active", (a_step("noop", "active"),)))
+    queues.update(queued(1, 20.0))  # asked for again
     assert (queues.position("job_000002", "noop"), queues.position("job_000003", "noop")) == (None, 1)
     queues.forget("job_000003")
     assert queues.position("job_000001", "noop") == 1
@@ -95,11 +95,11 @@ def test_the_view_shows_place_and_parts() -> None:
 
     progress = Progress()
     waiting = queued(1, 5.0)
-    progress.watch(waiting)
-    assert job_view(waiting, beside=progress.beside(waiting)).steps[0].queue_position == 1
+    progress.update(waiting)
+    assert job_view(waiting, progress.overlay(waiting)).steps[0].queue_position == 1
     running = media(2, 100, 10.0, "active")
-    progress.watch(running)
+    progress.update(running)
     from msgspec.structs import replace
 
     progress.fold(replace(progressed(2, 0.5), parts={"720p": 0.5}))
-    assert job_view(running, beside=progress.beside(running)).steps[1].parts == {"720p": 50.0}
+    assert job_view(running, progress.overlay(running)).steps[1].parts == {"720p": 50.0}

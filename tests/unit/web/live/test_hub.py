@@ -20,7 +20,8 @@ from tests.unit.web.replica import ALL, Listener, Replica, replica_below
 from tests.unit.web.rows import NOW, a_job, a_step, as_json
 from web.http.problems import Problem
 from web.live import hub
-from web.live.hub import REBUILT, TOO_SLOW
+from web.live.client import TOO_SLOW
+from web.live.hub import REBUILT
 from web.live.progress_follower import ProgressFollower
 from web.readmodel import queries
 from web.readmodel.projector import Batch
@@ -34,7 +35,7 @@ async def rest(replica: Replica) -> dict[str, Any]:
 
     rows = await replica.model.read(lambda db: db.execute("SELECT row FROM job_rows").fetchall())
     jobs = [job_rows.decode(row) for (row,) in rows]
-    return {job.id: as_json(job_view(job, beside=replica.progress.beside(job))) for job in jobs}
+    return {job.id: as_json(job_view(job, replica.progress.overlay(job))) for job in jobs}
 
 
 def ended_after_10_s(number: int) -> Job:
@@ -130,7 +131,7 @@ class World:
     async def read(self, n: int) -> None:
         """The client takes what is there; one that was let go for being too slow comes back with its cursor."""
         if n < len(self.clients):
-            if self.clients[n].client.farewell.done():
+            if self.clients[n].client.close_reason.done():
                 await self.drop(n)
             await self.clients[n].read()
 
@@ -140,7 +141,7 @@ class World:
             return
         old = self.clients[n]
         self.replica.hub.leave(old.client)
-        again = await self.replica.listen(old.cursor, old.client.wanted)
+        again = await self.replica.listen(old.cursor, old.client.subscription)
         if "snapshot" in again.kinds:
             assert self.was_switched, "the history reaches back far enough"
             old.jobs, old.told, self.joined[n] = {}, [], len(self.story)
@@ -165,7 +166,7 @@ def test_every_client_is_told_every_change_once_in_order_and_ends_with_what_rest
         replica.hub.publish_queues()
         for client, joined in zip(world.clients, world.joined, strict=True):
             await client.read()
-            owner = client.client.wanted.owner
+            owner = client.client.subscription.owner
             seen = [change for change in world.story[joined:] if owner in (None, OWNERS[int(change[0][4:])])]
             for job_id in {job_id for job_id, _ in world.story}:
                 told = [change for change in client.told if change[0] == job_id]
@@ -194,7 +195,7 @@ async def test_a_change_between_the_snapshot_and_its_publication_is_not_told_twi
     batch: Batch = {"jobs": [replica._record(a_job(1, "active"))]}
     applied = await replica.model.apply(batch, keep_history=True)
     listener = await replica.listen()
-    await replica.follower._announce(batch, applied)
+    await replica.follower._publish(batch, applied)
     await listener.read()
     assert (listener.kinds, list(listener.jobs)) == (["snapshot"], ["job_000001"])
 
@@ -203,7 +204,7 @@ async def test_a_client_that_does_not_read_is_let_go_and_gets_all_it_missed_by_i
     listener = await replica.listen()
     for n in range(100):
         await replica.write(a_job(n))
-    assert listener.client.farewell.result() == TOO_SLOW
+    assert listener.client.close_reason.result() == TOO_SLOW
     again = await replica.listen(listener.cursor)
     assert again.kinds == ["job"] * 100
 
@@ -262,7 +263,7 @@ async def test_everybody_moves_up_when_one_leaves_the_queue_and_is_told_once(rep
     for listener in (everybody, anna, one):
         await listener.read()
         replica.hub.publish_queues()
-        assert not listener.client._places, "the queue has not changed since"
+        assert not listener.client._queue_frames, "the queue has not changed since"
     assert places(everybody) == {"job_000003": 1, "job_000004": 2, "job_000005": 3, "job_000006": 4}
     assert places(anna) == {"job_000003": 1, "job_000005": 3}
     assert places(one) == {"job_000006": 4}
@@ -339,7 +340,7 @@ async def test_a_replica_that_starts_again_knows_what_is_paused(tmp_path: Path) 
     with closing(after.model):
         saved = await after.model.saved()
         assert saved is not None
-        await after.follower._begin(saved, rebuilding=False)
+        await after.follower._restore(saved, rebuilding=False)
         assert (await rest(after))["job_000001"]["steps"][0]["paused"] is True
 
 
@@ -400,7 +401,7 @@ async def test_a_snapshot_shows_no_place_that_its_rows_do_not_know(replica: Repl
     batch: Batch = {"jobs": [replica._record(a_job(1, steps=(a_step("transcode"),)))]}
     applied = await replica.model.apply(batch, keep_history=True)
     listener = await replica.listen()
-    await replica.follower._announce(batch, applied)
+    await replica.follower._publish(batch, applied)
     await listener.read()
     assert (listener.kinds, places(listener)) == (["snapshot"], {})
 
@@ -410,12 +411,12 @@ async def test_places_wait_until_a_change_is_taken_in_as_a_whole(
 ) -> None:
     monkeypatch.setattr(hub, "QUEUES_EVERY_S", 0.0)
     listener = await replica.listen()
-    async with replica.hub.changing:  # as the follower does
-        publishing = asyncio.create_task(replica.hub.tell_queues())
+    async with replica.hub.publishing:  # as the follower does
+        publishing = asyncio.create_task(replica.hub.run())
         for _ in range(10):
             await asyncio.sleep(0)
-        assert listener.client.lacks_places
-    await eventually(lambda: not listener.client.lacks_places)
+        assert listener.client.needs_positions
+    await eventually(lambda: not listener.client.needs_positions)
     publishing.cancel()
 
 
@@ -481,8 +482,8 @@ async def test_an_owner_is_told_of_their_own_jobs_only_also_when_they_resume(rep
 
 async def test_a_rebuild_lets_everybody_go_rather_than_going_back_in_time(replica: Replica) -> None:
     listener = await replica.listen()
-    replica.hub.dismiss_all(REBUILT)
-    assert listener.client.farewell.result() == REBUILT
+    replica.hub.close_all(REBUILT)
+    assert listener.client.close_reason.result() == REBUILT
 
 
 async def test_nobody_is_left_behind_in_the_hub(replica: Replica) -> None:
@@ -496,7 +497,7 @@ async def test_nobody_is_left_behind_in_the_hub(replica: Replica) -> None:
     "text", ["everything", "job:", "queue:dishes", "owner:", "job", ",".join(f"job:{n}" for n in range(101))]
 )
 def test_a_subscription_that_is_not_understood_is_refused(text: str) -> None:
-    with pytest.raises(Problem, match=r"not all|at most"):
+    with pytest.raises(Problem, match=r"unknown subscription|at most"):
         parse(text, None)
 
 
@@ -532,7 +533,7 @@ async def test_what_is_heard_reaches_whoever_may_hear_it_while_it_is_being_heard
     theirs = await replica.listen(wanted=Subscription(frozenset({"all"}), "bert"))
     follower = ProgressFollower(replica.settings, replica.model, replica.progress, replica.hub)
     for message in (captioned(1), captioned(1, "lease-of-a-zombie"), captioned(2)):
-        follower._take(message)
+        follower._apply(message)
     [frame] = await mine.client.next_frames()
     assert orjson.loads(frame.text) == {
         "type": "caption",
@@ -546,5 +547,5 @@ async def test_what_is_heard_reaches_whoever_may_hear_it_while_it_is_being_heard
     }
     assert not theirs.client._captions
     for _ in range(1000):
-        follower._take(captioned(1))
+        follower._apply(captioned(1))
     assert len(await mine.client.next_frames()) < 1000, "a client that does not read must not fill the memory"

@@ -24,7 +24,7 @@ def said(progress: float, job_id: str = "job_000001", **more: Any) -> StepProgre
 
 def test_a_running_step_moves_and_its_job_with_it() -> None:
     progress = Progress()
-    progress.watch(ACTIVE)
+    progress.update(ACTIVE)
     moved = progress.fold(said(0.5, eta_s=7.0))  # an executor's guess is no history
     assert moved is not None
     assert (moved.step, moved.step_progress, moved.job_progress, moved.eta_s) == ("transcode", 0.5, 0.625, None)
@@ -32,7 +32,7 @@ def test_a_running_step_moves_and_its_job_with_it() -> None:
 
 def test_progress_never_falls_within_a_run() -> None:
     progress = Progress()
-    progress.watch(ACTIVE)
+    progress.update(ACTIVE)
     progress.fold(said(0.5))
     assert progress.fold(said(0.4)) is None
     assert progress.live("job_000001", 1) == {"transcode": 0.5}
@@ -40,7 +40,7 @@ def test_progress_never_falls_within_a_run() -> None:
 
 def test_an_executor_that_lost_its_lease_moves_nothing() -> None:
     progress = Progress()
-    progress.watch(ACTIVE)
+    progress.update(ACTIVE)
     assert progress.fold(said(0.9, lease_id="lease-of-a-zombie")) is None
     assert progress.live("job_000001", 1) == {}
 
@@ -48,16 +48,16 @@ def test_an_executor_that_lost_its_lease_moves_nothing() -> None:
 def test_progress_that_comes_before_the_row_is_there_when_the_row_comes() -> None:
     progress = Progress()
     assert progress.fold(said(0.3)) is None
-    progress.watch(ACTIVE)
+    progress.update(ACTIVE)
     assert progress.live("job_000001", 1) == {"transcode": 0.3}
 
 
 def test_a_new_run_begins_again() -> None:
     progress = Progress()
-    progress.watch(ACTIVE)
+    progress.update(ACTIVE)
     progress.fold(said(0.8))
     assert progress.live("job_000001", 2) == {}
-    progress.watch(a_job(1, "active", (a_step("transcode", "active"),), run=2))
+    progress.update(a_job(1, "active", (a_step("transcode", "active"),), run=2))
     moved = progress.fold(said(0.1, run=2))
     assert moved is not None and moved.step_progress == 0.1
     assert progress.fold(said(0.9, run=1)) is None
@@ -66,16 +66,16 @@ def test_a_new_run_begins_again() -> None:
 def test_a_failed_job_still_shows_how_far_it_came_and_a_completed_one_needs_nothing() -> None:
     progress = Progress()
     for number, end in ((1, "failed"), (2, "completed")):
-        progress.watch(a_job(number, "active", (a_step("transcode", "active"),)))
+        progress.update(a_job(number, "active", (a_step("transcode", "active"),)))
         progress.fold(said(0.7, job_id=f"job_{number:06}"))
-        progress.watch(a_job(number, end))
+        progress.update(a_job(number, end))
     assert progress.live("job_000001", 1) == {"transcode": 0.7}
     assert progress.live("job_000002", 1) == {}
 
 
 def test_what_is_remembered_is_bounded_and_the_running_jobs_stay_known() -> None:
-    progress = Progress(remembered=10)
-    progress.watch(ACTIVE)
+    progress = Progress(max_jobs=10)
+    progress.update(ACTIVE)
     progress.fold(said(0.2))
     for number in range(100, 200):
         progress.fold(said(0.5, job_id=f"job_{number:06}"))

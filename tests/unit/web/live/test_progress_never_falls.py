@@ -116,7 +116,7 @@ class World:
         self.follower = ProgressFollower(replica.settings, replica.model, replica.progress, replica.hub)
         saved = await replica.model.saved()
         assert saved is not None
-        await replica.follower._begin(saved, rebuilding=False)
+        await replica.follower._restore(saved, rebuilding=False)
         replica.position.caught_up.set()
         self.follower._next = await replica.model.read(queries.progress_positions) or {0: 0}
         await self.read_progress(len(self.said))  # requests wait for what was said until the start
@@ -142,7 +142,7 @@ class World:
         job = await self.replica.model.read(queries.job, "job_1")
         if job is None:
             return
-        view = job_view(job, beside=self.replica.progress.beside(job))
+        view = job_view(job, self.replica.progress.overlay(job))
         run, before = self.shown
         assert job.run > run or view.progress >= before, f"it fell from {before} to {view.progress}"
         self.shown = (job.run, view.progress)
@@ -177,7 +177,7 @@ def step_does(world: World, what: str, which: int, by: float) -> None:
 READERS: dict[str, Callable[[World, int], Awaitable[None]]] = {
     "read rows": lambda world, which: world.read_rows(1 + which),
     "read progress": lambda world, which: world.read_progress(1 + which),
-    "write down": lambda world, _: world.follower.note(),
+    "write down": lambda world, _: world.follower.store(),
     "kill web": lambda world, _: world.kill(),
 }
 STEP_DOES: dict[str, Callable[[World, Step], None]] = {

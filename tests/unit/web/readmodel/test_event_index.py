@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from web.readmodel.event_index import EventIndex
-from web.readmodel.event_indexer import Found
+from web.readmodel.event_indexer import PendingOffsets
 from web.readmodel.event_log import spans
 
 
@@ -29,7 +29,7 @@ async def _of_job(index: EventIndex, job_id: str) -> tuple[list[int], int] | Non
 
 
 async def test_a_jobs_offsets_come_back_in_order_however_they_were_found(index: EventIndex) -> None:
-    await index.begin("log", {0: 5, 1: 0})
+    await index.reset("log", {0: 5, 1: 0})
     await index.add({"job_b": [7], "job_a": [5, 6]}, (), {0: 8})
     await index.add({"job_a": [2**40]}, (), {0: 2**40 + 1})
     assert await _of_job(index, "job_a") == ([5, 6, 2**40], 2**40 + 1)
@@ -39,26 +39,26 @@ async def test_a_jobs_offsets_come_back_in_order_however_they_were_found(index: 
 
 
 async def test_a_deleted_job_leaves_nothing(index: EventIndex) -> None:
-    await index.begin("log", {0: 0})
-    found = Found()
+    await index.reset("log", {0: 0})
+    found = PendingOffsets()
     found.take(0, 0, {"ce_correlationid": b"job_a", "ce_type": b"media.job.submitted.v1"})
     found.take(0, 1, {"ce_correlationid": b"job_a", "ce_type": b"media.job.deleted.v1"})
     found.take(0, 2, {"ce_type": b"media.asset.deleted.v1"})
-    await index.add(found.offsets, found.gone, found.next_offsets)
+    await index.add(found.offsets, found.deleted, found.next_offsets)
     assert await _of_job(index, "job_a") == ([], 3)
 
 
 async def test_another_log_begins_with_nothing(index: EventIndex) -> None:
-    await index.begin("log", {0: 0})
+    await index.reset("log", {0: 0})
     await index.add({"job_a": [0]}, (), {0: 1})
     assert await index.next_offsets("other") == {}
-    await index.begin("other", {0: 9})
+    await index.reset("other", {0: 9})
     assert await _of_job(index, "job_a") == ([], 9)
 
 
 async def test_what_was_found_is_there_after_a_restart(tmp_path: Path) -> None:
     first = EventIndex(tmp_path / "events")
-    await first.begin("log", {0: 0})
+    await first.reset("log", {0: 0})
     await first.add({"job_a": [3]}, (), {0: 4})
     first.close()
     second = EventIndex(tmp_path / "events")
@@ -81,7 +81,7 @@ async def test_where_no_file_can_be_made_the_index_is_kept_in_memory(
 
     monkeypatch.setattr("web.readmodel.database_file.create", full)
     index = EventIndex(tmp_path / "events")
-    await index.begin("log", {0: 0})
+    await index.reset("log", {0: 0})
     await index.add({"job_a": [3]}, (), {0: 4})
     assert await _of_job(index, "job_a") == ([3], 4)
     index.close()
@@ -95,7 +95,7 @@ async def _all(index: EventIndex, count: int) -> None:
 async def test_damage_while_it_is_open_is_an_error_once_and_an_empty_index_after_that(
     index: EventIndex, tmp_path: Path
 ) -> None:
-    await index.begin("log", {0: 0})
+    await index.reset("log", {0: 0})
     await index.add({f"job_{n}": [n] for n in range(2000)}, (), {0: 2000})
     await index._run(lambda: index._db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
     with (tmp_path / "events").open("r+b") as file:
@@ -105,7 +105,7 @@ async def test_damage_while_it_is_open_is_an_error_once_and_an_empty_index_after
     with pytest.raises(sqlite3.DatabaseError):
         await _all(index, 2000)
     assert await index.of_job(0, "job_1") is None
-    await index.begin("log", {0: 0})
+    await index.reset("log", {0: 0})
     assert await _of_job(index, "job_1") == ([], 0)
 
 
@@ -118,7 +118,7 @@ def test_offsets_of_any_size_are_kept_as_they_are(batches: list[list[int]]) -> N
 
 async def _keep(folder: Path, batches: list[list[int]]) -> None:
     index = EventIndex(folder / "events")
-    await index.begin("log", {0: 0})
+    await index.reset("log", {0: 0})
     for batch in batches:
         await index.add({"job_a": batch}, (), {0: 1})
     assert await _of_job(index, "job_a") == ([offset for batch in batches for offset in batch], 1 if batches else 0)

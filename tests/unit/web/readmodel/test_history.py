@@ -15,7 +15,7 @@ from tests.unit.web.rows import NOW
 from web.api.jobs.events import timeline
 from web.api.stats import stats
 from web.readmodel.event_log import Fact
-from web.readmodel.history import PastJob, PastWorld, as_row, fold
+from web.readmodel.history import PastJob, PastState, as_row, fold
 from web.views.models import ErrorView
 
 
@@ -83,7 +83,7 @@ def test_a_retry_takes_back_that_something_was_left_out_because_of_a_failure() -
 def test_statistics_of_the_past_are_what_the_rows_count() -> None:
     told, _ = story()
     cut = next(n for n in range(len(told) // 2, len(told)) if told[n][1] is not told[n - 1][1])
-    world = PastWorld(None)
+    world = PastState(None)
     rows: dict[str, Job] = {}
     for fact, row in told[:cut]:
         world.take(fact)
@@ -94,7 +94,7 @@ def test_statistics_of_the_past_are_what_the_rows_count() -> None:
 
 def test_an_owner_sees_their_own_past_and_a_deleted_job_is_gone() -> None:
     told, jobs = story()
-    world = PastWorld("anna")
+    world = PastState("anna")
     for fact, _ in told:
         world.take(fact)
     mine = [job for job in jobs.values() if job.owner == "anna"]

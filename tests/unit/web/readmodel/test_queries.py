@@ -21,7 +21,7 @@ from web.api.stats import stats
 from web.http.cursors import PageCursor, dump
 from web.readmodel import queries
 from web.readmodel.job_groups import STEP_STATUSES
-from web.readmodel.job_table import Seen
+from web.readmodel.job_table import StoredProgress
 from web.readmodel.list_query import parse
 
 FILTERS: tuple[dict[str, str], ...] = (
@@ -78,11 +78,11 @@ async def listed(replica: Replica, query: dict[str, str], owner: str | None) -> 
         cursor = {"cursor": dump(PageCursor(listing.sort, value, an_id))}
 
 
-@pytest.mark.parametrize("glance", [20, 2_000])
+@pytest.mark.parametrize("sample_rows", [20, 2_000])
 async def test_every_filter_sort_and_page_is_what_brute_force_finds(
-    replica: Replica, jobs: dict[str, Job], glance: int, monkeypatch: pytest.MonkeyPatch
+    replica: Replica, jobs: dict[str, Job], sample_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.api.paging._FIRST_ROWS", glance)
+    monkeypatch.setattr("web.api.paging._FIRST_ROWS", sample_rows)
     sorts = [sign + sort for sort in oracle.SORTS for sign in ("", "-")]
     pairs = [*((one, {}) for one in FILTERS), *itertools.combinations(FILTERS[1:], 2)]
     nonempty = 0
@@ -122,5 +122,7 @@ async def test_what_there_is_none_of_is_counted_as_zero(replica: Replica) -> Non
 
 async def test_a_list_by_progress_follows_what_runs(replica: Replica, jobs: dict[str, Job]) -> None:
     running = [job.id for job in jobs.values() if job.status == "active"]
-    await replica.model.note_progress({running[0]: 0.99}, [Seen(running[0], 1, {}), Seen("job_of_nobody", 1, {})], {})
+    await replica.model.note_progress(
+        {running[0]: 0.99}, [StoredProgress(running[0], 1, {}), StoredProgress("job_unknown", 1, {})], {}
+    )
     assert (await listed(replica, {"sort": "-progress", "status": "active"}, None))[0] == running[0]

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,13 +13,10 @@ from tests.unit.web.rows import a_job, a_step, an_asset, an_error, record, tombs
 from web.api.jobs.listing import JOBS
 from web.api.stats import stats
 from web.http.cursors import PageCursor, WriteCursor, dump
-from web.live import changelog_follower
-from web.live.changelog_follower import TOO_OLD_S, LogReplaced, is_ahead, reason_to_rebuild, verified
 from web.readmodel import database_file, queries
 from web.readmodel.changelog import Record, job_rows
-from web.readmodel.changelog_reader import Extent
 from web.readmodel.list_query import parse
-from web.readmodel.read_model import Damaged, ReadModel, ReplicaInUse, Saved
+from web.readmodel.read_model import Damaged, ReadModel, ReplicaInUse
 
 
 @pytest.fixture
@@ -105,7 +101,7 @@ async def test_a_row_vouches_for_its_offset_and_so_does_a_watermark(replica: Rep
     assert not replica.position.has_applied("assets", WriteCursor(mark, {0: 7}))
     await replica.write(a_job(1, at={"media.commands": 3}), an_asset(1, at={"media.commands": 9}))
     assert replica.position.has_applied("assets", WriteCursor(mark, {0: 9}))
-    assert (await replica.model.read(queries.claims))["assets"] == {("media.commands", 0): 9}
+    assert (await replica.model.read(queries.applied_offsets))["assets"] == {("media.commands", 0): 9}
 
 
 async def test_records_that_are_known_already_change_nothing(replica: Replica) -> None:
@@ -222,53 +218,6 @@ async def test_open_jobs_and_the_latest_completed_are_found_for_progress_and_pac
     assert [job.id for job in await replica.model.read(queries.latest_completed, 1)] == ["job_000004"]
 
 
-# Whether the file still fits the log
-
-PLACED = {("jobs", 0): (10, 0, 0)}
-
-
-def saved_at(next_offset: int = 10, cluster: str = "c", current_at: float = 1000.0, partitions: int = 1) -> Saved:
-    from web.readmodel.projector import ReadPosition
-
-    return Saved(cluster, partitions, current_at, {("jobs", 0): ReadPosition(next_offset, 0, 0)})
-
-
-def log_of(start: int = 0, end: int = 10, cluster: str = "c") -> Extent:
-    return Extent(cluster, {("jobs", 0): start, ("assets", 0): 0}, {("jobs", 0): end, ("assets", 0): 0})
-
-
-def test_a_read_model_of_the_same_log_goes_on() -> None:
-    assert reason_to_rebuild(saved_at(), log_of(), 1, 1000.0) is None
-
-
-@pytest.mark.parametrize(
-    "saved, log, partitions, now",
-    [
-        (None, log_of(), 1, 1000.0),
-        (saved_at(cluster="another"), log_of(), 1, 1000.0),
-        (saved_at(), log_of(), 2, 1000.0),
-        (saved_at(next_offset=11), log_of(end=10), 1, 1000.0),
-        (saved_at(next_offset=4), log_of(start=5), 1, 1000.0),
-        (saved_at(), log_of(), 1, 1000.0 + TOO_OLD_S + 1),
-    ],
-)
-def test_a_read_model_that_does_not_fit_the_log_is_rebuilt(
-    saved: Saved | None, log: Extent, partitions: int, now: float
-) -> None:
-    assert reason_to_rebuild(saved, log, partitions, now) is not None
-
-
-def test_a_log_that_was_made_anew_and_grew_is_noticed_by_its_last_known_record() -> None:
-    old, new = record(a_job(1), 9), record(a_job(2), 9)
-    assert verified({"jobs": [old]}, {("jobs", 0): (9, old.mark)}) == {}
-    with pytest.raises(LogReplaced):
-        verified({"jobs": [new]}, {("jobs", 0): (9, old.mark)})
-
-
-def test_a_last_known_record_that_compaction_removed_proves_nothing() -> None:
-    assert verified({"jobs": [record(a_job(2), 12)]}, {("jobs", 0): (9, 1)}) == {}
-
-
 def test_rows_are_kept_as_they_stand_in_the_log() -> None:
     row = record(a_job(1), 0)
     assert row.value is not None and job_rows.decode(row.value) == a_job(1)
@@ -293,25 +242,3 @@ async def test_a_rebuild_that_finds_no_room_is_done_when_there_is_some(
     assert not replica.model.damaged.is_set()
     await replica.take({"jobs": [record(a_job(2), 0)]})
     assert await ids(replica) == ["job_000002"]
-
-
-class Extents:
-    """A log whose new leader does not know at first how much of it is committed."""
-
-    def __init__(self, *ends: int) -> None:
-        self.ends = list(ends)
-
-    async def extent(self) -> Extent:
-        return log_of(end=self.ends.pop(0) if len(self.ends) > 1 else self.ends[0])
-
-
-async def test_a_log_that_seems_shorter_for_a_moment_is_the_same_log(
-    replica: Replica, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(changelog_follower, "_AGAIN_S", 0.01)
-    reader: Any = Extents(3, 3, 9)
-    extent = await replica.follower._settled_extent(reader, saved_at(next_offset=7))
-    assert extent.ends["jobs", 0] == 9
-    monkeypatch.setattr(changelog_follower, "_SHORT_S", 0.05)
-    stays: Any = Extents(3)
-    assert is_ahead(saved_at(next_offset=7), await replica.follower._settled_extent(stays, saved_at(next_offset=7)))

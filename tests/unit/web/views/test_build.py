@@ -6,7 +6,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from tests.unit.web.rows import NOW, a_job, a_step, an_asset, an_error, as_json
-from web.views.build import asset_view, attempts_allowed, current_step, job_view, percent
+from web.views.build import LiveOverlay, asset_view, attempts_allowed, current_step, job_view, percent
 
 
 def test_a_fresh_job_shows_every_field_that_clients_rely_on() -> None:
@@ -39,14 +39,14 @@ def test_progress_is_the_weighted_sum_of_the_steps() -> None:
         a_step("transcode", "active", weight=85),
         a_step("thumbnails", "skipped", weight=13, reason="no-video-track"),
     )
-    shown = as_json(job_view(a_job(1, "active", steps), {"transcode": 0.5}))
+    shown = as_json(job_view(a_job(1, "active", steps), LiveOverlay({"transcode": 0.5})))
     assert shown["progress"] == 57.5
     assert [step["progress"] for step in shown["steps"]] == [100.0, 50.0, 100.0]
 
 
 def test_progress_in_the_row_is_not_undercut_by_what_was_seen_live() -> None:
     steps = (a_step("transcode", "active", progress=0.6),)
-    assert as_json(job_view(a_job(1, "active", steps), {"transcode": 0.4}))["progress"] == 60.0
+    assert as_json(job_view(a_job(1, "active", steps), LiveOverlay({"transcode": 0.4})))["progress"] == 60.0
 
 
 def test_a_completed_job_is_at_100_percent() -> None:
