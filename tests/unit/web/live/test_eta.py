@@ -1,4 +1,4 @@
-"""What helps who waits: the place in the queue, and the time left from how long the same step took before."""
+"""Times left are estimated from past runs of the same step."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ from schemas.jobs import Job
 from tests.unit.web.rows import NOW, a_job, a_step
 from web.live.eta import EtaEstimator
 from web.live.progress import Progress
-from web.live.queue_positions import Queues
 from web.views.build import job_view
 
 
@@ -77,20 +76,7 @@ def queued(number: int, at: float) -> Job:
     return a_job(number, "waiting", (a_step("noop", "waiting", attempt=1, requested_at=at),))
 
 
-def test_a_place_in_the_queue_counts_those_before_and_moves_up() -> None:
-    queues = Queues()
-    for number, at in ((1, 5.0), (2, 1.0), (3, 9.0)):
-        queues.update(queued(number, at))
-    places = {n: queues.position(f"job_{n:06}", "noop") for n in (1, 2, 3)}
-    assert places == {2: 1, 1: 2, 3: 3}
-    queues.update(a_job(2, "active", (a_step("noop", "active"),)))
-    queues.update(queued(1, 20.0))  # asked for again
-    assert (queues.position("job_000002", "noop"), queues.position("job_000003", "noop")) == (None, 1)
-    queues.forget("job_000003")
-    assert queues.position("job_000001", "noop") == 1
-
-
-def test_the_view_shows_place_and_parts() -> None:
+def test_the_view_shows_position_and_parts() -> None:
     from tests.unit.web.live.test_hub import progressed
 
     progress = Progress()

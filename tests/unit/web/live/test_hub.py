@@ -18,7 +18,6 @@ from schemas.transcribe import Caption
 from tests.properties import examples
 from tests.unit.web.replica import ALL, Listener, Replica, replica_below
 from tests.unit.web.rows import NOW, a_job, a_step, as_json
-from web.http.problems import Problem
 from web.live import hub
 from web.live.client import TOO_SLOW
 from web.live.hub import REBUILT
@@ -462,14 +461,6 @@ async def test_a_deleted_job_is_told_to_who_follows_its_owner(replica: Replica) 
     assert listener.told == [("job_000001", "gone")]
 
 
-def test_only_an_admin_follows_other_owners() -> None:
-    assert parse("owner:anna", "anna").topics == {"owner:anna"}
-    assert parse("owner:anna,owner:bert", None).named("owner") == ["anna", "bert"]
-    with pytest.raises(Problem, match="other owners") as refused:
-        parse("job:job_1,owner:bert", "anna")
-    assert refused.value.status == 403
-
-
 async def test_an_owner_is_told_of_their_own_jobs_only_also_when_they_resume(replica: Replica) -> None:
     mine = Subscription(frozenset({"all"}), "anna")
     listener = await replica.listen(wanted=mine)
@@ -491,26 +482,6 @@ async def test_nobody_is_left_behind_in_the_hub(replica: Replica) -> None:
     assert len(replica.hub) == 1
     replica.hub.leave(listener.client)
     assert len(replica.hub) == 0 and not replica.hub._by_topic
-
-
-@pytest.mark.parametrize(
-    "text", ["everything", "job:", "queue:dishes", "owner:", "job", ",".join(f"job:{n}" for n in range(101))]
-)
-def test_a_subscription_that_is_not_understood_is_refused(text: str) -> None:
-    with pytest.raises(Problem, match=r"unknown subscription|at most"):
-        parse(text, None)
-
-
-async def test_waiting_for_ones_own_write_ends_when_it_is_there_or_in_time(replica: Replica) -> None:
-    from web.http.cursors import WriteCursor
-
-    cursor = WriteCursor("a mark", {0: 4})
-    assert not await replica.position.until(lambda: replica.position.has_applied("jobs", cursor), 0.01)
-    waiting = asyncio.create_task(replica.position.until(lambda: replica.position.has_applied("jobs", cursor), 5))
-    await asyncio.sleep(0)
-    await replica.write(Watermark(at={"media.commands": 4}))
-    assert await waiting
-    assert not replica.position._waiting
 
 
 async def test_the_last_change_of_the_model_is_known_even_without_history(replica: Replica) -> None:

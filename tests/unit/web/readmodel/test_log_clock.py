@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from web.cache.usage import CacheUsage
 from web.http.problems import Problem, unavailable
 from web.readmodel.log_clock import LogClock
 
@@ -65,13 +64,3 @@ async def test_a_slow_answer_is_no_difference(broker: Broker, monkeypatch: pytes
     clock = LogClock(broker.date, lambda: 0.0)
     await clock.measure()
     assert clock.skew_s == 0.0
-
-
-def test_uses_of_cached_media_are_compared_by_the_logs_time() -> None:
-    desk = CacheUsage(lambda: 50.0)
-    desk.learn({"asset_1": 9_999_999.0, "asset_2": 20.0})  # the first was told by a replica whose clock is ahead
-    desk.use("asset_2")
-    assert dict(desk.used_at) == {"asset_1": 50.0, "asset_2": 50.0}
-    unknown = CacheUsage(lambda: None)
-    unknown.use("asset_1")
-    assert not unknown.used_at

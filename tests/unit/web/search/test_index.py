@@ -9,7 +9,7 @@ import pytest
 
 from schemas.embed import Passage, Space
 from web.search.index import Embedded, Entry, SearchIndex
-from web.search.vector_file import Floats, Row, Vectors, VectorsMissing
+from web.search.vector_file import Floats
 
 SMALL = Space(model="small", pooling="mean", dim=4, chunker=1)
 OTHER = Space(model="other", pooling="mean", dim=4, chunker=1)
@@ -137,17 +137,3 @@ async def test_a_file_that_is_deleted_while_it_is_used_is_noticed(index: SearchI
     assert index.emptied.is_set()
     await index.put(embedded("asset_1", [0, 1]))
     assert len(await texts_of(index, '"about"')) == 2
-
-
-def test_vectors_grow_beyond_the_room_that_was_mapped(tmp_path: Path) -> None:
-    vectors = Vectors(tmp_path / "v.f32", 4)
-    for n in range(3):
-        slots = vectors.write(np.full((3000, 4), n, np.float32))
-        vectors.publish([Row(slot, slot + 1, 0) for slot in slots], [])
-    [(passage, score)] = vectors.nearest(np.ones(4, np.float32), 1, None)
-    assert score == 8
-    assert passage > 6000
-    assert len(vectors) == 9000
-    vectors.close()
-    with pytest.raises(VectorsMissing):
-        Vectors(tmp_path / "v.f32", 4, [Row(20_000, 1, 0)])
