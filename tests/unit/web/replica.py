@@ -29,7 +29,7 @@ ALL = Subscription(frozenset({"all"}), None)
 
 
 class Replica:
-    """Use `begin` first. `write` is what control does: rows to their partitions, in order."""
+    """A replica; call `begin` first. `write` writes rows to their partitions in order, as control does."""
 
     def __init__(self, folder: Path, **web: Any) -> None:
         self.settings = Settings(data_dir=str(folder), partitions=PARTITIONS, web=Web(**{"after_timeout_s": 0.2} | web))
@@ -46,7 +46,7 @@ class Replica:
         self.position.caught_up.set()
 
     def resume(self, earlier: "Replica") -> None:
-        """Instead of `begin`: go on where `earlier`, which is closed, has stopped."""
+        """Instead of `begin`: resume where `earlier`, which is closed, has stopped."""
         self._offsets = list(earlier._offsets)
         self.position.restart("a mark", list(self._offsets), rebuilding=False)
         self.position.caught_up.set()
@@ -70,9 +70,9 @@ class Replica:
         offset, self._offsets[partition] = self._offsets[partition], self._offsets[partition] + 1
         return tombstone(row, offset, partition) if isinstance(row, str) else record(row, offset, partition)
 
-    async def listen(self, cursor: str | None = None, wanted: Subscription = ALL) -> "Listener":
-        """A client that has been told its first frames."""
-        return await self.opened(self.hub.join(wanted), cursor)
+    async def listen(self, cursor: str | None = None, subscription: Subscription = ALL) -> "Listener":
+        """A client that has got its first frames."""
+        return await self.opened(self.hub.join(subscription), cursor)
 
     async def opened(self, client: Client, cursor: str | None = None) -> "Listener":
         """The client of the hub with its first frames."""
@@ -87,7 +87,7 @@ class Replica:
 
 @asynccontextmanager
 async def replica_below(folder: Path, **web: Any) -> AsyncIterator[Replica]:
-    """A replica that has begun; its files are closed whatever happens."""
+    """A started replica; its files are closed in any case."""
     replica = Replica(folder, **web)
     try:
         await replica.begin()
@@ -104,9 +104,9 @@ class Listener:
         self.cursor: str | None = None
         self.jobs: dict[str, dict[str, Any]] = {}
         #: Every state change in the order in which it came, as (job id, updated_at or "gone").
-        self.told: list[tuple[str, str]] = []
-        #: Repeats of the state that the client had.
-        self.again: list[tuple[str, str]] = []
+        self.changes: list[tuple[str, str]] = []
+        #: Job frames with a state that the client had already.
+        self.repeats: list[tuple[str, str]] = []
         self.kinds: list[str] = []
 
     def take(self, frame: Frame) -> None:
@@ -122,12 +122,12 @@ class Listener:
                 self._queue(job, content)
         elif content["type"] == "deleted":
             self.jobs.pop(content["job_id"], None)
-            self.told.append((content["job_id"], "gone"))
+            self.changes.append((content["job_id"], "gone"))
 
     def _change(self, job: dict[str, Any]) -> None:
         before, self.jobs[job["id"]] = self.jobs.get(job["id"], {}), job
         change = (job["id"], job["updated_at"])
-        (self.again if before.get("updated_at") == job["updated_at"] else self.told).append(change)
+        (self.repeats if before.get("updated_at") == job["updated_at"] else self.changes).append(change)
 
     def _queue(self, job: dict[str, Any], frame: dict[str, Any]) -> None:
         """Positions are of some jobs; that the queue is paused is about all that wait in it."""
@@ -145,7 +145,7 @@ class Listener:
                 step["paused"] = True
 
     async def read(self) -> None:
-        """Take what is queued now."""
+        """Read what is queued now."""
         while self.client._changes or self.client._progress or self.client._queue_frames:
             self.client._progress_due = 0.0
             for frame in await self.client.next_frames():

@@ -19,7 +19,7 @@ async def replica(tmp_path: Path) -> Any:
         yield found
 
 
-async def test_what_was_seen_on_the_same_log_stays_and_of_another_one_goes(tmp_path: Path) -> None:
+async def test_progress_of_the_same_log_survives_a_rebuild_and_of_another_log_is_dropped(tmp_path: Path) -> None:
     replica = Replica(tmp_path)
     replica.progress.restore("job_1", 1, {"noop": 0.5})
     await replica.follower._rebuild("a cluster", "it is new")

@@ -19,7 +19,7 @@ def done(number: int, width: int, seconds: float, took_s: float) -> Job:
     return media(number, width, seconds, "completed", attempt=1, started_at=NOW, finished_at=NOW + took_s)
 
 
-def test_nothing_is_claimed_until_there_is_history() -> None:
+def test_there_is_no_estimate_without_history() -> None:
     estimator = EtaEstimator()
     job = media(1, 100, 10.0)
     assert estimator.remaining_s(job, job.steps[1], 0.0) is None
@@ -35,7 +35,7 @@ def test_more_pixels_and_more_time_take_longer_in_proportion() -> None:
     assert estimator.remaining_s(larger, larger.steps[1], 0.0) == 20.0 * 4 * 3
 
 
-def test_steps_that_hear_take_as_long_as_the_sound_whatever_the_picture() -> None:
+def test_audio_steps_take_as_long_as_the_sound_whatever_the_picture() -> None:
     def heard(number: int, video: Any, seconds: float, **more: Any) -> Job:
         probe = a_step("probe", "completed", outputs={"duration_s": seconds, "video": video})
         return a_job(number, "active", (probe, a_step("transcribe", **more), a_step("transcode", **more)))

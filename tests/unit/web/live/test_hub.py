@@ -100,10 +100,10 @@ class World:
         await self.replica.write(*batch)
 
     def _job(self, number: int, status: str) -> Any:
-        asked = self._moment if status == "queued" else None
-        steps = (a_step("transcode", "active" if status == "active" else "waiting", requested_at=asked),)
-        shown = "waiting" if status == "queued" else status
-        return a_job(number, shown, steps, updated_at=1e9 + self._moment, owner=OWNERS[number])
+        requested_at = self._moment if status == "queued" else None
+        steps = (a_step("transcode", "active" if status == "active" else "waiting", requested_at=requested_at),)
+        job_status = "waiting" if status == "queued" else status
+        return a_job(number, job_status, steps, updated_at=1e9 + self._moment, owner=OWNERS[number])
 
     async def pause(self, _: None) -> None:
         self.was_switched = True
@@ -124,7 +124,7 @@ class World:
         self.joined.append(len(self.story))
 
     async def come_for_anna(self, _: None) -> None:
-        self.clients.append(await self.replica.listen(wanted=Subscription(frozenset({"all"}), "anna")))
+        self.clients.append(await self.replica.listen(subscription=Subscription(frozenset({"all"}), "anna")))
         self.joined.append(len(self.story))
 
     async def read(self, n: int) -> None:
@@ -143,9 +143,9 @@ class World:
         again = await self.replica.listen(old.cursor, old.client.subscription)
         if "snapshot" in again.kinds:
             assert self.was_switched, "the history reaches back far enough"
-            old.jobs, old.told, self.joined[n] = {}, [], len(self.story)
-        old.client, old.cursor, old.told = again.client, again.cursor or old.cursor, old.told + again.told
-        for job_id, moment in again.told:
+            old.jobs, old.changes, self.joined[n] = {}, [], len(self.story)
+        old.client, old.cursor, old.changes = again.client, again.cursor or old.cursor, old.changes + again.changes
+        for job_id, moment in again.changes:
             if moment == "gone":
                 old.jobs.pop(job_id, None)
         old.jobs |= again.jobs
@@ -154,7 +154,7 @@ class World:
 @example([("write", [(1, "queued")]), ("come", None), ("queues", None), ("write", [(1, "waiting")])])
 @given(st.lists(HAPPENING, max_size=25))
 @settings(max_examples=examples(40))
-def test_every_client_is_told_every_change_once_in_order_and_ends_with_what_rest_shows(happenings: list[Any]) -> None:
+def test_every_client_gets_every_change_once_in_order_and_ends_with_what_rest_returns(happenings: list[Any]) -> None:
     async def run(replica: Replica) -> None:
         await replica.write(ended_after_10_s(0))  # from now on it is known how long the step takes
         world = World(replica)
@@ -168,11 +168,11 @@ def test_every_client_is_told_every_change_once_in_order_and_ends_with_what_rest
             owner = client.client.subscription.owner
             seen = [change for change in world.story[joined:] if owner in (None, OWNERS[int(change[0][4:])])]
             for job_id in {job_id for job_id, _ in world.story}:
-                told = [change for change in client.told if change[0] == job_id]
-                assert told == [change for change in seen if change[0] == job_id]
-            assert world.was_switched or not client.again
-            shown = await rest(replica)
-            assert client.jobs == {i: job for i, job in shown.items() if owner in (None, job.get("owner"))}
+                received = [change for change in client.changes if change[0] == job_id]
+                assert received == [change for change in seen if change[0] == job_id]
+            assert world.was_switched or not client.repeats
+            views = await rest(replica)
+            assert client.jobs == {i: job for i, job in views.items() if owner in (None, job.get("owner"))}
 
     async def begin(folder: Path) -> None:
         # two or three changes: who does not read is let go
@@ -189,7 +189,7 @@ async def replica(tmp_path: Path) -> Any:
         yield found
 
 
-async def test_a_change_between_the_snapshot_and_its_publication_is_not_told_twice(replica: Replica) -> None:
+async def test_a_change_between_the_snapshot_and_its_publication_is_not_sent_twice(replica: Replica) -> None:
     """The read model is ahead of the hub for a moment: it commits first."""
     batch: Batch = {"jobs": [replica._record(a_job(1, "active"))]}
     applied = await replica.model.apply(batch, keep_history=True)
@@ -199,7 +199,9 @@ async def test_a_change_between_the_snapshot_and_its_publication_is_not_told_twi
     assert (listener.kinds, list(listener.jobs)) == (["snapshot"], ["job_000001"])
 
 
-async def test_a_client_that_does_not_read_is_let_go_and_gets_all_it_missed_by_its_cursor(replica: Replica) -> None:
+async def test_a_client_that_does_not_read_is_closed_and_resumes_with_all_it_missed(
+    replica: Replica,
+) -> None:
     listener = await replica.listen()
     for n in range(100):
         await replica.write(a_job(n))
@@ -241,7 +243,7 @@ async def test_only_superseded_progress_is_left_out(replica: Replica) -> None:
     assert listener.jobs["job_000001"]["progress"] == 100.0
 
 
-async def test_a_snapshot_is_bounded_and_shows_what_runs_first(tmp_path: Path) -> None:
+async def test_a_snapshot_is_bounded_and_has_running_jobs_first(tmp_path: Path) -> None:
     async with replica_below(tmp_path, live_snapshot_jobs=3) as replica:
         await replica.write(a_job(1, "active"), *(a_job(n, "completed") for n in range(2, 9)))
         assert list((await replica.listen()).jobs) == ["job_000001", "job_000008", "job_000007"]
@@ -251,38 +253,39 @@ def waiting(number: int, **more: Any) -> Any:
     return a_job(number, steps=(a_step("transcode", requested_at=number),), **more)
 
 
-async def test_everybody_moves_up_when_one_leaves_the_queue_and_is_told_once(replica: Replica) -> None:
+async def test_every_job_moves_up_when_one_leaves_the_queue_and_each_client_hears_once(replica: Replica) -> None:
     await replica.write(*(waiting(n, owner="anna" if n % 2 else "bert") for n in range(1, 7)))
-    wanted = (parse("all", None), parse("all", "anna"), parse("job:job_000006", "bert"))
-    everybody, anna, one = [await replica.listen(wanted=each) for each in wanted]
+    subscriptions = (parse("all", None), parse("all", "anna"), parse("job:job_000006", "bert"))
+    admin, anna, one = [await replica.listen(subscription=each) for each in subscriptions]
     replica.hub.publish_queues()
     for n in (1, 2):
         await replica.write(a_job(n, "active", (a_step("transcode", "active"),), owner="anna" if n % 2 else "bert"))
     replica.hub.publish_queues()
-    for listener in (everybody, anna, one):
+    for listener in (admin, anna, one):
         await listener.read()
         replica.hub.publish_queues()
         assert not listener.client._queue_frames, "the queue has not changed since"
-    assert places(everybody) == {"job_000003": 1, "job_000004": 2, "job_000005": 3, "job_000006": 4}
-    assert places(anna) == {"job_000003": 1, "job_000005": 3}
-    assert places(one) == {"job_000006": 4}
+    assert positions(admin) == {"job_000003": 1, "job_000004": 2, "job_000005": 3, "job_000006": 4}
+    assert positions(anna) == {"job_000003": 1, "job_000005": 3}
+    assert positions(one) == {"job_000006": 4}
     assert one.kinds == ["snapshot", "queue"], "the last places only, and nothing of other jobs"
 
 
-async def test_a_pause_reaches_everybody_whose_job_it_holds_and_so_does_its_end(replica: Replica) -> None:
+async def test_a_pause_and_a_resume_reach_every_client_with_a_waiting_job(replica: Replica) -> None:
     await replica.write(ended_after_10_s(0), *(waiting(n, owner="anna" if n % 2 else "bert") for n in range(1, 5)))
-    wanted = [parse(*of) for of in (("all", None), ("all", "anna"), ("job:job_000002", "bert"), ("queue:probe", None))]
-    everybody, anna, one, other = [await replica.listen(wanted=each) for each in wanted]
+    requested = (("all", None), ("all", "anna"), ("job:job_000002", "bert"), ("queue:probe", None))
+    subscriptions = [parse(*each) for each in requested]
+    admin, anna, one, other = [await replica.listen(subscription=each) for each in subscriptions]
     assert step_of(one, 2) == {"queue_position": 2, "eta_s": 10.0}
     await replica.pause("transcode")
-    for listener in (everybody, anna, one, other):
+    for listener in (admin, anna, one, other):
         await listener.read()
-    assert one.kinds == ["snapshot", "queue", "job"], "clients that know job frames only are told too"
+    assert one.kinds == ["snapshot", "queue", "job"], "clients that know job frames only get it too"
     assert step_of(one, 2) == {"queue_position": 2, "paused": True} and one.jobs["job_000002"]["eta_s"] is None
-    assert paused(everybody) == {"job_000001", "job_000002", "job_000003", "job_000004"}
+    assert paused(admin) == {"job_000001", "job_000002", "job_000003", "job_000004"}
     assert (paused(anna), paused(other)) == ({"job_000001", "job_000003"}, set())
     await replica.pause("transcode", paused=False)
-    for listener in (everybody, anna, one):
+    for listener in (admin, anna, one):
         await listener.read()
         assert paused(listener) == set()
     assert step_of(one, 2) == {"queue_position": 2, "eta_s": 10.0} and one.jobs["job_000002"]["eta_s"] == 10.0
@@ -291,17 +294,17 @@ async def test_a_pause_reaches_everybody_whose_job_it_holds_and_so_does_its_end(
 async def test_pausing_a_long_queue_sends_each_client_little_and_misses_no_job_of_theirs(tmp_path: Path) -> None:
     async with replica_below(tmp_path) as replica:
         await replica.write(*(waiting(n) for n in range(1, 8_001)))
-        last, everybody = [await replica.listen(wanted=parse(of, None)) for of in ("job:job_008000", "all")]
+        last, admin = [await replica.listen(subscription=parse(of, None)) for of in ("job:job_008000", "all")]
         for switched in (True, False):
             await replica.pause("transcode", paused=switched)
             await last.read()
-            await everybody.read()
+            await admin.read()
             assert paused(last) == ({"job_008000"} if switched else set())
-            assert len(paused(everybody)) == (1_000 if switched else 0), "all of the snapshot"
-        assert len(everybody.kinds) < 150
+            assert len(paused(admin)) == (1_000 if switched else 0), "all of the snapshot"
+        assert len(admin.kinds) < 150
 
 
-async def test_who_was_away_while_a_queue_was_paused_begins_with_a_snapshot(replica: Replica) -> None:
+async def test_a_client_that_missed_a_pause_resumes_with_a_snapshot(replica: Replica) -> None:
     await replica.write(waiting(1))
     gone = await replica.listen()
     await replica.pause("transcode")
@@ -316,11 +319,11 @@ async def test_a_step_whose_queue_is_paused_has_no_eta_before_it_is_queued_eithe
     """Its time is work to come, and nobody knows when."""
     await replica.write(ended_after_10_s(0), a_job(1, steps=(a_step("transcode"),)))
     await replica.pause("transcode")
-    (shown,) = [job for job_id, job in (await rest(replica)).items() if job_id == "job_000001"]
-    assert shown["eta_s"] is None and not {"eta_s", "paused"} & shown["steps"][0].keys()
+    (view,) = [job for job_id, job in (await rest(replica)).items() if job_id == "job_000001"]
+    assert view["eta_s"] is None and not {"eta_s", "paused"} & view["steps"][0].keys()
 
 
-async def test_what_runs_when_its_queue_is_paused_goes_on_and_keeps_its_eta(replica: Replica) -> None:
+async def test_a_step_that_runs_when_its_queue_is_paused_keeps_its_eta(replica: Replica) -> None:
     await replica.write(ended_after_10_s(0), a_job(1, "active", (a_step("transcode", "active"),)))
     await replica.pause("transcode")
     listener = await replica.listen()
@@ -331,7 +334,7 @@ async def test_what_runs_when_its_queue_is_paused_goes_on_and_keeps_its_eta(repl
     assert replica.progress.fold(progressed(1, 0.9)) is None, "a late message of an attempt that was given back"
 
 
-async def test_a_replica_that_starts_again_knows_what_is_paused(tmp_path: Path) -> None:
+async def test_paused_queues_survive_a_restart_of_the_replica(tmp_path: Path) -> None:
     async with replica_below(tmp_path) as before:
         await before.write(waiting(1))
         await before.pause("transcode")
@@ -359,42 +362,45 @@ def paused(listener: Listener) -> set[str]:
     return {job_id for job_id, job in listener.jobs.items() if job["steps"][0].get("paused")}
 
 
-async def test_who_stands_further_behind_than_one_frame_tells_is_told_with_their_own(replica: Replica) -> None:
+async def test_a_job_beyond_the_positions_of_one_frame_gets_its_own_position(replica: Replica) -> None:
     await replica.write(a_job(0), *(waiting(n) for n in range(1, 300)), waiting(300, owner="anna"))
-    anna, everybody = await replica.listen(wanted=parse("", "anna")), await replica.listen(wanted=parse("", None))
-    for listener in (anna, everybody):
-        forget_places(listener)
+    anna, admin = (
+        await replica.listen(subscription=parse("", "anna")),
+        await replica.listen(subscription=parse("", None)),
+    )
+    for listener in (anna, admin):
+        forget_positions(listener)
     replica.hub.publish_queues()
-    await everybody.read()
-    assert sorted(places(everybody).values()) == list(range(1, 201))
+    await admin.read()
+    assert sorted(positions(admin).values()) == list(range(1, 201))
     await anna.read()
-    assert places(anna) == {"job_000300": 300}
+    assert positions(anna) == {"job_000300": 300}
 
 
-async def test_who_has_left_a_queue_has_no_place_in_it_any_more(replica: Replica) -> None:
+async def test_a_job_that_has_left_a_queue_has_no_position(replica: Replica) -> None:
     await replica.write(waiting(1), waiting(2))
     listener = await replica.listen()
     replica.hub.publish_queues()
     await replica.write(a_job(1, steps=(a_step("transcode"),)))  # tried again: what comes before it runs first
     await listener.read()
     assert listener.kinds == ["snapshot", "queue", "job"]
-    assert places(listener) == {"job_000002": 2}
+    assert positions(listener) == {"job_000002": 2}
     replica.hub.publish_queues()
     await listener.read()
-    assert places(listener) == {"job_000002": 1}
+    assert positions(listener) == {"job_000002": 1}
 
 
-async def test_places_from_before_a_snapshot_do_not_outlive_it(replica: Replica) -> None:
+async def test_positions_from_before_a_snapshot_are_dropped(replica: Replica) -> None:
     await replica.write(waiting(1), waiting(2))
     client = replica.hub.join(ALL)
     replica.hub.publish_queues()
     await replica.write(a_job(1, steps=(a_step("transcode"),)))
     listener = await replica.opened(client)
     await listener.read()
-    assert (listener.kinds, places(listener)) == (["snapshot"], {"job_000002": 1})
+    assert (listener.kinds, positions(listener)) == (["snapshot"], {"job_000002": 1})
 
 
-async def test_a_snapshot_shows_no_place_that_its_rows_do_not_know(replica: Replica) -> None:
+async def test_a_snapshot_has_no_position_that_contradicts_its_rows(replica: Replica) -> None:
     """The read model is ahead of the queues for a moment: it commits first."""
     await replica.write(waiting(1))
     batch: Batch = {"jobs": [replica._record(a_job(1, steps=(a_step("transcode"),)))]}
@@ -402,10 +408,10 @@ async def test_a_snapshot_shows_no_place_that_its_rows_do_not_know(replica: Repl
     listener = await replica.listen()
     await replica.follower._publish(batch, applied)
     await listener.read()
-    assert (listener.kinds, places(listener)) == (["snapshot"], {})
+    assert (listener.kinds, positions(listener)) == (["snapshot"], {})
 
 
-async def test_places_wait_until_a_change_is_taken_in_as_a_whole(
+async def test_positions_wait_until_a_batch_is_published(
     replica: Replica, monkeypatch: pytest.MonkeyPatch, eventually: Any
 ) -> None:
     monkeypatch.setattr(hub, "QUEUES_EVERY_S", 0.0)
@@ -419,12 +425,12 @@ async def test_places_wait_until_a_change_is_taken_in_as_a_whole(
     publishing.cancel()
 
 
-def forget_places(listener: Listener) -> None:
+def forget_positions(listener: Listener) -> None:
     for job in listener.jobs.values():
         job["steps"][0].pop("queue_position", None)
 
 
-def places(listener: Listener) -> dict[str, int]:
+def positions(listener: Listener) -> dict[str, int]:
     found = {job_id: job["steps"][0].get("queue_position") for job_id, job in listener.jobs.items()}
     return {job_id: place for job_id, place in found.items() if place}
 
@@ -446,39 +452,39 @@ async def test_a_subscription_gets_its_own_in_the_snapshot_and_after(
 ) -> None:
     rows = [a_job(1), a_job(2, owner="anna"), a_job(3, steps=(a_step("thumbnails"),), owner="b,rt")]
     await replica.write(*rows)
-    listener = await replica.listen(wanted=parse(topic, None))
+    listener = await replica.listen(subscription=parse(topic, None))
     assert sorted(listener.jobs) == [f"job_{n:06}" for n in expected]
     await replica.write(*(replace(row, updated_at=row.updated_at + 1) for row in rows))
     await listener.read()
-    assert [job_id for job_id, _ in listener.told] == [f"job_{n:06}" for n in expected]
+    assert [job_id for job_id, _ in listener.changes] == [f"job_{n:06}" for n in expected]
 
 
-async def test_a_deleted_job_is_told_to_who_follows_its_owner(replica: Replica) -> None:
+async def test_a_deleted_job_is_sent_to_subscribers_of_its_owner(replica: Replica) -> None:
     await replica.write(a_job(1, owner="anna"), a_job(2, owner="bert"))
-    listener = await replica.listen(wanted=parse("owner:anna", None))
+    listener = await replica.listen(subscription=parse("owner:anna", None))
     await replica.write("job_000001", "job_000002")
     await listener.read()
-    assert listener.told == [("job_000001", "gone")]
+    assert listener.changes == [("job_000001", "gone")]
 
 
-async def test_an_owner_is_told_of_their_own_jobs_only_also_when_they_resume(replica: Replica) -> None:
+async def test_an_owner_gets_only_their_own_jobs_also_after_a_resume(replica: Replica) -> None:
     mine = Subscription(frozenset({"all"}), "anna")
-    listener = await replica.listen(wanted=mine)
+    listener = await replica.listen(subscription=mine)
     await replica.write(a_job(1, owner="anna"), a_job(2, owner="bert"), a_job(3), "job_000001")
     await listener.read()
-    assert listener.told == [("job_000001", listener.told[0][1]), ("job_000001", "gone")]
-    again = await replica.listen((await replica.listen(wanted=mine)).cursor, mine)
-    assert again.told == []
+    assert listener.changes == [("job_000001", listener.changes[0][1]), ("job_000001", "gone")]
+    again = await replica.listen((await replica.listen(subscription=mine)).cursor, mine)
+    assert again.changes == []
 
 
-async def test_a_rebuild_lets_everybody_go_rather_than_going_back_in_time(replica: Replica) -> None:
+async def test_a_rebuild_closes_all_clients_rather_than_going_back_in_time(replica: Replica) -> None:
     listener = await replica.listen()
     replica.hub.close_all(REBUILT)
     assert listener.client.close_reason.result() == REBUILT
 
 
-async def test_nobody_is_left_behind_in_the_hub(replica: Replica) -> None:
-    listener = await replica.listen(wanted=parse("job:job_1,all,queue:noop", None))
+async def test_a_client_that_leaves_is_removed_from_every_topic(replica: Replica) -> None:
+    listener = await replica.listen(subscription=parse("job:job_1,all,queue:noop", None))
     assert len(replica.hub) == 1
     replica.hub.leave(listener.client)
     assert len(replica.hub) == 0 and not replica.hub._by_topic
@@ -497,11 +503,11 @@ def captioned(number: int, lease_id: str = "lease-transcribe") -> StepCaptioned:
     return StepCaptioned(run=1, attempt=1, lease_id=lease_id, caption=caption, **names)
 
 
-async def test_what_is_heard_reaches_whoever_may_hear_it_while_it_is_being_heard(replica: Replica) -> None:
+async def test_live_captions_reach_every_subscriber_who_may_see_the_job(replica: Replica) -> None:
     running = a_job(1, "active", steps=(a_step("transcribe", "active"),), owner="anna")
     await replica.write(running)
-    mine = await replica.listen(wanted=Subscription(frozenset({"asset:asset_000001"}), "anna"))
-    theirs = await replica.listen(wanted=Subscription(frozenset({"all"}), "bert"))
+    mine = await replica.listen(subscription=Subscription(frozenset({"asset:asset_000001"}), "anna"))
+    theirs = await replica.listen(subscription=Subscription(frozenset({"all"}), "bert"))
     follower = ProgressFollower(replica.settings, replica.model, replica.progress, replica.hub)
     for message in (captioned(1), captioned(1, "lease-of-a-zombie"), captioned(2)):
         follower._apply(message)

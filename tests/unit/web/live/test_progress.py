@@ -45,14 +45,14 @@ def test_an_executor_that_lost_its_lease_moves_nothing() -> None:
     assert progress.live("job_000001", 1) == {}
 
 
-def test_progress_that_comes_before_the_row_is_there_when_the_row_comes() -> None:
+def test_progress_that_comes_before_its_row_is_kept_for_it() -> None:
     progress = Progress()
     assert progress.fold(said(0.3)) is None
     progress.update(ACTIVE)
     assert progress.live("job_000001", 1) == {"transcode": 0.3}
 
 
-def test_a_new_run_begins_again() -> None:
+def test_progress_of_a_new_run_starts_at_zero() -> None:
     progress = Progress()
     progress.update(ACTIVE)
     progress.fold(said(0.8))
@@ -73,7 +73,7 @@ def test_a_failed_job_still_shows_how_far_it_came_and_a_completed_one_needs_noth
     assert progress.live("job_000002", 1) == {}
 
 
-def test_what_is_remembered_is_bounded_and_the_running_jobs_stay_known() -> None:
+def test_the_number_of_jobs_is_bounded_and_running_jobs_are_kept() -> None:
     progress = Progress(max_jobs=10)
     progress.update(ACTIVE)
     progress.fold(said(0.2))

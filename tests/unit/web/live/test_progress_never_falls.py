@@ -160,9 +160,9 @@ async def do(world: World, what: str, which: int, by: float) -> None:
 
 
 def step_does(world: World, what: str, which: int, by: float) -> None:
-    wanted = {"accept": "waiting", "due": "delayed"}.get(what, "active")
-    steps = [step for step in world.job.steps if step.status == wanted]
-    steps = [step for step in steps if wanted != "waiting" or step.requested_at is not None]
+    required = {"accept": "waiting", "due": "delayed"}.get(what, "active")
+    steps = [step for step in world.job.steps if step.status == required]
+    steps = [step for step in steps if required != "waiting" or step.requested_at is not None]
     if not steps:
         return
     step = steps[which % len(steps)]

@@ -28,7 +28,7 @@ async def _of_job(index: EventIndex, job_id: str) -> tuple[list[int], int] | Non
     return None if known is None else ([*known.offsets], known.next_offset)
 
 
-async def test_a_jobs_offsets_come_back_in_order_however_they_were_found(index: EventIndex) -> None:
+async def test_a_jobs_offsets_are_returned_in_order(index: EventIndex) -> None:
     await index.reset("log", {0: 5, 1: 0})
     await index.add({"job_b": [7], "job_a": [5, 6]}, (), {0: 8})
     await index.add({"job_a": [2**40]}, (), {0: 2**40 + 1})
@@ -48,7 +48,7 @@ async def test_a_deleted_job_leaves_nothing(index: EventIndex) -> None:
     assert await _of_job(index, "job_a") == ([], 3)
 
 
-async def test_another_log_begins_with_nothing(index: EventIndex) -> None:
+async def test_another_log_starts_with_an_empty_index(index: EventIndex) -> None:
     await index.reset("log", {0: 0})
     await index.add({"job_a": [0]}, (), {0: 1})
     assert await index.next_offsets("other") == {}
@@ -56,7 +56,7 @@ async def test_another_log_begins_with_nothing(index: EventIndex) -> None:
     assert await _of_job(index, "job_a") == ([], 9)
 
 
-async def test_what_was_found_is_there_after_a_restart(tmp_path: Path) -> None:
+async def test_the_index_survives_a_restart(tmp_path: Path) -> None:
     first = EventIndex(tmp_path / "events")
     await first.reset("log", {0: 0})
     await first.add({"job_a": [3]}, (), {0: 4})
@@ -66,14 +66,14 @@ async def test_what_was_found_is_there_after_a_restart(tmp_path: Path) -> None:
     second.close()
 
 
-async def test_a_damaged_file_is_begun_again(tmp_path: Path) -> None:
+async def test_a_damaged_file_is_recreated(tmp_path: Path) -> None:
     (tmp_path / "events").write_bytes(b"no database " * 1000)
     index = EventIndex(tmp_path / "events")
     assert await index.of_job(0, "job_a") is None
     index.close()
 
 
-async def test_where_no_file_can_be_made_the_index_is_kept_in_memory(
+async def test_where_no_file_can_be_created_the_index_is_kept_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -126,7 +126,7 @@ async def _keep(folder: Path, batches: list[list[int]]) -> None:
 
 
 @given(st.lists(st.integers(0, 10_000), unique=True), st.integers(1, 300))
-def test_the_stretches_hold_every_offset_once_and_no_long_gap(offsets: list[int], near: int) -> None:
+def test_spans_cover_every_offset_once_and_no_long_gap(offsets: list[int], near: int) -> None:
     offsets.sort()
     found = [*spans(offsets, near)]
     assert [offset for start, stop in found for offset in offsets if start <= offset < stop] == offsets

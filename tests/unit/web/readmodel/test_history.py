@@ -23,13 +23,13 @@ def story() -> tuple[list[tuple[Fact, Job]], dict[str, Job]]:
     """Every fact about two hundred jobs, each with the row at that moment, some said twice; and the jobs of today."""
     said: Said = []
     _, jobs = crowd(200, seed=11, began=NOW, said=said)
-    told = [
+    events = [
         (Fact(event_id(message), at, message.TYPE, message), row)
         for at, effects, row in said
         for message in effects
         if isinstance(message, JobFact)
     ]
-    return [pair for n, pair in enumerate(told) for _ in range(1 + (n % 7 == 0))], jobs
+    return [pair for n, pair in enumerate(events) for _ in range(1 + (n % 7 == 0))], jobs
 
 
 def _states(job: Job) -> dict[str, Any]:
@@ -37,11 +37,11 @@ def _states(job: Job) -> dict[str, Any]:
 
 
 def test_at_every_moment_a_job_was_what_its_row_said() -> None:
-    told, jobs = story()
+    events, jobs = story()
     past: dict[str, PastJob | None] = {}
-    for n, (fact, row) in enumerate(told):
+    for n, (fact, row) in enumerate(events):
         past[row.id] = fold(past.get(row.id), fact)
-        if n + 1 < len(told) and told[n + 1][1] is row:
+        if n + 1 < len(events) and events[n + 1][1] is row:
             continue  # what one change said is on the log at one moment
         found = past[row.id]
         assert found is not None
@@ -81,21 +81,21 @@ def test_a_retry_takes_back_that_something_was_left_out_because_of_a_failure() -
 
 
 def test_statistics_of_the_past_are_what_the_rows_count() -> None:
-    told, _ = story()
-    cut = next(n for n in range(len(told) // 2, len(told)) if told[n][1] is not told[n - 1][1])
+    events, _ = story()
+    cut = next(n for n in range(len(events) // 2, len(events)) if events[n][1] is not events[n - 1][1])
     world = PastState(None)
     rows: dict[str, Job] = {}
-    for fact, row in told[:cut]:
+    for fact, row in events[:cut]:
         world.take(fact)
         rows[row.id] = row
     found, expected = stats(world.counts(), ()), oracle.statistics(rows.values(), None)
     assert (found.jobs, found.pipelines) == (expected["jobs"], expected["pipelines"])
 
 
-def test_an_owner_sees_their_own_past_and_a_deleted_job_is_gone() -> None:
-    told, jobs = story()
+def test_an_owner_sees_only_their_own_past_and_no_deleted_job() -> None:
+    events, jobs = story()
     world = PastState("anna")
-    for fact, _ in told:
+    for fact, _ in events:
         world.take(fact)
     mine = [job for job in jobs.values() if job.owner == "anna"]
     assert sum(stats(world.counts(), ()).jobs.values()) == len(mine)
@@ -105,12 +105,12 @@ def test_an_owner_sees_their_own_past_and_a_deleted_job_is_gone() -> None:
 
 
 def test_a_timeline_says_how_long_an_attempt_took_and_why_it_failed() -> None:
-    told, _ = story()
-    failed = next(row.id for fact, row in told if isinstance(fact.message, StepFailed))
-    facts = [fact for fact, row in told if row.id == failed]
-    shown = {event.id: event for event in timeline(facts)}
+    events, _ = story()
+    failed = next(row.id for fact, row in events if isinstance(fact.message, StepFailed))
+    facts = [fact for fact, row in events if row.id == failed]
+    views = {event.id: event for event in timeline(facts)}
     for fact in facts:
-        event, message = shown[fact.id], fact.message
+        event, message = views[fact.id], fact.message
         if isinstance(message, StepFailed):
             assert isinstance(event.error, ErrorView) and event.error.code == message.error.code
         if isinstance(message, (StepFailed, StepCompleted)):

@@ -1,4 +1,4 @@
-"""What may be asked of a list, and what is told when it may not."""
+"""Parameters of lists are understood, or refused with a hint."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from web.http.problems import Problem
 from web.readmodel.list_query import parse
 
 
-def test_without_parameters_the_newest_fifty_are_asked_for() -> None:
+def test_without_parameters_the_newest_fifty_are_listed() -> None:
     listing = parse({}, JOBS, None)
     assert (listing.sort, listing.limit, listing.conditions) == ("-created_at", 50, ())
 

@@ -26,7 +26,7 @@ def broker() -> Broker:
     return Broker()
 
 
-async def test_it_is_unknown_until_the_broker_has_told(broker: Broker) -> None:
+async def test_the_logs_time_is_unknown_until_it_is_measured(broker: Broker) -> None:
     broker.away = True
     clock = LogClock(broker.date, lambda: 5.0)
     with pytest.raises(Problem):
@@ -38,7 +38,7 @@ async def test_it_is_unknown_until_the_broker_has_told(broker: Broker) -> None:
         assert caught.value.status == 503
 
 
-async def test_it_goes_on_by_a_stopwatch_while_the_broker_is_away(broker: Broker) -> None:
+async def test_the_logs_time_goes_on_while_the_broker_is_unreachable(broker: Broker) -> None:
     seconds = 5.0
     clock = LogClock(broker.date, lambda: seconds)
     await clock.measure()
@@ -47,7 +47,7 @@ async def test_it_goes_on_by_a_stopwatch_while_the_broker_is_away(broker: Broker
 
 
 @pytest.mark.parametrize("ahead_s, skew_s", [(0.0, 0.0), (-2_764_800.0, -2_764_800.0), (2_764_800.0, 2_764_800.0)])
-async def test_it_knows_how_far_this_machines_clock_is_off(
+async def test_the_skew_of_this_machines_clock_is_measured(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, ahead_s: float, skew_s: float
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: broker.at + ahead_s)
@@ -58,7 +58,7 @@ async def test_it_knows_how_far_this_machines_clock_is_off(
     assert clock.earlier() == broker.at + min(ahead_s, 0.0)
 
 
-async def test_a_slow_answer_is_no_difference(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_response_is_no_skew(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([broker.at - 7.0, broker.at + 7.0])
     monkeypatch.setattr(time, "time", lambda: next(times))
     clock = LogClock(broker.date, lambda: 0.0)

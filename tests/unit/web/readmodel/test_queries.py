@@ -111,7 +111,7 @@ async def test_statistics_are_what_lists_count(replica: Replica, jobs: dict[str,
             assert len(await listed(replica, {"step": f"{step}:{status}"}, owner)) == count
 
 
-async def test_what_there_is_none_of_is_counted_as_zero(replica: Replica) -> None:
+async def test_statuses_without_jobs_are_counted_as_zero(replica: Replica) -> None:
     found = stats(await replica.model.read(queries.counts, None), ["noop"])
     assert found.jobs == {"waiting": 0, "active": 0, "completed": 0, "failed": 0, "cancelled": 0}
     assert (found.pipelines, found.pipeline_status) == ({"noop": 0}, {"noop": found.jobs})
@@ -120,7 +120,7 @@ async def test_what_there_is_none_of_is_counted_as_zero(replica: Replica) -> Non
     assert all(counts == dict.fromkeys(STEP_STATUSES, 0) for counts in found.steps.values())
 
 
-async def test_a_list_by_progress_follows_what_runs(replica: Replica, jobs: dict[str, Job]) -> None:
+async def test_a_list_by_progress_follows_running_jobs(replica: Replica, jobs: dict[str, Job]) -> None:
     running = [job.id for job in jobs.values() if job.status == "active"]
     await replica.model.note_progress(
         {running[0]: 0.99}, [StoredProgress(running[0], 1, {}), StoredProgress("job_unknown", 1, {})], {}

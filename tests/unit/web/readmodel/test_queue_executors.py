@@ -26,7 +26,7 @@ async def counted(monkeypatch: pytest.MonkeyPatch, *outcomes: Any) -> tuple[Queu
     return QueueExecutors(Settings()), counts
 
 
-async def test_one_count_serves_all_who_ask_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_requests_share_one_count(monkeypatch: pytest.MonkeyPatch) -> None:
     executors, counts = await counted(monkeypatch, {"noop": 2})
     assert await asyncio.gather(*(executors.by_step() for _ in range(50))) == [{"noop": 2}] * 50
     assert await executors.by_step() == {"noop": 2} and len(counts) == 1

@@ -45,7 +45,7 @@ async def test_the_last_row_of_a_job_is_the_job(replica: Replica) -> None:
     assert present(stats(await replica.model.read(queries.counts, None), ()).jobs) == {"failed": 1}
 
 
-async def test_a_deleted_job_is_gone_everywhere(replica: Replica) -> None:
+async def test_a_deleted_job_is_removed_everywhere(replica: Replica) -> None:
     await replica.write(a_job(1), a_job(2))
     await replica.write("job_000001", "job_of_nobody")
     assert await replica.model.read(queries.job, "job_000001") is None
@@ -93,7 +93,7 @@ async def test_pages_neither_repeat_nor_miss_a_job_while_jobs_change(replica: Re
     assert seen == [f"job_{n:06}" for n in reversed(range(10))]
 
 
-async def test_a_row_vouches_for_its_offset_and_so_does_a_watermark(replica: Replica) -> None:
+async def test_applied_offsets_come_from_rows_and_watermarks(replica: Replica) -> None:
     mark = "a mark"
     await replica.write(Watermark(at={"media.commands": 7}))
     assert replica.position.has_applied("jobs", WriteCursor(mark, {0: 7}))
@@ -170,7 +170,7 @@ async def test_readers_go_on_with_the_new_file_after_a_rebuild(replica: Replica)
     assert await ids(replica) == ["job_000002"]
 
 
-async def test_the_history_is_bounded_and_says_how_far_it_reaches(tmp_path: Path) -> None:
+async def test_the_history_is_bounded_and_its_start_is_known(tmp_path: Path) -> None:
     async with replica_below(tmp_path, live_history=20) as replica:
         for n in range(100):
             await replica.write(a_job(2 * n))
@@ -193,14 +193,14 @@ async def test_a_hole_that_compaction_left_ends_the_history(replica: Replica) ->
     assert await replica.model.read(queries.resume_seq, (5, 0)) == 2
 
 
-async def test_a_job_made_and_deleted_in_one_batch_leaves_nothing_but_its_story(replica: Replica) -> None:
+async def test_a_job_created_and_deleted_in_one_batch_leaves_only_history(replica: Replica) -> None:
     await replica.take({"jobs": [record(a_job(1, owner="anna"), 0), tombstone("job_000001", 1)]})
     assert await ids(replica) == []
-    told = await replica.model.read(queries.changes_after, 0, 10)
-    assert [(change.job is None, change.audience.owner) for change in told] == [(False, "anna"), (True, "anna")]
+    changes = await replica.model.read(queries.changes_after, 0, 10)
+    assert [(change.job is None, change.audience.owner) for change in changes] == [(False, "anna"), (True, "anna")]
 
 
-async def test_what_comes_back_under_the_id_of_a_deleted_one_is_another_one(replica: Replica) -> None:
+async def test_an_asset_created_again_has_nothing_of_the_deleted_one(replica: Replica) -> None:
     await replica.take({"jobs": [], "assets": [record(an_asset(1, owner="anna"), 0)]})
     again = an_asset(1, owner="bert", created_at=5.0)
     await replica.take({"jobs": [], "assets": [tombstone("asset_000001", 1), record(again, 2)]})
@@ -211,19 +211,19 @@ async def test_what_comes_back_under_the_id_of_a_deleted_one_is_another_one(repl
     assert present(stats(await replica.model.read(queries.counts, None), ()).jobs) == {"waiting": 1}
 
 
-async def test_open_jobs_and_the_latest_completed_are_found_for_progress_and_pace(replica: Replica) -> None:
+async def test_open_and_latest_completed_jobs_are_found_for_progress_and_estimates(replica: Replica) -> None:
     await replica.write(a_job(1, "active", (a_step("transcode", "active"),)), a_job(2))
     await replica.write(a_job(3, "completed"), a_job(4, "completed"), a_job(5, "failed"))
     assert [job.id for job in await replica.model.read(queries.open_jobs)] == ["job_000001", "job_000002"]
     assert [job.id for job in await replica.model.read(queries.latest_completed, 1)] == ["job_000004"]
 
 
-def test_rows_are_kept_as_they_stand_in_the_log() -> None:
+def test_rows_are_kept_as_encoded_in_the_log() -> None:
     row = record(a_job(1), 0)
     assert row.value is not None and job_rows.decode(row.value) == a_job(1)
 
 
-async def test_a_rebuild_that_finds_no_room_is_done_when_there_is_some(
+async def test_a_rebuild_that_fails_on_a_full_disk_succeeds_later(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await replica.write(a_job(1))

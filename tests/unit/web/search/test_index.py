@@ -58,7 +58,7 @@ async def test_words_are_found_with_their_range(index: SearchIndex) -> None:
     )
 
 
-async def test_a_word_of_unspaced_text_is_found_and_shown_as_it_was(index: SearchIndex) -> None:
+async def test_a_word_of_unspaced_text_is_found_and_returned_unchanged(index: SearchIndex) -> None:
     await index.put(entry("asset_1", ["今日は良い天気です"]))
     assert await texts_of(index, '"天 気"') == ["今日は良い天気です"]
 
@@ -82,7 +82,7 @@ async def test_the_nearest_vector_is_found_in_its_own_space_only(index: SearchIn
     assert max(hit.score for hit in found) == 0
 
 
-async def test_another_source_replaces_what_was_there(index: SearchIndex) -> None:
+async def test_another_source_replaces_the_entry(index: SearchIndex) -> None:
     await index.put(embedded("asset_1", [0, 1]))
     await index.put(entry("asset_1", ["new words"], source="v2"))
     assert await index.source("asset_1") == "v2"
@@ -92,7 +92,7 @@ async def test_another_source_replaces_what_was_there(index: SearchIndex) -> Non
     assert index.spaces() == []
 
 
-async def test_what_is_removed_is_gone_and_its_room_is_used_again(index: SearchIndex, tmp_path: Path) -> None:
+async def test_the_slots_of_a_removed_asset_are_used_again(index: SearchIndex, tmp_path: Path) -> None:
     for n in range(50):
         await index.put(embedded(f"asset_{n}", [0, 1, 2, 3]))
         await index.remove([f"asset_{n - 1}"])
@@ -101,7 +101,7 @@ async def test_what_is_removed_is_gone_and_its_room_is_used_again(index: SearchI
     assert index._spaces[SMALL.id].vectors._size <= 8
 
 
-async def test_it_is_still_there_after_a_restart(index: SearchIndex, tmp_path: Path) -> None:
+async def test_the_index_survives_a_restart(index: SearchIndex, tmp_path: Path) -> None:
     await index.put(embedded("asset_1", [0, 1]))
     await index.put(embedded("asset_2", [2, 3], owner="bert"))
     index.close()
@@ -113,7 +113,7 @@ async def test_it_is_still_there_after_a_restart(index: SearchIndex, tmp_path: P
 
 
 @pytest.mark.parametrize("damage", ["index", "vectors", "garbage"])
-async def test_a_lost_file_is_begun_anew(index: SearchIndex, tmp_path: Path, damage: str) -> None:
+async def test_a_lost_file_is_recreated(index: SearchIndex, tmp_path: Path, damage: str) -> None:
     await index.put(embedded("asset_1", [0, 1]))
     index.close()
     if damage == "vectors":

@@ -26,12 +26,12 @@ BEFORE = hit(0, 0, 10_000, "Once upon a time. Ask not.")
 AFTER = hit(1, 8_000, 20_000, "Ask not. The end of it.")
 
 
-def test_the_better_of_two_that_overlap_stands_for_both() -> None:
+def test_of_two_overlapping_hits_the_better_one_is_kept() -> None:
     assert merged([BEFORE, AFTER], never) == [BEFORE]
     assert merged([AFTER, BEFORE], never) == [AFTER]
 
 
-def test_what_only_the_lesser_one_has_is_cut_to_its_own_part() -> None:
+def test_a_worse_hit_is_cut_to_its_own_part() -> None:
     assert merged([BEFORE, AFTER], always) == [BEFORE, AFTER._replace(start_ms=10_000, text="The end of it.")]
     assert merged([AFTER, BEFORE], always) == [AFTER, BEFORE._replace(end_ms=8_000, text="Once upon a time.")]
 
@@ -57,15 +57,15 @@ def test_the_overlap_is_the_longest_one() -> None:
 
 
 @given(st.lists(st.integers(1, 9), min_size=30, max_size=400), st.randoms(use_true_random=False), st.booleans())
-def test_no_moment_is_shown_twice_and_none_that_is_kept_is_lost(lengths: list[int], chance: object, keep: bool) -> None:
+def test_no_moment_is_returned_twice_and_no_kept_one_is_lost(lengths: list[int], chance: object, keep: bool) -> None:
     """Over passages as they are really cut: every word is a number, so that each stands in the speech once."""
     speech = [Speech(f" {n:0{length}}", n * 500, n * 500 + 400, 0) for n, length in enumerate(lengths)]
     hits = [hit(n, p.start_ms, p.end_ms, p.text) for n, p in enumerate(passages(speech))]
     chance.shuffle(hits)  # type: ignore[attr-defined] # hypothesis's own Random
-    shown = merged(hits, always if keep else never)
-    words = [word for result in shown for word in result.text.split()]
+    results = merged(hits, always if keep else never)
+    words = [word for result in results for word in result.text.split()]
     assert len(words) == len(set(words))
-    assert all(a.end_ms <= b.start_ms or b.end_ms <= a.start_ms for a, b in combinations(shown, 2))
-    assert shown[:1] == hits[:1]
+    assert all(a.end_ms <= b.start_ms or b.end_ms <= a.start_ms for a, b in combinations(results, 2))
+    assert results[:1] == hits[:1]
     if keep:
         assert sorted(words, key=int) == [f"{n:0{length}}" for n, length in enumerate(lengths)]

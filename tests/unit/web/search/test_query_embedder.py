@@ -35,7 +35,7 @@ def vectors_by(*models: FakeModel) -> QueryVectors:
     return QueryVectors(cast(Any, {f"{n}": model for n, model in enumerate(models)}), 5)
 
 
-async def test_the_model_of_the_space_is_asked_and_no_other() -> None:
+async def test_only_the_model_of_the_space_embeds_the_query() -> None:
     right, other = FakeModel(SPACE), FakeModel(replace(SPACE, model="other"))
     assert (await vectors_by(other, right).vector("nation", SPACE)).shape == (2,)
     assert (right.kinds, other.kinds) == (["query"], [])
@@ -53,6 +53,6 @@ async def test_passages_that_were_cut_differently_are_still_found() -> None:
     assert len(await vectors_by(FakeModel(replace(SPACE, chunker=2))).vector("nation", SPACE)) == 2
 
 
-async def test_without_the_model_it_says_which_one_is_missing() -> None:
+async def test_without_the_model_the_error_names_it() -> None:
     with pytest.raises(SpaceUnavailable, match="small"):
         await vectors_by().vector("nation", SPACE)

@@ -1,4 +1,4 @@
-"""What is asked, for the full-text index and for highlighting."""
+"""What is query, for the full-text index and for highlighting."""
 
 import html
 import re
@@ -12,16 +12,16 @@ from web.search.text_query import gathered, highlighted, match_queries, spread
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
-def test_whatever_is_asked_is_a_query_that_the_index_understands(text: str, asked: str) -> None:
+def test_every_text_becomes_a_valid_query(text: str, query: str) -> None:
     with closing(sqlite3.connect(":memory:")) as db:
         db.execute("CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2')")
-        for query in match_queries(asked):
-            db.execute("SELECT 1 FROM words WHERE words MATCH ?", (query,)).fetchall()
+        for match in match_queries(query):
+            db.execute("SELECT 1 FROM words WHERE words MATCH ?", (match,)).fetchall()
 
 
 @given(st.text(max_size=80), st.text(max_size=20))
-def test_highlighting_marks_words_and_nothing_else(text: str, asked: str) -> None:
-    marked = highlighted(text, asked)
+def test_highlighting_marks_words_and_nothing_else(text: str, query: str) -> None:
+    marked = highlighted(text, query)
     assert html.unescape(re.sub("</?mark>", "", marked)) == html.unescape(html.escape(text))
     assert "<" not in re.sub("</?mark>", "", marked)
 
@@ -39,7 +39,7 @@ def test_accents_and_case_do_not_matter() -> None:
     assert highlighted("Über die Brücke", "brucke") == "Über die <mark>Brücke</mark>"
 
 
-def test_all_words_are_asked_for_before_any_of_them() -> None:
+def test_all_words_are_tried_before_any_of_them() -> None:
     assert match_queries('"ask not" country') == ['"ask not" AND "country"', '"ask not" OR "country"']
     assert match_queries("one's") == ['"one s"']
     assert match_queries(" !? ") == []

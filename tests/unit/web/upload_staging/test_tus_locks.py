@@ -62,7 +62,7 @@ async def test_bytes_after_the_end_of_a_request_are_not_taken() -> None:
 
 
 @pytest.mark.parametrize("name", ["tus_2", "../tus_1", ""])
-async def test_what_is_no_upload_cannot_be_held(storage: TusStorage, name: str) -> None:
+async def test_an_unknown_upload_cannot_be_locked(storage: TusStorage, name: str) -> None:
     with pytest.raises(FileNotFoundError):
         async with TusLocks().locked(storage, name):
             pass

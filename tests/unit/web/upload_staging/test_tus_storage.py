@@ -11,7 +11,7 @@ def upload(upload_id: str, size_bytes: int = 4) -> TusUpload:
     return TusUpload(id=upload_id, size_bytes=size_bytes, asset_id="asset_1", job_id="job_1")
 
 
-def test_the_offset_is_what_is_there(tmp_path: Path) -> None:
+def test_the_offset_is_the_size_of_the_data(tmp_path: Path) -> None:
     storage = TusStorage(tmp_path, 60, time.time)
     storage.create(upload("tus_1"))
     assert storage.find("tus_1") == (upload("tus_1"), 0)

@@ -44,7 +44,7 @@ def test_progress_is_the_weighted_sum_of_the_steps() -> None:
     assert [step["progress"] for step in shown["steps"]] == [100.0, 50.0, 100.0]
 
 
-def test_progress_in_the_row_is_not_undercut_by_what_was_seen_live() -> None:
+def test_live_progress_never_lowers_the_progress_of_the_row() -> None:
     steps = (a_step("transcode", "active", progress=0.6),)
     assert as_json(job_view(a_job(1, "active", steps), LiveOverlay({"transcode": 0.4})))["progress"] == 60.0
 
@@ -57,7 +57,7 @@ def test_100_percent_is_not_shown_before_it_is_true() -> None:
     assert percent(0.99999) == 99.9
 
 
-def test_a_delayed_step_says_when_it_is_tried_again_and_why() -> None:
+def test_a_delayed_step_has_the_time_and_reason_of_its_retry() -> None:
     step = a_step("transcode", "delayed", attempt=1, failures=1, due_at=NOW, error=an_error())
     shown = as_json(job_view(a_job(1, "active", (step,))))["steps"][0]
     assert shown["retry_at"] == "2026-05-28T20:26:40.000Z"
@@ -116,7 +116,7 @@ def test_the_master_with_captions_is_played_while_it_lists_the_renditions_that_a
     assert shown["master_url"] == "/media/asset_000001/transcode/1-later/master.m3u8"
 
 
-def test_a_step_that_the_job_can_do_without_says_so_and_its_failure_leaves_the_job_whole() -> None:
+def test_an_optional_step_is_marked_and_its_failure_does_not_fail_the_job() -> None:
     embed = a_step("embed", "failed", error=an_error())
     embed = replace(embed, spec=replace(embed.spec, optional=True))
     view = job_view(a_job(1, "completed", (a_step("probe", "completed"), embed)))
