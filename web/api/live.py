@@ -140,11 +140,11 @@ async def _serve(
     parts = services(request)
     client = parts.hub.join(subscription)
     tasks = [asyncio.create_task(_pump(parts, client, cursor, send)), asyncio.create_task(companion)]
-    ends: list[asyncio.Future[Any]] = [*tasks, client.farewell]
+    ends: list[asyncio.Future[Any]] = [*tasks, client.close_reason]
     try:
         with parts.sessions.watched(client, caller_of(request)):
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        return client.farewell.result() if client.farewell.done() else _outcome(tasks)
+        return client.close_reason.result() if client.close_reason.done() else _outcome(tasks)
     finally:
         parts.hub.leave(client)
         for task in tasks:

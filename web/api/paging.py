@@ -28,8 +28,8 @@ _FIRST_ROWS = 2_000
 
 def page_rows(db: sqlite3.Connection, listing: Listing) -> list[tuple[str, Any, bytes]]:
     """Read id, sorted value and row of each item; one more than the limit when another page follows."""
-    if (glance := listing.glance(_FIRST_ROWS)) is not None:
-        rows = db.execute(*glance).fetchall()
+    if (sample := listing.sample(_FIRST_ROWS)) is not None:
+        rows = db.execute(*sample).fetchall()
         if len(rows) > listing.limit:
             return rows
     return db.execute(listing.sql(), listing.args).fetchall()

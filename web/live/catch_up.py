@@ -9,7 +9,7 @@ from web.http.cursors import LiveCursor
 from web.live.client import Client
 from web.live.progress import Progress
 from web.live.ws_frames import Frame, change_frame, cursor_at, snapshot_frame
-from web.readmodel import queries
+from web.readmodel import live_queries
 from web.readmodel.position import Position
 from web.readmodel.read_model import ReadModel
 from web.readmodel.subscriptions import Subscription
@@ -51,13 +51,13 @@ class CatchUp:
             return None
         if not await position.until(lambda: position.has_reached(cursor.offsets), self._settings.after_timeout_s):
             return None
-        return await self._model.read(queries.resume_seq, cursor.offsets)
+        return await self._model.read(live_queries.resume_seq, cursor.offsets)
 
     async def _missed(self, client: Client, offsets: list[int], seq: int) -> AsyncIterator[Frame]:
         log = self._position.log or ""
         full = True
         while full:
-            changes = await self._model.read(queries.changes_after, seq, _CHUNK)
+            changes = await self._model.read(live_queries.changes_after, seq, _CHUNK)
             full = len(changes) == _CHUNK
             seq = changes[-1].seq if changes else seq
             client.skip_to(seq)
@@ -70,7 +70,7 @@ class CatchUp:
 
     def _snapshot(self, db: sqlite3.Connection, subscription: Subscription) -> Snapshot:
         most = self._settings.live_snapshot_jobs
-        moment = queries.moment(db, len(self._position.offsets))
-        jobs = queries.snapshot(db, subscription, most + 1)
+        moment = live_queries.moment(db, len(self._position.offsets))
+        jobs = live_queries.snapshot(db, subscription, most + 1)
         cursor = cursor_at(self._position.log or "", moment.offsets)
         return Snapshot(snapshot_frame(cursor, jobs[:most], self._progress, more=len(jobs) > most), moment.seq)

@@ -5,7 +5,7 @@ import sqlite3
 
 from schemas.jobs import Job
 from web.live.hub import Hub
-from web.readmodel import queries
+from web.readmodel import live_queries, queries
 from web.readmodel.read_model import ReadModel
 from web.readmodel.subscriptions import Subscription
 
@@ -36,7 +36,7 @@ async def publish_pause(model: ReadModel, hub: Hub, step: str, seq: int) -> None
 
 
 def _named(db: sqlite3.Connection, step: str, subscription: Subscription) -> list[Job]:
-    return [job for job in queries.named(db, subscription, _PER_ASSET) if _is_before_step(job, step)]
+    return [job for job in live_queries.named(db, subscription, _PER_ASSET) if _is_before_step(job, step)]
 
 
 def _is_before_step(job: Job, name: str) -> bool:

@@ -21,7 +21,7 @@ _FETCH_BYTES = 2 * 1024**2
 _TOPICS_RETRY_S = 0.25
 
 #: One partition of one changelog.
-Part = tuple[Changelog, int]
+ChangelogPartition = tuple[Changelog, int]
 
 
 class WrongPartitions(Exception):
@@ -34,8 +34,8 @@ class Extent(NamedTuple):
     #: Kafka's id of the cluster.
     cluster: str
     #: First offset of each partition, and the offset after its last record.
-    starts: dict[Part, int]
-    ends: dict[Part, int]
+    starts: dict[ChangelogPartition, int]
+    ends: dict[ChangelogPartition, int]
 
 
 class LogReader:
@@ -79,12 +79,12 @@ class LogReader:
         starts = await self._consumer.beginning_offsets(parts)
         return Extent(cluster, {part: starts[tp] for part, tp in self._parts.items()}, await self.ends())
 
-    async def ends(self) -> dict[Part, int]:
+    async def ends(self) -> dict[ChangelogPartition, int]:
         """The offset after the last record of each partition."""
         ends = await self._consumer.end_offsets(list(self._parts.values()))
         return {part: ends[tp] for part, tp in self._parts.items()}
 
-    def seek(self, offsets: Mapping[Part, int]) -> None:
+    def seek(self, offsets: Mapping[ChangelogPartition, int]) -> None:
         """Continue reading at these offsets."""
         for part, offset in offsets.items():
             self._consumer.seek(self._parts[part], offset)
@@ -101,7 +101,7 @@ class LogReader:
             ]
         return batch
 
-    async def positions(self) -> dict[Part, int]:
+    async def positions(self) -> dict[ChangelogPartition, int]:
         """Next offset of each partition, after fetched records and after transaction markers."""
         return {part: await self._consumer.position(tp) for part, tp in self._parts.items()}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from web.readmodel.changelog import Record
-from web.readmodel.changelog_reader import Extent, Part
+from web.readmodel.changelog_reader import ChangelogPartition, Extent
 from web.readmodel.projector import Batch, ReadPosition
 from web.readmodel.read_model import Saved
 
@@ -21,16 +21,20 @@ class LogReplaced(Exception):
     """The log is not the one that the read model was built from; the message gives the evidence."""
 
 
+#: Offset and checksum of the last stored record of each partition.
+Tails = Mapping[ChangelogPartition, tuple[int, int]]
+
+
 @dataclass
 class LogState:
     """What one connection knows of the log: its ends, the offsets that have been read, the records to verify."""
 
     #: Offset after the last record of each partition, as of the last check.
-    ends: Mapping[Part, int] = field(default_factory=dict)
+    ends: Mapping[ChangelogPartition, int] = field(default_factory=dict)
     #: Next offset to read of each partition.
-    read_to: dict[Part, int] = field(default_factory=dict)
-    #: Offset and checksum of each partition's last stored record, until it has been read again.
-    tails: Mapping[Part, tuple[int, int]] = field(default_factory=dict)
+    read_to: dict[ChangelogPartition, int] = field(default_factory=dict)
+    #: Tails of partitions whose last stored record has not been read again yet.
+    tails: Tails = field(default_factory=dict)
     _short_since: float | None = None
 
     @classmethod
@@ -42,7 +46,7 @@ class LogState:
             tails={part: (position.next_offset - 1, position.tail) for part, position in saved.positions.items()},
         )
 
-    def start_offsets(self, extent: Extent) -> dict[Part, int]:
+    def start_offsets(self, extent: Extent) -> dict[ChangelogPartition, int]:
         """Offsets to seek to. They include the last stored record, which shows whether this is the same log."""
         return {part: max(self.read_to[part] - 1, start) for part, start in extent.starts.items()}
 
@@ -84,7 +88,7 @@ def is_ahead(saved: Saved, extent: Extent) -> bool:
     return any(position.next_offset > extent.ends.get(part, 0) for part, position in saved.positions.items())
 
 
-def verified(batch: Batch, tails: Mapping[Part, tuple[int, int]]) -> Mapping[Part, tuple[int, int]]:
+def verified(batch: Batch, tails: Tails) -> Tails:
     """The tails that have not been compared yet. Raises LogReplaced where the record at a tail's offset is different.
 
     A record that compaction has removed proves nothing: the next one of its partition ends the check.

@@ -3,24 +3,13 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from schemas.jobs import JOB_ENDED, Asset, Job
-from web.readmodel.audience import Audience
 from web.readmodel.changelog import AppliedOffsets, Changelog, asset_rows, job_rows
 from web.readmodel.job_groups import step_counts
 from web.readmodel.job_table import StoredProgress, decode_live
 from web.readmodel.list_query import Listing, of_groups
-from web.readmodel.projector import JobChange
-from web.readmodel.subscriptions import Subscription
-
-
-class Moment(NamedTuple):
-    """The state that a query reads: next offsets of the jobs changelog, and the sequence number of the last change."""
-
-    offsets: tuple[int, ...]
-    seq: int
 
 
 class Rule(NamedTuple):
@@ -157,7 +146,7 @@ def progress_positions(db: sqlite3.Connection) -> dict[int, int]:
 def latest_completed(db: sqlite3.Connection, limit: int) -> list[Job]:
     """The newest completed jobs, the oldest of them first."""
     completed = "g IN (SELECT g FROM groups WHERE status = 'completed')"
-    newest = f"SELECT n, created_at FROM jobs INDEXED BY jobs_narrow WHERE {completed}"  # noqa: S608  names are ours
+    newest = f"SELECT n, created_at FROM jobs INDEXED BY jobs_narrow WHERE {completed}"  # noqa: S608  constant names
     query = f"SELECT row FROM ({newest} ORDER BY created_at DESC, id DESC LIMIT ?) CROSS JOIN job_rows USING (n)"  # noqa: S608
     return [job_rows.decode(row) for (row,) in db.execute(f"{query} ORDER BY created_at", (limit,))]
 
@@ -179,12 +168,6 @@ def applied_offsets(db: sqlite3.Connection) -> dict[Changelog, AppliedOffsets]:
     for name, topic, partition, offset in db.execute("SELECT changelog, topic, partition, offset FROM applied"):
         offsets[name][(topic, partition)] = offset
     return offsets
-
-
-def moment(db: sqlite3.Connection, partitions: int) -> Moment:
-    """The state that this query reads."""
-    offsets = dict(db.execute("SELECT partition, next_offset FROM positions WHERE changelog = 'jobs'").fetchall())
-    return Moment(tuple(offsets.get(p, 0) for p in range(partitions)), _last_seq(db))
 
 
 def counts(db: sqlite3.Connection, owner: str | None) -> Counts:
@@ -217,67 +200,3 @@ def jobs_before_step(db: sqlite3.Connection, step: str, limit: int) -> list[Job]
 def paused(db: sqlite3.Connection) -> dict[str, float]:
     """Steps whose queue is paused, and since when."""
     return dict(db.execute("SELECT step, changed_at FROM queues WHERE paused").fetchall())
-
-
-def snapshot(db: sqlite3.Connection, subscription: Subscription, limit: int) -> list[Job]:
-    """The jobs of a subscription, at most `limit`: open jobs first, then the newest."""
-    jobs = {job.id: job for job in named(db, subscription, limit) if subscription.allows(job.owner)}
-    if (groups := subscription.groups()) is not None:
-        condition, args = of_groups([groups])
-        still_open = f"FROM jobs INDEXED BY jobs_open WHERE ended = 0 AND {condition}"
-        ended = f"FROM jobs INDEXED BY jobs_narrow WHERE {condition}"
-        for source in (still_open, ended):
-            newest = f"SELECT n, created_at {source} ORDER BY created_at DESC LIMIT ?"
-            rows = f"SELECT row FROM ({newest}) CROSS JOIN job_rows USING (n)"  # noqa: S608  names are ours
-            for (row,) in db.execute(rows, (*args, limit)):
-                job = job_rows.decode(row)
-                jobs.setdefault(job.id, job)
-    return sorted(jobs.values(), key=lambda job: (job.status in JOB_ENDED, -job.created_at))[:limit]
-
-
-def named(db: sqlite3.Connection, subscription: Subscription, limit: int) -> Iterator[Job]:
-    """Jobs that are subscribed by id, and the newest `limit` jobs of each asset that is."""
-    for job_id in subscription.named("job"):
-        if (one := job(db, job_id)) is not None:
-            yield one
-    for asset_id in subscription.named("asset"):
-        yield from islice(jobs_of_asset(db, asset_id), limit)
-
-
-def resume_seq(db: sqlite3.Connection, offsets: tuple[int, ...]) -> int | None:
-    """Sequence number after which a client with `offsets` resumes in the history.
-
-    None: the history does not reach back, or a queue was paused or resumed since, which the history does not contain.
-    """
-    queues = db.execute("SELECT partition, offset FROM queues").fetchall()
-    if any(offset >= offsets[partition] for partition, offset in queues):
-        return None
-    positions = db.execute("SELECT partition, next_offset, floor FROM positions WHERE changelog = 'jobs'").fetchall()
-    if any(not floor <= offsets[partition] <= next_offset for partition, next_offset, floor in positions):
-        return None
-    firsts = [
-        db.execute(
-            "SELECT min(seq) FROM changes WHERE partition = ? AND offset >= ?", (partition, offsets[partition])
-        ).fetchone()[0]
-        for partition, _, _ in positions
-    ]
-    missed = [seq for seq in firsts if seq is not None]
-    return min(missed) - 1 if missed else _last_seq(db)
-
-
-def changes_after(db: sqlite3.Connection, seq: int, limit: int) -> list[JobChange]:
-    """The next changes of the history, in order."""
-    columns = "seq, partition, offset, job_id, asset_id, owner, steps, row"
-    query = f"SELECT {columns} FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  names are ours
-    return [_change(row) for row in db.execute(query, (seq, limit))]
-
-
-def _change(row: tuple[Any, ...]) -> JobChange:
-    seq, partition, offset, job_id, asset_id, owner, steps, raw = row
-    audience = Audience(job_id, asset_id, owner, tuple(steps.split()))
-    return JobChange(seq, partition, offset, audience, None if raw is None else job_rows.decode(raw), raw)
-
-
-def _last_seq(db: sqlite3.Connection) -> int:
-    seq: int = db.execute("SELECT ifnull(max(seq), 0) FROM log").fetchone()[0]
-    return seq

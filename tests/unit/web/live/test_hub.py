@@ -22,7 +22,7 @@ from web.live import hub
 from web.live.client import TOO_SLOW
 from web.live.hub import REBUILT
 from web.live.progress_follower import ProgressFollower
-from web.readmodel import queries
+from web.readmodel import live_queries
 from web.readmodel.projector import Batch
 from web.readmodel.subscriptions import Subscription, parse
 from web.views.build import job_view
@@ -493,7 +493,7 @@ async def test_a_client_that_leaves_is_removed_from_every_topic(replica: Replica
 async def test_the_last_change_of_the_model_is_known_even_without_history(replica: Replica) -> None:
     replica.position.rebuilding = True
     await replica.write(a_job(1), a_job(2))
-    moment = await replica.model.read(queries.moment, 2)
+    moment = await replica.model.read(live_queries.moment, 2)
     assert moment.seq == 2 and sum(moment.offsets) == 2
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.unit.web.replica import replica_below
 from tests.unit.web.rows import a_job, a_step
-from web.readmodel import queries
+from web.readmodel import live_queries
 from web.readmodel.audience import Audience, audience_of
 
 STEPS = (a_step("probe", requested_at=1.0), a_step("transcode"))
@@ -23,6 +23,6 @@ async def test_a_deleted_job_has_the_audience_of_its_last_row(tmp_path: Path) ->
     async with replica_below(tmp_path) as replica:
         await replica.write(a_job(1, steps=STEPS, owner="anna"))
         await replica.write("job_000001")
-        created, deleted = await replica.model.read(queries.changes_after, 0, 10)
+        created, deleted = await replica.model.read(live_queries.changes_after, 0, 10)
     audience = Audience("job_000001", "asset_000001", "anna", ("probe", "transcode"))
     assert (created.audience, deleted.audience, deleted.job) == (audience, audience, None)

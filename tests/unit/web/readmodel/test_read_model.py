@@ -13,7 +13,7 @@ from tests.unit.web.rows import a_job, a_step, an_asset, an_error, record, tombs
 from web.api.jobs.listing import JOBS
 from web.api.stats import stats
 from web.http.cursors import PageCursor, WriteCursor, dump
-from web.readmodel import database_file, queries
+from web.readmodel import database_file, live_queries, queries
 from web.readmodel.changelog import Record, job_rows
 from web.readmodel.list_query import parse
 from web.readmodel.read_model import Damaged, ReadModel, ReplicaInUse
@@ -182,21 +182,21 @@ async def test_the_history_is_bounded_and_its_start_is_known(tmp_path: Path) -> 
         for partition, place in enumerate(floors):
             if place is not None:
                 behind = tuple(place.floor - 1 if p == partition else 10**9 for p in range(PARTITIONS))
-                assert await replica.model.read(queries.resume_seq, behind) is None
+                assert await replica.model.read(live_queries.resume_seq, behind) is None
 
 
 async def test_a_hole_that_compaction_left_ends_the_history(replica: Replica) -> None:
     await replica.take({"jobs": [record(a_job(1), 0), record(a_job(1, "active"), 1)]})
-    assert await replica.model.read(queries.resume_seq, (1, 0)) == 1
+    assert await replica.model.read(live_queries.resume_seq, (1, 0)) == 1
     await replica.take({"jobs": [record(a_job(1, "completed"), 5)]})
-    assert await replica.model.read(queries.resume_seq, (1, 0)) is None
-    assert await replica.model.read(queries.resume_seq, (5, 0)) == 2
+    assert await replica.model.read(live_queries.resume_seq, (1, 0)) is None
+    assert await replica.model.read(live_queries.resume_seq, (5, 0)) == 2
 
 
 async def test_a_job_created_and_deleted_in_one_batch_leaves_only_history(replica: Replica) -> None:
     await replica.take({"jobs": [record(a_job(1, owner="anna"), 0), tombstone("job_000001", 1)]})
     assert await ids(replica) == []
-    changes = await replica.model.read(queries.changes_after, 0, 10)
+    changes = await replica.model.read(live_queries.changes_after, 0, 10)
     assert [(change.job is None, change.audience.owner) for change in changes] == [(False, "anna"), (True, "anna")]
 
 
