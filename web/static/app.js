@@ -96,7 +96,7 @@ function follow(token, call) {
       else pages.refill();
     },
     onState: showConnection,
-    mayGoOn(call) => mayReconnect: () => mayReconnect(call) => mayGoOn(call),
+    mayReconnect: () => mayReconnect(call),
   }).start();
 }
 
