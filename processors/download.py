@@ -1,8 +1,9 @@
-"""The step `download`: foreign media, once and safely, into our own store."""
+"""The step `download`: remote media into the store, once for all requests."""
 
 import hashlib
 import logging
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -22,86 +23,86 @@ from schemas.download import DownloadOutputs, DownloadParams
 log = logging.getLogger(__name__)
 
 
-def address_of(url: str) -> str:
-    """The digest under which an address is known. Raises InvalidUrl."""
+def url_key(url: str) -> str:
+    """The digest of a normalised URL. Raises InvalidUrl."""
     return hashlib.sha256(str(checked_url(url)).encode()).hexdigest()
 
 
-class _Failed(ProcessingError):
-    """Somebody else has just failed with it."""
+class _SharedFailure(ProcessingError):
+    """The error of another attempt at the same URL."""
 
     def __init__(self, record: ErrorRecord) -> None:
         super().__init__(record.message, detail=record.detail)
         self._record = record
 
     def record(self) -> ErrorRecord:
-        """The error as it was."""
+        """The original error."""
         return self._record
 
 
 class Download:
-    """Brings what an address gives into the store: from its server, or from where an earlier download put it.
+    """Downloads a URL into the store, or copies the object of an earlier download.
 
-    What it publishes is the attempt's own object, a copy inside the store where it was there before: so deleting an
-    asset takes nothing from another one.
+    Each attempt publishes an object of its own, so deleting one asset does not affect another.
     """
 
     def __init__(self, store: ObjectStore, fetcher: Fetcher, flights: Flights, fresh_s: float) -> None:
         self._store, self._fetcher, self._flights, self._fresh_s = store, fetcher, flights, fresh_s
 
     async def process(self, work: Work) -> DownloadOutputs:
-        """The object's key and what is known of it. Raises InvalidUrl, InvalidParams and what the fetcher raises."""
+        """Download or copy the media. Raises InvalidUrl, InvalidParams, and the errors of Fetcher."""
         if work.url is None:
-            raise InvalidUrl("There is no address to download from.")
+            raise InvalidUrl("The job has no URL to download from.")
         params, url = params_of(work, DownloadParams), str(checked_url(work.url))
-        address, asked_at = address_of(url), time.time()
-        found = await self._known(work, address, asked_at - self._fresh_s)
-        if found is not None:
-            return found
-        async with self._flights.flight(address):
-            # Whoever had the flight before us may have brought it while we waited.
-            return await self._known(work, address, asked_at, failures=True) or await self._fly(
-                work, params, url, address
+        key, requested_at = url_key(url), time.time()
+        cached = await self._cached(work, key, requested_at - self._fresh_s)
+        if cached is not None:
+            return cached
+        async with self._flights.flight(key):
+            # The previous holder of the lock may have downloaded it meanwhile.
+            return await self._cached(work, key, requested_at, failures=True) or await self._download(
+                work, params, url, key
             )
 
-    async def _known(self, work: Work, address: str, since: float, *, failures: bool = False) -> DownloadOutputs | None:
-        """A copy of what is known and not older than `since`; with `failures`, raises what went wrong since then."""
-        entry = await self._flights.find(address)
+    async def _cached(self, work: Work, key: str, since: float, *, failures: bool = False) -> DownloadOutputs | None:
+        """A copy of a result not older than `since`; with `failures`, raises its error."""
+        entry = await self._flights.find(key)
         if entry is None or entry.at < since:
             return None
         if entry.error is not None:
-            # Another one's job may take other kinds of media than ours.
+            # Another job may accept other kinds of media.
             if failures and entry.error.code != "unsupported-media":
-                raise _Failed(entry.error)
+                raise _SharedFailure(entry.error)
             return None
         return await self._copy(work, entry.outputs) if entry.outputs is not None else None
 
-    async def _fly(self, work: Work, params: DownloadParams, url: str, address: str) -> DownloadOutputs:
-        before = await self._flights.find(address)
+    async def _download(self, work: Work, params: DownloadParams, url: str, key: str) -> DownloadOutputs:
+        previous = await self._flights.find(key)
         try:
-            async with self._flights.turn(checked_url(url).host or ""):
-                outputs = await self._fetch(work, params, url, before)
+            async with self._flights.host_slot(checked_url(url).host or ""):
+                outputs = await self._fetch(work, params, url, previous)
         except ProcessingError as error:
-            known = before.outputs if before is not None else None
-            await self._flights.keep(address, Entry(at=time.time(), error=error.record(), outputs=known))
+            known = previous.outputs if previous is not None else None
+            await self._flights.keep(key, Entry(at=time.time(), error=error.record(), outputs=known))
             raise
-        await self._flights.keep(address, Entry(at=time.time(), outputs=outputs))
+        await self._flights.keep(key, Entry(at=time.time(), outputs=outputs))
         return outputs
 
     async def _fetch(self, work: Work, params: DownloadParams, url: str, entry: Entry | None) -> DownloadOutputs:
         path, known = work.scratch / "download", entry.outputs if entry is not None else None
         validators = Validators(known.etag, known.last_modified) if known is not None else Validators()
 
-        def heard(size_bytes: int, total_bytes: int | None) -> None:
+        def on_progress(size_bytes: int, total_bytes: int | None) -> None:
             work.report(size_bytes / total_bytes if total_bytes else 0.0, {})
 
-        fetched = await self._fetcher.fetch(url, path, known=validators, families=params.families, heard=heard)
+        fetch = partial(self._fetcher.fetch, url, path, families=params.families, on_progress=on_progress)
+        fetched = await fetch(known=validators)
         if fetched is None and known is not None and (copied := await self._copy(work, known)) is not None:
             return copied
-        if fetched is None:  # unchanged there, and gone here
-            fetched = await self._fetcher.fetch(url, path, families=params.families, heard=heard)
+        if fetched is None:  # not modified, but missing in the store
+            fetched = await fetch()
         if fetched is None:
-            raise SourceUnavailable("The server does not send the media, as if it were known here.")
+            raise SourceUnavailable("The server answered 304 to an unconditional request.")
         return await self._publish(work, path, fetched)
 
     async def _publish(self, work: Work, path: Path, fetched: Fetched) -> DownloadOutputs:
@@ -119,7 +120,7 @@ class Download:
         )
 
     async def _copy(self, work: Work, known: DownloadOutputs) -> DownloadOutputs | None:
-        """The same as an object of our own; None when it is not there any more."""
+        """Copy an earlier download for this attempt; None if its object is gone."""
         key = work.key(known.object.rpartition("/")[2])
         try:
             if (await self._store.head(known.object)).size_bytes != known.size_bytes:
@@ -128,6 +129,6 @@ class Download:
         except ObjectNotFound:
             return None
         except StoreError as error:  # a copy may be refused where a download is not, e.g. above S3's 5 GB
-            log.warning("a cached object cannot be copied", extra={"key": known.object, "error": str(error)})
+            log.warning("cached object could not be copied", extra={"key": known.object, "error": str(error)})
             return None
         return msgspec.structs.replace(known, object=key, from_cache=True)

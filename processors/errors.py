@@ -1,55 +1,55 @@
-"""What can go wrong with a piece of work. Only these may leave a processor.
+"""Errors of processors. No other exception may leave a processor.
 
     ProcessingError(code, retriable)
     ├── InvalidMedia             the input's fault: never retried
     │   ├── EmptyMedia           empty-media
-    │   ├── UnsupportedMedia     unsupported-media       not a container that we take
-    │   ├── CorruptMedia         corrupt-media           named right, but cannot be read
+    │   ├── UnsupportedMedia     unsupported-media       not an accepted container
+    │   ├── CorruptMedia         corrupt-media           damaged or cut off
     │   ├── MediaTooLarge        media-too-large         beyond a limit: duration, pixels, fps, tracks
     │   ├── NothingToShow        no-usable-track
-    │   ├── LimitExceeded        limit-exceeded          it needs more memory, time or room than a tool may use
-    │   └── ToolMisbehaved       tool-misbehaved         it made a tool do what none does
+    │   ├── LimitExceeded        limit-exceeded          needs more memory, time or disk than a tool may use
+    │   └── ToolMisbehaved       tool-misbehaved         made a tool do something it never does
     ├── InvalidParams            invalid-params          the pipeline's fault: never retried
-    ├── InvalidUrl               invalid-url             not an http(s) address that may be asked for: never retried
-    ├── AddressForbidden         address-forbidden       the address leads where downloads must not go: never retried
+    ├── InvalidUrl               invalid-url             not an allowed http(s) URL: never retried
+    ├── AddressForbidden         address-forbidden       the URL leads to a forbidden address: never retried
     ├── TooManyRedirects         too-many-redirects      never retried
-    ├── SourceMissing            source-missing          the object, path or URL is not there: never retried
-    ├── SourceRefused            source-refused          the server does not give it to us: never retried
-    ├── SourceMisbehaved         source-misbehaved       the server's answer breaks the rules: never retried
-    ├── SourceUnavailable        source-unavailable      it may be there later
-    ├── SourceTooSlow            source-too-slow         it came slower than is waited for
+    ├── SourceMissing            source-missing          the object, path or URL does not exist: never retried
+    ├── SourceRefused            source-refused          the server refuses the request: never retried
+    ├── SourceMisbehaved         source-misbehaved       the server's response is invalid: never retried
+    ├── SourceUnavailable        source-unavailable      temporary
+    ├── SourceTooSlow            source-too-slow         slower than allowed
     ├── ToolFailed               tool-failed
     ├── ToolTimedOut             tool-timed-out
-    ├── OutputInvalid            output-invalid          it fails kinolog's own check, a fault in kinolog: never retried
-    │   └── OutputIncomplete     output-invalid          part of it is missing, as after a kill: retried
+    ├── OutputInvalid            output-invalid          fails validation, a fault in kinolog: never retried
+    │   └── OutputIncomplete     output-invalid          part of it is missing: retried
     ├── OutputsTooLarge          outputs-too-large       more results than a job can hold: never retried
     ├── OutOfCapacity            out-of-capacity         disk, memory
-    └── BackendError             a model did not serve: the next backend of its chain is asked
-        ├── ModelUnavailable     model-unavailable       it cannot be loaded here: never retried
+    └── BackendError             a model failed: the next backend of its chain is used
+        ├── ModelUnavailable     model-unavailable       cannot be loaded here: never retried
         ├── ModelFailed          model-failed
-        ├── ModelLost            model-lost              its process ended in the middle
+        ├── ModelLost            model-lost              its process exited during a request
         ├── ModelTimedOut        model-timed-out
         ├── ModelOutgrown        model-memory-exceeded
-        ├── EndpointAsleep       endpoint-asleep         counted apart from failures
+        ├── EndpointAsleep       endpoint-asleep         counted separately from failures
         ├── EndpointUnreachable  endpoint-unreachable
         ├── EndpointTimedOut     endpoint-timed-out
         ├── EndpointBusy         endpoint-busy
-        ├── EndpointRefused      endpoint-refused        it says that the request is wrong: never retried
-        └── AnswerInvalid        endpoint-answer-invalid it answered something else than was asked: never retried
+        ├── EndpointRefused      endpoint-refused        rejects the request: never retried
+        └── AnswerInvalid        endpoint-answer-invalid unexpected response: never retried
 
-`Skipped` is no error: there was nothing to do, with the reason.
+`Skipped` is no error: the step does not apply to the input.
 """
 
 from typing import ClassVar
 
 from schemas.base import ErrorRecord
 
-#: Ends what users read when a check of ours fails.
+#: Appended to the message of a failed validation.
 _NOT_THE_FILE = "This is a fault in kinolog, not in the file."
 
 
 class ProcessingError(Exception):
-    """The work failed. `str()` is the sentence a user reads; `detail` is for an engineer."""
+    """Base of all errors of a step. `str()` is the message for users; `detail` is for engineers."""
 
     code: ClassVar[str] = "processing-failed"
     retriable: ClassVar[bool] = False
@@ -57,11 +57,11 @@ class ProcessingError(Exception):
     def __init__(self, message: str, *, detail: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.detail = detail
-        #: Seconds that a server asked us to wait before we come again.
+        #: Seconds that a server asks to wait before the next request.
         self.retry_after_s = retry_after_s
 
     def record(self) -> ErrorRecord:
-        """The error as it travels."""
+        """The error as data."""
         return ErrorRecord(
             code=self.code,
             message=str(self),
@@ -84,7 +84,7 @@ class EmptyMedia(InvalidMedia):
 
 
 class UnsupportedMedia(InvalidMedia):
-    """The content is not a media container that kinolog takes."""
+    """The content is not an accepted media container."""
 
     code = "unsupported-media"
 
@@ -108,13 +108,13 @@ class NothingToShow(InvalidMedia):
 
 
 class LimitExceeded(InvalidMedia):
-    """A tool would need more memory, processor time or room for this file than it may use."""
+    """A tool needs more memory, processor time or disk space for this file than it may use."""
 
     code = "limit-exceeded"
 
 
 class ToolMisbehaved(InvalidMedia):
-    """A tool did what none does by itself: the file was made to take it over."""
+    """A tool did something it never does by itself: the file may be an attack."""
 
     code = "tool-misbehaved"
 
@@ -126,44 +126,44 @@ class InvalidParams(ProcessingError):
 
 
 class InvalidUrl(ProcessingError):
-    """The address is not one that may be asked for."""
+    """The URL is malformed or not allowed."""
 
     code = "invalid-url"
 
 
 class AddressForbidden(ProcessingError):
-    """The address leads to where downloads must not go."""
+    """The URL leads to an address that downloads must not reach."""
 
     code = "address-forbidden"
 
 
 class TooManyRedirects(ProcessingError):
-    """The address leads on and on."""
+    """The URL redirects too often."""
 
     code = "too-many-redirects"
 
 
 class SourceRefused(ProcessingError):
-    """The server does not give it to us."""
+    """The server refuses the request."""
 
     code = "source-refused"
 
 
 class SourceMisbehaved(ProcessingError):
-    """The server's answer breaks the rules of HTTP, or what we asked for."""
+    """The server's response violates HTTP, or does not match the request."""
 
     code = "source-misbehaved"
 
 
 class SourceTooSlow(ProcessingError):
-    """The media came more slowly than is waited for."""
+    """The media was sent more slowly than allowed."""
 
     code = "source-too-slow"
     retriable = True
 
 
 class SourceMissing(ProcessingError):
-    """The source is not where the job says."""
+    """The source does not exist."""
 
     code = "source-missing"
 
@@ -176,7 +176,7 @@ class SourceUnavailable(ProcessingError):
 
 
 class ToolFailed(ProcessingError):
-    """A tool ended with an error that does not say the input is at fault."""
+    """A tool failed for a reason that is not known to be the input."""
 
     code = "tool-failed"
     retriable = True
@@ -190,20 +190,20 @@ class ToolTimedOut(ProcessingError):
 
 
 class OutputInvalid(ProcessingError):
-    """The output is complete and fails our own check of it: the same work gives the same output.
+    """The output is complete but fails validation; a retry would give the same output.
 
-    `found` is a sentence that says what is wrong. Whether the check or the work is at fault: a person must look.
+    `finding` is a sentence that says what is wrong. An engineer must decide whether the check or the work is at fault.
     """
 
     code = "output-invalid"
 
-    def __init__(self, found: str, *, detail: str | None = None) -> None:
-        super().__init__(f"kinolog's own check rejected the result: {found} {_NOT_THE_FILE}", detail=detail)
-        self.found = found
+    def __init__(self, finding: str, *, detail: str | None = None) -> None:
+        super().__init__(f"kinolog's own check rejected the result: {finding} {_NOT_THE_FILE}", detail=detail)
+        self.finding = finding
 
 
 class OutputIncomplete(OutputInvalid):
-    """A file of the output is missing, empty or cut short, as after a kill: the next try may write all of it."""
+    """A file of the output is missing, empty or truncated; a retry may complete it."""
 
     retriable = True
 
@@ -222,7 +222,7 @@ class OutOfCapacity(ProcessingError):
 
 
 class BackendError(ProcessingError):
-    """A model, here or behind an endpoint, did not serve."""
+    """A local model or an endpoint failed."""
 
     retriable = True
 
@@ -241,25 +241,25 @@ class ModelFailed(BackendError):
 
 
 class ModelLost(BackendError):
-    """The process that held the model ended in the middle of a request."""
+    """The model's process exited during a request."""
 
     code = "model-lost"
 
 
 class ModelTimedOut(BackendError):
-    """The model took longer than a request may take."""
+    """The model exceeded the time limit of a request."""
 
     code = "model-timed-out"
 
 
 class ModelOutgrown(BackendError):
-    """The model took more memory than it may have."""
+    """The model exceeded its memory limit."""
 
     code = "model-memory-exceeded"
 
 
 class EndpointAsleep(BackendError):
-    """A remote model endpoint is waking up."""
+    """A remote model endpoint is starting up."""
 
     code = "endpoint-asleep"
 
@@ -271,33 +271,33 @@ class EndpointUnreachable(BackendError):
 
 
 class EndpointTimedOut(BackendError):
-    """A remote model endpoint did not answer in time."""
+    """A remote model endpoint did not respond in time."""
 
     code = "endpoint-timed-out"
 
 
 class EndpointBusy(BackendError):
-    """A remote model endpoint asks to be asked less often."""
+    """A remote model endpoint limits the request rate."""
 
     code = "endpoint-busy"
 
 
 class EndpointRefused(BackendError):
-    """A remote model endpoint says that the request is wrong: its address, its token or what it was sent."""
+    """A remote model endpoint rejected the request: wrong URL, token or body."""
 
     code = "endpoint-refused"
     retriable = False
 
 
 class AnswerInvalid(BackendError):
-    """A remote model endpoint answered something else than was asked for."""
+    """A remote model endpoint sent an unexpected response."""
 
     code = "endpoint-answer-invalid"
     retriable = False
 
 
 class Skipped(Exception):
-    """There is nothing to do for this input. `reason` is stable, e.g. "no-video-track"; `hint` says what would help."""
+    """The step does not apply to this input. `reason` is stable, e.g. "no-video-track"; `hint` says what to change."""
 
     def __init__(self, reason: str, *, hint: str | None = None) -> None:
         super().__init__(reason)

@@ -1,1 +1,1 @@
-"""What travels: messages, rows and errors as data. No behaviour; imports nothing of ours."""
+"""Messages, table rows and errors as data. No behaviour; imports no other package of kinolog."""

@@ -1,4 +1,4 @@
-"""Who may do what: rows of the compacted topic `media.tokens`, keyed by token id. Times are seconds since the epoch."""
+"""API tokens: rows of the compacted topic `media.tokens`, keyed by token id. Times are seconds since the epoch."""
 
 from typing import Literal
 
@@ -8,22 +8,22 @@ Role = Literal["viewer", "editor", "admin"]
 
 
 class TokenRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An API token. The last record of a key counts; the token itself is nowhere."""
+    """An API token. The last record of a key counts; the token itself is not stored."""
 
     id: str
     #: sha256 of the secret part, hex. The secret is random and long, so a fast hash is enough.
     digest: str
     role: Role
     created_at: float
-    #: Whose things it sees; unset only for an operator's.
+    #: Owner whose jobs and assets it can access; unset only for operators.
     owner: str | None = None
-    #: What it is for, in its maker's words.
+    #: Purpose, as entered at creation.
     label: str | None = None
-    #: When it ends by itself.
+    #: When it expires.
     expires_at: float | None = None
     #: When it was revoked.
     revoked_at: float | None = None
-    #: Owner or name of who made it.
+    #: Owner or name of its creator.
     created_by: str | None = None
-    #: Most requests per second to one replica; unset: the setting's.
+    #: Maximum requests per second to one replica; unset: the value of the setting.
     requests_per_s: float | None = None

@@ -1,4 +1,4 @@
-"""The step `audio`: sound at a common loudness, for people and for models."""
+"""The step `audio`: audio at a common loudness, for listeners and for models."""
 
 import msgspec
 
@@ -8,29 +8,29 @@ STEP = StepKind(name="audio", slots=2)
 
 
 class AudioParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a pipeline may choose."""
+    """Parameters of the step."""
 
-    #: Languages to prefer, as the file tags them (ISO 639), the best first.
+    #: Preferred languages as tagged in the file (ISO 639), best first.
     languages: tuple[str, ...] = ()
-    #: Integrated loudness to aim for, LUFS.
+    #: Target integrated loudness, LUFS.
     target_lufs: float = -16.0
     #: Highest true peak, dBTP.
     peak_dbtp: float = -1.5
 
 
 class AudioOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """File values are keys in the store. Both files begin and end with the media: what is missing is silence."""
+    """Outputs of the step; files are store keys. Both files span the whole media: gaps are silence."""
 
     #: AAC-LC, 48 kHz.
     audio: str
     #: 16-bit PCM, 16 kHz, mono.
     speech: str
     duration_s: float
-    #: Which tracks of the file were taken; more than one were mixed.
+    #: Tracks of the file that were used; several are mixed.
     tracks: tuple[int, ...]
-    #: ISO 639, when the file says so.
+    #: ISO 639, if tagged in the file.
     language: str | None = None
     channels: int
-    #: Integrated loudness of the source and of the result; unset for what is too short to have one.
+    #: Integrated loudness of the source and of the result; unset for audio too short to measure.
     source_lufs: float | None = None
     lufs: float | None = None

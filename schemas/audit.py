@@ -1,4 +1,4 @@
-"""Facts on `media.audit`: who asked for what, and what came of it. Each names the hash of the one before it."""
+"""Audit records on `media.audit`: requests and their results, chained by hash."""
 
 from typing import ClassVar, Literal
 
@@ -8,7 +8,7 @@ from schemas.base import Message
 
 
 class AuditLink(msgspec.Struct, frozen=True, kw_only=True):
-    """A record of the topic that stood there when a chain was opened."""
+    """The last record of the topic when a chain was opened."""
 
     offset: int
     #: sha256 of its value, hex.
@@ -16,11 +16,11 @@ class AuditLink(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditRecorded(Message, frozen=True, kw_only=True):
-    """One request that was to change something, or was refused, or the opening of a chain."""
+    """A modifying or refused request, or the opening of a chain."""
 
     TYPE: ClassVar[str] = "media.audit.recorded.v1"
 
-    #: The writer's chain; each start of a web replica opens one.
+    #: Chain id; each start of a web replica opens a chain.
     chain: str
     #: Number within the chain, from 1.
     seq: int
@@ -28,21 +28,21 @@ class AuditRecorded(Message, frozen=True, kw_only=True):
     prev: str
     #: When, seconds since the epoch.
     at: float
-    #: What: method and route, e.g. "POST /v1/jobs/{job_id}/cancel", or "open".
+    #: Method and route, e.g. "POST /v1/jobs/{job_id}/cancel", or "open".
     action: str
-    #: On what: the path that was asked for.
+    #: Path of the request.
     subject: str | None = None
     result: Literal["done", "refused", "failed"] = "done"
-    #: HTTP status of the answer.
+    #: HTTP status of the response.
     status: int | None = None
-    #: The problem's code, where it was one.
+    #: Problem code of an error.
     code: str | None = None
-    #: Who: the owner; unset for an operator, and where nobody was recognised.
+    #: Owner of the caller; unset for operators and unauthenticated callers.
     owner: str | None = None
     role: str | None = None
     #: Id of the token, never the token.
     token_id: str | None = None
-    #: Address that the request came from.
+    #: IP address of the client.
     remote: str | None = None
     request_id: str | None = None
     #: The last record of the topic when the chain was opened: ties the chains together.

@@ -1,4 +1,4 @@
-"""The base of every message, and how a type is found by its wire name."""
+"""The base of every message, and errors as data."""
 
 from typing import Any, ClassVar
 
@@ -12,17 +12,17 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An error as data: what was wrong, said to a person, with a code that never changes."""
+    """An error as data: a message for users, with a stable code."""
 
     #: Stable, e.g. "unsupported-media".
     code: str
-    #: One sentence that a user understands, with what to do.
+    #: One sentence for users, with what to do.
     message: str
     #: Whether the same request may succeed later.
     retriable: bool = False
-    #: Further facts for an engineer, e.g. the last lines of a tool; never secrets.
+    #: Details for engineers, e.g. the last lines of a tool; never secrets.
     detail: str | None = None
-    #: Seconds that the other side asked us to wait before the next try.
+    #: Seconds that the remote server asks to wait before the next try.
     retry_after_s: float | None = None
 
 

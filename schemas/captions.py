@@ -1,4 +1,4 @@
-"""The step `captions`: what was said, shown with the video."""
+"""The step `captions`: captions as a rendition of the HLS presentation."""
 
 import msgspec
 
@@ -8,17 +8,17 @@ STEP = StepKind(name="captions", slots=4, source=False)
 
 
 class CaptionsParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """There is nothing to choose."""
+    """Parameters of the step: none."""
 
 
 class CaptionsOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """File values are keys in the store. The renditions stay where the step `transcode` put them."""
+    """Outputs of the step; files are store keys. The renditions remain those of the step `transcode`."""
 
     #: A master playlist with captions.
     master: str
-    #: The master playlist whose renditions it lists: of another one it says nothing.
+    #: The master playlist of the step `transcode` whose renditions it lists.
     based_on: str
-    #: The media playlist of the captions, and their WebVTT in the clock of the segments.
+    #: The media playlist of the captions, and their WebVTT on the timeline of the segments.
     playlist: str
     vtt: str
     #: ISO 639-1.

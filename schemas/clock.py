@@ -1,4 +1,4 @@
-"""How a web replica learns the broker's time: it writes a record, and the broker dates it."""
+"""Probes of the broker's clock: a web replica writes a record, and the broker timestamps it."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from schemas.base import Message
 
 
 class ClockProbed(Message, frozen=True, kw_only=True):
-    """On `media.progress`, from each web replica about once a minute; readers pass over it."""
+    """On `media.progress`, from each web replica about once a minute; consumers ignore it."""
 
     TYPE: ClassVar[str] = "media.clock.probed.v1"
 

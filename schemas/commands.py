@@ -1,4 +1,4 @@
-"""Commands on `media.commands`: imperative, from web, CLI and the uploads agent to control."""
+"""Commands on `media.commands`, from web, the CLI and the uploads agent to control."""
 
 from typing import ClassVar
 
@@ -7,13 +7,13 @@ from schemas.jobs import Input, Priority, StepSpec
 
 
 class SubmitJob(Message, frozen=True, kw_only=True):
-    """Create the job, and its asset if that is new. A repeat with the same id changes nothing."""
+    """Create a job, and its asset if that is new. A repeat with the same id changes nothing."""
 
     TYPE: ClassVar[str] = "media.job.submit.v1"
 
     job_id: str
     asset_id: str
-    #: Name of the pipeline, for people.
+    #: Name of the pipeline, for display.
     pipeline: str
     #: The pipeline resolved at submission.
     steps: tuple[StepSpec, ...]
@@ -28,53 +28,53 @@ class SubmitJob(Message, frozen=True, kw_only=True):
 
 
 class CancelJob(Message, frozen=True, kw_only=True):
-    """End the job: waiting steps at once, active ones through a revoke."""
+    """Cancel a job: waiting steps at once, active ones by revoking their lease."""
 
     TYPE: ClassVar[str] = "media.job.cancel.v1"
 
     job_id: str
     asset_id: str
-    #: Who asked, for the record.
+    #: Caller, for the record.
     requested_by: str | None = None
 
 
 class RetryJob(Message, frozen=True, kw_only=True):
-    """Resume a failed or cancelled job from the steps that did not complete."""
+    """Retry a failed or cancelled job from the steps that did not complete."""
 
     TYPE: ClassVar[str] = "media.job.retry.v1"
 
     job_id: str
     asset_id: str
-    #: The run that is to be retried: a repeat of the command must not retry twice.
+    #: The run to retry, so that a repeat of the command does not retry twice.
     run: int
     requested_by: str | None = None
 
 
 class DeleteJob(Message, frozen=True, kw_only=True):
-    """Forget a job that has ended. A repeat changes nothing, and no late message brings the job back."""
+    """Delete an ended job. A repeat changes nothing; late messages do not restore the job."""
 
     TYPE: ClassVar[str] = "media.job.delete.v1"
 
     job_id: str
     asset_id: str
-    #: Whether what it published goes too; a retention forgets jobs and leaves their asset playable.
+    #: Delete its published files too; retention deletes jobs only, and their asset stays playable.
     artifacts: bool = True
     requested_by: str | None = None
 
 
 class DeleteAsset(Message, frozen=True, kw_only=True):
-    """Forget the asset, its jobs and its files, when none of its jobs runs."""
+    """Delete an asset with its jobs and files, unless one of its jobs is active."""
 
     TYPE: ClassVar[str] = "media.asset.delete.v1"
 
     asset_id: str
-    #: When it was asked for by the asker's clock, seconds since the epoch, for the record: the log's time decides.
+    #: Time of the request by the caller's clock, seconds since the epoch, for the record: the log's time decides.
     requested_at: float
     requested_by: str | None = None
 
 
 class PauseQueue(Message, frozen=True, kw_only=True):
-    """Let executors take nothing more of this step until it is resumed; what runs goes on. A repeat changes nothing."""
+    """Pause a step's queue: executors accept no new attempts; active ones continue. A repeat changes nothing."""
 
     TYPE: ClassVar[str] = "media.queue.pause.v1"
 
@@ -83,7 +83,7 @@ class PauseQueue(Message, frozen=True, kw_only=True):
 
 
 class ResumeQueue(Message, frozen=True, kw_only=True):
-    """Let executors take from this step's queue again. A repeat changes nothing."""
+    """Resume a step's queue. A repeat changes nothing."""
 
     TYPE: ClassVar[str] = "media.queue.resume.v1"
 

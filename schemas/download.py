@@ -1,4 +1,4 @@
-"""The step `download`: foreign media, once and safely, into our own store."""
+"""The step `download`: remote media into the store, once for all requests."""
 
 from typing import Literal
 
@@ -10,26 +10,26 @@ STEP = StepKind(name="download", slots=4, source=False)
 
 
 class DownloadParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a pipeline may choose."""
+    """Parameters of the step."""
 
-    #: Kinds of media that are taken.
+    #: Accepted kinds of media.
     families: tuple[Literal["video", "audio", "image"], ...] = ("video", "audio", "image")
 
 
 class DownloadOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """File values are keys in the store."""
+    """Outputs of the step; files are store keys."""
 
     object: str
     size_bytes: int
     #: Of the content, hex.
     sha256: str
-    #: What it is, by its first bytes: "video", "audio" or "image".
+    #: Kind of media by its first bytes: "video", "audio" or "image".
     family: str
-    #: For people, e.g. "MP4".
+    #: For display, e.g. "MP4".
     kind: str
     content_type: str
-    #: As the origin gave them, for asking again.
+    #: HTTP validators from the origin, for conditional requests.
     etag: str | None = None
     last_modified: str | None = None
-    #: Whether it was there already and was copied inside the store.
+    #: Copied from an earlier download in the store.
     from_cache: bool = False

@@ -1,4 +1,4 @@
-"""The step `embed`: passages of what was said, and their vectors."""
+"""The step `embed`: passages of the transcript, and their vectors."""
 
 import hashlib
 
@@ -10,64 +10,64 @@ STEP = StepKind(name="embed", slots=1, heavy=True, source=False)
 
 
 class EmbedParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Models come from the settings; there is nothing to choose."""
+    """Parameters of the step: none. Models are settings."""
 
 
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of speech that is found as one."""
+    """A section of speech: the unit of search results."""
 
-    #: From the source's beginning.
+    #: From the start of the source.
     start_ms: int
     end_ms: int
     text: str
-    #: Ids of the transcript segments that it takes words from, in order.
+    #: Ids of its transcript segments, in order.
     segments: tuple[int, ...]
 
 
 class Space(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What made a vector: vectors are comparable only when all of this is equal."""
+    """A vector space: vectors are comparable only if every field is equal."""
 
-    #: Name of the model as it is configured, without folders.
+    #: Name of the model as configured, without folders.
     model: str
-    #: sha256 of the weights, or the revision that a remote endpoint declares; None: it declares none.
+    #: sha256 of the weights, or the revision configured for an endpoint; None: unknown.
     revision: str | None = None
-    #: How tokens become one vector, e.g. "mean".
+    #: Pooling of token vectors, e.g. "mean".
     pooling: str
-    #: Whether vectors have length 1.
+    #: Vectors have length 1.
     normalised: bool = True
-    #: Numbers in a vector.
+    #: Dimension of the vectors.
     dim: int
-    #: Put before each passage.
+    #: Text prepended to each passage.
     passage_prefix: str = ""
-    #: Version of the cutting into passages.
+    #: Version of the passage chunker.
     chunker: int
 
     @property
     def id(self) -> str:
-        """The same for the same space, on every machine: 16 hexadecimal digits."""
+        """Digest of all fields, 16 hexadecimal digits: equal on every machine."""
         return hashlib.sha256(msgspec.json.encode(msgspec.structs.astuple(self))).hexdigest()[:16]
 
 
 class PassagesFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Content of `passages.json`."""
 
-    #: Store key of the transcript that they are cut from.
+    #: Store key of their transcript.
     transcript: str
-    #: Of the vectors in `vectors.npy`, one row per passage.
+    #: Space of the vectors in `vectors.npy`, which has one row per passage.
     space: Space
     passages: tuple[Passage, ...]
 
 
 class EmbedOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """File values are keys in the store."""
+    """Outputs of the step; files are store keys."""
 
     #: JSON, see PassagesFile.
     passages: str
     #: NumPy array file: float32, one row per passage, `space.dim` columns.
     vectors: str
-    #: Store key of the transcript that they are cut from.
+    #: Store key of their transcript.
     transcript: str
     count: int
     space: Space
-    #: Which backend of the chain served, e.g. "local:all-minilm-l6-v2".
+    #: Backend that responded, e.g. "local:all-minilm-l6-v2".
     backend: str

@@ -11,21 +11,21 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     #: CloudEvents version, always "1.0".
     specversion: str
-    #: Deterministic where a repeat is possible; consumers drop an id that they have seen.
+    #: Deterministic where repeats are possible; consumers drop duplicate ids.
     id: str
-    #: Who said it, e.g. "kinolog/control".
+    #: Producer, e.g. "kinolog/control".
     source: str
     #: Dotted, versioned message type, e.g. "media.step.completed.v1".
     type: str
     #: The asset id: the Kafka key of every job-keyed topic.
     subject: str | None = None
-    #: When it was said, ISO 8601 UTC.
+    #: Time of the event, ISO 8601 UTC.
     time: str | None = None
     #: Media type of `data`; JSON when absent.
     datacontenttype: str | None = None
     #: The job id.
     correlationid: str | None = None
-    #: Id of the event that this one answers.
+    #: Id of the event that caused this one.
     causationid: str | None = None
     #: W3C trace context.
     traceparent: str | None = None

@@ -1,4 +1,4 @@
-"""Facts on `media.events`, for the outside world. Ids are deterministic: drop an id that you have seen."""
+"""Public facts on `media.events`. Ids are deterministic: drop duplicate ids."""
 
 from typing import ClassVar
 
@@ -7,19 +7,19 @@ from schemas.jobs import Input
 
 
 class JobFact(Message, frozen=True, kw_only=True):
-    """What every fact about a job carries."""
+    """Common fields of facts about a job."""
 
     job_id: str
     asset_id: str
     pipeline: str
-    #: Counts resumes, from 1.
+    #: Number of the run, from 1; each retry of the job starts a run.
     run: int
     owner: str | None = None
     passthrough: str | None = None
 
 
 class JobSubmitted(JobFact, frozen=True, kw_only=True):
-    """A job exists."""
+    """A job was created."""
 
     TYPE: ClassVar[str] = "media.job.submitted.v1"
 
@@ -34,7 +34,7 @@ class JobCompleted(JobFact, frozen=True, kw_only=True):
 
 
 class JobFailed(JobFact, frozen=True, kw_only=True):
-    """A step failed for good."""
+    """A step failed, and is not retried."""
 
     TYPE: ClassVar[str] = "media.job.failed.v1"
 
@@ -42,26 +42,26 @@ class JobFailed(JobFact, frozen=True, kw_only=True):
 
 
 class JobCancelled(JobFact, frozen=True, kw_only=True):
-    """The job was cancelled and nothing of it runs any more."""
+    """The job was cancelled, and all its work has stopped."""
 
     TYPE: ClassVar[str] = "media.job.cancelled.v1"
 
 
 class JobDeleted(JobFact, frozen=True, kw_only=True):
-    """The job was deleted; it does not come back."""
+    """The job was deleted."""
 
     TYPE: ClassVar[str] = "media.job.deleted.v1"
 
 
 class StepFact(JobFact, frozen=True, kw_only=True):
-    """What every fact about a step carries."""
+    """Common fields of facts about a step."""
 
     step: str
     attempt: int
 
 
 class StepStarted(StepFact, frozen=True, kw_only=True):
-    """An executor owns the attempt."""
+    """An executor accepted the attempt."""
 
     TYPE: ClassVar[str] = "media.step.started.v1"
 
@@ -75,7 +75,7 @@ class StepCompleted(StepFact, frozen=True, kw_only=True):
 
 
 class StepFailed(StepFact, frozen=True, kw_only=True):
-    """The step failed for good."""
+    """The step failed, and is not retried."""
 
     TYPE: ClassVar[str] = "media.step.failed.v1"
 
@@ -83,7 +83,7 @@ class StepFailed(StepFact, frozen=True, kw_only=True):
 
 
 class StepRetried(StepFact, frozen=True, kw_only=True):
-    """An attempt failed or was lost and another one will follow."""
+    """An attempt failed or was lost, and is retried."""
 
     TYPE: ClassVar[str] = "media.step.retried.v1"
 
@@ -107,7 +107,7 @@ class AssetReady(Message, frozen=True, kw_only=True):
 
     asset_id: str
     job_id: str
-    #: The job's run that completed.
+    #: The run of the job that completed.
     run: int
     owner: str | None = None
     #: Published outputs per step.
@@ -121,7 +121,7 @@ class AssetFailed(Message, frozen=True, kw_only=True):
 
     asset_id: str
     job_id: str
-    #: The job's run that ended so.
+    #: The run of the job that ended.
     run: int
     #: An error code, or "cancelled".
     reason: str
@@ -129,7 +129,7 @@ class AssetFailed(Message, frozen=True, kw_only=True):
 
 
 class AssetDeleted(Message, frozen=True, kw_only=True):
-    """The asset is gone, with everything derived from it."""
+    """The asset was deleted, with everything derived from it."""
 
     TYPE: ClassVar[str] = "media.asset.deleted.v1"
 
@@ -140,15 +140,15 @@ class AssetDeleted(Message, frozen=True, kw_only=True):
 
 
 class DeadLetter(Message, frozen=True, kw_only=True):
-    """A record or an entry of one that could not be handled, kept for people."""
+    """A record, or an event in one, that could not be processed."""
 
     TYPE: ClassVar[str] = "media.dead-letter.v1"
 
-    #: Where it was found.
+    #: Source topic.
     topic: str
     partition: int
     offset: int
-    #: Who found it.
+    #: Process that rejected it.
     found_by: str
     error: ErrorRecord
     #: The bytes, base64; at most 64 KiB of them.

@@ -9,13 +9,13 @@ from schemas.base import ErrorRecord, Json
 JobStatus = Literal["waiting", "active", "completed", "failed", "cancelled"]
 StepStatus = Literal["waiting", "active", "delayed", "completed", "failed", "cancelled", "skipped"]
 AssetStatus = Literal["UPLOADED", "PROCESSING", "READY", "FAILED", "PENDING", "DOWNLOADING", "CACHED"]
-#: Pipeline whose assets are cached media: foreign files by their address, with a status of their own words.
+#: Pipeline whose assets are cached remote media, with their own status values.
 CACHE_PIPELINE = "cache"
 
-#: Which of two waiting requests for one step goes first.
+#: Order of waiting requests for one step.
 Priority = Literal["high", "normal", "low"]
 
-#: From first to last.
+#: Highest first.
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 JOB_ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
 STEP_ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "skipped"})
@@ -23,9 +23,9 @@ STEP_PASSED: frozenset[str] = frozenset({"completed", "skipped"})
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When a failed step is tried again, as data."""
+    """When a failed step is retried."""
 
-    #: Tries in all, >= 1; retries = attempts - 1.
+    #: Maximum tries, >= 1; retries = attempts - 1.
     attempts: int = 3
     #: How the delay grows from one failure to the next.
     backoff: Literal["fixed", "exponential"] = "exponential"
@@ -35,7 +35,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     factor: float = 2.0
     #: Longest delay, seconds.
     max_s: float = 300.0
-    #: Share of the delay that is spread, 0-1: 0.1 means +-10 %.
+    #: Random spread of the delay, 0-1: 0.1 means +-10 %.
     jitter: float = 0.1
 
 
@@ -46,26 +46,26 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     #: Names of the steps that must have completed or been skipped before this one.
     after: tuple[str, ...] = ()
-    #: Those of them without whose outputs there is nothing to do: when one was skipped, so is this step.
+    #: Those whose outputs it requires: if one is skipped, this step is skipped too.
     needs: tuple[str, ...] = ()
-    #: Whether the job goes on, and completes, without it: when it fails for good, only what needs it is left out.
+    #: The job can complete without it: if it fails, only the steps that need it are skipped.
     optional: bool = False
-    #: The step's own parameters; its schema is schemas/<name>.py.
+    #: Parameters of the step; their schema is schemas/<name>.py.
     params: Json = {}
-    #: When to try again.
+    #: When a failure is retried.
     retry: RetryPolicy = RetryPolicy()
     #: Share of the job's progress, relative to the other steps.
     weight: float = 1.0
-    #: Whether many requests may share one record (steps that take no time).
+    #: Many requests may share one record: the step takes no time.
     instant: bool = False
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where the source media is: exactly one of the three."""
+    """Location of the source media: exactly one of the three."""
 
     #: Key relative to the store's root.
     object: str | None = None
-    #: http(s) address.
+    #: http(s) URL.
     url: str | None = None
     #: Local file below one of the configured roots.
     path: str | None = None
@@ -82,7 +82,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A step of a job: its specification and where it stands."""
+    """A step of a job: its specification and state."""
 
     spec: StepSpec
     status: StepStatus = "waiting"
@@ -94,26 +94,26 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failures: int = 0
     #: Tries that were lost with their executor in this run.
     losses: int = 0
-    #: Tries that found a remote endpoint asleep in this run.
+    #: Tries in this run that found a remote endpoint asleep.
     asleep: int = 0
-    #: When the current attempt was last requested; unset while nothing is requested.
+    #: When the current attempt was last requested; unset while none is.
     requested_at: float | None = None
     #: How often the current attempt was requested.
     dispatches: int = 0
-    #: The owner of the current attempt; kept after completion, so that a replay is known.
+    #: Lease of the current attempt; kept after completion to recognise repeated events.
     lease: Lease | None = None
     #: When a delayed retry is due.
     due_at: float | None = None
     #: First acceptance in this run.
     started_at: float | None = None
     finished_at: float | None = None
-    #: 0-1, the highest seen at the last change of this row.
+    #: 0-1, the highest value at the last change of this row.
     progress: float = 0.0
-    #: Of the last failed attempt.
+    #: Error of the last failed attempt.
     error: ErrorRecord | None = None
-    #: What the step produced; file values are keys in the store.
+    #: Outputs of the step; files are store keys.
     outputs: Json | None = None
-    #: Why it was skipped, e.g. "no-audio-track".
+    #: Reason for skipping it, e.g. "no-audio-track".
     reason: str | None = None
 
 
@@ -125,33 +125,33 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Name of the pipeline; its steps are resolved in `steps`.
     pipeline: str
     status: JobStatus
-    #: In an order in which every step stands behind those it comes after.
+    #: In topological order.
     steps: tuple[Step, ...]
     input: Input
     created_at: float
     updated_at: float
-    #: Counts resumes: 1, then + 1 with every retry of the job.
+    #: Number of the run, from 1; each retry of the job adds 1.
     run: int = 1
-    #: Where its steps' requests stand among those of other jobs.
+    #: Priority of its steps' requests.
     priority: Priority = "normal"
     owner: str | None = None
     filename: str | None = None
-    #: The submitter's own text, returned untouched.
+    #: Opaque text of the submitter, returned unchanged.
     passthrough: str | None = None
     #: First acceptance of a step.
     started_at: float | None = None
     finished_at: float | None = None
-    #: A cancel was asked for and active steps have not ended yet.
+    #: Cancelling was requested, and active steps have not stopped yet.
     cancelling: bool = False
     error: ErrorRecord | None = None
-    #: sha256 of the submission's body, to tell a repeat from a clash.
+    #: sha256 of the submission's body, to distinguish a repeat from a conflict.
     body_hash: str | None = None
-    #: Highest applied offset per source topic that this row vouches for (its partition is the row's).
+    #: Highest applied offset per source topic, of the row's partition.
     at: dict[str, int] = {}
 
 
 class DeletedJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is left of a deleted job, so that no late message brings it back. Row with key `!<job id>`."""
+    """A deleted job, so that late messages do not restore it. Row with key `!<job id>`."""
 
     id: str
     asset_id: str
@@ -159,33 +159,33 @@ class DeletedJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: int
     deleted_at: float
     owner: str | None = None
-    #: Folders of what it published, which must go.
+    #: Folders of its published files, to be deleted.
     prefixes: tuple[str, ...] = ()
     #: As in Job.
     at: dict[str, int] = {}
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A step's queue, when anything was ever said about it. Row with key `~<step>`."""
+    """State of a step's queue, once it was paused or resumed. Row with key `~<step>`."""
 
     step: str
-    #: Whether executors take nothing from it.
+    #: Executors accept no new attempts.
     paused: bool
-    #: Since when it is so.
+    #: Time of the last change.
     changed_at: float
-    #: Who asked for it.
+    #: Caller of the last change.
     changed_by: str | None = None
     #: As in Job; its partition is that of `queue:<step>`.
     at: dict[str, int] = {}
 
 
 class AssetJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an asset keeps of one of its jobs."""
+    """Summary of one job of an asset."""
 
     status: JobStatus
     pipeline: str
     created_at: float
-    #: Why it failed: an error code, or "cancelled".
+    #: Reason for failing: an error code, or "cancelled".
     reason: str | None = None
 
 
@@ -200,21 +200,21 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner: str | None = None
     filename: str | None = None
     passthrough: str | None = None
-    #: Why it failed: an error code, or "cancelled".
+    #: Reason for failing: an error code, or "cancelled".
     reason: str | None = None
-    #: The newest of its jobs, at most 50, by job id; all of them are rows of the table `jobs`.
+    #: Its newest jobs, at most 50, by job id; the table `jobs` has all.
     jobs: dict[str, AssetJob] = {}
     #: The newest published outputs per step, over all jobs.
     outputs: dict[str, Any] = {}
-    #: When each of them was published, by step.
+    #: Time of publication, by step.
     published_at: dict[str, float] = {}
-    #: A job that had completed is forgotten, and what it published is kept: the asset stays READY without it.
+    #: A completed job was deleted but its files were kept, so the asset stays READY.
     kept: bool = False
     #: As in Job.
     at: dict[str, int] = {}
 
 
 class Watermark(msgspec.Struct, frozen=True, kw_only=True):
-    """Row with key `@<partition>`: how far the log is applied, also where nothing changed. Scans and views skip it."""
+    """Applied offsets of a partition, also where no row changed. Row with key `@<partition>`; scans skip it."""
 
     at: dict[str, int]

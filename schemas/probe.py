@@ -1,4 +1,4 @@
-"""The step `probe`: what the file is, and which of its tracks to use."""
+"""The step `probe`: container, tracks and durations of the source."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ STEP = StepKind(name="probe", slots=4)
 
 
 class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The video track that will be used."""
+    """The selected video track."""
 
     #: Index among all tracks of the file.
     index: int
@@ -16,23 +16,23 @@ class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: As stored, before rotation and pixel aspect.
     coded_width_px: int
     coded_height_px: int
-    #: As a person sees it: rotated, square pixels, even.
+    #: As displayed: rotated, square pixels, even.
     width_px: int
     height_px: int
-    #: Average frames a second.
+    #: Average frames per second.
     fps: float
-    #: Steady rate to show it at, as a fraction of whole numbers, e.g. "30000/1001".
+    #: Constant frame rate of the output, as a fraction of integers, e.g. "30000/1001".
     frame_rate: str = "25/1"
-    #: Clockwise, to be applied for display: 0, 90, 180, 270.
+    #: Clockwise rotation for display: 0, 90, 180, 270.
     rotation_deg: int = 0
-    #: Left and right are to be exchanged, before the rotation.
+    #: Mirrored horizontally, before the rotation.
     mirrored: bool = False
     #: Pixel aspect as "num:den".
     sample_aspect_ratio: str = "1:1"
     pixel_format: str | None = None
     #: PQ or HLG.
     hdr: bool = False
-    #: Colours as ffprobe names them; absent where the file does not say.
+    #: Colours as ffprobe names them; unset if not in the file.
     color_space: str | None = None
     color_primaries: str | None = None
     color_transfer: str | None = None
@@ -46,34 +46,34 @@ class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The audio track that will be used."""
+    """The selected audio track."""
 
     index: int
     codec: str
     channels: int
     sample_rate_hz: int
-    #: ISO 639, when the file says so.
+    #: ISO 639, if tagged in the file.
     language: str | None = None
     duration_s: float | None = None
     start_s: float = 0.0
-    #: Whether the file says that it is the one to play.
+    #: Marked as default in the file.
     default: bool = False
 
 
 class ProbeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What later steps rely on."""
+    """Outputs of the step, used by later steps."""
 
-    #: ffmpeg's demuxer, from our own sniff of the first bytes.
+    #: ffmpeg's demuxer, chosen by the first bytes.
     demuxer: str
-    #: For people, e.g. "MP4".
+    #: For display, e.g. "MP4".
     container: str
     size_bytes: int
     duration_s: float
     video: VideoTrack | None = None
     audio: AudioTrack | None = None
-    #: All tracks with sound, where there is more than one; only of `audio` it is measured when it starts and ends.
+    #: All audio tracks, if there are several; start and end are measured for `audio` only.
     sounds: tuple[AudioTrack, ...] = ()
-    #: How many tracks of each kind the file has.
+    #: Number of tracks in the file, by kind.
     video_tracks: int = 0
     audio_tracks: int = 0
     bit_rate_bps: int | None = None

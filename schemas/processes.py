@@ -1,4 +1,4 @@
-"""What processes report of themselves."""
+"""Status reports of processes."""
 
 from typing import ClassVar
 
@@ -6,11 +6,11 @@ from schemas.base import Message
 
 
 class ControlReported(Message, frozen=True, kw_only=True):
-    """On `media.progress`, every second from each control process that decides; may be lost."""
+    """On `media.progress`, every second from each active control process; may be lost."""
 
     TYPE: ClassVar[str] = "media.control.reported.v1"
 
     #: Id of the process within its consumer group.
     control: str
-    #: Partitions of `media.commands` that it decides.
+    #: Assigned partitions of `media.commands`.
     partitions: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Every message by its wire name."""
+"""Message types by wire name."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Orders on `media.removals`, from control to executors: files that nothing points at any more."""
+"""Removals on `media.removals`, from control to executors: files without a reference."""
 
 from typing import ClassVar
 
@@ -11,11 +11,11 @@ class RemoveArtifacts(Message, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "media.artifacts.remove.v1"
 
     asset_id: str
-    #: When what they belonged to was deleted, seconds since the epoch.
+    #: When their job or asset was deleted, seconds since the epoch.
     deleted_at: float
-    #: The job that they came from, when it is one job's files.
+    #: Job that published them; unset for a whole asset.
     job_id: str | None = None
-    #: Attempts' folders in the store, removed whole.
+    #: Folders of attempts in the store.
     prefixes: tuple[str, ...] = ()
-    #: Whether all that the asset has goes, its source included; files newer than `deleted_at` stay.
+    #: Remove all files of the asset, including its source; files newer than `deleted_at` stay.
     whole_asset: bool = False

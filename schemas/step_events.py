@@ -1,4 +1,4 @@
-"""Requests to executors, their answers on `media.step-events`, and the clock's ticks there."""
+"""Requests to executors, their reports on `media.step-events`, and the deadlines there."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from schemas.transcribe import Caption
 
 
 class StepRequested(Message, frozen=True, kw_only=True):
-    """Do one attempt of one step. Repeats carry the same id and are harmless."""
+    """A request for one attempt of one step. Repeats have the same id and are harmless."""
 
     TYPE: ClassVar[str] = "media.step.requested.v1"
 
@@ -22,20 +22,20 @@ class StepRequested(Message, frozen=True, kw_only=True):
     #: Try within the run, from 1.
     attempt: int
     input: Input
-    #: Control's clock; comes back in AttemptAccepted.
+    #: Time by control's clock; returned in AttemptAccepted.
     requested_at: float
-    #: Which of the step's request topics it stands on.
+    #: Selects the step's request topic.
     priority: Priority = "normal"
     filename: str | None = None
     params: Json = {}
-    #: Outputs of the completed steps that this one comes after, directly or not, by step name.
+    #: Outputs of all completed earlier steps, by step name.
     inputs: dict[str, Json] = {}
-    #: How often this step may still wait for a remote endpoint that is asleep; 0: go on to the next backend.
+    #: Remaining waits for a sleeping endpoint; 0: continue with the next backend.
     asleep_left: int = 0
 
 
 class StepEvent(Message, frozen=True, kw_only=True):
-    """What every answer about an attempt carries."""
+    """Common fields of events about an attempt."""
 
     job_id: str
     asset_id: str
@@ -45,7 +45,7 @@ class StepEvent(Message, frozen=True, kw_only=True):
 
 
 class AttemptAccepted(StepEvent, frozen=True, kw_only=True):
-    """An executor claims the attempt. The first one owns the lease."""
+    """An executor accepts the attempt. The first one owns the lease."""
 
     TYPE: ClassVar[str] = "media.step.accepted.v1"
 
@@ -53,7 +53,7 @@ class AttemptAccepted(StepEvent, frozen=True, kw_only=True):
     executor_id: str
     #: `requested_at` of the request that was accepted.
     requested_at: float
-    #: Line of requests it came from: the partition on the topic of normal priority; partitions further for others.
+    #: Queue of the request: its partition on the topic of normal priority; offset by the partition count for others.
     request_partition: int
 
 
@@ -69,7 +69,7 @@ class AttemptHeartbeat(StepEvent, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """What AttemptAccepted says, in the end of an attempt that was over before it could be said."""
+    """The fields of AttemptAccepted, in the last event of an attempt that ended before it was sent."""
 
     executor_id: str
     requested_at: float
@@ -77,15 +77,15 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptEnded(StepEvent, frozen=True, kw_only=True):
-    """How an attempt ended. Only the owner of its lease changes the step."""
+    """The last event of an attempt. Only the owner of its lease changes the step."""
 
     lease_id: str
-    #: Where the attempt was not accepted by itself: it is by this, and then has ended.
+    #: Set if AttemptAccepted was not sent: this event accepts the attempt and ends it.
     claim: Claim | None = None
 
 
 class AttemptCompleted(AttemptEnded, frozen=True, kw_only=True):
-    """The outputs are staged and proven; the row may point at them."""
+    """The attempt completed: its outputs are published and validated."""
 
     TYPE: ClassVar[str] = "media.step.finished.v1"
 
@@ -93,7 +93,7 @@ class AttemptCompleted(AttemptEnded, frozen=True, kw_only=True):
 
 
 class AttemptSkipped(AttemptEnded, frozen=True, kw_only=True):
-    """There was nothing to do for this input, e.g. no audio track."""
+    """The step does not apply to this input, e.g. no audio track."""
 
     TYPE: ClassVar[str] = "media.step.passed-over.v1"
 
@@ -108,12 +108,12 @@ class AttemptFailed(AttemptEnded, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "media.step.attempt-failed.v1"
 
     error: ErrorRecord
-    #: How far the attempt came, 0-1: the step's progress does not fall below it in this run.
+    #: Progress of the attempt, 0-1; the step's progress does not fall below it in this run.
     progress: float = 0.0
 
 
 class AttemptReleased(StepEvent, frozen=True, kw_only=True):
-    """The executor is stopping and gives the attempt back; not a failure."""
+    """The executor is stopping and releases the attempt; not a failure."""
 
     TYPE: ClassVar[str] = "media.step.released.v1"
 
@@ -123,7 +123,7 @@ class AttemptReleased(StepEvent, frozen=True, kw_only=True):
 
 
 class AttemptCancelled(StepEvent, frozen=True, kw_only=True):
-    """The executor killed the work after a revoke."""
+    """The executor stopped the work after its lease was revoked."""
 
     TYPE: ClassVar[str] = "media.step.revoked.v1"
 
@@ -133,34 +133,34 @@ class AttemptCancelled(StepEvent, frozen=True, kw_only=True):
 
 
 class RetryDue(StepEvent, frozen=True, kw_only=True):
-    """Control's clock: the delay of a retry is over. `attempt` is the one that failed."""
+    """Deadline from control: the delay of a retry is over. `attempt` is the one that failed."""
 
     TYPE: ClassVar[str] = "media.step.retry-due.v1"
 
 
 class LeaseExpired(StepEvent, frozen=True, kw_only=True):
-    """Control's clock: the lease was not renewed in time."""
+    """Deadline from control: the lease was not renewed in time."""
 
     TYPE: ClassVar[str] = "media.step.lease-expired.v1"
 
     lease_id: str
     #: Progress at the last heartbeat, 0-1.
     progress: float = 0.0
-    #: When the clock looked, by the log's own time, seconds since the epoch; 0: not said.
+    #: Time of the check by the log's clock, seconds since the epoch; 0: unknown.
     decided_at: float = 0.0
 
 
 class DispatchDue(StepEvent, frozen=True, kw_only=True):
-    """Control's clock: nobody accepted the request; ask again."""
+    """Deadline from control: no executor accepted the request; request the attempt again."""
 
     TYPE: ClassVar[str] = "media.step.dispatch-due.v1"
 
-    #: How often it was requested when the clock looked; ignored when that has changed.
+    #: Number of requests at the time of the check; the event is ignored if it has changed.
     dispatches: int
 
 
 class LeaseRevoked(Message, frozen=True, kw_only=True):
-    """On `media.control`, to every executor: stop this lease's work and kill what it started."""
+    """On `media.control`, to every executor: stop the work of this lease and kill its processes."""
 
     TYPE: ClassVar[str] = "media.lease.revoked.v1"
 
@@ -175,13 +175,13 @@ class LeaseRevoked(Message, frozen=True, kw_only=True):
 
 
 class QueueChanged(Message, frozen=True, kw_only=True):
-    """On `media.control`, to every executor: whether to take from a step's queue. Said again while it is paused."""
+    """On `media.control`, to every executor: a step's queue was paused or resumed. Repeated while paused."""
 
     TYPE: ClassVar[str] = "media.queue.changed.v1"
 
     step: str
     paused: bool
-    #: Since when; an older message than one that is known changes nothing.
+    #: Time of the change; older messages are ignored.
     changed_at: float
 
 
@@ -196,16 +196,16 @@ class StepProgressed(Message, frozen=True, kw_only=True):
     step: str
     attempt: int
     lease_id: str
-    #: 0-1, never falling within an attempt.
+    #: 0-1, never decreasing within an attempt.
     progress: float
-    #: Seconds left, when there is ground for a guess.
+    #: Estimated seconds left, if known.
     eta_s: float | None = None
     #: 0-1 per part of the step, e.g. per rendition.
     parts: dict[str, float] = {}
 
 
 class StepCaptioned(Message, frozen=True, kw_only=True):
-    """On `media.progress`: what was just heard, before the step has ended; may be lost."""
+    """On `media.progress`: a caption, while the step runs; may be lost."""
 
     TYPE: ClassVar[str] = "media.step.captioned.v1"
 

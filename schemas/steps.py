@@ -1,4 +1,4 @@
-"""The kinds of step there are: found by looking, so that adding one touches no registry."""
+"""Step kinds, discovered by module: a new step needs no registration."""
 
 import importlib
 import pkgutil
@@ -10,19 +10,19 @@ import schemas
 
 
 class StepKind(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rest of the program must know of a step. Each schemas/<step>.py has one, named STEP."""
+    """Properties of a step that executors and control need. Each schemas/<step>.py has one, named STEP."""
 
     #: One word, the same in every folder and on the wire.
     name: str
-    #: Default number of attempts that one executor works on at a time.
+    #: Default number of concurrent attempts per executor.
     slots: int
-    #: Whether it waits for, and then has, the executor's whole CPU budget; others run beside it at low priority.
+    #: Waits for the executor's whole CPU budget; other steps run at low priority meanwhile.
     heavy: bool = False
-    #: Whether it takes no time worth a record of its own.
+    #: Takes no time: many requests share one record.
     instant: bool = False
-    #: Whether it reads the source and may write files; without, it gets neither a source nor scratch space.
+    #: Reads or writes files; otherwise it gets neither a source nor scratch space.
     files: bool = True
-    #: Whether it reads the source; without, none is fetched for it.
+    #: Reads the source; otherwise the source is not fetched.
     source: bool = True
 
 

@@ -1,4 +1,4 @@
-"""The step `store`: pushes what other steps published to another store."""
+"""The step `store`: copies published files to another store."""
 
 import msgspec
 
@@ -8,49 +8,49 @@ STEP = StepKind(name="store", slots=5, source=False)
 
 
 class StoreObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One file to be pushed."""
+    """One file to copy."""
 
-    #: The file here: its step, and its path below what that step published, e.g. "thumbnails/poster.jpg".
+    #: Step and relative path of the file, e.g. "thumbnails/poster.jpg".
     object: str
-    #: Path in the other store; {asset_id} is filled in.
+    #: Path in the target store; {asset_id} is replaced.
     path: str
-    #: Media type; by the path's ending otherwise.
+    #: Media type; unset: by the path's extension.
     content_type: str | None = None
-    #: Metadata beside that of all objects.
+    #: Metadata in addition to that of all objects.
     metadata: dict[str, str] = {}
 
 
 class StoreParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a pipeline may choose."""
+    """Parameters of the step."""
 
-    #: Where to: "s3://bucket[/prefix]" or "file:///folder".
+    #: URL of the target store: "s3://bucket[/prefix]" or "file:///folder".
     to: str
-    #: Steps whose files are pushed; none: of all steps that this one comes after, unless `objects` names files.
+    #: Steps whose files are copied; empty: all earlier steps, unless `objects` names files.
     steps: tuple[str, ...] = ()
-    #: Single files that are pushed, wherever they shall lie.
+    #: Single files to copy, each to its own path.
     objects: tuple[StoreObject, ...] = ()
-    #: Path in the other store; {asset_id} and {step} are filled in.
+    #: Path in the target store; {asset_id} and {step} are replaced.
     path: str = "{asset_id}/{step}"
-    #: Content types by ending, e.g. {".m4s": "video/mp4"}; the usual ones otherwise.
+    #: Content types by extension, over the defaults, e.g. {".m4s": "video/mp4"}.
     content_types: dict[str, str] = {}
-    #: Further metadata of every object.
+    #: Metadata of every object.
     metadata: dict[str, str] = {}
-    #: Whether the files here are removed when all are there.
+    #: Delete the copied files from kinolog's store afterwards.
     delete_local: bool = False
 
 
 class StoredStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was pushed of one step, or one file of it."""
+    """The copied files of one step, or one of its files."""
 
     step: str
-    #: Path in the other store: the folder of a step's files, or a file.
+    #: Path in the target store: folder of the step's files, or the file.
     path: str
     objects: int
     size_bytes: int
 
 
 class StoreOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What stands in the other store."""
+    """Outputs of the step."""
 
     to: str
     stored: tuple[StoredStep, ...] = ()

@@ -8,9 +8,9 @@ STEP = StepKind(name="thumbnails", slots=2)
 
 
 class ThumbnailsParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a pipeline may choose."""
+    """Parameters of the step."""
 
-    #: Thumbnails spread over the duration, 1-50.
+    #: Number of thumbnails, evenly spaced, 1-50.
     count: int = 5
     #: Longest side of poster and thumbnails, 64-3840.
     max_width_px: int = 1280
@@ -19,7 +19,7 @@ class ThumbnailsParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class ThumbnailsOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """File values are keys in the store."""
+    """Outputs of the step; files are store keys."""
 
     poster: str
     thumbnails: tuple[str, ...] = ()

@@ -8,21 +8,21 @@ STEP = StepKind(name="transcode", slots=2, heavy=True)
 
 
 class TranscodeParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a pipeline may choose."""
+    """Parameters of the step."""
 
-    #: Name of a recipe in deploy/profiles.
+    #: Name of a profile in deploy/profiles.
     profile: str = "hls"
 
 
 class Rendition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of the master playlist."""
+    """One rendition of the master playlist."""
 
     #: e.g. "720p" or "audio".
     name: str
     #: Key of the media playlist in the store.
     playlist: str
     codecs: str
-    #: Measured: the largest segment, and the whole, in bits a second.
+    #: Measured over the largest segment, and over the whole, bits per second.
     peak_bps: int
     average_bps: int
     segments: int
@@ -32,10 +32,10 @@ class Rendition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TranscodeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """File values are keys in the store."""
+    """Outputs of the step; files are store keys."""
 
     master: str
     duration_s: float
-    #: Where the media's clock starts in the segments, for caption maps.
+    #: Timestamp of the media's start in the segments, for X-TIMESTAMP-MAP.
     start_s: float
     renditions: tuple[Rendition, ...] = ()

@@ -1,4 +1,4 @@
-"""The step `transcribe`: what was said, when, as captions and as data."""
+"""The step `transcribe`: speech as captions and as data."""
 
 import msgspec
 
@@ -8,21 +8,21 @@ STEP = StepKind(name="transcribe", slots=1, heavy=True, source=False)
 
 
 class TranscribeParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a pipeline may choose. Which model serves is a setting."""
+    """Parameters of the step. Models are settings."""
 
-    #: Language that is spoken, ISO 639-1, where it is known; unset: it is detected.
+    #: Spoken language, ISO 639-1; unset: detected.
     language: str | None = None
 
 
 class Caption(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A stretch of speech as it is shown live, before the step has ended."""
+    """A caption for live display while the step runs."""
 
-    #: Place in the transcript, from 0.
+    #: Index in the transcript, from 0.
     id: int
     start_ms: int
     end_ms: int
     text: str
-    #: ISO 639-1, as far as it is known.
+    #: ISO 639-1, if known.
     language: str | None = None
 
 
@@ -32,34 +32,34 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     start_ms: int
     end_ms: int
     text: str
-    #: 0-1; unset where the model does not say.
+    #: 0-1; unset if the model gives none.
     confidence: float | None = None
 
 
 class TranscriptSegment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A stretch of speech as the model gave it, about a sentence."""
+    """A segment of speech as the model returned it, about a sentence."""
 
-    #: Place in the transcript, from 0.
+    #: Index in the transcript, from 0.
     id: int
     start_ms: int
     end_ms: int
     text: str
-    #: 0-1: the mean probability of its tokens; unset where the model does not say.
+    #: Mean probability of its tokens, 0-1; unset if the model gives none.
     confidence: float | None = None
-    #: 0-1: how likely it is that nobody speaks.
+    #: Probability that it is not speech, 0-1.
     no_speech: float | None = None
-    #: Empty where the model gives no times of words.
+    #: Empty if the model gives no word timestamps.
     words: tuple[Word, ...] = ()
 
 
 class SpeechModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which model transcribed: enough to tell one result from another."""
+    """The model of a transcript, as far as results depend on it."""
 
-    #: As the backend is set, e.g. "local:small" or "https://…".
+    #: The backend as configured, e.g. "local:small" or "https://…".
     backend: str
     #: Name of the model or of its folder.
     name: str | None = None
-    #: sha256 of its weights, hexadecimal; unset for a remote one.
+    #: sha256 of its weights, hexadecimal; unset for endpoints.
     weights_sha256: str | None = None
     #: e.g. "int8".
     compute_type: str | None = None
@@ -70,18 +70,18 @@ class SpeechModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class Transcript(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content of `transcript.json`. Times are from the start of the media."""
 
-    #: ISO 639-1; unset where the model does not say.
+    #: ISO 639-1; unset if the model gives none.
     language: str | None = None
-    #: 0-1, of the detection; 1 where it was given.
+    #: Confidence of the detection, 0-1; 1 if the language was configured.
     language_confidence: float | None = None
     duration_ms: int
     model: SpeechModel
-    #: In the order of time.
+    #: In order of time.
     segments: tuple[TranscriptSegment, ...] = ()
 
 
 class TranscribeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """File values are keys in the store."""
+    """Outputs of the step; files are store keys."""
 
     #: WebVTT.
     vtt: str

@@ -7,22 +7,22 @@ from schemas.jobs import Input
 
 
 class UploadCompleted(Message, frozen=True, kw_only=True):
-    """Media is there: start its job. The same event (source, id) twice is one job."""
+    """Media was uploaded: start its job. A repeat of the event (source, id) starts none."""
 
     TYPE: ClassVar[str] = "media.upload.completed.v1"
 
-    #: Exactly one of object, url, path; `path` only below the configured roots. Whose object it is is not checked: who
-    #: may write to this topic is trusted.
+    #: Exactly one of object, url, path; `path` only below the configured roots. Ownership is not checked: producers of
+    #: this topic are trusted.
     input: Input
-    #: Kept when given; derived from the event's source and id otherwise.
+    #: Unset: derived from the event's source and id.
     asset_id: str | None = None
-    #: Original file name, for people.
+    #: Original file name, for display.
     filename: str | None = None
-    #: Name of a pipeline; the default pipeline otherwise.
+    #: Name of a pipeline; unset: the default pipeline.
     pipeline: str | None = None
-    #: "high", "normal" or "low": which requests for a step go first; low ones are never starved for ever.
+    #: "high", "normal" or "low": order of requests for a step; low priority never starves.
     priority: str = "normal"
-    #: The submitter's own text, at most 4,096 characters.
+    #: Opaque text of the submitter, at most 4,096 characters.
     passthrough: str | None = None
-    #: Whose it is; owners see their own. Taken as the producer says.
+    #: Owner of the asset. Not checked.
     owner: str | None = None

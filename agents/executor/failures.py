@@ -39,7 +39,7 @@ def _known(error: BaseException) -> ProcessingError | None:
 def _log_rejected(attempt: Attempt, error: OutputInvalid) -> None:
     """An error unless the next try may succeed."""
     level = logging.WARNING if error.retriable else logging.ERROR
-    why = {"reason": error.found, "detail": error.detail}
+    why = {"reason": error.finding, "detail": error.detail}
     log.log(level, "output failed validation", extra=attempt.identity.log_fields | why)
 
 

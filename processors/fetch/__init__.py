@@ -1,1 +1,1 @@
-"""Downloads from servers that nobody vouches for."""
+"""Downloads from untrusted servers."""

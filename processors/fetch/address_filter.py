@@ -1,7 +1,7 @@
-"""Where a download may connect to: decided on the address that the socket is about to use, not on a name.
+"""The address filter of downloads: decides on the IP address that a socket is about to use, not on a name.
 
 Whatever a name resolves to, however an address is written and wherever a redirect leads: the connection is made to the
-very address that was looked at here, so there is nothing to swap in between.
+same address that was checked, so DNS rebinding has no effect.
 """
 
 import socket
@@ -14,15 +14,15 @@ from yarl import URL
 
 from processors.errors import InvalidUrl
 
-#: Longest address. Source: RFC 9110 section 4.1 recommends that at least 8,000 octets are supported.
+#: Longest URL. Source: RFC 9110 section 4.1 recommends that at least 8,000 octets are supported.
 MAX_URL_CHARS = 8000
 
-#: What `ipaddress.is_global` lets through and does not lead to a host of its own.
+#: Networks that `ipaddress.is_global` accepts although they do not identify a host.
 _NOT_HOSTS = tuple(
     ip_network(network)
     for network in (
         "64:ff9b::/96",  # NAT64: carries any IPv4 address. Source: RFC 6052
-        "64:ff9b:1::/48",  # the same for networks of one's own. Source: RFC 8215
+        "64:ff9b:1::/48",  # the same for private networks. Source: RFC 8215
         "2002::/16",  # 6to4, and its anycast relay below. Source: RFC 7526
         "192.88.99.0/24",
         "2001::/23",  # protocol assignments, Teredo among them. Source: RFC 2928, RFC 4380
@@ -36,11 +36,11 @@ _NOT_HOSTS = tuple(
 
 
 class Denied(OSError):
-    """The address is none that downloads may reach."""
+    """The IP address is forbidden."""
 
 
 def is_public(text: str) -> bool:
-    """Whether an IP address is global unicast: a host out there, and nothing that leads back inside."""
+    """Whether an IP address is global unicast: a host on the internet, and no tunnel into a private network."""
     address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
@@ -50,30 +50,30 @@ def is_public(text: str) -> bool:
 
 
 class AddressFilter:
-    """Checks addresses and makes the sockets of one download. `allow_hosts`: "host" or "host:port", trusted."""
+    """Checks the URLs and opens the sockets of one download. `allow_hosts`: trusted, "host" or "host:port"."""
 
     def __init__(self, ports: Collection[int], allow_hosts: Collection[str]) -> None:
         self._ports = frozenset(ports)
         self._allowed = frozenset(host.strip().lower().strip("[]") for host in allow_hosts)
         self._trusted = False
-        #: The address that was refused last.
+        #: The last IP address that was refused.
         self.denied: str | None = None
 
-    def enter(self, text: str | URL) -> URL:
-        """The address of the next request, when it may be asked for. Raises InvalidUrl."""
+    def allow(self, text: str | URL) -> URL:
+        """The URL of the next request. Raises InvalidUrl if it is not allowed."""
         url = checked_url(text)
         self._trusted = self._is_allowed(url)
         self.denied = None
         if not self._trusted and url.port not in self._ports:
-            raise InvalidUrl(f"The address has a port that is not asked: {url.port}.")
+            raise InvalidUrl(f"Port {url.port} is not allowed.")
         return url
 
     def make_socket(self, address: tuple[Any, ...]) -> socket.socket:
-        """A socket for the address that is about to be connected to. Raises Denied."""
-        family, kind, protocol, _, place = address
-        if not self._trusted and not is_public(place[0]):
-            self.denied = place[0]
-            raise Denied(f"{place[0]} is not a public address")
+        """A socket for a resolved address. Raises Denied if it is forbidden."""
+        family, kind, protocol, _, sockaddr = address
+        if not self._trusted and not is_public(sockaddr[0]):
+            self.denied = sockaddr[0]
+            raise Denied(f"{sockaddr[0]} is not a public address")
         return socket.socket(family, kind, protocol)
 
     def _is_allowed(self, url: URL) -> bool:
@@ -82,26 +82,26 @@ class AddressFilter:
 
 
 def checked_url(text: str | URL) -> URL:
-    """`text` as an address: http or https, with a host, without a name or password in it. Raises InvalidUrl."""
+    """Parse an http or https URL with a host and without credentials. Raises InvalidUrl."""
     plain = str(text)
     _require_plain(plain)
-    if "\\" in plain:  # some readers take it for a slash: nobody should have to guess which host is meant
-        raise InvalidUrl("The address has a backslash.")
+    if "\\" in plain:  # some parsers read it as a slash, so the host would be ambiguous
+        raise InvalidUrl("The URL has a backslash.")
     try:
         url = URL(plain)
         port, host, named = url.port, url.host, "@" in urlsplit(plain).netloc
     except (ValueError, IndexError) as error:  # an IndexError is yarl's 1.x for "http://[z]@"
-        raise InvalidUrl("The address cannot be understood.", detail=str(error)[:200]) from error
+        raise InvalidUrl("The URL is malformed.", detail=str(error)[:200]) from error
     if url.scheme not in ("http", "https") or not host or port is None:
-        raise InvalidUrl("The address is not a complete http or https address.")
+        raise InvalidUrl("The URL must be a complete http or https URL.")
     if "%" in host:  # an interface of this machine, or a name in disguise
-        raise InvalidUrl("The address has a host with a percent sign.")
+        raise InvalidUrl("The host of the URL has a percent sign.")
     if named:
-        raise InvalidUrl("The address carries a name or a password; that is not taken.")
+        raise InvalidUrl("The URL contains a user name or password. Remove it.")
     _require_plain(str(url))  # a name may have got a space in it on its way to ASCII
     return url.with_fragment(None)
 
 
 def _require_plain(text: str) -> None:
     if not text or len(text) > MAX_URL_CHARS or any(ord(char) <= 32 or ord(char) == 127 for char in text):
-        raise InvalidUrl("The address is empty, too long, or has spaces or control characters.")
+        raise InvalidUrl("The URL is empty, too long, or has spaces or control characters.")

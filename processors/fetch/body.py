@@ -1,4 +1,4 @@
-"""The body of one download: counted and sniffed as it comes, hashed and written in threads a little behind."""
+"""The body of one download: counted and sniffed on arrival, hashed and written in threads shortly after."""
 
 import asyncio
 import hashlib
@@ -19,22 +19,22 @@ from processors.media.media_types import Family, MediaKind, media_kind
 from processors.media.sniff import HEAD_BYTES
 from processors.threads import in_thread
 
-#: Bytes that are hashed and written at a time: a call into a thread costs as much as hashing a hundredth of them.
-_PIECE_BYTES = 1024**2
-#: Pieces that may wait for each thread. With fewer, one waits for the other; memory is 2 x 5 pieces at the most.
-_AHEAD = 4
+#: Size of a batch to hash and write: a thread call costs as much as hashing a hundredth of it.
+_BATCH_BYTES = 1024**2
+#: Batches that may wait for each thread. With fewer, one waits for the other; memory is at most 2 x 5 batches.
+_QUEUED = 4
 
-#: Bytes that are here, and bytes in all where that is known.
-Heard = Callable[[int, int | None], None]
+#: Called with the received bytes, and the total if known.
+OnProgress = Callable[[int, int | None], None]
 
 
-class Broken(Exception):
-    """The answer broke off; what is here may be continued."""
+class BrokenConnection(Exception):
+    """The connection broke during the response; the download can be continued."""
 
 
 @dataclass
 class Body:
-    """What is here so far."""
+    """The bytes received so far."""
 
     file: IO[bytes]
     limits: FetchLimits
@@ -44,47 +44,47 @@ class Body:
     head: bytes = b""
     kind: MediaKind | None = None
     validators: Validators = field(default_factory=Validators)
-    #: Length of the whole, where the server said so.
+    #: Content length, if known.
     total_bytes: int | None = None
 
     def restart(self) -> None:
-        """Forget what is here. Blocking."""
+        """Discard the received bytes. Blocking."""
         self.file.seek(0)
         self.file.truncate()
         self.hash, self.size_bytes, self.head, self.kind = hashlib.sha256(), 0, b"", None
 
-    async def receive(self, answer: aiohttp.ClientResponse, heard: Heard) -> None:
-        """Take in what `answer` sends. Raises Broken, ProcessingError, OSError; what came until then is here."""
-        # Two threads: hashing takes as long as writing, and neither needs the other.
-        async with _Lane(self._hash) as hashing, _Lane(self.file.writelines) as writing:
-            async for pieces in self._pieces(answer):
-                await hashing.put(pieces)
-                await writing.put(pieces)
-                heard(self.size_bytes, self.total_bytes)
+    async def receive(self, response: aiohttp.ClientResponse, on_progress: OnProgress) -> None:
+        """Receive the body of `response`. Raises BrokenConnection, ProcessingError, OSError; keeps what it has."""
+        # Two threads: hashing takes as long as writing, and they are independent.
+        async with _WorkerThread(self._hash) as hashing, _WorkerThread(self.file.writelines) as writing:
+            async for batch in self._batches(response):
+                await hashing.put(batch)
+                await writing.put(batch)
+                on_progress(self.size_bytes, self.total_bytes)
         self._require_kind(whole=True)
 
-    def _hash(self, pieces: Iterable[bytes]) -> None:
-        for piece in pieces:
-            self.hash.update(piece)
+    def _hash(self, batch: Iterable[bytes]) -> None:
+        for chunk in batch:
+            self.hash.update(chunk)
 
-    async def _pieces(self, answer: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
-        waiting: list[bytes] = []
+    async def _batches(self, response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
+        batch: list[bytes] = []
         size, speed = 0, _Speed(self.limits)
         try:
-            async for chunk in answer.content.iter_any():
+            async for chunk in response.content.iter_any():
                 self._count(chunk)
                 speed.require(len(chunk))
-                waiting.append(chunk)
+                batch.append(chunk)
                 size += len(chunk)
-                if size >= _PIECE_BYTES:
-                    yield waiting
-                    waiting, size = [], 0
+                if size >= _BATCH_BYTES:
+                    yield batch
+                    batch, size = [], 0
         except (aiohttp.ClientError, ConnectionError) as error:
-            if waiting:
-                yield waiting  # what came counts: it may be continued
-            raise Broken(str(error) or type(error).__name__) from error
-        if waiting:
-            yield waiting
+            if batch:
+                yield batch  # it can be continued
+            raise BrokenConnection(str(error) or type(error).__name__) from error
+        if batch:
+            yield batch
 
     def _count(self, chunk: bytes) -> None:
         self.size_bytes += len(chunk)
@@ -98,58 +98,56 @@ class Body:
         if self.kind is not None:
             return
         if whole and not self.size_bytes:
-            raise EmptyMedia("The address gives a file without bytes.")
+            raise EmptyMedia("The URL returned an empty file.")
         self.kind = media_kind(self.head)
         if self.kind is None or self.kind.family not in self.families:
-            raise UnsupportedMedia(
-                f"The address does not give {' or '.join(self.families)} in a format that is taken here."
-            )
+            raise UnsupportedMedia(f"The URL did not return {' or '.join(self.families)} in a supported format.")
 
     def require_size(self, size_bytes: int) -> None:
-        """Raises MediaTooLarge."""
+        """Check a size. Raises MediaTooLarge."""
         most = self.limits.max_bytes
         if size_bytes > most:
-            raise MediaTooLarge(f"The file is larger than the {most} bytes that are taken.")
+            raise MediaTooLarge(f"The file is larger than the limit of {most} bytes.")
 
 
-class _Lane:
-    """Blocking work on one thing after another, in a thread of its own, at most `_AHEAD` behind; ends with all done."""
+class _WorkerThread:
+    """A thread that processes batches in order, at most `_QUEUED` behind; on exit all are done."""
 
     def __init__(self, work: Callable[[list[bytes]], None]) -> None:
         self._work, self._thread = work, ThreadPoolExecutor(1)
-        self._behind: deque[asyncio.Future[None]] = deque()
+        self._pending: deque[asyncio.Future[None]] = deque()
 
-    async def put(self, pieces: list[bytes]) -> None:
-        """Have it worked on; waits while too much does. Raises what went wrong with an earlier one."""
-        if len(self._behind) >= _AHEAD:
-            await self._behind.popleft()
-        self._behind.append(asyncio.get_running_loop().run_in_executor(self._thread, self._work, pieces))
+    async def put(self, batch: list[bytes]) -> None:
+        """Queue a batch; waits while too many are queued. Raises the error of an earlier batch."""
+        if len(self._pending) >= _QUEUED:
+            await self._pending.popleft()
+        self._pending.append(asyncio.get_running_loop().run_in_executor(self._thread, self._work, batch))
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
         await in_thread(self._thread.shutdown)
-        ended = await asyncio.gather(*self._behind, return_exceptions=True)
-        # Also in place of Broken: what is not on the disk is not continued.
+        results = await asyncio.gather(*self._pending, return_exceptions=True)
+        # Also in place of BrokenConnection: bytes that were not written cannot be continued.
         if kind is None or issubclass(kind, Exception):
-            for error in filter(None, ended):
+            for error in filter(None, results):
                 raise error
 
 
 class _Speed:
-    """The least speed, over each stretch of time."""
+    """Checks the lowest accepted speed over each interval."""
 
     def __init__(self, limits: FetchLimits) -> None:
         self._limits = limits
-        self._began_at, self._bytes = time.monotonic(), 0
+        self._started_at, self._bytes = time.monotonic(), 0
 
     def require(self, size_bytes: int) -> None:
-        """Count what came. Raises SourceTooSlow."""
+        """Count received bytes. Raises SourceTooSlow."""
         self._bytes += size_bytes
-        elapsed_s = time.monotonic() - self._began_at
+        elapsed_s = time.monotonic() - self._started_at
         if elapsed_s < self._limits.stall_s:
             return
         if self._bytes < self._limits.min_bytes_per_s * elapsed_s:
-            raise SourceTooSlow(f"The media comes more slowly than {self._limits.min_bytes_per_s} bytes a second.")
-        self._began_at, self._bytes = time.monotonic(), 0
+            raise SourceTooSlow(f"The media server sends less than {self._limits.min_bytes_per_s} bytes per second.")
+        self._started_at, self._bytes = time.monotonic(), 0

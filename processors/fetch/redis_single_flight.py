@@ -1,7 +1,7 @@
-"""Flights over all executors, in Redis. Whatever Redis does not do is done by this process alone, within its timeout.
+"""Single-flight downloads across all executors, in Redis. While Redis is down, each process acts alone.
 
-A lease has a fencing token that only grows, also when Redis was emptied: microseconds of its clock. What a holder with
-an older token brings is not written over what a newer one brought.
+A lease has a fencing token that only increases, also after Redis lost its data: microseconds of its clock. A holder
+with an older token does not overwrite the result of a newer one.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ from processors.fetch.single_flight import Entry, LocalFlights
 
 log = logging.getLogger(__name__)
 
-#: How long an address is remembered, seconds; with it goes what points at an object, not the object.
+#: Lifetime of an entry, seconds; the object that it refers to remains.
 _ENTRY_S = 7 * 86_400
-#: Between looks at a lease that another executor holds.
-_LOOK_S = 0.05, 0.2
+#: Poll interval for a lease that another executor holds.
+_POLL_S = 0.05, 0.2
 _DOWN = (RedisError, OSError, TimeoutError)
-#: After it did not answer it is not asked for so long: one that hangs must not cost every download its timeouts.
-_AWAY_S = 2.0
+#: Pause after a failure, so that a hanging Redis does not cost every download its timeouts.
+_DOWN_S = 2.0
 
 #: KEYS: lease. ARGV: holder, ttl ms. Returns the fencing token, or 0.
-_TAKE = """
+_ACQUIRE = """
 local held = redis.call('GET', KEYS[1])
 if held then return 0 end
 local t = redis.call('TIME')
@@ -40,7 +40,7 @@ local fence = t[1] * 1000000 + t[2]
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return fence
 """
-#: KEYS: lease. ARGV: holder, ttl ms. Returns whether it is (again) the holder's: one that was lost with all is retaken.
+#: KEYS: lease. ARGV: holder, ttl ms. Returns whether the holder has it: after Redis lost its data it is acquired again.
 _RENEW = """
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
@@ -56,9 +56,9 @@ redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'value', ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
-#: KEYS: places of a host (a sorted set, by their end), when the next may begin. ARGV: holder, ttl ms, places, pause ms.
-#: Returns 0 when it has one, milliseconds to wait otherwise.
-_TURN = """
+#: KEYS: slots of a host (a sorted set by expiry), start time of the next. ARGV: holder, ttl ms, slots, interval ms.
+#: Returns 0 if a slot is held, else the milliseconds to wait.
+_ACQUIRE_SLOT = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -76,7 +76,7 @@ return 0
 
 
 class RedisFlights:
-    """Flights that hold over all executors with one Redis. Raises nothing of Redis's: it may be away at any time."""
+    """Single-flight across all executors with one Redis. Raises no Redis errors: Redis may fail at any time."""
 
     def __init__(
         self, url: str, *, timeout_s: float, lease_s: float, per_host: int, per_s: float, prefix: str = "kinolog:"
@@ -87,98 +87,98 @@ class RedisFlights:
         self._redis: Any = Redis.from_url(
             url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
         )
-        self._away_until = 0.0
-        #: Fencing token of each flight that is held.
+        self._down_until = 0.0
+        #: Fencing tokens of held leases.
         self._fences: dict[str, int] = {}
 
     @contextlib.asynccontextmanager
-    async def flight(self, address: str) -> AsyncIterator[None]:
-        """See Flights. One of a process asks Redis on behalf of all."""
-        async with self._local.flight(address):
-            holder, key = secrets.token_hex(8), f"{self._prefix}flight:{address}"
-            fence = await self._take(key, holder)
-            self._fences[address] = fence
+    async def flight(self, url_key: str) -> AsyncIterator[None]:
+        """See Flights. One task of the process queries Redis for all."""
+        async with self._local.flight(url_key):
+            holder, key = secrets.token_hex(8), f"{self._prefix}flight:{url_key}"
+            fence = await self._acquire(key, holder)
+            self._fences[url_key] = fence
             renewing = asyncio.create_task(self._renew(key, holder)) if fence else None
             try:
                 yield
             finally:
-                self._fences.pop(address, None)
+                self._fences.pop(url_key, None)
                 if renewing is not None:
                     renewing.cancel()
-                    await self._ask(_RELEASE, [key], [holder])
+                    await self._eval(_RELEASE, [key], [holder])
 
-    async def find(self, address: str) -> Entry | None:
-        """See Flights. The newer of what this process knows and what Redis knows."""
-        own = await self._local.find(address)
-        raw = await self._asked(lambda: self._redis.hget(f"{self._prefix}cached:{address}", "value"))
+    async def find(self, url_key: str) -> Entry | None:
+        """See Flights. The newer of the entries of this process and of Redis."""
+        own = await self._local.find(url_key)
+        raw = await self._query(lambda: self._redis.hget(f"{self._prefix}cached:{url_key}", "value"))
         try:
             shared = msgspec.json.decode(raw, type=Entry) if raw else None
-        except msgspec.MsgspecError:  # of another version: as good as nothing
+        except msgspec.MsgspecError:  # written by another version
             return own
         return max((entry for entry in (own, shared) if entry is not None), key=lambda entry: entry.at, default=None)
 
-    async def keep(self, address: str, entry: Entry) -> None:
+    async def keep(self, url_key: str, entry: Entry) -> None:
         """See Flights."""
-        await self._local.keep(address, entry)
-        fence = self._fences.get(address, 0)
+        await self._local.keep(url_key, entry)
+        fence = self._fences.get(url_key, 0)
         value = msgspec.json.encode(entry)
-        await self._ask(_KEEP, [f"{self._prefix}cached:{address}"], [fence, value, _ENTRY_S])
+        await self._eval(_KEEP, [f"{self._prefix}cached:{url_key}"], [fence, value, _ENTRY_S])
 
     @contextlib.asynccontextmanager
-    async def turn(self, host: str) -> AsyncIterator[None]:
+    async def host_slot(self, host: str) -> AsyncIterator[None]:
         """See Flights."""
-        async with self._local.turn(host):
+        async with self._local.host_slot(host):
             holder, key = secrets.token_hex(8), f"{self._prefix}host:{host}"
-            holding = asyncio.create_task(self._hold_place(key, holder))
+            holding = asyncio.create_task(self._keep_slot(key, holder))
             try:
-                while wait_ms := await self._place(key, holder):
+                while wait_ms := await self._acquire_slot(key, holder):
                     await asyncio.sleep(wait_ms / 1000 * random.uniform(0.5, 1.0))  # noqa: S311  no secret
                 yield
             finally:
                 holding.cancel()
-                await self._asked(lambda: self._redis.zrem(key, holder))
+                await self._query(lambda: self._redis.zrem(key, holder))
 
-    async def _take(self, key: str, holder: str) -> int:
-        """The lease's fencing token; 0 when there is no Redis to have it from."""
+    async def _acquire(self, key: str, holder: str) -> int:
+        """The fencing token of the lease; 0 without Redis."""
         while True:
-            fence = await self._ask(_TAKE, [key], [holder, int(self._lease_s * 1000)])
+            fence = await self._eval(_ACQUIRE, [key], [holder, int(self._lease_s * 1000)])
             if fence is None:
                 return 0
             if fence:
                 return int(fence)
-            await asyncio.sleep(random.uniform(*_LOOK_S))  # noqa: S311  no secret
+            await asyncio.sleep(random.uniform(*_POLL_S))  # noqa: S311  no secret
 
     async def _renew(self, key: str, holder: str) -> None:
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            if await self._ask(_RENEW, [key], [holder, int(self._lease_s * 1000)]) == 0:
-                # Somebody else downloads it too: wasted work, but both bring the whole.
-                log.warning("a download's lease was taken over", extra={"lease": key})
+            if await self._eval(_RENEW, [key], [holder, int(self._lease_s * 1000)]) == 0:
+                # Another executor downloads it too: wasted work, but both results are complete.
+                log.warning("download lease lost", extra={"lease": key})
                 return
 
-    async def _place(self, key: str, holder: str) -> int:
+    async def _acquire_slot(self, key: str, holder: str) -> int:
         arguments = [holder, int(self._lease_s * 1000), self._per_host, self._pause_ms]
-        return int(await self._ask(_TURN, [key, f"{key}:next"], arguments) or 0)
+        return int(await self._eval(_ACQUIRE_SLOT, [key, f"{key}:next"], arguments) or 0)
 
-    async def _hold_place(self, key: str, holder: str) -> None:
+    async def _keep_slot(self, key: str, holder: str) -> None:
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            if await self._asked(lambda: self._redis.zscore(key, holder)) is not None:
-                await self._place(key, holder)
+            if await self._query(lambda: self._redis.zscore(key, holder)) is not None:
+                await self._acquire_slot(key, holder)
 
-    async def _ask(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
-        """What a script answers; None when Redis cannot be asked."""
-        return await self._asked(lambda: self._redis.eval(script, len(keys), *keys, *arguments))
+    async def _eval(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
+        """The result of a script; None if Redis is down."""
+        return await self._query(lambda: self._redis.eval(script, len(keys), *keys, *arguments))
 
-    async def _asked(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        """What Redis answers; None when it does not, or did not a moment ago."""
-        if time.monotonic() < self._away_until:
+    async def _query(self, query: Callable[[], Awaitable[Any]]) -> Any:
+        """The result of a query; None if Redis is down, or was a moment ago."""
+        if time.monotonic() < self._down_until:
             return None
         try:
-            return await ask()
+            return await query()
         except _DOWN as error:
-            self._away_until = time.monotonic() + _AWAY_S
-            log.warning("Redis cannot be asked; this process goes on alone", extra={"error": str(error)[:200]})
+            self._down_until = time.monotonic() + _DOWN_S
+            log.warning("redis is down; single-flight is limited to this process", extra={"error": str(error)[:200]})
             return None
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Who downloads what: one at a time for each address, everybody else waits and takes what came of it.
+"""Single-flight downloads: one download per URL at a time; concurrent requests wait and reuse its result.
 
-In one process this is a lock and a table. With Redis (processors/fetch/redis_single_flight.py) it holds over all
-executors. Losing what is kept here costs a repeated download at most: an entry only ever points at a whole object.
+In one process this is a lock and a cache. With Redis (processors/fetch/redis_single_flight.py) it spans all executors.
+Losing an entry costs at most a repeated download: entries only refer to complete objects.
 """
 
 import asyncio
@@ -17,42 +17,42 @@ from cachetools import LRUCache
 from schemas.base import ErrorRecord
 from schemas.download import DownloadOutputs
 
-#: Addresses that are remembered.
+#: Cached results.
 _MAX_ENTRIES = 10_000
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What came of the last download of an address."""
+    """Result of the last download of a URL."""
 
-    #: When that was known, seconds since the epoch.
+    #: Time of the result, seconds since the epoch.
     at: float
     outputs: DownloadOutputs | None = None
     error: ErrorRecord | None = None
 
 
 class Flights(Protocol):
-    """Single-flight and manners."""
+    """Single-flight per URL, and rate limits per host. `url_key`: digest of a URL."""
 
-    def flight(self, address: str) -> contextlib.AbstractAsyncContextManager[None]:
-        """Hold the right to download `address` (its digest). Waits for whoever has it."""
+    def flight(self, url_key: str) -> contextlib.AbstractAsyncContextManager[None]:
+        """Hold the lock of a URL; waits for its holder."""
         ...
 
-    async def find(self, address: str) -> Entry | None:
-        """What is known of an address."""
+    async def find(self, url_key: str) -> Entry | None:
+        """The last result of a URL."""
         ...
 
-    async def keep(self, address: str, entry: Entry) -> None:
-        """Remember what came of the flight that is being held."""
+    async def keep(self, url_key: str, entry: Entry) -> None:
+        """Store the result of the download whose lock is held."""
         ...
 
-    def turn(self, host: str) -> contextlib.AbstractAsyncContextManager[None]:
-        """Hold one of a host's places. Waits for one, and for the pace."""
+    def host_slot(self, host: str) -> contextlib.AbstractAsyncContextManager[None]:
+        """Hold one of a host's download slots; waits for a free one and for the rate limit."""
         ...
 
 
 @dataclass
 class _Host:
-    places: asyncio.Semaphore
+    slots: asyncio.Semaphore
     users: int = 0
     next_at: float = 0.0
 
@@ -64,7 +64,7 @@ class _Lock:
 
 
 class LocalFlights:
-    """Flights of one process. `per_s`: downloads from one host that may begin in a second; 0: any number."""
+    """Single-flight within one process. `per_s`: new downloads from one host per second; 0: unlimited."""
 
     def __init__(self, per_host: int, per_s: float) -> None:
         self._per_host, self._per_s = per_host, per_s
@@ -73,9 +73,9 @@ class LocalFlights:
         self._entries: LRUCache[str, Entry] = LRUCache(_MAX_ENTRIES)
 
     @contextlib.asynccontextmanager
-    async def flight(self, address: str) -> AsyncIterator[None]:
+    async def flight(self, url_key: str) -> AsyncIterator[None]:
         """See Flights."""
-        held = self._locks.setdefault(address, _Lock())
+        held = self._locks.setdefault(url_key, _Lock())
         held.users += 1
         try:
             async with held.lock:
@@ -83,23 +83,23 @@ class LocalFlights:
         finally:
             held.users -= 1
             if not held.users:
-                self._locks.pop(address, None)
+                self._locks.pop(url_key, None)
 
-    async def find(self, address: str) -> Entry | None:
+    async def find(self, url_key: str) -> Entry | None:
         """See Flights."""
-        return self._entries.get(address)
+        return self._entries.get(url_key)
 
-    async def keep(self, address: str, entry: Entry) -> None:
+    async def keep(self, url_key: str, entry: Entry) -> None:
         """See Flights."""
-        self._entries[address] = entry
+        self._entries[url_key] = entry
 
     @contextlib.asynccontextmanager
-    async def turn(self, host: str) -> AsyncIterator[None]:
+    async def host_slot(self, host: str) -> AsyncIterator[None]:
         """See Flights."""
         held = self._hosts.setdefault(host, _Host(asyncio.Semaphore(self._per_host)))
         held.users += 1
         try:
-            async with held.places:
+            async with held.slots:
                 await asyncio.sleep(self._pause_s(held))
                 yield
         finally:

@@ -34,11 +34,11 @@ def test_what_leads_back_inside_is_not(address: str) -> None:
 
 def test_an_allowed_host_may_have_any_port_and_only_it() -> None:
     gate = AddressFilter((80, 443), ["Media.Internal", "other.internal:9000"])
-    assert gate.enter("http://media.internal:8081/a").port == 8081
-    assert gate.enter("http://other.internal:9000/a").port == 9000
+    assert gate.allow("http://media.internal:8081/a").port == 8081
+    assert gate.allow("http://other.internal:9000/a").port == 9000
     for refused in ("http://other.internal:9001/a", "http://media.internal.example:8081/"):
         with pytest.raises(InvalidUrl):
-            gate.enter(refused)
+            gate.allow(refused)
 
 
 def test_an_address_loses_its_fragment() -> None:
