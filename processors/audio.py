@@ -103,7 +103,7 @@ def audio_args(
 def _sound(source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack]) -> Chain:
     """The tracks as one, from the first moment of the media to the last: gaps and a late start are silence."""
     opened = ffmpeg.input(file_address(source), **input_options(media.demuxer), threads=_THREADS, vn=None)
-    steady = [opened[str(t.index)].filter("aresample", RATE_HZ, **{"async": 1, "first_pts": 0}) for t in tracks]
+    steady = [opened[str(t.index)].filter("aresample", RATE_HZ) for t in tracks]
     mixed = steady[0]
     if len(steady) > 1:
         mixed = ffmpeg.filter(steady, "amix", inputs=len(steady), duration="longest", normalize=0)

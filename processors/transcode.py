@@ -18,7 +18,7 @@ from processors.media.encode_validation import PLAYLIST, Expected, ValidatedRend
 from processors.media.hls import Variant, master_playlist
 from processors.media.ladder import Size, ladder
 from processors.media.profiles import Profile
-from processors.media.video_filters import Chain, deinterlaced, upright
+from processors.media.video_filters import Chain, deinterlaced, steady, steady_options, upright
 from processors.tools.cpu_priority import NICE_HEAVY
 from processors.tools.ffmpeg import Progress, errors_in, ffmpeg_argv, file_address, input_options
 from processors.tools.runner import Command, Runner
@@ -104,7 +104,7 @@ def transcode_args(
 ) -> list[str]:
     """Arguments for ffmpeg: paths of what is written are relative to the output folder."""
     reading = input_options(media.demuxer)
-    decoding = decoder_options(media.video) if media.video else {}
+    decoding = {**decoder_options(media.video), **steady_options(media.video)} if media.video else {}
     options = {**reading, **decoding, "max_pixels": max_pixels, "threads": cpus, "noautorotate": None}
     opened = ffmpeg.input(file_address(source), **options)
     outputs = []
@@ -112,34 +112,34 @@ def transcode_args(
         for size, picture in zip(plan.sizes, _pictures(opened, media.video, plan), strict=True):
             outputs.append(_video_output(picture, size, profile, plan, cpus))
     if media.audio:
-        outputs.append(_audio_output(_sound(opened, media.audio, profile, plan), profile, plan))
+        outputs.append(_audio_output(opened, media.audio, profile, plan))
     compiled: list[str] = ffmpeg.merge_outputs(*outputs).get_args()
     return compiled
 
 
 def _pictures(opened: Chain, track: VideoTrack, plan: Plan) -> list[Chain]:
     """One chain per rendition, decoded once."""
-    picture = deinterlaced(opened[str(track.index)], track)
+    picture = deinterlaced(steady(opened[str(track.index)], track), track)
     if plan.phase_s:  # `fps` moves every frame to a multiple of a frame: the output's offset gives the rest back
         picture = picture.filter("setpts", f"PTS-({_us(plan.phase_s)})/TB")
-    steady = picture.filter("fps", fps=_ratio(plan.rate), start_time=0)
+    even = picture.filter("fps", fps=_ratio(plan.rate), start_time=0)
     missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
     if missing_s > 1 / plan.rate:  # the last picture stands while the sound goes on
-        steady = steady.filter("tpad", stop_mode="clone", stop_duration=_us(missing_s))
+        even = even.filter("tpad", stop_mode="clone", stop_duration=_us(missing_s))
     largest = plan.sizes[0]
-    turned, colours = prepared(upright(steady, track), track, largest.width_px, largest.height_px)
+    turned, colours = prepared(upright(even, track), track, largest.width_px, largest.height_px)
     copies = turned.filter_multi_output("split", len(plan.sizes)) if len(plan.sizes) > 1 else [turned]
     return [
         tagged(scaled(copies[place], size.width_px, size.height_px, colours)) for place, size in enumerate(plan.sizes)
     ]
 
 
-def _sound(opened: Chain, track: AudioTrack, profile: Profile, plan: Plan) -> Chain:
+def _sound_filters(track: AudioTrack, profile: Profile, plan: Plan) -> str:
     """From the first moment to the last: gaps, a late start and an early end are silence."""
-    steady = opened[str(track.index)].filter("aresample", profile.audio.sample_rate_hz, **{"async": 1, "first_pts": 0})
-    stereo = steady.filter("aformat", sample_fmts="fltp", channel_layouts="stereo")
     missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
-    return stereo.filter("apad", pad_dur=_us(missing_s)) if missing_s > 0 else stereo
+    padding = [f"apad=pad_dur={_us(missing_s)}"] if missing_s > 0 else []
+    rate = f"aresample={profile.audio.sample_rate_hz}"
+    return ",".join([rate, "aformat=sample_fmts=fltp:channel_layouts=stereo", *padding])
 
 
 def _video_output(picture: Chain, size: Size, profile: Profile, plan: Plan, cpus: int) -> Chain:
@@ -158,9 +158,10 @@ def _video_output(picture: Chain, size: Size, profile: Profile, plan: Plan, cpus
     return _hls_output(picture, size.name, options, plan.start_s + plan.phase_s, plan.segment_s)
 
 
-def _audio_output(sound: Chain, profile: Profile, plan: Plan) -> Chain:
-    codec = {"c:a": "aac", "b:a": profile.audio.bit_rate_bps}
-    return _hls_output(sound, AUDIO, codec, plan.start_s, plan.segment_s)
+def _audio_output(opened: Chain, track: AudioTrack, profile: Profile, plan: Plan) -> Chain:
+    """Its filters stand apart from the pictures': where the form of the sound changes, they alone begin again."""
+    codec = {"af": _sound_filters(track, profile, plan), "c:a": "aac", "b:a": profile.audio.bit_rate_bps}
+    return _hls_output(opened[str(track.index)], AUDIO, codec, plan.start_s, plan.segment_s)
 
 
 def _hls_output(chain: Chain, name: str, codec: Mapping[str, Any], start_s: Fraction, segment_s: float) -> Chain:
@@ -218,7 +219,7 @@ class Transcoder:
         args = transcode_args(source, media, profile, planned, cpus=work.cpus, max_pixels=limits.max_pixels)
         progress = Progress(media.duration_s, lambda done: work.report(done * _ENCODE_SHARE, {}))
         command = Command(
-            argv=ffmpeg_argv(args, work.cpus, loglevel="level+warning"),
+            argv=ffmpeg_argv(args, work.cpus, loglevel="-repeat+level+warning"),
             reach=FileAccess(reads=(source,), writes=(work.output,), cwd=work.output),
             timeout_s=limits.tool_timeout_s(media.duration_s),
             cpus=work.cpus,

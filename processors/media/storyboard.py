@@ -1,6 +1,7 @@
 """A storyboard's geometry and its cues. Pure. Source: W3C WebVTT, W3C Media Fragments (#xywh)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: Tiles of one sprite: columns, rows.
@@ -9,14 +10,19 @@ _COLUMNS, _ROWS = 10, 10
 _SHORTEST_S, _LONGEST_S = 1.0, 10.0
 #: Aimed at between those bounds.
 _TILES = 100
+#: Fewer tiles than this say too little of a short video: then all of it is decoded, not its keyframes only.
+_FEW_TILES, _DECODED_S = 10, 120.0
+#: Rounding of times must not move a picture into the slot before its own; ffmpeg's expression has the same.
+SLOT_SLACK = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Storyboard:
-    """Tiles in the order of time, row by row, sprite after sprite."""
+    """Tiles in the order of time, row by row, sprite after sprite: at most one in each slot of `interval_s`."""
 
     duration_s: float
     interval_s: float
+    #: How many there are at most.
     tiles: int
     tile_width_px: int
     tile_height_px: int
@@ -31,10 +37,18 @@ class Storyboard:
         """Of every sprite; the last one may be partly black."""
         return min(math.ceil(self.tiles / self.columns), _ROWS)
 
-    @property
-    def sprites(self) -> int:
-        """How many there are."""
-        return math.ceil(self.tiles / (self.columns * self.rows))
+    def sprites(self, tiles: int) -> int:
+        """How many there are for so many tiles."""
+        return math.ceil(tiles / (self.columns * self.rows))
+
+    def slot(self, at_s: float) -> int:
+        """The slot that a moment lies in."""
+        return max(0, math.floor(at_s / self.interval_s + SLOT_SLACK))
+
+    def is_sparse(self, tiles: int, pictures_s: float) -> bool:
+        """Whether the keyframes of so many seconds of pictures gave too few tiles, and a decode of all is worth it."""
+        due = min(math.ceil(round(pictures_s / self.interval_s, 6)), _FEW_TILES)
+        return tiles == 0 or (tiles < due and pictures_s <= _DECODED_S)
 
 
 def storyboard(duration_s: float, tile_width_px: int, tile_height_px: int) -> Storyboard:
@@ -54,16 +68,16 @@ def sprite_name(number: int) -> str:
     return f"storyboard-{number:03d}.jpg"
 
 
-def storyboard_vtt(board: Storyboard) -> str:
-    """WebVTT with one cue per tile."""
-    return "\n".join(["WEBVTT", "", *(_cue(board, number) for number in range(board.tiles))])
+def storyboard_vtt(board: Storyboard, times_s: Sequence[float]) -> str:
+    """WebVTT with one cue per tile, whose picture is of that time: from its slot to the next one that has a tile."""
+    starts = [0.0, *(board.slot(at_s) * board.interval_s for at_s in times_s[1:]), board.duration_s]
+    cues = (_cue(board, number, starts[number], starts[number + 1]) for number in range(len(times_s)))
+    return "\n".join(["WEBVTT", "", *cues])
 
 
-def _cue(board: Storyboard, number: int) -> str:
+def _cue(board: Storyboard, number: int, start_s: float, end_s: float) -> str:
     sheet, place = divmod(number, board.columns * board.rows)
     row, column = divmod(place, board.columns)
-    start_s = number * board.interval_s
-    end_s = min(start_s + board.interval_s, board.duration_s)
     x, y = column * board.tile_width_px, row * board.tile_height_px
     return (
         f"{_time(start_s)} --> {_time(end_s)}\n"

@@ -24,6 +24,9 @@ _LINE_BYTES = 64 * 1024
 _NUMBER_DIGITS = 18
 #: Stands behind the name of what speaks: "[h264 @ 0x55b0bc3af080] [error] …".
 _ERROR = re.compile(r"^(?:\[[^\]]*\] )?\[(?:error|fatal|panic)\] ")
+#: Silence before sound that begins late, and in its gaps. In place of aresample's first_pts, which fills from the start
+#: again wherever the form of the sound changes. Source: ffmpeg(1), -async; fftools/ffmpeg_filter.c, `reconfiguration`.
+FILL_SOUND = ("-async", "1")
 #: Share of frames that may fail to decode before the file counts as damaged; recordings often begin with a few.
 MAX_DECODE_ERRORS = 0.05
 
@@ -47,12 +50,13 @@ def file_address(path: Path) -> str:
     return f"file:{path}"
 
 
-def ffmpeg_argv(args: list[str], threads: int, *, loglevel: str = "warning") -> tuple[str, ...]:
+def ffmpeg_argv(args: list[str], threads: int, *, loglevel: str = "-repeat+warning") -> tuple[str, ...]:
     """A whole command line around what ffmpeg-python compiled; progress goes to stdout, the rest to stderr."""
     return (
         *("ffmpeg", "-nostdin", "-hide_banner", "-y", "-loglevel", loglevel, "-nostats"),
         *("-progress", "pipe:1", "-stats_period", str(_STATS_S), "-max_error_rate", str(MAX_DECODE_ERRORS)),
         *("-filter_complex_threads", str(threads)),
+        *FILL_SOUND,
         *args,
     )
 

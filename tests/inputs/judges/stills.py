@@ -79,4 +79,6 @@ def _near(shows: Timeline, tile: Tile, frame_s: float) -> bool:
     if all(clock is None for clock in due):
         return True
     shown = tile.card.clock_s if tile.card else None
-    return shown is not None and any(clock is not None and abs(clock - shown) <= frame_s + _STEP_S for clock in due)
+    if shown is None:  # black, where black is near
+        return tile.card is not None and None in due
+    return any(clock is not None and abs(clock - shown) <= frame_s + _STEP_S for clock in due)

@@ -42,7 +42,7 @@ def _shown(playlist: Path) -> str:
         ("late-sound.mp4", {"240p": (320, 240), "audio": None}, 4.0),
         ("long-sound.avi", {"240p": (320, 240), "audio": None}, 4.0),
         ("hdr.mp4", {"240p": (320, 240)}, 1.0),
-        ("fields.ts", {"480p": (854, 480), "360p": (640, 360)}, 1.0),
+        ("fields.ts", {"576p": (1024, 576), "360p": (640, 360)}, 1.0),
         ("vp8.webm", {"240p": (320, 240), "audio": None}, 3.0),
         ("sound.mp3", {"audio": None}, 3.0),
     ],
@@ -94,7 +94,7 @@ async def test_a_turned_picture_stands_upright(bench: Bench, clip: Clips) -> Non
 
 
 def _grey(source: Path) -> bytes:
-    filters = ["-frames:v", "1", "-vf", "scale=24:32,format=gray", "-f", "rawvideo", "-"]
+    filters = ["-frames:v", "1", "-vf", "scale=24:32,format=gbrp,format=gray", "-f", "rawvideo", "-"]
     return subprocess.run(["ffmpeg", "-v", "error", "-i", source, *filters], capture_output=True, check=True).stdout
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from processors.contract import Work
 from processors.errors import Skipped
+from processors.media.stills import Shot, fitted, shots_args, storyboard_args, thumbnail_times
 from processors.media.storyboard import storyboard
-from processors.thumbnails import Shot, Thumbnailer, fitted, shots_args, storyboard_args, thumbnail_times
+from processors.thumbnails import Thumbnailer
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from schemas.probe import ProbeOutputs, VideoTrack
@@ -41,28 +42,43 @@ def test_pictures_are_never_enlarged(longest: int, size: tuple[int, int]) -> Non
     assert fitted(_VIDEO, longest) == size
 
 
-def test_a_shot_is_a_seek_that_gives_a_picture_and_its_grey_copy() -> None:
-    shots = [Shot(2.0, True, "thumb-001.jpg", Path("/s/1.gray")), Shot(0.5, False, "poster.jpg", Path("/s/p.gray"))]
+def test_a_shot_is_a_seek_that_gives_a_picture_its_grey_copy_and_its_time() -> None:
+    shots = [Shot(2.0, "thumb-001.jpg", Path("/s")), Shot(0.5, "poster.jpg", Path("/s"), exact=False)]
     args = shlex.join(shots_args(Path("/in/source"), _MEDIA, _VIDEO, shots, 1280))
     exact, before = (
-        _IN.format("-noautorotate ", "-ss 2.000000 "),
-        _IN.format("-noaccurate_seek -noautorotate ", "-ss 0.500000 "),
+        _IN.format("-noautorotate ", "-reinit_filter:2 0 -ss 2.000000 "),
+        _IN.format("-noaccurate_seek -noautorotate ", "-reinit_filter:2 0 -ss 0.500000 "),
     )
     assert args.startswith(f"{exact} {before} -filter_complex ")
     assert "[0:2]transpose=clock[s0];[s0]scale=720:1280" in args
-    assert "-f image2 -c:v mjpeg -frames:v 1 -q:v 4 -threads 1 -update 1 thumb-001.jpg" in args
-    assert "-f rawvideo -frames:v 1 file:/s/1.gray" in args
+    assert "-f image2 -c:v mjpeg -fps_mode passthrough -frames:v 1 -q:v 4 -threads 1 -update 1 thumb-001.jpg" in args
+    assert "-f rawvideo -fps_mode passthrough -frames:v 1 file:/s/thumb-001.jpg.gray" in args
+    assert "-f framecrc -enc_time_base 1:1000000 -fps_mode passthrough -frames:v 1 file:/s/thumb-001.jpg.times" in args
 
 
-def test_the_storyboard_decodes_keyframes_only_and_has_as_many_tiles_as_cues() -> None:
+def test_where_seeks_are_rough_reading_begins_earlier_and_what_comes_before_is_left_out() -> None:
+    shots = [Shot(9.0, "thumb-001.jpg", Path("/s"), 2.5), Shot(2.0, "thumb-002.jpg", Path("/s"), 2.5)]
+    args = shlex.join(shots_args(Path("/in/source"), _MEDIA, _VIDEO, shots, 1280))
+    assert args.count("-ss ") == 1 and "-ss 6.500000" in args
+    assert "[0:2]trim=start=2.500000[" in args
+    assert "[1:2]trim=start=2.000000[" in args
+
+
+def test_shots_from_the_beginning_are_one_decode() -> None:
+    shots = [Shot(at_s, f"thumb-{at_s}.jpg", Path("/s"), 12.0) for at_s in (2.0, 4.0)]
+    args = shlex.join(shots_args(Path("/in/source"), _MEDIA, _VIDEO, shots, 1280))
+    assert args.count("-i file:/in/source") == 1
+
+
+def test_the_storyboard_takes_the_first_keyframe_of_every_slot() -> None:
     board = storyboard(11.0, 90, 160)
-    args = shlex.join(storyboard_args(Path("/in/source"), _MEDIA, _VIDEO, board, Path("/s/t.gray")))
+    args = shlex.join(storyboard_args(Path("/in/source"), _MEDIA, _VIDEO, board, Path("/s"), keyframes=True))
     assert "-skip_frame nokey" in args
-    assert (
-        "fps=eof_action=pass:fps=1/1.000000:start_time=0[s0];[s0]tpad=stop=-1:stop_mode=clone[s1];[s1]trim=end_frame=11"
-        in args
-    )
+    assert "select=lt(t\\,11.000000)*(isnan(prev_selected_t)+gt(floor(t/1.000000+0.000001)\\," in args
+    assert "[s0]scale=160:90:flags=bicubic[s1];[s1]transpose=clock" in args
     assert "tile=10x2" in args
+    every = shlex.join(storyboard_args(Path("/in/source"), _MEDIA, _VIDEO, board, Path("/s"), keyframes=False))
+    assert "-skip_frame" not in every
 
 
 async def test_sound_alone_has_no_pictures(tmp_path: Path) -> None:

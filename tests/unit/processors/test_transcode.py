@@ -58,16 +58,19 @@ def test_one_decode_two_sizes_and_sound_once() -> None:
         " -maxrate {1} -output_ts_offset 0.100000 -preset veryfast -profile:v high -sc_threshold 0 -threads 2 "
         "hls/{0}/index.m3u8"
     )
-    audio = "-f hls -b:a 128000 -c:a aac " + hls + " -output_ts_offset 0.100000 hls/{0}/index.m3u8"
+    audio = (
+        "-f hls -af aresample=48000,aformat=sample_fmts=fltp:channel_layouts=stereo -b:a 128000 -c:a aac "
+        + hls
+        + " -output_ts_offset 0.100000 hls/{0}/index.m3u8"
+    )
     assert _args(_MEDIA) == (
         "-f mov -analyzeduration 10000000 -format_whitelist mov -max_pixels 1000 -noautorotate -probesize 20971520 "
-        "-protocol_whitelist file -threads 2 -i file:/in/source -filter_complex "
-        "'[0:0]fps=fps=25/1:start_time=0[s0];[s0]split=2[s1][s2];"
-        f"[s1]scale=640:360:flags=bicubic[s3];[s3]setsar=1[s4];[s4]format=yuv420p[s5];[s5]{_TAGS}[s6];"
-        f"[s2]scale=426:240:flags=bicubic[s7];[s7]setsar=1[s8];[s8]format=yuv420p[s9];[s9]{_TAGS}[s10];"
-        "[0:1]aresample=48000:async=1:first_pts=0[s11];[s11]aformat=channel_layouts=stereo:sample_fmts=fltp[s12]' "
-        f"-map '[s6]' {video.format('360p', 800000, 1200000)} -map '[s10]' {video.format('240p', 400000, 600000)} "
-        f"-map '[s12]' {audio.format('audio')}"
+        "-protocol_whitelist file -reinit_filter:0 0 -threads 2 -i file:/in/source -filter_complex "
+        "'[0:0]scale=640:360:flags=bicubic[s0];[s0]fps=fps=25/1:start_time=0[s1];[s1]split=2[s2][s3];"
+        f"[s2]scale=640:360:flags=bicubic[s4];[s4]setsar=1[s5];[s5]format=yuv420p[s6];[s6]{_TAGS}[s7];"
+        f"[s3]scale=426:240:flags=bicubic[s8];[s8]setsar=1[s9];[s9]format=yuv420p[s10];[s10]{_TAGS}[s11]' "
+        f"-map '[s7]' {video.format('360p', 800000, 1200000)} -map '[s11]' {video.format('240p', 400000, 600000)} "
+        f"-map 0:1 {audio.format('audio')}"
     )
 
 
@@ -75,17 +78,17 @@ def test_one_decode_two_sizes_and_sound_once() -> None:
     "changes, filters",
     [
         ({"rotation_deg": 90}, "transpose=clock"),
-        ({"rotation_deg": 180}, "hflip[s1];[s1]vflip"),
+        ({"rotation_deg": 180}, "hflip[s2];[s2]vflip"),
         ({"rotation_deg": 270}, "transpose=cclock"),
-        ({"mirrored": True, "rotation_deg": 90}, "hflip[s1];[s1]transpose=clock"),
-        ({"interlaced": True}, "[0:0]bwdif=deint=interlaced:mode=send_frame[s0];[s0]fps"),
+        ({"mirrored": True, "rotation_deg": 90}, "hflip[s2];[s2]transpose=clock"),
+        ({"interlaced": True}, "[s0]bwdif=deint=interlaced:mode=send_frame[s1];[s1]fps"),
         ({"duration_s": 4.0}, "tpad=stop_duration=6.000000:stop_mode=clone"),
         (
             {"hdr": True, "color_space": None, "color_transfer": "smpte2084", "color_range": "pc"},
             (
-                "flags=bicubic[s1];[s1]zscale=min=bt2020nc:npl=100:pin=bt2020:rin=pc:t=linear:tin=smpte2084[s2];"
-                "[s2]format=gbrpf32le[s3];[s3]zscale=p=bt709[s4];[s4]tonemap=desat=0:tonemap=hable[s5];"
-                "[s5]zscale=m=bt709:r=tv:t=bt709[s6];[s6]format=yuv420p[s7];[s7]split=2"
+                "flags=bicubic[s2];[s2]zscale=min=bt2020nc:npl=100:pin=bt2020:rin=pc:t=linear:tin=smpte2084[s3];"
+                "[s3]format=gbrpf32le[s4];[s4]zscale=p=bt709[s5];[s5]tonemap=desat=0:tonemap=hable[s6];"
+                "[s6]zscale=m=bt709:r=tv:t=bt709[s7];[s7]format=yuv420p[s8];[s8]split=2"
             ),
         ),
     ],
@@ -156,7 +159,7 @@ def test_pictures_keep_their_moments_where_the_film_begins_between_two_frames(
     planned = plan(media, _PROFILE)
     assert (planned.phase_s, planned.start_s) == (Fraction(phase_s), Fraction(start_s))
     args = _args(media)
-    assert (f"[0:0]setpts=PTS-({float(planned.phase_s):.6f})/TB[s0];[s0]fps=" in args) == bool(planned.phase_s)
+    assert (f"[s0]setpts=PTS-({float(planned.phase_s):.6f})/TB[s1];[s1]fps=" in args) == bool(planned.phase_s)
     assert args.count(f"-output_ts_offset {float(planned.start_s + planned.phase_s):.6f}") == (
         2 + (not planned.phase_s)
     )
