@@ -192,7 +192,7 @@ class _Session:
         span = to_share - from_share
         progress = Progress(self.media.duration_s, lambda done: self.work.report(from_share + done * span, {}))
         command = Command(
-            argv=ffmpeg_argv(args, _THREADS, loglevel="info"),
+            argv=ffmpeg_argv(args, _THREADS, loglevel="info", joined=self.media.clock_jumps),
             reach=FileAccess(reads=(self.source,), writes=(self.work.output,), cwd=self.work.output),
             timeout_s=self.runner.limits.tool_timeout_s(self.media.duration_s),
             nice=NICE_LIGHT,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from processors.contract import Work
 from processors.errors import CorruptMedia, MediaTooLarge, NothingToShow, SourceMissing
+from processors.media.packet_times import TimeBases, packets
 from processors.media.sniff import Container, recognise
 from processors.media.tracks import (
     audio_track,
@@ -21,7 +22,8 @@ from processors.media.tracks import (
     video_track,
 )
 from processors.media.truncation import check_whole
-from processors.tools.ffmpeg import ask_json, ffprobe_argv, input_options, listen
+from processors.media.ts_clock import clock_jumps
+from processors.tools.ffmpeg import ask_json, ffprobe_argv, input_options, listen, packets_argv
 from processors.tools.ffprobe import checked_answer
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
@@ -32,6 +34,8 @@ from schemas.probe import ProbeOutputs
 _TAIL_S = 10.0
 #: Containers without an index, whose times after a seek are guesses: read whole, they hold sound only.
 _UNINDEXED = frozenset({"mp3", "aac"})
+#: The container whose files are joined by writing one behind the other.
+_JOINABLE = "mpegts"
 #: Containers that state how long a track is, so that a missing end is noticed.
 _DECLARES = frozenset({"mov", "matroska", "avi", "flac", "wav"})
 #: How much less than declared may be there: headers are rounded, and writers count the last frame differently.
@@ -49,6 +53,8 @@ class Ends:
     """Where each track ends, from its packets, in the file's own time."""
 
     by_index: dict[int, float] = field(default_factory=dict)
+    #: Whether the file's own time jumps; then the ends are those of its parts one after the other.
+    clock_jumps: bool = False
 
     def take(self, line: str) -> None:
         """One packet as ffprobe prints it; discarded ones (outside the edit list) do not count."""
@@ -56,8 +62,11 @@ class Ends:
         shown_at = seconds(pts)
         at = seconds(dts) if shown_at is None else shown_at
         if at is not None and "D" not in flags and _INDEX.fullmatch(index):
-            end = at + (seconds(duration) or 0.0)
-            self.by_index[int(index)] = max(end, self.by_index.get(int(index), end))
+            self.extend(int(index), at + (seconds(duration) or 0.0))
+
+    def extend(self, index: int, end_s: float) -> None:
+        """A track lasts at least until then."""
+        self.by_index[index] = max(end_s, self.by_index.get(index, end_s))
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,8 @@ class Prober:
 
     async def _ends(self, source: Path, container: Container, shown: Json) -> Ends:
         """From the last packets, or from all of them where the end cannot be found by seeking."""
+        if container.demuxer == _JOINABLE and await asyncio.to_thread(clock_jumps, source):
+            return await self._joined_ends(source, container, shown)
         wanted = {int(t["index"]) for t in _chosen(shown)}
         start_s, duration_s = (seconds(shown["format"].get(name)) for name in ("start_time", "duration"))
         if duration_s and container.demuxer not in _UNINDEXED:
@@ -93,6 +104,21 @@ class Prober:
             if any(index in wanted for index in ends.by_index):
                 return ends
         return await self._read(source, container)
+
+    async def _joined_ends(self, source: Path, container: Container, shown: Json) -> Ends:
+        """From all packets, whose times ffmpeg puts one part behind the other, as it does where it decodes."""
+        tracks = [int(track["index"]) for track in _chosen(shown)]
+        zero, ends = seconds(shown["format"].get("start_time")) or 0.0, Ends(clock_jumps=True)
+        units: TimeBases = {}
+
+        def take(line: str) -> None:
+            for packet in packets((line,), units):
+                if packet.track < len(tracks):
+                    ends.extend(tracks[packet.track], zero + packet.at_s + packet.duration_s)
+
+        argv = packets_argv(source, input_options(container.demuxer), tracks)
+        await listen(self.runner, source, argv, self.runner.limits.tool_timeout_s(0), take)
+        return ends
 
     async def _filled(self, source: Path, container: Container, shown: Json, ends: Ends) -> Json:
         """`shown` without tracks that hold nothing: recorders without a microphone make such. Raises NothingToShow."""
@@ -164,6 +190,7 @@ def probe_outputs(shown: Json, ends: Ends, container: Container, size_bytes: int
         video_tracks=count(shown["streams"], "video"),
         audio_tracks=count(shown["streams"], "audio"),
         bit_rate_bps=int(bit_rate) if bit_rate.isdigit() else None,
+        clock_jumps=ends.clock_jumps,
     )
 
 

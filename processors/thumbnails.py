@@ -51,7 +51,7 @@ def _times(path: Path, most: int) -> list[float]:
     if not path.is_file():
         return []
     content = _begin(path, most * _TIME_BYTES + _TIME_BYTES * 10).decode(errors="replace")
-    return [packet.at_s for packet in packets(content.splitlines())][:most]
+    return [packet.at_s for packet in packets(content.splitlines(), {})][:most]
 
 
 def _begin(path: Path, size_bytes: int) -> bytes:
@@ -135,11 +135,11 @@ class _Session:
     async def thumbnails(self) -> list[Shot]:
         """The thumbnails that could be taken, in the order of time."""
         times = thumbnail_times(self.track, self.params.count)
-        lead_s = _ROUGH_LEAD_S if self.media.demuxer in _ROUGH_SEEK else 0.0
+        lead_s = math.inf if self.media.clock_jumps else _ROUGH_LEAD_S if self.media.demuxer in _ROUGH_SEEK else 0.0
         shots = [Shot(at_s, thumbnail_name(number), self.work.scratch, lead_s) for number, at_s in enumerate(times, 1)]
         await self._take(shots)
         # A rough seek may land behind the last keyframe.
-        await self._take([replace(shot, lead_s=_FAR_LEAD_S) for shot in shots if not self._on_time(shot)])
+        await self._take([replace(shot, lead_s=max(lead_s, _FAR_LEAD_S)) for shot in shots if not self._on_time(shot)])
         # Behind the last frame there is none that begins; the keyframe before stands for it.
         await self._take([replace(shot, lead_s=0.0, exact=False) for shot in shots if not self._taken(shot)])
         return [shot for shot in shots if self._taken(shot)]
@@ -149,7 +149,8 @@ class _Session:
         views = [_begin(shot.look, LOOK_BYTES) for shot in thumbnails]
         chosen, tile = best(views), best([tile.view for tile in tiles])
         if tile is not None and (chosen is None or (is_black(views[chosen]) and not is_black(tiles[tile].view))):
-            shot = Shot(tiles[tile].at_s, POSTER, self.work.scratch, exact=False)
+            lead_s = math.inf if self.media.clock_jumps else 0.0
+            shot = Shot(tiles[tile].at_s, POSTER, self.work.scratch, lead_s, exact=False)
             await self._take([shot])
             if self._taken(shot):
                 return

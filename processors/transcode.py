@@ -219,7 +219,7 @@ class Transcoder:
         args = transcode_args(source, media, profile, planned, cpus=work.cpus, max_pixels=limits.max_pixels)
         progress = Progress(media.duration_s, lambda done: work.report(done * _ENCODE_SHARE, {}))
         command = Command(
-            argv=ffmpeg_argv(args, work.cpus, loglevel="-repeat+level+warning"),
+            argv=ffmpeg_argv(args, work.cpus, loglevel="-repeat+level+warning", joined=media.clock_jumps),
             reach=FileAccess(reads=(source,), writes=(work.output,), cwd=work.output),
             timeout_s=limits.tool_timeout_s(media.duration_s),
             cpus=work.cpus,

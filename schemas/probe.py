@@ -77,3 +77,5 @@ class ProbeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     video_tracks: int = 0
     audio_tracks: int = 0
     bit_rate_bps: int | None = None
+    #: Time stamps start again or jump: parts were joined. Times are those of the parts one after the other; no seeks.
+    clock_jumps: bool = False

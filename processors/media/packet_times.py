@@ -19,9 +19,12 @@ class Packet(NamedTuple):
     duration_s: float
 
 
-def packets(lines: Iterable[str]) -> Iterator[Packet]:
-    """The packets of a report; other lines are left out."""
-    units: dict[int, Fraction] = {}
+#: Seconds of a unit of time, by track.
+TimeBases = dict[int, Fraction]
+
+
+def packets(lines: Iterable[str], units: TimeBases) -> Iterator[Packet]:
+    """The packets in lines of a report; other lines are left out. `units` keeps what the report's head says."""
     for line in lines:
         if unit := _TIME_BASE.match(line):
             units[int(unit[1])] = Fraction(int(unit[2]), int(unit[3]))

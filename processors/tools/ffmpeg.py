@@ -1,7 +1,7 @@
 """How ffmpeg and ffprobe are called on bytes that strangers made, and how they are read."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -27,6 +27,9 @@ _ERROR = re.compile(r"^(?:\[[^\]]*\] )?\[(?:error|fatal|panic)\] ")
 #: Silence before sound that begins late, and in its gaps. In place of aresample's first_pts, which fills from the start
 #: again wherever the form of the sound changes. Source: ffmpeg(1), -async; fftools/ffmpeg_filter.c, `reconfiguration`.
 FILL_SOUND = ("-async", "1")
+#: How far sound may be from its times before it is moved, seconds: less would be heard in recordings with uneven times.
+#: Where parts were joined it is a step at every seam. Source: ffmpeg(1), -adrift_threshold.
+_DRIFT_S, _JOINED_DRIFT_S = 0.1, 0.01
 #: Share of frames that may fail to decode before the file counts as damaged; recordings often begin with a few.
 MAX_DECODE_ERRORS = 0.05
 
@@ -50,13 +53,16 @@ def file_address(path: Path) -> str:
     return f"file:{path}"
 
 
-def ffmpeg_argv(args: list[str], threads: int, *, loglevel: str = "-repeat+warning") -> tuple[str, ...]:
+def ffmpeg_argv(
+    args: list[str], threads: int, *, loglevel: str = "-repeat+warning", joined: bool = False
+) -> tuple[str, ...]:
     """A whole command line around what ffmpeg-python compiled; progress goes to stdout, the rest to stderr."""
     return (
         *("ffmpeg", "-nostdin", "-hide_banner", "-y", "-loglevel", loglevel, "-nostats"),
         *("-progress", "pipe:1", "-stats_period", str(_STATS_S), "-max_error_rate", str(MAX_DECODE_ERRORS)),
         *("-filter_complex_threads", str(threads)),
         *FILL_SOUND,
+        *("-adrift_threshold", str(_JOINED_DRIFT_S if joined else _DRIFT_S)),
         *args,
     )
 
@@ -70,6 +76,17 @@ def ffprobe_argv(source: Path, options: dict[str, str | int], *show: str) -> tup
     """A whole command line; `show` says what ffprobe prints, and how."""
     read = [text for name, value in options.items() for text in (f"-{name}", str(value))]
     return ("ffprobe", "-hide_banner", "-loglevel", "error", *read, *show, file_address(source))
+
+
+def packets_argv(source: Path, options: dict[str, str | int], tracks: Sequence[int]) -> tuple[str, ...]:
+    """A whole command line that prints the times of the tracks' packets with ffmpeg's corrections of jumping clocks.
+
+    Without decoding. `processors.media.packet_times` reads it; its tracks are numbered in the order of `tracks`.
+    """
+    read = [text for name, value in options.items() for text in (f"-{name}", str(value))]
+    chosen = [text for track in tracks for text in ("-map", f"0:{track}")]
+    quiet = ("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error")
+    return (*quiet, *read, "-i", file_address(source), *chosen, "-c", "copy", "-f", "framecrc", "pipe:1")
 
 
 class Lines:

@@ -15,8 +15,8 @@ _REPORT = """#software: Lavf59.27.100
 
 
 def test_packets_are_read_in_the_time_base_of_their_track() -> None:
-    assert list(packets(_REPORT.splitlines())) == [Packet(0, 0.12, 0.04), Packet(1, -2090 / 90000, 1920 / 90000)]
+    assert list(packets(_REPORT.splitlines(), {})) == [Packet(0, 0.12, 0.04), Packet(1, -2090 / 90000, 1920 / 90000)]
 
 
 def test_lines_that_are_no_packets_are_left_out() -> None:
-    assert list(packets(["", "0, 1", "#tb 0: 1/0", "x, 1, 2, 3, 4", f"0, 1, {'9' * 40}, 1, 1"])) == []
+    assert list(packets(["", "0, 1", "#tb 0: 1/0", "x, 1, 2, 3, 4", f"0, 1, {'9' * 40}, 1, 1"], {})) == []
