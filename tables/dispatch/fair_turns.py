@@ -1,0 +1,228 @@
+"""Owners in turn within one priority class: start-time fair queueing, O(log owners) per turn.
+
+Each owner has a tag: the service it was charged so far, divided by its weight. The lowest tag goes first. Virtual time
+follows the tags; an owner that begins to wait starts there, so nobody saves up credit, and a newcomer's first turn
+comes in the current round. It also advances with each turn, or an endless row of newcomers would starve the others.
+Tags are integers, so that the order does not depend on rounding.
+Source: Goyal, Vin, Cheng, "Start-time Fair Queueing", SIGCOMM 1996.
+"""
+
+from collections.abc import Collection
+from heapq import heapify, heappop, heappush
+from typing import Any, NamedTuple
+
+from sortedcontainers import SortedList
+
+from tables.dispatch.values import Entry, Line
+
+#: Tag units in one second of service at weight 1.
+UNITS_PER_S = 1_000_000
+#: Most service by which an owner's tag may lead: an attempt that took hours costs its owner this much at most.
+MAX_LEAD = 3600 * UNITS_PER_S
+#: Most service by which it may lag behind virtual time: what it could not use while it was capped or paused is lost.
+MAX_LAG = 60 * UNITS_PER_S
+#: Heaps and resting owners may be this much longer than what is current.
+_SLACK = 64
+
+
+class Candidate(NamedTuple):
+    """The attempt whose turn it is."""
+
+    owner: str
+    line: Line
+    entry: Entry
+
+
+class _Owner:
+    """An owner with waiting attempts."""
+
+    __slots__ = ("changed", "lines", "name", "size", "span", "tag")
+
+    def __init__(self, name: str, tag: int, span: int) -> None:
+        self.name, self.tag = name, tag
+        #: Number of the last change of the tag: of equal tags the one that has waited longest goes first.
+        self.changed = 0
+        #: By how much the last charge raised the tag: the guess for the next one.
+        self.span = span
+        self.size = 0
+        #: Waiting attempts, oldest first. SortedList carries no types.
+        self.lines: dict[Line, Any] = {}
+
+
+class FairTurns:
+    """The waiting attempts of one priority class."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, _Owner] = {}
+        #: Tags of owners without waiting attempts that lead virtual time.
+        self._resting: dict[str, int] = {}
+        self._heaps: dict[Line, list[tuple[int, int, str]]] = {}
+        self._sizes: dict[Line, int] = {}
+        #: Virtual time.
+        self._virtual = 0
+        self._changes = 0
+        self._span = UNITS_PER_S
+        self._forget_at = _SLACK
+
+    def size(self, skipped: Collection[Line] = ()) -> int:
+        """Waiting attempts, without those of the `skipped` lines."""
+        return sum(size for line, size in self._sizes.items() if line not in skipped)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._owners
+
+    def add(self, owner: str, line: Line, entry: Entry, refund: int = 0) -> None:
+        """Let an attempt wait; `refund`: the charge of a turn that came to nothing."""
+        state = self._owners.get(owner)
+        if state is None:
+            tag = max(self._virtual, self._resting.pop(owner, 0) - refund)
+            state = self._owners[owner] = _Owner(owner, tag, self._span)
+            state.changed = self._next_change()
+        elif refund:
+            self._retag(state, state.tag - refund)
+        entries = state.lines.get(line)
+        if entries is None:
+            entries = state.lines[line] = SortedList()
+            self._push(state, line)
+        entries.add(entry)
+        state.size += 1
+        self._sizes[line] = self._sizes.get(line, 0) + 1
+
+    def remove(self, owner: str, line: Line, entry: Entry) -> None:
+        """Let an attempt wait no longer, without a turn."""
+        state = self._owners[owner]
+        state.lines[line].remove(entry)
+        self._left(state, line)
+
+    def first(self, lines: Collection[Line], held: Collection[str]) -> Candidate | None:
+        """The attempt whose turn it is among those of `lines`; not of owners that are `held`.
+
+        A held owner is forgotten until `release`.
+        """
+        best: tuple[int, int, str] | None = None
+        for line in lines:
+            top = self._top(line, held)
+            if top is not None and (best is None or top < best):
+                best = top
+        if best is None:
+            return None
+        state = self._owners[best[2]]
+        entry, line = min((state.lines[line][0], line) for line in lines if line in state.lines)
+        return Candidate(state.name, line, entry)
+
+    def take(self, turn: Candidate, span: int) -> None:
+        """Give the candidate its turn, at the charge `span`."""
+        state = self._owners[turn.owner]
+        state.lines[turn.line].remove(turn.entry)
+        tag = max(state.tag, self._virtual - MAX_LAG)
+        self._virtual = max(self._virtual, tag) + span // (len(self._owners) + 1)
+        state.span = self._span = span
+        self._retag(state, tag + span)
+        self._left(state, turn.line)
+
+    def charge(self, owner: str, span: int) -> None:
+        """Charge more, or less, for a turn that was given: it took longer, or shorter, than expected."""
+        state = self._owners.get(owner)
+        if state is not None:
+            self._retag(state, state.tag + span)
+        elif self._owners:  # somebody waits, so it matters who leads
+            self._resting[owner] = min(self._resting.get(owner, self._virtual) + span, self._virtual + MAX_LEAD)
+            self._forget_resting()
+
+    def release(self, owner: str) -> None:
+        """The owner is no longer held."""
+        state = self._owners.get(owner)
+        if state is not None:
+            for line in state.lines:
+                self._push(state, line)
+
+    def index(self, owner: str, entry: Entry, skipped: Collection[Line] = ()) -> int:
+        """How many attempts go before this one, if every owner is charged what it was charged last. O(owners)."""
+        mine = self._owners[owner]
+        before = total = _index_within(mine, entry, skipped)
+        at = mine.tag + before * mine.span
+        for other in self._owners.values():
+            if other.tag > at or other is mine:
+                continue
+            turns, rest = divmod(at - other.tag, other.span)
+            if rest or _wins_tie(other, turns, mine, before, at):
+                turns += 1
+            size = _size_of(other, skipped) if skipped else other.size
+            total += min(size, turns)
+        return total
+
+    def _top(self, line: Line, held: Collection[str]) -> tuple[int, int, str] | None:
+        heap = self._heaps.get(line)
+        while heap:
+            top = heap[0]
+            state = self._owners.get(top[2])
+            if state is not None and state.changed == top[1] and line in state.lines and top[2] not in held:
+                return top
+            heappop(heap)
+        return None
+
+    def _retag(self, state: _Owner, tag: int) -> None:
+        state.tag = min(max(tag, 0), self._virtual + MAX_LEAD)
+        state.changed = self._next_change()
+        for line in state.lines:
+            self._push(state, line)
+
+    def _push(self, state: _Owner, line: Line) -> None:
+        heap = self._heaps.setdefault(line, [])
+        heappush(heap, (state.tag, state.changed, state.name))
+        if len(heap) > 2 * len(self._owners) + _SLACK:
+            heap[:] = [(o.tag, o.changed, o.name) for o in self._owners.values() if line in o.lines]
+            heapify(heap)
+
+    def _left(self, state: _Owner, line: Line) -> None:
+        """An attempt of the owner has gone from `line`."""
+        self._sizes[line] -= 1
+        state.size -= 1
+        if not state.lines[line]:
+            del state.lines[line]
+        if not state.size:
+            del self._owners[state.name]
+            self._rest(state)
+
+    def _rest(self, state: _Owner) -> None:
+        if not self._owners:  # the end of a busy period: everybody starts equal
+            self._virtual = max(self._virtual, state.tag, *self._resting.values())
+            self._resting.clear()
+        elif state.tag > self._virtual:
+            self._resting[state.name] = state.tag
+            self._forget_resting()
+
+    def _forget_resting(self) -> None:
+        if len(self._resting) > self._forget_at:
+            self._resting = {name: tag for name, tag in self._resting.items() if tag > self._virtual}
+            self._forget_at = 2 * len(self._resting) + _SLACK
+
+    def _next_change(self) -> int:
+        self._changes += 1
+        return self._changes
+
+
+def _index_within(owner: _Owner, entry: Entry, skipped: Collection[Line]) -> int:
+    return sum(int(entries.bisect_left(entry)) for line, entries in owner.lines.items() if line not in skipped)
+
+
+def _size_of(owner: _Owner, skipped: Collection[Line]) -> int:
+    return sum(len(entries) for line, entries in owner.lines.items() if line not in skipped)
+
+
+def _wins_tie(other: _Owner, theirs: int, mine: _Owner, ours: int, at: int) -> bool:
+    """Whether turn number `theirs` of `other` goes before turn `ours` of `mine`, both at tag `at`, numbered from 0.
+
+    Of equal tags the one whose owner had its turn before that earlier goes first, and so on backwards.
+    """
+    while theirs and ours:
+        if other.span == mine.span and (common := min(theirs, ours) - 1) > 0:
+            theirs, ours, at = theirs - common, ours - common, at - common * mine.span
+        previous = other.tag if theirs == 1 else at - other.span
+        previous_mine = mine.tag if ours == 1 else at - mine.span
+        if previous != previous_mine:
+            return previous < previous_mine
+        theirs, ours, at = theirs - 1, ours - 1, previous
+    return other.changed < mine.changed if theirs == ours else theirs == 0

@@ -1,0 +1,92 @@
+"""The order of the attempts that compete for the same capacity: priority classes with ageing, then owners in turn."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from schemas.jobs import PRIORITIES
+from tables.dispatch.fair_turns import Candidate, FairTurns
+from tables.dispatch.values import Entry, Line
+
+_CLASSES: tuple[int, ...] = tuple(range(len(PRIORITIES)))
+
+
+class Chosen(NamedTuple):
+    """The attempt whose turn it is, and the rank of its class."""
+
+    rank: int
+    candidate: Candidate
+
+
+class PriorityQueue:
+    """High before normal before low; but a class that was overtaken `patience` times goes next, the lowest first."""
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+        self.classes = tuple(FairTurns() for _ in _CLASSES)
+        self._overtaken = [0 for _ in _CLASSES]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return all(turns.is_empty for turns in self.classes)
+
+    def first(self, lines: Collection[Line], held: Collection[str]) -> Chosen | None:
+        """The attempt whose turn it is among those of `lines`; not of owners that are `held`, see FairTurns.first."""
+        due = [rank for rank in reversed(_CLASSES) if self._overtaken[rank] >= self._patience]
+        for rank in (*due, *_CLASSES):
+            candidate = self.classes[rank].first(lines, held)
+            if candidate is not None:
+                return Chosen(rank, candidate)
+        return None
+
+    def take(self, chosen: Chosen, span: int) -> None:
+        """Give the chosen attempt its turn, at the charge `span`."""
+        self.classes[chosen.rank].take(chosen.candidate, span)
+        self._overtaken[chosen.rank] = 0
+        for lower in _CLASSES[chosen.rank + 1 :]:
+            waits = not self.classes[lower].is_empty
+            self._overtaken[lower] = min(self._overtaken[lower] + 1, self._patience) if waits else 0
+
+    def position(self, rank: int, owner: str, entry: Entry, skipped: Collection[Line] = ()) -> int:
+        """From 1: which turn it is that this attempt gets, those of the `skipped` lines not counted."""
+        ahead = self.classes[rank].index(owner, entry, skipped)
+        sizes = [turns.size(skipped) for turns in self.classes]
+        return turn_of(rank, ahead, sizes, self._overtaken, self._patience)
+
+
+def turn_of(rank: int, ahead: int, sizes: Sequence[int], overtaken: Sequence[int], patience: int) -> int:
+    """From 1: the turn of the class's attempt that has `ahead` of its class before it. Takes a bounded number of steps.
+
+    While nothing arrives the classes follow each other in a cycle; whole cycles are skipped at once.
+    """
+    sizes, overtaken, turn = [*sizes], [*overtaken], 0
+    while True:
+        shares = _shares(sizes, patience)
+        cycles = min([ahead // shares[rank], *(sizes[other] // share for other, share in shares.items())])
+        for other, share in shares.items():
+            sizes[other] -= cycles * share
+        ahead -= cycles * shares[rank]
+        turn += cycles * sum(shares.values()) + 1
+        served = _next_class(sizes, overtaken, patience)
+        if served == rank and ahead == 0:
+            return turn
+        ahead -= served == rank
+        sizes[served] -= 1
+        overtaken[served] = 0
+        for lower in _CLASSES[served + 1 :]:
+            overtaken[lower] = min(overtaken[lower] + 1, patience) if sizes[lower] else 0
+
+
+def _next_class(sizes: Sequence[int], overtaken: Sequence[int], patience: int) -> int:
+    due = [rank for rank in reversed(_CLASSES) if overtaken[rank] >= patience and sizes[rank]]
+    return next(rank for rank in [*due, *_CLASSES] if sizes[rank])
+
+
+def _shares(sizes: Sequence[int], patience: int) -> dict[int, int]:
+    """Turns of each class that is not empty in one cycle, after which the counts of overtaking are the same again.
+
+    The lowest of three goes after every `patience` of the others together, the middle one after as many of the highest.
+    """
+    waiting = [rank for rank in _CLASSES if sizes[rank]]
+    cycle = {1: (1,), 2: (patience, 1), 3: (patience * patience, patience, patience + 1)}[len(waiting)]
+    return dict(zip(waiting, cycle, strict=True))
