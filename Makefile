@@ -18,7 +18,7 @@ TUS := .venv/tus.min.js
 # Files beside each other: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e chaos bench hostile inputs fuzz properties lock docs clean tools browser compiler
+.PHONY: setup demo test lint types unit integration e2e chaos bench simulate hostile inputs fuzz properties lock docs clean tools browser compiler
 
 setup: tools browser compiler .venv/.ready .venv/.archive $(HLS) $(TUS)
 
@@ -59,6 +59,12 @@ chaos: setup
 # Measures, and writes docs/figures.md and README's lines.
 bench: setup
 	@$(BIN)/python -m tests.bench.figures
+
+# The real reducer and dispatcher among simulated executors, in virtual time. With EXECUTORS or JOBS one run, its seed
+# printed; without, every figure of docs/dispatch.md (SEED=1, some minutes).
+simulate: .venv/.ready
+	@$(BIN)/python -m tests.simulation $(if $(EXECUTORS),--executors $(EXECUTORS)) $(if $(JOBS),--jobs $(JOBS)) \
+	  $(if $(SEED),--seed $(SEED))
 
 # 500 hostile files through the real steps; CASES and SEED choose others, the seed is printed.
 hostile: setup

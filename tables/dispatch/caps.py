@@ -1,7 +1,5 @@
 """Caps: attempts at a time per step and per owner, and paused queues."""
 
-from collections.abc import Mapping
-
 from tables.dispatch.values import Rules
 
 
@@ -53,14 +51,6 @@ class Caps:
         """Whether as many attempts of the step are active as may be."""
         limit = self._max_active.get(step)
         return limit is not None and self._by_step.get(step, 0) >= limit
-
-    def active(self, step: str) -> int:
-        """Attempts of the step that are given or accepted."""
-        return self._by_step.get(step, 0)
-
-    def owners_active(self) -> Mapping[str, int]:
-        """Attempts that are given or accepted, by owner."""
-        return self._by_owner
 
     def begin(self, step: str, owner: str) -> None:
         """An attempt was given, or found to be accepted."""

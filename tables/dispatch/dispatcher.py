@@ -6,7 +6,7 @@ Events may repeat, come late or out of order; what is older than what is known c
 
 from collections import deque
 from collections.abc import Mapping
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from msgspec.structs import replace
 
@@ -18,6 +18,9 @@ from tables.dispatch.ledger import Ledger
 from tables.dispatch.ready_queues import Attempt
 from tables.dispatch.startup import Startup
 from tables.dispatch.values import AttemptKey, Give, Phase, Poke, ReadyStep, Rules, StepKey, Turn
+
+#: Entries for later that may be stale.
+_SLACK = 1_000
 
 
 class Dispatcher:
@@ -62,6 +65,7 @@ class Dispatcher:
         if step.run_at > now:
             attempt.state, attempt.at = "later", step.run_at
             heappush(self._later, (step.run_at, attempt.key))
+            self._forget_cancelled()
         else:
             self.ledger.queues.add(attempt)
 
@@ -72,6 +76,8 @@ class Dispatcher:
             if not self.ledger.is_news((step.job_id, step.step), (step.run, step.attempt)):
                 return
             attempt = self.ledger.add(step)
+            if self._start.phase == "loading":
+                self.ledger.queues.charge_running(attempt)
         elif attempt.state == "accepted":
             return
         elif attempt.state == "waiting":
@@ -101,10 +107,10 @@ class Dispatcher:
         if session is None:
             return
         session.quiet_seq = max(session.quiet_seq, seq)
-        self.ledger.executors.watch(session)
         known = self.ledger.held_by(session, key)
         if known is None or known.state == "given":
             session.drop(key)
+        self.ledger.executors.watch(session)
         if known is not None and known.state == "given":
             self.ledger.take_back(known)
 
@@ -125,10 +131,12 @@ class Dispatcher:
     def resume(self, step: str) -> None:
         """Give of this step again."""
         self.ledger.caps.resume(step)
+        self.ledger.queues.look_again()
 
     def limit(self, step: str, max_active: int | None) -> None:
         """At most so many attempts of the step at a time over all executors; None: any number."""
         self.ledger.caps.limit(step, max_active)
+        self.ledger.queues.look_again()
 
     def change(self, rules: Rules) -> None:
         """Other weights and caps of owners from now on; the rest of the rules stays."""
@@ -199,6 +207,13 @@ class Dispatcher:
         due_at = now + self.rules.accept_s
         self._given.extend([(due_at, (given.job_id, given.step), now) for given in gives])
         return gives
+
+    def _forget_cancelled(self) -> None:
+        """What was cancelled long before its time is not kept until then."""
+        if len(self._later) > 2 * len(self.ledger.attempts) + _SLACK:
+            attempts = self.ledger.attempts.values()
+            self._later = [(attempt.at, attempt.key) for attempt in attempts if attempt.state == "later"]
+            heapify(self._later)
 
     def _mute(self, attempt: Attempt) -> None:
         """It was not accepted in time. The session may have it all the same, so it stays occupied until it reports."""

@@ -1,11 +1,14 @@
 """The executors of a lane by their reports: whose session is the current one, who is silent, who has free capacity."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from schemas.executors import ExecutorReport
+from schemas.steps import StepKind
 from tables.dispatch.sessions import Held, Session
 from tables.dispatch.slot_index import SlotIndex
 from tables.dispatch.values import AttemptKey, Capacity, Poke, Turn
@@ -33,8 +36,8 @@ class Reported(NamedTuple):
 class Executors:
     """The sessions of one lane."""
 
-    def __init__(self, heavy: Container[str], silent_s: float) -> None:
-        self._heavy, self._silent_s = heavy, silent_s
+    def __init__(self, kinds: Mapping[str, StepKind], silent_s: float) -> None:
+        self._kinds, self._silent_s = kinds, silent_s
         self._by_executor: dict[str, Session] = {}
         self._by_id: dict[str, Session] = {}
         self._index = SlotIndex()
@@ -60,7 +63,13 @@ class Executors:
         return self._by_executor.values()
 
     def report(self, report: ExecutorReport, at: float, poke: int) -> Reported | None:
-        """Learn from a report; None for one that is older than what is known. `poke`: see Session.poke."""
+        """Learn from a report; None for one that is older than what is known. `poke`: see Session.poke.
+
+        Steps that are not known here are left out.
+        """
+        if not report.steps.keys() <= self._kinds.keys():
+            offers = {step: offer for step, offer in report.steps.items() if step in self._kinds}
+            report = replace(report, steps=offers)
         known = self._by_executor.get(report.executor_id)
         if known is not None and known.report.session_id == report.session_id:
             return self._renew(known, report, at)
@@ -85,12 +94,14 @@ class Executors:
     def _renew(self, session: Session, report: ExecutorReport, at: float) -> Reported | None:
         if report.seq <= session.report.seq:
             return None
-        was_silent = session.silent
+        was_silent, offered = session.silent, session.offer
         self._note_cached(session, session.report.cached, report.cached)
         unlisted = session.take_report(report, at)
         if was_silent:
             self._check_later(session)
-        self.watch(session)
+        if session.offer != offered:
+            self.watch(session)
+        self.touch(session)
         return Reported(None, session, unlisted)
 
     def remove(self, executor_id: str) -> Session | None:
@@ -110,13 +121,14 @@ class Executors:
         session.hold(key, Held(turn, brief, at, session.takes_slot(key[2], turn)))
         self.touch(session)
 
-    def refresh(self, steps: Iterable[str]) -> None:
-        """Bring the index up to date for attempts of these steps."""
+    def refresh(self, steps: Iterable[str]) -> bool:
+        """Bring the index up to date for attempts of these steps. Returns whether any capacity has grown."""
+        grown = False
         for step in steps:
-            changed, heavy = self._changed.pop(step, {}), step in self._heavy
-            for session_id, session in changed.items():
-                for capacity, free in session.capacity(step, heavy=heavy):
-                    self._index.set(capacity, session_id, free, session.load)
+            for session_id, session in self._changed.pop(step, {}).items():
+                for capacity, free in session.capacity(step, heavy=self._kinds[step].heavy):
+                    grown |= self._index.set(capacity, session_id, free, session.load)
+        return grown
 
     def has_free(self, capacity: Capacity) -> bool:
         """Whether any session has free capacity of this kind."""

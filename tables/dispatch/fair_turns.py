@@ -21,6 +21,8 @@ UNITS_PER_S = 1_000_000
 MAX_LEAD = 3600 * UNITS_PER_S
 #: Most service by which it may lag behind virtual time: what it could not use while it was capped or paused is lost.
 MAX_LAG = 60 * UNITS_PER_S
+#: One turn's share of the average is 1 / this.
+_SMOOTHING = 8
 #: Heaps and resting owners may be this much longer than what is current.
 _SLACK = 64
 
@@ -42,7 +44,7 @@ class _Owner:
         self.name, self.tag = name, tag
         #: Number of the last change of the tag: of equal tags the one that has waited longest goes first.
         self.changed = 0
-        #: By how much the last charge raised the tag: the guess for the next one.
+        #: By how much a turn raises the tag on average: the guess for the next ones.
         self.span = span
         self.size = 0
         #: Waiting attempts, oldest first. SortedList carries no types.
@@ -118,7 +120,8 @@ class FairTurns:
         state.lines[turn.line].remove(turn.entry)
         tag = max(state.tag, self._virtual - MAX_LAG)
         self._virtual = max(self._virtual, tag) + span // (len(self._owners) + 1)
-        state.span = self._span = span
+        state.span += (span - state.span) // _SMOOTHING
+        self._span += (span - self._span) // _SMOOTHING
         self._retag(state, tag + span)
         self._left(state, turn.line)
 
@@ -131,6 +134,14 @@ class FairTurns:
             self._resting[owner] = min(self._resting.get(owner, self._virtual) + span, self._virtual + MAX_LEAD)
             self._forget_resting()
 
+    def charge_before(self, owner: str, span: int) -> None:
+        """Charge an owner for a turn that it had before this queue began."""
+        state = self._owners.get(owner)
+        if state is not None:
+            self._retag(state, state.tag + span)
+        else:
+            self._resting[owner] = self._resting.get(owner, 0) + span
+
     def release(self, owner: str) -> None:
         """The owner is no longer held."""
         state = self._owners.get(owner)
@@ -139,7 +150,7 @@ class FairTurns:
                 self._push(state, line)
 
     def index(self, owner: str, entry: Entry, skipped: Collection[Line] = ()) -> int:
-        """How many attempts go before this one, if every owner is charged what it was charged last. O(owners)."""
+        """How many attempts go before this one, if every turn takes what its owner's take on average. O(owners)."""
         mine = self._owners[owner]
         before = total = _index_within(mine, entry, skipped)
         at = mine.tag + before * mine.span

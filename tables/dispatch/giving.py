@@ -35,13 +35,18 @@ class Giver:
     def give(self) -> list[Give]:
         """Everything that can be given."""
         for queue in self._ledger.queues:
-            if queue.order.is_empty:
-                continue
-            self._ledger.executors.refresh(queue.steps)
-            while (match := self._next(queue)) is not None:
-                self._give(queue, match)
-                self._ledger.executors.refresh(queue.steps)
+            if queue.order.size:
+                self._give_all(queue)
         return self._gives
+
+    def _give_all(self, queue: ReadyQueue) -> None:
+        executors = self._ledger.executors
+        if not (executors.refresh(queue.steps) or queue.is_changed):
+            return
+        queue.is_changed = False
+        while (match := self._next(queue)) is not None:
+            self._give(queue, match)
+            executors.refresh(queue.steps)
 
     def _next(self, queue: ReadyQueue) -> _Match | None:
         for kind, turn in _HEAVY if queue.heavy else _LIGHT:

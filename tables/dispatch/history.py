@@ -7,6 +7,9 @@ from collections.abc import Mapping
 #: Latest attempts of a step that count.
 _REMEMBERED = 51
 _LEAST_SIZE = 1e-6
+#: Seconds per unit of size (see ReadyStep) of heavy steps, until one was seen: without them the first voice memo would
+#: wait behind the first film. Source: tests/simulation/recorded/steps.json, rounded up.
+PRIORS_S = {"transcode": 1e-6, "transcribe": 0.3, "embed": 0.1}
 
 
 class _Pace:
@@ -28,10 +31,10 @@ class _Pace:
 
 
 class History:
-    """Seconds of work by step. `priors`: seconds per unit of size, until a step has been seen."""
+    """Seconds of work by step. `priors_s`: seconds per unit of size, until a step has been seen."""
 
-    def __init__(self, priors: Mapping[str, float] | None = None) -> None:
-        self._priors = dict(priors or {})
+    def __init__(self, priors_s: Mapping[str, float] = PRIORS_S) -> None:
+        self._priors_s = priors_s
         self._unit_s: dict[str, _Pace] = {}
         self._took_s: dict[str, _Pace] = {}
 
@@ -46,7 +49,7 @@ class History:
         if size is None:
             return None
         pace = self._unit_s.get(step)
-        unit_s = pace.median if pace is not None else self._priors.get(step)
+        unit_s = pace.median if pace is not None else self._priors_s.get(step)
         return unit_s * size if unit_s is not None else None
 
     def typical_s(self, step: str) -> float | None:

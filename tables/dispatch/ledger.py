@@ -26,8 +26,7 @@ class Ledger:
         self.attempts: dict[StepKey, Attempt] = {}
         self.queues = ReadyQueues(kinds, rules)
         self.caps = Caps(rules)
-        heavy = frozenset(name for name, kind in kinds.items() if kind.heavy)
-        self.executors = Executors(heavy, rules.silent_s)
+        self.executors = Executors(kinds, rules.silent_s)
         self._ended: OrderedDict[StepKey, Number] = OrderedDict()
         #: Every step that was ever added.
         self.steps: dict[str, None] = {}
@@ -125,7 +124,10 @@ class Ledger:
         for key in unlisted:
             if self.held_by(session, key) is None and session.held[key].at <= before:
                 session.drop(key)
+        self.executors.touch(session)
 
     def _leave_caps(self, attempt: Attempt) -> None:
+        if self.caps.is_capped(attempt.key[1]):
+            self.queues.of(attempt.key[1]).is_changed = True
         if self.caps.end(attempt.key[1], attempt.owner):
             self.queues.release(attempt.owner)

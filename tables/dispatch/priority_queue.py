@@ -23,12 +23,19 @@ class PriorityQueue:
     def __init__(self, patience: int) -> None:
         self._patience = patience
         self.classes = tuple(FairTurns() for _ in _CLASSES)
+        #: Attempts that wait.
+        self.size = 0
         self._overtaken = [0 for _ in _CLASSES]
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing waits."""
-        return all(turns.is_empty for turns in self.classes)
+    def add(self, rank: int, owner: str, line: Line, entry: Entry, refund: int = 0) -> None:
+        """Let an attempt wait, see FairTurns.add."""
+        self.size += 1
+        self.classes[rank].add(owner, line, entry, refund)
+
+    def remove(self, rank: int, owner: str, line: Line, entry: Entry) -> None:
+        """Let an attempt wait no longer, without a turn."""
+        self.size -= 1
+        self.classes[rank].remove(owner, line, entry)
 
     def first(self, lines: Collection[Line], held: Collection[str]) -> Chosen | None:
         """The attempt whose turn it is among those of `lines`; not of owners that are `held`, see FairTurns.first."""
@@ -41,6 +48,7 @@ class PriorityQueue:
 
     def take(self, chosen: Chosen, span: int) -> None:
         """Give the chosen attempt its turn, at the charge `span`."""
+        self.size -= 1
         self.classes[chosen.rank].take(chosen.candidate, span)
         self._overtaken[chosen.rank] = 0
         for lower in _CLASSES[chosen.rank + 1 :]:

@@ -57,6 +57,8 @@ class ReadyQueue:
     def __init__(self, heavy: bool, instant: bool, patience: int) -> None:
         self.heavy, self.instant = heavy, instant
         self.order = PriorityQueue(patience)
+        #: Whether more may be given than when everything that could be given was, sessions apart.
+        self.is_changed = False
         self.lines: tuple[Line, ...] = ()
         self.steps: tuple[str, ...] = ()
         #: How long turns took lately, by whether they were short.
@@ -102,13 +104,15 @@ class ReadyQueues:
         if attempt.line not in queue.lines:
             queue.lines += (attempt.line,)
             queue.steps = tuple({line.step: None for line in queue.lines})
-        queue.order.classes[attempt.rank].add(attempt.owner, attempt.line, attempt.entry, attempt.span)
+        queue.order.add(attempt.rank, attempt.owner, attempt.line, attempt.entry, attempt.span)
+        queue.is_changed = True
         attempt.state, attempt.span = "waiting", 0
 
     def remove(self, attempt: Attempt) -> None:
         """Let it wait no longer."""
-        turns = self.of(attempt.key[1]).order.classes[attempt.rank]
-        turns.remove(attempt.owner, attempt.line, attempt.entry)
+        queue = self.of(attempt.key[1])
+        queue.order.remove(attempt.rank, attempt.owner, attempt.line, attempt.entry)
+        queue.is_changed = True
 
     def take(self, queue: ReadyQueue, chosen: Chosen, attempt: Attempt) -> None:
         """It gets its turn."""
@@ -120,14 +124,27 @@ class ReadyQueues:
         span = self._span(attempt.owner, took_s)
         queue = self.of(attempt.key[1])
         queue.order.classes[attempt.rank].charge(attempt.owner, span - attempt.span)
+        queue.is_changed = True
         queue.learn(took_s, short=attempt.line.short)
         attempt.span = span
+
+    def charge_running(self, attempt: Attempt) -> None:
+        """Charge its owner for a turn that it was given before this dispatcher began."""
+        attempt.span = self._span(attempt.owner, attempt.cost_s)
+        turns = self.of(attempt.key[1]).order.classes[attempt.rank]
+        turns.charge_before(attempt.owner, attempt.span)
 
     def release(self, owner: str) -> None:
         """The owner is below its cap again."""
         for queue in self._queues.values():
+            queue.is_changed = True
             for turns in queue.order.classes:
                 turns.release(owner)
+
+    def look_again(self) -> None:
+        """More may be given of any step."""
+        for queue in self._queues.values():
+            queue.is_changed = True
 
     def position(self, attempt: Attempt, blocked: Collection[str]) -> int:
         """From 1: which turn it gets, those of `blocked` steps not counted. A short one waits for short ones only."""

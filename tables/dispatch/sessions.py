@@ -62,6 +62,12 @@ class Session:
         """Whether anything may be given to it."""
         return self.is_alive and self.report.seq > self.quiet_seq and self.report.poke >= self.poke
 
+    @property
+    def offer(self) -> tuple[object, ...]:
+        """What a report may change of what can be given to it."""
+        report = self.report
+        return self.is_usable, self.is_alive, report.steps, report.full_turns, report.short_turns
+
     def hold(self, key: AttemptKey, held: Held) -> None:
         """The attempt occupies the session from now on."""
         self.drop(key)
@@ -88,7 +94,6 @@ class Session:
         if report.steps != self._steps:
             self._steps = dict.fromkeys(self._steps, _NO_SLOTS) | report.steps
         self.report, self.reported_at, self.silent = report, at, False
-        self.change()
         listed = {(a.job_id, a.run, a.step, a.attempt): a for a in report.attempts}
         self._ended = {key: None for key in self._ended if key in listed}
         for key, attempt in listed.items():
@@ -139,6 +144,13 @@ class Session:
         if step in self._steps:
             self._changed.add(step)
         if held.slot:
-            self._used[step] = self._used.get(step, 0) + by
+            _add(self._used, step, by)
             if not held.brief:
-                self._lengthy[step] = self._lengthy.get(step, 0) + by
+                _add(self._lengthy, step, by)
+
+
+def _add(counts: dict[str, int], step: str, by: int) -> None:
+    """Steps of which there are none are not kept."""
+    counts[step] = counts.get(step, 0) + by
+    if not counts[step]:
+        del counts[step]

@@ -17,21 +17,22 @@ class SlotIndex:
         self._heaps: dict[Capacity, list[_Entry]] = {}
         self._current: dict[Capacity, dict[str, _Entry]] = {}
 
-    def set(self, kind: Capacity, session_id: str, free: int, load: int) -> None:
-        """The session has this much free capacity of a kind; 0 or less: none."""
+    def set(self, kind: Capacity, session_id: str, free: int, load: int) -> bool:
+        """The session has this much free capacity of a kind; 0 or less: none. Returns whether that is more."""
         current = self._current.setdefault(kind, {})
         if free <= 0:
             current.pop(session_id, None)
-            return
-        entry = (-free, load, session_id)
-        if current.get(session_id) == entry:
-            return
+            return False
+        entry, before = (-free, load, session_id), current.get(session_id)
+        if entry == before:
+            return False
         current[session_id] = entry
         heap = self._heaps.setdefault(kind, [])
         heappush(heap, entry)
         if len(heap) > 2 * len(current) + _SLACK:
             heap[:] = current.values()
             heapify(heap)
+        return before is None or free > -before[0]
 
     def best(self, kind: Capacity) -> str | None:
         """The session with the most free capacity of this kind."""

@@ -5,6 +5,7 @@ import pytest
 from schemas.executors import StepSlots
 from tables.dispatch import explain
 from tables.dispatch.dispatcher import Dispatcher
+from tables.dispatch.executors import FULL_TURNS, SHORT_TURNS
 from tables.dispatch.values import Rules
 from tests.unit.tables.dispatch.lane import KINDS, Lane, jobs, key_of, listed, ready, report
 
@@ -113,6 +114,34 @@ def test_an_executor_without_a_slot_is_given_nothing_until_it_reports_again() ->
     assert lane.give() == []
     lane.report(report(session[0], 9))
     assert [given.session_id for given in lane.give()] == [session]
+
+
+def test_what_was_refused_and_given_again_has_its_whole_time_to_be_accepted() -> None:
+    lane = Lane(report("a"), report("b"))
+    lane.ready(ready("j", "transcode"))
+    (given,) = lane.give()
+    lane.wait(1.9)
+    lane.dispatcher.refused(key_of(given), given.session_id, 1)
+    assert len(lane.give()) == 1
+    lane.wait(1.0)
+    lane.report(report("a", 2))
+    assert lane.give() == []
+
+
+def test_a_request_that_is_on_its_way_takes_a_slot_even_when_another_executor_has_accepted_it() -> None:
+    lane = Lane(report("a", slots={"probe": 1}))
+    lane.ready(ready("j"))
+    (given,) = lane.give()
+    lane.wait(2.0)
+    lane.report(report("b", slots={"probe": 1}))
+    assert lane.give()[0].session_id == "b/1"
+    lane.accept(given)
+    lane.ready(ready("k"))
+    lane.report(report("b", 2, slots={"probe": 1}))
+    assert lane.give() == []
+    lane.wait(2.0)
+    lane.report(report("b", 3, slots={"probe": 1}))
+    assert lane.give()[0].session_id == "b/1"
 
 
 def test_a_late_refusal_of_an_attempt_that_went_elsewhere_takes_nothing_back() -> None:
@@ -245,6 +274,7 @@ def test_events_of_attempts_that_are_over_change_nothing() -> None:
     lane.accept(first)
     lane.end(first)
     lane.ready(ready("j"))
+    assert lane.give() == []
     lane.dispatcher.accepted(ready("j"), first.session_id, lane.now)
     lane.end(first)
     assert lane.give() == []
@@ -267,11 +297,50 @@ def test_a_cancelled_job_is_given_to_nobody() -> None:
     assert "k" not in jobs(lane.give()) and not lane.dispatcher.ledger.attempts.keys() - {("j", "probe")}
 
 
+def test_a_cancelled_job_is_not_waited_for() -> None:
+    lane = Lane(report("a", slots={"probe": 1}))
+    lane.ready(ready("j", expected_s=0.2))
+    lane.give()
+    lane.ready(ready("slow", expected_s=60.0, since=1.0), ready("quick", expected_s=0.2, since=2.0))
+    assert lane.give() == []  # nothing is queued ahead past the first in the queue
+    lane.dispatcher.cancelled("slow")
+    assert jobs(lane.give()) == ["quick"]
+
+
+def test_an_executor_that_is_gone_leaves_nothing() -> None:
+    lane = Lane(report("a", cached=("film",)))
+    lane.ready(ready("j"), ready("k"))
+    first, second = lane.give()
+    lane.accept(first)
+    assert lane.dispatcher.gone("a", lane.now) == [key_of(first)]
+    executors = lane.dispatcher.ledger.executors
+    assert (len(executors), executors._holders, executors.slots("probe")) == (0, {}, 0)
+    lane.report(report("b"))
+    assert jobs(lane.give()) == [second.job_id]
+
+
 def test_not_before_its_time() -> None:
     lane = Lane(report("a"))
     lane.ready(ready("j", run_at=103.0))
     assert lane.give() == [] and lane.dispatcher.next_wake() == 103.0
     lane.wait(3.0)
+    assert jobs(lane.give()) == ["j"]
+
+
+def test_jobs_that_are_cancelled_long_before_their_time_leave_nothing() -> None:
+    lane = Lane(report("a"))
+    for number in range(5_000):
+        lane.ready(ready(f"j{number}", run_at=1e9))
+        lane.dispatcher.cancelled(f"j{number}")
+    assert len(lane.dispatcher._later) < 2_000
+
+
+def test_steps_that_nobody_knows_are_left_out_of_a_report() -> None:
+    lane = Lane(report("a"))
+    for number in range(2, 50):
+        lane.report(report("a", number, slots={"probe": 1, f"unknown{number}": 1}))
+    assert lane.dispatcher.ledger.executors._slots.keys() <= {*KINDS, FULL_TURNS, SHORT_TURNS}
+    lane.ready(ready("j"))
     assert jobs(lane.give()) == ["j"]
 
 
@@ -294,6 +363,18 @@ def test_no_more_of_a_step_at_a_time_than_its_limit_over_all_executors() -> None
     assert len(lane.give()) == 1
     lane.dispatcher.limit("probe", None)
     assert len(lane.give()) == 1
+
+
+def test_the_limit_is_free_again_when_an_attempt_of_a_lost_executor_has_ended() -> None:
+    lane = Lane(report("a"), report("b"))
+    lane.dispatcher.limit("noop", 1)
+    lane.ready(ready("j", "noop"), ready("k", "noop", since=1.0))
+    (given,) = lane.give()
+    lane.accept(given)
+    lane.report(report(given.session_id[0], start=2))
+    assert lane.give() == []
+    lane.end(given, completed=False)
+    assert jobs(lane.give()) == ["k"]
 
 
 def test_no_more_of_an_owner_at_a_time_than_its_cap() -> None:
@@ -375,6 +456,16 @@ class TestStart:
         dispatcher.accepted(ready("j"), "a/1", 100.2)
         dispatcher.caught_up()
         assert dispatcher.give(100.3) == []
+
+    def test_owners_whose_work_runs_already_go_after_those_who_have_nothing(self) -> None:
+        dispatcher = Dispatcher(KINDS, Rules(), number=5)
+        dispatcher.report(report("a", 3, poke=5, slots={"transcode": 2}, full_turns=2), 100.0, 100.0)
+        dispatcher.accepted(ready("r", "transcode", owner="ann", expected_s=60.0), "a/1", 100.0)
+        dispatcher.ready(ready("j", "transcode", owner="ann", since=1.0), 100.0)
+        dispatcher.ready(ready("k", "transcode", owner="ben", since=2.0), 100.0)
+        dispatcher.begin(100.0)
+        dispatcher.caught_up()
+        assert jobs(dispatcher.give(100.0)) == ["k"]
 
     def test_it_waits_for_those_who_do_not_answer_for_six_seconds_and_gives_them_nothing_before_they_do(self) -> None:
         dispatcher = self.started("a")

@@ -50,7 +50,7 @@ queues = st.lists(st.one_of(comes, goes), max_size=60).map(filled)
 
 
 def drained(queue: PriorityQueue, lines: tuple[Line, ...] = LINES) -> list[Candidate]:
-    """Everything in the order in which it gets its turn, each owner charged what it was charged last."""
+    """Everything in the order in which it gets its turn, each owner charged what its turns take on average."""
     queue, order = deepcopy(queue), []
     while (chosen := queue.first(lines, NOBODY)) is not None:
         order.append(chosen.candidate)
