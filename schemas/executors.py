@@ -11,7 +11,7 @@ _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 _StepName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=4096)]
 _Number = Annotated[int, msgspec.Meta(ge=0)]
-#: Attempts and inputs that one report lists at most: a report stays below 64 KB.
+#: Attempts and inputs that one report lists at most: a report stays below 100 KB.
 MAX_LISTED = 256
 MAX_CACHED = 64
 
@@ -20,8 +20,8 @@ class StepSlots(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many attempts of one step an executor runs at a time."""
 
     slots: _Count
-    #: Whether a short attempt may run on a short turn even when no slot of the step is free.
-    extra_short: bool = False
+    #: Whether short attempts of it may run on a short turn, without a slot.
+    short: bool = True
 
 
 class HeldAttempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

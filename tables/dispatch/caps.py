@@ -52,12 +52,14 @@ class Caps:
         limit = self._max_active.get(step)
         return limit is not None and self._by_step.get(step, 0) >= limit
 
-    def begin(self, step: str, owner: str) -> None:
-        """An attempt was given, or found to be accepted."""
+    def begin(self, step: str, owner: str) -> bool:
+        """An attempt was given, or found to be accepted. Returns whether the owner is held because of it."""
         self._by_step[step] = self._by_step.get(step, 0) + 1
         self._by_owner[owner] = self._by_owner.get(owner, 0) + 1
-        if self._is_at_cap(owner):
-            self.held.add(owner)
+        if owner in self.held or not self._is_at_cap(owner):
+            return False
+        self.held.add(owner)
+        return True
 
     def end(self, step: str, owner: str) -> bool:
         """An attempt has ended, or was taken back. Returns whether the owner is no longer held because of it."""

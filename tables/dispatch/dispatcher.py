@@ -145,6 +145,7 @@ class Dispatcher:
         self.ledger.queues.change(rules)
         for owner in self.ledger.caps.limit_owners(rules):
             self.ledger.queues.release(owner)
+        self.ledger.queues.look_again()
 
     # Executors
 

@@ -118,7 +118,7 @@ class Executors:
 
     def hold(self, session: Session, key: AttemptKey, turn: Turn, *, brief: bool, at: float) -> None:
         """The attempt occupies the session."""
-        session.hold(key, Held(turn, brief, at, session.takes_slot(key[2], turn)))
+        session.hold(key, Held(turn, brief, at))
         self.touch(session)
 
     def refresh(self, steps: Iterable[str]) -> bool:

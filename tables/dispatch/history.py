@@ -9,7 +9,7 @@ _REMEMBERED = 51
 _LEAST_SIZE = 1e-6
 #: Seconds per unit of size (see ReadyStep) of heavy steps, until one was seen: without them the first voice memo would
 #: wait behind the first film. Source: tests/simulation/recorded/steps.json, rounded up.
-PRIORS_S = {"transcode": 1e-6, "transcribe": 0.3, "embed": 0.1}
+PRIORS_S = {"transcode": 1e-6, "transcribe": 0.2, "embed": 0.02}
 
 
 class _Pace:

@@ -69,8 +69,8 @@ class Ledger:
 
     def hold(self, attempt: Attempt, session: Session | None, turn: Turn, state: State, now: float) -> None:
         """The attempt, in no queue now, occupies the session; None: one that is not known."""
-        if attempt.state not in ("given", "accepted"):
-            self.caps.begin(attempt.key[1], attempt.owner)
+        if attempt.state not in ("given", "accepted") and self.caps.begin(attempt.key[1], attempt.owner):
+            self.queues.look_again()  # what its attempts stood before may be short enough to be queued ahead
         attempt.state, attempt.at = state, now
         attempt.session_id = session.report.session_id if session is not None else ""
         if session is not None:

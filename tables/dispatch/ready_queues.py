@@ -3,7 +3,7 @@
 All heavy steps share one queue, since they share the executors' CPUs; each light step has its own.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -146,11 +146,11 @@ class ReadyQueues:
         for queue in self._queues.values():
             queue.is_changed = True
 
-    def position(self, attempt: Attempt, blocked: Collection[str]) -> int:
-        """From 1: which turn it gets, those of `blocked` steps not counted. A short one waits for short ones only."""
+    def position(self, attempt: Attempt, skipped: Callable[[Line], bool]) -> int:
+        """From 1: which turn it gets, attempts of the `skipped` lines not counted."""
         queue = self.of(attempt.key[1])
-        skipped = [line for line in queue.lines if line.step in blocked or (attempt.line.short and not line.short)]
-        return queue.order.position(attempt.rank, attempt.owner, attempt.entry, skipped)
+        left_out = [line for line in queue.lines if skipped(line)]
+        return queue.order.position(attempt.rank, attempt.owner, attempt.entry, left_out)
 
     def _span(self, owner: str, cost_s: float) -> int:
         weight = self._rules.weights.get(owner, 1.0)

@@ -12,7 +12,7 @@ from tables.dispatch.values import AttemptKey, Capacity, Turn
 
 #: Ended attempts that a report on its way may still list; beyond, one counts as running until the next report.
 _MAX_ENDED = 1024
-_NO_SLOTS = StepSlots(slots=0)
+_NO_SLOTS = StepSlots(slots=0, short=False)
 
 
 @lru_cache(1024)
@@ -29,8 +29,6 @@ class Held(NamedTuple):
     brief: bool
     #: When it was given or accepted; 0 for one that is only known from reports.
     at: float
-    #: Whether it takes a slot of its step; an extra short one does not.
-    slot: bool = True
 
 
 class Session:
@@ -102,7 +100,7 @@ class Session:
             known = self.held.get(key)
             turn: Turn = attempt.turn if attempt.turn in self._turns else ""
             if known is None or known.turn != turn:
-                foreign = Held(turn, brief=False, at=0.0, slot=self.takes_slot(key[2], turn))
+                foreign = Held(turn, brief=False, at=0.0)
                 self.hold(key, known._replace(turn=turn) if known is not None else foreign)
         return [key for key in self.held if key not in listed]
 
@@ -125,16 +123,12 @@ class Session:
         offer = self._steps[step] if self.is_usable else _NO_SLOTS
         slots = offer.slots - self._used.get(step, 0)
         if heavy:
-            short = self.report.short_turns - self._turns["short"]
+            # A short turn takes no slot: long attempts of the step would need both at once, and could wait for ever.
+            short = self.report.short_turns - self._turns["short"] if offer.short else 0
             full = min(slots, self.report.full_turns - self._turns["full"])
-            beside = short if offer.extra_short else min(slots, short)
-            return (capacity_of("full", step), full), (capacity_of("short", step), beside)
+            return (capacity_of("full", step), full), (capacity_of("short", step), short)
         ahead = offer.slots + slots - self._lengthy.get(step, 0) if slots <= 0 else 0
         return (capacity_of("slot", step), slots), (capacity_of("ahead", step), ahead)
-
-    def takes_slot(self, step: str, turn: Turn) -> bool:
-        """Whether an attempt on this turn takes a slot of its step."""
-        return turn != "short" or not self.report.steps.get(step, _NO_SLOTS).extra_short
 
     def _count(self, key: AttemptKey, held: Held, by: int) -> None:
         step = key[2]
@@ -143,7 +137,7 @@ class Session:
             self.change()
         if step in self._steps:
             self._changed.add(step)
-        if held.slot:
+        if held.turn != "short":
             _add(self._used, step, by)
             if not held.brief:
                 _add(self._lengthy, step, by)

@@ -68,7 +68,7 @@ class Cluster:
         slots = shape.slots or {name: kind.slots for name, kind in KINDS.items()}
         names = [f"x{number:04}" for number in range(shape.executors)]
         self.executors = {name: SimExecutor(self, name, n % 64, slots) for n, name in enumerate(names)}
-        self.measures = Measures(self.plans, shape.rules.weights)
+        self.measures = Measures(self.plans, shape.rules.weights, shape.executors)
         self.placement = self._placement()
         self._unfinished = len(self.plans)
 

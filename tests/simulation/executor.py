@@ -105,7 +105,7 @@ class SimExecutor:
         key = (given.job_id, given.run, given.step, given.attempt)
         if key in self.accepted:
             return
-        if self.draining or not self._has_room(given.step):
+        if self.draining or not self._has_room(given):
             self.world.refuse(key, self.session_id, self.seq)
             return
         running = Running(key, asset_id, f"{self.session_id}#{given.job_id}/{given.step}/{given.attempt}", given.turn)
@@ -130,10 +130,12 @@ class SimExecutor:
                 self._event(running, StepCancelled(**_about(running), lease_id=lease_id))
                 self._forget(running)
 
-    def _has_room(self, step: str) -> bool:
-        """A slot, or one place ahead of each slot."""
-        held = sum(key[2] == step for key in self.accepted)
-        return held < 2 * self.slots.get(step, 0)
+    def _has_room(self, given: Give) -> bool:
+        """A short turn; else a slot, or one place ahead of each slot."""
+        if given.turn == "short":
+            return not any(running.turn == "short" for running in self.accepted.values())
+        held = sum(key[2] == given.step and running.turn != "short" for key, running in self.accepted.items())
+        return held < 2 * self.slots.get(given.step, 0)
 
     def _admit(self, running: Running) -> None:
         if running.key in self.accepted:
@@ -149,13 +151,13 @@ class SimExecutor:
 
     def _may_begin(self, running: Running) -> bool:
         """Whether there is a slot, and for heavy attempts the CPUs."""
-        if running.turn == "full" and any(other.turn == "full" for other in self._begun.values()):
+        if running.turn and any(other.turn == running.turn for other in self._begun.values()):
             return False
-        return self._busy.get(running.key[2], 0) < self.slots[running.key[2]]
+        return running.turn == "short" or self._busy.get(running.key[2], 0) < self.slots[running.key[2]]
 
     def _begin(self, running: Running) -> None:
         step = running.key[2]
-        self._busy[step] = self._busy.get(step, 0) + 1
+        self._busy[step] = self._busy.get(step, 0) + (running.turn != "short")
         self._begun[running.key] = running
         self.world.began(self, running)
         takes_s = self.world.takes_s(running.key[0], step)
@@ -180,7 +182,7 @@ class SimExecutor:
         step = running.key[2]
         self.accepted.pop(running.key, None)
         if self._begun.pop(running.key, None) is not None:
-            self._busy[step] -= 1
+            self._busy[step] -= running.turn != "short"
             self.world.finished(self, running)
         elif running in self._waiting:
             self._waiting.remove(running)

@@ -1,5 +1,6 @@
 """What a simulated run shows."""
 
+import math
 from collections import Counter, defaultdict, deque
 from typing import NamedTuple
 
@@ -9,8 +10,10 @@ from tables.dispatch.values import AttemptKey, Number, StepKey
 from tests.simulation.executor import Running, SimExecutor
 from tests.simulation.work import KINDS, JobPlan
 
-#: What begins sooner did not wait for a turn: slots were free, and nobody had to be fair.
-QUEUED_S = 0.1
+#: Fairness is measured over intervals, at least so long, in which every owner had heavy work waiting all the time: an
+#: attempt for each ten executors. Whoever has less waiting gets all that it asks for, and cannot be treated unfairly.
+CONTENDED_S = 5.0
+_EXECUTORS_PER_WAITING = 10
 
 
 class Result(NamedTuple):
@@ -39,8 +42,9 @@ class Result(NamedTuple):
 class Measures:
     """Collects while the simulation runs."""
 
-    def __init__(self, plans: dict[str, JobPlan], weights: dict[str, float]) -> None:
+    def __init__(self, plans: dict[str, JobPlan], weights: dict[str, float], executors: int) -> None:
         self._plans, self._weights = plans, weights
+        self._backlog = max(1, executors // _EXECUTORS_PER_WAITING)
         self._ready_at: dict[StepKey, float] = {}
         self._freed: dict[tuple[str, str], deque[float]] = defaultdict(deque)
         self.gaps_s: list[float] = []
@@ -51,7 +55,9 @@ class Measures:
         self.double_runs = self.published_twice = self.refused = self.events = 0
         self.ended_at: dict[str, float] = {}
         #: Heavy steps that wait, by owner; and heavy seconds that each owner was given while all waited.
-        self._waiting: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter(dict.fromkeys({plan.owner or "" for plan in plans.values()}, 0))
+        self._contended_from = math.inf
+        self._interval: Counter[str] = Counter()
         self._service: Counter[str] = Counter()
         self._began_at: dict[str, float] = {}
         self.longest_pause_s: dict[str, float] = {}
@@ -66,6 +72,8 @@ class Measures:
             if not self._waiting[owner]:
                 self._began_at[owner] = now
             self._waiting[owner] += 1
+            if self._contended_from == math.inf and min(self._waiting.values()) >= self._backlog:
+                self._contended_from, self._interval = now, Counter()
 
     def began(self, executor: SimExecutor, running: Running, now: float) -> None:
         """An executor has begun to work on an attempt."""
@@ -75,14 +83,13 @@ class Measures:
         others.add(executor.session_id)
         self._begun[key] += 1
         ready_at = self._ready_at.pop(key, None)
-        # A short turn may be free while the step has no slot: that is no gap.
+        # A short turn may be free because nothing short waits: that is no gap.
         freed = self._freed[executor.name, _capacity(running)]
         free_at = freed.popleft() if freed and running.turn != "short" else None
         if free_at is not None and ready_at is not None and ready_at <= free_at:
             self.gaps_s.append(now - free_at)
         if ready_at is not None and KINDS[key[1]].heavy:
-            queued = now - ready_at > QUEUED_S
-            self._serve(self._owner(key[0]), self._plans[key[0]].takes_s[key[1]] if queued else 0.0, now)
+            self._serve(self._owner(key[0]), self._plans[key[0]].takes_s[key[1]], now)
 
     def finished(self, executor: SimExecutor, running: Running, now: float) -> None:
         """The slot is free."""
@@ -129,12 +136,19 @@ class Measures:
         )
 
     def _serve(self, owner: str, seconds: float, now: float) -> None:
-        if all(self._waiting.values()):
-            self._service[owner] += seconds  # type: ignore[assignment]  # a counter of seconds
+        self._interval[owner] += seconds  # type: ignore[assignment]  # a counter of seconds
         self._waiting[owner] -= 1
+        if self._waiting[owner] < self._backlog:
+            self._close_interval(now)
         pause_s = now - self._began_at.get(owner, now)
         self.longest_pause_s[owner] = max(self.longest_pause_s.get(owner, 0.0), pause_s)
         self._began_at[owner] = now
+
+    def _close_interval(self, now: float) -> None:
+        """An owner has too little waiting."""
+        if now - self._contended_from >= CONTENDED_S:
+            self._service.update(self._interval)
+        self._contended_from = math.inf
 
     def _owner(self, job_id: str) -> str:
         return self._plans[job_id].owner or ""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tables.dispatch.dispatcher import Dispatcher
 from tables.dispatch.fair_turns import MAX_LAG, FairTurns
 from tables.dispatch.ready_queues import Attempt, ReadyQueue
-from tables.dispatch.sessions import Session
+from tables.dispatch.sessions import Held, Session
 from tables.dispatch.values import Give, StepKey
 
 
@@ -86,7 +86,7 @@ class NaiveGiver:
         if offer is None:
             return 0
         held = self.held[session.report.session_id]
-        mine = [h for key, h in held.items() if key[2] == step and h.slot]
+        mine = [h for key, h in held.items() if key[2] == step and h.turn != "short"]
         slots = offer.slots - len(mine)
         turns = Counter(h.turn for h in held.values())
         short = session.report.short_turns - turns["short"]
@@ -94,7 +94,7 @@ class NaiveGiver:
             "slot": slots,
             "ahead": offer.slots + slots - sum(not h.brief for h in mine) if slots <= 0 else 0,
             "full": min(slots, session.report.full_turns - turns["full"]),
-            "short": short if offer.extra_short else min(slots, short),
+            "short": short if offer.short else 0,
         }[kind]
 
     def _session(self, kind: str, attempt: Attempt) -> Session:
@@ -112,10 +112,8 @@ class NaiveGiver:
         return sum(h.turn != "" for h in self.held[session.report.session_id].values())
 
     def _place(self, queue: ReadyQueue, attempt: Attempt, session: Session, kind: str) -> None:
-        from tables.dispatch.sessions import Held
-
         report, turn = session.report, {"full": "full", "short": "short"}.get(kind, "")
-        held = Held(turn, attempt.brief, 0.0, session.takes_slot(attempt.key[1], turn))  # type: ignore[arg-type]
+        held = Held(turn, attempt.brief, 0.0)  # type: ignore[arg-type]
         self.held[report.session_id][attempt.held_as] = held
         self.turns[attempt.rank].take(attempt.owner, self.ledger.queues._span(attempt.owner, attempt.cost_s))
         self.state[attempt.key] = "given"

@@ -50,12 +50,31 @@ def test_a_film_is_not_starved_by_memos() -> None:
     assert [(given.job_id, given.turn) for given in lane.give()] == [("film", "full")]
 
 
-def test_a_short_attempt_needs_no_slot_of_a_step_that_runs_extra_short_ones() -> None:
-    slots = {"transcribe": StepSlots(slots=1, extra_short=True)}
-    lane = Lane(report("a", steps=slots))
-    lane.ready(ready("film", "transcribe", expected_s=600.0))
+def test_long_work_of_a_step_is_not_starved_by_short_work_of_it_and_long_work_of_others() -> None:
+    lane = Lane(report("a"))
+    lane.ready(*(ready(f"film{n}", "transcode", expected_s=600.0, since=1.0) for n in range(9)))
+    lane.ready(*(ready(f"memo{n}", "transcribe", expected_s=2.0, since=2.0) for n in range(99)))
+    running = {given.turn: given for given in lane.give()}
+    lane.ready(ready("talk", "transcribe", expected_s=600.0))
+    for turn in ("short", "short", "full", "short", "full"):
+        lane.end(running[turn])
+        running |= {given.turn: given for given in lane.give()}
+    assert running["full"].job_id == "film1"  # the talk, which is older, has had its turn
+
+
+def test_a_short_attempt_does_not_wait_for_a_slot_that_a_long_one_has() -> None:
+    lane = Lane(report("a"))
+    lane.ready(ready("talk", "transcribe", expected_s=600.0))
     lane.give()
     lane.ready(ready("memo", "transcribe", expected_s=2.0))
+    assert jobs(lane.give()) == ["memo"]
+
+
+def test_a_step_that_an_executor_does_not_run_beside_others_waits_for_the_cpus() -> None:
+    lane = Lane(report("a", steps={"transcribe": StepSlots(slots=1, short=False)}))
+    lane.ready(ready("talk", "transcribe", expected_s=600.0), ready("memo", "transcribe", expected_s=2.0, since=1.0))
+    (talk,) = lane.give()
+    lane.end(talk)
     assert jobs(lane.give()) == ["memo"]
 
 
@@ -307,6 +326,17 @@ def test_a_cancelled_job_is_not_waited_for() -> None:
     assert jobs(lane.give()) == ["quick"]
 
 
+def test_an_owner_at_its_cap_does_not_hold_up_what_may_be_queued_ahead() -> None:
+    lane = Lane(report("a", slots={"probe": 1, "audio": 1}), rules=Rules(owner_caps={"ann": 1}))
+    lane.ready(ready("j", expected_s=0.2))
+    lane.give()
+    lane.ready(ready("slow", owner="ann", since=1.0), ready("quick", expected_s=0.2, owner="ben", since=2.0))
+    assert lane.give() == []
+    lane.ready(ready("other", "audio", owner="ann"))
+    assert jobs(lane.give()) == ["other"]
+    assert jobs(lane.give()) == ["quick"]
+
+
 def test_an_executor_that_is_gone_leaves_nothing() -> None:
     lane = Lane(report("a", cached=("film",)))
     lane.ready(ready("j"), ready("k"))
@@ -523,6 +553,12 @@ class TestExplanations:
         ledger = lane.dispatcher.ledger
         assert explain.rank(ledger, ("j11", "probe")) == 8
         assert explain.eta_s(ledger, ("j11", "probe"), lane.now) == 8 * 10.0 / 4 + 10.0
+
+    def test_what_may_never_begin_has_no_estimate(self) -> None:
+        lane = Lane(report("a"))
+        lane.dispatcher.limit("probe", 0)
+        lane.ready(ready("j", expected_s=10.0))
+        assert lane.give() == [] and explain.eta_s(lane.dispatcher.ledger, ("j", "probe"), lane.now) is None
 
     def test_steps_that_cannot_go_are_not_counted(self) -> None:
         lane = Lane(report("a", slots={"transcode": 1, "transcribe": 1}))
