@@ -8,8 +8,8 @@ import msgspec
 from schemas.base import Message
 from schemas.executors import ExecutorReport
 from schemas.jobs import JOB_ENDED, Job, Step
-from schemas.step_events import LeaseRevoked, StepAccepted, StepCompleted, StepEvent, StepRequested
-from streams.partition import partition_of
+from schemas.step_events import AttemptAccepted, AttemptCompleted, LeaseRevoked, StepEvent, StepRequested
+from streams.kafka.partitioner import partition_of
 from tables.dispatch.values import AttemptKey, ReadyStep, Rules
 from tests.simulation.dispatched import Dispatched
 from tests.simulation.engine import Engine, Network
@@ -145,11 +145,11 @@ class Cluster:
                 self.engine.stop()
 
     def _tell(self, event: StepEvent, job: Job) -> None:
-        if isinstance(event, StepAccepted):
+        if isinstance(event, AttemptAccepted):
             self.placement.accepted(self._ready_of(job, _step(job, event.step)), event.lease_id.partition("#")[0])
         else:
             key = (event.job_id, event.run, event.step, event.attempt)
-            self.placement.ended(key, isinstance(event, StepCompleted))
+            self.placement.ended(key, isinstance(event, AttemptCompleted))
 
     def _ready_of(self, job: Job, step: Step) -> ReadyStep:
         plan, name = self.plans[job.id], step.spec.name

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from schemas.base import Message
 from schemas.executors import ExecutorReport, HeldAttempt, StepSlots
-from schemas.step_events import StepAccepted, StepCancelled, StepCompleted, StepHeartbeat, StepReleased
+from schemas.step_events import AttemptAccepted, AttemptCancelled, AttemptCompleted, AttemptHeartbeat, AttemptReleased
 from tables.dispatch.values import AttemptKey, Give, Turn
 from tests.simulation.engine import Engine, Network
 from tests.simulation.work import KINDS
@@ -92,7 +92,7 @@ class SimExecutor:
     def _leave(self, session_id: str) -> None:
         if self.session_id == session_id and self.alive:
             for running in list(self.accepted.values()):
-                self._event(running, StepReleased(**_about(running), lease_id=running.lease_id))
+                self._event(running, AttemptReleased(**_about(running), lease_id=running.lease_id))
             self.world.left(self)
             self.alive = False
 
@@ -110,7 +110,7 @@ class SimExecutor:
             return
         running = Running(key, asset_id, f"{self.session_id}#{given.job_id}/{given.step}/{given.attempt}", given.turn)
         self.accepted[key] = running
-        accepted = StepAccepted(
+        accepted = AttemptAccepted(
             **_about(running), lease_id=running.lease_id, executor_id=self.name, requested_at=0.0, request_partition=0
         )
         self._event(running, accepted)
@@ -127,7 +127,7 @@ class SimExecutor:
         """Stop the work of a lease."""
         for running in list(self.accepted.values()):
             if self.alive and running.lease_id == lease_id:
-                self._event(running, StepCancelled(**_about(running), lease_id=lease_id))
+                self._event(running, AttemptCancelled(**_about(running), lease_id=lease_id))
                 self._forget(running)
 
     def _has_room(self, given: Give) -> bool:
@@ -169,12 +169,12 @@ class SimExecutor:
 
     def _end(self, running: Running) -> None:
         if self._begun.get(running.key) is running:
-            self._event(running, StepCompleted(**_about(running), lease_id=running.lease_id))
+            self._event(running, AttemptCompleted(**_about(running), lease_id=running.lease_id))
             self._forget(running)
 
     def _beat(self, running: Running) -> None:
         if self._begun.get(running.key) is running:
-            beat = StepHeartbeat(**_about(running), lease_id=running.lease_id, executor_id=self.name)
+            beat = AttemptHeartbeat(**_about(running), lease_id=running.lease_id, executor_id=self.name)
             self._event(running, beat)
             self._later(HEARTBEAT_S, self._beat, running)
 

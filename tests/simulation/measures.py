@@ -5,7 +5,7 @@ from collections import Counter, defaultdict, deque
 from typing import NamedTuple
 
 from schemas.base import Message
-from schemas.facts import JobCompleted, StepPublished
+from schemas.facts import JobCompleted, StepCompleted
 from tables.dispatch.values import AttemptKey, Number, StepKey
 from tests.simulation.executor import Running, SimExecutor
 from tests.simulation.work import KINDS, JobPlan
@@ -111,7 +111,7 @@ class Measures:
         """Control has published a fact."""
         if isinstance(effect, JobCompleted):
             self.ended_at.setdefault(effect.job_id, now)
-        elif isinstance(effect, StepPublished):
+        elif isinstance(effect, StepCompleted):
             published = self._published.setdefault((effect.job_id, effect.step), (effect.run, effect.attempt))
             self.published_at.setdefault((effect.job_id, effect.step), now)
             self.published_twice += published != (effect.run, effect.attempt)

@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.base import Message
 from schemas.jobs import Job, Step
-from schemas.step_events import LeaseExpired, RetryDue, StepEvent, StepHeartbeat
+from schemas.step_events import AttemptHeartbeat, LeaseExpired, RetryDue, StepEvent
 from tables.reducer import advance
 from tests.simulation.engine import Engine, Network
 
@@ -77,7 +77,7 @@ class Rows:
         self._apply(event)
 
     def _apply(self, event: Any) -> None:
-        if type(event) is StepHeartbeat:
+        if type(event) is AttemptHeartbeat:
             self._beats[event.lease_id] = self._engine.now
         before = self.jobs.get(event.job_id)
         after, effects = advance(before, event, self._engine.now)
