@@ -6,9 +6,9 @@ from random import Random
 
 from tables.dispatch import explain
 from tables.dispatch.values import Rules, StepKey
-from tests.bench.figures import Figure
 from tests.simulation.cluster import Cluster, Shape
 from tests.simulation.dispatched import Dispatched
+from tests.simulation.figure import Figure
 from tests.simulation.measures import Result
 from tests.simulation.work import JobPlan, media_jobs, plain_jobs, recorded_media
 

@@ -7,8 +7,9 @@ from heapq import heapify, heapreplace
 from random import Random
 from typing import NamedTuple
 
-from tests.bench.figures import Figure, spread
+from tests.bench.figures import spread
 from tests.simulation.cluster import SUBMIT_FROM_S, Cluster, Shape
+from tests.simulation.figure import Figure
 from tests.simulation.work import RECORDED, STANDARD, JobPlan, plain_jobs, recorded_media
 
 JOB_S = 2.0
