@@ -12,7 +12,9 @@ from processors.contract import Work, outputs_of, params_of
 from processors.errors import CorruptMedia, Skipped
 from processors.media.frame_scoring import LOOK_BYTES, best, is_black, looks
 from processors.media.packet_times import packets
-from processors.media.stills import (
+from processors.media.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
+from processors.media.tracks import even
+from processors.stills import (
     THREADS,
     TILES_LOOK,
     TILES_TIMES,
@@ -22,8 +24,6 @@ from processors.media.stills import (
     thumbnail_name,
     thumbnail_times,
 )
-from processors.media.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
-from processors.media.tracks import even
 from processors.tools.cpu_priority import NICE_LIGHT
 from processors.tools.ffmpeg import Progress, ffmpeg_argv
 from processors.tools.runner import Command, Runner, ignore

@@ -7,8 +7,8 @@ import pytest
 
 from processors.contract import Work
 from processors.errors import Skipped
-from processors.media.stills import Shot, fitted, shots_args, storyboard_args, thumbnail_times
 from processors.media.storyboard import storyboard
+from processors.stills import Shot, fitted, shots_args, storyboard_args, thumbnail_times
 from processors.thumbnails import Thumbnailer
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
