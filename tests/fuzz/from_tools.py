@@ -22,7 +22,7 @@ from processors.media.truncation import check_whole
 from processors.models.protocol import InvalidFrame, decode, length_of
 from processors.models.speech import heard_in
 from processors.probe import Ends, check_limits, described, probe_outputs
-from processors.thumbnails import Shot, shots_args, storyboard_args, thumbnail_times
+from processors.stills import Shot, shots_args, storyboard_args, thumbnail_times
 from processors.tools.ffmpeg import Lines, Progress
 from processors.tools.limits import Limits
 from processors.transcode import plan, transcode_args
@@ -77,10 +77,10 @@ def _planned(shown: dict[str, Any], packets: bytes) -> None:
     source, profile = Path("/source"), _profiles()["hls"]
     made = [transcode_args(source, media, profile, plan(media, profile), cpus=2, max_pixels=limits.max_pixels)]
     if media.video:
-        shots = [Shot(at_s, True, "x.jpg", source) for at_s in thumbnail_times(media.video, 3)]
+        shots = [Shot(at_s, "x.jpg", source) for at_s in thumbnail_times(media.video, 3)]
         made.append(shots_args(source, media, media.video, shots, 640))
         board = storyboard(media.video.start_s + (media.video.duration_s or 0.0), 160, 90)
-        made.append(storyboard_args(source, media, media.video, board, source))
+        made.append(storyboard_args(source, media, media.video, board, source, keyframes=False))
     if tracks := chosen_tracks(media, ("eng",)):
         made.append(audio_args(source, media, tracks, ()))
     assert not [word for args in made for word in args if "nan" in word or "inf" in word.split("=")]
