@@ -1,6 +1,7 @@
 """What files, tools and models give, whoever has made them."""
 
 import math
+import re
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -83,7 +84,8 @@ def _planned(shown: dict[str, Any], packets: bytes) -> None:
         made.append(storyboard_args(source, media, media.video, board, source, keyframes=False))
     if tracks := chosen_tracks(media, ("eng",)):
         made.append(audio_args(source, media, tracks, ()))
-    assert not [word for args in made for word in args if "nan" in word or "inf" in word.split("=")]
+    bad = [word for args in made for word in args if re.search(r"\b(nan|inf)\b", word)]
+    assert bad == []
 
 
 def tool_output(content: bytes) -> None:
