@@ -14,26 +14,26 @@ _WINDOW_S = 30.0
 JUMP_S = 1.0
 
 
-class LogTime:
+class LogClock:
     """Seconds since the epoch; 0 until the first record or row is observed."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._ahead = -monotonic()
+        self._offset_s = -monotonic()
         self._least_lead = float("inf")
         self._window_end = monotonic() + _WINDOW_S
 
     def now(self) -> float:
         """The log's time."""
-        return self._monotonic() + self._ahead
+        return self._monotonic() + self._offset_s
 
     def observe(self, at: float) -> bool:
         """Set the clock by a timestamp of a record or row. Returns whether it jumped: leases need a grace period."""
         lead = self.now() - at
         if lead < 0:
-            self._ahead -= lead
+            self._offset_s -= lead
         self._least_lead = min(self._least_lead, max(lead, 0.0))
         if self._monotonic() >= self._window_end:
-            self._ahead -= self._least_lead
+            self._offset_s -= self._least_lead
             self._least_lead, self._window_end = float("inf"), self._monotonic() + _WINDOW_S
         return lead < -JUMP_S

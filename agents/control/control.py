@@ -93,7 +93,7 @@ class Control:
         has_timestamp = fault_of(message.headers or ()) is None
         if has_timestamp:
             self._timers.observe(message.timestamp)
-        now = message.timestamp if has_timestamp else self._timers.time.now()
+        now = message.timestamp if has_timestamp else self._timers.clock.now()
         return RecordChanges(self._tables, message.partition, now, replayed=replayed)
 
     def _commit(self, changes: RecordChanges, message: Any) -> None:

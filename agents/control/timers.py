@@ -15,7 +15,7 @@ from streams.kafka.topics import names
 from streams.settings import Settings
 from streams.worker.app import KinologApp
 from tables.deadlines import Deadlines
-from tables.log_clock import LogTime
+from tables.log_clock import LogClock
 from tables.queues import queue_effects
 from tables.rows import DELETED_TTL_S, decode_job, deleted_key
 
@@ -35,7 +35,7 @@ class Timers:
     def __init__(self, app: KinologApp, settings: Settings, tables: JobTables, publisher: EffectPublisher) -> None:
         self._app, self._tables, self._publisher = app, tables, publisher
         self._topic = names(settings).step_events
-        self.time = LogTime()
+        self.clock = LogClock()
         self._deadlines = Deadlines(settings.lease, settings.dispatch, publisher.request_queue)
         #: The delivery of the last event that was sent, when it was sent, and whether it is overdue.
         self._delivery: asyncio.Future[Any] | None = None
@@ -48,13 +48,13 @@ class Timers:
 
     def observe(self, timestamp_s: float) -> None:
         """A record with this timestamp was read."""
-        if self.time.observe(timestamp_s):
-            self._deadlines.grant_grace(self.time.now())
+        if self.clock.observe(timestamp_s):
+            self._deadlines.grant_grace(self.clock.now())
 
     def restart(self, jobs: Iterable[Job], last_change_s: float) -> None:
         """Replace all deadlines by those of `jobs`. `last_change_s`: the newest date of their rows."""
-        self.time.observe(last_change_s)
-        self._deadlines.restart(self.time.now())
+        self.clock.observe(last_change_s)
+        self._deadlines.restart(self.clock.now())
         for job in jobs:
             self._deadlines.watch(job)
         self._repeat_paused_at = 0.0
@@ -74,7 +74,7 @@ class Timers:
 
     def tick(self) -> None:
         """Send the events that are due, forget deleted jobs, repeat paused queues."""
-        now = self.time.now()
+        now = self.clock.now()
         if self._delivers(now):
             self._send_due(now)
         self._forget_deleted(now)

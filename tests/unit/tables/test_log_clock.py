@@ -1,6 +1,6 @@
 """Time by the log: it goes on by itself, jumps with the log, and comes back from a clock that was wrong."""
 
-from tables.log_clock import LogTime
+from tables.log_clock import LogClock
 
 
 class Stopwatch:
@@ -13,7 +13,7 @@ class Stopwatch:
 
 def test_time_is_what_the_newest_record_says_and_goes_on_from_there() -> None:
     watch = Stopwatch()
-    log = LogTime(watch)
+    log = LogClock(watch)
     assert log.now() == 0.0
     assert log.observe(5_000.0)
     watch.at += 7
@@ -24,7 +24,7 @@ def test_time_is_what_the_newest_record_says_and_goes_on_from_there() -> None:
 
 def test_an_old_record_among_new_ones_sets_nothing_back() -> None:
     watch = Stopwatch()
-    log = LogTime(watch)
+    log = LogClock(watch)
     log.observe(5_000.0)
     for _ in range(100):
         watch.at += 1
@@ -34,7 +34,7 @@ def test_an_old_record_among_new_ones_sets_nothing_back() -> None:
 
 
 def test_a_log_that_went_on_unread_is_a_jump() -> None:
-    log = LogTime(Stopwatch())
+    log = LogClock(Stopwatch())
     log.observe(5_000.0)
     assert log.observe(5_900.0)
     assert not log.observe(5_100.0)
@@ -42,7 +42,7 @@ def test_a_log_that_went_on_unread_is_a_jump() -> None:
 
 def test_a_broker_whose_clock_was_wrong_is_believed_again_when_it_is_right() -> None:
     watch = Stopwatch()
-    log = LogTime(watch)
+    log = LogClock(watch)
     log.observe(5_000.0 + 3_600)
     for _ in range(70):
         watch.at += 1

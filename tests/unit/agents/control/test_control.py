@@ -15,7 +15,7 @@ from schemas.step_events import AttemptAccepted, AttemptFailed
 from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from streams.worker.quarantine import LIMIT
 from tables.assets import LISTED_JOBS
-from tables.log_clock import LogTime
+from tables.log_clock import LogClock
 from tests.unit.agents.control.world import Ended, Log
 
 BROKEN = ErrorRecord(code="corrupt-media", message="The file is broken.")
@@ -146,9 +146,9 @@ async def test_rows_that_somebody_else_has_written_end_nobody() -> None:
 async def test_a_record_whose_date_was_lost_does_not_set_the_clock() -> None:
     log, elapsed_s = Log(), [0.0]
     control = await log.control()
-    control._timers.time = LogTime(lambda: elapsed_s[0])
+    control._timers.clock = LogClock(lambda: elapsed_s[0])
     await log.send(control, submit(1))
     elapsed_s[0] = 60.0
     await control.handle(log.record(1, b"damaged", [("kinolog-unparsable", b"the batch is damaged")], at=0.0))
-    assert control._timers.time.now() == log.now + 60.0
+    assert control._timers.clock.now() == log.now + 60.0
     assert [letter.error.code for letter in log.all(DeadLetter)] == ["unparsable-record"]

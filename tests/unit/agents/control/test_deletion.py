@@ -111,9 +111,9 @@ async def test_the_mark_of_a_deleted_job_goes_when_nothing_can_recreate_the_job(
     await log.send(await log.control(), *STORY)
     control = await log.control()
     deleted_at = log.deleted["job_1"].deleted_at
-    control._timers.time.observe(deleted_at + DELETED_TTL_S - 1)
+    control._timers.clock.observe(deleted_at + DELETED_TTL_S - 1)
     await control.tick()
     assert log.deleted
-    control._timers.time.observe(deleted_at + DELETED_TTL_S + 1)
+    control._timers.clock.observe(deleted_at + DELETED_TTL_S + 1)
     await control.tick()
     assert not log.deleted

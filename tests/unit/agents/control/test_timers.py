@@ -11,7 +11,7 @@ async def test_an_outage_longer_than_a_lease_loses_no_work() -> None:
     await log.send(control, submit(), ACCEPTED)
     log.is_away = True
     for _ in range(100):  # a second each
-        control._timers.time._ahead += 1.0
+        control._timers.clock._offset_s += 1.0
         await control.tick()
     [word] = log.reconnect()
     assert isinstance(word, LeaseExpired)
@@ -29,12 +29,12 @@ async def test_a_lease_that_is_not_renewed_after_the_outage_ends() -> None:
     await log.send(control, submit(), ACCEPTED)
     log.is_away = True
     for _ in range(60):
-        control._timers.time._ahead += 1.0
+        control._timers.clock._offset_s += 1.0
         await control.tick()
     log.reconnect()
-    log.now = control._timers.time.now()
+    log.now = control._timers.clock.now()
     for _ in range(60):
-        control._timers.time._ahead += 1.0
+        control._timers.clock._offset_s += 1.0
         await control.tick()
     word = log.all(LeaseExpired)[-1]
     log.now = word.decided_at + 0.1
