@@ -56,8 +56,8 @@ def nothing_is_deleted_unasked(evidence: Evidence) -> Iterator[str]:
     assets = {line["asset_id"] for line in _asked(evidence, "delete-asset")}
     if _asked(evidence, "clear"):
         return
-    for job_id, grave in evidence.deleted.items():
-        if job_id not in jobs and grave["asset_id"] not in assets:
+    for job_id, mark in evidence.deleted.items():
+        if job_id not in jobs and mark["asset_id"] not in assets:
             yield f"{job_id} is deleted, and nobody asked for that"
 
 
@@ -296,7 +296,7 @@ def only_garbage_was_buried(evidence: Evidence) -> Iterator[str]:
 def files_stand_where_attempts_staged_them(evidence: Evidence) -> Iterator[str]:
     """Every artifact is of an attempt that was accepted; of a deleted asset none is left that was published."""
     leases = {entry.data["lease_id"] for entry in evidence.of("media.step-events") if entry.data.get("lease_id")}
-    gone = {grave["asset_id"] for grave in evidence.deleted.values()} - evidence.assets.keys()
+    gone = {mark["asset_id"] for mark in evidence.deleted.values()} - evidence.assets.keys()
     published = _owning_leases(evidence)
     for key in evidence.objects:
         parts = key.split("/")
