@@ -1,4 +1,4 @@
-"""Everybody but control, against a real broker: commands and events in, what control publishes out."""
+"""A world for tests of control against a real broker: sends commands and events, receives what control publishes."""
 
 import asyncio
 import contextlib
@@ -40,11 +40,11 @@ def submit(job_id: str, asset_id: str, owner: str | None = None) -> SubmitJob:
 
 
 class Outside:
-    """Everybody but control: says commands and step events, hears what control says."""
+    """All other processes: sends commands and step events, receives what control publishes."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.topics = settings, names(settings)
-        self.heard: list[tuple[CloudEvent, Message]] = []
+        self.received: list[tuple[CloudEvent, Message]] = []
 
     async def open(self, stack: AsyncExitStack) -> None:
         self._producer = AIOKafkaProducer(bootstrap_servers=self.settings.bootstrap)
@@ -62,10 +62,10 @@ class Outside:
     async def _listen(self) -> None:
         async for record in self._consumer:
             entries = read(record.value, record.headers)
-            self.heard += [(entry.event, entry.message) for entry in entries if isinstance(entry, Entry)]
+            self.received += [(entry.event, entry.message) for entry in entries if isinstance(entry, Entry)]
 
-    async def say(self, message: Any, partition: int | None = None) -> None:
-        """On the topic where messages of its kind belong, and on the partition of its asset unless told otherwise."""
+    async def send(self, message: Any, partition: int | None = None) -> None:
+        """Send to the topic of the message's type, and to the partition of its asset unless another one is given."""
         commands = isinstance(message, SubmitJob | CancelJob)
         topic = self.topics.commands if commands else self.topics.step_events
         place = partition_of(message.asset_id, self.settings.partitions) if partition is None else partition
@@ -73,9 +73,9 @@ class Outside:
         await self._producer.send_and_wait(topic, batch([event]), partition=place, headers=BATCH_HEADERS)
 
     def all(self, kind: type[Any], **fields: Any) -> list[Any]:
-        """Messages heard of that kind with those fields."""
-        found = [message for _, message in self.heard if isinstance(message, kind)]
-        return [m for m in found if all(getattr(m, name) == value for name, value in fields.items())]
+        """Received messages of that type with those fields."""
+        messages = [message for _, message in self.received if isinstance(message, kind)]
+        return [m for m in messages if all(getattr(m, name) == value for name, value in fields.items())]
 
     def letters(self) -> list[str]:
         """Codes of the dead letters."""
@@ -83,11 +83,11 @@ class Outside:
 
 
 class Control:
-    """Control as a process that is started again whenever it ends."""
+    """Control as a process that is restarted whenever it exits."""
 
     def __init__(self, settings: Settings, log: Path, command: tuple[str, ...]) -> None:
         self._settings, self._log, self._command = settings, log, command
-        #: Exit codes of ends that nobody asked for.
+        #: Exit codes of unexpected exits.
         self.ends: list[int] = []
         self._keeping: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -106,7 +106,7 @@ class Control:
             self.ends.append(await process.wait())
 
     async def start(self) -> None:
-        """Start it; it is kept running from now on."""
+        """Start it and keep it running."""
         self._keeping = asyncio.create_task(self._keep())
 
     async def stop(self) -> int:
@@ -132,7 +132,7 @@ class Control:
             self.ends.remove(-signal.SIGKILL)
 
     def log(self) -> str:
-        """Everything that it has logged."""
+        """Its log."""
         return self._log.read_text(errors="replace")
 
 
@@ -143,7 +143,7 @@ async def control_and_world(
     command: tuple[str, ...] = ("streams.cli", "control"),
     kind: type[Control] = Control,
 ) -> AsyncIterator[tuple[Control, Outside]]:
-    """Control runs, and everybody else is there. It must end well when it is asked to."""
+    """A running control and its world. Control must exit with 0 on SIGTERM."""
     async with AsyncExitStack() as stack:
         world = Outside(settings)
         await world.open(stack)

@@ -32,19 +32,19 @@ KEY = "assets/asset_000001/transcribe/1-lease_0/transcript.json"
 
 
 class FakeEndpoint:
-    """A feature-extraction endpoint that answers what a test puts into `answers`, and vectors afterwards."""
+    """A feature-extraction endpoint that answers what a test puts into `responses`, and vectors afterwards."""
 
     def __init__(self) -> None:
-        self.answers: list[tuple[int, Any]] = []
-        self.asked: list[list[str]] = []
+        self.responses: list[tuple[int, Any]] = []
+        self.requests: list[list[str]] = []
         self.stuck = False
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         texts = (await request.json())["inputs"]
-        self.asked.append(texts)
+        self.requests.append(texts)
         if self.stuck:
             await asyncio.Event().wait()
-        status, body = self.answers.pop(0) if self.answers else (200, vectors(len(texts)))
+        status, body = self.responses.pop(0) if self.responses else (200, vectors(len(texts)))
         return web.json_response(body, status=status) if not isinstance(body, str) else web.Response(text=body)
 
 
@@ -147,7 +147,7 @@ def _waiting_for_embed() -> Job:
 
 
 def replace_request(job: Job) -> RetryDue:
-    """Something that changes nothing, so that control says again what is implied_effects: the request."""
+    """Something that changes nothing, so that control publishes the implied effects again: the request."""
     return RetryDue(**_about(job))
 
 
@@ -161,7 +161,7 @@ Run = Callable[..., Awaitable[Outcome]]
 
 async def test_an_endpoint_that_sleeps_twice_is_waited_for_and_costs_no_attempt(serve: Serve, run: Run) -> None:
     endpoint, url = await serve()
-    endpoint.answers = [LOADING, (502, {})]
+    endpoint.responses = [LOADING, (502, {})]
     outcome = await run(url)
     assert outcome.step.status == "completed"
     assert (outcome.delays_s, outcome.codes) == ([60.0, 60.0], ["endpoint-asleep"] * 2)
@@ -171,7 +171,7 @@ async def test_an_endpoint_that_sleeps_twice_is_waited_for_and_costs_no_attempt(
 
 async def test_an_endpoint_that_sleeps_on_gives_way_to_the_next_one(serve: Serve, run: Run) -> None:
     (sleeper, asleep), (_, awake) = await serve(), await serve()
-    sleeper.answers = [LOADING] * 10
+    sleeper.responses = [LOADING] * 10
     outcome = await run(asleep, awake)
     assert outcome.delays_s == [60.0] * 3
     assert outcome.step.status == "completed"
@@ -180,7 +180,7 @@ async def test_an_endpoint_that_sleeps_on_gives_way_to_the_next_one(serve: Serve
 
 async def test_an_endpoint_that_sleeps_on_alone_fails_after_its_normal_attempts(serve: Serve, run: Run) -> None:
     endpoint, url = await serve()
-    endpoint.answers = [LOADING] * 10
+    endpoint.responses = [LOADING] * 10
     outcome = await run(url)
     assert outcome.step.status == "failed"
     assert outcome.step.error is not None and outcome.step.error.code == "endpoint-asleep"
@@ -193,7 +193,7 @@ async def test_an_endpoint_that_does_not_answer_is_tried_again_and_given_up(serv
     outcome = await run(url)
     assert outcome.step.status == "failed"
     assert outcome.step.error is not None and outcome.step.error.code == "endpoint-timed-out"
-    assert (outcome.step.failures, len(endpoint.asked)) == (3, 3)
+    assert (outcome.step.failures, len(endpoint.requests)) == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -209,24 +209,24 @@ async def test_an_endpoint_that_does_not_answer_is_tried_again_and_given_up(serv
 )
 async def test_nonsense_fails_at_once_with_its_own_code(serve: Serve, run: Run, nonsense: tuple[int, Any]) -> None:
     endpoint, url = await serve()
-    endpoint.answers = [nonsense]
+    endpoint.responses = [nonsense]
     outcome = await run(f"{url}#model=bge&dim={DIM}")
     assert outcome.step.status == "failed"
     assert outcome.step.error is not None and outcome.step.error.code == "endpoint-answer-invalid"
-    assert len(endpoint.asked) == 1
+    assert len(endpoint.requests) == 1
 
 
 async def test_a_refusal_fails_at_once_with_its_own_code(serve: Serve, run: Run) -> None:
     endpoint, url = await serve()
-    endpoint.answers = [(401, {"error": "who are you"})]
+    endpoint.responses = [(401, {"error": "who are you"})]
     outcome = await run(url)
     assert outcome.step.error is not None and outcome.step.error.code == "endpoint-refused"
-    assert len(endpoint.asked) == 1
+    assert len(endpoint.requests) == 1
 
 
 async def test_a_wrong_dimension_gives_way_to_the_next_backend(serve: Serve, run: Run) -> None:
     (wrong, first), (_, second) = await serve(), await serve()
-    wrong.answers = [(200, vectors(1, 3))]
+    wrong.responses = [(200, vectors(1, 3))]
     outcome = await run(f"{first}#dim={DIM}", f"{second}#model=bge&revision=7&dim={DIM}")
     assert outcome.step.outputs is not None
     assert outcome.step.outputs["backend"] == f"{second}#model=bge&revision=7&dim={DIM}"

@@ -20,7 +20,7 @@ from tests.integration.agents.outside import START_S, Control, Outside, submit
 
 Eventually = Callable[..., Awaitable[Any]]
 
-#: Stands in a header's name for bytes that are no UTF-8.
+#: Replaces bytes in a header's name that are not UTF-8.
 _MARK, _NOT_UTF8 = "umlaute", "äöüßÄÖÜ".encode("latin-1")
 
 
@@ -68,9 +68,9 @@ async def configure(world: Outside, topic: str, configs: dict[str, str]) -> None
 
 async def has_jobs(world: Outside, eventually: Eventually, *asset_ids: str, within_s: float = START_S) -> None:
     """Each has one job, once."""
-    wanted = set(asset_ids)
-    await eventually(lambda: wanted <= {fact.asset_id for fact in world.all(JobSubmitted)}, within_s)
-    ids = [event.id for event, message in world.heard if isinstance(message, JobSubmitted)]
+    expected = set(asset_ids)
+    await eventually(lambda: expected <= {fact.asset_id for fact in world.all(JobSubmitted)}, within_s)
+    ids = [event.id for event, message in world.received if isinstance(message, JobSubmitted)]
     assert len({message.job_id for message in world.all(JobSubmitted)}) == len(set(ids))
 
 
@@ -78,7 +78,7 @@ async def applied(world: Outside, eventually: Eventually, name: str) -> None:
     """A command on every partition is carried out: control lives, and reads on."""
     for partition in range(world.settings.partitions):
         asset_id = next(f"{name}-{n}" for n in range(1000) if partition_of(f"{name}-{n}", 8) == partition)
-        await world.say(submit(f"job-{name}-{partition}", asset_id))
+        await world.send(submit(f"job-{name}-{partition}", asset_id))
         await eventually(lambda p=partition: world.all(StepRequested, job_id=f"job-{name}-{p}"), START_S)
 
 

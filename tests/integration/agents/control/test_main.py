@@ -16,30 +16,30 @@ async def test_a_job_runs_once_whatever_is_said_twice_or_after_a_kill(
 ) -> None:
     control, world = outside
     for _ in range(2):
-        await world.say(submit("job_1", "asset_1"))
-    asked: list[StepRequested] = await eventually(lambda: world.all(StepRequested, job_id="job_1"), START_S)
+        await world.send(submit("job_1", "asset_1"))
+    requests: list[StepRequested] = await eventually(lambda: world.all(StepRequested, job_id="job_1"), START_S)
     about: dict[str, Any] = {"job_id": "job_1", "asset_id": "asset_1", "run": 1, "step": "noop", "attempt": 1}
     accepted = AttemptAccepted(
-        **about, lease_id="first", executor_id="e1", requested_at=asked[0].requested_at, request_partition=0
+        **about, lease_id="first", executor_id="e1", requested_at=requests[0].requested_at, request_partition=0
     )
-    await world.say(accepted)
-    await world.say(
+    await world.send(accepted)
+    await world.send(
         AttemptAccepted(
-            **about, lease_id="second", executor_id="e2", requested_at=asked[0].requested_at, request_partition=0
+            **about, lease_id="second", executor_id="e2", requested_at=requests[0].requested_at, request_partition=0
         )
     )
     await eventually(lambda: world.all(LeaseRevoked, lease_id="second"), 10)
     assert not world.all(LeaseRevoked, lease_id="first")
 
     await control.kill()
-    await world.say(AttemptCompleted(**about, lease_id="second", outputs={"from": "a zombie"}))
+    await world.send(AttemptCompleted(**about, lease_id="second", outputs={"from": "a zombie"}))
     done = AttemptCompleted(**about, lease_id="first", outputs={"from": "the owner"})
-    await world.say(done)
+    await world.send(done)
     await eventually(lambda: world.all(JobCompleted, job_id="job_1"), START_S)
-    await world.say(done)
-    await world.say(submit("job_2", "asset_1"))
+    await world.send(done)
+    await world.send(submit("job_2", "asset_1"))
     await eventually(lambda: world.all(StepRequested, job_id="job_2"), 10)
-    published = {event.id for event, message in world.heard if isinstance(message, StepCompleted)}
+    published = {event.id for event, message in world.received if isinstance(message, StepCompleted)}
     assert len(published) == 1
     assert world.all(StepCompleted)[0].outputs == {"from": "the owner"}
     assert world.letters() == []
@@ -49,10 +49,10 @@ async def test_what_may_not_be_is_a_dead_letter_with_its_code(
     outside: tuple[Control, Outside], eventually: Eventually
 ) -> None:
     _, world = outside
-    await world.say(submit("job_mine", "asset_mine", owner="anna"))
-    await world.say(submit("job_theirs", "asset_mine", owner="bert"))
+    await world.send(submit("job_mine", "asset_mine", owner="anna"))
+    await world.send(submit("job_theirs", "asset_mine", owner="bert"))
     right = partition_of("asset_mine", world.settings.partitions)
-    await world.say(submit("job_lost", "asset_mine"), partition=(right + 1) % world.settings.partitions)
+    await world.send(submit("job_lost", "asset_mine"), partition=(right + 1) % world.settings.partitions)
     await eventually(lambda: set(world.letters()) == {"asset-of-another-owner", "wrong-partition"}, START_S)
     await eventually(lambda: world.all(StepRequested, job_id="job_mine"), 10)
     assert not world.all(StepRequested, job_id="job_theirs")

@@ -40,13 +40,13 @@ def submit(number: int, asset_id: str, filename: str) -> SubmitJob:
 def at_the_bound() -> tuple[int, str]:
     """How many jobs, and which file name, made a row that fitted without its claim and not with it."""
     waiting = AssetJob(status="waiting", pipeline="standard", created_at=CREATED_AT)
-    wanted = OLD_BOUND_BYTES - CLAIM_BYTES // 2
-    count = wanted // (len(msgspec.json.encode({job_id(0): waiting})) - 1)
+    row_bytes = OLD_BOUND_BYTES - CLAIM_BYTES // 2
+    count = row_bytes // (len(msgspec.json.encode({job_id(0): waiting})) - 1)
     while True:
         jobs = {job_id(number): waiting for number in range(count)}
         fields: dict[str, Any] = {"status": "UPLOADED", "input": Input(object="uploads/none"), "created_at": CREATED_AT}
         row = Asset(id="asset_full", updated_at=CREATED_AT + 0.123, filename="x", jobs=jobs, **fields)
-        spare = wanted - len(msgspec.json.encode(row))
+        spare = row_bytes - len(msgspec.json.encode(row))
         if spare >= 0:
             return count, "x" * (1 + spare)
         count -= 1
@@ -72,12 +72,12 @@ async def test_some_2_500_jobs_on_one_asset_do_not_end_control(
     await submit_all(world, jobs)
     same = partition_of("asset_full", world.settings.partitions)
     neighbour = next(f"asset_{n}" for n in range(99) if partition_of(f"asset_{n}", world.settings.partitions) == same)
-    await world.say(submit(999_999, neighbour, "mine.mp4"))
+    await world.send(submit(999_999, neighbour, "mine.mp4"))
     began = time.monotonic()
     await eventually(lambda: world.all(StepRequested, job_id=job_id(999_999)), START_S)
     assert time.monotonic() - began < START_S
-    assert {asked.job_id for asked in world.all(StepRequested)} >= {job.job_id for job in jobs}
+    assert {request.job_id for request in world.all(StepRequested)} >= {job.job_id for job in jobs}
     assert not world.all(DeadLetter)
     await control.kill()  # and what does not fit into the row is known after a restart too
-    await world.say(submit(1_000_000, neighbour, "mine.mp4"))
+    await world.send(submit(1_000_000, neighbour, "mine.mp4"))
     await eventually(lambda: world.all(StepRequested, job_id=job_id(1_000_000)), START_S)

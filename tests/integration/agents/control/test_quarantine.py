@@ -1,4 +1,4 @@
-"""No record ends control for ever; and none is passed over because of what somebody else did to control."""
+"""No record ends control for ever, and none is passed over because control was ended from outside."""
 
 import asyncio
 import shutil
@@ -69,12 +69,12 @@ async def test_what_ends_control_three_times_is_a_dead_letter_and_life_goes_on(
     poisoned: Poisoned, eventually: Eventually, fault: Fault
 ) -> None:
     async with poisoned(fault) as (control, world), upstream(world) as service:
-        await world.say(submit("job-before", "before"))
+        await world.send(submit("job-before", "before"))
         if fault.name == "convert":
             await service.send(POISON)
         else:
-            await world.say(submit("job-poison", POISON))
-        await world.say(submit("job-behind", same_partition(POISON, world.settings.partitions)))
+            await world.send(submit("job-poison", POISON))
+        await world.send(submit("job-behind", same_partition(POISON, world.settings.partitions)))
         await service.send("an-upload")
         await eventually(lambda: world.all(DeadLetter), 120)
         for job in ("job-before", "job-behind"):
@@ -83,10 +83,10 @@ async def test_what_ends_control_three_times_is_a_dead_letter_and_life_goes_on(
         assert set(control.ends) == {fault.exit_code}
         assert len(control.ends) <= LIMIT
         await control.kill()  # perhaps before that was committed
-        await world.say(submit("job-later", POISON + "-not"))
+        await world.send(submit("job-later", POISON + "-not"))
         await eventually(lambda: world.all(StepRequested, job_id="job-later"), START_S)
         assert set(world.letters()) == {fault.letter}
-        assert len({event.id for event, message in world.heard if isinstance(message, DeadLetter)}) == 1
+        assert len({event.id for event, message in world.received if isinstance(message, DeadLetter)}) == 1
         assert len(control.ends) <= LIMIT
         assert "a record ends this process" in control.log()
 
@@ -118,12 +118,12 @@ async def test_a_record_at_which_control_is_killed_again_and_again_is_carried_ou
     outside: tuple[Control, Outside], eventually: Eventually
 ) -> None:
     control, world = outside
-    await world.say(submit("job-0", "asset-0"))
+    await world.send(submit("job-0", "asset-0"))
     await eventually(lambda: world.all(StepRequested, job_id="job-0"), START_S)
     for _ in range(LIMIT + 1):  # idle at the offset that the next record will have
         await control.kill()
     for _ in range(LIMIT + 1):  # and with the record there
-        await world.say(submit("job-1", "asset-0"))
+        await world.send(submit("job-1", "asset-0"))
         await control.kill()
     await eventually(lambda: world.all(StepRequested, job_id="job-1"), START_S)
     assert world.letters() == []

@@ -54,12 +54,12 @@ def request(job_id: str, attempt: int = 1, **params: Any) -> StepRequested:
 
 
 class Log:
-    """What control would be on the log: says requests and revokes, hears everything else."""
+    """A stand-in for control: sends requests and revokes, receives all other messages."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.topics: Names = names(settings)
-        self.heard: list[Message] = []
+        self.received: list[Message] = []
         self.dead_letters: list[bytes] = []
 
     async def open(self, stack: AsyncExitStack) -> None:
@@ -85,9 +85,9 @@ class Log:
                 self.dead_letters.append(record.value)
             else:
                 entries = read(record.value, record.headers)
-                self.heard += [entry.message for entry in entries if isinstance(entry, Entry)]
+                self.received += [entry.message for entry in entries if isinstance(entry, Entry)]
 
-    async def ask(self, *requests: StepRequested, priority: Priority = "normal") -> None:
+    async def request(self, *requests: StepRequested, priority: Priority = "normal") -> None:
         events = [
             structured(r, event_id=f"{r.job_id}/{r.attempt}", source="test", subject=r.asset_id) for r in requests
         ]
@@ -113,7 +113,7 @@ class Log:
         await self.raw(self.topics.control, batch([structured(message, event_id="q", source="test", subject="q")]))
 
     def of(self, kind: type[Message], job_id: str) -> list[Any]:
-        return [m for m in self.heard if isinstance(m, kind) and getattr(m, "job_id", None) == job_id]
+        return [m for m in self.received if isinstance(m, kind) and getattr(m, "job_id", None) == job_id]
 
 
 CHECKOUT = str(Path(__file__).resolve().parents[4])
@@ -179,7 +179,7 @@ async def executor(log: Log, stack: AsyncExitStack) -> Process:
 async def test_a_request_is_accepted_worked_on_and_completed(
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
-    await log.ask(request("job_1", progress_messages=3, sleep_s=0.3))
+    await log.request(request("job_1", progress_messages=3, sleep_s=0.3))
     completed = (await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S))[0]
     accepted = log.of(AttemptAccepted, "job_1")[0]
     assert (completed.lease_id, completed.attempt, accepted.request_partition) == (accepted.lease_id, 1, 0)
@@ -188,11 +188,11 @@ async def test_a_request_is_accepted_worked_on_and_completed(
 
 async def test_many_requests_in_one_record_all_complete(log: Log, executor: Process, eventually: Eventually) -> None:
     jobs = [f"job_{n}" for n in range(100)]
-    await log.ask(*[request(job) for job in jobs])
+    await log.request(*[request(job) for job in jobs])
     await eventually(lambda: all(log.of(AttemptCompleted, job) for job in jobs), START_S)
     endings = [log.of(AttemptCompleted, job) for job in jobs]
-    assert [len(said) for said in endings] == [1] * 100
-    assert all(said[0].claim is not None for said in endings) and not log.of(AttemptAccepted, "job_1")
+    assert [len(events) for events in endings] == [1] * 100
+    assert all(events[0].claim is not None for events in endings) and not log.of(AttemptAccepted, "job_1")
 
 
 async def test_a_bad_entry_becomes_a_dead_letter_and_its_neighbours_complete(
@@ -202,15 +202,15 @@ async def test_a_bad_entry_becomes_a_dead_letter_and_its_neighbours_complete(
     await log.raw(log.topics.step_requests("noop"), batch([b'{"no": "event"}', good]))
     await log.raw(log.topics.step_requests("noop"), b"\x00garbage")
     await log.raw(log.topics.control, b"\x00garbage")
-    await log.ask(request("../../etc"))
-    await log.ask(request("job_2"))
+    await log.request(request("../../etc"))
+    await log.request(request("job_2"))
     await eventually(lambda: log.of(AttemptCompleted, "job_1") and log.of(AttemptCompleted, "job_2"), START_S)
     await eventually(lambda: len(log.dead_letters) >= 3)
 
 
 async def test_a_failing_step_says_why(log: Log, executor: Process, eventually: Eventually) -> None:
-    await log.ask(request("job_1", fail_with="broken"))
-    await log.ask(request("job_2", sleep_s="long"))
+    await log.request(request("job_1", fail_with="broken"))
+    await log.request(request("job_2", sleep_s="long"))
     failed = (await eventually(lambda: log.of(AttemptFailed, "job_1"), START_S))[0]
     assert (failed.error.code, failed.error.retriable) == ("broken", True)
     refused = (await eventually(lambda: log.of(AttemptFailed, "job_2")))[0]
@@ -220,7 +220,7 @@ async def test_a_failing_step_says_why(log: Log, executor: Process, eventually: 
 async def test_a_lease_is_kept_alive_and_its_revoke_ends_the_work(
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
-    await log.ask(request("job_1", sleep_s=60.0))
+    await log.request(request("job_1", sleep_s=60.0))
     accepted = (await eventually(lambda: log.of(AttemptAccepted, "job_1"), START_S))[0]
     await eventually(lambda: len(log.of(AttemptHeartbeat, "job_1")) >= 2)
     await log.revoke(accepted)
@@ -229,16 +229,16 @@ async def test_a_lease_is_kept_alive_and_its_revoke_ends_the_work(
 
 
 async def test_a_repeated_request_is_not_worked_on_twice(log: Log, executor: Process, eventually: Eventually) -> None:
-    await log.ask(request("job_1", sleep_s=1.0))
+    await log.request(request("job_1", sleep_s=1.0))
     await eventually(lambda: log.of(AttemptAccepted, "job_1"), START_S)
-    await log.ask(request("job_1", sleep_s=1.0), request("job_2"))
+    await log.request(request("job_1", sleep_s=1.0), request("job_2"))
     await eventually(lambda: log.of(AttemptCompleted, "job_1") and log.of(AttemptCompleted, "job_2"))
     assert len(log.of(AttemptAccepted, "job_1")) == 1
 
 
 async def test_no_more_is_accepted_than_there_is_room_for(log: Log, executor: Process, eventually: Eventually) -> None:
     for n in range(6):
-        await log.ask(request(f"job_{n}", sleep_s=1.5))
+        await log.request(request(f"job_{n}", sleep_s=1.5))
     await eventually(lambda: sum(bool(log.of(AttemptAccepted, f"job_{n}")) for n in range(6)) == 4, START_S)
     assert not log.of(AttemptCompleted, "job_0")
     await eventually(lambda: all(log.of(AttemptCompleted, f"job_{n}") for n in range(6)), START_S)
@@ -247,7 +247,7 @@ async def test_no_more_is_accepted_than_there_is_room_for(log: Log, executor: Pr
 async def test_sigterm_lets_short_work_end_and_releases_the_rest(
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
-    await log.ask(request("job_1", sleep_s=60.0), request("job_2", sleep_s=0.7))
+    await log.request(request("job_1", sleep_s=60.0), request("job_2", sleep_s=0.7))
     await eventually(lambda: log.of(AttemptAccepted, "job_1") and log.of(AttemptAccepted, "job_2"), START_S)
     assert await executor.end() == 0
     await eventually(lambda: log.of(AttemptReleased, "job_1") and log.of(AttemptCompleted, "job_2"))
@@ -257,10 +257,10 @@ async def test_sigterm_lets_short_work_end_and_releases_the_rest(
 async def test_a_killed_executor_takes_up_what_it_had_not_accepted(
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
-    await log.ask(request("job_1"))
+    await log.request(request("job_1"))
     await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S)
     await executor.end(signal.SIGKILL)
-    await log.ask(request("job_2"))
+    await log.request(request("job_2"))
     await executor.start()
     await eventually(lambda: log.of(AttemptCompleted, "job_2"), START_S)
 
@@ -288,7 +288,7 @@ async def test_an_executor_that_comes_back_with_other_steps_works_on_these(
     before = Process(with_steps(log.settings, *steps), lane)
     stack.push_async_callback(before.end, signal.SIGKILL)
     await working_on_store(log, before, eventually)
-    await log.ask(request("job_1"))
+    await log.request(request("job_1"))
     await before.end(signal.SIGKILL)  # the broker counts its session on
     after = Process(with_steps(log.settings, "store", "noop"), lane)
     stack.push_async_callback(after.end, signal.SIGKILL)
@@ -296,23 +296,23 @@ async def test_an_executor_that_comes_back_with_other_steps_works_on_these(
     await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S)
 
 
-#: Long enough for a message to have been heard, and for a request to have been accepted where it may not be.
-HEARD_S = 1.5
+#: Long enough to deliver a message, and to accept a request that must not be accepted.
+DELIVERY_S = 1.5
 
 
 async def test_a_paused_queue_is_left_alone_until_it_is_resumed_also_by_who_starts_meanwhile(
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
-    await log.ask(request("job_1"))
+    await log.request(request("job_1"))
     await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S)
     await log.change_queue(5.0, paused=True)
-    await asyncio.sleep(HEARD_S)  # nobody answers
-    await log.ask(request("job_2"))
-    await asyncio.sleep(HEARD_S)
+    await asyncio.sleep(DELIVERY_S)  # nothing is accepted
+    await log.request(request("job_2"))
+    await asyncio.sleep(DELIVERY_S)
     await executor.end(signal.SIGKILL)
     await executor.start()
-    await log.ask(request("job_3"))
-    await asyncio.sleep(4 * HEARD_S)
+    await log.request(request("job_3"))
+    await asyncio.sleep(4 * DELIVERY_S)
     assert not log.of(AttemptAccepted, "job_2") and not log.of(AttemptAccepted, "job_3")
     await log.change_queue(6.0, paused=False)
     await eventually(lambda: log.of(AttemptCompleted, "job_2") and log.of(AttemptCompleted, "job_3"), START_S)
@@ -342,17 +342,17 @@ async def test_files_that_nothing_points_at_are_removed_and_newer_ones_stay(
 async def test_a_high_request_overtakes_waiting_ones_and_low_ones_come_after_all_others(
     log: Log, executor: Process, eventually: Eventually
 ) -> None:
-    await log.ask(request("first"))
+    await log.request(request("first"))
     await eventually(lambda: log.of(AttemptCompleted, "first"), START_S)
     normal = [f"normal_{n}" for n in range(16)]
     for job in normal:
-        await log.ask(request(job, sleep_s=0.5))
+        await log.request(request(job, sleep_s=0.5))
     for n in range(4):
-        await log.ask(request(f"low_{n}", sleep_s=0.1), priority="low")
-    await log.ask(request("high", sleep_s=0.1), priority="high")
+        await log.request(request(f"low_{n}", sleep_s=0.1), priority="low")
+    await log.request(request("high", sleep_s=0.1), priority="high")
     jobs = [*normal, *(f"low_{n}" for n in range(4)), "high"]
     await eventually(lambda: all(log.of(AttemptCompleted, job) for job in jobs), START_S)
-    accepted = [m for m in log.heard if isinstance(m, AttemptAccepted)]
+    accepted = [m for m in log.received if isinstance(m, AttemptAccepted)]
     order = [m.job_id for m in accepted]
     assert order.index("high") < order.index("normal_10")
     assert order.index("low_3") > order.index("normal_8")
