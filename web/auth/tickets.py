@@ -4,9 +4,9 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections import OrderedDict
 
 import msgspec
+from cachetools import FIFOCache
 
 from web.auth.principal import Principal
 
@@ -29,7 +29,7 @@ class Tickets:
 
     def __init__(self, key: bytes) -> None:
         self._key = hmac.digest(key, b"live tickets", hashlib.sha256)
-        self._used: OrderedDict[str, None] = OrderedDict()
+        self._used: FIFOCache[str, None] = FIFOCache(_REMEMBERED)
 
     def issue(self, principal: Principal, now: float) -> tuple[str, int]:
         """Issue a ticket; also its expiry, seconds since the epoch."""
@@ -50,8 +50,6 @@ class Tickets:
         if now >= decoded.expires or decoded.nonce in self._used:
             return None
         self._used[decoded.nonce] = None
-        if len(self._used) > _REMEMBERED:
-            self._used.popitem(last=False)
         return decoded.principal
 
     def _signature(self, body: bytes) -> bytes:

@@ -1,14 +1,13 @@
 """Token buckets for rate limits. Pure; the time is an argument."""
 
-from collections import OrderedDict
+from cachetools import FIFOCache
 
 
 class Buckets:
     """A bucket per key, full at first; the least recently used ones are dropped, which fills them."""
 
     def __init__(self, remembered: int = 10_000) -> None:
-        self._remembered = remembered
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._levels: FIFOCache[str, tuple[float, float]] = FIFOCache(remembered)
 
     def wait_s(self, key: str, now: float, *, per_s: float, burst: float) -> float:
         """Take a token from the bucket: 0.0, or seconds until there is one, when nothing is taken."""
@@ -16,9 +15,6 @@ class Buckets:
         if level < 1.0:
             return (1.0 - level) / per_s
         self._levels[key] = (level - 1.0, now)
-        self._levels.move_to_end(key)
-        if len(self._levels) > self._remembered:
-            self._levels.popitem(last=False)
         return 0.0
 
     def level(self, key: str, now: float, *, per_s: float, burst: float) -> float:

@@ -1,4 +1,4 @@
-"""Queue frames for live clients: which subscription gets which positions."""
+"""Queue frames for live clients: the positions for each subscription."""
 
 from collections.abc import Callable, Collection, Sequence
 

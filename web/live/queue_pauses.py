@@ -1,4 +1,4 @@
-"""Pause and resume of a queue -> frames for live clients, bounded however many jobs wait in it."""
+"""Pause and resume of a queue -> frames for live clients, bounded however many jobs wait in the queue."""
 
 import asyncio
 import sqlite3

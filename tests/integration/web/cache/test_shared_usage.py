@@ -1,4 +1,4 @@
-"""Several replicas of web with one Redis: what one was asked counts for all."""
+"""Several replicas of web with one Redis: lookups and uses of one count for all."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

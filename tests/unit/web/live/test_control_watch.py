@@ -1,4 +1,4 @@
-"""Readiness hears of a control that does not decide, and of nothing that passes by itself."""
+"""Readiness reports a control that has stopped, and no short pause."""
 
 from web.live.control_watch import SILENT_S, STUCK_S, ControlState
 

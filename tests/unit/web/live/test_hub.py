@@ -1,4 +1,4 @@
-"""Live clients: whatever they miss, however slow they are, in the end they hold what REST shows."""
+"""Live clients: whatever they miss, however slow they are, they end with what REST returns."""
 
 import asyncio
 import tempfile

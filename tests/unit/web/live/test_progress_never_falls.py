@@ -1,4 +1,4 @@
-"""What a user sees of a job's progress never falls within a run, over restarts of web and of executors."""
+"""Shown progress never falls within a run, over restarts of web and of executors."""
 
 import tempfile
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The index of facts by job, and which stretches of the log it leads to."""
+"""The index of events by job, and the spans of the log that it selects."""
 
 import asyncio
 import itertools

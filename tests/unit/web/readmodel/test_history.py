@@ -1,4 +1,4 @@
-"""The past, folded from facts, is what the rows said then."""
+"""The past, folded from events, equals the rows of that time."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The read model: what it holds, what it vouches for, and when it starts again."""
+"""The read model: rows, history, applied offsets, and damaged files."""
 
 import sqlite3
 from collections.abc import AsyncIterator

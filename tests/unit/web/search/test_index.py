@@ -1,4 +1,4 @@
-"""The search index: what is put in is found, by those who may; what is lost is begun anew."""
+"""The search index: indexed passages are found by their owners, and a lost file is recreated."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing

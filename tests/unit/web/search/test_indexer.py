@@ -1,4 +1,4 @@
-"""Which artifacts of an asset are searched."""
+"""The indexer selects the right artifacts of an asset."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is query, for the full-text index and for highlighting."""
+"""Text queries, for the full-text index and for highlighting."""
 
 import html
 import re

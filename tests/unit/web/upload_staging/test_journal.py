@@ -1,4 +1,4 @@
-"""What the journal of uploads leaves behind, and what it does not."""
+"""The journal keeps an entry for every upload that has started, and no others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What resumable uploads leave on the disk."""
+"""Resumable uploads on disk: offsets, expiry, and the sweep."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""What a client sees of a job and an asset."""
+"""Views of jobs and assets."""
 
 from hypothesis import given
 from hypothesis import strategies as st
