@@ -1,4 +1,4 @@
-# One entry for people and for CI. Every target sets up what it needs; a second time there is nothing to do.
+# The entry point for developers and CI. Each target installs what it needs; repeating it is cheap.
 #   make demo [FILE=my.mp4] [EXIT=1]    make test    make setup    make bench    make chaos [SEED=1] [DURATION=300]
 #   make properties [EXAMPLES=20000]    make hostile [CASES=500] [SEED=1]    make fuzz [SECONDS=20]
 #   make inputs [ONLY=text]
@@ -11,11 +11,11 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= $(shell deploy/setup/interpreter)
 export PYTHON := $(PYTHON)
 BIN := .venv/bin
-# streams/broker/jvm.py looks there too.
+# Same path as in streams/broker/jvm.py.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kinolog/kafka-4.3.1
 HLS := web/static/vendor/hls.min.js
 TUS := .venv/tus.min.js
-# Files beside each other: most tests wait for processes to start.
+# Test files run in parallel: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
 .PHONY: setup demo test lint types unit integration e2e chaos bench simulate hostile inputs fuzz properties lock docs clean tools browser compiler
@@ -25,7 +25,7 @@ setup: tools browser compiler .venv/.ready .venv/.archive $(HLS) $(TUS)
 demo: tools .venv/.ready .venv/.archive $(HLS)
 	@$(BIN)/kinolog demo $(if $(FILE),--file '$(FILE)') $(if $(EXIT),--exit)
 
-# Each part alone does its own set-up; here they follow each other, cheapest first, up to the first that fails.
+# All parts, cheapest first, until one fails.
 test:
 	@for part in setup lint types unit integration e2e; do \
 	  printf '\n=== %s\n' "$$part"; began=$$SECONDS; \
@@ -49,44 +49,44 @@ integration: setup
 e2e: setup
 	@$(PARALLEL) tests/e2e tests/chaos
 
-# Faults for DURATION seconds on one broker, then on three; the seed is printed, and makes the same run again.
+# Injects faults for DURATION seconds on one broker, then on three; the printed seed repeats a run.
 CHAOS = $(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --seconds $(or $(DURATION),300)
 
 chaos: setup
 	@$(CHAOS) --brokers 1
 	@$(CHAOS) --brokers 3
 
-# Measures, and writes docs/figures.md and README's lines.
+# Measures, and writes docs/figures.md and the figures in README.
 bench: setup
 	@$(BIN)/python -m tests.bench.figures
 
-# The real reducer and dispatcher among simulated executors, in virtual time. With EXECUTORS or JOBS one run, its seed
-# printed; without, every figure of docs/dispatch.md (SEED=1, some minutes).
+# Runs the real reducer and dispatcher with simulated executors, in virtual time. With EXECUTORS or JOBS: one run, whose
+# seed is printed; without: all figures of docs/dispatch.md (SEED=1, some minutes).
 simulate: .venv/.ready
 	@$(BIN)/python -m tests.simulation $(if $(EXECUTORS),--executors $(EXECUTORS)) $(if $(JOBS),--jobs $(JOBS)) \
 	  $(if $(SEED),--seed $(SEED))
 
-# 500 hostile files through the real steps; CASES and SEED choose others, the seed is printed.
+# Runs 500 hostile files through the real steps; CASES and SEED select others, the seed is printed.
 hostile: setup
 	@$(BIN)/python -m tests.hostile $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED))
 
-# Real inputs through the real steps, looked at and listened to; all of them write docs/inputs.md.
+# Runs real inputs through the real steps and examines the results; a run of all of them writes docs/inputs.md.
 inputs: setup
 	@$(BIN)/python -m tests.inputs $(if $(ONLY),'$(ONLY)')
 
-# Every decoder that faces the world under atheris, SECONDS each; what breaks one is kept in tests/fuzz/seeds.
+# Fuzzes every decoder of external input with atheris, SECONDS each; crashing inputs are kept in tests/fuzz/seeds.
 fuzz: .venv/.ready
 	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
-# Every property of the unit tests on fresh examples, EXAMPLES of each: an hour or two. `make test` takes the same ones always.
+# Runs the property tests with EXAMPLES new examples each: an hour or two. `make test` always uses the same ones.
 properties: .venv/.ready
 	@$(BIN)/python -m tests.properties $(if $(EXAMPLES),--examples $(EXAMPLES))
 
-# Regenerates what is generated from the sources: docs/settings.md, docs/messages.md, docs/schemas.json.
+# Generates docs/settings.md, docs/messages.md and docs/schemas.json from the sources.
 docs: .venv/.ready
 	@$(BIN)/python -m streams.reference
 
-# Newest versions that pyproject.toml allows, with hashes, without addresses.
+# Locks the latest versions that pyproject.toml allows, with hashes and without URLs.
 lock: .venv/.ready
 	@uv=$(BIN)/../bootstrap/bin/uv; \
 	options="--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links -q"; \
@@ -104,7 +104,7 @@ tools:
 browser:
 	@deploy/setup/packages chromium
 
-# For a test that runs a producer on the JVM.
+# For the test of a Java producer.
 compiler:
 	@deploy/setup/packages javac
 

@@ -15,9 +15,9 @@ async def pipelines(settings: Settings) -> Finding:
     try:
         loaded = load_pipelines(folder)
     except InvalidPipeline as error:
-        return problem(str(error), "fix the file, or unset KINOLOG_PIPELINES_DIR")
+        return problem(str(error), "Fix the file, or unset KINOLOG_PIPELINES_DIR.")
     if settings.default_pipeline not in loaded:
-        return problem(f"{folder} has no pipeline {settings.default_pipeline!r}", "set KINOLOG_DEFAULT_PIPELINE")
+        return problem(f"{folder} has no pipeline {settings.default_pipeline!r}.", "Set KINOLOG_DEFAULT_PIPELINE.")
     return fine(", ".join(loaded))
 
 

@@ -1,8 +1,8 @@
-"""The chain of audit entries: how one follows the other, and how it is proven that none was changed or removed.
+"""The hash chains of audit entries, and their verification: changed or removed entries are detected.
 
-Every replica writes a chain of its own, because nobody could order them without asking each other. An entry carries the
-sha256 of its predecessor's bytes; a chain's first entry carries offset and hash of the record that stood before it in
-the topic, so that the end of an older chain cannot be cut off either once another has been opened.
+Each replica writes its own chain, as entries of several replicas have no order. An entry has the sha256 of its
+predecessor's bytes; the first entry of a chain has offset and hash of the record before it in the topic, so that the
+end of an older chain cannot be removed unnoticed once another chain has started.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from streams.settings import Settings
 HASH_HEADER = "ce_hash"
 _PARTITION = 0
 _LINK_S = 10.0
-#: How much further back the last record is looked for each time.
+#: Factor by which the search for the last record goes further back each time.
 _FURTHER = 16
 
 Headers = Sequence[tuple[str, bytes]]
@@ -39,7 +39,7 @@ class AuditUnreachable(Exception):
 
 
 class Sealed(NamedTuple):
-    """An entry as it goes onto the log."""
+    """An audit entry as a record, with its hash."""
 
     value: bytes
     headers: list[tuple[str, bytes]]
@@ -47,7 +47,7 @@ class Sealed(NamedTuple):
 
 
 class Chain:
-    """Seals entries, each onto the one before it. `name` is unique among all chains that ever were."""
+    """A hash chain: seals entries, each with the hash of the one before it. `name` is unique among all chains."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -55,7 +55,7 @@ class Chain:
         self._prev = ""
 
     def seal(self, entry: AuditRecorded) -> Sealed:
-        """The entry with its place in the chain; what it said of that is overwritten."""
+        """The entry with chain name, sequence number and previous hash set."""
         self._seq += 1
         placed = replace(entry, chain=self.name, seq=self._seq, prev=self._prev)
         value, headers = binary(
@@ -74,7 +74,7 @@ def digest(value: bytes) -> str:
     return hashlib.sha256(value).hexdigest()
 
 
-class Found(NamedTuple):
+class AuditRecord(NamedTuple):
     """A record of `media.audit`."""
 
     offset: int
@@ -84,14 +84,14 @@ class Found(NamedTuple):
 
 @dataclass
 class Verdict:
-    """What a check of the topic found."""
+    """The result of a verification."""
 
     entries: int = 0
-    #: First offset that is there: what was before it is not vouched for.
+    #: First existing offset; earlier records cannot be verified.
     first_offset: int | None = None
-    #: What is wrong, one sentence each; empty when nothing is.
+    #: Faults, one sentence each.
     findings: list[str] = field(default_factory=list)
-    #: Hash of the last entry of each chain: keep them elsewhere, and a cut-off end shows.
+    #: Hash of the last entry of each chain: saved elsewhere, they show a removed end.
     heads: dict[str, str] = field(default_factory=dict)
 
 
@@ -100,8 +100,8 @@ class _Head(NamedTuple):
     hash: str
 
 
-def verify(records: Iterable[Found]) -> Verdict:
-    """Check all records of the topic, in order. A record that the producer repeated unchanged is no fault."""
+def verify(records: Iterable[AuditRecord]) -> Verdict:
+    """Verify all records of the topic, in order. An unchanged repeat by the producer is no fault."""
     verdict, heads, hashes, seen = Verdict(), dict[str, _Head](), dict[int, str](), set[str]()
     expected: int | None = None
     for record in records:
@@ -120,28 +120,28 @@ def verify(records: Iterable[Found]) -> Verdict:
     return verdict
 
 
-def _faults(record: Found, first_offset: int, heads: dict[str, _Head], hashes: dict[int, str]) -> list[str]:
-    found = hashes[record.offset]
+def _faults(record: AuditRecord, first_offset: int, heads: dict[str, _Head], hashes: dict[int, str]) -> list[str]:
+    record_hash = hashes[record.offset]
     try:
         entry = msgspec.json.decode(record.value, type=AuditRecorded)
     except UNDECODABLE as error:
         return [f"not an audit entry: {error}"]
-    faults = [] if _is_sealed(record, found) else ["changed: it has another hash"]
+    faults = [] if _is_sealed(record, record_hash) else ["changed: its hash differs"]
     faults += _chain_faults(entry, heads.get(entry.chain), first_offset)
     if entry.after is not None and hashes.get(entry.after.offset, entry.after.hash) != entry.after.hash:
-        faults.append(f"the record at offset {entry.after.offset} is not the one that stood there when it was written")
-    heads[entry.chain] = _Head(entry.seq, found)
+        faults.append(f"the record at offset {entry.after.offset} differs from the one when this entry was written")
+    heads[entry.chain] = _Head(entry.seq, record_hash)
     return faults
 
 
-def _is_sealed(record: Found, found: str) -> bool:
-    return dict(record.headers).get(HASH_HEADER, b"").decode(errors="replace") == found
+def _is_sealed(record: AuditRecord, record_hash: str) -> bool:
+    return dict(record.headers).get(HASH_HEADER, b"").decode(errors="replace") == record_hash
 
 
 def _chain_faults(entry: AuditRecorded, head: _Head | None, first_offset: int) -> list[str]:
     if head is None:
         is_opening = entry.seq == 1 and entry.prev == ""
-        return [] if is_opening or first_offset > 0 else [f"chain {entry.chain} begins at {entry.seq}, not at 1"]
+        return [] if is_opening or first_offset > 0 else [f"chain {entry.chain} starts at {entry.seq}, not at 1"]
     faults = []
     if entry.seq != head.seq + 1:
         faults.append(f"chain {entry.chain} goes from {head.seq} to {entry.seq}")
@@ -150,34 +150,34 @@ def _chain_faults(entry: AuditRecorded, head: _Head | None, first_offset: int) -
     return faults
 
 
-async def read_all(settings: Settings) -> list[Found]:
-    """Every record of the topic as of now. Raises AuditUnreachable."""
+async def read_all(settings: Settings) -> list[AuditRecord]:
+    """All current records of the topic. Raises AuditUnreachable."""
     part = TopicPartition(names(settings).audit, _PARTITION)
     try:
         async with open_reader(settings.bootstrap, [part], reset="earliest") as reader:
-            return [_found(record) async for record in read_to_end(reader, [part])]
+            return [_audit_record(record) async for record in read_to_end(reader, [part])]
     except (KafkaError, OSError, TimeoutError) as error:
-        raise AuditUnreachable(f"the log at {settings.bootstrap} cannot be read: {error}") from error
+        raise AuditUnreachable(f"The log at {settings.bootstrap} cannot be read: {error}") from error
 
 
 async def last_link(settings: Settings) -> AuditLink | None:
-    """The topic's last record now; None when it is empty. Raises KafkaError, TimeoutError."""
+    """The last record of the topic; None if it is empty. Raises KafkaError, TimeoutError."""
     part = TopicPartition(names(settings).audit, _PARTITION)
     async with asyncio.timeout(_LINK_S), open_reader(settings.bootstrap, [part], reset="earliest") as reader:
         last = await _last_record(reader, part)
     return AuditLink(offset=last.offset, hash=digest(last.value)) if last is not None else None
 
 
-async def _last_record(consumer: Any, place: TopicPartition) -> Found | None:
-    """From further and further back: what stands at the end may be nothing to read."""
+async def _last_record(consumer: Any, place: TopicPartition) -> AuditRecord | None:
+    """Search further and further back: the last offsets may have no record."""
     beginning = (await consumer.beginning_offsets([place]))[place]
-    end, back, found = (await consumer.end_offsets([place]))[place], 1, None
-    while found is None and end - back // _FURTHER > beginning:
+    end, back, last = (await consumer.end_offsets([place]))[place], 1, None
+    while last is None and end - back // _FURTHER > beginning:
         async for record in read_between(consumer, {place: max(end - back, beginning)}, {place: end}):
-            found = _found(record)
+            last = _audit_record(record)
         back *= _FURTHER
-    return found
+    return last
 
 
-def _found(record: Any) -> Found:
-    return Found(record.offset, record.value or b"", tuple(record.headers))
+def _audit_record(record: Any) -> AuditRecord:
+    return AuditRecord(record.offset, record.value or b"", tuple(record.headers))

@@ -1,4 +1,4 @@
-"""Where the files that come with kinolog are: in a checkout below deploy/, installed below <prefix>/share/kinolog."""
+"""Folders of the data files of kinolog: below deploy/ in a checkout, else below <prefix>/share/kinolog."""
 
 import sys
 from pathlib import Path
@@ -16,8 +16,8 @@ def profiles_dir(settings: Settings) -> Path:
     return _folder(settings.profiles_dir, "profiles")
 
 
-def _folder(chosen: str | None, name: str) -> Path:
-    if chosen is not None:
-        return Path(chosen)
+def _folder(configured: str | None, name: str) -> Path:
+    if configured is not None:
+        return Path(configured)
     checkout = Path(__file__).resolve().parents[1] / "deploy" / name
     return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "kinolog" / name

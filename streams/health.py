@@ -1,6 +1,6 @@
-"""A container's health check: `python -m streams.health control | executor [LANE] | web`; exit code 0 or 1.
+"""The health check of a container: `python -m streams.health control | executor [LANE] | web`; exit code 0 or 1.
 
-Control and executors answer no requests: they are well as long as the broker counts them among their group's members.
+Control and executors have no HTTP interface: they are healthy while they are members of their consumer group.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _TIMEOUT_S = 10.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when the named process of this machine does its work, 1 when not, 2 for a name that does not exist."""
+    """Exit code: 0 if the process is healthy, 1 if not, 2 for an unknown name."""
     settings = load()
     match arguments:
         case ["web"]:
@@ -37,34 +37,36 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def web_is_ready(settings: Settings) -> bool:
-    """Whether this machine's web process answers, and from a complete read model."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # for a proxy, loopback is its own machine
+    """Whether this machine's web process is ready."""
+    direct = urllib.request.build_opener(
+        urllib.request.ProxyHandler({})
+    )  # without a proxy: its loopback is another machine
     try:
         with direct.open(f"http://127.0.0.1:{settings.web.port}/readyz", timeout=_TIMEOUT_S):
             return True
     except (urllib.error.URLError, OSError):
-        return False  # the answer to the question
+        return False
 
 
 async def has_member(bootstrap: str, group: str) -> bool:
-    """Whether a consumer of this machine is a member of `group`."""
+    """Whether a consumer on this machine is a member of `group`."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(_TIMEOUT_S * 1000))
     try:
         await admin.start()
-        [answer] = await admin.describe_consumer_groups([group])
-        hosts = {member[2].lstrip("/") for found in answer.groups for member in found[5]}
+        [response] = await admin.describe_consumer_groups([group])
+        hosts = {member[2].lstrip("/") for described in response.groups for member in described[5]}
         return own_address(bootstrap) in hosts
     except (KafkaError, OSError):
-        return False  # the answer to the question
+        return False
     finally:
         await admin.close()
 
 
 def own_address(bootstrap: str) -> str:
-    """The address that the first broker of `bootstrap` sees us come from."""
+    """The IP address from which this machine connects to the first broker of `bootstrap`."""
     host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((host, int(port)))  # sends nothing: it only asks the routing table
+        probe.connect((host, int(port)))  # sends nothing: it only looks up the route
         address: str = probe.getsockname()[0]
         return address
 

@@ -1,11 +1,11 @@
-"""Identifiers: time-ordered new ones, and derived ones that a repeat finds again."""
+"""Identifiers: random ones that sort by time, and ones derived from their input."""
 
 import hashlib
 import re
 import secrets
 import time
 
-#: What an id given from outside may look like.
+#: Format of ids from clients.
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -15,6 +15,6 @@ def new_id(prefix: str) -> str:
 
 
 def derived_id(prefix: str, *parts: str) -> str:
-    """`<prefix>_` and 24 hex digits that depend on nothing but `parts`."""
+    """`<prefix>_` and 24 hex digits derived from `parts`."""
     digest = hashlib.sha256("\x00".join(parts).encode()).hexdigest()
     return f"{prefix}_{digest[:24]}"

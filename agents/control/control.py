@@ -19,7 +19,7 @@ from streams.kafka.envelope import Entry, Unreadable, fault_of, read, structured
 from streams.kafka.topics import names
 from streams.settings import Settings
 from streams.worker.app import KinologApp
-from streams.worker.quarantine import LIMIT, place_of, quarantined
+from streams.worker.quarantine import LIMIT, position_of, quarantined
 from tables.changelog_table import ChangelogTable
 
 log = logging.getLogger(__name__)
@@ -43,21 +43,21 @@ class Control:
 
         A record that ended the process before is applied entry by entry at the third try, and not at all at the fourth.
         """
-        place = place_of(message)
-        strikes = self._app.quarantine.strikes(place)
+        place = position_of(message)
+        crashes = self._app.quarantine.crashes(place)
         try:
-            if strikes.times:  # otherwise each start would read an upload event again, and write another such record
+            if crashes.times:  # otherwise each start would read an upload event again, and write another such record
                 await self._app.commit_all()
-            if strikes.times >= LIMIT:
-                self._publisher.dead_letter(message, message.value or b"", quarantined(strikes))
+            if crashes.times >= LIMIT:
+                self._publisher.dead_letter(message, message.value or b"", quarantined(crashes))
                 self._commit(self._changes_of(message), message)
             else:
                 with self._app.quarantine.handling(place):
-                    (self._apply_each if strikes.times == LIMIT - 1 else self._apply_all)(message)
-            await self._app.departures.depart()
+                    (self._apply_each if crashes.times == LIMIT - 1 else self._apply_all)(message)
+            await self._app.batch_sender.send_all()
         except Exception as error:  # rows or effects may be published in part, and only a replay repairs that
             log.exception("record failed")
-            await self._app.end_over(message, error)
+            await self._app.exit_over_record(message, error)
 
     def _apply_all(self, message: Any) -> None:
         changes = self._changes_of(message)
@@ -129,7 +129,7 @@ class Control:
     async def write_watermarks(self) -> None:
         """Write the pending watermarks. Returns when aiokafka has them."""
         self._watermarks.write_all()
-        await self._app.departures.depart()
+        await self._app.batch_sender.send_all()
 
     def mark_later(self, partition: int) -> None:
         """Write the watermark of `partition` at the next tick: an applied offset is in no row yet."""

@@ -41,7 +41,7 @@ class EffectPublisher:
     def dead_letter(self, message: Any, raw: bytes, error: ErrorRecord) -> None:
         """Send an entry of the record `message` to the dead letters."""
         letter = dead_letter(message, raw, error, "control")
-        self._app.departures.put(self._topics.dead_letters, message.partition, *letter)
+        self._app.batch_sender.put(self._topics.dead_letters, message.partition, *letter)
 
     def request_queue(self, job: Job, step: str) -> int:
         """Number of the request queue of a step, see streams.kafka.topics.request_line."""
@@ -57,7 +57,7 @@ class EffectPublisher:
         if _is_instant(request.step):
             self._app.outbox.put(topic, partition, event)
         else:
-            self._app.departures.put(topic, partition, key.encode(), batch([event]), BATCH_HEADERS)
+            self._app.batch_sender.put(topic, partition, key.encode(), batch([event]), BATCH_HEADERS)
 
     def _remove(self, removal: RemoveArtifacts, now: float) -> None:
         partition = partition_of(removal.asset_id, self._partitions)
@@ -78,7 +78,7 @@ class EffectPublisher:
             correlation_id=getattr(fact, "job_id", None),
         )
         partition = partition_of(asset_id, self._partitions)
-        self._app.departures.put(self._topics.events, partition, asset_id.encode(), value, headers)
+        self._app.batch_sender.put(self._topics.events, partition, asset_id.encode(), value, headers)
 
 
 def _request_key(asset_id: str, job_id: str, step: str) -> str:

@@ -74,7 +74,7 @@ def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
 
     add_uploads_agent(app, settings, pipelines, guard, control.mark_later)
     jobs.on_recover(control.recovered)
-    app.write_claims = control.write_watermarks
+    app.write_watermarks = control.write_watermarks
 
     @app.task
     async def stay_alive() -> None:

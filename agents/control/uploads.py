@@ -15,7 +15,7 @@ from streams.kafka.topics import names
 from streams.settings import Settings
 from streams.worker.app import KinologApp
 from streams.worker.guard import Guard
-from streams.worker.quarantine import LIMIT, place_of, quarantined
+from streams.worker.quarantine import LIMIT, position_of, quarantined
 from tables.pipelines import Pipelines
 from tables.submissions import Refused, submission
 
@@ -39,13 +39,13 @@ def add_uploads_agent(
 
 
 async def _handle(app: KinologApp, settings: Settings, pipelines: Pipelines, message: Any) -> None:
-    place = place_of(message)
-    strikes = app.quarantine.strikes(place)
+    place = position_of(message)
+    crashes = app.quarantine.crashes(place)
     try:
-        if strikes.times >= LIMIT:
-            await _dead_letter(app, settings, message, message.value or b"", quarantined(strikes))
+        if crashes.times >= LIMIT:
+            await _dead_letter(app, settings, message, message.value or b"", quarantined(crashes))
             return
-        convert = _command_or_error if strikes.times == LIMIT - 1 else _command_or_rejection
+        convert = _command_or_error if crashes.times == LIMIT - 1 else _command_or_rejection
         with app.quarantine.handling(place):
             entries = read(message.value, message.headers or ())
             results = [convert(entry, settings, pipelines, message.timestamp) for entry in entries]
@@ -56,7 +56,7 @@ async def _handle(app: KinologApp, settings: Settings, pipelines: Pipelines, mes
                 await _dead_letter(app, settings, message, entry.content, result)
     except Exception as error:  # part of it may be published, and only a replay repairs that
         log.exception("upload event failed")
-        await app.end_over(message, error)
+        await app.exit_over_record(message, error)
 
 
 def _command_or_rejection(

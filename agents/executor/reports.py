@@ -21,7 +21,7 @@ from schemas.transcribe import Caption
 from streams.kafka.envelope import structured
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_of
-from streams.kafka.producer import RETRY_S, hopeless
+from streams.kafka.producer import RETRY_S, is_permanent
 from streams.kafka.topics import Names
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class StepReporter:
             if not failures:
                 return
             error = failures[0][1]
-            if hopeless(error):
+            if is_permanent(error):
                 self._fatal("a step event can never be delivered", error=repr(error))
             remaining = [event for event, _ in failures]
             log.warning("events undelivered, trying again", extra={"events": len(remaining), "error": repr(error)})

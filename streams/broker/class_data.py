@@ -1,4 +1,4 @@
-"""Makes the class-data archive with which the embedded broker starts in half the time.
+"""Creates the class-data archive (CDS) with which the embedded broker starts in half the time.
 
 `python -m streams.broker.class_data`
 """
@@ -18,22 +18,22 @@ _DUMP_S = 120.0
 
 
 async def make_archive(home: str | None = None) -> Path:
-    """The archive for this java and these jars, made by one run of a broker unless it is there. Raises BrokerError.
+    """The archive for this java and these jars; created by running a broker if it is missing. Raises BrokerError.
 
-    It appears whole or not at all; two that make it at once are harmless.
+    It appears complete or not at all; concurrent calls are harmless.
     """
     archive = (await find_jvm(home)).archive
     if archive.exists():
         return archive
     archive.parent.mkdir(parents=True, exist_ok=True)
-    beside = archive.with_name(f"{archive.name}.{os.getpid()}")
+    staged = archive.with_name(f"{archive.name}.{os.getpid()}")
     try:
-        await _run_once(home, beside)
-        beside.replace(archive)
+        await _run_once(home, staged)
+        staged.replace(archive)
     except FileNotFoundError as error:
-        raise BrokerError("no-archive", "this java wrote none") from error
+        raise BrokerError("no-archive", "This java wrote no class-data archive.") from error
     finally:
-        beside.unlink(missing_ok=True)
+        staged.unlink(missing_ok=True)
     return archive
 
 
@@ -49,11 +49,11 @@ async def _run_once(home: str | None, target: Path) -> None:
 
 
 def main() -> int:
-    """Exit code 0 when the archive is there; without it the broker only starts slower, so that is no failure either."""
+    """Create the archive. Exit code 2 without java or jars, else 0: without an archive the broker starts slower."""
     try:
         sys.stdout.write(f"{asyncio.run(make_archive(os.environ.get('KINOLOG_KAFKA__HOME')))}\n")
     except BrokerError as error:
-        sys.stderr.write(f"no class-data archive for the broker: {error}\n")
+        sys.stderr.write(f"No class-data archive for the broker: {error}\n")
         return 2 if error.code in ("java-missing", "java-too-old", "jars-missing") else 0
     return 0
 

@@ -1,4 +1,4 @@
-"""The Java side of the embedded broker: which java, which jars, and the class-data archive that makes it start fast."""
+"""The JVM of the embedded broker: java, Kafka's jars and the class-data archive."""
 
 import asyncio
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 KAFKA_VERSION = "4.3.1"
 #: Source: Kafka 4.0 upgrade notes: brokers need Java 17.
 OLDEST_JAVA = 17
-_NEEDS = f"the embedded broker needs Java {OLDEST_JAVA} or newer"
+_NEEDS = f"The embedded broker needs Java {OLDEST_JAVA} or newer"
 
 #: Measured with Kafka 4.3.1: 150 MB resident, ready in 1.9 s.
 _OPTIONS = (
@@ -33,7 +33,7 @@ _OPTIONS = (
 
 
 class BrokerError(Exception):
-    """The embedded broker cannot run. The text says what to do; `code` never changes."""
+    """The embedded broker cannot run. The message says what to do; `code` is stable."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class BrokerError(Exception):
 
 @dataclass(frozen=True)
 class Jvm:
-    """A java that is new enough, and the jars to run with it."""
+    """A supported java and Kafka's jars."""
 
     java: str
     #: As java prints it, e.g. "17.0.15".
@@ -52,23 +52,23 @@ class Jvm:
 
     @property
     def archive(self) -> Path:
-        """Where the class-data archive for this java and these jars is kept, whether it exists or not."""
+        """Path of the class-data archive for this java and these jars; it may not exist."""
         digest = hashlib.sha256("\0".join((self.version, *_OPTIONS, *self.jars)).encode()).hexdigest()
         return cache_dir() / f"classes-{self.version}-{digest[:12]}.jsa"
 
     def command(self, *arguments: str, options: Sequence[str] = ()) -> list[str]:
-        """The argument list for one run of java: further JVM options, then main class and its arguments."""
+        """Command line of java: further JVM options, then the main class and its arguments."""
         return [self.java, *_OPTIONS, *options, "-cp", ":".join(self.jars), *arguments]
 
 
 def cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where jars and archives are kept, outside of any checkout. Source: XDG Base Directory Specification."""
+    """Folder of jars and archives, outside of any checkout. Source: XDG Base Directory Specification."""
     base = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "kinolog" / f"kafka-{KAFKA_VERSION}"
 
 
 async def find_jvm(home: str | None = None) -> Jvm:
-    """Java and jars: of the Kafka installation `home`, or the fetched ones.
+    """Java, and the jars of the Kafka installation `home` or the downloaded ones.
 
     Raises BrokerError: java-missing, java-too-old, jars-missing.
     """
@@ -78,16 +78,14 @@ async def find_jvm(home: str | None = None) -> Jvm:
 
 
 def find_java(environ: Mapping[str, str] = os.environ) -> str:
-    """Path of java: that of JAVA_HOME, or the one on the PATH. Raises BrokerError: java-missing."""
+    """Path of java: of JAVA_HOME, or on the PATH. Raises BrokerError: java-missing."""
     if home := environ.get("JAVA_HOME"):
         java = shutil.which("java", path=str(Path(home) / "bin"))
     else:
         java = shutil.which("java", path=environ.get("PATH"))
     if java is None:
-        where = f"JAVA_HOME={home} has no bin/java" if home else "there is no java on the PATH"
-        raise BrokerError(
-            "java-missing", f"the embedded broker needs Java {OLDEST_JAVA} or newer: {where}; run `make setup`"
-        )
+        where = f"JAVA_HOME={home} has no bin/java" if home else "java is not on the PATH"
+        raise BrokerError("java-missing", f"{_NEEDS}: {where}. Run `make setup`.")
     return java
 
 
@@ -96,15 +94,15 @@ def find_jars(home: str | None) -> tuple[str, ...]:
     folder = Path(home).expanduser() / "libs" if home else cache_dir() / "lib"
     jars = tuple(str(path) for path in sorted(folder.glob("*.jar")))
     if not any(Path(jar).name.startswith("kafka-server-") for jar in jars):
-        remedy = "KINOLOG_KAFKA__HOME must be a Kafka installation, 4.0 or newer" if home else "run `make setup`"
-        raise BrokerError("jars-missing", f"Kafka's jars are not in {folder}: {remedy}")
+        remedy = "KINOLOG_KAFKA__HOME must be a Kafka installation, 4.0 or newer." if home else "Run `make setup`."
+        raise BrokerError("jars-missing", f"Kafka's jars are not in {folder}. {remedy}")
     return jars
 
 
 def java_version(banner: str) -> str | None:
-    """The version in the output of `java -version`, None when there is none to be seen."""
-    found = re.search(r'version "([0-9][^"\s]*)"', banner)
-    return found[1] if found else None
+    """The version in the output of `java -version`; None if there is none."""
+    match = re.search(r'version "([0-9][^"\s]*)"', banner)
+    return match[1] if match else None
 
 
 def major(version: str) -> int:
@@ -124,6 +122,6 @@ async def _supported_version(java: str) -> str:
     if major(version) < OLDEST_JAVA:
         raise BrokerError(
             "java-too-old",
-            f"the embedded broker needs Java {OLDEST_JAVA} or newer; {java} is {version}: run `make setup`",
+            f"{_NEEDS}; {java} is {version}. Run `make setup`.",
         )
     return version

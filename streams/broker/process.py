@@ -1,4 +1,4 @@
-"""The embedded broker: one combined KRaft node on loopback, a child process that dies with us and can come back."""
+"""The embedded broker: a single KRaft node on loopback, as a child process that dies with its parent."""
 
 import asyncio
 import logging
@@ -23,14 +23,14 @@ log = logging.getLogger("kinolog.broker")
 
 
 class Broker:
-    """One broker over `<data_dir>/kafka`. Nothing runs before `start`; after `stop`, or its death, `start` works again.
+    """A broker with its data in `<data_dir>/kafka`. It can be started again after `stop` or after its exit.
 
     Not bound to an event loop: it may be started in one and stopped in another.
     """
 
     def __init__(self, settings: Settings, jvm_options: Sequence[str] = ()) -> None:
         self._folder = settings.data_path / "kafka"
-        self._wanted_port = settings.kafka.port
+        self._configured_port = settings.kafka.port
         self._home = settings.kafka.home
         self._jvm_options = jvm_options
         self._lock: IO[str] | None = None
@@ -48,16 +48,16 @@ class Broker:
 
     @property
     def bootstrap(self) -> str:
-        """Where clients find it, "127.0.0.1:port"; known after the first start, and the same after every other."""
+        """Bootstrap server, "127.0.0.1:port"; known after the first start and the same after a restart."""
         return f"127.0.0.1:{self._port}"
 
     @property
     def running(self) -> bool:
-        """Whether the process lives; it may not be ready yet."""
+        """Whether the process runs; it may not be ready yet."""
         return self._process is not None and self._process.poll() is None
 
     async def start(self) -> None:
-        """Start the process and return at once; see `wait_ready`. Nothing happens when it runs.
+        """Start the process unless it runs, and return at once; see `wait_ready`.
 
         Raises BrokerError: java-missing, java-too-old, jars-missing, data-dir-in-use, foreign-data, port-taken,
         broker-failed.
@@ -69,7 +69,7 @@ class Broker:
             self._lock = await take_lock(self._folder)
         try:
             await format_log(self._folder, self._jvm)
-            self._port, controller_port = choose_ports(self._folder, self._wanted_port)
+            self._port, controller_port = choose_ports(self._folder, self._configured_port)
             write_properties(self._folder / "server.properties", self._port, controller_port)
             self._run(self._jvm, self._jvm.archive)
         except BaseException:
@@ -77,33 +77,33 @@ class Broker:
             raise
 
     async def wait_ready(self, within_s: float = 120.0) -> None:
-        """Return when topics can be created. Raises BrokerError (broker-failed, broker-slow) with its last lines."""
+        """Return when topics can be created. Raises BrokerError (broker-failed, broker-slow) with its output."""
         deadline = time.monotonic() + within_s
-        blamed: Path | None = None
-        while not await answers(self.bootstrap):
+        suspect: Path | None = None
+        while not await responds(self.bootstrap):
             if not self.running:
-                blamed = self._again_without_archive()
+                suspect = self._again_without_archive()
             if time.monotonic() > deadline:
                 raise BrokerError("broker-slow", self._with_output(f"is not ready after {within_s:.0f} s"))
             await asyncio.sleep(0.05)
-        if blamed is not None:
-            blamed.unlink(missing_ok=True)
+        if suspect is not None:
+            suspect.unlink(missing_ok=True)
 
     async def wait(self) -> int:
-        """Return the exit code once the process has ended; negative: the signal that killed it."""
+        """Return the exit code once the process has exited; negative: the signal that killed it."""
         process = self._started()
-        await _ended(process)
+        await _exited(process)
         return process.wait()
 
     async def stop(self, within_s: float = 8.0) -> None:
-        """End the process, by force after `within_s`, and give the data dir free. Harmless to repeat."""
+        """Stop the process, with SIGKILL after `within_s`, and release the data directory. Harmless to repeat."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
-                await asyncio.wait_for(_ended(self._process), within_s)
+                await asyncio.wait_for(_exited(self._process), within_s)
             except TimeoutError:
                 self._process.kill()  # nothing is lost: the log is recovered at the next start
-                await _ended(self._process)
+                await _exited(self._process)
             self._process.wait()
         if self._reader is not None:
             self._reader.join(timeout=1.0)
@@ -111,15 +111,15 @@ class Broker:
 
     def _started(self) -> "subprocess.Popen[bytes]":
         if self._process is None:
-            raise BrokerError("not-started", "the embedded broker was not started")
+            raise BrokerError("not-started", "The embedded broker was not started.")
         return self._process
 
     def _again_without_archive(self) -> Path:
-        """Start again without the archive that was used, and return that. Raises BrokerError (broker-failed)."""
+        """Restart without the archive that was used, and return its path. Raises BrokerError (broker-failed)."""
         suspect, self._suspect = self._suspect, None
         if suspect is None or self._jvm is None:
-            raise BrokerError("broker-failed", self._with_output("ended while starting"))
-        log.warning("broker started again without its class-data archive", extra={"archive": str(suspect)})
+            raise BrokerError("broker-failed", self._with_output("exited while starting"))
+        log.warning("broker restarted without its class-data archive", extra={"archive": str(suspect)})
         self._run(self._jvm, None)
         return suspect
 
@@ -135,9 +135,9 @@ class Broker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # The broker holds the lock too: should it outlive us for a moment, nobody else starts on its files.
+            # The broker holds the lock too: if it outlives us for a moment, no other one starts with its files.
             pass_fds=[self._lock.fileno()],
-            start_new_session=True,  # Ctrl-C is ours to pass on, after those who still write
+            start_new_session=True,  # Ctrl-C must not reach it before its clients have stopped
         )
         self._reader = threading.Thread(target=self._read, args=[self._process.stdout], name="broker-log", daemon=True)
         self._reader.start()
@@ -150,7 +150,7 @@ class Broker:
                 log.debug(text)
 
     def _with_output(self, what: str) -> str:
-        return f"the embedded broker {what}:\n" + ("\n".join(self._output) or "(it wrote nothing)")
+        return f"The embedded broker {what}:\n" + ("\n".join(self._output) or "(no output)")
 
     def _unlock(self) -> None:
         if self._lock is not None:
@@ -158,13 +158,13 @@ class Broker:
             self._lock = None
 
 
-async def answers(bootstrap: str) -> bool:
-    """Whether the broker at `bootstrap` (one "host:port") takes requests now."""
+async def responds(bootstrap: str) -> bool:
+    """Whether the broker at `bootstrap` (one "host:port") responds."""
     host, _, port = bootstrap.rpartition(":")
     try:
         _, writer = await asyncio.open_connection(host, int(port))
     except OSError:
-        return False  # nobody listens yet: found out without a Kafka client and its log lines
+        return False  # not listening yet: tested without a Kafka client and its log lines
     writer.close()
     client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2_000)
     try:
@@ -176,16 +176,16 @@ async def answers(bootstrap: str) -> bool:
         await client.close()
 
 
-async def _ended(process: "subprocess.Popen[bytes]") -> None:
+async def _exited(process: "subprocess.Popen[bytes]") -> None:
     """Wait without polling and without the event loop's own child watcher. Source: pidfd_open(2)."""
     if process.poll() is not None:
         return
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
+    exited = asyncio.Event()
     fd = os.pidfd_open(process.pid)
     try:
-        loop.add_reader(fd, ended.set)
-        await ended.wait()
+        loop.add_reader(fd, exited.set)
+        await exited.wait()
     finally:
         loop.remove_reader(fd)
         os.close(fd)

@@ -1,6 +1,6 @@
-"""The checks of `kinolog doctor`: is everything here that kinolog needs? Each is one small function.
+"""The checks of `kinolog doctor`: whether everything is there that kinolog needs. Each is one function.
 
-To add one: an `async def name(settings) -> Finding` beside those it resembles, and its line in CHECKS.
+To add one: an `async def name(settings) -> Finding` next to similar ones, and its line in CHECKS.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from streams.doctor import machine, models, services
 from streams.doctor.diagnosis import Check
 
-#: In the order in which they are told.
+#: In the order of the output.
 CHECKS: Mapping[str, Check] = {
     "python": machine.python,
     "java": machine.java,

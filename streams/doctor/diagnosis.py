@@ -1,4 +1,4 @@
-"""What a check of `kinolog doctor` says, and what many of them say together."""
+"""Findings: the results of the checks of `kinolog doctor`, one by one and in total."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,87 +10,89 @@ OK, BAD_CONFIGURATION, UNREACHABLE = 0, 2, 3
 
 
 class Finding(NamedTuple):
-    """One sentence about one thing."""
+    """The result of a check."""
 
-    #: A warning: kinolog runs, with less. A problem: it does not.
+    #: warning: kinolog runs, with fewer features. problem: it does not run.
     level: Literal["ok", "warning", "problem"]
-    says: str
-    #: What to do about it.
+    message: str
+    #: How to fix it.
     remedy: str | None = None
     exit_code: int = OK
 
 
-#: Looks at one thing, changes nothing, and says what it found.
+#: Checks one thing and changes nothing.
 Check = Callable[[Settings], Awaitable[Finding]]
 
 
-class Examined(NamedTuple):
-    """A finding and the check that it is of."""
+class CheckResult(NamedTuple):
+    """A finding and the name of its check."""
 
     check: str
     finding: Finding
 
 
-def fine(says: str) -> Finding:
-    """All is as it should be."""
-    return Finding("ok", says)
+def fine(message: str) -> Finding:
+    """A passed check."""
+    return Finding("ok", message)
 
 
-def warning(says: str, remedy: str | None = None) -> Finding:
-    """Something is missing that kinolog can do without."""
-    return Finding("warning", says, remedy)
+def warning(message: str, remedy: str | None = None) -> Finding:
+    """Something is missing that kinolog can run without."""
+    return Finding("warning", message, remedy)
 
 
-def problem(says: str, remedy: str | None = None) -> Finding:
-    """Something is missing or set in a way that stops kinolog."""
-    return Finding("problem", says, remedy, BAD_CONFIGURATION)
+def problem(message: str, remedy: str | None = None) -> Finding:
+    """Something is missing or misconfigured, so that kinolog cannot run."""
+    return Finding("problem", message, remedy, BAD_CONFIGURATION)
 
 
-def unreachable(says: str, remedy: str | None = None) -> Finding:
-    """Something that should be there does not answer."""
-    return Finding("problem", says, remedy, UNREACHABLE)
+def unreachable(message: str, remedy: str | None = None) -> Finding:
+    """A service does not respond."""
+    return Finding("problem", message, remedy, UNREACHABLE)
 
 
-async def examine(settings: Settings, checks: Mapping[str, Check]) -> list[Examined]:
-    """What every check says, side by side. A check that itself breaks is a problem, and hides no other."""
+async def examine(settings: Settings, checks: Mapping[str, Check]) -> list[CheckResult]:
+    """Run all checks concurrently. A check that fails itself is a problem and hides no other."""
     findings = await asyncio.gather(*(_finding(check, settings) for check in checks.values()))
-    return [Examined(name, finding) for name, finding in zip(checks, findings, strict=True)]
+    return [CheckResult(name, finding) for name, finding in zip(checks, findings, strict=True)]
 
 
 async def _finding(check: Check, settings: Settings) -> Finding:
     try:
         return await check(settings)
-    except Exception as error:  # noqa: BLE001 - whatever broke, the others still have to be told
-        return problem(f"this could not be checked: {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - one broken check must not hide the others
+        return problem(f"The check failed: {type(error).__name__}: {error}")
 
 
-def exit_code(examined: Sequence[Examined]) -> int:
-    """What a command ends with: a wrong setting comes first, for it may be why something does not answer."""
+def exit_code(examined: Sequence[CheckResult]) -> int:
+    """Exit code of the command. Configuration errors come first: they may be why a service does not respond."""
     return min((one.finding.exit_code for one in examined if one.finding.exit_code), default=OK)
 
 
-def lines(examined: Sequence[Examined]) -> list[str]:
-    """For people: a line per check, what to do below it, and the sum."""
+def lines(examined: Sequence[CheckResult]) -> list[str]:
+    """Text output: a line per check, its remedy below it, and a summary."""
     width = max(len(one.check) for one in examined)
-    told: list[str] = []
+    output: list[str] = []
     for name, finding in examined:
-        told.append(f"{finding.level:<8} {name:<{width}}  {finding.says}")
+        output.append(f"{finding.level:<8} {name:<{width}}  {finding.message}")
         if finding.remedy:
-            told.append(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
-    return [*told, "", _sum(examined)]
+            output.append(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
+    return [*output, "", _summary(examined)]
 
 
-def _sum(examined: Sequence[Examined]) -> str:
+def _summary(examined: Sequence[CheckResult]) -> str:
     levels = [one.finding.level for one in examined]
     problems, warnings = levels.count("problem"), levels.count("warning")
-    said = f"{problems or 'no'} problem{'s' * (problems != 1)}, {warnings or 'no'} warning{'s' * (warnings != 1)}"
-    return f"{said}: {'this stops kinolog' if problems else 'nothing stops kinolog'}"
+    if not problems and not warnings:
+        return "All checks passed."
+    counts = f"{problems or 'no'} problem{'s' * (problems != 1)}, {warnings or 'no'} warning{'s' * (warnings != 1)}"
+    return f"{counts}: kinolog {'cannot run' if problems else 'can run'}."
 
 
-def plain(examined: Sequence[Examined]) -> dict[str, Any]:
-    """For machines: the same as JSON."""
+def plain(examined: Sequence[CheckResult]) -> dict[str, Any]:
+    """The output as JSON."""
     checks = [
-        {"check": name, "level": finding.level, "message": finding.says, "remedy": finding.remedy}
+        {"check": name, "level": finding.level, "message": finding.message, "remedy": finding.remedy}
         for name, finding in examined
     ]
     return {"ok": exit_code(examined) == OK, "exit_code": exit_code(examined), "checks": checks}

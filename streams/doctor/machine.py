@@ -1,4 +1,4 @@
-"""Checks of this machine: what is installed, and how much room there is."""
+"""Checks of this machine: installed software and disk space."""
 
 import asyncio
 import importlib.util
@@ -15,27 +15,27 @@ from streams.doctor.diagnosis import Finding, fine, problem, warning
 from streams.process.folders import is_refusal, write_error
 from streams.settings import Settings
 
-#: Those of streams/worker/patch_delivery.py; a test holds the two together, for importing that one takes seconds.
+#: Same as in streams/worker/patch_delivery.py, which takes seconds to import; a test compares them.
 PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
 OLDEST_PYTHON = (3, 11)
-#: What the steps ask of ffmpeg.
+#: Encoders and filters of ffmpeg that the steps use.
 ENCODERS = ("libx264", "aac", "mjpeg", "pcm_s16le")
 FILTERS = ("loudnorm", "ebur128", "bwdif", "tile", "zscale", "tonemap")
-#: With less than this nothing can be recorded; with less than that a long video may not fit.
+#: Free space below which nothing can be recorded, and below which a long video may not fit.
 FULL_BYTES, TIGHT_BYTES = 512 * 1024**2, 10 * 1024**3
-_NO_BUBBLEWRAP = "tools have no network but see every file that we see: bubblewrap does not work here"
-_NO_SANDBOX = "tools run with our network and our rights: neither bubblewrap nor user namespaces work here"
+_NO_BUBBLEWRAP = "Tools run without network but can read all files of this user: bubblewrap does not work here."
+_NO_SANDBOX = "Tools run with network and all rights of this user: neither bubblewrap nor user namespaces work here."
 
 
 async def python(_settings: Settings) -> Finding:
-    """Python, and the libraries whose very version matters."""
+    """The versions of Python and of the patched libraries."""
     here = sys.version.split()[0]
     if sys.version_info < OLDEST_PYTHON:
-        return problem(f"Python {here} is too old", "install Python 3.11 or newer")
+        return problem(f"Python {here} is too old.", "Install Python 3.11 or newer.")
     found = {package: _version(package) for package in PINNED}
-    wrong = [f"{name} is {found[name]}, not {wanted}" for name, wanted in PINNED.items() if found[name] != wanted]
+    wrong = [f"{name} is {found[name]}, not {pinned}" for name, pinned in PINNED.items() if found[name] != pinned]
     if wrong:
-        return problem("; ".join(wrong), "install what requirements.lock pins: `make setup`")
+        return problem("; ".join(wrong), "Run `make setup` to install the versions of requirements.lock.")
     return fine(f"Python {here}, {', '.join(f'{package} {number}' for package, number in found.items())}")
 
 
@@ -47,29 +47,33 @@ def _version(package: str) -> str:
 
 
 async def java(settings: Settings) -> Finding:
-    """Java and Kafka's jars, where the broker is ours to start."""
+    """Java and Kafka's jars for the embedded broker."""
     if settings.kafka.bootstrap is not None:
-        return fine("not needed: the log is an outside cluster")
+        return fine("Not needed with an external Kafka cluster.")
     try:
         jvm = await find_jvm(settings.kafka.home)
     except BrokerError as error:
         return problem(str(error))
     found = f"Java {jvm.version}, Kafka {settings.kafka.home or KAFKA_VERSION}"
     if not jvm.archive.exists():
-        return warning(f"{found}; the broker has no class-data archive and starts half as fast", "`make setup`")
+        return warning(
+            f"{found}; without a class-data archive the broker takes twice as long to start.", "Run `make setup`."
+        )
     return fine(found)
 
 
 async def ffmpeg(_settings: Settings) -> Finding:
-    """ffmpeg and ffprobe, with every encoder and filter that the steps use."""
+    """ffmpeg and ffprobe, with all encoders and filters that the steps use."""
     if missing := [tool for tool in ("ffmpeg", "ffprobe") if shutil.which(tool) is None]:
-        return problem(f"there is no {' and no '.join(missing)} on the PATH", "e.g. `apt-get install ffmpeg`")
+        return problem(
+            f"{' and '.join(missing)} not found on the PATH.", "Install ffmpeg, e.g. `apt-get install ffmpeg`."
+        )
     encoders, filters = await asyncio.gather(_listed("-encoders"), _listed("-filters"))
     lacking = [*sorted({*ENCODERS} - encoders), *sorted({*FILTERS} - filters)]
     if lacking:
-        return problem(f"ffmpeg has no {', '.join(lacking)}", "install a complete one, e.g. Debian's")
+        return problem(f"ffmpeg lacks {', '.join(lacking)}.", "Install a complete build, e.g. Debian's.")
     banner = (await _output("ffmpeg", "-version")).partition(" Copyright")[0]
-    return fine(f"{banner}, with all encoders and filters that are used")
+    return fine(f"{banner}, with all required encoders and filters")
 
 
 async def _listed(what: str) -> set[str]:
@@ -88,49 +92,51 @@ async def _output(*command: str) -> str:
 
 
 async def confinement(settings: Settings) -> Finding:
-    """How tools are confined when they touch foreign bytes, found by trying."""
+    """The sandbox that tools can run in on this machine, found by trying it."""
     if not settings.limits.sandbox:
-        return warning("tools run without a sandbox: KINOLOG_LIMITS__SANDBOX is off", "unset it")
+        return warning("Tools run without a sandbox because KINOLOG_LIMITS__SANDBOX is false.", "Unset it.")
     match (await sandbox.detect()).means:
         case sandbox.Isolation.BUBBLEWRAP:
-            return fine("tools run in bubblewrap: without network, with their own files only")
+            return fine("Tools run in bubblewrap, without network and with access to their own files only.")
         case sandbox.Isolation.NAMESPACES:
-            return warning(_NO_BUBBLEWRAP, "e.g. `apt-get install bubblewrap`")
+            return warning(_NO_BUBBLEWRAP, "Install bubblewrap, e.g. `apt-get install bubblewrap`.")
         case sandbox.Isolation.BOUNDS:
-            return warning(_NO_SANDBOX, "install bubblewrap, and allow unprivileged user namespaces")
+            return warning(_NO_SANDBOX, "Install bubblewrap, and allow unprivileged user namespaces.")
 
 
 async def disk(settings: Settings) -> Finding:
-    """A data dir that is writable, and room for it."""
+    """Whether the data directory is writable, and its free space."""
     nearest = existing(settings.data_path)
     if (error := write_error(nearest)) and is_refusal(error):
-        return problem(f"{nearest} is not writable: {error.strerror}", "change its rights, or set KINOLOG_DATA_DIR")
+        return problem(
+            f"{nearest} is not writable: {error.strerror}.", "Change its permissions, or set KINOLOG_DATA_DIR."
+        )
     free = shutil.disk_usage(nearest).free
-    says = f"{free / 1024**3:.1f} GiB free for {settings.data_path}"
+    message = f"{free / 1024**3:.1f} GiB free for {settings.data_path}"
     if free < FULL_BYTES:
-        return problem(says, "make room, or set KINOLOG_DATA_DIR to another disk")
-    return warning(says, "a long video may need more") if free < TIGHT_BYTES else fine(says)
+        return problem(message, "Free up space, or set KINOLOG_DATA_DIR to another disk.")
+    return warning(message, "A long video may need more.") if free < TIGHT_BYTES else fine(message)
 
 
 def existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
-    return next(place for place in (path, *path.parents) if place.exists())
+    """The path, or its nearest parent that exists."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 async def profiles(settings: Settings) -> Finding:
-    """The recipes of the transcode."""
+    """The transcode profiles."""
     try:
         found = load_profiles(profiles_dir(settings))
     except (ProfileError, OSError) as error:
-        return problem(str(error), "mend the file, or unset KINOLOG_PROFILES_DIR")
+        return problem(str(error), "Fix the file, or unset KINOLOG_PROFILES_DIR.")
     return fine(f"{', '.join(found)} in {profiles_dir(settings)}")
 
 
 async def player(_settings: Settings) -> Finding:
-    """hls.js, by which the page plays where the browser alone cannot."""
+    """hls.js, which the page needs in browsers that cannot play HLS themselves."""
     web = importlib.util.find_spec("web")
     folders = web.submodule_search_locations if web is not None else None
     script = "static/vendor/hls.min.js"
     if any((Path(folder) / script).is_file() for folder in folders or ()):
-        return fine("the page's player is there")
-    return warning("the page cannot play in Firefox and older Chrome: hls.js is missing", "`make setup`")
+        return fine("hls.js is installed")
+    return warning("The page cannot play videos in Firefox and older Chrome: hls.js is missing.", "Run `make setup`.")

@@ -1,4 +1,4 @@
-"""Checks of the models behind `transcribe` and `embed`: installed and there? None is loaded, no endpoint is woken."""
+"""Checks of the model backends of `transcribe` and `embed`. No model is loaded and no endpoint is called."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,12 +11,12 @@ from streams.model_backends import transcription
 from streams.model_backends.embedding import embedding_backends
 from streams.settings import Settings, SettingsError
 
-#: Whether a model that has no folder here can be had by its name.
+#: Whether a model without a local folder is available by its name.
 Has = Callable[[str], bool]
 
 
 async def transcribe(settings: Settings) -> Finding:
-    """Who turns speech into text."""
+    """The speech backends."""
     try:
         chain = transcription.speech_backends(settings)
     except SettingsError as error:
@@ -25,7 +25,7 @@ async def transcribe(settings: Settings) -> Finding:
 
 
 async def embedding(settings: Settings) -> Finding:
-    """Who turns passages into vectors."""
+    """The embedding backends."""
     try:
         chain = embedding_backends(settings)
         for backend in chain:
@@ -39,16 +39,21 @@ def _chain(step: str, chain: Sequence[Backend], installed: bool, has: Has) -> Fi
     local = [backend for backend in chain if backend.model is not None]
     names, setting = ", ".join(backend.name for backend in chain), f"KINOLOG_{step.upper()}__BACKENDS"
     if not chain and installed:
-        return warning(f"the step {step} is skipped: there is no model", f"set {setting} to local:FOLDER or https://…")
+        return warning(
+            f"The step {step} is skipped: no model is configured.", f"Set {setting} to local:FOLDER or https://…"
+        )
     if not installed and len(local) == len(chain):
-        remedy = f"pip install 'kinolog[{step}]', or set {setting} to an endpoint"
-        return warning(f"the step {step} is skipped: its libraries are not installed", remedy)
+        remedy = f"Run `pip install 'kinolog[{step}]'`, or set {setting} to an endpoint."
+        return warning(f"The step {step} is skipped: its libraries are not installed.", remedy)
     if not installed and local:
-        return warning(f"without its libraries {step} leaves out {local[0].name}", f"pip install 'kinolog[{step}]'")
+        return warning(
+            f"{step} cannot use {local[0].name}: its libraries are not installed.",
+            f"Run `pip install 'kinolog[{step}]'`.",
+        )
     if lost := [backend.name for backend in local if not _is_here(backend, has)]:
-        # The chain goes on to the next one; the last of it ends the job.
-        said = f"{step}: there is no model {', '.join(lost)} on this machine"
-        return (problem if len(lost) == len(chain) else warning)(said, f"put it there, or change {setting}")
+        # The chain falls back to the next one; if the last fails the job fails.
+        message = f"{step}: model {', '.join(lost)} not found on this machine."
+        return (problem if len(lost) == len(chain) else warning)(message, f"Install it, or change {setting}.")
     return fine(names)
 
 
@@ -58,14 +63,14 @@ def _is_here(backend: Backend, has: Has) -> bool:
 
 
 def _knows_speech(name: str) -> bool:
-    """One that is not here is fetched when it is first used."""
+    """Whether it can be downloaded, which happens on first use."""
     from faster_whisper import available_models
 
     return "/" in name or name in available_models()
 
 
 def _keeps_embedding(name: str) -> bool:
-    """Only what is in Hugging Face's cache: nothing is fetched."""
+    """Whether it is in Hugging Face's cache; nothing is downloaded."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

@@ -1,4 +1,4 @@
-"""Makes the topics on the log what `streams.kafka.topics` says they are: `kinolog topics apply`. Harmless to repeat."""
+"""Creates and configures the topics as declared in `streams.kafka.topics`: `kinolog topics apply`. Idempotent."""
 
 import asyncio
 import time
@@ -20,49 +20,49 @@ from aiokafka.errors import (
 )
 
 from streams.kafka import patch_connection
-from streams.kafka.topics import Topic, durability, wanted
+from streams.kafka.topics import Topic, durability, required_topics
 from streams.settings import Settings
 
 #: DescribeConfigs: set on the topic itself. Source: Kafka protocol guide, config_source DYNAMIC_TOPIC_CONFIG.
 _SET_ON_TOPIC = 1
-#: Passing states that aiokafka does not count among its retriable errors.
-_PASSING = (BrokerNotAvailableError, KafkaTimeoutError)
+#: Temporary errors that aiokafka does not count as retriable.
+_TEMPORARY = (BrokerNotAvailableError, KafkaTimeoutError)
 
 
 class TopicsError(Exception):
-    """The topics cannot be made what they should be. The text says what to do; `code` never changes."""
+    """The topics cannot be applied. The message says what to do; `code` is stable."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-        #: What a command line ends with: 3 unreachable, 2 configuration.
+        #: Exit code of a command: 3 unreachable, 2 configuration.
         self.exit_code = 3 if code == "unreachable" else 2
 
 
 @dataclass(frozen=True)
 class TopicsReport:
-    """What was found and done."""
+    """The differences between the declared topics and the cluster."""
 
-    #: Topics that were missing.
+    #: Missing topics, which were created.
     created: list[str] = field(default_factory=list)
-    #: One sentence per setting that was brought in line.
+    #: Settings that were changed, one sentence each.
     altered: list[str] = field(default_factory=list)
-    #: One sentence per setting that differs and was left alone, because changing it would delete records.
+    #: Settings that differ and were not changed, because that would delete records, one sentence each.
     differing: list[str] = field(default_factory=list)
-    #: One sentence per topic with fewer replicas than the settings ask for: an operator reassigns them.
+    #: Topics with fewer replicas than configured, one sentence each: an operator must add them.
     too_few_replicas: list[str] = field(default_factory=list)
 
 
-class Found(NamedTuple):
-    """A topic as it is on the cluster."""
+class TopicState(NamedTuple):
+    """The state of a topic on the cluster."""
 
     partitions: int
-    #: Of its partition that has the fewest.
+    #: The lowest number of replicas of any partition.
     replicas: int
 
 
 async def apply_topics(settings: Settings, within_s: float = 30.0) -> TopicsReport:
-    """Create what is missing and check the rest, on the cluster at `settings.bootstrap`; a young one is waited for.
+    """Create missing topics and align the others on the cluster at `settings.bootstrap`; waits for a starting cluster.
 
     Raises TopicsError: unreachable, partitions-differ, too-few-brokers, refused.
     """
@@ -74,25 +74,25 @@ async def apply_topics(settings: Settings, within_s: float = 30.0) -> TopicsRepo
                 await _apply(admin, settings, report)
                 return report
         except (KafkaError, OSError, TimeoutError) as error:
-            _give_up_on(error, settings.bootstrap, late=time.monotonic() > deadline)
+            _raise_if_final(error, settings.bootstrap, late=time.monotonic() > deadline)
             await asyncio.sleep(0.2)
 
 
 async def compare_topics(settings: Settings, bootstrap: str, within_s: float) -> TopicsReport:
-    """What `apply_topics` would do on the cluster at `bootstrap`; nothing is changed. Raises TopicsError."""
+    """The changes that `apply_topics` would make on the cluster at `bootstrap`. Raises TopicsError."""
     deadline = time.monotonic() + within_s
     while True:
         try:
             async with _admin(bootstrap) as admin:
                 return await _compare(admin, settings)
         except (KafkaError, OSError, TimeoutError) as error:
-            _give_up_on(error, bootstrap, late=time.monotonic() > deadline)
+            _raise_if_final(error, bootstrap, late=time.monotonic() > deadline)
             await asyncio.sleep(0.2)
 
 
-def _give_up_on(error: Exception, bootstrap: str, *, late: bool) -> None:
-    """Return when it is worth another try."""
-    if isinstance(error, KafkaError) and not error.retriable and not isinstance(error, _PASSING):
+def _raise_if_final(error: Exception, bootstrap: str, *, late: bool) -> None:
+    """Raise TopicsError unless another try may succeed."""
+    if isinstance(error, KafkaError) and not error.retriable and not isinstance(error, _TEMPORARY):
         raise TopicsError("refused", f"The Kafka cluster at {bootstrap} refused: {error}") from error
     if late:
         reason = "" if isinstance(error, KafkaConnectionError) else f": {error}"
@@ -111,38 +111,38 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def _apply(admin: AIOKafkaAdminClient, settings: Settings, report: TopicsReport) -> None:
-    topics = wanted(settings)
-    missing = [topic for topic in topics if topic.name not in await _found(admin)]
+    topics = required_topics(settings)
+    missing = [topic for topic in topics if topic.name not in await _topics(admin)]
     if missing:
         await _create(admin, missing, settings.kafka.replication_factor, report)
-    found = await _found(admin)
-    require_same_partitions(topics, found)
-    note_few_replicas(topics, found, settings.kafka.replication_factor, report)
-    await _align(admin, topics, found, report)
+    current = await _topics(admin)
+    require_same_partitions(topics, current)
+    note_few_replicas(topics, current, settings.kafka.replication_factor, report)
+    await _align(admin, topics, current, report)
 
 
 async def _compare(admin: AIOKafkaAdminClient, settings: Settings) -> TopicsReport:
-    topics, found = wanted(settings), await _found(admin)
-    there = [topic for topic in topics if topic.name in found]
-    require_same_partitions(there, found)
-    report = TopicsReport(created=[topic.name for topic in topics if topic.name not in found])
-    current = await _configs(admin, [topic.name for topic in there]) if there else {}
-    note_few_replicas(there, found, settings.kafka.replication_factor, report)
-    for topic in there:
-        to_be_set(topic, current[topic.name].effective, found[topic.name].replicas, report)
+    topics, current = required_topics(settings), await _topics(admin)
+    existing = [topic for topic in topics if topic.name in current]
+    require_same_partitions(existing, current)
+    report = TopicsReport(created=[topic.name for topic in topics if topic.name not in current])
+    configs = await _configs(admin, [topic.name for topic in existing]) if existing else {}
+    note_few_replicas(existing, current, settings.kafka.replication_factor, report)
+    for topic in existing:
+        to_be_set(topic, configs[topic.name].effective, current[topic.name].replicas, report)
     return report
 
 
-async def _found(admin: AIOKafkaAdminClient) -> dict[str, Found]:
-    """All topics: asking for single ones would create them on a cluster that does so by itself."""
-    found = {}
+async def _topics(admin: AIOKafkaAdminClient) -> dict[str, TopicState]:
+    """All topics: a request for single ones would create them on a cluster with auto-creation."""
+    topics = {}
     for topic in await admin.describe_topics():
         _raise_for(topic["error_code"], topic["topic"])
         for partition in topic["partitions"]:
             _raise_for(partition["error_code"], f"{topic['topic']}-{partition['partition']}")
         replicas = (len(partition["replicas"]) for partition in topic["partitions"])
-        found[topic["topic"]] = Found(len(topic["partitions"]), min(replicas, default=0))
-    return found
+        topics[topic["topic"]] = TopicState(len(topic["partitions"]), min(replicas, default=0))
+    return topics
 
 
 def _raise_for(code: int, subject: str, message: str | None = None) -> None:
@@ -153,10 +153,10 @@ def _raise_for(code: int, subject: str, message: str | None = None) -> None:
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicas: int, report: TopicsReport) -> None:
     safe = durability(replicas)
     requests = [NewTopic(t.name, t.partitions, replicas, topic_configs=t.config | safe) for t in topics]
-    answer = await admin.create_topics(requests)
-    for name, code, message in answer.topic_errors:
+    response = await admin.create_topics(requests)
+    for name, code, message in response.topic_errors:
         if code == TopicAlreadyExistsError.errno:
-            continue  # somebody else applies them at the same moment
+            continue  # another process applies them at the same time
         if code == InvalidReplicationFactorError.errno:
             await _explain_replication(admin, replicas)
         _raise_for(code, name, message)
@@ -164,19 +164,19 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicas:
 
 
 async def _explain_replication(admin: AIOKafkaAdminClient, replicas: int) -> NoReturn:
-    """A cluster without any broker is one that starts, or is too busy to hear its own heartbeats: it is asked again."""
+    """Raise the reason of a refused replication factor. A cluster without brokers is starting: retried."""
     brokers = len((await admin.describe_cluster())["brokers"])
     if brokers == 0:
-        raise BrokerNotAvailableError("no broker of the cluster is registered at the moment")
+        raise BrokerNotAvailableError("no broker is registered at the moment")
     raise TopicsError(
         "too-few-brokers",
-        f"topics with {replicas} replicas need as many brokers, and there are {brokers}: "
-        "set KINOLOG_KAFKA__REPLICATION_FACTOR to what the cluster has",
+        f"Topics with {replicas} replicas need {replicas} brokers, and the cluster has {brokers}. "
+        "Add brokers, or lower KINOLOG_KAFKA__REPLICATION_FACTOR.",
     )
 
 
-def require_same_partitions(topics: Iterable[Topic], found: Mapping[str, Found]) -> None:
-    """Raises TopicsError (partitions-differ) that names every topic at fault; a retriable one while one is missing."""
+def require_same_partitions(topics: Iterable[Topic], found: Mapping[str, TopicState]) -> None:
+    """Raise TopicsError (partitions-differ) with all differing topics; a retriable error while a topic is missing."""
     wrong = []
     for topic in topics:
         if topic.name not in found:
@@ -186,22 +186,24 @@ def require_same_partitions(topics: Iterable[Topic], found: Mapping[str, Found])
     if wrong:
         raise TopicsError(
             "partitions-differ",
-            f"{'; '.join(wrong)}. A key would change its place, so the number stays for the life of a topic: "
-            "set KINOLOG_PARTITIONS to what is there, or start on a new KINOLOG_TOPIC_PREFIX and KINOLOG_DATA_DIR.",
+            f"{'; '.join(wrong)}. Keys would change partitions, so the number cannot be changed later. "
+            "Set KINOLOG_PARTITIONS to the existing number, or use a new KINOLOG_TOPIC_PREFIX and KINOLOG_DATA_DIR.",
         )
 
 
-def note_few_replicas(topics: Iterable[Topic], found: Mapping[str, Found], replicas: int, report: TopicsReport) -> None:
-    """Report topics that were made when the settings asked for fewer."""
+def note_few_replicas(
+    topics: Iterable[Topic], found: Mapping[str, TopicState], replicas: int, report: TopicsReport
+) -> None:
+    """Report topics with fewer replicas than configured."""
     report.too_few_replicas[:] = [
-        f"{topic.name} has {found[topic.name].replicas} replicas, should have {replicas}"
+        f"{topic.name} has {found[topic.name].replicas} of {replicas} replicas"
         for topic in topics
         if found[topic.name].replicas < replicas
     ]
 
 
 async def _align(
-    admin: AIOKafkaAdminClient, topics: Sequence[Topic], found: Mapping[str, Found], report: TopicsReport
+    admin: AIOKafkaAdminClient, topics: Sequence[Topic], found: Mapping[str, TopicState], report: TopicsReport
 ) -> None:
     current = await _configs(admin, [topic.name for topic in topics])
     for topic in topics:
@@ -211,7 +213,7 @@ async def _align(
 
 
 def to_be_set(topic: Topic, effective: Mapping[str, str], replicas: int, report: TopicsReport) -> dict[str, str]:
-    """What of a topic's settings differs and may be changed; both kinds of difference go into the report."""
+    """A topic's settings that differ and may be changed; all differences are added to the report."""
     safe = {}
     for name, value in (topic.config | durability(replicas)).items():
         current = effective.get(name)
@@ -227,12 +229,12 @@ def to_be_set(topic: Topic, effective: Mapping[str, str], replicas: int, report:
 
 
 def _is_stricter(name: str, current: str | None, value: str) -> bool:
-    """Whether an operator asks for more copies of an acknowledged record than we do."""
+    """Whether an operator has configured more copies of an acknowledged record."""
     return name == "min.insync.replicas" and int(current or 0) > int(value)
 
 
 def deletes_records(name: str, current: str | None, value: str) -> bool:
-    """Whether setting a topic's `name` to `value` makes the cluster delete records that it keeps now."""
+    """Whether setting a topic's `name` to `value` would make the cluster delete records."""
     if name == "cleanup.policy":
         return "delete" in value and "delete" not in (current or "")
     if name == "retention.ms":
@@ -244,24 +246,24 @@ class TopicConfig(NamedTuple):
     """The settings of one topic."""
 
     effective: dict[str, str]
-    #: Those that are set on the topic itself.
+    #: Settings of the topic itself.
     own: dict[str, str]
 
 
 async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, TopicConfig]:
-    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
-    found = {}
-    for code, message, _, name, entries in (resource for answer in answers for resource in answer.resources):
+    responses = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    configs = {}
+    for code, message, _, name, entries in (resource for response in responses for resource in response.resources):
         _raise_for(code, name, message)
         effective = {entry[0]: entry[1] for entry in entries}
         own = {entry[0]: entry[1] for entry in entries if entry[3] == _SET_ON_TOPIC}
-        found[name] = TopicConfig(effective, own)
-    return found
+        configs[name] = TopicConfig(effective, own)
+    return configs
 
 
 async def _alter(admin: AIOKafkaAdminClient, name: str, configs: Mapping[str, str]) -> None:
-    """Set all of a topic's own settings: the request replaces them, so those of the operator must be among them."""
-    answers: list[Any] = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(configs))])
-    for answer in answers:
-        for code, message, *_ in answer.resources:
+    """Set all of a topic's own settings: the request replaces them, so the operator's must be included."""
+    responses: list[Any] = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(configs))])
+    for response in responses:
+        for code, message, *_ in response.resources:
             _raise_for(code, name, message)

@@ -1,6 +1,6 @@
-"""Kafka's record batches, parsed one record at a time: a record that is damaged is told apart from its neighbours.
+"""A parser of Kafka's record batches, one record at a time: a damaged record does not affect its neighbours.
 
-aiokafka's own parser is faster and gives up on the whole batch; this one reads what that one could not.
+aiokafka's parser is faster but rejects the whole batch; this one reads the batches that it rejects.
 Source: https://kafka.apache.org/documentation/#recordbatch (magic 2).
 """
 
@@ -17,22 +17,22 @@ from streams.kafka.codecs import gzip_decode, lz4_decode, snappy_decode, zstd_de
 #: Base offset, length, leader epoch, magic, checksum, attributes, last offset delta, first and newest timestamp,
 #: producer id, producer epoch, base sequence, number of records.
 _HEADER = struct.Struct(">qiibIhiqqqhii")
-#: What the checksum covers begins with the attributes.
+#: The checksum covers the bytes from the attributes on.
 _CHECKED_FROM = struct.calcsize(">qiibI")
-#: What stands before the bytes that `length` counts.
+#: Bytes before those that `length` counts.
 _OVERHEAD_BYTES = struct.calcsize(">qi")
 _MAGIC_AT = struct.calcsize(">qii")
-#: The format that is parsed here; an older one has at least so many bytes a record. Source: aiokafka, legacy_records.
+#: The format that is parsed here, and the minimum size of a record in an older one. Source: aiokafka, legacy_records.
 _MAGIC, _LEGACY_BYTES = 2, 26
 _CODEC_MASK, _LOG_APPEND_TIME, _CONTROL = 0x07, 0x08, 0x20
 _UNPACK: dict[int, Callable[[Any], bytes]] = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
 
 
 class Header(NamedTuple):
-    """What a batch says of itself; not to be believed where the checksum is wrong."""
+    """The header of a batch; unreliable if the checksum is wrong."""
 
     base_offset: int
-    #: Offset after its last record, those that compaction removed included.
+    #: Offset after its last record, including compacted ones.
     next_offset: int
     checksum: int
     attributes: int
@@ -42,12 +42,12 @@ class Header(NamedTuple):
 
     @property
     def is_control(self) -> bool:
-        """Whether it is a transaction's marker and holds nothing for readers."""
+        """Whether it is a transaction marker, without records for readers."""
         return bool(self.attributes & _CONTROL)
 
 
 class Parsed(NamedTuple):
-    """One record, as aiokafka has it, or what is left of one."""
+    """A record with aiokafka's attributes; incomplete if it is damaged."""
 
     offset: int
     timestamp: int
@@ -55,13 +55,13 @@ class Parsed(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]]
-    #: What is wrong with it; None: nothing.
+    #: The damage; None: intact.
     fault: str | None = None
     checksum: None = None
 
 
 def is_whole(batch: bytes) -> bool:
-    """Whether a batch has a header, and is as long as it says."""
+    """Whether a batch has a header and its full length."""
     if len(batch) < _LEGACY_BYTES or (magic_of(batch) >= _MAGIC and len(batch) < _HEADER.size):
         return False
     [length] = struct.unpack_from(">i", batch, 8)
@@ -74,7 +74,7 @@ def magic_of(batch: bytes) -> int:
 
 
 def split(data: bytes) -> Iterator[bytes]:
-    """Batches in the order of a fetch response; the last one may be cut off."""
+    """The batches of a fetch response; the last one may be truncated."""
     start = 0
     while len(data) - start >= _OVERHEAD_BYTES:
         [length] = struct.unpack_from(">i", data, start + 8)
@@ -84,7 +84,7 @@ def split(data: bytes) -> Iterator[bytes]:
 
 
 def header_of(batch: bytes) -> Header | None:
-    """The header of a batch; None where there is not enough of it."""
+    """The header of a batch; None if it is truncated."""
     if len(batch) < _HEADER.size:
         return None
     base, _, _, _, checksum, attributes, last_delta, first_ms, newest_ms, _, _, _, count = _HEADER.unpack_from(batch)
@@ -92,13 +92,13 @@ def header_of(batch: bytes) -> Header | None:
 
 
 def is_intact(batch: bytes) -> bool:
-    """Whether the checksum is that of the content."""
+    """Whether the checksum matches."""
     header = header_of(batch)
     return header is not None and header.checksum == calc_crc32c(batch[_CHECKED_FROM:])
 
 
 def parse(batch: bytes) -> Iterator[Parsed]:
-    """The records of an intact batch, faulty ones included. Raises Exception where none can be told apart any more."""
+    """The records of an intact batch, including damaged ones. Raises Exception if the rest cannot be parsed."""
     header = header_of(batch)
     if header is None:
         raise CorruptRecordException("the batch is shorter than its header")

@@ -1,7 +1,7 @@
-"""Records that leave together: one batch a partition, filled by us and handed to aiokafka whole.
+"""Sends many records at once: one batch per partition, built here and handed to aiokafka complete.
 
-A record sent by itself costs aiokafka a future, a callback and a look at the metadata, and waits while the batch of
-its partition is full. One record of commands causes some thousand rows and facts.
+A single record costs aiokafka a future, a callback and a metadata lookup, and waits while the batch of its partition is
+full. One record of commands causes some thousand rows and facts.
 """
 
 import asyncio
@@ -9,17 +9,17 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-#: Largest batch of one partition; a send waits while its batch is full. Kafka refuses one above 1 MiB.
+#: Maximum size of a batch; a send waits while its batch is full. Kafka refuses one above 1 MiB.
 MAX_BATCH_BYTES = 512 * 1024
 
-_Place = tuple[str, int]
+_Partition = tuple[str, int]
 
 
-class Departures:
-    """`put` any number of records, then `depart`. Records of one partition leave in the order in which they were put.
+class BatchSender:
+    """A sender of batches: `put` any number of records, then `send_all`. Records of a partition keep their order.
 
-    `producer` gives aiokafka's producer, made with `max_batch_size` = MAX_BATCH_BYTES. `failed` is called with the
-    error of a batch that the broker did not take, and with what `cause` returned when its records were put.
+    `producer` returns aiokafka's producer, created with `max_batch_size` = MAX_BATCH_BYTES. `failed` is called with the
+    error of an undelivered batch, and with the result of `cause` when its records were put.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class Departures:
         cause: Callable[[], Any] = lambda: None,
     ) -> None:
         self._producer, self._failed, self._cause = producer, failed, cause
-        self._waiting: dict[_Place, list[tuple[Any, Any]]] = {}
-        self._gate = asyncio.Lock()
+        self._waiting: dict[_Partition, list[tuple[Any, Any]]] = {}
+        self._lock = asyncio.Lock()
 
     def put(
         self,
@@ -40,25 +40,25 @@ class Departures:
         value: bytes | None,
         headers: list[tuple[str, bytes]] | None = None,
     ) -> None:
-        """Add one record. It leaves with the next `depart`."""
+        """Add a record, to be sent by the next `send_all`."""
         record = {"timestamp": None, "key": key, "value": value, "headers": headers}
         batches, cause = self._waiting.setdefault((topic, partition), []), self._cause()
         if batches and batches[-1][1] is cause and batches[-1][0].append(**record) is not None:
             return
         batch = self._producer().create_batch()
-        batch.append(**record)  # a first one always fits
+        batch.append(**record)  # the first one always fits
         batches.append((batch, cause))
 
-    async def depart(self) -> None:
-        """Hand over what was put. Delivery is not awaited: aiokafka's `flush` does, and `failed` hears of a failure.
+    async def send_all(self) -> None:
+        """Hand over all records. Delivery is not awaited: aiokafka's `flush` does that.
 
-        Raises KafkaError when aiokafka does not even take it.
+        Raises KafkaError if aiokafka does not accept them.
         """
-        async with self._gate:  # two at once might change places within a partition
-            leaving, self._waiting = self._waiting, {}
-            for (topic, partition), batches in leaving.items():
-                for one, cause in batches:
-                    delivery = await self._producer().send_batch(one, topic, partition=partition)
+        async with self._lock:  # concurrent calls could reorder a partition
+            sent, self._waiting = self._waiting, {}
+            for (topic, partition), batches in sent.items():
+                for batch, cause in batches:
+                    delivery = await self._producer().send_batch(batch, topic, partition=partition)
                     delivery.add_done_callback(functools.partial(self._require_delivery, cause))
 
     def _require_delivery(self, cause: Any, delivery: "asyncio.Future[Any]") -> None:

@@ -1,7 +1,6 @@
-"""Decompression of record batches within a bound: a few kilobytes may unpack to gigabytes, and the broker takes them.
+"""Bounded decompression of record batches: a few kilobytes may unpack to gigabytes, and the broker accepts them.
 
-aiokafka's own decoders return whatever comes out; a batch that unpacks to more than there is memory would end its
-reader at every start.
+aiokafka's own decoders have no bound; a batch that unpacks to more than the memory kills its reader at every start.
 """
 
 import gzip
@@ -16,7 +15,7 @@ from aiokafka import codec
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record import default_records, legacy_records
 
-#: Largest batch once unpacked, bytes. A broker takes 1 MiB as it comes, and JSON shrinks to a twentieth at best.
+#: Maximum unpacked size of a batch, bytes. A broker accepts 1 MiB, and JSON shrinks to a twentieth at best.
 MAX_UNPACKED_BYTES = 64 * 1024**2
 
 #: Header of the block format of Java's snappy library, bytes. Source: xerial/snappy-java, SnappyCodec.
@@ -62,14 +61,12 @@ def zstd_decode(payload: Any) -> bytes:
 
 
 def _unpacked(decompress_into: Callable[[Any, Any], int], payload: Any) -> bytes:
-    """Into room that costs memory only as far as it is written to."""
-    with mmap.mmap(-1, MAX_UNPACKED_BYTES) as room:
+    """Decompress into a mapping that uses memory only as far as it is written."""
+    with mmap.mmap(-1, MAX_UNPACKED_BYTES) as buffer:
         try:
-            return room[: decompress_into(payload, room)]
+            return buffer[: decompress_into(payload, buffer)]
         except cramjam.DecompressionError as error:
-            raise CorruptRecordException(
-                f"cannot be unpacked to {MAX_UNPACKED_BYTES} bytes at most: {error}"
-            ) from error
+            raise CorruptRecordException(f"cannot be unpacked within {MAX_UNPACKED_BYTES} bytes: {error}") from error
 
 
 def _require_bounded(unpacked_bytes: int) -> None:
@@ -81,7 +78,7 @@ _DECODERS = (gzip_decode, snappy_decode, lz4_decode, zstd_decode)
 
 
 def install() -> None:
-    """For every consumer of this process. Repeating it is harmless."""
+    """Install the decoders for all consumers of this process. Repeating it is harmless."""
     for module in (default_records, legacy_records, *_extensions()):
         for decode in _DECODERS:
             if hasattr(module, decode.__name__):
@@ -89,7 +86,7 @@ def install() -> None:
 
 
 def _extensions() -> list[Any]:
-    """aiokafka's compiled modules, where they are built: they look the decoders up by names of their own."""
+    """aiokafka's compiled modules, if they are built: they have their own references to the decoders."""
     try:
         from aiokafka.record._crecords import default_records as compiled
         from aiokafka.record._crecords import legacy_records as compiled_legacy

@@ -1,4 +1,4 @@
-"""What cannot be handled is kept for people, with where it was found and why."""
+"""Dead letters: messages that cannot be handled, kept with their position and the error."""
 
 import base64
 import logging
@@ -12,30 +12,30 @@ from streams.kafka.envelope import binary
 
 log = logging.getLogger(__name__)
 
-#: Longest part of the bytes that is kept.
+#: Maximum number of bytes that are kept.
 _KEPT_BYTES = 64 * 1024
-#: Longest reason: it may quote what was found, and a letter that is too large for the broker could never be sent.
+#: Maximum length of a reason: it may quote the message, and a too large letter could never be sent.
 _REASON_CHARS = 2000
-#: Longest key that is handed on, for the same reason.
+#: Maximum length of a key, for the same reason.
 _KEY_BYTES = 1024
 
 
 class Letter(NamedTuple):
-    """A dead letter as it goes onto the log."""
+    """A dead letter as a record."""
 
-    #: That of the record it is about, as far as that is kept.
+    #: Key of the original record, truncated.
     key: bytes | None
     value: bytes
     headers: list[tuple[str, bytes]]
 
 
 def dead_letter(message: Any, raw: bytes, error: ErrorRecord, found_by: str) -> Letter:
-    """The dead letter for `raw`, which was found in the Kafka record `message`. Logs it."""
-    place = {"topic": message.topic, "partition": message.partition, "offset": message.offset}
+    """The dead letter of `raw`, a message of the Kafka record `message`. Logs it."""
+    position = {"topic": message.topic, "partition": message.partition, "offset": message.offset}
     error = replace(error, message=error.message[:_REASON_CHARS], detail=(error.detail or "")[:_REASON_CHARS] or None)
-    log.error("dead letter", extra={**place, "code": error.code, "reason": error.message})
+    log.error("dead letter", extra={**position, "code": error.code, "reason": error.message})
     letter = DeadLetter(
-        **place,
+        **position,
         found_by=found_by,
         error=error,
         value_base64=base64.b64encode(raw[:_KEPT_BYTES]).decode(),

@@ -1,4 +1,4 @@
-"""Reading and writing the envelope: batches on inner topics, binary mode on public ones.
+"""Encoding and decoding of CloudEvents in records: batches on internal topics, binary mode on public ones.
 
 Source: CloudEvents Kafka protocol binding 1.0.2 (binary, structured, batched content modes).
 """
@@ -21,19 +21,18 @@ BATCH_TYPE = b"application/cloudevents-batch+json"
 STRUCTURED_TYPE = b"application/cloudevents+json"
 JSON_TYPE = b"application/json"
 BATCH_HEADERS: list[tuple[str, bytes]] = [("content-type", BATCH_TYPE)]
-#: What structured and batched mode have in common. Source: CloudEvents Kafka binding 1.0.2, section 3.
+#: Common prefix of structured and batched mode. Source: CloudEvents Kafka binding 1.0.2, section 3.
 _FORMAT_PREFIX = b"application/cloudevents"
-#: Only header of a record that stands for one that cannot be parsed (streams/kafka/record_parsing.py); its value is the
-#: reason.
+#: The only header of a placeholder of an unparsable record (streams/kafka/record_parsing.py); its value is the reason.
 UNPARSABLE_HEADER = "kinolog-unparsable"
 
-#: Deepest nesting of a message. JSON that can just be read may be too deep to be written from deeper within a program.
+#: Maximum nesting of a message. JSON that can just be read may be too deep to be encoded from a deeper stack.
 MAX_DEPTH = 100
 
-#: As Kafka has them: a header may be without a value.
+#: Kafka headers; the value may be missing.
 Headers = Sequence[tuple[str, bytes | None]]
 
-#: What decoding raises on bytes that are none of ours; the last of them on thousands of brackets.
+#: Errors of decoding invalid bytes; the last one on thousands of brackets.
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
@@ -45,19 +44,19 @@ _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Entry(NamedTuple):
-    """One message of a record, understood."""
+    """A decoded message of a record."""
 
     event: CloudEvent
     message: Message
 
     @property
     def content(self) -> bytes:
-        """Its bytes, for a dead letter."""
+        """The bytes of the message, for a dead letter."""
         return bytes(self.event.data)
 
 
 class Unreadable(NamedTuple):
-    """One entry of a record that could not be understood, with what to tell people."""
+    """An entry of a record that cannot be decoded, with error code and reason."""
 
     raw: bytes
     code: str
@@ -65,12 +64,12 @@ class Unreadable(NamedTuple):
 
     @property
     def content(self) -> bytes:
-        """Its bytes, for a dead letter."""
+        """The bytes of the message, for a dead letter."""
         return self.raw
 
 
 class MessageDecoders(dict[str, msgspec.json.Decoder[Message]]):
-    """JSON decoder per message type, made when first needed."""
+    """JSON decoders by message type, created on first use."""
 
     def __missing__(self, name: str) -> msgspec.json.Decoder[Message]:
         decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(message_types()[name])
@@ -88,7 +87,7 @@ def iso_time(at: float | None = None) -> str:
 
 @lru_cache(maxsize=16)
 def _iso(at_ms: int) -> str:
-    """Whoever has much to say says dozens of messages in a millisecond."""
+    """Cached: a busy process sends dozens of messages per millisecond."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -113,7 +112,7 @@ def structured(
             time=iso_time(at),
             correlationid=correlation_id,
             causationid=causation_id,
-            data=message,  # type: ignore[arg-type]  # encoded in place: what is written is the same
+            data=message,  # type: ignore[arg-type]  # encoded in place: the bytes are the same
         )
     )
 
@@ -155,7 +154,7 @@ def _common_headers(message_type: str, source: str) -> tuple[tuple[str, bytes], 
 
 
 def read(value: bytes | None, headers: Headers = ()) -> list[Entry | Unreadable]:
-    """Every entry of a record, in order, whatever mode it is in. Never raises."""
+    """All entries of a record in any mode, in order. Never raises."""
     if (fault := fault_of(headers)) is not None:
         return [Unreadable(value or b"", "unparsable-record", fault)]
     if value is None:
@@ -169,15 +168,15 @@ def read(value: bytes | None, headers: Headers = ()) -> list[Entry | Unreadable]
 
 
 def fault_of(headers: Headers) -> str | None:
-    """Why a record cannot be parsed, where it stands for one; None: it can."""
+    """The reason if the record is a placeholder of an unparsable one, else None."""
     return next(((text or b"").decode(errors="replace") for name, text in headers if name == UNPARSABLE_HEADER), None)
 
 
 def _read_batch(value: bytes) -> list[Entry | Unreadable]:
     try:
-        return [_understand(event) for event in _batch_decoder.decode(value)]
+        return [_decoded(event) for event in _batch_decoder.decode(value)]
     except UNDECODABLE:
-        pass  # one entry at least is not an envelope: take them one by one
+        pass  # at least one entry is not a CloudEvent: decode them one by one
     try:
         entries = _entries_decoder.decode(value)
     except UNDECODABLE as error:
@@ -190,7 +189,7 @@ def _read_structured(raw: bytes) -> Entry | Unreadable:
         event = _event_decoder.decode(raw)
     except UNDECODABLE as error:
         return Unreadable(raw, "not-an-event", f"not a CloudEvent: {error}")
-    return _understand(event)
+    return _decoded(event)
 
 
 def _read_binary(value: bytes, headers: dict[str, bytes]) -> Entry | Unreadable:
@@ -198,12 +197,12 @@ def _read_binary(value: bytes, headers: dict[str, bytes]) -> Entry | Unreadable:
         attributes = {name[3:]: text.decode() for name, text in headers.items() if name.startswith("ce_")}
         known = {name: text for name, text in attributes.items() if name in CloudEvent.__struct_fields__}
         event = msgspec.convert(known, CloudEvent)
-        return _understand(msgspec.structs.replace(event, data=msgspec.Raw(value)))
+        return _decoded(msgspec.structs.replace(event, data=msgspec.Raw(value)))
     except UNDECODABLE as error:
         return Unreadable(value, "not-an-event", f"the ce_ headers are not a CloudEvent: {error}")
 
 
-def _understand(event: CloudEvent) -> Entry | Unreadable:
+def _decoded(event: CloudEvent) -> Entry | Unreadable:
     if not (event.id and event.source):
         return Unreadable(bytes(event.data), "not-an-event", "not a CloudEvent: id and source must not be empty")
     if event.data_base64 is not None:
@@ -222,13 +221,13 @@ def _understand(event: CloudEvent) -> Entry | Unreadable:
 
 
 def _with_binary_data(event: CloudEvent, encoded: str) -> CloudEvent:
-    """SDKs write data that they were given as bytes in base64. Raises ValueError."""
+    """The event with `data_base64` decoded, as SDKs write binary data. Raises ValueError."""
     data = base64.b64decode(encoded, validate=True)
     return msgspec.structs.replace(event, data=msgspec.Raw(data), data_base64=None)
 
 
 def _decode(event: CloudEvent) -> Message:
-    """The message. A field that is null counts as absent, as producers in many languages write it. Raises UNDECODABLE,
+    """The message. Null fields count as absent, as producers in many languages write them. Raises UNDECODABLE,
     KeyError.
     """
     decoder = _decoders[event.type]
@@ -236,20 +235,20 @@ def _decode(event: CloudEvent) -> Message:
         return decoder.decode(event.data)
     except msgspec.ValidationError:
         fields = _fields_decoder.decode(event.data)
-        given = {name: value for name, value in fields.items() if bytes(value) != b"null"}
-        if len(given) == len(fields):
+        present = {name: value for name, value in fields.items() if bytes(value) != b"null"}
+        if len(present) == len(fields):
             raise
-        return decoder.decode(_encode(given))
+        return decoder.decode(_encode(present))
 
 
 def too_deep(raw: bytes | msgspec.Raw) -> bool:
-    """Whether JSON is nested deeper than MAX_DEPTH. Counts first: nearly all has fewer brackets than that."""
+    """Whether JSON is nested deeper than MAX_DEPTH. Counts brackets first, as nearly all messages have fewer."""
     text = bytes(raw)
     if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
         return False
     depth = 0
-    for found in _TEXT_OR_BRACKET.finditer(text):
-        depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(found[0], 0)
+    for match in _TEXT_OR_BRACKET.finditer(text):
+        depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(match[0], 0)
         if depth > MAX_DEPTH:
             return True
     return False

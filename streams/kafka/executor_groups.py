@@ -1,4 +1,4 @@
-"""The consumer groups of executors as the broker knows them: which topics their members subscribe to and have."""
+"""The consumer groups of executors as the broker describes them: subscriptions and assignments of their members."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ class Member(NamedTuple):
     id: str
     client_id: str
     subscribed: frozenset[str]
-    #: Topics of which it has partitions.
+    #: Topics with partitions assigned to it.
     assigned: frozenset[str]
 
 
@@ -44,18 +44,17 @@ def group_of(lane: str) -> str:
 async def leave_outdated(bootstrap: str, group: str, client_id: str, topics: Collection[str]) -> None:
     """End the membership of an earlier process of this name that subscribed to other topics.
 
-    A static member that returns within its session gets its old assignment back, and no rebalance: topics that are new
-    would never be assigned to anyone (KIP-345). Call before joining. What cannot be done now is done without: the
-    session of a member that nobody renews ends by itself.
+    A static member that returns within its session gets its old assignment back without a rebalance, so that new topics
+    would never be assigned (KIP-345). Call before joining. Failures are ignored: the old session expires by itself.
     """
     try:
         async with asyncio.timeout(_TIMEOUT_S), _admin(bootstrap) as admin:
             for member in await _members(admin, [group]) or ():
                 if member.client_id == client_id and member.subscribed != frozenset(topics):
-                    log.info("other steps than before: the group is left, to be joined again", extra={"group": group})
+                    log.info("leaving the group: the steps of this executor changed", extra={"group": group})
                     await _leave(admin, group, member.id)
     except (KafkaError, OSError, TimeoutError) as error:
-        log.debug("the group cannot be described", extra={"group": group, "error": repr(error)})
+        log.debug("group cannot be described", extra={"group": group, "error": repr(error)})
 
 
 async def _leave(admin: AIOKafkaAdminClient, group: str, member_id: str) -> None:
@@ -64,7 +63,7 @@ async def _leave(admin: AIOKafkaAdminClient, group: str, member_id: str) -> None
 
 
 async def executors_by_step(settings: Settings, bootstrap: str) -> dict[str, int] | None:
-    """How many executors take requests of each step; None while a group rebalances. Raises KafkaError, TimeoutError."""
+    """Number of executors per step; None while a group rebalances. Raises KafkaError, TimeoutError."""
     async with asyncio.timeout(_TIMEOUT_S), _admin(bootstrap) as admin:
         groups = [name for name, _ in await admin.list_consumer_groups() if name.startswith(_PREFIX)]
         members = await _members(admin, groups) if groups else []
@@ -72,14 +71,14 @@ async def executors_by_step(settings: Settings, bootstrap: str) -> dict[str, int
 
 
 def count_by_step(settings: Settings, assigned: Iterable[frozenset[str]]) -> dict[str, int]:
-    """Of each step, how many of the executors have partitions of one of its topics."""
+    """Number of executors per step, of those with these assigned topics."""
     known, topics = names(settings), list(assigned)
-    lines = {step: {known.step_requests(step, priority) for priority in PRIORITIES} for step in step_kinds()}
-    return {step: sum(not line.isdisjoint(of_one) for of_one in topics) for step, line in lines.items()}
+    queues = {step: {known.step_requests(step, priority) for priority in PRIORITIES} for step in step_kinds()}
+    return {step: sum(not queue.isdisjoint(of_one) for of_one in topics) for step, queue in queues.items()}
 
 
-def untaken(executors: Mapping[str, int]) -> list[str]:
-    """Steps whose requests nobody takes."""
+def unserved_steps(executors: Mapping[str, int]) -> list[str]:
+    """Steps without an executor."""
     return [step for step, count in executors.items() if not count]
 
 
@@ -90,15 +89,15 @@ def _admin(bootstrap: str) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
 
 
 async def _members(admin: AIOKafkaAdminClient, groups: Sequence[str]) -> list[Member] | None:
-    """Members of all groups; None while one of them shares out."""
-    found: list[Member] = []
+    """Members of all groups; None while one of them rebalances."""
+    result: list[Member] = []
     for group in groups:  # one at a time: aiokafka 0.14 reads a DescribeGroups response v3 by the schema of v2
-        [answer] = await admin.describe_consumer_groups([group])
-        [(error_code, _, state, _, _, members, *_)] = answer.groups
+        [response] = await admin.describe_consumer_groups([group])
+        [(error_code, _, state, _, _, members, *_)] = response.groups
         if error_code or state not in _SETTLED:
             return None
-        found += [_member(*member) for member in members]
-    return found
+        result += [_member(*member) for member in members]
+    return result
 
 
 def _member(member_id: str, client_id: str, _host: str, metadata: bytes, assignment: bytes, *_: Any) -> Member:

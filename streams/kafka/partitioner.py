@@ -1,4 +1,4 @@
-"""Where a key lives: the partitioner of Java's and aiokafka's producers, computed by us and passed explicitly."""
+"""The partitioner of Java's and aiokafka's producers; the partition is passed explicitly."""
 
 import struct
 from functools import lru_cache

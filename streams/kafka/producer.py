@@ -1,4 +1,4 @@
-"""A producer of our own, for processes that outlive the broker's absence: a failed delivery is theirs to repeat."""
+"""A producer for processes that outlive the broker: they repeat failed deliveries themselves."""
 
 import asyncio
 import logging
@@ -14,19 +14,19 @@ from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Until a delivery counts as failed; the broker's restart takes less, and whoever wants more repeats it.
+#: Timeout of a delivery; a restart of the broker takes less.
 _REQUEST_TIMEOUT_MS = 30_000
-#: Between repeats; each has waited for the timeout above already.
+#: Pause between retries; each has waited for the timeout above already.
 RETRY_S = 1.0
 
 
-def hopeless(error: BaseException) -> bool:
-    """Whether repeating a failed delivery is of no use."""
+def is_permanent(error: BaseException) -> bool:
+    """Whether a retry of a failed delivery is useless."""
     return not (isinstance(error, KafkaTimeoutError) or (isinstance(error, KafkaError) and error.retriable))
 
 
 class Producer:
-    """aiokafka's producer in the shape that an outbox wants."""
+    """An aiokafka producer with the `send` of an outbox."""
 
     def __init__(self, settings: Settings, client_id: str) -> None:
         self._bootstrap = settings.bootstrap
@@ -34,9 +34,9 @@ class Producer:
         self._kafka: Any = None
 
     async def start(self, *topics: str) -> None:
-        """Connect, and learn where `topics` live: the first send to one would wait 100 ms for that.
+        """Connect and fetch the metadata of `topics`: the first send to one would wait 100 ms for it.
 
-        Raises KafkaConnectionError when no broker answers.
+        Raises KafkaConnectionError if no broker responds.
         """
         patch_connection.install()
         self._kafka = AIOKafkaProducer(
@@ -52,39 +52,35 @@ class Producer:
             await self._kafka.partitions_for(topic)
 
     async def stop(self, timeout_s: float) -> None:
-        """Send what is waiting, within the time, and disconnect. Harmless when it never started."""
+        """Send pending records within the time, and disconnect. Harmless before a start."""
         if self._kafka is None:
             return
         try:
             async with asyncio.timeout(timeout_s):
                 await self._kafka.stop()
         except TimeoutError:
-            log.warning(
-                "the broker did not take everything in time; the log repairs it", extra={"timeout_s": timeout_s}
-            )
+            log.warning("pending records not delivered in time", extra={"timeout_s": timeout_s})
 
     async def send(
         self, topic: str, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
     ) -> Awaitable[Any]:
-        """Hand one record over; what is returned resolves when the broker has it, or raises a KafkaError."""
+        """Hand a record over; the result resolves when the broker has it, or raises a KafkaError."""
         if self._kafka is None:
             raise KafkaConnectionError("not connected yet")
-        answer: Awaitable[Any] = await self._kafka.send(topic, value, key=key, partition=partition, headers=headers)
-        return answer
+        delivery: Awaitable[Any] = await self._kafka.send(topic, value, key=key, partition=partition, headers=headers)
+        return delivery
 
     async def deliver(
         self, topic: str, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
     ) -> None:
-        """Return when the broker has the record; tries for as long as there is hope. Raises KafkaError."""
+        """Return when the broker has the record; retries temporary errors for ever. Raises KafkaError."""
         while True:
             try:
                 await (await self.send(topic, partition, key, value, headers))
             except KafkaError as error:
-                if hopeless(error):
+                if is_permanent(error):
                     raise
-                log.warning(
-                    "the broker did not take a record, trying again", extra={"topic": topic, "error": repr(error)}
-                )
+                log.warning("record not delivered, retrying", extra={"topic": topic, "error": repr(error)})
                 await asyncio.sleep(RETRY_S)
             else:
                 return

@@ -1,12 +1,12 @@
-"""What aiokafka cannot parse does not end its reader: a record that says so takes its place, and reading goes on.
+"""Tolerant record parsing: a record that aiokafka cannot parse is replaced by a placeholder, and reading goes on.
 
-aiokafka raises where a header name is not UTF-8, a codec is unknown or a checksum is wrong, and raises again at each
-start, for the position never gets past it. Here only the faulty record is lost to its reader, never its neighbours:
-whoever reads it with streams/kafka/envelope.py has an `Unreadable` entry, which becomes a dead letter like any other.
+aiokafka raises for a header name that is not UTF-8, an unknown codec or a wrong checksum, and again at each start, as
+the position never moves past it. Here only the damaged record is lost, never its neighbours: streams/kafka/envelope.py
+reads the placeholder as an `Unreadable` entry, which becomes a dead letter like any other.
 
-A wrong checksum may have come about on the way, so such a batch is fetched again before it counts as damaged.
-Offsets that hold nothing for a reader (markers of transactions, aborted and compacted records) are reported to
-`on_skipped`: the continuity check would take them for lost ones.
+A checksum may be wrong because of the network, so the batch is fetched again before it counts as damaged. Offsets
+without a record for readers (transaction markers, aborted and compacted records) are reported to `on_skipped`, as the
+continuity check would count them as lost.
 """
 
 import logging
@@ -27,19 +27,19 @@ from streams.kafka.envelope import UNPARSABLE_HEADER
 
 log = logging.getLogger(__name__)
 
-#: How often a batch with a wrong checksum is fetched.
+#: Number of fetches of a batch with a wrong checksum.
 TRIES = 3
-#: Bytes of a damaged batch that are kept.
+#: Maximum number of bytes of a damaged batch that are kept.
 _KEPT_BYTES = 64 * 1024
-#: Places that are remembered, so that a reader that starts again and again logs each of them once.
+#: Number of remembered positions, so that a reader that restarts again and again logs each of them once.
 _REMEMBERED = 1000
 
-#: (partition, first offset, offset after the last): nothing stands there that a reader is given.
+#: (partition, first offset, offset after the last) of skipped offsets.
 OnSkipped = Callable[[TopicPartition, int, int], None]
 
 
 def install(on_skipped: OnSkipped | None = None) -> None:
-    """For every consumer of this process that starts from now on. Repeating it is harmless."""
+    """Install the parser for all consumers of this process that are started later. Repeating it is harmless."""
     codecs.install()
     fetcher.MemoryRecords, fetcher.PartitionRecords = Batches, TolerantRecords
     if on_skipped is not None:
@@ -47,7 +47,7 @@ def install(on_skipped: OnSkipped | None = None) -> None:
 
 
 class Batches:
-    """MemoryRecords that knows which batch it has handed out last."""
+    """aiokafka's MemoryRecords, with access to the current batch."""
 
     def __init__(self, data: bytes) -> None:
         self._size_bytes = len(data)
@@ -56,31 +56,31 @@ class Batches:
         self.current = b""
 
     def size_in_bytes(self) -> int:
-        """Length of the whole response."""
+        """Size of the whole response."""
         return self._size_bytes
 
     def has_next(self) -> bool:
-        """Whether there is a further batch. A broker cuts off the last one, never the first: that one is damaged."""
+        """Whether there is another batch. A broker truncates the last one, but never the first."""
         return self._next is not None and (not self.current or is_whole(self._next))
 
     def next_batch(self) -> Any:
         """The next batch. Raises CorruptRecordException."""
         self.current = self._next or b""
         if not is_whole(self.current):
-            self._next = None  # nobody knows where the next one begins
+            self._next = None  # the start of the next one is unknown
             raise CorruptRecordException("the length of the batch is wrong")
         self._next = next(self._ahead, None)
         magic = magic_of(self.current)
         return LegacyRecordBatch(self.current, magic) if magic < 2 else DefaultRecordBatch(self.current)
 
     def following_offset(self) -> int | None:
-        """Base offset of the batch behind the current one."""
+        """Base offset of the next batch."""
         following = header_of(self._next or b"")
         return following.base_offset if following else None
 
 
 class TolerantRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka is untyped
-    """The records of one partition in a fetch response, those that cannot be parsed included."""
+    """The records of a partition in a fetch response, with placeholders for unparsable ones."""
 
     next_fetch_offset: int
 
@@ -89,16 +89,16 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka is un
         while True:
             try:
                 yield from self._tracked(super()._unpack_records())
-            except Exception as error:  # noqa: BLE001 - whatever a parser raises on foreign bytes
-                found = self._after_fault(error)
+            except Exception as error:  # noqa: BLE001 - parsers raise anything on damaged bytes
+                salvaged = self._after_fault(error)
             else:
                 return
-            if found is None:
+            if salvaged is None:
                 return
-            yield from self._tracked(found)
+            yield from self._tracked(salvaged)
 
     def _tracked(self, records: Iterable[ConsumerRecord]) -> Iterator[ConsumerRecord]:
-        """`records`; the offsets between them are reported."""
+        """Yield `records`, and report the offsets between them as skipped."""
         for record in records:
             self._report_skipped(record.offset)
             self._passed = record.offset + 1
@@ -111,7 +111,7 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka is un
             self._passed = end
 
     def _after_fault(self, error: Exception) -> Iterable[ConsumerRecord] | None:
-        """What the current batch gives after all; None: fetch it again."""
+        """The records of the current, damaged batch; None: fetch it again."""
         batch = self._records.current
         header = header_of(batch)
         if header is None or not is_intact(batch):
@@ -127,7 +127,7 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka is un
         return self._salvaged(header, batch)
 
     def _salvaged(self, header: Header, batch: bytes) -> Iterator[ConsumerRecord]:
-        """The records of an intact batch, one by one; one for all that cannot be told apart."""
+        """The records of an intact batch; a single placeholder for the part that cannot be parsed."""
         try:
             for record in parse(batch):
                 if record.offset >= self.next_fetch_offset:
@@ -140,7 +140,7 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka is un
         self.next_fetch_offset = max(self.next_fetch_offset, header.next_offset)
 
     def _instead_of(self, batch: bytes, end: int, timestamp_ms: int, fault: str) -> ConsumerRecord:
-        """A record for everything from the next offset to `end`."""
+        """A placeholder for all records from the next offset to `end`."""
         first = self.next_fetch_offset
         self.next_fetch_offset = max(end, first + 1)
         if self.next_fetch_offset > first + 1:
@@ -148,14 +148,14 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka is un
         return self._unparsable(Parsed(first, timestamp_ms, 1, None, batch[:_KEPT_BYTES], [], fault))
 
     def _unparsable(self, record: Parsed) -> ConsumerRecord:
-        place = {"topic": self._tp.topic, "partition": self._tp.partition, "offset": record.offset}
-        if _logged.count(tuple(place.values())) == 1:
-            log.error("a record cannot be parsed", extra={**place, "reason": record.fault})
+        position = {"topic": self._tp.topic, "partition": self._tp.partition, "offset": record.offset}
+        if _logged.count(tuple(position.values())) == 1:
+            log.error("record cannot be parsed", extra={**position, "reason": record.fault})
         reason = (record.fault or "").encode()
         return self._consumer_record(self._tp, record._replace(headers=[(UNPARSABLE_HEADER, reason)]))
 
 
-#: One at most, whichever was installed last.
+#: At most one, the last installed.
 _listeners: list[OnSkipped] = []
 
 
@@ -165,17 +165,17 @@ def _report(tp: TopicPartition, start: int, end: int) -> None:
 
 
 class _Tally:
-    """How often each of the latest places was counted."""
+    """Counts per position, of the latest positions."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[Hashable, int] = OrderedDict()
 
-    def count(self, place: Hashable) -> int:
-        """Once more; how often that is."""
-        self._counts[place] = self._counts.pop(place, 0) + 1
+    def count(self, position: Hashable) -> int:
+        """Increment the count of a position and return it."""
+        self._counts[position] = self._counts.pop(position, 0) + 1
         while len(self._counts) > _REMEMBERED:
             self._counts.popitem(last=False)
-        return self._counts[place]
+        return self._counts[position]
 
 
 _fetches, _logged = _Tally(), _Tally()

@@ -1,4 +1,4 @@
-"""The topics: their names, partition counts and retention; created and checked idempotently."""
+"""The topics: names, partition counts and retention."""
 
 from typing import NamedTuple
 
@@ -14,16 +14,16 @@ _FOR_EVER = -1
 
 
 class Topic(NamedTuple):
-    """One topic as it should be."""
+    """The declaration of a topic."""
 
     name: str
     partitions: int
-    #: Topic settings, as Kafka names them.
+    #: Topic settings by Kafka's names.
     config: dict[str, str]
 
 
 class Names(NamedTuple):
-    """Topic names under one prefix."""
+    """All topic names."""
 
     uploads: str
     commands: str
@@ -70,8 +70,8 @@ def names(settings: Settings) -> Names:
     )
 
 
-def wanted(settings: Settings) -> list[Topic]:
-    """Every topic that must exist. What follows from its replicas is in `durability`."""
+def required_topics(settings: Settings) -> list[Topic]:
+    """All topics that must exist, without the settings of `durability`."""
     n, count = names(settings), settings.partitions
     kept = {
         n.uploads: 30 * _DAY_S,
@@ -92,15 +92,15 @@ def wanted(settings: Settings) -> list[Topic]:
 
 
 def durability(replicas: int) -> dict[str, str]:
-    """Settings of a topic with so many replicas: an acknowledged record is on two of them, where there are two.
+    """Settings of a topic with this many replicas: an acknowledged record is on at least two, if there are two.
 
-    With Kafka's own defaults one replica that is left alone acknowledges by itself, and its loss is the record's.
+    With Kafka's defaults a single remaining replica acknowledges alone, and records are lost with it.
     Source: Kafka documentation, min.insync.replicas.
     """
     return {"min.insync.replicas": str(max(replicas - 1, 1)), "unclean.leader.election.enable": "false"}
 
 
-#: The broker dates every record: whose clock is wrong cannot make a record outlive its time, or have it refused.
+#: Records get the broker's time: wrong clocks of producers cannot extend retention or cause refusals.
 _DATED = {"message.timestamp.type": "LogAppendTime"}
 
 
@@ -108,7 +108,7 @@ def _retention(seconds: int) -> dict[str, str]:
     return _DATED | {"cleanup.policy": "delete", "retention.ms": str(seconds if seconds < 0 else seconds * 1000)}
 
 
-#: Recovery reads these whole, so they are compacted hard: at the latest after 15 minutes.
+#: Recovery reads these topics from the beginning, so they are compacted within 15 minutes.
 _COMPACTED = _DATED | {
     "cleanup.policy": "compact",
     "min.cleanable.dirty.ratio": "0.05",

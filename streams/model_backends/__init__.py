@@ -1,1 +1,1 @@
-"""Model backends named by the settings."""
+"""Model backends as configured by the settings."""

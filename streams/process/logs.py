@@ -1,4 +1,4 @@
-"""Log lines on stderr: short ones for people, JSON ones for machines; the same events and fields in both."""
+"""Log output on stderr: short text lines or JSON lines, with the same events and fields."""
 
 import asyncio
 import logging
@@ -17,12 +17,12 @@ import orjson
 from streams.process.retried_errors import RetriedErrors
 from streams.settings import Settings
 
-#: What reports every reconnect, rebalance and start: only what goes wrong in it is worth a line. Mode names its
-#: services' loggers after the module of the class, so that of the app is among them.
+#: Loggers that report every reconnect, rebalance and start: only their warnings are logged. Mode names its services'
+#: loggers after the module of the class, so that of the app is among them.
 _QUIETED = ("aiokafka", "faust", "mode", "streams.worker.app", "aiohttp.access", "asyncio")
 #: Libraries that repeat one line thousands of times while the broker is away.
 _FLOODING = ("aiokafka", "faust", "mode")
-#: What every record has; all else came in by `extra`.
+#: Attributes that every record has; all others are from `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "repeated"}
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def configure(settings: Settings, process: str, stream: TextIO | None = None) -> None:
-    """Send this process's log to stderr, or `stream`, marked with `process`. Replaces what was configured before."""
+    """Write this process's log to stderr, or `stream`, with its name. Replaces any earlier configuration."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines(process) if settings.log_format == "json" else _text_for(handler.stream, process))
     handler.addFilter(without_abandoned)
@@ -49,34 +49,32 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
-    log.critical("ended by an error nobody expected", exc_info=(kind, error, trace))
+    log.critical("exited by an unexpected error", exc_info=(kind, error, trace))
 
 
-def _log_uncaught_in_thread(given: threading.ExceptHookArgs) -> None:
-    """A loop of its own that is torn down in the middle of something ends its thread so: nobody minds."""
-    if given.exc_value is None or issubclass(given.exc_type, asyncio.CancelledError):
-        log.debug("a thread was ended in the middle of something")
+def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    """Log an error that ended a thread. A cancellation, of an event loop that is torn down, is no error."""
+    if args.exc_value is None or issubclass(args.exc_type, asyncio.CancelledError):
+        log.debug("thread cancelled")
         return
-    log.critical(
-        "a thread ended by an error nobody expected", exc_info=(given.exc_type, given.exc_value, given.exc_traceback)
-    )
+    log.critical("thread ended by an unexpected error", exc_info=(args.exc_type, args.exc_value, args.exc_traceback))
 
 
 def without_abandoned(record: logging.LogRecord) -> bool:
-    """Make one line of the traceback of a request to the broker that failed when nobody waited for it any more."""
+    """Replace the traceback of an abandoned broker request that failed by one line."""
     error = record.exc_info[1] if record.exc_info else None
     if record.name == "asyncio" and error is not None and type(error).__module__.startswith("aiokafka."):
-        record.msg, record.args, record.exc_info = "a request that nobody waited for came to nothing", (), None
+        record.msg, record.args, record.exc_info = "abandoned request failed", (), None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         vars(record)["error"] = repr(error)
     return True
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:
-    """The fields that the caller gave by `extra`, and how often the line was held back before."""
-    found = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    """The fields of a record that are from `extra`, and the number of suppressed repeats."""
+    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
     repeated = getattr(record, "repeated", 0)
-    return {**found, "repeated": repeated} if repeated else found
+    return {**fields, "repeated": repeated} if repeated else fields
 
 
 class TextLines(logging.Formatter):
@@ -90,7 +88,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line, more only for a traceback."""
         at = time.strftime("%H:%M:%S", time.localtime(record.created))
-        fields = "".join(f" {name}={_shown(value)}" for name, value in extras(record).items())
+        fields = "".join(f" {name}={_as_text(value)}" for name, value in extras(record).items())
         line = f"{at} {self._process:<8} {self._level(record.levelname)} {_one_line(record.getMessage())}{fields}"
         trace = _trace(record)
         return f"{line}\n{trace}" if trace else line
@@ -100,7 +98,7 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: at, level, process, logger, event, the extra fields, and `trace` if there is one."""
+    """JSON lines: at, level, process, logger, event, the extra fields, and `trace` if there is one."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -120,10 +118,10 @@ class JsonLines(logging.Formatter):
 
 
 def json_line(row: dict[str, Any]) -> str:
-    """`row` as one line of JSON; what JSON has no type for is shown as text."""
+    """`row` as one line of JSON; other types are written as text."""
     try:
         return orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-    except TypeError:  # a lone surrogate or too large a number: a log line must not fail
+    except TypeError:  # a lone surrogate or a too large number: a log line must not fail
         return orjson.dumps({name: _encodable(value) for name, value in row.items()}).decode()
 
 
@@ -132,7 +130,7 @@ def _encodable(value: Any) -> str:
 
 
 class FloodGate(logging.Filter):
-    """Lets `burst` lines of one wording through per `window_s`; the next one says how many were held back."""
+    """A rate limit: `burst` lines of one wording per `window_s`; the next one has the number of suppressed lines."""
 
     def __init__(
         self,
@@ -150,7 +148,7 @@ class FloodGate(logging.Filter):
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line may pass. Errors with a traceback of their own count like any other."""
+        """Whether the line may pass."""
         if not (record.name + ".").startswith(self._prefixes):
             return True
         return self._admit(record, (record.name, str(record.msg)[:80]))
@@ -161,18 +159,18 @@ class FloodGate(logging.Filter):
         if now - since >= self._window_s:
             record.repeated = max(0, count - self._burst)
             since, count = now, 0
-        if len(self._seen) > 500:  # wordings with ids in them must not fill the memory
+        if len(self._seen) > 500:  # wordings that contain ids must not fill the memory
             self._seen.clear()
         self._seen[wording] = (since, count + 1)
         return count < self._burst
 
 
 def _text_for(stream: TextIO, process: str) -> TextLines:
-    wanted = stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
-    return TextLines(process, colour=wanted and not os.environ.get("NO_COLOR"))
+    capable = stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
+    return TextLines(process, colour=capable and not os.environ.get("NO_COLOR"))
 
 
-def _shown(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     text = str(value)

@@ -1,4 +1,4 @@
-"""Free TCP ports on loopback that stay free for a server that comes back."""
+"""Free TCP ports on loopback that stay free for a server that restarts."""
 
 import random
 import socket
@@ -9,7 +9,7 @@ _LOWEST = 10_240
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on `port` now. Connections of a dead server do not count."""
+    """Whether a server can listen on `port` now. Connections of a dead server do not count."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -58,7 +58,7 @@ def _is_unreachable(record: logging.LogRecord) -> bool:
 
 def _is_retried(record: logging.LogRecord) -> bool:
     """Whether aiokafka tries again: by the error in the line, or because it is about a group that is rebalancing."""
-    regroups = record.name == _GROUP and record.levelno == logging.WARNING
+    regroups = record.name == _GROUP and (record.levelno == logging.WARNING or not record.args)
     return regroups or record.name == _METADATA or any(getattr(arg, "retriable", False) for arg in _args(record))
 
 

@@ -1,14 +1,11 @@
-"""Tells whoever started this process that it is ready: systemd's notification protocol.
-
-Source: sd_notify(3). `kinolog up` listens the same way, so systemd's Type=notify works too.
-"""
+"""Readiness notification of a process: systemd's protocol, which `kinolog up` uses too. Source: sd_notify(3)."""
 
 import os
 import socket
 
 
 def ready() -> None:
-    """Say READY=1 on $NOTIFY_SOCKET; nothing happens when nobody asked. Harmless to repeat."""
+    """Send READY=1 to $NOTIFY_SOCKET, if it is set. Harmless to repeat."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -17,4 +14,4 @@ def ready() -> None:
             peer.connect(address.replace("@", "\0", 1) if address.startswith("@") else address)
             peer.send(b"READY=1")
         except OSError:
-            return  # the listener has gone: then nobody waits for the word
+            return  # the listener has exited and does not need it any more

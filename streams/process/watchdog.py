@@ -1,6 +1,6 @@
-"""The watchdog: a thread that ends the process when it hangs. Whoever supervises starts it again, the log repairs it.
+"""The watchdog: a thread that exits the process when it hangs. The supervisor restarts it; the log restores its state.
 
-A probe says what the process stands at; standing at the same for too long is a hang. Time in which the watchdog itself
+A probe returns the progress of the process; the same progress for too long is a hang. Time in which the watchdog itself
 did not run (SIGSTOP, a suspended machine) does not count.
 """
 
@@ -17,40 +17,40 @@ from streams.process.exit import EX_HUNG, end_process
 
 _TICK_S = 1.0
 
-#: What is stood at, to be compared with what it was; None: nothing is waited for.
+#: The progress, to be compared with the last one; None: idle.
 Probe = Callable[[], Hashable | None]
 
 
 @dataclass
 class Watch:
-    """One class of hang."""
+    """A kind of hang."""
 
-    #: What hangs, as the log line says it.
+    #: Its description in the log line.
     what: str
     probe: Probe
-    #: Seconds of standing still that are a hang.
+    #: Seconds without progress that are a hang.
     limit_s: float
-    _stood_at: Hashable | None = None
-    _stood_s: float = 0.0
+    _progress: Hashable | None = None
+    _unchanged_s: float = 0.0
 
     def hangs(self, elapsed_s: float) -> bool:
-        """Look again, `elapsed_s` after the last look: whether it has stood still for too long."""
-        found = self._look()
-        if found is None or found != self._stood_at:
-            self._stood_at, self._stood_s = found, 0.0
+        """Check, `elapsed_s` after the last check: whether there was no progress for too long."""
+        progress = self._probe()
+        if progress is None or progress != self._progress:
+            self._progress, self._unchanged_s = progress, 0.0
             return False
-        self._stood_s += elapsed_s
-        return self._stood_s > self.limit_s
+        self._unchanged_s += elapsed_s
+        return self._unchanged_s > self.limit_s
 
-    def _look(self) -> Hashable | None:
+    def _probe(self) -> Hashable | None:
         try:
             return self.probe()
-        except Exception:  # noqa: BLE001 - what it looks at is being changed by another thread: so it moves
+        except Exception:  # noqa: BLE001 - another thread is changing the state, so there is progress
             return None
 
 
 class LoopBeat:
-    """Shows that the event loop runs: the probe stands still while it is blocked."""
+    """A probe of the event loop: it makes no progress while the loop is blocked."""
 
     def __init__(self) -> None:
         self._beats = 0
@@ -67,7 +67,7 @@ class LoopBeat:
 
 
 class Watchdog:
-    """Looks at all watches once a second, from a thread of its own, which ends with the process."""
+    """Checks all watches once a second, in a daemon thread."""
 
     def __init__(
         self, watches: Iterable[Watch], end: Callable[..., Any] = end_process, tick_s: float = _TICK_S
@@ -75,7 +75,7 @@ class Watchdog:
         self._watches, self._end, self._tick_s = list(watches), end, tick_s
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def _run(self) -> None:
@@ -84,5 +84,5 @@ class Watchdog:
             for watch in self._watches:
                 if watch.hangs(self._tick_s):
                     faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
-                    self._end(EX_HUNG, f"the process hangs: {watch.what}", limit_s=watch.limit_s)
+                    self._end(EX_HUNG, f"process hangs: {watch.what}", limit_s=watch.limit_s)
                     return

@@ -1,4 +1,4 @@
-"""Keeps one part of the system running: starts it, starts it again when it ends, slower the more often it does."""
+"""Restarts a part of the system when it exits, with growing pauses."""
 
 import asyncio
 import logging
@@ -10,33 +10,33 @@ from streams.broker.jvm import BrokerError
 
 log = logging.getLogger("kinolog.up")
 
-#: Exit code of a part that cannot run as it is set up: starting it again would not help.
+#: Exit code of a part with invalid settings: a restart would not help.
 BAD_SETUP = 2
-#: Ends in a row, without a healthy minute between, that are called a crash loop.
+#: Exits in a row, without a healthy minute between them, that count as a crash loop.
 LOOP_ENDS = 4
-#: An end that is longer ago than this was the last one: longer than the longest pause and a healthy minute.
+#: Age of the last exit after which a crash loop is over: longer than the longest pause and a healthy minute.
 _RECENTLY_S = 90.0
 
 
 class Part(Protocol):
-    """What can be kept running: the embedded broker, or a child process."""
+    """A restartable part: the embedded broker, or a child process."""
 
     @property
     def pid(self) -> int:
-        """Process id of the newest start."""
+        """Process id of the latest start."""
 
     async def start(self) -> None:
-        """Start it, again if need be."""
+        """Start or restart it."""
 
     async def wait_ready(self) -> None:
-        """Return when it is of use."""
+        """Return when it is ready."""
 
     async def wait(self) -> int:
-        """Its exit code, once it has ended."""
+        """Its exit code, once it has exited."""
 
 
 class StartFailed(Exception):
-    """The system could not be started; the text says why, `exit_code` what `kinolog up` ends with."""
+    """The system could not be started, with the exit code of `kinolog up`."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -44,34 +44,34 @@ class StartFailed(Exception):
 
 
 class Backoff:
-    """Pauses between starts: 0.2 s, doubling to 10 s, from the beginning again after a healthy minute."""
+    """Pauses between starts: 0.2 s, doubling to 10 s, reset after a healthy minute."""
 
     def __init__(self, first_s: float = 0.2, longest_s: float = 10.0, healthy_s: float = 60.0) -> None:
         self._first_s, self._longest_s, self._healthy_s = first_s, longest_s, healthy_s
-        #: Ends in a row.
+        #: Exits in a row.
         self.ends = 0
 
     def pause_s(self, healthy_s: float) -> float:
-        """How long to wait after an end, the part having been ready for `healthy_s`."""
+        """Pause after an exit, seconds; the part had been ready for `healthy_s`."""
         self.ends = 1 if healthy_s >= self._healthy_s else self.ends + 1
         return min(self._first_s * 2.0 ** min(self.ends - 1, 16), self._longest_s)
 
 
 class ExitHistory(NamedTuple):
-    """How often a part has ended by itself, for whoever wants to know whether all is well."""
+    """Unexpected exits of a part."""
 
-    #: Since the beginning.
+    #: Number of exits since the start of the system.
     ends: int
-    #: Without a healthy minute between.
+    #: Number of latest exits without a healthy minute between them.
     in_a_row: int
-    #: The last time, in words.
+    #: The last exit, in words.
     how: str
-    #: When that was, seconds since the epoch.
+    #: Time of the last exit, seconds since the epoch.
     at: float
 
 
 class RestartedPart:
-    """Keeps one part running for as long as `run` does. `on_start` and `on_end` are told of each start and end."""
+    """A part that is restarted while `run` runs. `on_start` and `on_end` are called after each start and exit."""
 
     def __init__(
         self,
@@ -84,20 +84,20 @@ class RestartedPart:
     ) -> None:
         self.name = name
         self.part = part
-        #: Whether there was a first start.
+        #: Whether it was started at least once.
         self.started = False
-        #: Set at the first readiness, for good.
+        #: Set when it was ready for the first time.
         self.was_ready = asyncio.Event()
         self._backoff = backoff or Backoff()
         self._on_start, self._on_end = on_start, on_end
-        #: How it ended so far; None while it never did.
+        #: Its unexpected exits; None if there were none.
         self.ends: ExitHistory | None = None
         self._ready_at: float | None = None
 
     async def run(self) -> None:
-        """Start the part and start it again for ever. Raises StartFailed when it cannot even start the first time.
+        """Start and restart the part until cancelled. Raises StartFailed when the first start fails.
 
-        Cancelled, it leaves the part as it is: whoever cancels stops it.
+        Cancelling does not stop the part.
         """
         while True:
             self._ready_at = None
@@ -109,16 +109,16 @@ class RestartedPart:
             await asyncio.sleep(pause_s)
 
     def _healthy_s(self) -> float:
-        """How long the part was of use in the life that has just ended."""
+        """How long the part was ready before its last exit."""
         return 0.0 if self._ready_at is None else time.monotonic() - self._ready_at
 
     async def _live(self) -> str:
-        """One life of the part, from start to end; how it ended."""
+        """Start the part and wait for its exit; returns how it exited."""
         try:
             await self.part.start()
         except (BrokerError, OSError) as error:
             if not self.was_ready.is_set():
-                raise StartFailed(f"{self.name} cannot be started: {error}", BAD_SETUP) from error
+                raise StartFailed(f"Cannot start {self.name}: {error}", BAD_SETUP) from error
             return f"cannot be started: {error}"
         self.started = True
         self._on_start()
@@ -130,7 +130,7 @@ class RestartedPart:
         readiness = asyncio.ensure_future(self._note_readiness())
         try:
             code = await self.part.wait()
-            await asyncio.sleep(0)  # a part that was ready before it ended counts as ready
+            await asyncio.sleep(0)  # a part that was ready before it exited counts as ready
             return code
         finally:
             readiness.cancel()
@@ -142,25 +142,25 @@ class RestartedPart:
         self.was_ready.set()
 
     def _require_hope(self, code: int) -> None:
-        """A part that was never ready and keeps ending will not come by itself; people must look."""
+        """Raise StartFailed for a part that was never ready and keeps exiting."""
         if self.was_ready.is_set():
             return
         if code == BAD_SETUP:
-            raise StartFailed(f"{self.name} cannot run with these settings; its lines above say why", BAD_SETUP)
+            raise StartFailed(f"{self.name} cannot run with these settings; see its log lines above.", BAD_SETUP)
         if self._backoff.ends + 1 >= LOOP_ENDS:
             how = f"it {ended_how(code)}, {LOOP_ENDS} times in a row"
-            raise StartFailed(f"{self.name} never became ready: {how}; its lines above say why")
+            raise StartFailed(f"{self.name} never became ready: {how}; see its log lines above.")
 
     def _report(self, how: str, pause_s: float) -> None:
-        fields = {"part": self.name, "how": how, "restart_in_s": pause_s, "ends_in_a_row": self._backoff.ends}
+        fields = {"part": self.name, "how": how, "restart_in_s": pause_s, "exits_in_a_row": self._backoff.ends}
         if self._backoff.ends >= LOOP_ENDS:
-            log.error("CRASH LOOP: it ends again and again; its lines above say why", extra=fields)
+            log.error("CRASH LOOP: exits again and again, see its log lines above", extra=fields)
         else:
-            log.warning("ended, starting it again", extra=fields)
+            log.warning("exited, restarting", extra=fields)
 
 
 def is_looping(ends: ExitHistory, now: float) -> bool:
-    """Whether a part ends again and again, and did so a moment ago."""
+    """Whether a part is in a crash loop."""
     return ends.in_a_row >= LOOP_ENDS and now - ends.at < _RECENTLY_S
 
 

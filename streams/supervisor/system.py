@@ -1,7 +1,7 @@
-"""`kinolog up`: broker, topics, control, executor and web as one thing that starts, stays up and ends together.
+"""The system of `kinolog up`: broker, topics, control, executor and web, started, restarted and stopped together.
 
-start   broker -> topics -> control, executor and web side by side -> ready line
-stop    executor and web side by side -> control -> broker, all within 15 s
+start   broker -> topics -> control, executor and web concurrently -> ready line
+stop    executor and web concurrently -> control -> broker, all within 15 s
 """
 
 import asyncio
@@ -33,25 +33,25 @@ log = logging.getLogger("kinolog.up")
 CHILDREN = ("control", "executor", "web")
 #: Measured with 200 POSTs a second while ffmpeg has both cores, after the first seconds: p99 100 ms -> 38 to 69 ms.
 _NICE = {"control": NICE_CONTROL, "executor": NICE_EXECUTOR}
-#: Seconds until everything must be ready the first time; a slow disk's log recovery is in it.
+#: Seconds until everything must be ready the first time, log recovery on a slow disk included.
 START_S = 300.0
-#: Seconds until an outside cluster must have answered.
+#: Seconds until an external cluster must have responded.
 _CLUSTER_S = 30.0
-#: Seconds that running work may go on after a stop; above it the executor releases it.
+#: Seconds that running attempts may go on after a stop; then the executor releases them.
 DRAIN_S = 5.0
 #: Seconds until SIGKILL, in the order of the stop. Together they stay below the 15 s of the design.
 _WORKERS_GRACE_S, _CONTROL_GRACE_S, _BROKER_GRACE_S = 8.0, 3.0, 2.5
 
 
 class BrokerPart:
-    """The embedded broker as a part that can be kept: started means ready, for it starts itself again if need be."""
+    """The embedded broker as a restarted part: when started it is ready."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
     @property
     def pid(self) -> int:
-        """Process id of the newest start."""
+        """Process id of the latest start."""
         return self._broker.pid
 
     async def start(self) -> None:
@@ -60,15 +60,15 @@ class BrokerPart:
         await self._broker.wait_ready(START_S)
 
     async def wait_ready(self) -> None:
-        """It is ready since it was started."""
+        """Return at once: it is ready when started."""
 
     async def wait(self) -> int:
-        """Its exit code, once it has ended."""
+        """Its exit code, once it has exited."""
         return await self._broker.wait()
 
 
 class Up:
-    """The whole system over one data dir. Use within `rundir.only_one`."""
+    """The whole system with one data directory. Use within `run_dir.only_one`."""
 
     def __init__(self, settings: Settings, token: str, log_out: BinaryIO) -> None:
         self._settings = settings
@@ -76,7 +76,7 @@ class Up:
         self._log_out = log_out
         self._broker = Broker(settings) if settings.kafka.bootstrap is None else None
         self._children: dict[str, Child] = {}
-        self._keepers: dict[str, RestartedPart] = {}
+        self._parts: dict[str, RestartedPart] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -86,41 +86,41 @@ class Up:
 
     @property
     def url(self) -> str:
-        """Where the web interface is, from this machine."""
+        """URL of the web interface, from this machine."""
         return run_dir.web_url(self._settings)
 
     @property
     def bootstrap(self) -> str:
-        """Where clients find the log."""
+        """Bootstrap servers of the log."""
         return self._broker.bootstrap if self._broker else self._settings.bootstrap
 
     def pids(self) -> dict[str, int]:
         """Process ids of the parts that were started, by name."""
-        return {name: keeper.part.pid for name, keeper in self._keepers.items() if keeper.started}
+        return {name: restarted.part.pid for name, restarted in self._parts.items() if restarted.started}
 
     def ready_line(self) -> dict[str, Any]:
-        """What `up --json` prints (design section 8)."""
+        """What `up --json` prints."""
         return {"ready": True, "url": self.url, "token": self._token, "bootstrap": self.bootstrap, "pids": self.pids()}
 
     async def start(self) -> None:
-        """Return when everything is ready. Raises StartFailed, TopicsError."""
+        """Start all parts and return when they are ready. Raises StartFailed, TopicsError."""
         if self._broker:
-            await self._until_ready(self._keep("broker", BrokerPart(self._broker)))
-        # Our own broker is there, however slow the machine; an outside cluster may be down.
+            await self._until_ready(self._restart("broker", BrokerPart(self._broker)))
+        # The embedded broker is running, however slow the machine; an external cluster may be down.
         await apply_topics(self._settings_below(), START_S if self._broker else _CLUSTER_S)
         for name in CHILDREN:
             self._children[name] = self._child(name)
-        await self._until_ready(*[self._keep(name, child) for name, child in self._children.items()])
+        await self._until_ready(*[self._restart(name, child) for name, child in self._children.items()])
         run_dir.announce(self._settings, self.url)
 
     async def failure(self) -> None:
-        """Never return; raise what ended a keeper, should one end."""
+        """Wait for a part that cannot be restarted; raises its error, never returns."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             await task
 
     async def stop(self) -> None:
-        """End every part in order, within 15 s. Harmless to repeat, also after half a start."""
+        """Stop all parts in order, within 15 s. Harmless to repeat, also after a partial start."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -135,35 +135,35 @@ class Up:
         run_dir.forget_run(self._settings)
 
     def kill(self) -> None:
-        """End every part now; `stop` is then quick."""
+        """Kill all child processes; `stop` is then quick."""
         for child in self._children.values():
             child.kill()
 
-    def _keep(self, name: str, part: Part) -> RestartedPart:
-        keeper = RestartedPart(name, part, on_start=self._note_pids, on_end=self._note_ends)
-        self._keepers[name] = keeper
-        self._tasks.append(asyncio.create_task(keeper.run(), name=f"keep {name}"))
-        return keeper
+    def _restart(self, name: str, part: Part) -> RestartedPart:
+        restarted = RestartedPart(name, part, on_start=self._write_pids, on_end=self._write_exits)
+        self._parts[name] = restarted
+        self._tasks.append(asyncio.create_task(restarted.run(), name=f"restart {name}"))
+        return restarted
 
-    def _note_pids(self) -> None:
-        with _noted():
+    def _write_pids(self) -> None:
+        with _logged_errors():
             run_dir.write_pids(self._settings, self.pids())
 
-    def _note_ends(self) -> None:
-        with _noted():
-            ends = {name: keeper.ends for name, keeper in self._keepers.items() if keeper.ends is not None}
+    def _write_exits(self) -> None:
+        with _logged_errors():
+            ends = {name: part.ends for name, part in self._parts.items() if part.ends is not None}
             run_dir.write_ends(self._settings, ends)
 
-    async def _until_ready(self, *keepers: RestartedPart) -> None:
-        """Return when all of them were ready once. Raises what ends a keeper before."""
-        readiness, failure = asyncio.ensure_future(_all_ready(keepers)), asyncio.ensure_future(self.failure())
+    async def _until_ready(self, *parts: RestartedPart) -> None:
+        """Return when all have been ready once. Raises the error of one that cannot be restarted."""
+        readiness, failure = asyncio.ensure_future(_all_ready(parts)), asyncio.ensure_future(self.failure())
         try:
             await asyncio.wait({readiness, failure}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
             if failure.done():
                 failure.result()
             if not readiness.done():
-                late = ", ".join(keeper.name for keeper in keepers if not keeper.was_ready.is_set())
-                raise StartFailed(f"not ready after {START_S:.0f} s: {late}")
+                late = ", ".join(part.name for part in parts if not part.was_ready.is_set())
+                raise StartFailed(f"Not ready after {START_S:.0f} s: {late}.")
         finally:
             readiness.cancel()
             failure.cancel()
@@ -178,16 +178,16 @@ class Up:
 
 
 @contextlib.contextmanager
-def _noted() -> Iterator[None]:
-    """What is only written down for others must not end what is kept running: the disk may be full."""
+def _logged_errors() -> Iterator[None]:
+    """Log errors of writing run files: a full disk must not stop the system."""
     try:
         yield
     except OSError as error:
-        log.warning("what runs cannot be written down now", extra={"error": str(error)})
+        log.warning("run files cannot be written", extra={"error": str(error)})
 
 
 def settings_below(settings: Settings, *, bootstrap: str, token: str) -> Settings:
-    """What the children run with: one broker, one token, a drain that fits into our own end."""
+    """Settings of the child processes: one broker, one token, a drain time that fits into the stop."""
     replace = msgspec.structs.replace
     return replace(
         settings,
@@ -199,16 +199,16 @@ def settings_below(settings: Settings, *, bootstrap: str, token: str) -> Setting
 
 
 def child_environ(settings: Settings, environ: dict[str, str]) -> dict[str, str]:
-    """`environ` with the settings in place of whatever settings were in it."""
+    """`environ` with these settings in place of any others."""
     others = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
     colour = {"FORCE_COLOR": "1"} if sys.stderr.isatty() else {}
     return {**others, **python_path(environ), **colour, **to_environ(settings)}
 
 
 async def with_web_port(settings: Settings, *, patience_s: float = 3.0) -> Settings:
-    """Settings with a web port that is free. Raises StartFailed when the wanted one is taken.
+    """Settings with a free web port. Raises StartFailed when the configured one is in use.
 
-    A predecessor that was killed a moment ago may still hold it: that is waited out.
+    Waits for a moment: a predecessor that was just killed may still hold it.
     """
     if settings.web.port == 0:
         return msgspec.structs.replace(settings, web=msgspec.structs.replace(settings.web, port=free_port()))
@@ -216,37 +216,36 @@ async def with_web_port(settings: Settings, *, patience_s: float = 3.0) -> Setti
     while not is_free(settings.web.port, settings.web.host):
         if time.monotonic() > deadline:
             raise StartFailed(
-                f"port {settings.web.port} is in use: end that process, or set KINOLOG_WEB__PORT (0: a free one)", 2
+                f"Port {settings.web.port} is in use. Stop its process, or set KINOLOG_WEB__PORT (0: any free port).",
+                2,
             )
         await asyncio.sleep(0.1)
     return settings
 
 
-#: What is done while everything is up.
+#: Runs while everything is up.
 Body = Callable[[Up], Coroutine[Any, Any, None]]
 
 
-async def _all_ready(keepers: Iterable[RestartedPart]) -> None:
-    for keeper in keepers:
-        await keeper.was_ready.wait()
+async def _all_ready(parts: Iterable[RestartedPart]) -> None:
+    for part in parts:
+        await part.was_ready.wait()
 
 
 async def run(settings: Settings, body: Body, log_out: BinaryIO | None = None) -> int:
-    """Bring everything up, run `body` until it ends or a signal asks for the end, and take everything down (0).
+    """Start everything, run `body` until it returns or a signal comes, and stop everything. Returns 0.
 
-    The children's log goes to `log_out`, or stderr.
-
-    Raises SettingsError, AlreadyUp, StartFailed, TopicsError, and what `body` raises. Nothing runs any more when it
-    returns or raises.
+    Log lines of the children go to `log_out`, or stderr. Raises SettingsError, AlreadyUp, StartFailed, TopicsError, and
+    what `body` raises. All processes have exited when it returns or raises.
     """
-    asked = Stopping()
+    stopping = StopSignals()
     require_data_dir(settings)
     with run_dir.only_one(settings):
         settings = await with_web_port(settings)
         up = Up(settings, run_dir.token_for(settings), log_out or sys.stderr.buffer)
-        asked.then_kill(up.kill)
+        stopping.then_kill(up.kill)
         try:
-            await asked.unless(_serve(up, body))
+            await stopping.unless(_serve(up, body))
         finally:
             await up.stop()
     return 0
@@ -257,49 +256,49 @@ async def _serve(up: Up, body: Body) -> None:
     await body(up)
 
 
-class Stopping:
-    """Signals that ask for the end; asked twice, the end is at once. Belongs to the running event loop."""
+class StopSignals:
+    """Stop signals: the first stops the system, a second kills it. Belongs to the running event loop."""
 
     def __init__(self) -> None:
-        self._asked = asyncio.Event()
+        self._received = asyncio.Event()
         self._kill: Callable[[], None] = lambda: None
         nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         hangup = [] if nohup else [signal.SIGHUP]
         for number in (signal.SIGINT, signal.SIGTERM, *hangup):
-            asyncio.get_running_loop().add_signal_handler(number, self._ask)
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
 
     def then_kill(self, kill: Callable[[], None]) -> None:
-        """What a second signal does."""
+        """Set what a second signal does."""
         self._kill = kill
 
     async def unless(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` until it ends or the end is asked for; then it is cancelled. Raises what `work` raises."""
-        running, asked = asyncio.ensure_future(work), asyncio.ensure_future(self._asked.wait())
-        await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
+        """Run `work` until it returns, or cancel it at a signal. Raises what `work` raises."""
+        running, signalled = asyncio.ensure_future(work), asyncio.ensure_future(self._received.wait())
+        await asyncio.wait({running, signalled}, return_when=asyncio.FIRST_COMPLETED)
+        signalled.cancel()
         if not running.done():
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         elif (error := running.exception()) is not None:
             raise error
 
-    def _ask(self) -> None:
-        if self._asked.is_set():
-            log.warning("asked twice: killing what still runs")
+    def _on_signal(self) -> None:
+        if self._received.is_set():
+            log.warning("second signal, killing all processes")
             self._kill()
         else:
             log.info("stopping")
-        self._asked.set()
+        self._received.set()
 
 
 def print_ready(up: Up, *, as_json: bool) -> None:
-    """The ready line on stdout: JSON for machines, the link for people."""
+    """Print the ready line: JSON, or the link to the page."""
     if as_json:
         click.echo(json.dumps(up.ready_line()))
     else:
-        click.echo(f"\n  kinolog is up:  {page_link(up.url, up.token)}\n\n  Ctrl-C ends it.\n")
+        click.echo(f"\n  kinolog is up:  {page_link(up.url, up.token)}\n\n  Press Ctrl-C to stop.\n")
 
 
 def page_link(url: str, token: str) -> str:
-    """The page's address with the token in its fragment: it is never sent, and the page removes it."""
+    """URL of the page with the token in its fragment: it is never sent, and the page removes it."""
     return f"{url}/#token={token}"

@@ -1,6 +1,6 @@
-"""Faust apps as kinolog needs them: settings that were measured, fatal sends, a bounded life.
+"""The Faust app of control and executors: measured settings, fatal send errors, and a bounded start and stop.
 
-Set the event loop before an app is made (`new_loop`): touching Faust's monitor earlier hangs start-up for ever.
+Set the event loop before an app is created (`new_loop`): touching Faust's monitor earlier hangs the start for ever.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from faust.sensors import Monitor
 from faust.types import TP
 
-from streams.kafka.batch_sender import MAX_BATCH_BYTES, Departures
+from streams.kafka.batch_sender import MAX_BATCH_BYTES, BatchSender
 from streams.kafka.outbox import Outbox
 from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.process.folders import is_refusal
@@ -29,82 +29,82 @@ from streams.worker import patch_delivery
 from streams.worker.commit_offsets import add_skipped
 from streams.worker.continuity import Continuity
 from streams.worker.hang_probes import watches
-from streams.worker.quarantine import Quarantine, count_end, is_about_content, place_of
+from streams.worker.quarantine import Quarantine, count_crash, is_about_content, position_of
 
 _DAY_S = 86_400
-#: Seconds that a stopping app is given before the process ends anyway; nothing is lost, it is only rude.
+#: Timeout of a stop, seconds; then the process exits anyway, and nothing is lost.
 STOP_TIMEOUT_S = 8.0
-#: Seconds that an ending process waits for what it has sent.
+#: Timeout of delivering pending records before an exit, seconds.
 _FLUSH_S = 3.0
 
 
 class FatalMonitor(Monitor):
-    """A send that failed would be a silent hole: it ends the process."""
+    """A Faust monitor that exits the process when a send fails: the record would be lost silently."""
 
     def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:  # noqa: ARG002 - Faust's signature
-        """Ends the process with EX_SOFTWARE."""
-        end_process(EX_SOFTWARE, "a message could not be delivered", error=repr(exc))
+        """Exit with EX_SOFTWARE."""
+        end_process(EX_SOFTWARE, "message not delivered", error=repr(exc))
 
 
 class KinologApp(faust.App):
-    """A Faust app with the continuity check, two ways out, and a commit that waits for both."""
+    """A Faust app with the continuity check and two senders, whose commits wait for the deliveries of both."""
 
-    #: Where the log is, "host:port[,…]".
+    #: Bootstrap servers, "host:port[,…]".
     bootstrap: str
     continuity: Continuity
-    #: How often records have ended this process.
+    #: Crash counts of records.
     quarantine: Quarantine
     #: Groups events into records.
     outbox: Outbox
     #: Groups records into batches.
-    departures: Departures
-    #: Commits that were begun, and that came to an end.
+    batch_sender: BatchSender
+    #: Number of started and of finished commits.
     commits_begun = commits_ended = 0
-    #: Whether records may stand unread for now, with good reason; the watchdog asks.
+    #: For the watchdog: whether records may stay unread for now.
     may_wait: Callable[[], bool] = staticmethod(lambda: False)
-    #: Writes down how far the log is applied, where reading starts from that.
-    write_claims: Callable[[], Awaitable[None]] | None = None
+    #: Writes the applied offsets, if reading starts from them.
+    write_watermarks: Callable[[], Awaitable[None]] | None = None
 
     def _create_directories(self) -> None:
-        """Nothing: tables are kept in memory, so Faust needs no folder. Its own would be in the working directory."""
+        """Create no folder: tables are in memory. Faust's folder would be in the working directory."""
 
     async def before_commit(self) -> None:
-        """Everything said because of the offsets about to be committed is on the broker."""
+        """Deliver everything that was sent because of the offsets that are about to be committed."""
         await self.outbox.flush()
         await self.kafka_producer.flush()
 
     @property
     def is_reading(self) -> bool:
-        """Whether records reach the agents: the partitions are shared out, and the tables recovered."""
-        app: Any = self  # Faust's types hide what is asked for here
+        """Whether records reach the agents: partitions are assigned and tables recovered."""
+        app: Any = self  # Faust's types hide these attributes
         return bool(app.consumer.flow_active and not app.rebalancing and not app.tables.recovery.in_recovery)
 
-    async def end_over(self, message: Any, error: BaseException) -> NoReturn:
-        """End the process because of a record. All before it of its partition must have been handled."""
-        place, committed = place_of(message), None
-        with contextlib.suppress(Exception):  # what is not on the broker is not committed
+    async def exit_over_record(self, message: Any, error: BaseException) -> NoReturn:
+        """Exit because of a record. All earlier records of its partition must have been handled."""
+        position, committed = position_of(message), None
+        with contextlib.suppress(Exception):  # undelivered offsets are not committed
             async with asyncio.timeout(_FLUSH_S):
                 await self.commit_all()
                 await self.before_commit()
-                committed = place.offset
+                committed = position.offset
         if is_about_content(error):
-            count_end(self.consumer, place, repr(error), committed)
-        end_process(EX_SOFTWARE, "a record could not be handled", error=repr(error))
+            count_crash(self.consumer, position, repr(error), committed)
+        end_process(EX_SOFTWARE, "record not handled", error=repr(error))
 
     async def commit_all(self) -> None:
-        """Let the next process start behind everything that was handled: what it need not read it cannot repeat."""
-        if self.write_claims is not None:
-            await self.write_claims()
+        """Commit everything that was handled, so that the next process does not repeat it."""
+        if self.write_watermarks is not None:
+            await self.write_watermarks()
         await self.consumer.commit()
 
-    def end_hung(self, code: int, reason: str, **facts: Any) -> NoReturn:
-        """End the process because it hangs. Called by the watchdog, from its thread."""
-        if self.quarantine.in_hand is not None:
-            count_end(self.consumer, self.quarantine.in_hand, reason)
+    def exit_hung(self, code: int, reason: str, **facts: Any) -> NoReturn:
+        """Exit because the process hangs. Called from the watchdog's thread."""
+        if self.quarantine.handled is not None:
+            count_crash(self.consumer, self.quarantine.handled, reason)
         end_process(code, reason, **facts)
 
     def pass_skipped(self) -> Iterable[TP]:
-        """Let claims and commits go on behind offsets that hold nothing, where no record follows; the partitions."""
+        """Move claims and commits past offsets without records where no record follows. Returns the partitions."""
         passed = self.continuity.pass_skipped()
         for tp, (start, end) in passed.items():
             self.continuity.claim(tp.topic, tp.partition, end - 1)
@@ -113,13 +113,13 @@ class KinologApp(faust.App):
 
     @property
     def kafka_producer(self) -> Any:
-        """aiokafka's own producer; there is one once the app has started."""
+        """aiokafka's producer; set once the app has started."""
         return self.producer._producer  # type: ignore[attr-defined]  # of the aiokafka driver
 
     async def send_record(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> Awaitable[Any]:
-        """Hand one record to aiokafka; the answer resolves when the broker has it. A failed one ends the process."""
+        """Hand a record to aiokafka; the result resolves when the broker has it. A failure exits the process."""
         delivery = await self.kafka_producer.send(topic, value, key=key, partition=partition, headers=headers)
         delivery.add_done_callback(_require_delivery)
         return delivery  # type: ignore[no-any-return]  # aiokafka is untyped
@@ -131,21 +131,21 @@ def _require_delivery(delivery: asyncio.Future[Any]) -> None:
 
 
 def _undelivered(error: BaseException) -> NoReturn:
-    end_process(EX_SOFTWARE, "a record could not be delivered", error=repr(error))
+    end_process(EX_SOFTWARE, "record not delivered", error=repr(error))
 
 
 def _undelivered_because_of(app: KinologApp, error: BaseException, cause: Any) -> NoReturn:
-    """What was sent while the record `cause` was handled was refused."""
+    """Exit because a record that was sent while handling the record `cause` was refused."""
     if cause is not None and is_about_content(error):
-        count_end(app.consumer, cause, repr(error))
+        count_crash(app.consumer, cause, repr(error))
     _undelivered(error)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Make a uvloop and set it as this thread's loop. Before any app is made.
+    """Create a uvloop and set it as this thread's loop. Call before any app is created.
 
-    Modules that are loaded stay: the collector need not look at them again, nor at every 700th short-lived message
-    (measured: a tenth of control's time).
+    Loaded modules are frozen, and the garbage collector runs less often than every 700 messages (measured: a tenth of
+    control's time).
     """
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
@@ -156,8 +156,8 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
-    """An app in the consumer group `app_id`. `instance_id` is unique and locked: two live processes with one id both
-    go on, silently (static membership, KIP-345: a killed worker is back in 1.8 s instead of 5.5).
+    """An app in the consumer group `app_id`. `instance_id` must be unique and locked: two processes with the same id
+    would both go on silently (static membership, KIP-345: a killed worker is back in 1.8 s instead of 5.5).
     """
     patch_delivery.install()
     app = KinologApp(
@@ -170,7 +170,7 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
         broker_heartbeat_interval=min(1.0, settings.kafka.session_timeout_s / 4),
         broker_request_timeout=max(30.0, settings.kafka.session_timeout_s),
         broker_rebalance_timeout=30,
-        broker_max_poll_interval=7 * _DAY_S,  # the client alone enforces it, and it can hang a worker for ever
+        broker_max_poll_interval=7 * _DAY_S,  # enforced by the client alone, and it can hang a worker for ever
         broker_max_poll_records=500,
         broker_commit_interval=1.0,
         broker_commit_every=1000,
@@ -182,7 +182,7 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
         table_standby_replicas=0,
         topic_partitions=settings.partitions,
         topic_replication_factor=settings.kafka.replication_factor,
-        topic_allow_declare=False,  # `topics apply` creates them, so a missing one is an error and no guess
+        topic_allow_declare=False,  # `topics apply` creates them; a missing one is an error
         topic_disable_leader=True,
         producer_acks=-1,
         producer_linger=0,
@@ -197,10 +197,10 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
     app.continuity = Continuity()
     app.outbox = Outbox(app.send_record)
     app.quarantine = Quarantine()
-    app.departures = Departures(
+    app.batch_sender = BatchSender(
         lambda: app.kafka_producer,
         functools.partial(_undelivered_because_of, app),
-        cause=lambda: app.quarantine.in_hand,
+        cause=lambda: app.quarantine.handled,
     )
     return app
 
@@ -212,10 +212,10 @@ def run(
     *,
     before_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> int:
-    """Run `app` until SIGINT or SIGTERM (0), a crash (70) or a hang (77). `before_stop` runs while the app is whole."""
+    """Run `app` until SIGINT or SIGTERM (0), a crash (70) or a hang (77). `before_stop` runs before the stop."""
     beat = LoopBeat()
     beating = loop.create_task(beat.run(), name="loop beat")
-    Watchdog(watches(app, beat, limits), app.end_hung).start()
+    Watchdog(watches(app, beat, limits), app.exit_hung).start()
     try:
         return loop.run_until_complete(_run(app, before_stop))
     finally:
@@ -224,47 +224,48 @@ def run(
 
 
 async def _run(app: KinologApp, before_stop: Callable[[], Awaitable[None]] | None) -> int:
-    asked = asyncio.Event()
+    signalled = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+        asyncio.get_running_loop().add_signal_handler(number, signalled.set)
     app.finalize()
-    await _start(app, asked)
-    waits = [asyncio.ensure_future(event.wait()) for event in (asked, app._crashed, app._stopped)]
+    await _start(app, signalled)
+    waits = [asyncio.ensure_future(event.wait()) for event in (signalled, app._crashed, app._stopped)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    if not asked.is_set():
-        end_process(EX_SOFTWARE, "the app crashed", error=repr(app.crash_reason))
+    if not signalled.is_set():
+        end_process(EX_SOFTWARE, "app crashed", error=repr(app.crash_reason))
     if before_stop is not None:
         await before_stop()
     try:
         await asyncio.wait_for(app.stop(), STOP_TIMEOUT_S)
     except TimeoutError:
-        end_process(0, "the app did not stop in time", timeout_s=STOP_TIMEOUT_S)
+        end_process(0, "app not stopped in time", timeout_s=STOP_TIMEOUT_S)
     await _cancel_rest()
     return 0
 
 
-async def _start(app: KinologApp, asked: asyncio.Event) -> None:
-    """Start the app. Who is asked to end meanwhile has done nothing yet that needs an orderly end."""
-    starting, asking = asyncio.ensure_future(app.start()), asyncio.ensure_future(asked.wait())
-    await asyncio.wait({starting, asking}, return_when=asyncio.FIRST_COMPLETED)
+async def _start(app: KinologApp, signalled: asyncio.Event) -> None:
+    """Start the app. A signal meanwhile exits at once: there is nothing to stop yet."""
+    starting, stopping = asyncio.ensure_future(app.start()), asyncio.ensure_future(signalled.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
-        end_process(0, "asked to end while the app was starting")
-    asking.cancel()
-    if error := starting.exception():  # whatever it is, there is no app: the supervisor decides
-        end_process(*why_not_started(error), bootstrap=app.bootstrap, error=f"{type(error).__name__}: {error}")
+        end_process(0, "stopped while starting")
+    stopping.cancel()
+    if error := starting.exception():  # the supervisor decides about a restart
+        text = f"{type(error).__name__}: {error}".removeprefix("KafkaConnectionError: ")
+        end_process(*why_not_started(error), bootstrap=app.bootstrap, error=text)
 
 
 def why_not_started(error: BaseException) -> tuple[int, str]:
     """Exit code and reason for an app that could not start."""
     if isinstance(error, KafkaError):
-        return EX_SOFTWARE, "the app could not start: the broker cannot be reached, or refuses"
+        return EX_SOFTWARE, "cannot start: the broker is unreachable or refuses"
     if is_refusal(error):
-        return EX_CONFIG, "the app could not start: a path is not writable"
-    return EX_SOFTWARE, "the app could not start"
+        return EX_CONFIG, "cannot start: a path is not writable"
+    return EX_SOFTWARE, "cannot start"
 
 
 async def _cancel_rest() -> None:
-    """What Faust and we left waiting for ever ends here, not as a complaint of the interpreter's."""
+    """Cancel the remaining tasks, so that the interpreter does not complain about them."""
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for task in rest:
         task.cancel()

@@ -1,11 +1,11 @@
-"""The continuity check: per source partition the next offset is known, and an offset beyond it is a hole.
+"""The continuity check: the next offset of each source partition is known, and a later offset is a hole.
 
-Replays are harmless, holes are not. What is known comes from the broker's commit, from what the table's own rows claim
-(`at`), and from the log start. The check is independent of streams/worker/patch_delivery.py: either alone keeps
-records.
+Replays are harmless, holes are not. The next offset comes from the broker's commit, from the applied offsets in the
+table's rows (`at`), and from the log start. The check is independent of streams/worker/patch_delivery.py: either alone
+prevents losses.
 
-Offsets that hold nothing for a reader are no hole. The fetcher, which alone sees them, notes what it passes; a record
-that it gave to Faust is never among them.
+Offsets without a record for readers are not holes. The fetcher reports them; they never include a record that it gave
+to Faust.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from streams.worker.skipped_offsets import SkippedOffsets
 
 
 class Continuity:
-    """Knows what each source partition must bring next. One per process; used from the event loop's thread only,
-    but for `start` and `needs_beginning`, which read while the loop waits for them.
+    """The next offset of each source partition. One per process; used in the event loop's thread, except `start` and
+    `needs_beginning`, which the loop waits for.
     """
 
     def __init__(self) -> None:
@@ -26,18 +26,18 @@ class Continuity:
         self.skipped = SkippedOffsets()
 
     def reclaim(self, claims: Mapping[tuple[str, int], int]) -> None:
-        """Replace what rows vouch for: (topic, partition) -> highest applied offset. Called after a table recovery; an
-        app without tables never does.
+        """Replace the applied offsets: (topic, partition) -> highest applied offset. Called after a table recovery, so
+        never in an app without tables.
         """
         self._claimed = dict(claims)
 
     def claim(self, topic: str, partition: int, offset: int) -> None:
-        """A row that vouches for `offset` has been written. A lower offset than before changes nothing."""
+        """Note that `offset` is applied, by a row that was written. A lower offset than before changes nothing."""
         claims = self._claimed = self._claimed if self._claimed is not None else {}
         claims[topic, partition] = max(offset, claims.get((topic, partition), -1))
 
     def claimed(self, topic: str, partition: int) -> int:
-        """Highest offset vouched for; -1 where there is none."""
+        """Highest applied offset; -1 if there is none."""
         return (self._claimed or {}).get((topic, partition), -1)
 
     def needs_beginning(self, tp: TP, committed: int | None) -> bool:
@@ -45,8 +45,8 @@ class Continuity:
         return committed is None or (self._claimed is not None and self.claimed(*tp) < 0)
 
     def start(self, tp: TP, committed: int | None, beginning: int) -> int:
-        """Where reading starts: at the commit, or before it where the rows vouch for less. A partition that no row
-        vouches for is replayed from the log start: that is harmless, a hole is not.
+        """Start of reading: the commit, or after the applied offset if that is lower. A partition without an applied
+        offset is replayed from the log start: that is harmless, a hole is not.
         """
         if committed is None:
             return beginning
@@ -55,7 +55,7 @@ class Continuity:
         return max(min(committed, self.claimed(*tp) + 1), beginning)
 
     def expect(self, starts: Mapping[TP, int]) -> None:
-        """Reading starts there. Replaces what was expected before."""
+        """Set the starts of reading; replaces earlier ones."""
         self._expected = dict(starts)
 
     def accept(self, tp: TP, offset: int) -> bool:
@@ -67,7 +67,7 @@ class Continuity:
         return True
 
     def pass_skipped(self) -> dict[TP, tuple[int, int]]:
-        """Go on behind what holds nothing for a reader, where no record follows. What was passed: from, to before."""
+        """Move past skipped offsets that no record follows. Returns the ranges: from, to before."""
         passed = {}
         for tp, expected in self._expected.items():
             end = self.skipped.forget_before(tp, expected)
@@ -77,9 +77,9 @@ class Continuity:
         return passed
 
     def expected(self, tp: TP) -> int | None:
-        """The next offset of a partition; None where nothing is assigned."""
+        """The next offset of a partition; None if it is not assigned."""
         return self._expected.get(tp)
 
     def jump(self, tp: TP, offset: int) -> None:
-        """Retention removed what is missing before `offset`: go on there."""
+        """Go on after `offset`: the records missing before it do not exist any more."""
         self._expected[tp] = offset + 1

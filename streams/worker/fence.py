@@ -1,4 +1,4 @@
-"""The self-fence: a process that was stopped for too long ends before it acts on partitions it has lost.
+"""The self-fence: a process that was paused for too long exits before it acts on partitions that it has lost.
 
 After SIGSTOP and SIGCONT the old owner would go on with what it had buffered; the broker has given its partitions away
 after `session_timeout_s`. Measured: without it a zombie control process lost 1 of 300 and 42 of 500 jobs.

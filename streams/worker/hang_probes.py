@@ -46,16 +46,16 @@ def watches(app: ProbedApp, beat: LoopBeat, limits: Limits) -> list[Watch]:
     """The hangs that Faust apps are known for, each with its time limit."""
     probes = Probes(app)
     return [
-        Watch("its event loop is blocked", beat, limits.loop_s),
-        Watch("a rebalance does not end", probes.rebalance, limits.rebalance_s),
-        Watch("the recovery of its tables does not go on", probes.recovery, limits.recovery_s),
-        Watch("there are records, and it takes none", probes.lag, limits.lag_s),
-        Watch("it has taken records, and commits none", probes.commits, limits.lag_s),
+        Watch("event loop blocked", beat, limits.loop_s),
+        Watch("rebalance does not end", probes.rebalance, limits.rebalance_s),
+        Watch("table recovery makes no progress", probes.recovery, limits.recovery_s),
+        Watch("records waiting, none processed", probes.lag, limits.lag_s),
+        Watch("records processed, none committed", probes.commits, limits.lag_s),
     ]
 
 
 def _readable_end(state: Any) -> int:
-    """Offset behind what a partition gives: a transaction that is not over holds back everything behind it."""
+    """Offset after the last readable record: an open transaction holds back everything after it."""
     stable = state.lso if state.lso is not None and state.lso >= 0 else math.inf
     return int(min(state.highwater or 0, stable))
 
@@ -69,16 +69,16 @@ class Probes:
         app.on_partitions_assigned.connect(self._note_assignment)
 
     def rebalance(self) -> Hashable | None:
-        """True from the beginning of a rebalance to its end, and from the start to the first assignment."""
+        """True during a rebalance, and from the start to the first assignment."""
         return True if self._app.rebalancing or not self._joined else None
 
     def recovery(self) -> Hashable | None:
-        """How many rows are still to be read, while tables are recovered."""
+        """Number of rows left to read during table recovery."""
         recovery = self._app.tables.recovery
         return ("remaining", recovery.active_remaining_total()) if recovery.in_recovery else None
 
     def lag(self) -> Hashable | None:
-        """How many records were fetched and taken, while there are more of either."""
+        """Number of records fetched and processed, while there are more of either."""
         if not self._joined or not self._app.consumer.flow_active or self._app.may_wait():
             return None
         if not (self._app.consumer._unacked_messages or self._any_queued() or self._any_unfetched()):
@@ -86,18 +86,18 @@ class Probes:
         return self._app.monitor.messages_received_total, self._app.monitor.events_total
 
     def _any_queued(self) -> bool:
-        """Whether records wait for an agent to take them."""
+        """Whether records wait for an agent."""
         actors = [actor for agent in self._app.agents.values() for actor in agent._actors]
         return any(not actor.stream.channel.queue.empty() for actor in actors)
 
     def _any_unfetched(self) -> bool:
-        """Whether the broker has more than was read. By aiokafka's position: retention may have removed the rest."""
+        """Whether the broker has unread records. By aiokafka's position: retention may have removed some."""
         assignment = self._app.consumer._thread._consumer._subscription.subscription.assignment
         states = [assignment.state_value(tp) for tp in self._sources()]
         return any(state.has_valid_position and state.position < _readable_end(state) for state in states)
 
     def commits(self) -> Hashable | None:
-        """Which commit is under way, or how far is committed where more than that is done with."""
+        """The running commit, or the committed offsets of partitions with acknowledged records after them."""
         app, consumer = self._app, self._app.consumer
         if app.commits_begun != app.commits_ended:
             return "commit", app.commits_begun

@@ -1,20 +1,20 @@
-"""Repairs of faust-streaming 0.15.3, without which acknowledged records are lost on restart under load.
+"""Fixes of faust-streaming 0.15.3, without which acknowledged records are lost on restart under load.
 
-What was seen: an event was fetched, dropped when the streams were cleared for recovery, and its offset committed past
-(1-42 of 300-500 jobs per run; docs/guarantees.md has the figures). Four causes, each mended here:
+Symptom: an event was fetched, dropped when the streams were cleared for recovery, and its offset was committed
+(1-42 of 300-500 jobs per run; docs/guarantees.md has the figures). Four causes, each fixed here:
 
-1. aiokafka's `seek_to_committed` skips partitions that have no commit yet, so what was fetched and dropped on them is
-   never rewound: `perform_seek` seeks every partition explicitly.
-2. `Recovery.on_recovery_completed` seeks while the flow is active, then clears the stream queues: what arrived in
-   between is gone. The seek stops the flow first, and only recovery may seek.
+1. aiokafka's `seek_to_committed` skips partitions that have no commit yet, so records fetched and dropped there are
+   never read again: `perform_seek` seeks every partition explicitly.
+2. `Recovery.on_recovery_completed` seeks while the flow is active, then clears the stream queues: records that
+   arrived in between are lost. The seek stops the flow first, and only recovery may seek.
 3. `_fetch_records` hands Faust's live set of active partitions to aiokafka, where an empty set means "all": it gets a
-   snapshot, and what a fetch brings after the flow was stopped is put back.
-4. `Consumer._new_offset` then commits over the hole (faust-streaming #606): the continuity check refuses holes, and
-   commits go to where everything was acknowledged or skipped (streams/worker/commit_offsets.py).
+   snapshot, and records fetched after the flow was stopped are put back.
+4. `Consumer._new_offset` then commits past the hole (faust-streaming #606): the continuity check refuses holes, and
+   commits end where everything is acknowledged or skipped (streams/worker/commit_offsets.py).
 
 Further: tables are read in batches before Faust would read them record by record
-(streams/worker/patch_table_recovery.py); the changelog partitions are paused in aiokafka itself after recovery (left
-fetching, nobody reads them, and they hold back every fetch by 100 ms); fetches do not keep each other waiting
+(streams/worker/patch_table_recovery.py); the changelog partitions are paused in aiokafka itself after recovery (or
+they would be fetched, never read, and delay every fetch by 100 ms); fetches do not keep each other waiting
 (streams/worker/patch_fetch_wait.py); a failed metadata request is repeated (streams/worker/patch_metadata_retry.py); a
 commit waits until every send is on the broker.
 """
@@ -44,7 +44,7 @@ from streams.worker.quarantine import Quarantine, commit_with_metadata
 
 log = logging.getLogger(__name__)
 
-#: What the replaced functions were read in; any other version must be read again first.
+#: Versions that the replaced functions were written for; any other version must be reviewed first.
 PATCHED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
 _stock_stop_flow = Consumer.stop_flow
 _stock_commit = KafkaConsumer._commit
@@ -55,15 +55,15 @@ _stock_create_worker_consumer = AIOKafkaConsumerThread._create_worker_consumer
 
 
 class WrongVersion(Exception):
-    """A patched package has a version that nobody has read."""
+    """A patched package has a version that was not reviewed."""
 
 
 def install() -> None:
     """Replace the functions. Raises WrongVersion. Repeating it is harmless."""
-    for package, wanted in PATCHED.items():
-        if version(package) != wanted:
+    for package, patched in PATCHED.items():
+        if version(package) != patched:
             raise WrongVersion(
-                f"{package} is {version(package)}; streams/worker/patch_delivery.py was made for {wanted}"
+                f"{package} is {version(package)}; streams/worker/patch_delivery.py was written for {patched}"
             )
     for owner, function in _REPLACEMENTS:
         setattr(owner, function.__name__, function)
@@ -75,7 +75,7 @@ def install() -> None:
 
 
 def stop_flow(self: Any) -> None:
-    """Consumer.stop_flow, counted: a fetch that began before it knows that it is late."""
+    """Consumer.stop_flow, counted, so that an earlier fetch can detect it."""
     self.epoch = getattr(self, "epoch", 0) + 1
     _stock_stop_flow(self)
 
@@ -91,9 +91,9 @@ async def perform_seek(self: Any) -> None:
 
 
 def _note_failure(seek: "asyncio.Future[None]") -> None:
-    """The next rebalance may have taken partitions away meanwhile, and whoever waited with them."""
+    """Log a failed seek: a rebalance may have revoked its partitions meanwhile."""
     if not seek.cancelled() and (error := seek.exception()) is not None:
-        log.warning("a seek came to nothing; the next recovery seeks again", extra={"error": repr(error)})
+        log.warning("seek failed; the next recovery seeks again", extra={"error": repr(error)})
 
 
 async def _seek(self: Any) -> None:
@@ -117,7 +117,7 @@ async def _seek_in_thread(
     continuity: Continuity,
     quarantine: Quarantine,
 ) -> dict[TopicPartition, int]:
-    """Runs in the consumer's own thread. Asks for the log start only where nothing else is known: ListOffsets queues
+    """Seek, in the consumer's own thread. Requests the log start only if nothing else is known: ListOffsets queues
     behind the long-polling fetch (1.5-3 s instead of 10 ms).
     """
     committed: dict[TopicPartition, int | None] = dict.fromkeys(sources)
@@ -135,7 +135,7 @@ async def _seek_in_thread(
 
 
 def _create_worker_consumer(self: Any, transport: Any) -> Any:
-    """AIOKafkaConsumerThread._create_worker_consumer: others may write in transactions."""
+    """AIOKafkaConsumerThread._create_worker_consumer, with the isolation level and the commit metadata."""
     consumer = _stock_create_worker_consumer(self, transport)
     consumer._isolation_level = ISOLATION
     consumer.commit = functools.partial(commit_with_metadata, self.app.quarantine, consumer.commit)
@@ -145,15 +145,15 @@ def _create_worker_consumer(self: Any, transport: Any) -> Any:
 async def _fetch_records(
     self: Any, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
 ) -> Any:
-    """AIOKafkaConsumerThread._fetch_records, with a snapshot of the partitions; puts late records back."""
-    ours, fetcher = self.consumer, consumer._fetcher
-    wanted = None if active_partitions is None else frozenset(active_partitions)
-    if not ours.flow_active or (wanted is not None and not wanted):
+    """AIOKafkaConsumerThread._fetch_records with a snapshot of the partitions; puts late records back."""
+    faust_consumer, fetcher = self.consumer, consumer._fetcher
+    active = None if active_partitions is None else frozenset(active_partitions)
+    if not faust_consumer.flow_active or (active is not None and not active):
         return {}
-    epoch = getattr(ours, "epoch", 0)
+    epoch = getattr(faust_consumer, "epoch", 0)
     with fetcher._subscriptions.fetch_context():
-        records = await fetcher.fetched_records(wanted, timeout=timeout, max_records=max_records)
-    if records and (epoch != getattr(ours, "epoch", 0) or not ours.flow_active):
+        records = await fetcher.fetched_records(active, timeout=timeout, max_records=max_records)
+    if records and (epoch != getattr(faust_consumer, "epoch", 0) or not faust_consumer.flow_active):
         for tp, fetched in records.items():
             if fetched and fetcher._subscriptions.is_assigned(tp):
                 fetcher.seek_to(tp, fetched[0].offset)
@@ -171,7 +171,7 @@ async def _commit(self: Any, offsets: Any) -> Any:
 
 
 async def _build_offsets(self: Any, consumer: Any, tps: Any, destination: Any, title: str) -> Any:
-    """Recovery._build_offsets, after which the tables are read already."""
+    """Recovery._build_offsets, followed by the batched recovery."""
     await _stock_build_offsets(self, consumer, tps, destination, title)
     if title == "active":
         stores = {topic: table.data for topic, table in self.tables._changelogs.items()}
@@ -206,7 +206,7 @@ _REPLACEMENTS: list[tuple[type, Callable[..., Any]]] = [
 
 
 class _Seeking:
-    """While it is entered, the consumer may seek, once."""
+    """While entered, the consumer may seek once."""
 
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer

@@ -1,23 +1,23 @@
-"""How long a consumer's fetch waits for its first byte: as long as the consumer was made to, and shortly at times.
+"""The maximum wait of a fetch: the consumer's, and a short one while fetched records are unread.
 
-A fetch leaves out the partitions whose records are still unread, and one fetch at a time is under way to a broker: what
-arrives on such a partition meanwhile waits for its end, so that fetch is short. One that asks for every partition
-returns with the first byte anyway, and may be long. aiokafka has one figure for both.
+A fetch leaves out partitions with unread records, and there is one fetch at a time per broker: a record that arrives on
+such a partition waits for the end of the fetch, so that must be short. A fetch of all partitions returns with the first
+record anyway. aiokafka has one figure for both.
 """
 
 from typing import Any
 
 from aiokafka.consumer.fetcher import Fetcher
 
-#: Most while records are unread. Measured: 1,500 (hard-coded in Faust) stalls a partition for up to 1.3 s.
+#: Maximum while records are unread, ms. Measured: 1,500 (hard-coded in Faust) stalls a partition for up to 1.3 s.
 SHORT_MS = 50
 
 
 class FetchWait:
-    """`Fetcher._fetch_max_wait_ms`: what aiokafka sets there is the most."""
+    """`Fetcher._fetch_max_wait_ms`, a descriptor: what aiokafka sets is the maximum."""
 
     def __get__(self, fetcher: Any, owner: type) -> int:
-        """Milliseconds for a fetch that leaves now."""
+        """Maximum wait of a fetch that is sent now, ms."""
         longest: int = fetcher.__dict__["longest_wait_ms"]
         return min(SHORT_MS, longest) if fetcher._records else longest
 

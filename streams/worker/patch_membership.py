@@ -1,13 +1,13 @@
-"""Proof that control is still a member of its group, asked of every request that would write.
+"""Group membership as a condition of every produce request: control writes only while it is surely a member.
 
-Whoever is cut off from the broker is evicted when its session is over, and another one decides in its place, perhaps
-otherwise: a cancel and a completion of the same moment have no order on the log. What the first one had said meanwhile
-must never arrive. Found by a network cut: a job was cancelled, and completed.
+A member that is cut off from the broker is evicted when its session expires, and its successor may decide differently:
+a cancel and a completion at the same moment have no order on the log. Later writes of the first one must not arrive.
+Found by a network cut: a job was both cancelled and completed.
 
-The broker counts a session from the last heartbeat that it saw, which is not before that heartbeat left here. So, with
-the session S: a request leaves only within 0.6 S of the departure of an answered heartbeat, and what the network has
-not taken after 0.2 S is thrown away with its connection (TCP_USER_TIMEOUT, also when this process is dead by then).
-Until there is an answer again, aiokafka keeps what it has; when the answer is an eviction, the process ends.
+The broker counts a session from the last heartbeat that it received, which is not before it was sent. So, with the
+session timeout S: a request is sent only within 0.6 S of the sending of an answered heartbeat, and what the network has
+not taken after 0.2 S is dropped with its connection (TCP_USER_TIMEOUT, even if this process has died). Until the next
+response aiokafka keeps pending records; if the response is an eviction, the process exits.
 """
 
 import socket
@@ -21,8 +21,8 @@ from aiokafka.protocol.produce import ProduceRequest
 
 from streams.process.exit import EX_FENCED, end_process
 
-#: Shares of the session: how old a proof may be, and how long the network may take to take what is written.
-_PROOF_SHARE, _UNSENT_SHARE = 0.6, 0.2
+#: Shares of the session timeout: validity of a heartbeat, and timeout of unsent bytes.
+_VALID_SHARE, _UNSENT_SHARE = 0.6, 0.2
 
 _stock_heartbeat = GroupCoordinator._do_heartbeat
 _stock_reset = GroupCoordinator.reset_generation
@@ -32,25 +32,25 @@ _stock_send = AIOKafkaConnection.send
 
 
 class Membership:
-    """Of one client. Written by the consumer's thread, read by the producer's loop."""
+    """The membership of one client. Written by the consumer's thread, read by the producer's loop."""
 
     def __init__(self, session_timeout_s: float) -> None:
-        self._valid_s = session_timeout_s * _PROOF_SHARE
+        self._valid_s = session_timeout_s * _VALID_SHARE
         self.unsent_ms = int(session_timeout_s * _UNSENT_SHARE * 1000)
-        #: When the request left that the broker answered last; None before there was one.
-        self._proven_at: float | None = None
+        #: When the last answered request was sent; None before the first.
+        self._confirmed_at: float | None = None
 
-    def proved(self, left_at: float) -> None:
-        """The broker has answered what left at `left_at` (monotonic seconds): we were a member then."""
-        self._proven_at = max(left_at, self._proven_at or left_at)
+    def confirm(self, sent_at: float) -> None:
+        """Note that a request sent at `sent_at` (monotonic seconds) was answered: the client was a member then."""
+        self._confirmed_at = max(sent_at, self._confirmed_at or sent_at)
 
     def holds(self) -> bool:
-        """Whether the broker cannot have given our partitions away yet."""
-        return self._proven_at is not None and time.monotonic() - self._proven_at < self._valid_s
+        """Whether the broker cannot have reassigned our partitions yet."""
+        return self._confirmed_at is not None and time.monotonic() - self._confirmed_at < self._valid_s
 
     def lost(self) -> None:
-        """The broker does not know us any more: end, unless it never did."""
-        if self._proven_at is not None:
+        """Exit because the broker has evicted the client; harmless before the first confirmation."""
+        if self._confirmed_at is not None:
             end_process(EX_FENCED, "evicted from the group: others may own these partitions now")
 
 
@@ -59,7 +59,7 @@ _members: dict[str, Membership] = {}
 
 
 def watch(client_id: str, session_timeout_s: float) -> Membership:
-    """From now on the client with this id, a consumer in a group and a producer, writes only while it is a member."""
+    """Let the client with this id, a consumer in a group and a producer, write only while it is a member."""
     GroupCoordinator._do_heartbeat = _do_heartbeat
     GroupCoordinator.reset_generation = _reset_generation
     CoordinatorGroupRebalance._send_sync_group_request = _send_sync_group_request
@@ -70,10 +70,10 @@ def watch(client_id: str, session_timeout_s: float) -> Membership:
 
 
 async def _do_heartbeat(self: Any) -> bool:
-    left_at = time.monotonic()
+    sent_at = time.monotonic()
     answered = bool(await _stock_heartbeat(self))
     if answered and (member := _members.get(self._client._client_id)):
-        member.proved(left_at)
+        member.confirm(sent_at)
     return answered
 
 
@@ -84,10 +84,10 @@ def _reset_generation(self: Any) -> None:
 
 
 async def _send_sync_group_request(self: Any, request: Any) -> Any:
-    left_at = time.monotonic()
+    sent_at = time.monotonic()
     assignment = await _stock_sync(self, request)
     if assignment is not None and (member := _members.get(self._coordinator._client._client_id)):
-        member.proved(left_at)
+        member.confirm(sent_at)
     return assignment
 
 

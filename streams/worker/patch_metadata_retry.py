@@ -1,8 +1,8 @@
-"""A look at the cluster that failed is repeated soon.
+"""Retries a failed metadata request soon.
 
-aiokafka looks again after `metadata_max_age_ms`, five minutes. When the leader of a group has to share out partitions
-in that time, it knows of no topic and gives nobody anything: found by a network that was cut for seconds, after which
-three executors idled over a growing queue. Once the topics are known, aiokafka shares out again by itself.
+aiokafka retries after `metadata_max_age_ms`, five minutes. If the leader of a group has to assign partitions in that
+time, it knows no topic and assigns nothing: found by a network that was cut for seconds, after which three executors
+idled over a growing queue. Once the topics are known, aiokafka rebalances by itself.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 
-#: From a failed look to the next.
+#: Pause before a retry, seconds.
 AGAIN_S = 0.5
 _stock = AIOKafkaClient._metadata_update
 
 
 async def _metadata_update(self: Any, cluster: Any, topics: Any) -> bool:
-    """AIOKafkaClient._metadata_update, which comes again when it failed."""
+    """AIOKafkaClient._metadata_update, retried after a failure."""
     updated = bool(await _stock(self, cluster, topics))
     if not updated and cluster is self.cluster:
         asyncio.get_running_loop().call_later(AGAIN_S, self.force_metadata_update)

@@ -1,4 +1,4 @@
-"""Reads changelogs into the tables' memory before Faust's own recovery looks, which then finds nothing left to do.
+"""Recovers tables from their changelogs in batches, before Faust's own recovery, which then has nothing left to do.
 
 Faust takes 80 us a record and one at a time: 100,000 jobs were 50 s. Here they come in batches.
 """
@@ -13,16 +13,16 @@ from faust.types import TP
 from streams.kafka.envelope import fault_of
 from streams.kafka.reader import fetch_from, open_reader
 
-#: Bytes that one partition may bring at once.
+#: Maximum fetch size per partition, bytes.
 _FETCH_BYTES = 4 * 1024**2
-#: Faust gives this step `broker_request_timeout` (30 s); what is left after so many is left to Faust.
+#: Faust allows `broker_request_timeout` (30 s) for this step; it recovers itself what is left after this time.
 _PATIENCE_S = 20.0
 
 
 async def read_changelogs(
     bootstrap: str, stores: Mapping[str, Any], ends: Mapping[TP, int], offsets: MutableMapping[TP, int]
 ) -> None:
-    """Apply what stands between `offsets` (last applied) and `ends` (last there), and move `offsets` along.
+    """Apply the records after `offsets` (last applied) up to `ends` (last existing), and update `offsets`.
 
     `stores`: Faust's memory store by changelog topic. Cancelled, it leaves offsets that match what was applied.
     """
@@ -42,8 +42,8 @@ async def _read(
         found = await consumer.getmany(*behind, timeout_ms=1000)
         for tp, last in list(behind.items()):
             apply_records(stores[tp.topic], found.get(tp, ()), tp.partition)
-            # By the position: what stands at the end may be nothing to read. A former owner may have written more
-            # meanwhile: that is applied too, but Faust accepts no such offset.
+            # By the position: the last offsets may hold no record. A former owner may have written more meanwhile: that
+            # is applied too, but Faust accepts no such offset.
             offsets[TP(*tp)] = max(offsets[TP(*tp)], min(await consumer.position(tp) - 1, last))
             if offsets[TP(*tp)] >= last:
                 del behind[tp]
@@ -51,8 +51,8 @@ async def _read(
 
 
 def apply_records(store: Any, records: Iterable[Any], partition: int) -> None:
-    """Into Faust's memory store: rows, tombstones, and whose partition a key is. A row that cannot be parsed is lost:
-    that was logged where it was found.
+    """Apply records to Faust's memory store: rows, tombstones, and the partition of each key. Unparsable rows are lost,
+    and were logged by the parser.
     """
     rows, partitions = store.data, store._key_partition
     for record in records:

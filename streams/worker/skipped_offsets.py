@@ -1,6 +1,6 @@
-"""Offsets at which nothing stands for a reader: markers of transactions, aborted and compacted records.
+"""Skipped offsets, which have no record for a reader: transaction markers, aborted and compacted records.
 
-Taken down by the fetcher as it passes them, in its own thread, and asked for by the continuity check, in the loop's.
+Written by the fetcher in its thread, and read by the continuity check in the event loop.
 """
 
 import threading
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class SkippedOffsets:
-    """Ranges of offsets by partition, for as long as somebody may ask for them."""
+    """Ranges of skipped offsets by partition, as long as they are needed."""
 
     def __init__(self) -> None:
         self._topics: frozenset[str] = frozenset()
@@ -17,11 +17,11 @@ class SkippedOffsets:
         self._lock = threading.Lock()
 
     def watch(self, topics: Iterable[str]) -> None:
-        """Take down ranges of these topics; of others nobody asks."""
+        """Keep ranges of these topics only."""
         self._topics = frozenset(topics)
 
     def add(self, tp: tuple[str, int], start: int, end: int) -> None:
-        """Nothing stands from `start` to before `end`. A repeat is harmless."""
+        """Add the range from `start` to before `end`. A repeat is harmless."""
         topic, partition = tp
         if topic in self._topics:
             with self._lock:
@@ -29,12 +29,12 @@ class SkippedOffsets:
                 ranges[start] = max(end, ranges.get(start, 0))
 
     def covers(self, tp: tuple[str, int], start: int, end: int) -> bool:
-        """Whether all from `start` to before `end` is known to be nothing."""
+        """Whether all offsets from `start` to before `end` are skipped."""
         with self._lock:
             return _reach(self._ranges.get((tp[0], tp[1]), {}), start, end) >= end
 
     def forget_before(self, tp: tuple[str, int], offset: int) -> int:
-        """Drop what lies before `offset`. How far nothing stands from there on; `offset` where something does."""
+        """Drop ranges before `offset`. Returns the first offset from there on that is not skipped."""
         with self._lock:
             ranges = self._ranges.get((tp[0], tp[1]), {})
             for start in [start for start, end in ranges.items() if end <= offset]:
@@ -43,7 +43,7 @@ class SkippedOffsets:
 
 
 def _reach(ranges: dict[int, int], start: int, end: int | None) -> int:
-    """How far ranges lead from `start` on without a break; no further than they must for `end`."""
+    """The end of the contiguous ranges from `start` on; stops once `end` is reached."""
     while end is None or start < end:
         further = ranges.get(start) or max((stop for first, stop in ranges.items() if first <= start), default=0)
         if further <= start:

@@ -22,7 +22,7 @@ from schemas.facts import AssetReady, JobCompleted, JobSubmitted, StepCompleted,
 from schemas.jobs import Job
 from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
-from streams.kafka.batch_sender import MAX_BATCH_BYTES, Departures
+from streams.kafka.batch_sender import MAX_BATCH_BYTES, BatchSender
 from streams.kafka.envelope import binary, iso_time
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
@@ -84,15 +84,15 @@ async def _log(folder: Path) -> AsyncIterator[Settings]:
 async def _publish(settings: Settings, jobs: Sequence[Job]) -> None:
     """Five facts of each job, as control publishes them in bulk."""
     async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap, max_batch_size=MAX_BATCH_BYTES) as producer:
-        departures = Departures(lambda: producer, _fail)
+        batch_sender = BatchSender(lambda: producer, _fail)
         for n in range(0, len(jobs), _TOGETHER):
             for facts in zip(*(_facts(job) for job in jobs[n : n + _TOGETHER]), strict=True):
                 for fact in facts:
                     ids = {"event_id": event_id(fact), "source": "bench", "subject": fact.asset_id}
                     value, headers = binary(fact, **ids, correlation_id=fact.job_id)
                     partition = partition_of(fact.asset_id, settings.partitions)
-                    departures.put(names(settings).events, partition, fact.asset_id.encode(), value, headers)
-                await departures.depart()
+                    batch_sender.put(names(settings).events, partition, fact.asset_id.encode(), value, headers)
+                await batch_sender.send_all()
         await producer.flush()
 
 

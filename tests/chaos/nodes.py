@@ -11,7 +11,7 @@ from typing import Protocol
 from processors.tools.child_process import tethered
 from streams.broker.files import PROPERTIES
 from streams.broker.jvm import Jvm, find_jvm
-from streams.broker.process import Broker, answers
+from streams.broker.process import Broker, responds
 from streams.process.ports import free_port
 from streams.settings import load
 from tests.chaos.processes import Service
@@ -135,7 +135,7 @@ class ThreeNodes:
             await self._node(jvm, name).start()
         async with asyncio.timeout(_READY_S):
             for port, _ in self._ports.values():
-                while not await answers(f"127.0.0.1:{port}"):
+                while not await responds(f"127.0.0.1:{port}"):
                     await asyncio.sleep(0.2)
 
     def _format(self, jvm: Jvm, number: int, name: str) -> None:

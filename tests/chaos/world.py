@@ -12,7 +12,7 @@ import aiohttp
 
 from streams.data_files import pipelines_dir
 from streams.kafka.admin import apply_topics
-from streams.kafka.topics import names, wanted
+from streams.kafka.topics import names, required_topics
 from streams.process.ports import free_port
 from streams.settings import Settings, load
 from tests.chaos import clockwork, disks
@@ -125,7 +125,7 @@ class World:
         mute = names(self.settings())
         return [
             topic.name
-            for topic in wanted(self.settings())
+            for topic in required_topics(self.settings())
             if not topic.name.endswith("-changelog") and topic.name not in (mute.events, mute.dead_letters, mute.audit)
         ]
 

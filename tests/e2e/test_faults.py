@@ -10,7 +10,7 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams.kafka.envelope import read
-from streams.kafka.topics import names, wanted
+from streams.kafka.topics import names, required_topics
 from streams.settings import load
 from tests.conftest import eventually
 from tests.e2e.system import Api, System, is_transcoding, step_of
@@ -92,7 +92,7 @@ async def test_a_cancelled_transcode_is_dead_within_two_seconds_and_a_retry_comp
 
 async def test_garbage_on_every_topic_becomes_dead_letters_and_stops_nothing(fragile: System, clip: Path) -> None:
     topics = names(load({}))
-    inputs = [t.name for t in wanted(load({})) if not t.name.endswith("-changelog")]
+    inputs = [t.name for t in required_topics(load({})) if not t.name.endswith("-changelog")]
     inputs = [name for name in inputs if name not in (topics.events, topics.dead_letters)]
     garbage = [b"\x00\xff\xfe", b"[1, {}, null]", b"{", b"", None, b"[]", b'{"type": 3}', b"x" * 900_000]
     producer = AIOKafkaProducer(bootstrap_servers=fragile.bootstrap, max_request_size=1_048_576)
@@ -120,7 +120,7 @@ async def test_a_producer_may_compress_and_use_transactions_on_any_topic_and_nob
     fragile: System, clip: Path
 ) -> None:
     """One lz4 batch ended its reader at every start, and so did the marker of one transaction."""
-    topics = [topic.name for topic in wanted(load({}))]
+    topics = [topic.name for topic in required_topics(load({}))]
     for codec in ("gzip", "snappy", "lz4", "zstd"):
         kafka = AIOKafkaProducer(
             bootstrap_servers=fragile.bootstrap, compression_type=codec, transactional_id=f"other-{codec}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from streams.kafka.topics import names, wanted
+from streams.kafka.topics import names, required_topics
 from streams.settings import load
 from tests.asyncapi import Checker, records
 from tests.e2e.system import System
@@ -48,7 +48,7 @@ async def test_every_message_on_the_log_and_every_frame_is_what_the_document_say
                         ended.add(frame["job"]["id"])
     settings = load({"KINOLOG_KAFKA__BOOTSTRAP": system.bootstrap})
     rows = {names(settings).tokens, names(settings).jobs_changelog, names(settings).assets_changelog}
-    for record in await records(system.bootstrap, *({topic.name for topic in wanted(settings)} - rows)):
+    for record in await records(system.bootstrap, *({topic.name for topic in required_topics(settings)} - rows)):
         checker.check_record(record)
     assert checker.seen >= SAID
 

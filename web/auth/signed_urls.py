@@ -3,10 +3,11 @@
 import base64
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 from urllib.parse import quote
+
+from streams.process.files import create_atomically
 
 #: Bytes of the signature in the path. Source: RFC 2104 section 5, at least half of the hash.
 _SIGNATURE_BYTES = 18
@@ -53,18 +54,5 @@ def signing_key(secret: str | None, path: Path) -> bytes:
         try:
             return bytes.fromhex(path.read_text().strip())
         except FileNotFoundError:
-            _create(path)
-
-
-def _create(path: Path) -> None:
-    """Write a new key, readable by this user only; atomically, and only if no other replica was faster."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(32))
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass  # another replica created it: that one is used
-    finally:
-        temporary.unlink()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            create_atomically(path, secrets.token_hex(32), 0o600)  # another replica may be faster: its key is used

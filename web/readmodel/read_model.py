@@ -1,7 +1,6 @@
 """The read model: one replica's jobs and assets in a SQLite file, with one writer thread and several reader threads."""
 
 import asyncio
-import fcntl
 import logging
 import sqlite3
 import threading
@@ -10,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
+from streams.process.locks import Locked, lock
 from web.readmodel import database_file, schema
 from web.readmodel.changelog import Changelog
 from web.readmodel.job_table import LiveOf, StoredProgress, encode_live, no_live
@@ -185,10 +185,9 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _locked(path: Path) -> IO[str]:
-    file = path.open("w")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise ReplicaInUse(f"Another process uses {path}. Choose another KINOLOG_WEB__REPLICA for this one.") from error
-    return file
+        return lock(path)
+    except Locked as error:
+        raise ReplicaInUse(
+            f"{path} is in use by process {error.pid or 'unknown'}. Choose another KINOLOG_WEB__REPLICA."
+        ) from error

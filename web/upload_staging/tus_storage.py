@@ -1,6 +1,5 @@
 """Resumable uploads on disk until they are complete: one folder each; the size of its data is the offset."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from typing import IO
 import msgspec
 
 from streams.ids import ID_PATTERN
+from streams.process.files import write_atomically
+from streams.process.locks import try_lock
 
 
 class TusUpload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,9 +47,7 @@ class TusStorage:
         home.mkdir(parents=True)
         self.data(upload.id).touch()
         _set_mtime(self.data(upload.id), self._now())
-        temporary = home / "upload.new"
-        temporary.write_bytes(msgspec.json.encode(upload))
-        temporary.rename(home / "upload.json")
+        write_atomically(home / "upload.json", msgspec.json.encode(upload))
 
     def lock(self, upload_id: str) -> IO[bytes] | None:
         """Lock an upload against all processes until the returned file is closed; None while another holds the lock.
@@ -58,12 +57,10 @@ class TusStorage:
         if not ID_PATTERN.fullmatch(upload_id):
             raise FileNotFoundError(upload_id)
         held = self.data(upload_id).open("rb+")  # network file systems need it writable
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            held.close()
-            return None
-        return held
+        if try_lock(held):
+            return held
+        held.close()
+        return None
 
     def data(self, upload_id: str) -> Path:
         """Path of the upload's bytes."""

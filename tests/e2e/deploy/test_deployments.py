@@ -120,7 +120,7 @@ async def _ready(deployment: Deployment, name: str) -> None:
     try:
         deployment.start(name, **({"NOTIFY_SOCKET": notification.address} if deployment.parts[name].notifies else {}))
         if deployment.parts[name].notifies:
-            await asyncio.wait_for(notification.heard(), _READY_S)
+            await asyncio.wait_for(notification.wait(), _READY_S)
         await eventually(lambda: deployment.is_healthy(name), _READY_S, every_s=0.5)
     except (AssertionError, TimeoutError) as error:
         raise AssertionError(f"{name} did not get ready:\n{deployment.log(name)}") from error

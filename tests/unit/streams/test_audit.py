@@ -6,14 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from schemas.audit import AuditLink, AuditRecorded
-from streams.audit import HASH_HEADER, Chain, Found, Sealed, digest, verify
+from streams.audit import HASH_HEADER, AuditRecord, Chain, Sealed, digest, verify
 
 
 def entry(action: str = "POST /v1/uploads", after: AuditLink | None = None) -> AuditRecorded:
     return AuditRecorded(chain="", seq=0, prev="", at=1_780_000_000.0, action=action, owner="anna", after=after)
 
 
-def records(first_offset: int = 0) -> list[Found]:
+def records(first_offset: int = 0) -> list[AuditRecord]:
     """Two replicas, the second of which came when the first had written twice; then both write."""
     one, two = Chain("web-1/a"), Chain("web-2/b")
     sealed = [one.seal(entry("open")), one.seal(entry())]
@@ -22,8 +22,8 @@ def records(first_offset: int = 0) -> list[Found]:
     return [found(first_offset + offset, record) for offset, record in enumerate(sealed)]
 
 
-def found(offset: int, sealed: Sealed) -> Found:
-    return Found(offset, sealed.value, tuple(sealed.headers))
+def found(offset: int, sealed: Sealed) -> AuditRecord:
+    return AuditRecord(offset, sealed.value, tuple(sealed.headers))
 
 
 def test_what_nobody_touched_is_vouched_for() -> None:
@@ -43,7 +43,7 @@ def test_an_older_part_that_the_retention_has_removed_is_no_fault_but_told() -> 
     assert (verdict.findings, verdict.first_offset) == ([], 102)
 
 
-def resealed(record: Found) -> Found:
+def resealed(record: AuditRecord) -> AuditRecord:
     """Another owner, with a hash that fits: somebody knew what he did."""
     value = record.value.replace(b"anna", b"bert")
     others = tuple(header for header in record.headers if header[0] != HASH_HEADER)
@@ -62,14 +62,14 @@ def resealed(record: Found) -> Found:
         ),
         (
             lambda log: [log[0], *[record._replace(offset=record.offset - 1) for record in log[2:3]]],
-            "is not the one that stood there",
+            "differs from the one when this entry was written",
         ),
         (
             lambda log: [*log[:3], log[5]._replace(offset=3), log[4], log[3]._replace(offset=5)],
             "chain web-1/a goes from 2 to 4",
         ),
-        (lambda log: [*log, Found(6, b"{}", ())], "not an audit entry"),
-        (lambda log: log[3:] and [log[1]._replace(offset=0), *log[2:]], "begins at 2"),
+        (lambda log: [*log, AuditRecord(6, b"{}", ())], "not an audit entry"),
+        (lambda log: log[3:] and [log[1]._replace(offset=0), *log[2:]], "starts at 2"),
     ],
     ids=[
         "changed",
@@ -82,6 +82,6 @@ def resealed(record: Found) -> Found:
         "start-cut-off",
     ],
 )
-def test_every_change_is_found(tamper: Callable[[list[Found]], list[Found]], said: str) -> None:
+def test_every_change_is_found(tamper: Callable[[list[AuditRecord]], list[AuditRecord]], said: str) -> None:
     findings = verify(tamper(records())).findings
     assert any(re.search(re.escape(said), finding) for finding in findings), findings

@@ -76,7 +76,7 @@ def be_refused() -> None:
     def publish(self: Any, effects: Any, now: float) -> None:
         stock(self, effects, now)
         if any(getattr(effect, "asset_id", "") == POISON for effect in effects):
-            self._app.departures.put(self._topics.events, 0, b"large", bytes(2 * 1024**2), [])
+            self._app.batch_sender.put(self._topics.events, 0, b"large", bytes(2 * 1024**2), [])
 
     put_in(EffectPublisher, "publish", publish)
 

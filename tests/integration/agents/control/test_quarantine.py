@@ -88,7 +88,7 @@ async def test_what_ends_control_three_times_is_a_dead_letter_and_life_goes_on(
         assert set(world.letters()) == {fault.letter}
         assert len({event.id for event, message in world.received if isinstance(message, DeadLetter)}) == 1
         assert len(control.ends) <= LIMIT
-        assert "a record ends this process" in control.log()
+        assert "record crashes this process" in control.log()
 
 
 def same_partition(asset_id: str, partitions: int) -> str:

@@ -24,7 +24,7 @@ from tests.conftest import MakeSettings, eventually
 async def test_the_log_is_well_once_its_topics_are_applied(broker: Broker, make_settings: MakeSettings) -> None:
     settings = make_settings(KINOLOG_KAFKA__BOOTSTRAP=broker.bootstrap, KINOLOG_TOPIC_PREFIX="doctor.")
     before = await services.log(settings)
-    assert before.exit_code == 2 and "missing" in before.says and "topics apply" in (before.remedy or "")
+    assert before.exit_code == 2 and "missing" in before.message and "topics apply" in (before.remedy or "")
     await apply_topics(settings)
 
     async def is_well() -> bool:  # the broker answers before its own cache knows every topic
@@ -42,7 +42,7 @@ async def test_another_number_of_partitions_is_a_problem(broker: Broker, make_se
 
     async def is_told() -> bool:
         found = await services.log(settings)
-        return found.exit_code == 2 and "has 3 partitions, not 8" in found.says
+        return found.exit_code == 2 and "has 3 partitions, not 8" in found.message
 
     await eventually(is_told)
 

@@ -10,7 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from streams.broker.process import Broker
 from streams.doctor import services
 from streams.kafka.admin import TopicsError, TopicsReport, apply_topics
-from streams.kafka.topics import names, wanted
+from streams.kafka.topics import names, required_topics
 from streams.settings import Settings
 from tests.conftest import eventually
 
@@ -33,7 +33,7 @@ async def test_every_topic_is_created_once_and_left_alone_after(broker: Broker, 
     first = await apply_topics(settings)
     second = await apply_topics(settings)
 
-    own = {topic.name for topic in wanted(settings) if topic.name.startswith(settings.topic_prefix)}
+    own = {topic.name for topic in required_topics(settings) if topic.name.startswith(settings.topic_prefix)}
     assert own <= set(first.created)
     assert second == TopicsReport()
 
@@ -91,7 +91,7 @@ async def test_topics_that_were_made_with_fewer_replicas_are_named(
 
     report = await apply_topics(more)
 
-    assert f"{names(settings).events} has 1 replicas, should have 3" in report.too_few_replicas
+    assert f"{names(settings).events} has 1 of 3 replicas" in report.too_few_replicas
     # Two that must have a record, where there is one, would be a log that takes nothing.
     assert report.altered == []
     found = await services.log(more)

@@ -6,7 +6,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streams.doctor import services
 from streams.kafka.admin import apply_topics
-from streams.kafka.topics import names, wanted
+from streams.kafka.topics import names, required_topics
 from tests.chaos.nodes import ThreeNodes
 from tests.conftest import MakeSettings, eventually
 
@@ -22,14 +22,16 @@ async def test_topics_apply_asks_for_two_copies_and_doctor_says_where_there_are_
         )
         admin = AIOKafkaAdminClient(bootstrap_servers=nodes.bootstrap)
         await admin.start()
-        old = [NewTopic(one.name, one.partitions, 3, topic_configs=one.config) for one in wanted(settings)]
+        old = [NewTopic(one.name, one.partitions, 3, topic_configs=one.config) for one in required_topics(settings)]
         await admin.create_topics(old)
         await admin.close()
         events = f"{names(settings).events}: min.insync.replicas is 1, should be 2"
 
         async def is_told() -> bool:
             found = await services.log(settings)
-            return found.level == "warning" and events in found.says and found.remedy == "`kinolog topics apply`"
+            return (
+                found.level == "warning" and events in found.message and found.remedy == "Run `kinolog topics apply`."
+            )
 
         await eventually(is_told, 30)
         assert events in (await apply_topics(settings)).altered

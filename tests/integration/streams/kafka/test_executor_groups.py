@@ -51,7 +51,7 @@ async def test_of_each_step_it_is_known_how_many_executors_have_it(settings: Set
 async def test_doctor_names_the_step_that_no_executor_takes(settings: Settings, executors: None) -> None:
     async def named() -> bool:
         found = await services.queues(settings)
-        return found.level == "warning" and "no executor takes noop:" in found.says
+        return found.level == "warning" and "No executor for noop:" in found.message
 
     await eventually(named, 30)
 
@@ -59,6 +59,6 @@ async def test_doctor_names_the_step_that_no_executor_takes(settings: Settings, 
 async def test_doctor_says_that_no_executor_runs(settings: Settings) -> None:
     async def reported() -> bool:
         found = await services.queues(settings)
-        return found.level == "warning" and "no executor is running" in found.says
+        return found.level == "warning" and "No executor is running" in found.message
 
     await eventually(reported, 30)

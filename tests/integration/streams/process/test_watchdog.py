@@ -26,13 +26,13 @@ class Hang(NamedTuple):
 
 
 HANGS = [
-    Hang("loop", "control", "LOOP_S", "its event loop is blocked"),
-    Hang("join", "control", "REBALANCE_S", "a rebalance does not end"),
-    Hang("rebalance", "executor", "REBALANCE_S", "a rebalance does not end"),
-    Hang("recovery", "control", "RECOVERY_S", "the recovery of its tables does not go on"),
-    Hang("take", "control", "LAG_S", "there are records, and it takes none"),
-    Hang("pull", "executor", "LAG_S", "there are records, and it takes none"),
-    Hang("commit", "control", "LAG_S", "it has taken records, and commits none"),
+    Hang("loop", "control", "LOOP_S", "event loop blocked"),
+    Hang("join", "control", "REBALANCE_S", "rebalance does not end"),
+    Hang("rebalance", "executor", "REBALANCE_S", "rebalance does not end"),
+    Hang("recovery", "control", "RECOVERY_S", "table recovery makes no progress"),
+    Hang("take", "control", "LAG_S", "records waiting, none processed"),
+    Hang("pull", "executor", "LAG_S", "records waiting, none processed"),
+    Hang("commit", "control", "LAG_S", "records processed, none committed"),
 ]
 
 
@@ -70,7 +70,7 @@ def start(hang: Hang, broker: Broker, folder: Path) -> "subprocess.Popen[bytes]"
 def test_a_process_that_hangs_ends_and_says_why(hang: Hang, logs: dict[str, tuple[int | None, str]]) -> None:
     code, log = logs[hang.name]
     assert code == EX_HUNG, log[-3000:]
-    assert f"the process hangs: {hang.line}" in log
+    assert f"process hangs: {hang.line}" in log
     assert "most recent call first" in log  # where each thread stood
 
 

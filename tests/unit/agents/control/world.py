@@ -14,7 +14,7 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings
 from streams.worker.continuity import Continuity
-from streams.worker.quarantine import Quarantine, place_of
+from streams.worker.quarantine import Quarantine, position_of
 from tables.changelog_table import ChangelogTable
 from tables.rows import decode_asset, split_rows
 
@@ -33,11 +33,11 @@ class App:
         self.is_reading = log.is_reading
         self.continuity, self.quarantine = Continuity(), log.quarantine
         self.outbox = SimpleNamespace(put=self._deliver)
-        self.departures = self
+        self.batch_sender = self
         self._log = log
         tp = SimpleNamespace(topic=names(log.settings).commands, partition=0)
         self.consumer = SimpleNamespace(assignment=lambda: [tp])
-        self.commit_all = self.depart
+        self.commit_all = self.send_all
 
     def Table(self, name: str, **_: Any) -> Any:  # noqa: N802 - Faust's name
         rows = dict(self._log.changelogs.get(name, {}))
@@ -50,16 +50,16 @@ class App:
         else:
             self._log.publish(value, headers)
 
-    async def end_over(self, message: Any, error: Exception) -> None:
+    async def exit_over_record(self, message: Any, error: Exception) -> None:
         """As the app does it; the test continues with the next process."""
-        self.quarantine.add(place_of(message), repr(error))
+        self.quarantine.add(position_of(message), repr(error))
         raise Ended from error
 
     def pass_skipped(self) -> list[Any]:
         """Nothing: every offset of this log has a record."""
         return []
 
-    async def depart(self) -> None:
+    async def send_all(self) -> None:
         """Everything is delivered at once."""
 
     def _deliver(self, _topic: str, _partition: int, event: bytes) -> "asyncio.Future[Any]":

@@ -240,7 +240,7 @@ async def test_what_is_over_already_is_not_forgotten_before_it_is_delivered(
 
 
 async def test_a_message_that_can_never_be_delivered_ends_the_process(floor: Floor) -> None:
-    assert producer.hopeless(MessageSizeTooLargeError())
+    assert producer.is_permanent(MessageSizeTooLargeError())
     floor.log.errors = [MessageSizeTooLargeError()]
     with pytest.raises(Dead):
         await floor.accept(request())

@@ -41,7 +41,7 @@ async def test_a_folder_that_something_else_filled_is_left_alone(tmp_path: Path)
 
 
 async def test_a_second_owner_is_told_who_the_first_is(tmp_path: Path) -> None:
-    with await take_lock(tmp_path / "kafka"), pytest.raises(BrokerError, match=r"running process \d+") as caught:
+    with await take_lock(tmp_path / "kafka"), pytest.raises(BrokerError, match=r"in use by process \d+") as caught:
         await take_lock(tmp_path / "kafka")
     assert caught.value.code == "data-dir-in-use"
     (await take_lock(tmp_path / "kafka")).close()

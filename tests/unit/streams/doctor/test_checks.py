@@ -36,7 +36,7 @@ class Usage(NamedTuple):
     free: int
 
 
-def saying(finding: Finding) -> Check:
+def returning(finding: Finding) -> Check:
     async def check(_settings: Settings) -> Finding:
         return finding
 
@@ -62,20 +62,27 @@ def taken_port() -> Iterator[int]:
     ],
 )
 async def test_the_exit_code_is_that_of_the_worst(findings: list[Finding], code: int) -> None:
-    checks = {str(n): saying(finding) for n, finding in enumerate(findings)}
+    checks = {str(n): returning(finding) for n, finding in enumerate(findings)}
     assert exit_code(await examine(Settings(), checks)) == code
 
 
 async def test_a_check_that_breaks_is_a_problem_and_hides_no_other() -> None:
-    found = await examine(Settings(), {"topics": broken, "disk": saying(fine("room enough"))})
+    found = await examine(Settings(), {"topics": broken, "disk": returning(fine("room enough"))})
     assert [(one.check, one.finding.level) for one in found] == [("topics", "problem"), ("disk", "ok")]
-    assert "KeyError" in found[0].finding.says
+    assert "KeyError" in found[0].finding.message
 
 
-async def test_people_and_machines_are_told_the_same() -> None:
-    found = await examine(Settings(), {"disk": saying(warning("little room", "make some")), "java": saying(fine("17"))})
+async def test_a_machine_that_has_everything_is_a_short_answer() -> None:
+    results = await examine(Settings(), {"java": returning(fine("17"))})
+    assert lines(results)[-1] == "All checks passed."
+
+
+async def test_text_and_json_output_agree() -> None:
+    found = await examine(
+        Settings(), {"disk": returning(warning("little room", "make some")), "java": returning(fine("17"))}
+    )
     text = "\n".join(lines(found))
-    assert "warning  disk  little room" in text and "-> make some" in text and "nothing stops kinolog" in text
+    assert "warning  disk  little room" in text and "-> make some" in text and "1 warning: kinolog can run." in text
     assert plain(found) == {
         "ok": True,
         "exit_code": 0,
@@ -93,7 +100,7 @@ def test_the_versions_it_looks_for_are_those_that_the_repairs_were_made_for() ->
 async def test_another_version_is_named_with_the_one_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "PINNED", {"aiokafka": "0.1", "no-such-package": "1"})
     found = await machine.python(Settings())
-    assert found.level == "problem" and "not 0.1" in found.says and "no-such-package is missing" in found.says
+    assert found.level == "problem" and "not 0.1" in found.message and "no-such-package is missing" in found.message
 
 
 async def test_a_machine_without_tools_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -101,7 +108,7 @@ async def test_a_machine_without_tools_is_told_what_to_install(monkeypatch: pyte
     monkeypatch.delenv("JAVA_HOME", raising=False)
     ffmpeg, java = await machine.ffmpeg(Settings()), await machine.java(Settings())
     assert ffmpeg.exit_code == java.exit_code == 2
-    assert "ffprobe" in ffmpeg.says and ffmpeg.remedy and "Java 17" in java.says
+    assert "ffprobe" in ffmpeg.message and ffmpeg.remedy and "Java 17" in java.message
 
 
 async def test_java_is_not_needed_beside_a_cluster(
@@ -139,7 +146,7 @@ async def test_a_model_that_is_not_there_is_named(
     monkeypatch.setattr(transcription, "is_installed", lambda: True)
     monkeypatch.setattr(embed, "is_installed", lambda: True)
     alone = await check(make_settings(**{f"KINOLOG_{step}__BACKENDS": "local:/nowhere"}))
-    assert alone.exit_code == 2 and "/nowhere" in alone.says
+    assert alone.exit_code == 2 and "/nowhere" in alone.message
     chain = await check(make_settings(**{f"KINOLOG_{step}__BACKENDS": "local:/nowhere,https://models.example/m"}))
     assert chain.level == "warning"
     assert (await check(make_settings(**{f"KINOLOG_{step}__BACKENDS": "ftp://x"}))).exit_code == 2
@@ -149,7 +156,7 @@ async def test_ports_that_something_else_has_are_found_before_up_fails(
     make_settings: MakeSettings, taken_port: int
 ) -> None:
     found = await services.log(make_settings(KINOLOG_KAFKA__PORT=str(taken_port)))
-    assert found.exit_code == 2 and str(taken_port) in found.says
+    assert found.exit_code == 2 and str(taken_port) in found.message
 
 
 async def test_a_web_interface_that_should_be_there_and_is_not_is_unreachable(
@@ -179,7 +186,7 @@ async def test_a_part_that_ends_again_and_again_is_a_problem(make_settings: Make
         assert (await services.parts(settings)).level == "ok"
         run_dir.write_ends(settings, {"control": ExitHistory(9, 4, "exited with code 77", time.time())})
         found = await services.parts(settings)
-    assert found.level == "problem" and "control exited with code 77" in found.says
+    assert found.level == "problem" and "control exited with code 77" in found.message
 
 
 async def test_looking_makes_no_folder(make_settings: MakeSettings) -> None:
@@ -193,7 +200,7 @@ async def test_a_store_below_something_that_is_no_folder_is_a_problem(
 ) -> None:
     (tmp_path / "file").touch()
     found = await services.store(make_settings(KINOLOG_STORE__URL=f"file://{tmp_path}/file/store"))
-    assert found.exit_code == 2 and str(tmp_path / "file") in found.says
+    assert found.exit_code == 2 and str(tmp_path / "file") in found.message
 
 
 @pytest.mark.parametrize("content, said", [("name: [", "bad.yaml"), ("name: x\nsteps: [{name: noop}]", "'standard'")])
@@ -202,4 +209,4 @@ async def test_a_pipeline_that_cannot_be_used_is_named(
 ) -> None:
     (tmp_path / "bad.yaml").write_text(content)
     found = await doctor.pipelines(make_settings(KINOLOG_PIPELINES_DIR=str(tmp_path)))
-    assert found.exit_code == 2 and said in found.says
+    assert found.exit_code == 2 and said in found.message

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from streams.kafka.batch_sender import Departures
+from streams.kafka.batch_sender import BatchSender
 
 
 class Batch(list[bytes]):
@@ -37,13 +37,13 @@ class Producer:
 
 async def test_a_batch_that_is_refused_is_blamed_on_the_record_that_it_was_put_for() -> None:
     producer, blamed, cause = Producer(), list[Any](), ["first"]
-    departures = Departures(lambda: producer, lambda _error, cause: blamed.append(cause), lambda: cause[0])
-    departures.put("t", 0, None, b"1")
+    batch_sender = BatchSender(lambda: producer, lambda _error, cause: blamed.append(cause), lambda: cause[0])
+    batch_sender.put("t", 0, None, b"1")
     cause[0] = "second"
-    departures.put("t", 0, None, b"large")
+    batch_sender.put("t", 0, None, b"large")
     cause[0] = "third"
-    departures.put("t", 0, None, b"3")
-    await departures.depart()
+    batch_sender.put("t", 0, None, b"3")
+    await batch_sender.send_all()
     await asyncio.sleep(0)
     assert producer.sent == [[b"1"], [b"large"], [b"3"]]
     assert blamed == ["second"]
@@ -51,8 +51,8 @@ async def test_a_batch_that_is_refused_is_blamed_on_the_record_that_it_was_put_f
 
 async def test_what_is_put_for_one_record_leaves_in_full_batches() -> None:
     producer = Producer()
-    departures = Departures(lambda: producer, lambda *_: None)
+    batch_sender = BatchSender(lambda: producer, lambda *_: None)
     for value in (b"1", b"2", b"3"):
-        departures.put("t", 0, None, value)
-    await departures.depart()
+        batch_sender.put("t", 0, None, value)
+    await batch_sender.send_all()
     assert producer.sent == [[b"1", b"2"], [b"3"]]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from streams.kafka.admin import Found, TopicsReport, note_few_replicas, to_be_set
-from streams.kafka.topics import Topic, durability, wanted
+from streams.kafka.admin import TopicsReport, TopicState, note_few_replicas, to_be_set
+from streams.kafka.topics import Topic, durability, required_topics
 from streams.settings import Settings
 
 EVENTS = Topic("media.events", 8, {"cleanup.policy": "delete"})
@@ -34,11 +34,11 @@ def test_an_operator_who_asks_for_more_copies_keeps_them() -> None:
 
 def test_topics_with_fewer_replicas_than_the_settings_ask_for_are_named() -> None:
     report = TopicsReport()
-    note_few_replicas([EVENTS], {"media.events": Found(8, 1)}, 3, report)
-    assert report.too_few_replicas == ["media.events has 1 replicas, should have 3"]
-    note_few_replicas([EVENTS], {"media.events": Found(8, 3)}, 3, report)
+    note_few_replicas([EVENTS], {"media.events": TopicState(8, 1)}, 3, report)
+    assert report.too_few_replicas == ["media.events has 1 of 3 replicas"]
+    note_few_replicas([EVENTS], {"media.events": TopicState(8, 3)}, 3, report)
     assert report.too_few_replicas == []
 
 
 def test_no_topic_sets_by_itself_what_follows_from_its_replicas() -> None:
-    assert all(topic.config.keys().isdisjoint(durability(3)) for topic in wanted(Settings()))
+    assert all(topic.config.keys().isdisjoint(durability(3)) for topic in required_topics(Settings()))

@@ -40,7 +40,7 @@ def test_a_full_disk_is_no_refusal() -> None:
     [
         (KafkaConnectionError("no"), EX_SOFTWARE, "broker"),
         (OSError(errno.EROFS, "Read-only file system", "/x"), EX_CONFIG, "not writable"),
-        (KeyError("partitions"), EX_SOFTWARE, "the app could not start"),
+        (KeyError("partitions"), EX_SOFTWARE, "cannot start"),
     ],
 )
 def test_only_the_brokers_absence_is_blamed_on_the_broker(error: Exception, code: int, word: str) -> None:

@@ -91,7 +91,7 @@ def test_a_thread_that_dies_is_told_and_one_that_is_torn_down_is_not(capsys: pyt
         thread.start()
         thread.join()
     lines = capsys.readouterr().err
-    assert lines.count("a thread ended by an error nobody expected") == 1
+    assert lines.count("thread ended by an unexpected error") == 1
     assert "ValueError: lost" in lines
     assert "CancelledError" not in lines
 

@@ -24,6 +24,7 @@ def test_a_healthy_start_has_no_error_lines() -> None:
         line(FETCHER, "Failed fetch offsets from %s: %s", 1, NotLeaderForPartitionError()),
         line(GROUP, "Group Coordinator Request failed: %s", GroupCoordinatorNotAvailableError()),
         line(GROUP, "Marking the coordinator dead (node %s)for group %s.", 1, "g", level=logging.WARNING),
+        line(GROUP, "Heartbeat session expired - marking coordinator dead"),
         line("aiokafka.cluster", "Topic %s not found in cluster metadata", "media.events"),
     ]
     assert not any(gate.filter(record) for record in lines)

@@ -31,7 +31,7 @@ def test_a_token_of_ones_own_wins(settings: Settings, tmp_path: Path) -> None:
 
 
 def test_a_second_up_over_one_data_dir_is_refused_with_the_owner_named(settings: Settings) -> None:
-    with run_dir.only_one(settings), pytest.raises(run_dir.AlreadyUp, match=r"process \d+"), run_dir.only_one(settings):
+    with run_dir.only_one(settings), pytest.raises(run_dir.AlreadyUp, match=r"PID \d+"), run_dir.only_one(settings):
         raise AssertionError("two hold one data dir")
 
 

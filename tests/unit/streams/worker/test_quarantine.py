@@ -17,7 +17,7 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.worker.quarantine import Place, Quarantine, commit_with_metadata, is_about_content
+from streams.worker.quarantine import Quarantine, RecordPosition, commit_with_metadata, is_about_content
 
 COMMANDS = TP("media.commands", 3)
 #: Source: Kafka, offset.metadata.max.bytes.
@@ -27,7 +27,7 @@ MOST_BYTES = 4096
 def counted(*offsets: int) -> Quarantine:
     quarantine = Quarantine()
     for offset in offsets:
-        quarantine.add(Place(COMMANDS, offset), "RuntimeError('boom')")
+        quarantine.add(RecordPosition(COMMANDS, offset), "RuntimeError('boom')")
     return quarantine
 
 
@@ -35,8 +35,8 @@ def test_the_count_is_there_after_the_process_its_disk_and_its_machine_are_gone(
     kept = counted(7, 7, 9).metadata(COMMANDS, 5)
     later = Quarantine()
     later.load(COMMANDS, kept)
-    assert [later.strikes(Place(COMMANDS, offset)).times for offset in (6, 7, 8, 9)] == [0, 2, 0, 1]
-    assert later.strikes(Place(COMMANDS, 7)).error == "RuntimeError('boom')"
+    assert [later.crashes(RecordPosition(COMMANDS, offset)).times for offset in (6, 7, 8, 9)] == [0, 2, 0, 1]
+    assert later.crashes(RecordPosition(COMMANDS, 7)).error == "RuntimeError('boom')"
 
 
 def test_it_goes_when_a_later_offset_is_committed() -> None:
@@ -50,7 +50,7 @@ def test_it_goes_when_a_later_offset_is_committed() -> None:
 def test_what_others_keep_there_counts_for_nothing(text: str) -> None:
     quarantine = counted(7)
     quarantine.load(COMMANDS, text)
-    assert quarantine.strikes(Place(COMMANDS, 7)).times == 0
+    assert quarantine.crashes(RecordPosition(COMMANDS, 7)).times == 0
 
 
 @given(st.lists(st.integers(0, 2**63 - 1), max_size=30), st.text(max_size=300))
@@ -58,7 +58,7 @@ def test_it_always_fits(offsets: list[int], error: str) -> None:
     """An offset whose metadata is too long could never be committed again."""
     quarantine = Quarantine()
     for offset in offsets:
-        quarantine.add(Place(COMMANDS, offset), error)
+        quarantine.add(RecordPosition(COMMANDS, offset), error)
     assert len(quarantine.metadata(COMMANDS, 0).encode()) <= MOST_BYTES
 
 
@@ -77,10 +77,10 @@ def test_only_what_is_the_records_own_doing_is_counted() -> None:
 
 
 def test_what_happens_between_two_records_is_nobodys_doing() -> None:
-    quarantine, place = Quarantine(), Place(COMMANDS, 7)
+    quarantine, place = Quarantine(), RecordPosition(COMMANDS, 7)
     with quarantine.handling(place):
-        assert quarantine.in_hand == place
-    assert quarantine.in_hand is None
+        assert quarantine.handled == place
+    assert quarantine.handled is None
 
 
 async def test_every_commit_keeps_it() -> None:

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from schemas.registry import message_types
-from streams.kafka.topics import wanted
+from streams.kafka.topics import required_topics
 from streams.settings import Settings
 from web.http.problem_codes import CODES
 from web.http.routing import Route
@@ -77,7 +77,7 @@ def test_every_message_has_a_channel_and_every_frame_is_documented() -> None:
 def test_the_channels_are_the_topics_that_are_created() -> None:
     addresses = {channel["address"] for channel in EVENTS["channels"].values()}
     patterns = [re.escape(address).replace(r"\{step\}", ".+") for address in addresses]
-    topics = [topic.name for topic in wanted(Settings()) if not topic.name.endswith("-changelog")]
+    topics = [topic.name for topic in required_topics(Settings()) if not topic.name.endswith("-changelog")]
     assert [topic for topic in topics if not any(re.fullmatch(pattern, topic) for pattern in patterns)] == []
 
 
