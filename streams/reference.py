@@ -27,7 +27,7 @@ _ABOUT_SETTINGS = (
     "exit code 2. Lists and objects are JSON. An empty value counts as unset."
 )
 _ABOUT_MESSAGES = (
-    "The `data` of each CloudEvent, by its type. A change is additive, or it is a `.v2` that is read beside `.v1`; "
+    "The `data` of each CloudEvent, by its type. A change is additive, or it is a `.v2` that is read as well as `.v1`; "
     "unknown fields are ignored. The same as JSON Schema: [schemas.json](schemas.json)."
 )
 

@@ -11,7 +11,7 @@ from schemas.steps import step_kinds
 from streams.kafka.dead_letters import dead_letter
 from streams.kafka.envelope import BATCH_HEADERS, batch, binary, structured
 from streams.kafka.partitioner import partition_of
-from streams.kafka.topics import names, request_line
+from streams.kafka.topics import names, request_queue
 from streams.settings import Settings
 from streams.worker.app import KinologApp
 from tables.effects import event_id
@@ -44,9 +44,9 @@ class EffectPublisher:
         self._app.batch_sender.put(self._topics.dead_letters, message.partition, *letter)
 
     def request_queue(self, job: Job, step: str) -> int:
-        """Number of the request queue of a step, see streams.kafka.topics.request_line."""
+        """Number of the request queue of a step, see streams.kafka.topics.request_queue."""
         partition = partition_of(_request_key(job.asset_id, job.id, step), self._partitions)
-        return request_line(partition, job.priority, self._partitions)
+        return request_queue(partition, job.priority, self._partitions)
 
     def _request(self, request: StepRequested, now: float) -> None:
         """Send a request. Instant steps share a record; others get their own, because a record goes to one executor."""

@@ -32,7 +32,7 @@ class AttemptIdentity:
     request: StepRequested
     kind: StepKind
     lease_id: str
-    #: Id of the request's event, and the request queue it came from (streams.kafka.topics.request_line).
+    #: Id of the request's event, and the request queue it came from (streams.kafka.topics.request_queue).
     request_event_id: str
     request_partition: int
 

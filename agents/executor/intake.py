@@ -15,7 +15,7 @@ from schemas.base import ErrorRecord
 from schemas.jobs import Priority
 from streams.kafka.dead_letters import dead_letter
 from streams.kafka.producer import Producer
-from streams.kafka.topics import names, request_line
+from streams.kafka.topics import names, request_queue
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class RequestIntake:
             event.ack()
 
     async def _accept(self, events: list[Any], step: str, priority: Priority) -> None:
-        queues = [request_line(e.message.partition, priority, self._settings.partitions) for e in events]
+        queues = [request_queue(e.message.partition, priority, self._settings.partitions) for e in events]
         parsed = [requests_of(e.message, step, queue) for e, queue in zip(events, queues, strict=True)]
         await self._attempts.accept([request for requests, _ in parsed for request in requests])
         for invalid in [entry for _, entries in parsed for entry in entries]:

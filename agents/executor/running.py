@@ -36,7 +36,7 @@ class Request(NamedTuple):
     requested: StepRequested
     #: Id of its event.
     event_id: str
-    #: Its request queue, see streams.kafka.topics.request_line.
+    #: Its request queue, see streams.kafka.topics.request_queue.
     partition: int
 
 

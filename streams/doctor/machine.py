@@ -32,11 +32,13 @@ async def python(_settings: Settings) -> Finding:
     here = sys.version.split()[0]
     if sys.version_info < OLDEST_PYTHON:
         return problem(f"Python {here} is too old.", "Install Python 3.11 or newer.")
-    found = {package: _version(package) for package in PINNED}
-    wrong = [f"{name} is {found[name]}, not {pinned}" for name, pinned in PINNED.items() if found[name] != pinned]
+    installed = {package: _version(package) for package in PINNED}
+    wrong = [
+        f"{name} is {installed[name]}, not {pinned}" for name, pinned in PINNED.items() if installed[name] != pinned
+    ]
     if wrong:
         return problem("; ".join(wrong), "Run `make setup` to install the versions of requirements.lock.")
-    return fine(f"Python {here}, {', '.join(f'{package} {number}' for package, number in found.items())}")
+    return fine(f"Python {here}, {', '.join(f'{package} {number}' for package, number in installed.items())}")
 
 
 def _version(package: str) -> str:
@@ -54,12 +56,12 @@ async def java(settings: Settings) -> Finding:
         jvm = await find_jvm(settings.kafka.home)
     except BrokerError as error:
         return problem(str(error))
-    found = f"Java {jvm.version}, Kafka {settings.kafka.home or KAFKA_VERSION}"
+    versions = f"Java {jvm.version}, Kafka {settings.kafka.home or KAFKA_VERSION}"
     if not jvm.archive.exists():
         return warning(
-            f"{found}; without a class-data archive the broker takes twice as long to start.", "Run `make setup`."
+            f"{versions}; without a class-data archive the broker takes twice as long to start.", "Run `make setup`."
         )
-    return fine(found)
+    return fine(versions)
 
 
 async def ffmpeg(_settings: Settings) -> Finding:
@@ -92,7 +94,7 @@ async def _output(*command: str) -> str:
 
 
 async def confinement(settings: Settings) -> Finding:
-    """The sandbox that tools can run in on this machine, found by trying it."""
+    """The sandbox that tools can run in on this machine, as detected by trying it."""
     if not settings.limits.sandbox:
         return warning("Tools run without a sandbox because KINOLOG_LIMITS__SANDBOX is false.", "Unset it.")
     match (await sandbox.detect()).means:
@@ -126,10 +128,10 @@ def existing(path: Path) -> Path:
 async def profiles(settings: Settings) -> Finding:
     """The transcode profiles."""
     try:
-        found = load_profiles(profiles_dir(settings))
+        loaded = load_profiles(profiles_dir(settings))
     except (ProfileError, OSError) as error:
         return problem(str(error), "Fix the file, or unset KINOLOG_PROFILES_DIR.")
-    return fine(f"{', '.join(found)} in {profiles_dir(settings)}")
+    return fine(f"{', '.join(loaded)} in {profiles_dir(settings)}")
 
 
 async def player(_settings: Settings) -> Finding:

@@ -77,5 +77,5 @@ def _keeps_embedding(name: str) -> bool:
     try:
         snapshot_download(name, local_files_only=True)
     except (LocalEntryNotFoundError, ValueError, OSError):
-        return False  # the answer to the question
+        return False
     return True

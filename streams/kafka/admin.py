@@ -175,14 +175,14 @@ async def _explain_replication(admin: AIOKafkaAdminClient, replicas: int) -> NoR
     )
 
 
-def require_same_partitions(topics: Iterable[Topic], found: Mapping[str, TopicState]) -> None:
+def require_same_partitions(topics: Iterable[Topic], current: Mapping[str, TopicState]) -> None:
     """Raise TopicsError (partitions-differ) with all differing topics; a retriable error while a topic is missing."""
     wrong = []
     for topic in topics:
-        if topic.name not in found:
+        if topic.name not in current:
             raise for_code(3)(f"{topic.name} is not visible yet")
-        if found[topic.name].partitions != topic.partitions:
-            wrong.append(f"{topic.name} has {found[topic.name].partitions} partitions, not {topic.partitions}")
+        if current[topic.name].partitions != topic.partitions:
+            wrong.append(f"{topic.name} has {current[topic.name].partitions} partitions, not {topic.partitions}")
     if wrong:
         raise TopicsError(
             "partitions-differ",
@@ -192,23 +192,23 @@ def require_same_partitions(topics: Iterable[Topic], found: Mapping[str, TopicSt
 
 
 def note_few_replicas(
-    topics: Iterable[Topic], found: Mapping[str, TopicState], replicas: int, report: TopicsReport
+    topics: Iterable[Topic], current: Mapping[str, TopicState], replicas: int, report: TopicsReport
 ) -> None:
     """Report topics with fewer replicas than configured."""
     report.too_few_replicas[:] = [
-        f"{topic.name} has {found[topic.name].replicas} of {replicas} replicas"
+        f"{topic.name} has {current[topic.name].replicas} of {replicas} replicas"
         for topic in topics
-        if found[topic.name].replicas < replicas
+        if current[topic.name].replicas < replicas
     ]
 
 
 async def _align(
-    admin: AIOKafkaAdminClient, topics: Sequence[Topic], found: Mapping[str, TopicState], report: TopicsReport
+    admin: AIOKafkaAdminClient, topics: Sequence[Topic], current: Mapping[str, TopicState], report: TopicsReport
 ) -> None:
-    current = await _configs(admin, [topic.name for topic in topics])
+    configs = await _configs(admin, [topic.name for topic in topics])
     for topic in topics:
-        settings = current[topic.name]
-        if safe := to_be_set(topic, settings.effective, found[topic.name].replicas, report):
+        settings = configs[topic.name]
+        if safe := to_be_set(topic, settings.effective, current[topic.name].replicas, report):
             await _alter(admin, topic.name, settings.own | safe)
 
 

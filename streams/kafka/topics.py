@@ -8,8 +8,8 @@ from streams.settings import Settings
 
 CONTROL_APP = "kinolog-control"
 _DAY_S = 86_400
-#: Normal first: its lines have the numbers of the partitions.
-_LINES: tuple[Priority, ...] = ("normal", "high", "low")
+#: Normal first: its queue numbers are the partition numbers.
+_QUEUES: tuple[Priority, ...] = ("normal", "high", "low")
 _FOR_EVER = -1
 
 
@@ -45,9 +45,9 @@ class Names(NamedTuple):
         return topic if priority == "normal" else f"{topic}.{priority}"
 
 
-def request_line(partition: int, priority: Priority, partitions: int) -> int:
-    """Number of the line in which a request stands: each partition of each priority's topic is one."""
-    return partition + partitions * _LINES.index(priority)
+def request_queue(partition: int, priority: Priority, partitions: int) -> int:
+    """Number of the queue of a request: each partition of each priority's topic is a queue."""
+    return partition + partitions * _QUEUES.index(priority)
 
 
 def names(settings: Settings) -> Names:

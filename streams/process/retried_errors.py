@@ -37,7 +37,7 @@ class RetriedErrors(logging.Filter):
         return not _is_retried(record) or self._lasts(record)
 
     def _lasts(self, record: logging.LogRecord) -> bool:
-        """Whether errors have gone on for long; the record then says so."""
+        """Whether errors have lasted for long; the record is then replaced by a summary."""
         now = self._clock()
         if now - self._latest_at > _PAUSE_S:
             self._began_at = now

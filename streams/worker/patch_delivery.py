@@ -81,7 +81,7 @@ def stop_flow(self: Any) -> None:
 
 
 async def perform_seek(self: Any) -> None:
-    """Consumer.perform_seek: once per recovery, to where continuity says, with the flow stopped."""
+    """Consumer.perform_seek: once per recovery, to the offsets of the continuity check, with the flow stopped."""
     if not getattr(self, "seek_allowed", False):
         return  # getmany's own rewind races with recovery: only recovery may seek
     if self.seek_flight is None:

@@ -102,5 +102,5 @@ async def _connect(self: Any) -> Any:
 def _send(self: Any, request: Any, expect_response: bool = True) -> Any:
     member = _members.get(self._client_id)
     if member is not None and isinstance(request, ProduceRequest) and not member.holds():
-        raise NodeNotReadyError("no answer to a heartbeat for too long: others may own these partitions")
+        raise NodeNotReadyError("no heartbeat answered for too long: the partitions may have been reassigned")
     return _stock_send(self, request, expect_response=expect_response)

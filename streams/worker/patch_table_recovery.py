@@ -39,9 +39,9 @@ async def _read(
 ) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while behind and time.monotonic() < deadline:
-        found = await consumer.getmany(*behind, timeout_ms=1000)
+        batches = await consumer.getmany(*behind, timeout_ms=1000)
         for tp, last in list(behind.items()):
-            apply_records(stores[tp.topic], found.get(tp, ()), tp.partition)
+            apply_records(stores[tp.topic], batches.get(tp, ()), tp.partition)
             # By the position: the last offsets may hold no record. A former owner may have written more meanwhile: that
             # is applied too, but Faust accepts no such offset.
             offsets[TP(*tp)] = max(offsets[TP(*tp)], min(await consumer.position(tp) - 1, last))
