@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from msgspec.structs import replace
 
 from schemas.audit import AuditLink, AuditRecorded
@@ -157,7 +157,8 @@ async def read_all(settings: Settings) -> list[AuditRecord]:
         async with open_reader(settings.bootstrap, [part], reset="earliest") as reader:
             return [_audit_record(record) async for record in read_to_end(reader, [part])]
     except (KafkaError, OSError, TimeoutError) as error:
-        raise AuditUnreachable(f"The log at {settings.bootstrap} cannot be read: {error}") from error
+        reason = "no broker responds" if isinstance(error, KafkaConnectionError) else str(error)
+        raise AuditUnreachable(f"The log at {settings.bootstrap} cannot be read: {reason}") from error
 
 
 async def last_link(settings: Settings) -> AuditLink | None:
