@@ -80,7 +80,7 @@ async def test_a_taken_port_is_named(make_settings: Callable[..., Settings]) -> 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         broker = Broker(make_settings(KINOLOG_KAFKA__PORT=str(port)))
-        with pytest.raises(BrokerError, match=f"port {port} is in use.*KINOLOG_KAFKA__PORT") as caught:
+        with pytest.raises(BrokerError, match=f"Port {port} is in use.*KINOLOG_KAFKA__PORT") as caught:
             await broker.start()
     assert caught.value.code == "port-taken"
     assert not broker.running
