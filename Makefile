@@ -56,17 +56,17 @@ chaos: setup
 	@$(CHAOS) --brokers 1
 	@$(CHAOS) --brokers 3
 
-# Measures, and writes docs/figures.md and the figures in README.
+# Measures, and writes docs/figures.md and README's lines.
 bench: setup
 	@$(BIN)/python -m tests.bench.figures
 
-# Runs the real reducer and dispatcher with simulated executors, in virtual time. With EXECUTORS or JOBS: one run, whose
-# seed is printed; without: all figures of docs/dispatch.md (SEED=1, some minutes).
+# The real reducer and dispatcher among simulated executors, in virtual time. With EXECUTORS or JOBS one run, its seed
+# printed; without, every figure of docs/dispatch.md (SEED=1, some minutes).
 simulate: .venv/.ready
 	@$(BIN)/python -m tests.simulation $(if $(EXECUTORS),--executors $(EXECUTORS)) $(if $(JOBS),--jobs $(JOBS)) \
 	  $(if $(SEED),--seed $(SEED))
 
-# Runs 500 hostile files through the real steps; CASES and SEED select others, the seed is printed.
+# 500 hostile files through the real steps; CASES and SEED choose others, the seed is printed.
 hostile: setup
 	@$(BIN)/python -m tests.hostile $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED))
 

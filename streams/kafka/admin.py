@@ -53,7 +53,7 @@ class TopicsReport:
     too_few_replicas: list[str] = field(default_factory=list)
 
 
-class TopicState(NamedTuple):
+class ExistingTopic(NamedTuple):
     """The state of a topic on the cluster."""
 
     partitions: int
@@ -133,7 +133,7 @@ async def _compare(admin: AIOKafkaAdminClient, settings: Settings) -> TopicsRepo
     return report
 
 
-async def _topics(admin: AIOKafkaAdminClient) -> dict[str, TopicState]:
+async def _topics(admin: AIOKafkaAdminClient) -> dict[str, ExistingTopic]:
     """All topics: a request for single ones would create them on a cluster with auto-creation."""
     topics = {}
     for topic in await admin.describe_topics():
@@ -141,7 +141,7 @@ async def _topics(admin: AIOKafkaAdminClient) -> dict[str, TopicState]:
         for partition in topic["partitions"]:
             _raise_for(partition["error_code"], f"{topic['topic']}-{partition['partition']}")
         replicas = (len(partition["replicas"]) for partition in topic["partitions"])
-        topics[topic["topic"]] = TopicState(len(topic["partitions"]), min(replicas, default=0))
+        topics[topic["topic"]] = ExistingTopic(len(topic["partitions"]), min(replicas, default=0))
     return topics
 
 
@@ -175,7 +175,7 @@ async def _explain_replication(admin: AIOKafkaAdminClient, replicas: int) -> NoR
     )
 
 
-def require_same_partitions(topics: Iterable[Topic], current: Mapping[str, TopicState]) -> None:
+def require_same_partitions(topics: Iterable[Topic], current: Mapping[str, ExistingTopic]) -> None:
     """Raise TopicsError (partitions-differ) with all differing topics; a retriable error while a topic is missing."""
     wrong = []
     for topic in topics:
@@ -192,7 +192,7 @@ def require_same_partitions(topics: Iterable[Topic], current: Mapping[str, Topic
 
 
 def note_few_replicas(
-    topics: Iterable[Topic], current: Mapping[str, TopicState], replicas: int, report: TopicsReport
+    topics: Iterable[Topic], current: Mapping[str, ExistingTopic], replicas: int, report: TopicsReport
 ) -> None:
     """Report topics with fewer replicas than configured."""
     report.too_few_replicas[:] = [
@@ -203,7 +203,7 @@ def note_few_replicas(
 
 
 async def _align(
-    admin: AIOKafkaAdminClient, topics: Sequence[Topic], current: Mapping[str, TopicState], report: TopicsReport
+    admin: AIOKafkaAdminClient, topics: Sequence[Topic], current: Mapping[str, ExistingTopic], report: TopicsReport
 ) -> None:
     configs = await _configs(admin, [topic.name for topic in topics])
     for topic in topics:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.kafka.admin import TopicsReport, TopicState, note_few_replicas, to_be_set
+from streams.kafka.admin import ExistingTopic, TopicsReport, note_few_replicas, to_be_set
 from streams.kafka.topics import Topic, durability, required_topics
 from streams.settings import Settings
 
@@ -34,9 +34,9 @@ def test_an_operator_who_asks_for_more_copies_keeps_them() -> None:
 
 def test_topics_with_fewer_replicas_than_the_settings_ask_for_are_named() -> None:
     report = TopicsReport()
-    note_few_replicas([EVENTS], {"media.events": TopicState(8, 1)}, 3, report)
+    note_few_replicas([EVENTS], {"media.events": ExistingTopic(8, 1)}, 3, report)
     assert report.too_few_replicas == ["media.events has 1 of 3 replicas"]
-    note_few_replicas([EVENTS], {"media.events": TopicState(8, 3)}, 3, report)
+    note_few_replicas([EVENTS], {"media.events": ExistingTopic(8, 3)}, 3, report)
     assert report.too_few_replicas == []
 
 
