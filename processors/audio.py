@@ -10,11 +10,21 @@ import ffmpeg
 
 from processors.contract import Work, outputs_of, params_of
 from processors.errors import OutputIncomplete, OutputInvalid, Skipped
-from processors.media.loudness import Filter, Loudness, measuring, normalising, read_loudness
+from processors.media.loudness import (
+    Aim,
+    Filter,
+    Loudness,
+    first_aim,
+    measuring,
+    miss,
+    next_aim,
+    normalising,
+    read_loudness,
+)
 from processors.media.tracks import seconds
 from processors.media.video_filters import Chain
 from processors.tools.cpu_priority import NICE_LIGHT
-from processors.tools.ffmpeg import Progress, ask_json, ffmpeg_argv, ffprobe_argv, file_address, input_options
+from processors.tools.ffmpeg import AAC, Progress, ask_json, ffmpeg_argv, ffprobe_argv, file_address, input_options
 from processors.tools.runner import Command, Runner
 from processors.tools.sandbox import FileAccess
 from schemas.audio import AudioOutputs, AudioParams
@@ -31,13 +41,10 @@ _SLACK_S = 0.05
 _MEASURE_SHARE = 0.3
 #: … and where the second ends, after which the result is measured.
 _WRITE_SHARE = 0.9
-#: Tries to hit the target, how far from it is near enough, and what loudnorm takes for one.
-_AIMS, _MISS_LU = 4, 0.5
-#: Limiting takes back a part of every gain.
-_EAGER = 1.7
-#: How far AAC may overshoot the peak, dB.
-_OVER_DB = 0.5
-_LOWEST_AIM_LUFS, _HIGHEST_AIM_LUFS, _LOWEST_AIM_DBTP = -70.0, -5.0, -9.0
+#: Below what is heard: a constant offset takes the room of the sound.
+_OFFSET_HZ = 10
+#: Tries to hit the target loudness.
+_AIMS = 4
 #: Stands back behind the transcode, which is waited for.
 _THREADS = 1
 
@@ -86,12 +93,12 @@ def audio_args(
     sound = _sound(source, media, tracks)
     for name, options in normalise:
         sound = sound.filter(name, **options)
-    shaped = _shaped(sound, tracks)  # loudnorm gives 192 kHz where it limits
+    shaped = _shaped(sound, tracks)  # the limiter works at 192 kHz
     copies = shaped.filter_multi_output("asplit", 2)
     models = copies[1].filter("aformat", sample_fmts="s16", sample_rates=SPEECH_RATE_HZ, channel_layouts="mono")
     channels = channels_of(tracks)
     clean = {"map_metadata": -1, "threads": _THREADS}
-    aac = {"c:a": "aac", "b:a": _BIT_RATE_BPS * channels, "movflags": "+faststart", "f": "ipod"}
+    aac = {**AAC, "b:a": _BIT_RATE_BPS * channels, "movflags": "+faststart", "f": "ipod"}
     outputs = [
         ffmpeg.output(copies[0], AUDIO, **clean, **aac),
         ffmpeg.output(models, SPEECH, **clean, **{"c:a": "pcm_s16le", "f": "wav", "flags": "+bitexact"}),
@@ -108,7 +115,8 @@ def _sound(source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack]) -> C
     if len(steady) > 1:
         mixed = ffmpeg.filter(steady, "amix", inputs=len(steady), duration="longest", normalize=0)
     whole = f"{media.duration_s:.6f}"
-    return _shaped(mixed, tracks).filter("apad", whole_dur=whole).filter("atrim", end=whole)
+    centred = _shaped(mixed, tracks).filter("highpass", f=_OFFSET_HZ)
+    return centred.filter("apad", whole_dur=whole).filter("atrim", end=whole)
 
 
 def _shaped(sound: Chain, tracks: Sequence[AudioTrack]) -> Chain:
@@ -171,17 +179,23 @@ class _Session:
         return read_loudness(await self._run(measure_args(self.source, self.media, self.tracks), 0.0, _MEASURE_SHARE))
 
     async def normalised(self, before: Loudness, params: AudioParams) -> Loudness:
-        """Write both files at the wanted loudness; how loud they are. Where the encoder misses it, it is aimed anew."""
-        aim_lufs, aim_dbtp = params.target_lufs, params.peak_dbtp
-        for tries_left in reversed(range(_AIMS)):
-            await self.write(normalising(before, aim_lufs, aim_dbtp, self.media.duration_s))
-            reached = read_loudness(await self._run(check_args(self.work.output / AUDIO), _WRITE_SHARE, 1.0))
-            missed_lu, over_db = reached.lufs - params.target_lufs, max(0.0, reached.peak_dbfs - params.peak_dbtp)
-            if (abs(missed_lu) <= _MISS_LU and over_db <= _OVER_DB) or not tries_left:
-                break
-            aim_lufs = min(max(aim_lufs - missed_lu * _EAGER, _LOWEST_AIM_LUFS), _HIGHEST_AIM_LUFS)
-            aim_dbtp = max(aim_dbtp - (over_db if over_db > _OVER_DB else 0.0), _LOWEST_AIM_DBTP)
-        return reached
+        """Write both files at the wanted loudness; how loud they are. Where it is missed, the best of some tries."""
+        target = (params.target_lufs, params.peak_dbtp)
+        aim = first_aim(before, *target)
+        tries: list[tuple[float, Aim, Loudness]] = []
+        for _ in range(_AIMS):
+            reached = await self._try(aim, before)
+            tries.append((miss(reached, *target), aim, reached))
+            if not tries[-1][0]:
+                return reached
+            aim = next_aim(aim, before, reached, *target)
+        _, best, reached = min(tries, key=lambda tried: tried[0])
+        return reached if best is tries[-1][1] else await self._try(best, before)
+
+    async def _try(self, aim: Aim, before: Loudness) -> Loudness:
+        """Write both files so; how loud they are."""
+        await self.write(normalising(aim, before))
+        return read_loudness(await self._run(check_args(self.work.output / AUDIO), _WRITE_SHARE, 1.0))
 
     async def write(self, normalise: Sequence[Filter]) -> None:
         """Write both files."""

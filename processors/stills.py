@@ -118,7 +118,7 @@ def _first_of_slots(board: Storyboard) -> str:
     """An expression of `select`. Source: ffmpeg-filters(1), select."""
     slot = f"floor({{}}/{board.interval_s:.6f}+{SLOT_SLACK:.6f})"
     later = f"gt({slot.format('t')},{slot.format('prev_selected_t')})"
-    return f"lt(t,{board.duration_s:.6f})*(isnan(prev_selected_t)+{later})"
+    return f"lt(t,{board.duration_s:.6f})*(eq(selected_n,0)+{later})"
 
 
 def _opened(source: Path, media: ProbeOutputs, track: VideoTrack, **options: str | None) -> Chain:

@@ -20,7 +20,7 @@ from processors.media.ladder import Size, ladder
 from processors.media.profiles import Profile
 from processors.media.video_filters import Chain, deinterlaced, steady, steady_options, upright
 from processors.tools.cpu_priority import NICE_HEAVY
-from processors.tools.ffmpeg import Progress, errors_in, ffmpeg_argv, file_address, input_options
+from processors.tools.ffmpeg import AAC, Progress, errors_in, ffmpeg_argv, file_address, input_options
 from processors.tools.runner import Command, Runner
 from processors.tools.sandbox import FileAccess
 from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
@@ -160,7 +160,7 @@ def _video_output(picture: Chain, size: Size, profile: Profile, plan: Plan, cpus
 
 def _audio_output(opened: Chain, track: AudioTrack, profile: Profile, plan: Plan) -> Chain:
     """Its filters stand apart from the pictures': where the form of the sound changes, they alone begin again."""
-    codec = {"af": _sound_filters(track, profile, plan), "c:a": "aac", "b:a": profile.audio.bit_rate_bps}
+    codec = {"af": _sound_filters(track, profile, plan), **AAC, "b:a": profile.audio.bit_rate_bps}
     return _hls_output(opened[str(track.index)], AUDIO, codec, plan.start_s, plan.segment_s)
 
 

@@ -1,7 +1,7 @@
-"""Loudness: what ffmpeg's ebur128 measured, and how loudnorm is then told to normalise. Pure.
+"""Loudness: what ffmpeg's ebur128 measured, and the gain and limiter that normalise. Pure.
 
-Source: ITU-R BS.1770-4; EBU R 128; ffmpeg-filters(1), ebur128 and loudnorm. loudnorm's own measurement leaves out the
-end of what it hears: 0.4 LU on a clip of 11 s.
+One gain for all of it, and a limiter where peaks would clip; loudnorm, where it cannot be linear, misses the target by
+several LU once its peak is lowered. Source: ITU-R BS.1770-4; EBU R 128; ffmpeg-filters(1), ebur128 and alimiter.
 """
 
 import math
@@ -14,11 +14,14 @@ from processors.errors import ToolFailed
 _SILENCE_DBFS = -60.0
 #: The absolute gate of BS.1770: what is said to have this loudness was not measured.
 _GATE_LUFS = -70.0
-#: What loudnorm takes for a loudness range, LU. A target below the measured one makes it compress.
-_MIN_RANGE_LU, _MAX_RANGE_LU = 1.0, 20.0
-#: loudnorm looks 3 s ahead, and is of no use on less.
-_LOUDNORM_S = 3.5
-_LOWEST_LOUDNORM_DBTP = -9.0
+#: True peaks lie between samples: the limiter works at four times the rate. Source: ITU-R BS.1770-4, annex 2.
+_LIMITER_RATE_HZ = 192_000
+#: How far from the target is near enough, LU, and how far the encoder may overshoot the peak, dB.
+_MISS_LU, _OVER_DB = 0.5, 0.5
+#: Limiting takes back a part of every gain.
+_EAGER = 1.7
+#: Bounds of an aim, dB.
+_MOST_GAIN_DB, _LOWEST_LIMIT_DBTP = 60.0, -9.0
 #: A filter of ffmpeg and its options.
 Filter = tuple[str, dict[str, str]]
 
@@ -64,23 +67,47 @@ def measuring() -> dict[str, str]:
     return {"peak": "true", "framelog": "verbose"}
 
 
-def normalising(measured: Loudness, aim_lufs: float, aim_dbtp: float, duration_s: float) -> tuple[Filter, ...]:
-    """One gain for all of it where that does not clip, gentle limiting where it would; and then no peak above."""
-    gain: Filter = ("volume", {"volume": f"{aim_lufs - measured.lufs:.2f}dB"})
-    if duration_s >= _LOUDNORM_S:
-        gain = ("loudnorm", _loudnorm(measured, aim_lufs, max(aim_dbtp, _LOWEST_LOUDNORM_DBTP)))
-    return gain, ("alimiter", {"limit": f"{10 ** (aim_dbtp / 20):.4f}", "level": "false"})
+@dataclass(frozen=True)
+class Aim:
+    """What a try does."""
+
+    gain_db: float
+    #: Highest true peak behind the limiter.
+    limit_dbtp: float
 
 
-def _loudnorm(measured: Loudness, aim_lufs: float, aim_dbtp: float) -> dict[str, str]:
-    return {
-        "I": f"{aim_lufs:g}",
-        "TP": f"{aim_dbtp:g}",
-        "LRA": f"{min(max(measured.range_lu, _MIN_RANGE_LU), _MAX_RANGE_LU):g}",
-        "measured_I": f"{min(measured.lufs, 0.0):g}",
-        "measured_TP": f"{measured.peak_dbfs:g}",
-        # loudnorm takes 0 for "not measured", and limits.
-        "measured_LRA": f"{max(measured.range_lu, 0.1):g}",
-        "measured_thresh": f"{min(measured.threshold_lufs, 0.0):g}",
-        "linear": "true",
-    }
+def first_aim(measured: Loudness, target_lufs: float, peak_dbtp: float) -> Aim:
+    """The gain that is missing, limited at the peak that is allowed."""
+    return _bounded(target_lufs - measured.lufs, peak_dbtp)
+
+
+def next_aim(aim: Aim, measured: Loudness, reached: Loudness, target_lufs: float, peak_dbtp: float) -> Aim:
+    """What to try after a miss: the limit follows the encoder's overshoot, the gain what the limiter took."""
+    over_db = reached.peak_dbfs - peak_dbtp
+    limit_dbtp = aim.limit_dbtp - (over_db if over_db > _OVER_DB else 0.0)
+    share = _EAGER if limits(aim, measured) else 1.0
+    return _bounded(aim.gain_db + (target_lufs - reached.lufs) * share, limit_dbtp)
+
+
+def _bounded(gain_db: float, limit_dbtp: float) -> Aim:
+    return Aim(min(max(gain_db, -_MOST_GAIN_DB), _MOST_GAIN_DB), max(limit_dbtp, _LOWEST_LIMIT_DBTP))
+
+
+def miss(reached: Loudness, target_lufs: float, peak_dbtp: float) -> float:
+    """How far a result is from what is accepted, in dB; 0: near enough."""
+    over_db = max(0.0, reached.peak_dbfs - peak_dbtp - _OVER_DB)
+    return over_db + max(0.0, abs(reached.lufs - target_lufs) - _MISS_LU)
+
+
+def limits(aim: Aim, measured: Loudness) -> bool:
+    """Whether peaks would lie above the limit."""
+    return measured.peak_dbfs + aim.gain_db > aim.limit_dbtp
+
+
+def normalising(aim: Aim, measured: Loudness) -> tuple[Filter, ...]:
+    """Filters: the gain alone, where it clips nothing; else a limiter behind it."""
+    gain: Filter = ("volume", {"volume": f"{aim.gain_db:.2f}dB"})
+    if not limits(aim, measured):
+        return (gain,)
+    limiter = {"limit": f"{10 ** (aim.limit_dbtp / 20):.4f}", "level": "false", "latency": "true"}
+    return gain, ("aresample", {"osr": str(_LIMITER_RATE_HZ)}), ("alimiter", limiter)

@@ -15,6 +15,8 @@ _INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
 _STILLS = ("attached_pic", "still_image", "timed_thumbnails")
 #: ffprobe prints the display matrix as three lines of an address and three numbers each.
 _OFFSET, _MATRIX_VALUE = re.compile(r"(?m)^\s*[0-9a-f]{8}:"), re.compile(r"-?[0-9]{1,11}")
+#: A name of ffmpeg's.
+_NAME = re.compile(r"[a-z0-9-]{1,32}")
 _RATIO = re.compile(r"([0-9]{1,18})[/:]([0-9]{1,18})")
 #: A language as players understand it; a file may hold anything in its place. Source: RFC 5646, ISO 639.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
@@ -71,10 +73,10 @@ def video_track(track: Json, *, start_s: float, duration_s: float | None) -> Vid
         sample_aspect_ratio=_text(pixel_aspect(track), ":"),
         pixel_format=track.get("pix_fmt"),
         hdr=transfer in HDR_TRANSFERS,
-        color_space=track.get("color_space"),
-        color_primaries=track.get("color_primaries"),
+        color_space=_word(track, "color_space"),
+        color_primaries=_word(track, "color_primaries"),
         color_transfer=transfer,
-        color_range=track.get("color_range"),
+        color_range=_word(track, "color_range"),
         alpha=has_alpha(track.get("pix_fmt")) or _tag(track, "alpha_mode") == "1",
         interlaced=interlaced,
         duration_s=duration_s,
@@ -177,6 +179,11 @@ def _text(value: Fraction, between: str = "/") -> str:
 
 def _pixels(track: Json) -> int:
     return int(track.get("width", 0)) * int(track.get("height", 0))
+
+
+def _word(track: Json, name: str) -> str | None:
+    value = str(track.get(name, ""))
+    return value if _NAME.fullmatch(value) else None
 
 
 def _tag(track: Json, name: str) -> str | None:

@@ -14,7 +14,7 @@ from processors.audio import audio_args, chosen_tracks
 from processors.errors import AnswerInvalid, OutputInvalid, ProcessingError
 from processors.media.cues import cues, overlaps, subrip, webvtt
 from processors.media.hls import read_media_playlist
-from processors.media.loudness import normalising, read_loudness
+from processors.media.loudness import first_aim, normalising, read_loudness
 from processors.media.mp4 import Init, fragment_in, read_init
 from processors.media.profiles import load_profiles
 from processors.media.sniff import HEAD_BYTES, Container, recognise, sniff
@@ -99,7 +99,7 @@ def tool_output(content: bytes) -> None:
     assert heard == sorted(heard) and all(0 <= done <= 1 for done in heard)
     loudness = unless(ProcessingError, lambda: read_loudness(content.decode(errors="replace")))
     if loudness is not None and loudness.is_measured and not loudness.is_silence:
-        assert normalising(loudness, -16.0, -1.5, 10.0)
+        assert normalising(first_aim(loudness, -16.0, -1.5), loudness)
 
 
 def captions(content: bytes) -> None:

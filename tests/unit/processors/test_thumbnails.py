@@ -74,7 +74,7 @@ def test_the_storyboard_takes_the_first_keyframe_of_every_slot() -> None:
     board = storyboard(11.0, 90, 160)
     args = shlex.join(storyboard_args(Path("/in/source"), _MEDIA, _VIDEO, board, Path("/s"), keyframes=True))
     assert "-skip_frame nokey" in args
-    assert "select=lt(t\\,11.000000)*(isnan(prev_selected_t)+gt(floor(t/1.000000+0.000001)\\," in args
+    assert "select=lt(t\\,11.000000)*(eq(selected_n\\,0)+gt(floor(t/1.000000+0.000001)\\," in args
     assert "[s0]scale=160:90:flags=bicubic[s1];[s1]transpose=clock" in args
     assert "tile=10x2" in args
     every = shlex.join(storyboard_args(Path("/in/source"), _MEDIA, _VIDEO, board, Path("/s"), keyframes=False))

@@ -59,7 +59,7 @@ def test_one_decode_two_sizes_and_sound_once() -> None:
         "hls/{0}/index.m3u8"
     )
     audio = (
-        "-f hls -af aresample=48000,aformat=sample_fmts=fltp:channel_layouts=stereo -b:a 128000 -c:a aac "
+        "-f hls -aac_tns 0 -af aresample=48000,aformat=sample_fmts=fltp:channel_layouts=stereo -b:a 128000 -c:a aac "
         + hls
         + " -output_ts_offset 0.100000 hls/{0}/index.m3u8"
     )

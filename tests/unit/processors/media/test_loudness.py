@@ -6,7 +6,7 @@ import pytest
 
 from processors.audio import chosen_tracks
 from processors.errors import ToolFailed
-from processors.media.loudness import Loudness, normalising, read_loudness
+from processors.media.loudness import Aim, Loudness, first_aim, miss, next_aim, normalising, read_loudness
 from schemas.probe import AudioTrack, ProbeOutputs
 
 _SAID = """[Parsed_ebur128_1 @ 0x55] Summary:
@@ -44,12 +44,33 @@ def test_a_tool_that_says_nothing_has_failed() -> None:
         read_loudness("Conversion failed!")
 
 
-def test_long_sound_is_normalised_in_two_passes_and_short_sound_by_a_gain() -> None:
-    heard = Loudness(lufs=-20.0, threshold_lufs=-30.0, range_lu=0.0, peak_dbfs=-3.0)
-    [(name, options), (limiter, _)] = normalising(heard, -16, -1.5, 60)
-    assert (name, limiter) == ("loudnorm", "alimiter")
-    assert options["linear"] == "true" and options["measured_I"] == "-20" and options["measured_LRA"] == "0.1"
-    assert normalising(heard, -16, -1.5, 2)[0] == ("volume", {"volume": "4.00dB"})
+def _loud(lufs: float, peak_dbfs: float) -> Loudness:
+    return Loudness(lufs=lufs, threshold_lufs=lufs - 10, range_lu=0.0, peak_dbfs=peak_dbfs)
+
+
+def test_sound_gets_one_gain_and_a_limiter_only_where_peaks_would_clip() -> None:
+    calm, peaky = _loud(-20.0, -8.0), _loud(-20.0, -3.0)
+    aim = first_aim(calm, -16, -1.5)
+    assert normalising(aim, calm) == (("volume", {"volume": "4.00dB"}),)
+    assert normalising(aim, peaky) == (
+        ("volume", {"volume": "4.00dB"}),
+        ("aresample", {"osr": "192000"}),
+        ("alimiter", {"limit": "0.8414", "level": "false", "latency": "true"}),
+    )
+
+
+def test_an_overshoot_lowers_the_limit_and_leaves_the_loudness_in_reach() -> None:
+    source, aim = _loud(-20.0, -3.0), Aim(4.0, -1.5)
+    assert next_aim(aim, source, _loud(-16.0, 0.5), -16, -1.5) == Aim(4.0, -3.5)
+    assert next_aim(aim, source, _loud(-18.0, -1.2), -16, -1.5) == Aim(4.0 + 2 * 1.7, -1.5)
+    assert next_aim(aim, _loud(-20.0, -30.0), _loud(-18.0, -20.0), -16, -1.5) == Aim(6.0, -1.5)
+
+
+@pytest.mark.parametrize(
+    "lufs, peak, missed", [(-16.4, -1.1, 0.0), (-17.5, -1.1, 1.0), (-16.0, -0.5, 0.5), (-14.5, 0.0, 2.0)]
+)
+def test_a_try_is_judged_by_loudness_and_peak(lufs: float, peak: float, missed: float) -> None:
+    assert miss(_loud(lufs, peak), -16, -1.5) == pytest.approx(missed)
 
 
 def track(index: int, channels: int = 2, language: str | None = None, *, default: bool = False) -> AudioTrack:
