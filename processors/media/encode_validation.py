@@ -50,7 +50,7 @@ class ValidatedRendition:
     init: Init
     fragments: tuple[Fragment, ...]
     duration_s: Fraction
-    #: The largest segment, and the whole, in bits a second.
+    #: The largest rate by the rule of playlists, and that of the whole, in bits a second.
     peak_bps: int
     average_bps: int
 
@@ -75,7 +75,7 @@ def prove(folder: Path, expected: Expected) -> ValidatedRendition:
         init=init,
         fragments=fragments,
         duration_s=duration_s,
-        peak_bps=max(_bps(size, fragment.duration_s) for size, fragment in zip(sizes, fragments, strict=True)),
+        peak_bps=peak_bps(sizes, [fragment.duration_s for fragment in fragments], playlist.target_duration_s),
         average_bps=_bps(sum(sizes), duration_s),
     )
 
@@ -139,6 +139,23 @@ def _check_duration(duration_s: Fraction, expected: Expected) -> None:
     message = f"only {lasts} can be decoded" if missing_s > 0 else f"{lasts} come out of it"
     detail = f"{expected.name}: {expected.decode_errors[-_DETAIL_CHARS:]}"
     raise CorruptMedia(f"The file is damaged: {message}. Export or upload it again.", detail=detail)
+
+
+def peak_bps(sizes: Sequence[int], durations_s: Sequence[Fraction], target_s: int) -> int:
+    """The largest rate of segments in a row that last from half to one and a half target durations.
+
+    So a last segment of a moment, nearly all of it headers, says nothing. Source: RFC 8216, section 4.1.
+    """
+    rates = [_bps(sum(sizes), sum(durations_s, Fraction(0)))]
+    for first in range(len(sizes)):
+        size, lasts_s = 0, Fraction(0)
+        for more, longer_s in zip(sizes[first:], durations_s[first:], strict=True):
+            size, lasts_s = size + more, lasts_s + longer_s
+            if lasts_s * 2 > target_s * 3:
+                break
+            if lasts_s * 2 >= target_s:
+                rates.append(_bps(size, lasts_s))
+    return max(rates)
 
 
 def _bps(size_bytes: int, duration_s: Fraction) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from processors.errors import CorruptMedia, OutputIncomplete, OutputInvalid, ProcessingError
-from processors.media.encode_validation import Expected, prove, prove_together
+from processors.media.encode_validation import Expected, peak_bps, prove, prove_together
 from tests.unit.processors.media.fmp4 import OTHER, rendition, segment
 
 _FRAME_S = Fraction(40, 1000)
@@ -23,8 +23,22 @@ def test_a_good_rendition_is_measured(tmp_path: Path) -> None:
     proven = prove(rendition(tmp_path / "a", _GOOD, (4.0, 1.0)), _expected())
     assert proven.duration_s == 5
     assert len(proven.fragments) == 2
-    assert proven.peak_bps == round(len(_GOOD[1]) * 8 / 1.0)
+    assert proven.peak_bps == round(sum(map(len, _GOOD)) * 8 / 5.0)
     assert proven.average_bps == round(sum(map(len, _GOOD)) * 8 / 5.0)
+
+
+@pytest.mark.parametrize(
+    "sizes, durations, target_s, expected_bps",
+    [
+        ([500, 1000, 500], [4, 4, 4], 4, 2000),
+        ([500, 500, 90], [4, 4, Fraction(1, 50)], 4, round(590 * 8 / Fraction(402, 100))),
+        ([90], [Fraction(1, 50)], 1, 36_000),
+    ],
+)
+def test_a_last_segment_of_a_moment_is_no_peak(
+    sizes: list[int], durations: list[Fraction], target_s: int, expected_bps: int
+) -> None:
+    assert peak_bps(sizes, [Fraction(each) for each in durations], target_s) == expected_bps
 
 
 @pytest.mark.parametrize(
