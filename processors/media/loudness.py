@@ -54,11 +54,15 @@ class Loudness:
 
 
 def read_loudness(words: str) -> Loudness:
-    """The last summary in what ffmpeg said. Raises ToolFailed when there is none."""
+    """The last summary in what ffmpeg printed, with the highest peak of all.
+
+    The meter begins again where the form of the sound changes. Raises ToolFailed when there is none.
+    """
     found = _SUMMARY.findall(words)
     if not found:
         raise ToolFailed("ffmpeg did not tell how loud the sound is.", detail=words[-1000:])
-    lufs, threshold, loudness_range, peak = (float(number) for number in found[-1])
+    lufs, threshold, loudness_range, _ = (float(number) for number in found[-1])
+    peak = max(float(numbers[-1]) for numbers in found)
     return Loudness(lufs=lufs, threshold_lufs=threshold, range_lu=loudness_range, peak_dbfs=peak)
 
 
@@ -84,7 +88,9 @@ def first_aim(measured: Loudness, target_lufs: float, peak_dbtp: float) -> Aim:
 def next_aim(aim: Aim, measured: Loudness, reached: Loudness, target_lufs: float, peak_dbtp: float) -> Aim:
     """What to try after a miss: the limit follows the encoder's overshoot, the gain what the limiter took."""
     over_db = reached.peak_dbfs - peak_dbtp
-    limit_dbtp = aim.limit_dbtp - (over_db if over_db > _OVER_DB else 0.0)
+    limit_dbtp = aim.limit_dbtp
+    if over_db > _OVER_DB:  # below what there is: a limit above it changes nothing
+        limit_dbtp = min(limit_dbtp, measured.peak_dbfs + aim.gain_db) - over_db
     share = _EAGER if limits(aim, measured) else 1.0
     return _bounded(aim.gain_db + (target_lufs - reached.lufs) * share, limit_dbtp)
 

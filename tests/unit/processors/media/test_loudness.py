@@ -26,9 +26,9 @@ _SAID = """[Parsed_ebur128_1 @ 0x55] Summary:
 """
 
 
-def test_the_meters_last_summary_is_read() -> None:
-    found = read_loudness("noise\n" + _SAID.format(i="0.0", peak="0.0") + _SAID.format(i="-12.5", peak="-2.1"))
-    assert found == Loudness(lufs=-12.5, threshold_lufs=-23.7, range_lu=4.1, peak_dbfs=-2.1)
+def test_the_meters_last_summary_is_read_and_the_peak_of_all() -> None:
+    found = read_loudness("noise\n" + _SAID.format(i="0.0", peak="-1.0") + _SAID.format(i="-12.5", peak="-2.1"))
+    assert found == Loudness(lufs=-12.5, threshold_lufs=-23.7, range_lu=4.1, peak_dbfs=-1.0)
     assert found.is_measured and not found.is_silence
 
 
@@ -62,6 +62,7 @@ def test_sound_gets_one_gain_and_a_limiter_only_where_peaks_would_clip() -> None
 def test_an_overshoot_lowers_the_limit_and_leaves_the_loudness_in_reach() -> None:
     source, aim = _loud(-20.0, -3.0), Aim(4.0, -1.5)
     assert next_aim(aim, source, _loud(-16.0, 0.5), -16, -1.5) == Aim(4.0, -3.5)
+    assert next_aim(aim, _loud(-20.0, -10.0), _loud(-16.0, 0.5), -16, -1.5) == Aim(4.0, -8.0)
     assert next_aim(aim, source, _loud(-18.0, -1.2), -16, -1.5) == Aim(4.0 + 2 * 1.7, -1.5)
     assert next_aim(aim, _loud(-20.0, -30.0), _loud(-18.0, -20.0), -16, -1.5) == Aim(6.0, -1.5)
 
