@@ -75,10 +75,13 @@ def test_the_figures_of_the_readme_are_those_of_the_table() -> None:
     assert "\n".join(lines) == text_of("README.md").partition(MARKS[0])[2].partition(MARKS[1])[0].strip()
 
 
-def shell_commands(document: str) -> Iterator[list[str]]:
+def commands(document: str) -> Iterator[list[str]]:
+    """Of shell blocks and of the prose."""
     for block in blocks(document):
         for line in block.text.splitlines() if block.language == "sh" else ():
             yield shlex.split(line, comments=True)
+    for text in re.findall(r"`((?:kinolog|make) [^`]*)`", text_of(document)):
+        yield shlex.split(text.replace("[", "").replace("]", ""))
 
 
 def require_kinolog(words: list[str]) -> None:
@@ -93,7 +96,7 @@ def require_kinolog(words: list[str]) -> None:
 @pytest.mark.parametrize("document", WRITTEN)
 def test_every_command_in_a_document_can_be_run(document: str) -> None:
     targets = set(re.findall(r"^([a-z0-9]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
-    for words in shell_commands(document):
+    for words in commands(document):
         if words and Path(words[0]).name == "kinolog":
             require_kinolog(words[1:])
         if words and words[0] == "make":
