@@ -18,7 +18,7 @@ TUS := .venv/tus.min.js
 # Test files run in parallel: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e chaos bench simulate hostile inputs fuzz properties lock docs clean tools browser compiler
+.PHONY: setup demo test lint types unit integration e2e chaos bench simulate hostile inputs fuzz properties screenshot lock docs clean tools browser compiler
 
 setup: tools browser compiler .venv/.ready .venv/.archive $(HLS) $(TUS)
 
@@ -65,6 +65,10 @@ bench: setup
 simulate: .venv/.ready
 	@$(BIN)/python -m tests.simulation $(if $(EXECUTORS),--executors $(EXECUTORS)) $(if $(JOBS),--jobs $(JOBS)) \
 	  $(if $(SEED),--seed $(SEED))
+
+# docs/page.png: the page in a browser, as the tests of the page have it.
+screenshot: setup
+	@$(BIN)/python -m tests.screenshot
 
 # 500 hostile files through the real steps; CASES and SEED choose others, the seed is printed.
 hostile: setup
