@@ -1,174 +1,197 @@
-"""`kinolog demo`: makes a talking clip, starts everything, puts the clip through it, shows where the results are."""
+"""`kinolog demo`: puts a talking clip through everything, and shows where the results are."""
 
 import asyncio
 import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import click
 
-from streams.cli.rendering import outcome, view
-from streams.client import Client, Job
+from streams.cli.demo_clip import CLIP_S, make_clip
+from streams.cli.groups import FAILED, OK
+from streams.cli.rendering import Job, outcome, passage, print_json, print_line
+from streams.cli.views import view
+from streams.client import Client
 from streams.process import logs
 from streams.process.ports import is_free
 from streams.settings import Settings, load
-from streams.supervisor import system
+from streams.supervisor import run_dir, system
 
-#: Seconds of the clip.
-CLIP_S = 20
-#: Pictures that differ enough for a cut to be seen, each shown equally long. Small ones, blown up, cost little.
-SCENES = (
-    "testsrc2=size=1280x720:rate=25",
-    "mandelbrot=size=80x45:rate=25:maxiter=500,format=yuv420p,scale=1280:720:flags=fast_bilinear",
-    "smptehdbars=size=1280x720:rate=25",
-    "gradients=size=160x90:rate=25:speed=0.05,format=yuv420p,scale=1280:720:flags=fast_bilinear",
-    "testsrc2=size=1280x720:rate=25,format=yuv420p,negate,hflip",
-)
-NARRATION = (
-    "Welcome to kinolog. This clip was made a moment ago, by this machine. "
-    "It was uploaded like any other file, and every step it takes is an event on a log. "
-    "First it is probed. Then it becomes a ladder of renditions that any player can choose from, "
-    "with a poster and a storyboard beside them. When the bars are full, open the link and press play."
-)
+#: Seconds until what was transcribed must be found. Measured: within 2 s of the step's end.
+_INDEXED_WITHIN_S = 15.0
+_SHORTEST_WORD = 5
 
 
-class DemoFailed(Exception):
-    """The demo cannot go on; the text says why."""
+class Options(NamedTuple):
+    """How the demo runs."""
 
-    exit_code = 2
+    #: The file to process; None: a clip that is made for it.
+    source: Path | None
+    #: Whether it stays until Ctrl-C.
+    stay: bool
+    as_json: bool
 
-
-def narration_args(path: Path) -> list[str]:
-    """The command line that speaks `NARRATION` into a WAV file."""
-    return ["espeak-ng", "-v", "en-us", "-s", "165", "-w", str(path), NARRATION]
-
-
-def clip_args(narration: Path, target: Path) -> list[str]:
-    """The command line that makes the clip: one scene after another, the narration over them."""
-    scene_s = CLIP_S / len(SCENES)
-    sources = [word for scene in SCENES for word in ("-f", "lavfi", "-t", str(scene_s), "-i", scene)]
-    joined = "".join(f"[{n}:v]" for n in range(len(SCENES))) + f"concat=n={len(SCENES)}[v]"
-    graph = f"{joined};[{len(SCENES)}:a]apad[a]"
-    return [
-        *["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-y", *sources, "-i", str(narration)],
-        *["-filter_complex", graph, "-map", "[v]", "-map", "[a]", "-t", str(CLIP_S)],
-        *["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-f", "mp4", str(target)],
-    ]
+    def say(self, text: str) -> None:
+        """Print for people."""
+        if not self.as_json:
+            click.echo(text)
 
 
-def make_clip(folder: Path) -> Path:
-    """The clip in `folder`; made once. Raises DemoFailed."""
-    clip, narration, beside = folder / "talking-clip.mp4", folder / "narration.wav", folder / "talking-clip.new"
-    if clip.exists():
-        return clip
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        _run(narration_args(narration))
-        _run(clip_args(narration, beside))
-        return beside.replace(clip)
-    finally:
-        narration.unlink(missing_ok=True)
-        beside.unlink(missing_ok=True)
+def run(source: Path | None, *, stay: bool, as_json: bool) -> int:
+    """The whole demo; its exit code. Raises DemoFailed, ClientError, and what `system.run` raises."""
+    options, settings = Options(source, stay, as_json), running_settings()
+    if settings is not None:
+        return asyncio.run(_on_running(settings, options))
+    return _on_its_own(demo_settings(), options)
 
 
-def _run(command: Sequence[str]) -> None:
-    if shutil.which(command[0]) is None:
-        raise DemoFailed(f"{command[0]} is not installed: run `make setup`")
-    with tempfile.TemporaryDirectory() as folder:  # espeak-ng leaves a folder behind wherever temporary files go
-        done = subprocess.run(
-            command,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env={**os.environ, "TMPDIR": folder},
-        )
-    if done.returncode:
-        raise DemoFailed(f"{command[0]} could not make the clip:\n{done.stderr.strip()}")
+def running_settings() -> Settings | None:
+    """Settings of the running `kinolog up`: over the environment's data dir, else the demo's own; None without one."""
+    return next((settings for settings in (load(), demo_settings()) if run_dir.is_up(settings)), None)
 
 
 def demo_settings() -> Settings:
-    """Settings of the environment; where it says nothing, a data dir of the demo's own and ports that are free."""
+    """The environment's settings; by default with the demo's own data dir, and ports that are free."""
     own = {"KINOLOG_DATA_DIR": "./kinolog-data/demo", "KINOLOG_KAFKA__PORT": "0"}
     if not is_free(8080):
         own["KINOLOG_WEB__PORT"] = "0"
     return load({**own, **os.environ})
 
 
-class Demo:
-    """One run: a file through everything."""
+async def _on_running(settings: Settings, options: Options) -> int:
+    """Submit to the `kinolog up` that runs over this data dir."""
+    url, token = run_dir.kept_url(settings), run_dir.kept_token(settings)
+    if url is None or token is None:
+        options.say("kinolog is starting: run the demo again when it is up.")
+        return FAILED
+    link = system.page_link(url, token)
+    options.say(f"Using the running kinolog: {link}\n")
+    code = await process(settings, url, token, options)
+    options.say(f"\nThe page: {link}")
+    return code
 
-    def __init__(self, settings: Settings, source: Path, *, stay: bool) -> None:
-        self._settings, self._source, self._stay = settings, source, stay
-        #: What the process ends with.
-        self.exit_code = 1
 
-    async def show(self, up: system.Up) -> None:
-        """Submit the file, show how it moves, say where the results are, and stay until Ctrl-C if asked to."""
+def _on_its_own(settings: Settings, options: Options) -> int:
+    """Start everything, process the file, and stop everything. The log goes to a file, so that the bars stay whole."""
+    path, code = settings.data_path / "demo.log", FAILED
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    async def show(up: system.Up) -> None:
+        nonlocal code
         link = system.page_link(up.url, up.token)
-        click.echo(f"kinolog is up: {link}\n")
-        async with Client(up.url, up.token) as client:
-            job = await follow(client, self._source)
-            click.echo(f"\n{outcome(job)}")
-            if job["status"] == "completed":
-                self.exit_code = 0
-                _show_results(self._settings, up.url, job)
-        if self._stay:
-            click.echo(f"\nThe page: {link}\nCtrl-C ends it.")
+        options.say(f"kinolog is up: {link}\n")
+        code = await process(settings, up.url, up.token, options)
+        if options.stay:
+            options.say(f"\nThe page: {link}\nPress Ctrl-C to stop.")
             await up.failure()
 
+    options.say(f"Starting broker, control, executor and web (log: {path}) …")
+    with path.open("wb", buffering=0) as log_file, path.open("a") as own_log:
+        logs.configure(settings, "up", own_log)
+        asyncio.run(system.run(settings, show, log_file))
+    options.say("Stopped.")
+    return code
 
-async def follow(client: Client, source: Path) -> Job:
-    """Upload `source` and return its job when it has ended; bars show the way."""
+
+async def process(settings: Settings, url: str, token: str, options: Options) -> int:
+    """Submit the file, follow its job, and print the results; the exit code."""
+    source = await asyncio.to_thread(_clip, settings, options) if options.source is None else options.source
+    async with Client(url, token) as client:
+        job = await follow(client, source, as_json=options.as_json)
+        spoken = await transcript(client, job)
+        hit = await first_hit(client, job["asset_id"], spoken) if spoken else None
+        player = (await client.playback(job["asset_id"]))["master_url"]
+    if options.as_json:
+        print_json(
+            {
+                "job_id": job["id"],
+                "asset_id": job["asset_id"],
+                "url": url,
+                "play_url": player,
+                "transcript": spoken,
+                "hit": hit,
+            }
+        )
+    else:
+        for line in ["", outcome(job), *result_lines(settings, job, player), *spoken_lines(job, spoken, hit)]:
+            print_line(line)
+    return OK if job["status"] == "completed" else FAILED
+
+
+def _clip(settings: Settings, options: Options) -> Path:
+    options.say(f"Making a talking clip of {CLIP_S} s …")
+    return make_clip(settings.data_path)
+
+
+async def follow(client: Client, source: Path, *, as_json: bool) -> Job:
+    """Upload `source` and return its job when it has ended; a view shows the progress."""
     submitted = await client.submit_file(source)
     job: Job = {}
-    with view(as_json=False) as shown:
+    with view(as_json=as_json) as live:
         async for job in client.follow(submitted.job_id, after=submitted.cursor):
-            shown.show(job)
+            live.show(job)
     return job
 
 
-def _show_results(settings: Settings, url: str, job: Job) -> None:
-    for what, key in results(job).items():
-        click.echo(f"  {what:<16} {stored_at(settings.store_url, key)}")
-    if master := results(job).get("master playlist"):
-        click.echo(f"  {'served at':<16} {url}/media/{master.removeprefix('assets/')}  (with the token)")
+def step_of(job: Job, name: str) -> Mapping[str, Any]:
+    """The step of that name; empty when the job has none."""
+    return next((step for step in job["steps"] if step["name"] == name), {})
+
+
+async def transcript(client: Client, job: Job) -> str | None:
+    """What was spoken, as one line; None when there is no transcript."""
+    key = (step_of(job, "transcribe").get("outputs") or {}).get("text")
+    return None if key is None else " ".join((await client.file(job["asset_id"], key)).decode().split()) or None
+
+
+async def first_hit(client: Client, asset_id: str, spoken: str) -> dict[str, Any] | None:
+    """The best hit in the asset for the longest word that was spoken; None when the index takes too long."""
+    word, deadline = longest_word(spoken), time.monotonic() + _INDEXED_WITHIN_S
+    while word and time.monotonic() < deadline:
+        hits = (await client.search(word, mode="text", limit=100))["data"]
+        if own := [hit for hit in hits if hit["asset_id"] == asset_id]:
+            return {"query": word, **own[0]}
+        await asyncio.sleep(0.2)
+    return None
+
+
+def longest_word(spoken: str) -> str | None:
+    """The longest word, which is the most telling one; None when all are short."""
+    return max((word for word in re.findall(r"\w+", spoken) if len(word) >= _SHORTEST_WORD), key=len, default=None)
+
+
+def spoken_lines(job: Job, spoken: str | None, hit: Mapping[str, Any] | None) -> list[str]:
+    """What was spoken, and a search for one word of it; or why there is no transcript."""
+    if spoken is None:
+        step = step_of(job, "transcribe")
+        return [f"  no transcript: the step transcribe is {step.get('status', 'not part of the job')}{_reason(step)}"]
+    found = [f'  search "{hit["query"]}": {passage(hit)[0]}'] if hit else []
+    return [f"  spoken: {spoken}", *found]
+
+
+def _reason(step: Mapping[str, Any]) -> str:
+    return f" ({step['reason']})" if step.get("reason") else ""
+
+
+def result_lines(settings: Settings, job: Job, player: str | None) -> list[str]:
+    """Where the poster and the master playlist are stored, and a URL that plays."""
+    stored = {name: stored_at(settings.store_url, key) for name, key in results(job).items()}
+    lines = stored | ({"play (for an hour)": player} if player else {})
+    return [f"  {name:<18} {url}" for name, url in lines.items()]
 
 
 def results(job: Job) -> dict[str, str]:
-    """What people look for first, as keys in the store."""
-    outputs: dict[str, Any] = {step["name"]: step.get("outputs") or {} for step in job["steps"]}
-    wanted = {"poster": ("thumbnails", "poster"), "master playlist": ("transcode", "master")}
-    found = {what: outputs.get(step, {}).get(name) for what, (step, name) in wanted.items()}
-    return {what: key for what, key in found.items() if key}
+    """The poster and the master playlist, as keys in the store."""
+    keys = {"poster": ("thumbnails", "poster"), "master playlist": ("transcode", "master")}
+    found = {name: (step_of(job, step).get("outputs") or {}).get(output) for name, (step, output) in keys.items()}
+    return {name: key for name, key in found.items() if key}
 
 
 def stored_at(store_url: str, key: str) -> str:
-    """Path of `key` in a local store, its address in another."""
-    place = urlsplit(store_url)
-    return str(Path(unquote(place.path)) / key) if place.scheme == "file" else f"{store_url.rstrip('/')}/{key}"
-
-
-def run(settings: Settings, source: Path | None, *, stay: bool) -> int:
-    """The whole demo; its exit code. The log goes to a file, so that the bars stay whole."""
-    path = settings.data_path / "demo.log"
-    clip = source or _announced_clip(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    click.echo(f"Starting broker, control, executor and web (log: {path}) …")
-    demo = Demo(settings, clip, stay=stay)
-    with path.open("wb", buffering=0) as log_file, path.open("a") as own_log:
-        logs.configure(settings, "up", own_log)
-        asyncio.run(system.run(settings, demo.show, log_file))
-    click.echo("Everything has ended.")
-    return demo.exit_code
-
-
-def _announced_clip(settings: Settings) -> Path:
-    click.echo(f"Making a talking clip of {CLIP_S} s …")
-    return make_clip(settings.data_path)
+    """Path of `key` in a local store, its URL in another."""
+    store = urlsplit(store_url)
+    return str(Path(unquote(store.path)) / key) if store.scheme == "file" else f"{store_url.rstrip('/')}/{key}"

@@ -1,118 +1,116 @@
-"""The command line. Each command imports what it needs when it runs, so that `kinolog submit` starts at once.
+"""The command line: the top group, and the commands on media. Each imports what it needs when it runs.
 
 Exit codes: 0 ok, 1 the job failed or the audit has findings, 2 usage or configuration, 3 the service is unreachable.
 """
 
 import asyncio
 import os
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.cache import cache, gc
-from streams.cli.common import (
-    JOB_FAILED,
-    OK,
-    Commands,
-    end,
-    json_option,
-    reaches_service,
-    with_client,
-)
-from streams.settings import load
+from streams.cli.cache import cache
+from streams.cli.common import JSON, Output, client_command, end, streaming_command
+from streams.cli.groups import FAILED, OK, Command, Commands, print_error
+from streams.cli.jobs import jobs
+from streams.cli.ops import operations
+from streams.cli.queues import queues, stats_lines
+from streams.cli.rendering import name_of_source, outcome, page_url, passages, print_json, print_line
+from streams.cli.tokens import token
 
 if TYPE_CHECKING:
     from streams.client import Client, Submitted
-    from streams.supervisor.system import Up
+
+#: Output of the step `transcribe` by format.
+_OUTPUTS = {"txt": "text", "vtt": "vtt", "srt": "srt", "json": "transcript"}
+SECTIONS = {
+    "Start": ("demo", "up", "doctor"),
+    "Media": ("submit", "watch", "jobs", "search", "transcript", "cache"),
+    "Operation": ("stats", "queues", "topics", "token", "audit", "gc"),
+    "Processes": ("control", "executor", "web"),
+}
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="kinolog")
 def cli() -> None:
     """Media processing on a Kafka log: a file goes in, a playable asset comes out, live."""
 
 
-cli.add_command(cache)
-cli.add_command(gc)
+for _group in (cache, jobs, queues, token, *operations.commands.values()):
+    cli.add_command(_group)
 
 
-@cli.command()
-@json_option
-def up(as_json: bool) -> None:
-    """Run everything on this machine until Ctrl-C: broker, control, executor, web."""
-    settings = load()
-    from streams.process import logs
-    from streams.supervisor import system
+@streaming_command(
+    cli,
+    "submit",
+    examples=(
+        "kinolog submit talk.mp4 --watch",
+        "kinolog submit *.mp4 --pipeline video",
+        "kinolog submit https://example.org/a.mp4 --passthrough order-17",
+    ),
+)
+@click.argument("sources", nargs=-1, required=True, metavar="FILE|URL…")
+@click.option("--watch", is_flag=True, help="Follow the jobs until they end.")
+@click.option("--pipeline", help="Pipeline to run. Default: the service's.")
+@click.option("--priority", type=click.Choice(["high", "normal", "low"]), help="Priority of the jobs' steps.")
+@click.option("--passthrough", metavar="TEXT", help="Your own text, returned with the job.")
+async def submit(client: "Client", *, sources: Sequence[str], watch: bool, as_json: bool, **options: str | None) -> int:
+    """Upload each FILE, or name a URL, and start its job."""
+    from streams.client import Rejected
 
-    logs.configure(settings, "up")
-    end(asyncio.run(system.run(settings, partial(_announce, as_json))))
-
-
-async def _announce(as_json: bool, system: "Up") -> None:
-    from streams.supervisor.system import print_ready
-
-    print_ready(system, as_json=as_json)
-    await system.failure()
-
-
-@cli.command()
-@click.argument("source", metavar="FILE|URL")
-@click.option("--watch", is_flag=True, help="Stay until the job has ended, and show how it moves.")
-@click.option("--pipeline", help="What to do with it; else the service's default.")
-@click.option("--passthrough", help="Text of yours that comes back with the job.")
-@json_option
-@reaches_service
-def submit(
-    *,
-    source: str,
-    watch: bool,
-    pipeline: str | None,
-    passthrough: str | None,
-    as_json: bool,
-    url: str | None,
-    token: str | None,
-) -> None:
-    """Upload FILE, or name a URL, and start its job."""
-    if "://" not in source and not (Path(source).is_file() and os.access(source, os.R_OK)):
-        raise click.BadParameter(f"there is no file {source!r} that can be read", param_hint="FILE")
-
-    async def work(client: "Client") -> int:
-        submitted = await _submit(client, source, pipeline, passthrough)
-        _show_submitted(submitted, as_json)
-        return await _follow(client, submitted.job_id, as_json, after=submitted.cursor) if watch else OK
-
-    with_client(url, token, work)
+    require_readable(sources)
+    submitted, code = [], OK
+    for source in sources:
+        try:
+            job = await _submit(client, source, options)
+        except (Rejected, OSError) as error:
+            print_error(f"{source}: {error}")
+            code = code or getattr(error, "exit_code", FAILED)
+            continue
+        submitted.append(job)
+        _show_submitted(client, source, job, as_json=as_json)
+    for job in submitted if watch else ():
+        code = await _follow(client, job.job_id, as_json, after=job.cursor) or code
+    return code
 
 
-async def _submit(client: "Client", source: str, pipeline: str | None, passthrough: str | None) -> "Submitted":
+def require_readable(sources: Sequence[str]) -> None:
+    """Raises BadParameter for the first source that is neither a URL nor a readable file."""
+    for source in sources:
+        if "://" not in source and not (Path(source).is_file() and os.access(source, os.R_OK)):
+            raise click.BadParameter(f"{source!r} is not a readable file", param_hint="FILE")
+
+
+async def _submit(client: "Client", source: str, options: dict[str, Any]) -> "Submitted":
+    from streams.cli.views import upload_bar
+
     if "://" in source:
-        return await client.submit_asset({"url": source}, pipeline=pipeline, passthrough=passthrough)
-    return await client.submit_file(Path(source), pipeline=pipeline, passthrough=passthrough)
+        return await client.submit_asset({"url": source}, **options)
+    path = Path(source)
+    with upload_bar(path.name, (await asyncio.to_thread(path.stat)).st_size) as on_sent:
+        return await client.submit_file(path, on_sent=on_sent, **options)
 
 
-def _show_submitted(submitted: "Submitted", as_json: bool) -> None:
-    from streams.cli.rendering import print_json
-
+def _show_submitted(client: "Client", source: str, job: "Submitted", *, as_json: bool) -> None:
+    page = page_url(client.url, job.job_id)
     if as_json:
-        print_json({"asset_id": submitted.asset_id, "job_id": submitted.job_id})
+        print_json({"asset_id": job.asset_id, "job_id": job.job_id, "page_url": page})
     else:
-        click.echo(f"{submitted.job_id} (asset {submitted.asset_id})")
+        print_line(f"{job.job_id}  {name_of_source(source)}  {page}")
 
 
-@cli.command()
+@streaming_command(cli, "watch", examples=("kinolog watch JOB",))
 @click.argument("job_id", metavar="JOB")
-@json_option
-@reaches_service
-def watch(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
-    """Show how JOB moves until it has ended. Ctrl-C leaves it running."""
-    with_client(url, token, lambda client: _follow(client, job_id, as_json))
+async def watch(client: "Client", *, job_id: str, as_json: bool) -> int:
+    """Follow JOB until it ends. Ctrl-C leaves it running."""
+    return await _follow(client, job_id, as_json)
 
 
 async def _follow(client: "Client", job_id: str, as_json: bool, *, after: str | None = None) -> int:
-    from streams.cli.rendering import outcome, view
+    from streams.cli.views import view
 
     job: dict[str, Any] = {}
     try:
@@ -120,445 +118,85 @@ async def _follow(client: "Client", job_id: str, as_json: bool, *, after: str | 
             async for job in client.follow(job_id, after=after):
                 shown.show(job)
     except asyncio.CancelledError:  # Ctrl-C
-        click.echo(f"\n{job_id} goes on; see it again with: kinolog watch {job_id}", err=True)
+        click.echo(f"\n{job_id} is still running. Follow it again with: kinolog watch {job_id}", err=True)
         raise
     if not as_json:
-        click.echo(outcome(job))
-    return OK if job["status"] == "completed" else JOB_FAILED
+        print_line(outcome(job))
+        await _show_player(client, job)
+    return OK if job["status"] == "completed" else FAILED
 
 
-@cli.command()
+async def _show_player(client: "Client", job: dict[str, Any]) -> None:
+    """Print where a completed job's asset plays, if it does."""
+    signed = await client.playback(job["asset_id"]) if job["status"] == "completed" else {}
+    if signed.get("master_url"):
+        print_line(f"Play it (for an hour, without a token): {signed['master_url']}")
+
+
+@client_command(cli, "search", examples=('kinolog search "ask what you can do"', "kinolog search country --mode text"))
 @click.argument("text")
 @click.option(
-    "--mode", type=click.Choice(["text", "vector", "hybrid"]), help="By words, by meaning, or both (default)."
+    "--mode",
+    type=click.Choice(["text", "vector", "hybrid"]),
+    default="hybrid",
+    show_default=True,
+    help="By words, by meaning, or both.",
 )
-@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="At most so many.")
-@json_option
-@reaches_service
-def search(*, text: str, mode: str | None, limit: int, as_json: bool, url: str | None, token: str | None) -> None:
-    """Find what was said: passages with their place in the media."""
-    from streams.cli.rendering import passages, print_json
-
-    async def work(client: "Client") -> int:
-        found = await client.search(text, mode=mode, limit=limit)
-        print_json(found) if as_json else click.echo("\n".join(passages(found)))
-        return OK
-
-    with_client(url, token, work)
+@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="Maximum number of results.")
+async def search(client: "Client", *, text: str, mode: str, limit: int) -> Output:
+    """Search what was spoken, and show where in the media."""
+    found = await client.search(text, mode=mode, limit=limit)
+    return Output([found], passages(found))
 
 
-@cli.command()
+@streaming_command(
+    cli, "transcript", examples=("kinolog transcript JOB", "kinolog transcript JOB --format vtt > talk.vtt")
+)
 @click.argument("job_id", metavar="JOB")
 @click.option(
     "--format",
-    "wanted",
+    "format_name",
     type=click.Choice(["txt", "vtt", "srt", "json"]),
     default="txt",
     show_default=True,
-    help="Plain text, captions, or everything that is known.",
+    help="Plain text, captions, or JSON with the time of every word; --json is short for json.",
 )
-@reaches_service
-def transcript(job_id: str, wanted: str, url: str | None, token: str | None) -> None:
-    """Print what was said in the media of JOB."""
-    with_client(url, token, lambda client: _print_transcript(client, job_id, wanted))
-
-
-async def _print_transcript(client: "Client", job_id: str, wanted: str) -> int:
+async def transcript(client: "Client", *, job_id: str, format_name: str, as_json: bool) -> int:
+    """Print the transcript of JOB."""
     job = await client.job(job_id)
     steps: dict[str, dict[str, Any]] = {step["name"]: step for step in job["steps"]}
     step = steps.get("transcribe", {"status": "not part of it"})
-    outputs = step.get("outputs") or {}
-    key = outputs.get({"txt": "text", "json": "transcript"}.get(wanted, wanted))
+    key = (step.get("outputs") or {}).get(_OUTPUTS["json" if as_json else format_name])
     if step["status"] != "completed" or key is None:
         reason = f" ({step['reason']})" if step.get("reason") else ""
-        click.echo(f"kinolog: {job_id} has no transcript: transcribe is {step['status']}{reason}", err=True)
-        return JOB_FAILED
+        print_error(f"{job_id} has no transcript: the step transcribe is {step['status']}{reason}")
+        return FAILED
     click.echo(await client.file(job["asset_id"], key), nl=False)
     return OK
 
 
-@cli.group()
-def jobs() -> None:
-    """List, show, cancel, retry, delete and export jobs."""
-
-
-@jobs.command("list")
-@click.option("--status", help="waiting, active, completed, failed or cancelled.")
-@click.option("--pipeline", help="Only jobs of this pipeline.")
-@click.option("--asset", "asset_id", help="Only jobs of this asset.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
-@click.option("--cursor", help="Go on where a page ended: its next_cursor.")
-@json_option
-@reaches_service
-def list_jobs(as_json: bool, url: str | None, token: str | None, **filters: str | int | None) -> None:
-    """Jobs, newest first."""
-    from streams.cli.rendering import print_json, table
-
-    async def work(client: "Client") -> int:
-        page = await client.jobs(**filters)
-        if as_json:
-            print_json(page)
-        else:
-            click.echo("\n".join(table(page["data"])) or "no jobs")
-        return OK
-
-    with_client(url, token, work)
-
-
-@jobs.command()
-@click.argument("job_id", metavar="JOB")
-@json_option
-@reaches_service
-def show(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
-    """One job and its steps."""
-    from streams.cli.rendering import details, print_json
-
-    async def work(client: "Client") -> int:
-        job = await client.job(job_id)
-        print_json(job) if as_json else click.echo("\n".join(details(job)))
-        return OK
-
-    with_client(url, token, work)
-
-
-@jobs.command()
-@click.argument("job_id", metavar="JOB")
-@json_option
-@reaches_service
-def cancel(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
-    """Ask for the end of a job."""
-
-    async def work(client: "Client") -> int:
-        await client.cancel(job_id)
-        return _accepted(job_id, "cancel", as_json)
-
-    with_client(url, token, work)
-
-
-@jobs.command()
-@click.argument("job_id", metavar="JOB")
-@json_option
-@reaches_service
-def retry(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
-    """Resume a failed or cancelled job from the steps that did not complete."""
-
-    async def work(client: "Client") -> int:
-        await client.retry(job_id)
-        return _accepted(job_id, "retry", as_json)
-
-    with_client(url, token, work)
-
-
-@jobs.command()
-@click.argument("job_id", metavar="JOB")
-@json_option
-@reaches_service
-def delete(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
-    """Delete a job that has ended, and what it published."""
-
-    async def work(client: "Client") -> int:
-        await client.delete(job_id)
-        return _accepted(job_id, "delete", as_json)
-
-    with_client(url, token, work)
-
-
-@jobs.command()
-@click.argument("status", type=click.Choice(["completed", "failed", "cancelled", "all"]))
-@click.option("--older-than", "older_than_s", type=click.FloatRange(min=0), help="Only ended so many seconds ago.")
-@click.option("--pipeline", help="Only jobs of this pipeline.")
-@click.option("--artifacts", is_flag=True, help="Remove what they published, too; otherwise assets stay playable.")
-@json_option
-@reaches_service
-def clear(*, as_json: bool, url: str | None, token: str | None, **wanted: str | float | bool | None) -> None:
-    """Forget ended jobs."""
-
-    async def work(client: "Client") -> int:
-        return _counted(await client.clear(**wanted), "forgotten", as_json)
-
-    with_client(url, token, work)
-
-
-@jobs.command("retry-all")
-@click.option("--status", type=click.Choice(["failed", "cancelled", "all"]), default="failed", show_default=True)
-@click.option("--pipeline", help="Only jobs of this pipeline.")
-@click.option("--step", help="Only jobs with this step; STEP:STATUS for those where it is in that state.")
-@click.option("--q", help="Only jobs with this text in their names, ids, passthrough or error.")
-@json_option
-@reaches_service
-def retry_all(as_json: bool, url: str | None, token: str | None, **wanted: str | None) -> None:
-    """Retry all failed or cancelled jobs that the filters find."""
-
-    async def work(client: "Client") -> int:
-        return _counted(await client.retry_all(**wanted), "retried", as_json)
-
-    with_client(url, token, work)
-
-
-@jobs.command()
-@click.argument("job_id", metavar="JOB")
-@json_option
-@reaches_service
-def events(job_id: str, as_json: bool, url: str | None, token: str | None) -> None:
-    """What was said of JOB, in order, from the log."""
-    from streams.cli.rendering import event_lines, print_json
-
-    async def work(client: "Client") -> int:
-        found = await client.events(job_id)
-        if as_json:
-            for event in found:
-                print_json(event)
-        else:
-            click.echo("\n".join(event_lines(found)))
-        return OK
-
-    with_client(url, token, work)
-
-
-@jobs.command()
-@click.option("--format", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
-@click.option("--status", help="Only jobs in these states, separated by commas.")
-@click.option("--pipeline", help="Only jobs of this pipeline.")
-@click.option("--q", help="Only jobs with this text in their names, ids, passthrough or error.")
-@reaches_service
-def export(url: str | None, token: str | None, **filters: str | None) -> None:
-    """Write all jobs to stdout, the oldest first."""
-
-    async def work(client: "Client") -> int:
-        async for chunk in client.export(**filters):
-            click.echo(chunk, nl=False)
-        return OK
-
-    with_client(url, token, work)
-
-
-def _counted(count: int, what: str, as_json: bool) -> int:
-    from streams.cli.rendering import print_json
-
-    print_json({"count": count}) if as_json else click.echo(f"{count} jobs {what}")
-    return OK
-
-
-def _accepted(job_id: str, what: str, as_json: bool) -> int:
-    from streams.cli.rendering import print_json
-
-    print_json({"job_id": job_id, "accepted": what}) if as_json else click.echo(f"{what} of {job_id} accepted")
-    return OK
-
-
-@cli.group()
-def queues() -> None:
-    """Pause and resume the queues of steps."""
-
-
-@queues.command()
-@click.argument("step")
-@json_option
-@reaches_service
-def pause(step: str, as_json: bool, url: str | None, token: str | None) -> None:
-    """Let executors take nothing more of STEP; what runs goes on."""
-    _change_queue(step, as_json, url, token, paused=True)
-
-
-@queues.command()
-@click.argument("step")
-@json_option
-@reaches_service
-def resume(step: str, as_json: bool, url: str | None, token: str | None) -> None:
-    """Let executors take from the queue of STEP again."""
-    _change_queue(step, as_json, url, token, paused=False)
-
-
-def _change_queue(step: str, as_json: bool, url: str | None, token: str | None, *, paused: bool) -> None:
-    from streams.cli.rendering import print_json
-
-    async def work(client: "Client") -> int:
-        await client.change_queue(step, paused=paused)
-        said = "paused" if paused else "resumed"
-        print_json({"name": step, "paused": paused}) if as_json else click.echo(f"{step} {said}")
-        return OK
-
-    with_client(url, token, work)
-
-
-@cli.group()
-def topics() -> None:
-    """The topics on the log."""
-
-
-@topics.command()
-@json_option
-def apply(as_json: bool) -> None:
-    """Create the topics that are missing and check the others. Harmless to repeat."""
-    settings = load()
-    from streams.cli.rendering import print_json
-    from streams.kafka.admin import apply_topics
-    from streams.process import logs
-
-    logs.configure(settings, "topics")
-    report = asdict(asyncio.run(apply_topics(settings)))
-    if as_json:
-        print_json(report)
-    else:
-        lines = [f"{what}: {line}" for what, found in report.items() for line in found]
-        click.echo("\n".join(lines) or "all topics are as they should be")
-
-
-@cli.group()
-def token() -> None:
-    """Make, list and revoke API tokens; takes an admin's token."""
-
-
-class Duration(click.ParamType):
-    """Seconds, or a number with s, m, h or d."""
-
-    name = "duration"
-    _UNITS_S: ClassVar = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The seconds."""
-        number, unit = (value[:-1], value[-1]) if value[-1:] in self._UNITS_S else (value, "s")
-        try:
-            return float(number) * self._UNITS_S[unit]
-        except ValueError:
-            self.fail(f"{value!r} is no duration: write 90s, 15m, 12h or 30d", param, ctx)
-
-
-@token.command("create")
-@click.option("--role", type=click.Choice(["viewer", "editor", "admin"]), required=True, help="What it may do.")
-@click.option("--owner", help="Whose things it is for; only an admin's token may have none.")
-@click.option("--ttl", "ttl_s", type=Duration(), help="Ends by itself after this, e.g. 12h or 30d; never otherwise.")
-@click.option("--label", help="What it is for, in your words.")
-@click.option("--rate", "requests_per_s", type=float, help="Most requests per second to one replica.")
-@json_option
-@reaches_service
-def create_token(as_json: bool, url: str | None, token: str | None, **wanted: str | float | None) -> None:
-    """Make a token and print it: it is told this once, only its hash is kept."""
-    from streams.cli.rendering import print_json
-
-    async def work(client: "Client") -> int:
-        made = await client.create_token(**wanted)
-        print_json(made) if as_json else click.echo(made["token"])
-        return OK
-
-    with_client(url, token, work)
-
-
-@token.command("list")
-@json_option
-@reaches_service
-def list_tokens(as_json: bool, url: str | None, token: str | None) -> None:
-    """Every token that was made, the newest first."""
-    from streams.cli.rendering import print_json, token_table
-
-    async def work(client: "Client") -> int:
-        found = await client.tokens()
-        print_json(found) if as_json else click.echo("\n".join(token_table(found)) or "no tokens")
-        return OK
-
-    with_client(url, token, work)
-
-
-@token.command("revoke")
-@click.argument("token_id", metavar="TOKEN_ID")
-@json_option
-@reaches_service
-def revoke_token(token_id: str, as_json: bool, url: str | None, token: str | None) -> None:
-    """End a token on every replica."""
-    from streams.cli.rendering import print_json
-
-    async def work(client: "Client") -> int:
-        ended = await client.revoke_token(token_id)
-        print_json(ended) if as_json else click.echo(f"{token_id} is revoked")
-        return OK
-
-    with_client(url, token, work)
-
-
-@cli.command()
-@click.option("--rebuild-check", is_flag=True, help="Fold the log anew instead, and compare it with the living table.")
-@json_option
-def doctor(*, rebuild_check: bool, as_json: bool) -> None:
-    """Say whether everything that kinolog needs is here, and what to do where it is not. Changes nothing."""
-    settings = load()
-    import logging
-
-    if rebuild_check:
-        from agents.control.rebuild_check import run
-
-        end(run(settings, as_json=as_json))
-
-    from agents.doctor import CHECKS
-    from streams.cli.rendering import print_json
-    from streams.doctor.diagnosis import examine, exit_code, lines, plain
-
-    logging.disable()  # what a check meets, it says itself
-    examined = asyncio.run(examine(settings, CHECKS))
-    print_json(plain(examined)) if as_json else click.echo("\n".join(lines(examined)))
-    end(exit_code(examined))
-
-
-@cli.group()
-def audit() -> None:
-    """The record of who asked for what."""
-
-
-@audit.command("verify")
-@json_option
-def verify_audit(as_json: bool) -> None:
-    """Prove on the log itself that no entry was changed or removed; exit code 1 when one was."""
-    settings = load()
-    from streams.audit import read_all, verify
-    from streams.cli.rendering import print_json
-    from streams.process import logs
-
-    logs.configure(settings, "audit")
-    verdict = verify(asyncio.run(read_all(settings)))
-    if as_json:
-        print_json(asdict(verdict))
-    else:
-        heads = [f"{chain} {head}" for chain, head in verdict.heads.items()]
-        sentence = f"{verdict.entries} entries, {len(verdict.findings) or 'no'} findings"
-        click.echo("\n".join([*verdict.findings, *heads, sentence]))
-    end(JOB_FAILED if verdict.findings else OK)
-
-
-@cli.command()
-@click.option("--file", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file of yours.")
-@click.option("--exit", "at_once", is_flag=True, help="End when the job has ended.")
-def demo(source: Path | None, at_once: bool) -> None:
-    """Make a talking clip, put it through everything, and show the results until Ctrl-C."""
+@client_command(cli, "stats", examples=("kinolog stats", "kinolog stats --as-of 2026-01-31T12:00:00Z"))
+@click.option("--as-of", metavar="TIME", help="Counts at this time, ISO 8601 with a zone.")
+async def stats(client: "Client", as_of: str | None) -> Output:
+    """Count jobs by pipeline and status, and assets by status."""
+    counts = await client.stats(as_of=as_of)
+    return Output([counts], stats_lines(counts))
+
+
+@cli.command("demo", cls=Command, examples=("kinolog demo", "kinolog demo --file talk.mp4 --exit"))
+@click.option(
+    "--file", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Use this file instead."
+)
+@click.option("--exit", "at_once", is_flag=True, help="Exit when the job has ended.")
+@click.option("--json", "as_json", is_flag=True, help=JSON.help)
+def demo(source: Path | None, *, at_once: bool, as_json: bool) -> None:
+    """Make a talking clip, process it, and show the results.
+
+    Uses the `kinolog up` that runs over this data dir; without one, starts everything, until Ctrl-C.
+    """
     from streams.cli import demo
 
-    end(demo.run(demo.demo_settings(), source, stay=not at_once))
-
-
-@cli.command()
-def control() -> None:
-    """The process that decides."""
-    settings = load()
-    from agents.control.main import main as run
-
-    end(run(settings))
-
-
-@cli.command()
-@click.option("--lane", default="default", show_default=True, help="Which steps it runs, see KINOLOG_EXECUTOR__LANES.")
-def executor(lane: str) -> None:
-    """A process that runs steps."""
-    settings = load()
-    from agents.executor.main import main as run
-
-    end(run(settings, lane))
-
-
-@cli.command()
-def web() -> None:
-    """The HTTP interface and the page."""
-    settings = load()
-    from web.server import main as run
-
-    end(run(settings))
+    end(demo.run(source, stay=not at_once, as_json=as_json))
 
 
 def main() -> None:

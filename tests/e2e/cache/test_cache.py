@@ -160,8 +160,8 @@ async def test_the_command_line_adds_gets_and_counts(origin: Origin, caching: Sy
     await cached(api, added["id"], "CACHED")
     assert (await run("get", added["id"]))["status"] == "CACHED"
     assert (await run("stats"))["assets"]["CACHED"] >= 1
-    assert "count" in await run("retry-failed")
-    assert "count" in await run("cleanup", "--older-than-days", "1")
+    assert "count" in await run("retry-failed", "--yes")
+    assert "count" in await run("cleanup", "--older-than-days", "1", "--yes")
 
 
 async def test_the_longest_unused_makes_room(origin: Origin, api: Api, caching: System) -> None:

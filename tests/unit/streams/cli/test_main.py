@@ -1,4 +1,4 @@
-"""Exit codes and words of the command line."""
+"""Exit codes and messages of the command line."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def run(*arguments: str, **environ: str) -> Result:
     return CliRunner().invoke(cli, arguments, env=environ, prog_name="kinolog")
 
 
-def nobody() -> str:
+def unused_url() -> str:
     return f"http://127.0.0.1:{free_port()}"
 
 
@@ -54,24 +54,36 @@ def test_a_file_that_is_not_there_ends_with_2_before_anything_is_sent() -> None:
         ["jobs", "list"],
         ["jobs", "show", "job_1"],
         ["jobs", "delete", "job_1"],
-        ["jobs", "clear", "completed", "--older-than", "60"],
-        ["jobs", "retry-all", "--step", "transcode:failed"],
+        ["jobs", "clear", "completed", "--older-than", "60", "--yes"],
+        ["jobs", "retry-all", "--step", "transcode:failed", "--dry-run"],
         ["jobs", "events", "job_1"],
         ["jobs", "export", "--status", "failed"],
         ["queues", "pause", "noop"],
+        ["queues", "list"],
+        ["stats"],
+        ["cache", "list"],
+        ["token", "list"],
+        ["gc", "--dry-run"],
         ["watch", "job_1"],
         ["submit", __file__],
     ],
 )
-def test_a_service_that_is_not_there_ends_with_3_and_names_the_address(command: list[str]) -> None:
-    url = nobody()
+def test_without_a_service_each_command_says_how_to_start_it_and_ends_with_3(command: list[str]) -> None:
+    url = unused_url()
     result = run(*command, "--url", url)
-    assert result.exit_code == 3 and url in result.stderr and "Traceback" not in result.output
+    assert result.exit_code == 3
+    assert result.stderr == f"kinolog: not running at {url}: start it with `kinolog up`\n"
 
 
-def test_an_address_that_is_none_ends_in_a_sentence() -> None:
-    result = run("jobs", "list", "--url", "localhost:1")
-    assert result.exit_code in (2, 3) and "Traceback" not in result.output
+def test_without_any_url_the_command_says_where_no_service_runs(tmp_path: Path) -> None:
+    result = run("jobs", "list", KINOLOG_WEB__PORT="0")
+    assert result.exit_code == 3 and str(tmp_path) in result.stderr and "`kinolog up`" in result.stderr
+
+
+@pytest.mark.parametrize("url", ["localhost:1", "ftp://here", "http://", "http://here:99999", "nonsense"])
+def test_a_malformed_url_is_a_usage_error(url: str) -> None:
+    result = run("jobs", "list", "--url", url)
+    assert result.exit_code == 2 and url in result.stderr and "http://127.0.0.1:8080" in result.stderr
 
 
 def test_submit_in_another_terminal_finds_the_running_up(tmp_path: Path) -> None:
@@ -106,10 +118,26 @@ def test_a_token_of_a_role_that_does_not_exist_is_bad_usage() -> None:
     assert run("token", "create", "--role", "root").exit_code == 2
 
 
-def test_tokens_of_a_service_that_is_not_there_end_with_3() -> None:
-    assert run("token", "list", "--url", nobody()).exit_code == 3
+BULK = [
+    ["jobs", "clear", "all"],
+    ["jobs", "retry-all"],
+    ["cache", "cleanup"],
+    ["cache", "retry-failed"],
+    ["gc"],
+]
+
+
+@pytest.mark.parametrize("command", BULK)
+def test_a_bulk_command_in_a_script_does_nothing_without_yes(command: list[str]) -> None:
+    result = run(*command, "--url", unused_url())
+    assert result.exit_code == 2 and "--yes" in result.stderr and "--dry-run" in result.stderr
+
+
+def test_one_unreadable_file_among_several_sends_nothing() -> None:
+    result = run("submit", __file__, "nowhere.mp4", "--url", unused_url())
+    assert result.exit_code == 2 and "nowhere.mp4" in result.stderr
 
 
 def test_an_audit_that_cannot_be_read_is_not_called_proven() -> None:
-    result = run("audit", "verify", KINOLOG_KAFKA__BOOTSTRAP=nobody().removeprefix("http://"))
+    result = run("audit", "verify", KINOLOG_KAFKA__BOOTSTRAP=unused_url().removeprefix("http://"))
     assert result.exit_code == 3 and "cannot be read" in result.stderr

@@ -1,155 +1,88 @@
-"""What people see of a job where there is no terminal, and what machines get."""
+"""Texts that all commands share: columns, sizes, ages, and names from outside."""
 
-import json
-from itertools import pairwise
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from streams.cli import rendering
-from streams.cli.rendering import changes, details, outcome, table, view
-from streams.client import folded
+from streams.cli.rendering import age, columns, next_page, page_url, passages, print_line, size
+
+ROWS = [("job_0123456789", "a holiday in the mountains.mp4", "active"), ("job_9", "b.mp4", "failed")]
 
 
-def step(name: str, status: str = "waiting", progress: float = 0.0, **more: Any) -> dict[str, Any]:
-    return {"name": name, "status": status, "progress": progress, "attempt": 1, "attempts": 3, **more}
+@pytest.mark.parametrize(
+    "size_bytes, text",
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (20_000_000_000, "20.0 GB"),
+        (10**17, "100000.0 TB"),
+    ],
+)
+def test_sizes_have_a_readable_unit(size_bytes: int, text: str) -> None:
+    assert size(size_bytes) == text
 
 
-def job(*steps: dict[str, Any], status: str = "active", **more: Any) -> dict[str, Any]:
-    return {
-        "id": "job_1",
-        "asset_id": "asset_1",
-        "pipeline": "standard",
-        "status": status,
-        "progress": 40.0,
-        "current_step": "transcode",
-        "created_at": "2026-01-01T00:00:00.000Z",
-        "steps": list(steps),
-        **more,
-    }
+@pytest.mark.parametrize(
+    "since, text",
+    [
+        ("2026-01-31T11:59:58.500Z", "1s"),
+        ("2026-01-31T11:57:00.000Z", "3m"),
+        ("2026-01-31T00:00:01.000Z", "11h"),
+        ("2026-01-01T12:00:00.000Z", "30d"),
+        ("2026-01-31T12:00:01.000Z", "0s"),
+    ],
+)
+def test_an_age_is_one_number_and_a_unit(since: str, text: str) -> None:
+    assert age(since, datetime(2026, 1, 31, 12, tzinfo=UTC)) == text
 
 
-def test_a_line_per_step_that_moved() -> None:
-    before = job(step("probe", "active"), step("transcode"))
-    after = job(step("probe", "completed"), step("transcode", "active", 3.0))
-    assert changes(before, after) == ["probe        100 %  completed", "transcode      3 %  active"]
+def test_only_the_named_column_is_cut_to_the_terminal_and_ids_stay_whole() -> None:
+    lines = columns(("ID", "NAME", "STATUS"), ROWS, 36, cut="NAME")
+    assert lines == [
+        "ID              NAME          STATUS",
+        "job_0123456789  a holiday i…  active",
+        "job_9           b.mp4         failed",
+    ]
+    narrow = columns(("ID", "NAME", "STATUS"), ROWS, 10, cut="NAME")
+    assert "job_0123456789" in narrow[1] and "active" in narrow[1]
+    assert "a holiday in the mountains.mp4" in columns(("ID", "NAME", "STATUS"), ROWS)[1]
 
 
-def test_small_progress_does_not_flood_a_log() -> None:
-    states = [job(step("transcode", "active", percent)) for percent in range(100)]
-    lines = [line for before, after in pairwise(states) for line in changes(before, after)]
-    assert len(lines) == 9
+def test_an_empty_column_takes_no_space() -> None:
+    assert columns(("ID", "CODE", "STEP"), [("a", "", "x")]) == ["ID  STEP", "a   x"]
+    assert columns(("ID", "CODE"), []) == []
 
 
-def test_steps_that_have_not_begun_are_not_news() -> None:
-    assert changes(None, job(step("probe"), step("transcode"))) == []
-
-
-def test_a_failed_step_says_why_and_which_try_it_was() -> None:
-    error = {"code": "corrupt-media", "message": "The file is cut short."}
-    (line,) = changes(None, job(step("probe", "failed", attempt=2, error=error)))
-    assert line.endswith("failed, try 2 of 3, The file is cut short. (corrupt-media)")
-
-
-def test_the_outcome_is_one_sentence() -> None:
-    times = {"started_at": "2026-01-01T00:00:00.000Z", "finished_at": "2026-01-01T00:00:12.340Z"}
-    assert outcome(job(status="completed", **times)) == "job_1 completed in 12.3 s"
-
-
-def test_a_machine_gets_one_json_object_a_change(capsys: pytest.CaptureFixture[str]) -> None:
-    with view(as_json=True) as shown:
-        shown.show(job(step("probe", "active")))
-        shown.show(job(step("probe", "completed"), status="completed"))
-    assert [json.loads(line)["status"] for line in capsys.readouterr().out.splitlines()] == ["active", "completed"]
-
-
-def test_a_pipe_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with view(as_json=False, terminal=False) as shown:
-        shown.show(job(step("probe", "active")))
-        shown.show(job(step("probe", "skipped", reason="no-audio-track")))
-    assert capsys.readouterr().out.splitlines() == [
-        "probe          0 %  active",
-        "probe        100 %  skipped, no-audio-track",
+def test_wide_characters_keep_the_columns_aligned() -> None:
+    assert columns(("NAME", "STATUS"), [("映画.mp4", "active"), ("ab.mp4", "failed")]) == [
+        "NAME      STATUS",
+        "映画.mp4  active",
+        "ab.mp4    failed",
     ]
 
 
-def test_a_terminal_gets_a_bar_per_step(capsys: pytest.CaptureFixture[str]) -> None:
-    with view(as_json=False, terminal=True) as shown:
-        shown.show(job(step("probe", "completed"), step("transcode", "active", 40.0, eta_s=9.4)))
-    shown_text = capsys.readouterr().out
-    assert "probe" in shown_text and "40 %" in shown_text and "9 s to go" in shown_text
+def test_a_file_name_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_line("a\x1b[2Jb\nc.mp4")
+    assert capsys.readouterr().out == "a\ufffd[2Jb\ufffdc.mp4\n"
+    assert columns(("NAME",), [("a\x1b[2J.mp4",)])[1] == "a\ufffd[2J.mp4"
 
 
-def test_markup_in_an_error_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    error = {"code": "x", "message": "bad tag [/red] here"}
-    with view(as_json=False, terminal=True) as shown:
-        shown.show(job(step("probe", "failed", error=error)))
-    assert "[/red]" in capsys.readouterr().out
-
-
-def test_the_list_names_what_runs_or_what_went_wrong() -> None:
-    failed = job(status="failed", error={"code": "corrupt-media", "message": "Cut short."})
-    assert [line.split()[-1] for line in table([job(), failed])] == ["transcode", "(corrupt-media)"]
-
-
-def test_one_job_shows_all_its_steps() -> None:
-    lines = details(job(step("probe", "completed"), step("transcode")))
-    assert lines[0].startswith("job_1 active") and [line.split()[0] for line in lines[-2:]] == ["probe", "transcode"]
-
-
-def test_progress_is_whole_for_what_was_passed() -> None:
-    assert [rendering.percent(step("a", status, 7.0)) for status in ("active", "skipped", "completed")] == [7, 100, 100]
-
-
-def test_a_step_that_waits_says_where_it_stands_in_line() -> None:
-    waiting = job(step("transcode", queue_position=4), step("probe", "active", queue_position=4))
-    moved = folded(waiting, {"type": "queue", "step": "transcode", "positions": {"job_1": 3, "job_2": 2}})
-    assert [rendering.remark(one) for one in moved["steps"]] == ["waiting, no. 3 in line", "active"]
-    assert folded(waiting, {"type": "queue", "step": "transcode", "positions": {"job_2": 2}}) == waiting
-    assert folded(waiting, {"type": "queue", "step": "probe", "positions": {"job_1": 2}}) == waiting
-
-
-def test_a_paused_queue_is_told_of_the_job_that_waits_in_it_and_takes_its_eta() -> None:
-    waiting = job(step("transcode", queue_position=4, eta_s=9.0), step("embed", eta_s=2.0), eta_s=11.0)
-    pause = {"type": "queue", "step": "transcode", "paused": True, "positions": {}}
-    paused = folded(waiting, pause)
-    assert paused["steps"][0] == step("transcode", queue_position=4, paused=True) and paused["eta_s"] is None
-    assert paused["steps"][1] == waiting["steps"][1]
-    assert folded(paused, pause) == paused
-    resumed = folded(paused, pause | {"paused": False, "positions": {"job_1": 3}})
-    assert resumed["steps"][0] == step("transcode", queue_position=3)
-    later = folded(waiting, pause | {"step": "embed"})
-    assert later["steps"][1] == step("embed"), "it has no place in the queue yet, and nobody knows when it will start"
-    running = job(step("transcode", "active", eta_s=9.0), eta_s=9.0)
-    assert folded(running, pause) == running
-
-
-def test_a_step_in_a_paused_queue_says_so_wherever_the_job_is_shown() -> None:
-    waiting = job(step("probe", "completed"), step("transcode", queue_position=4), status="waiting")
-    paused = job(step("probe", "completed"), step("transcode", queue_position=4, paused=True), status="waiting")
-    line = "transcode      0 %  waiting, queue paused, no. 4 in line"
-    assert changes(waiting, paused) == [line]
-    assert changes(None, paused)[-1] == line and details(paused)[-1] == line
-    assert changes(paused, waiting) == ["transcode      0 %  waiting, no. 4 in line"]
-    (row,) = table([paused])
-    assert row.endswith("transcode (queue paused)")
-
-
-def test_a_paused_job_is_listed_with_the_step_that_is_held_up_whatever_else_runs() -> None:
-    running = job(step("thumbnails", "active"), step("transcode", paused=True), current_step="thumbnails")
-    (row,) = table([running])
-    assert row.endswith("thumbnails, transcode (queue paused)")
-
-
-def test_a_timeline_is_a_line_per_event_with_what_matters() -> None:
-    from streams.cli.rendering import event_lines
-
-    error = {"code": "tool-failed", "message": "The tool failed."}
-    events = [
-        {"type": "media.job.submitted.v1", "time": "T1", "run": 1},
-        {"type": "media.step.failed.v1", "time": "T2", "run": 1, "step": "probe", "attempt": 2, "elapsed_s": 1.25}
-        | {"error": error},
+def test_a_search_without_a_hit_says_so_and_names_what_was_left_out() -> None:
+    assert passages({"data": [], "left_out": ["no model"]}) == ["No matches.", "(left out: no model)"]
+    hit: dict[str, Any] = {"start_ms": 3_723_000, "end_ms": 3_730_000, "text": "Ask not.", "filename": None}
+    assert passages({"data": [hit | {"asset_id": "asset_1", "job_id": "job_1"}]}) == [
+        "1:02:03-1:02:10  asset_1  job_1",
+        "    Ask not.",
     ]
-    submitted, failed = event_lines(events)
-    assert submitted == "T1  job.submitted"
-    assert " ".join(failed.split()) == "T2 step.failed probe try 2, 1.2 s, The tool failed. (tool-failed)"
+
+
+def test_a_page_that_is_not_the_last_says_how_to_go_on() -> None:
+    assert next_page({"next_cursor": None}, "kinolog jobs list") == []
+    assert next_page({"next_cursor": "abc"}, "kinolog jobs list")[-1] == "More: kinolog jobs list --cursor abc"
+
+
+def test_the_link_of_a_job_opens_the_page_at_it() -> None:
+    assert page_url("http://127.0.0.1:8080", "job_1") == "http://127.0.0.1:8080/?q=job_1"

@@ -1,0 +1,65 @@
+"""`kinolog queues …`: the queues of the steps; and the counts of `kinolog stats`."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streams.cli.common import Output, client_command
+from streams.cli.rendering import columns
+
+if TYPE_CHECKING:
+    from streams.client import Client
+
+_HEADS = ("QUEUE", "STATE", "EXECUTORS", "QUEUED", "ACTIVE", "DELAYED", "COMPLETED", "FAILED", "SKIPPED")
+
+
+@click.group()
+def queues() -> None:
+    """List, pause and resume the queues of the steps."""
+
+
+@client_command(queues, "list", examples=("kinolog queues list",))
+async def list_queues(client: "Client") -> Output:
+    """List the queues: executors, and jobs by the state of the step."""
+    found = await client.queues()
+    return Output(found, queue_table(found))
+
+
+@client_command(queues, "pause", examples=("kinolog queues pause transcode",))
+@click.argument("step")
+async def pause(client: "Client", step: str) -> Output:
+    """Pause the queue of STEP. Running work continues."""
+    await client.change_queue(step, paused=True)
+    return Output([{"name": step, "paused": True}], [f"Paused {step}. Resume it with: kinolog queues resume {step}"])
+
+
+@client_command(queues, "resume", examples=("kinolog queues resume transcode",))
+@click.argument("step")
+async def resume(client: "Client", step: str) -> Output:
+    """Resume the queue of STEP."""
+    await client.change_queue(step, paused=False)
+    return Output([{"name": step, "paused": False}], [f"Resumed {step}."])
+
+
+def queue_table(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line per queue."""
+    rows = [
+        (
+            queue["name"],
+            "paused" if queue["paused"] else "open",
+            str(queue.get("executors", "?")),
+            *(str(queue[name.lower()]) for name in _HEADS[3:]),
+        )
+        for queue in found
+    ]
+    return columns(_HEADS, rows)
+
+
+def stats_lines(counts: Mapping[str, Any]) -> list[str]:
+    """Jobs of each pipeline and in total by status; assets by status."""
+    statuses = list(counts["jobs"])
+    by_pipeline = {**counts["pipeline_status"], "total": counts["jobs"]}
+    rows = [(name, *(str(found[status]) for status in statuses)) for name, found in by_pipeline.items()]
+    assets = ", ".join(f"{count} {status}" for status, count in counts["assets"].items() if count) or "none"
+    return [*columns(("PIPELINE", *map(str.upper, statuses)), rows), "", f"Assets: {assets}"]
