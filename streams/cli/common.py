@@ -123,7 +123,7 @@ def bulk_command(group: click.Group, name: str, *, examples: Sequence[str] = ())
 
 
 def require_terminal(*, dry_run: bool) -> None:
-    """Refuse to ask where nobody can answer. Raises UsageError."""
+    """Refuse to ask for confirmation without a terminal. Raises UsageError."""
     if not dry_run and not sys.stdin.isatty():
         raise click.UsageError("this needs confirmation and there is no terminal: pass --yes, or --dry-run")
 

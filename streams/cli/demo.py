@@ -35,7 +35,7 @@ class Options(NamedTuple):
     stay: bool
     as_json: bool
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Print for people."""
         if not self.as_json:
             click.echo(text)
@@ -66,12 +66,12 @@ async def _on_running(settings: Settings, options: Options) -> int:
     """Submit to the `kinolog up` that runs over this data dir."""
     url, token = run_dir.kept_url(settings), run_dir.kept_token(settings)
     if url is None or token is None:
-        options.say("kinolog is starting: run the demo again when it is up.")
+        options.print("kinolog is starting: run the demo again when it is up.")
         return FAILED
     link = system.page_link(url, token)
-    options.say(f"Using the running kinolog: {link}\n")
+    options.print(f"Using the running kinolog: {link}\n")
     code = await process(settings, url, token, options)
-    options.say(f"\nThe page: {link}")
+    options.print(f"\nThe page: {link}")
     return code
 
 
@@ -83,17 +83,17 @@ def _on_its_own(settings: Settings, options: Options) -> int:
     async def show(up: system.Up) -> None:
         nonlocal code
         link = system.page_link(up.url, up.token)
-        options.say(f"kinolog is up: {link}\n")
+        options.print(f"kinolog is up: {link}\n")
         code = await process(settings, up.url, up.token, options)
         if options.stay:
-            options.say(f"\nThe page: {link}\nPress Ctrl-C to stop.")
+            options.print(f"\nThe page: {link}\nPress Ctrl-C to stop.")
             await up.failure()
 
-    options.say(f"Starting broker, control, executor and web (log: {path}) …")
+    options.print(f"Starting broker, control, executor and web (log: {path}) …")
     with path.open("wb", buffering=0) as log_file, path.open("a") as own_log:
         logs.configure(settings, "up", own_log)
         asyncio.run(system.run(settings, show, log_file))
-    options.say("Stopped.")
+    options.print("Stopped.")
     return code
 
 
@@ -123,7 +123,7 @@ async def process(settings: Settings, url: str, token: str, options: Options) ->
 
 
 def _clip(settings: Settings, options: Options) -> Path:
-    options.say(f"Making a talking clip of {CLIP_S} s …")
+    options.print(f"Making a talking clip of {CLIP_S} s …")
     return make_clip(settings.data_path)
 
 

@@ -58,7 +58,7 @@ for _group in (cache, jobs, queues, token, *operations.commands.values()):
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]), help="Priority of the jobs' steps.")
 @click.option("--passthrough", metavar="TEXT", help="Your own text, returned with the job.")
 async def submit(client: "Client", *, sources: Sequence[str], watch: bool, as_json: bool, **options: str | None) -> int:
-    """Upload each FILE, or name a URL, and start its job."""
+    """Upload files, or name URLs, and start a job for each."""
     from streams.client import Rejected
 
     require_readable(sources)

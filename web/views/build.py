@@ -38,6 +38,7 @@ def job_view(job: Job, overlay: LiveOverlay = _NO_OVERLAY) -> JobView:
     return JobView(
         id=job.id,
         asset_id=job.asset_id,
+        input=job.input,
         pipeline=job.pipeline,
         status=job.status,
         progress=percent(job_progress(job, overlay.live)),

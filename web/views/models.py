@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from schemas.jobs import AssetStatus, JobStatus, Priority, StepStatus
+from schemas.jobs import AssetStatus, Input, JobStatus, Priority, StepStatus
 from web.http.problems import ProblemView
 
 T = TypeVar("T")
@@ -87,6 +87,8 @@ class JobView(View, frozen=True, kw_only=True):
 
     id: str
     asset_id: str
+    #: Where its media is: exactly one of `object`, `url` and `path`.
+    input: Input
     pipeline: str
     status: JobStatus
     #: 0-100, the weighted mean of the steps.

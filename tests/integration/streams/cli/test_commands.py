@@ -103,6 +103,7 @@ async def test_jobs_are_listed_and_shown_with_owner_and_priority(kinolog: Kinolo
     wide = (await kinolog("jobs", "list", "--wide", "--limit", "1")).stdout
     assert "PRIORITY" in wide and "high" in wide
     shown = (await kinolog("jobs", "show", first)).stdout
+    assert "/source (object)" in shown
     assert "priority     high" in shown and "owner        -" in shown and f"/?q={first}" in shown
 
 

@@ -119,3 +119,15 @@ def test_a_step_in_a_paused_queue_says_so_wherever_the_job_is_shown() -> None:
     assert changes(paused, waiting) == ["transcode      0 %  waiting, position 4 in the queue"]
     _, row = table([paused])
     assert row.endswith("transcode (queue paused)")
+
+
+def test_an_upload_on_a_terminal_shows_its_file_and_elsewhere_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with views.upload_bar("talk [1].mp4", 100) as on_sent:
+        on_sent(50)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with views.upload_bar("talk [1].mp4", 100) as on_sent:
+        on_sent(100)
+    assert "Uploading talk [1].mp4" in capsys.readouterr().err

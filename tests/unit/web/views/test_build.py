@@ -14,6 +14,7 @@ def test_a_fresh_job_shows_every_field_that_clients_rely_on() -> None:
     assert set(shown) == {
         "id",
         "asset_id",
+        "input",
         "pipeline",
         "status",
         "progress",
