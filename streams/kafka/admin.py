@@ -61,6 +61,18 @@ class ExistingTopic(NamedTuple):
     replicas: int
 
 
+class TopicState(NamedTuple):
+    """A topic that kinolog uses, as it is on the cluster."""
+
+    name: str
+    #: None: the topic is missing.
+    partitions: int | None
+    #: Of its partition that has the fewest.
+    replicas: int | None
+    #: -1: unlimited; None: compacted.
+    retention_s: float | None
+
+
 async def apply_topics(settings: Settings, within_s: float = 30.0) -> TopicsReport:
     """Create missing topics and align the others on the cluster at `settings.bootstrap`; waits for a starting cluster.
 
@@ -88,6 +100,27 @@ async def compare_topics(settings: Settings, bootstrap: str, within_s: float) ->
         except (KafkaError, OSError, TimeoutError) as error:
             _raise_if_final(error, bootstrap, late=time.monotonic() > deadline)
             await asyncio.sleep(0.2)
+
+
+async def topic_states(settings: Settings) -> list[TopicState]:
+    """Every topic that kinolog uses, by name. Raises TopicsError (unreachable, refused)."""
+    topics = sorted(required_topics(settings), key=lambda topic: topic.name)
+    try:
+        async with _admin(settings.bootstrap) as admin:
+            current = await _topics(admin)
+            existing = [topic.name for topic in topics if topic.name in current]
+            configs = await _configs(admin, existing) if existing else {}
+    except (KafkaError, OSError, TimeoutError) as error:
+        _raise_if_final(error, settings.bootstrap, late=True)
+        raise
+    effective = {name: config.effective for name, config in configs.items()}
+    return [_state(topic.name, current.get(topic.name), effective.get(topic.name, topic.config)) for topic in topics]
+
+
+def _state(name: str, current: ExistingTopic | None, config: Mapping[str, str]) -> TopicState:
+    retention_s = None if config.get("cleanup.policy") == "compact" else float(config["retention.ms"]) / 1000
+    retention_s = -1 if retention_s is not None and retention_s < 0 else retention_s
+    return TopicState(name, current and current.partitions, current and current.replicas, retention_s)
 
 
 def _raise_if_final(error: Exception, bootstrap: str, *, late: bool) -> None:
