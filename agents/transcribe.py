@@ -4,8 +4,8 @@ import os
 
 from processors.errors import Skipped
 from processors.models.backends import Backend, Endpoint, model_folder
-from processors.models.host import ModelBounds, ModelHost
-from processors.models.speech import LocalSpeech, RemoteSpeech, Transcribes
+from processors.models.host import ModelHost, ModelLimits
+from processors.models.speech import LocalSpeech, RemoteSpeech, SpeechBackend
 from processors.tools.runner import Runner
 from processors.transcribe import Transcriber
 from streams.model_backends.transcription import is_installed, speech_backends
@@ -23,7 +23,7 @@ def make(_runner: Runner, settings: Settings) -> Transcriber:
     return Transcriber({backend.name: _transcribes(backend, settings) for backend in usable}, missing)
 
 
-def _transcribes(backend: Backend, settings: Settings) -> Transcribes:
+def _transcribes(backend: Backend, settings: Settings) -> SpeechBackend:
     options = settings.transcribe
     if backend.model is None:
         assert backend.url is not None
@@ -37,7 +37,7 @@ def _transcribes(backend: Backend, settings: Settings) -> Transcribes:
             "compute_type": options.compute_type,
             "cpu_threads": settings.executor.cpus or len(os.sched_getaffinity(0)),
         },
-        bounds=ModelBounds(memory_bytes=options.memory_bytes, idle_s=options.idle_s, network=folder is None),
+        limits=ModelLimits(memory_bytes=options.memory_bytes, idle_s=options.idle_s, network=folder is None),
         name=backend.model,
     )
     return LocalSpeech(host=host, time_s=options.time_s, time_factor=options.time_factor)

@@ -24,7 +24,7 @@ from processors.media.loudness import (
 from processors.media.tracks import seconds
 from processors.media.video_filters import Chain
 from processors.tools.cpu_priority import NICE_LIGHT
-from processors.tools.ffmpeg import AAC, Progress, ask_json, ffmpeg_argv, ffprobe_argv, file_address, input_options
+from processors.tools.ffmpeg import AAC, Progress, ffmpeg_argv, ffprobe_argv, ffprobe_json, file_url, input_options
 from processors.tools.runner import Command, Runner
 from processors.tools.sandbox import FileAccess
 from schemas.audio import AudioOutputs, AudioParams
@@ -49,7 +49,7 @@ _AIMS = 4
 _THREADS = 1
 
 
-def chosen_tracks(media: ProbeOutputs, languages: Sequence[str]) -> tuple[AudioTrack, ...]:
+def selected_tracks(media: ProbeOutputs, languages: Sequence[str]) -> tuple[AudioTrack, ...]:
     """The tracks to hear: one, or several mono ones that belong together. None without sound.
 
     First by language, in the order of `languages`, as far as any track has it. Of what is left: several tracks that
@@ -81,7 +81,7 @@ def measure_args(source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack]
 
 def check_args(path: Path) -> list[str]:
     """Arguments for ffmpeg: how loud a written file is."""
-    measured = ffmpeg.input(file_address(path), **input_options("mov")).filter("ebur128", **measuring())
+    measured = ffmpeg.input(file_url(path), **input_options("mov")).filter("ebur128", **measuring())
     compiled: list[str] = ffmpeg.output(measured, "-", f="null").get_args()
     return compiled
 
@@ -109,7 +109,7 @@ def audio_args(
 
 def _sound(source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack]) -> Chain:
     """The tracks as one, from the first moment of the media to the last: gaps and a late start are silence."""
-    opened = ffmpeg.input(file_address(source), **input_options(media.demuxer), threads=_THREADS, vn=None)
+    opened = ffmpeg.input(file_url(source), **input_options(media.demuxer), threads=_THREADS, vn=None)
     steady = [opened[str(t.index)].filter("aresample", RATE_HZ) for t in tracks]
     mixed = steady[0]
     if len(steady) > 1:
@@ -133,10 +133,10 @@ class AudioMaker:
     async def process(self, work: Work) -> AudioOutputs:
         """Both files. Raises Skipped where there is nothing to hear, InvalidMedia when it cannot be decoded."""
         params, media = params_of(work, AudioParams), outputs_of(work, "probe", ProbeOutputs)
-        tracks = chosen_tracks(media, params.languages)
+        tracks = selected_tracks(media, params.languages)
         if not tracks:
             raise Skipped(NO_SOUND)
-        source = await self.runner.admit(work.source, work.scratch)
+        source = await self.runner.readable(work.source, work.scratch)
         session = _Session(self.runner, work, source, media, tracks)
         before = await session.measured()
         if before.is_silence:
@@ -207,7 +207,7 @@ class _Session:
         progress = Progress(self.media.duration_s, lambda done: self.work.report(from_share + done * span, {}))
         command = Command(
             argv=ffmpeg_argv(args, _THREADS, loglevel="info", joined=self.media.clock_jumps),
-            reach=FileAccess(reads=(self.source,), writes=(self.work.output,), cwd=self.work.output),
+            access=FileAccess(reads=(self.source,), writes=(self.work.output,), cwd=self.work.output),
             timeout_s=self.runner.limits.tool_timeout_s(self.media.duration_s),
             nice=NICE_LIGHT,
         )
@@ -226,5 +226,5 @@ class _Session:
         if path.is_symlink() or not await asyncio.to_thread(path.is_file):
             raise OutputIncomplete(f"{name} was not written.")
         argv = ffprobe_argv(path, input_options(demuxer), "-show_format", "-of", "json")
-        shown: dict[str, Any] = await ask_json(self.runner, path, argv, self.runner.limits.tool_time_s)
+        shown: dict[str, Any] = await ffprobe_json(self.runner, path, argv, self.runner.limits.tool_time_s)
         return seconds(shown.get("format", {}).get("duration")) or 0.0

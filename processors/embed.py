@@ -13,7 +13,7 @@ import numpy as np
 from processors.contract import Work, params_of
 from processors.errors import AnswerInvalid, InvalidParams, OutputIncomplete, Skipped
 from processors.media.passages import passages, speech_of
-from processors.models.backends import first_served
+from processors.models.backends import first_success
 from processors.models.embeddings import Embedded, Embeddings, LocalEmbeddings
 from schemas.embed import EmbedOutputs, EmbedParams, Passage, PassagesFile
 from schemas.transcribe import Transcript
@@ -50,7 +50,7 @@ class Embedder:
         if not found:
             raise Skipped("no-speech")
         tries = {name: partial(_embedded, backend, found, work) for name, backend in usable.items()}
-        served, embedded = await first_served(tries, asleep_left=work.asleep_left)
+        served, embedded = await first_success(tries, asleep_left=work.asleep_left)
         file = PassagesFile(transcript=key, space=embedded.space, passages=tuple(found))
         await asyncio.to_thread(_write, work.output, file, embedded)
         work.report(1.0, {})

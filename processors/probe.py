@@ -23,8 +23,8 @@ from processors.media.tracks import (
 )
 from processors.media.truncation import check_whole
 from processors.media.ts_clock import clock_jumps
-from processors.tools.ffmpeg import ask_json, ffprobe_argv, input_options, listen, packets_argv
-from processors.tools.ffprobe import checked_answer
+from processors.tools.ffmpeg import ffprobe_argv, ffprobe_json, ffprobe_lines, input_options, packets_argv
+from processors.tools.ffprobe import checked_output
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from schemas.base import Json
@@ -78,7 +78,7 @@ class Prober:
     async def process(self, work: Work) -> ProbeOutputs:
         """Container, tracks, durations. Raises InvalidMedia in its kinds when the file is not to be used."""
         container = await asyncio.to_thread(_examine, work.source, work.filename)
-        source = await self.runner.admit(work.source, work.scratch)
+        source = await self.runner.readable(work.source, work.scratch)
         shown = await self._show(source, container)
         check_tracks(len(shown["streams"]), self.runner.limits)
         ends = await self._ends(source, container, shown)
@@ -90,7 +90,7 @@ class Prober:
 
     async def _show(self, source: Path, container: Container) -> Json:
         argv = ffprobe_argv(source, input_options(container.demuxer), "-show_format", "-show_streams", "-of", "json")
-        return described(await ask_json(self.runner, source, argv, self.runner.limits.tool_time_s))
+        return described(await ffprobe_json(self.runner, source, argv, self.runner.limits.tool_time_s))
 
     async def _ends(self, source: Path, container: Container, shown: Json) -> Ends:
         """From the last packets, or from all of them where the end cannot be found by seeking."""
@@ -117,7 +117,7 @@ class Prober:
                     ends.extend(tracks[packet.track], zero + packet.at_s + packet.duration_s)
 
         argv = packets_argv(source, input_options(container.demuxer), tracks)
-        await listen(self.runner, source, argv, self.runner.limits.tool_timeout_s(0), take)
+        await ffprobe_lines(self.runner, source, argv, self.runner.limits.tool_timeout_s(0), take)
         return ends
 
     async def _filled(self, source: Path, container: Container, shown: Json, ends: Ends) -> Json:
@@ -142,7 +142,7 @@ class Prober:
 
     async def _listen(self, source: Path, container: Container, take: Callable[[str], None], *choice: str) -> None:
         argv = ffprobe_argv(source, input_options(container.demuxer), *_PACKETS, *choice)
-        await listen(self.runner, source, argv, self.runner.limits.tool_timeout_s(0), take)
+        await ffprobe_lines(self.runner, source, argv, self.runner.limits.tool_timeout_s(0), take)
 
 
 def described(answer: Json) -> Json:
@@ -150,7 +150,7 @@ def described(answer: Json) -> Json:
 
     Raises NothingToShow, ToolMisbehaved.
     """
-    shown = checked_answer(answer)
+    shown = checked_output(answer)
     if not best_video(shown["streams"]) and not best_audio(shown["streams"]):
         raise NothingToShow(_NO_TRACK)
     return shown

@@ -11,7 +11,7 @@ from processors.media.frame_scoring import LOOK_PX
 from processors.media.storyboard import SLOT_SLACK, Storyboard
 from processors.media.tracks import even
 from processors.media.video_filters import Chain, deinterlaced, steady_options, upright
-from processors.tools.ffmpeg import file_address, input_options
+from processors.tools.ffmpeg import file_url, input_options
 from schemas.probe import ProbeOutputs, VideoTrack
 
 #: JPEG quantiser, 2-31, lower is better. Source: ffmpeg-codecs(1), qscale of mjpeg.
@@ -123,7 +123,7 @@ def _first_of_slots(board: Storyboard) -> str:
 
 def _opened(source: Path, media: ProbeOutputs, track: VideoTrack, **options: str | None) -> Chain:
     reading = {**input_options(media.demuxer), **decoder_options(track), **steady_options(track)}
-    return ffmpeg.input(file_address(source), **reading, threads=THREADS, noautorotate=None, **options)
+    return ffmpeg.input(file_url(source), **reading, threads=THREADS, noautorotate=None, **options)
 
 
 def _sized(picture: Chain, track: VideoTrack, width_px: int, height_px: int) -> Chain:
@@ -141,6 +141,6 @@ def _greys(picture: Chain, look: Path, times: Path, options: dict[str, int]) -> 
     copies = small.filter_multi_output("split", 2)
     timed = {"enc_time_base": "1:1000000", **_AS_THEY_COME, **options}
     return [
-        ffmpeg.output(copies[0], file_address(look), f="rawvideo", **_AS_THEY_COME, **options),
-        ffmpeg.output(copies[1], file_address(times), f="framecrc", **timed),
+        ffmpeg.output(copies[0], file_url(look), f="rawvideo", **_AS_THEY_COME, **options),
+        ffmpeg.output(copies[1], file_url(times), f="framecrc", **timed),
     ]

@@ -72,7 +72,7 @@ class Thumbnailer:
         track = media.video
         if track is None:
             raise Skipped("no-video-track")
-        source = await self.runner.admit(work.source, work.scratch)
+        source = await self.runner.readable(work.source, work.scratch)
         session = _Session(self.runner, work, source, media, track, params)
         board, tiles = await session.storyboard()
         work.report(_STORYBOARD_SHARE, {})
@@ -174,4 +174,4 @@ class _Session:
         reach = FileAccess(reads=(self.source,), writes=(self.work.output, self.work.scratch), cwd=self.work.output)
         timeout_s = self.runner.limits.tool_timeout_s(self.media.duration_s)
         argv = ffmpeg_argv(args, THREADS)
-        await self.runner.run(Command(argv=argv, reach=reach, timeout_s=timeout_s, nice=NICE_LIGHT), on_stdout)
+        await self.runner.run(Command(argv=argv, access=reach, timeout_s=timeout_s, nice=NICE_LIGHT), on_stdout)

@@ -20,7 +20,7 @@ from processors.media.ladder import Size, ladder
 from processors.media.profiles import Profile
 from processors.media.video_filters import Chain, deinterlaced, steady, steady_options, upright
 from processors.tools.cpu_priority import NICE_HEAVY
-from processors.tools.ffmpeg import AAC, Progress, errors_in, ffmpeg_argv, file_address, input_options
+from processors.tools.ffmpeg import AAC, Progress, errors_in, ffmpeg_argv, file_url, input_options
 from processors.tools.runner import Command, Runner
 from processors.tools.sandbox import FileAccess
 from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
@@ -106,7 +106,7 @@ def transcode_args(
     reading = input_options(media.demuxer)
     decoding = {**decoder_options(media.video), **steady_options(media.video)} if media.video else {}
     options = {**reading, **decoding, "max_pixels": max_pixels, "threads": cpus, "noautorotate": None}
-    opened = ffmpeg.input(file_address(source), **options)
+    opened = ffmpeg.input(file_url(source), **options)
     outputs = []
     if media.video:
         for size, picture in zip(plan.sizes, _pictures(opened, media.video, plan), strict=True):
@@ -215,12 +215,12 @@ class Transcoder:
         limits = self.runner.limits
         for name in [*(size.name for size in planned.sizes), *([AUDIO] if media.audio else [])]:
             (work.output / FOLDER / name).mkdir(parents=True, exist_ok=True)
-        source = await self.runner.admit(work.source, work.scratch)
+        source = await self.runner.readable(work.source, work.scratch)
         args = transcode_args(source, media, profile, planned, cpus=work.cpus, max_pixels=limits.max_pixels)
         progress = Progress(media.duration_s, lambda done: work.report(done * _ENCODE_SHARE, {}))
         command = Command(
             argv=ffmpeg_argv(args, work.cpus, loglevel="-repeat+level+warning", joined=media.clock_jumps),
-            reach=FileAccess(reads=(source,), writes=(work.output,), cwd=work.output),
+            access=FileAccess(reads=(source,), writes=(work.output,), cwd=work.output),
             timeout_s=limits.tool_timeout_s(media.duration_s),
             cpus=work.cpus,
             nice=NICE_HEAVY,

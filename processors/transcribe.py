@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from processors.contract import Work, outputs_of, params_of
 from processors.errors import Skipped
 from processors.media.cues import cues, plain_text, subrip, webvtt
-from processors.models.backends import first_served
-from processors.models.speech import RemoteSpeech, Speech, Transcribes, Transcription
+from processors.models.backends import first_success
+from processors.models.speech import RemoteSpeech, Speech, SpeechBackend, Transcription
 from schemas.audio import AudioOutputs
 from schemas.transcribe import Caption, TranscribeOutputs, TranscribeParams, Transcript, TranscriptSegment
 
@@ -27,7 +27,7 @@ class Transcriber:
     """Asks the backends of a chain, in order, and writes down what the first one that serves has heard."""
 
     #: By name.
-    chain: Mapping[str, Transcribes]
+    chain: Mapping[str, SpeechBackend]
     #: Why there is no backend, where there is none.
     missing: Skipped | None = None
 
@@ -40,7 +40,7 @@ class Transcriber:
             work.release_cpus()  # others work meanwhile: nothing is computed here
         speech = Speech(await work.fetch(audio.speech), audio.duration_s, params.language)
         tries = {name: _Listening(backend, speech, work).hear for name, backend in self.chain.items()}
-        backend, heard = await first_served(tries, asleep_left=work.asleep_left)
+        backend, heard = await first_success(tries, asleep_left=work.asleep_left)
         if not heard.segments:
             raise Skipped(NO_SPEECH)
         transcript = Transcript(
@@ -59,7 +59,7 @@ class Transcriber:
 class _Listening:
     """One backend at work."""
 
-    backend: Transcribes
+    backend: SpeechBackend
     speech: Speech
     work: Work
 

@@ -1,4 +1,4 @@
-"""Backends of a model step: an ordered chain of local models and endpoints; the next one is asked when one fails."""
+"""Backends of a model step: an ordered chain of local models and endpoints, each the fallback of the one before."""
 
 import asyncio
 import importlib.util
@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 _LOCAL = "local:"
 _REMOTE = ("https://", "http://")
-#: Longest answer of an endpoint that is taken.
-_ANSWER_BYTES = 256 * 1024**2
+#: Largest accepted response of an endpoint.
+_RESPONSE_BYTES = 256 * 1024**2
 _DETAIL_CHARS = 1000
 #: A gateway in front of an endpoint that is scaled to zero. Source: RFC 9110, 15.6.3 and 15.6.5.
 _GATEWAY = frozenset({502, 504})
@@ -37,18 +37,18 @@ _UNAVAILABLE = 503
 
 
 class Backend(NamedTuple):
-    """One entry of a chain."""
+    """One backend of a chain."""
 
-    #: As it is set: the name by which it is recorded.
+    #: The setting's text, used as its name.
     name: str
     #: Folder or name of a local model; None for an endpoint.
     model: str | None
-    #: Address of an endpoint; None for a local model.
+    #: URL of an endpoint; None for a local model.
     url: str | None
 
 
 def parse_backend(text: str) -> Backend:
-    """`local:PATH_OR_NAME` or `https://…`. Raises ValueError that says what it must be."""
+    """Parse `local:PATH_OR_NAME` or `https://…`. Raises ValueError."""
     if text.startswith(_LOCAL) and text != _LOCAL:
         return Backend(text, text.removeprefix(_LOCAL), None)
     if text.startswith(_REMOTE):
@@ -57,30 +57,30 @@ def parse_backend(text: str) -> Backend:
 
 
 def parse_chain(backends: str | Sequence[str]) -> tuple[Backend, ...]:
-    """A chain as it is set: a list, or text with commas between. Raises ValueError."""
+    """Parse a chain: a list, or text separated by commas. Raises ValueError."""
     texts = backends.split(",") if isinstance(backends, str) else backends
     return tuple(parse_backend(text.strip()) for text in texts if text.strip())
 
 
 def model_folder(name: str) -> Path | None:
-    """The folder that a local model's name means: a path, or `package/folder` of an installed Python package."""
+    """The folder of a local model: a path, or `package/folder` of an installed Python package. None if neither."""
     path = Path(name)
     if path.is_dir():
         return path.resolve()
-    package, _, below = name.partition("/")
+    package, _, subfolder = name.partition("/")
     if not package.isidentifier():
         return None
     spec = importlib.util.find_spec(package)
     roots = spec.submodule_search_locations if spec is not None else None
-    folders = (Path(root) / below for root in roots or ())
+    folders = (Path(root) / subfolder for root in roots or ())
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
-async def first_served(tries: Mapping[str, Callable[[], Awaitable[T]]], *, asleep_left: int) -> tuple[str, T]:
-    """Name of the first backend that served, and what it gave. Whatever is no BackendError is not tried elsewhere.
+async def first_success(tries: Mapping[str, Callable[[], Awaitable[T]]], *, asleep_left: int) -> tuple[str, T]:
+    """Name and result of the first backend that succeeds. Errors other than BackendError do not fall back.
 
-    An endpoint that is asleep raises EndpointAsleep while the policy has waits left (`asleep_left`): it is asked again
-    later. When nobody served, the error is one that may go away, if there is one.
+    A sleeping endpoint raises EndpointAsleep while the policy has waits left (`asleep_left`), so that it is retried
+    later. If all fail, raises a retriable error if there is one.
     """
     errors: list[BackendError] = []
     for name, attempt in tries.items():
@@ -96,16 +96,16 @@ async def first_served(tries: Mapping[str, Callable[[], Awaitable[T]]], *, aslee
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """A remote model that is asked over HTTP. Source: Hugging Face, Inference Endpoints and HF Inference API."""
+    """A remote model over HTTP. Source: Hugging Face, Inference Endpoints and HF Inference API."""
 
     url: str
     #: Bearer token; unset: none is sent.
     token: str | None = None
-    #: From the request to the whole answer.
+    #: Time limit of a request including its response.
     timeout_s: float = 300.0
 
-    async def ask(self, body: Any) -> Any:
-        """The JSON that it answers to the JSON `body`.
+    async def request(self, body: Any) -> Any:
+        """Post the JSON `body`, and return the JSON response.
 
         Raises EndpointAsleep, EndpointUnreachable, EndpointTimedOut, EndpointBusy, EndpointRefused, AnswerInvalid.
         """
@@ -114,57 +114,57 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {self.token}"
         content = await asyncio.to_thread(orjson.dumps, body)
         try:
-            status, answer = await self._post(content, headers)
+            status, response = await self._post(content, headers)
         except TimeoutError as error:
-            raise EndpointTimedOut(f"The endpoint did not answer within {self.timeout_s:.0f} s.") from error
+            raise EndpointTimedOut(f"The endpoint did not respond within {self.timeout_s:.0f} s.") from error
         except aiohttp.ClientError as error:
             raise EndpointUnreachable("The endpoint cannot be reached.", detail=repr(error)) from error
-        if failed := refusal(status, answer):
+        if failed := status_error(status, response):
             raise failed
         try:
-            return await asyncio.to_thread(orjson.loads, answer)
+            return await asyncio.to_thread(orjson.loads, response)
         except orjson.JSONDecodeError as error:
-            raise AnswerInvalid("The endpoint's answer is not JSON.", detail=_begin(answer)) from error
+            raise AnswerInvalid("The endpoint's response is not JSON.", detail=_start(response)) from error
 
     async def _post(self, content: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
         timeout = aiohttp.ClientTimeout(total=self.timeout_s)
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            # A redirect would carry the token and the speech to somebody else.
+            # A redirect would send the token and the speech to another server.
             session.post(self.url, data=content, headers=headers, allow_redirects=False) as response,
         ):
-            answer = bytearray()
+            body = bytearray()
             async for chunk in response.content.iter_chunked(64 * 1024):
-                answer += chunk
-                if len(answer) > _ANSWER_BYTES:
-                    raise AnswerInvalid("The endpoint's answer is longer than any answer to this can be.")
-            return response.status, bytes(answer)
+                body += chunk
+                if len(body) > _RESPONSE_BYTES:
+                    raise AnswerInvalid("The endpoint's response is too large.")
+            return response.status, bytes(body)
 
 
-def refusal(status: int, answer: bytes) -> BackendError | None:
-    """What an HTTP status and its body mean; None when it served."""
-    detail = f"{status}: {_begin(answer)}"
-    if status in _GATEWAY or (status == _UNAVAILABLE and _is_loading(answer)):
-        return EndpointAsleep("The endpoint is waking up.", detail=detail)
+def status_error(status: int, body: bytes) -> BackendError | None:
+    """The error for an HTTP status and body; None for success."""
+    detail = f"{status}: {_start(body)}"
+    if status in _GATEWAY or (status == _UNAVAILABLE and _is_loading(body)):
+        return EndpointAsleep("The endpoint is starting up.", detail=detail)
     if status == _TOO_MANY:
-        return EndpointBusy("The endpoint asks to be asked less often.", detail=detail)
+        return EndpointBusy("The endpoint limits the request rate.", detail=detail)
     if status >= 500:
         return EndpointUnreachable("The endpoint failed.", detail=detail)
     if not 200 <= status < 300:
-        return EndpointRefused("The endpoint refused the request: check its address and token.", detail=detail)
+        return EndpointRefused("The endpoint refused the request. Check its URL and token.", detail=detail)
     return None
 
 
-def _is_loading(answer: bytes) -> bool:
-    """Whether a 503 says that the model is being loaded, and not just that it is unavailable."""
+def _is_loading(body: bytes) -> bool:
+    """Whether a 503 means that the model is loading, not just unavailable."""
     try:
-        told = orjson.loads(answer)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return b"loading" in answer.lower()
-    if isinstance(told, dict) and "estimated_time" in told:
+        return b"loading" in body.lower()
+    if isinstance(parsed, dict) and "estimated_time" in parsed:
         return True
-    return "loading" in str(told).lower()
+    return "loading" in str(parsed).lower()
 
 
-def _begin(answer: bytes) -> str:
-    return answer[:_DETAIL_CHARS].decode(errors="replace")
+def _start(body: bytes) -> str:
+    return body[:_DETAIL_CHARS].decode(errors="replace")

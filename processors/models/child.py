@@ -1,6 +1,6 @@
-"""`python -m processors.models.child package.module:loader`: holds one model and serves one request at a time.
+"""`python -m processors.models.child package.module:loader`: loads one model and serves one request at a time.
 
-Started by processors/models/host.py alone. Ends when its stdin does.
+Started by processors/models/host.py only. Exits at the end of stdin.
 """
 
 import contextlib
@@ -14,46 +14,46 @@ from typing import BinaryIO
 from processors.models.protocol import Frame, Loader, Model, read_frame, write_frame
 from schemas.base import Json
 
-#: The kernel ends a model before anything else of ours when memory runs out. Source: proc(5), oom_score_adj.
+#: The kernel kills models before other processes of kinolog when memory runs out. Source: proc(5), oom_score_adj.
 _OOM_SCORE_ADJ = "500"
 _TRACE_CHARS = 4000
 
 
 def loader_of(name: str) -> Loader:
-    """What "package.module:function" names. Raises ImportError, AttributeError, ValueError."""
+    """Import "package.module:function". Raises ImportError, AttributeError, ValueError."""
     module, _, function = name.partition(":")
-    found: Loader = getattr(importlib.import_module(module), function)
-    return found
+    loader: Loader = getattr(importlib.import_module(module), function)
+    return loader
 
 
-def serve(name: str, requests: BinaryIO, answers: BinaryIO) -> None:
-    """Load what the first frame asks for, then answer until `requests` ends."""
+def serve(name: str, requests: BinaryIO, responses: BinaryIO) -> None:
+    """Load the model with the options in the first frame, then serve until the end of `requests`."""
     first = read_frame(requests)
     if first is None:
         return
     try:
         model = loader_of(name)(first.body)
-    except Exception as error:  # noqa: BLE001 - whatever it is, whoever asked must hear of it
-        write_frame(answers, "failed", _told(error))
+    except Exception as error:  # noqa: BLE001 - any error must reach the host
+        write_frame(responses, "failed", _error_body(error))
         return
-    write_frame(answers, "ready", {})
+    write_frame(responses, "ready", {})
     while (frame := read_frame(requests)) is not None:
-        _answer(model, frame, answers)
+        _serve_one(model, frame, responses)
 
 
-def _answer(model: Model, frame: Frame, answers: BinaryIO) -> None:
-    def tell(part: Json) -> None:
-        write_frame(answers, "partial", part)
+def _serve_one(model: Model, frame: Frame, responses: BinaryIO) -> None:
+    def on_partial(part: Json) -> None:
+        write_frame(responses, "partial", part)
 
     try:
-        answer = model.answer(frame.body, tell)
-    except Exception as error:  # noqa: BLE001 - a request that fails must not take the model with it
-        write_frame(answers, "failed", _told(error))
+        result = model.run(frame.body, on_partial)
+    except Exception as error:  # noqa: BLE001 - a failed request must not end the process
+        write_frame(responses, "failed", _error_body(error))
         return
-    write_frame(answers, "answer", answer)
+    write_frame(responses, "answer", result)
 
 
-def _told(error: Exception) -> Json:
+def _error_body(error: Exception) -> Json:
     return {
         "type": type(error).__name__,
         "message": str(error),
@@ -63,12 +63,12 @@ def _told(error: Exception) -> Json:
 
 
 def main() -> None:
-    """Serve over stdin and stdout. What libraries print goes to stderr."""
-    answers = os.fdopen(os.dup(1), "wb")
+    """Serve over stdin and stdout. Output of libraries goes to stderr."""
+    responses = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    with contextlib.suppress(OSError):  # it would only be ended later
+    with contextlib.suppress(OSError):  # only the order of kills is at stake
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_ADJ)
-    serve(sys.argv[1], sys.stdin.buffer, answers)
+    serve(sys.argv[1], sys.stdin.buffer, responses)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A model in a child process of its own: loaded once, asked one thing at a time, killed when it must end."""
+"""Model hosts: a model in its own child process, loaded once, serving one request at a time."""
 
 import asyncio
 import contextlib
@@ -14,59 +14,59 @@ from typing import Any
 from processors.errors import ModelFailed, ModelLost, ModelOutgrown, ModelTimedOut, ModelUnavailable
 from processors.models.protocol import LENGTH_BYTES, Frame, InvalidFrame, Kind, decode, encode, length_of
 from processors.tools.child_process import offline, tethered
-from processors.tools.cpu_priority import NICE_HEAVY, stand_back
+from processors.tools.cpu_priority import NICE_HEAVY, lower_priority
 from schemas.base import Json
 
 log = logging.getLogger(__name__)
 
-#: Between looks at how much memory the model has.
+#: Interval of memory checks.
 _WATCH_S = 0.2
-#: From SIGKILL to giving up on the process's end.
+#: Time to wait for the exit after SIGKILL.
 _REAP_S = 5.0
-#: Kept of what the process says on stderr.
-_SAID_BYTES = 16 * 1024
+#: Bytes of stderr that are kept.
+_STDERR_BYTES = 16 * 1024
 _DETAIL_CHARS = 4000
 
-#: Takes a part of an answer; cheap, called on the event loop.
+#: Receives a part of a response; must be cheap: called on the event loop.
 OnPartial = Callable[[Json], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelBounds:
-    """What a model may use."""
+class ModelLimits:
+    """Resource limits of a model process."""
 
-    #: Resident memory; beyond it the process is killed.
+    #: Maximum resident memory; the process is killed beyond it.
     memory_bytes: int
-    #: Longest that loading may take.
+    #: Time limit of loading.
     load_s: float = 300.0
-    #: Without a request for so long it is unloaded; 0: never.
+    #: Idle time after which it is unloaded; 0: never.
     idle_s: float = 600.0
-    #: Whether it may reach the network: a name that no folder here has is fetched when it is loaded.
+    #: Allow network access, to download a model that is not on this machine.
     network: bool = False
 
 
 def _ignore(part: Json) -> None:
-    """Nobody waits for parts."""
+    """Discard partial responses."""
 
 
 @dataclass
 class ModelHost:
-    """One model, in a process that is started at the first request and again after it has ended.
+    """One model in a child process, started at the first request and restarted after it exits.
 
-    Cancelling a request kills the process: native code does not listen to anything else. It dies with us, too.
+    Cancelling a request kills the process: native code cannot be interrupted. It exits with its parent.
     """
 
-    #: What loads it, "package.module:function": see processors/models/protocol.py, Loader.
+    #: Its loader, "package.module:function": see processors/models/protocol.py, Loader.
     loader: str
-    #: Given to the loader.
+    #: Options of the loader.
     options: Json
-    bounds: ModelBounds
-    #: For people, in the log and in errors.
+    limits: ModelLimits
+    #: Name for log lines and errors.
     name: str
-    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _process: asyncio.subprocess.Process | None = None
-    _said: bytearray = field(default_factory=bytearray)
-    _listening: asyncio.Task[None] | None = None
+    _stderr: bytearray = field(default_factory=bytearray)
+    _reading: asyncio.Task[None] | None = None
     _unloading: asyncio.TimerHandle | None = None
     _reaping: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -75,43 +75,43 @@ class ModelHost:
         """Process id of the loaded model; None while there is none."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
-    async def ask(self, request: Json, *, timeout_s: float, on_partial: OnPartial = _ignore) -> Json:
-        """The model's answer; waits for its turn first. Plain values and bytes, both ways.
+    async def request(self, request: Json, *, timeout_s: float, on_partial: OnPartial = _ignore) -> Json:
+        """Send a request and return the response; waits for earlier requests. Plain values and bytes, both ways.
 
-        Raises ModelUnavailable, ModelFailed, ModelLost, ModelTimedOut, ModelOutgrown. Whatever else than an answer
-        ends the request ends the process as well, except an error that the model itself raised.
+        Raises ModelUnavailable, ModelFailed, ModelLost, ModelTimedOut, ModelOutgrown. Unless
+        the model itself raised the error, a failed or cancelled request kills the process.
         """
-        async with self._one_at_a_time:
-            self._keep()
-            whole = False
+        async with self._lock:
+            self._cancel_unload()
+            intact = False
             try:
-                await self._loaded()
-                answer = await self._bounded(self._exchange("ask", request, on_partial), timeout_s)
-                whole = True
-                return answer
+                await self._ensure_loaded()
+                response = await self._limited(self._exchange("ask", request, on_partial), timeout_s)
+                intact = True
+                return response
             except ModelFailed:
-                whole = True
+                intact = True
                 raise
             finally:
-                if not whole:
+                if not intact:
                     await self._end()
                 self._unload_later()
 
     async def close(self) -> None:
-        """End the process. A repeat is harmless; a later request starts it again."""
-        self._keep()
+        """Stop the process. A repeat is harmless; a later request starts it again."""
+        self._cancel_unload()
         await self._end()
 
-    async def _loaded(self) -> None:
+    async def _ensure_loaded(self) -> None:
         if self.pid is not None:
             return
         await self._end()
         self._process = await self._spawn()
-        stand_back(self._process.pid, NICE_HEAVY)
-        self._said.clear()
-        self._listening = asyncio.create_task(self._listen(self._process))
+        lower_priority(self._process.pid, NICE_HEAVY)
+        self._stderr.clear()
+        self._reading = asyncio.create_task(self._read_stderr(self._process))
         try:
-            await self._bounded(self._exchange("start", self.options, _ignore), self.bounds.load_s)
+            await self._limited(self._exchange("start", self.options, _ignore), self.limits.load_s)
         except ModelFailed as error:
             raise ModelUnavailable(f"The model {self.name} cannot be loaded.", detail=error.detail) from error
         log.info("model loaded", extra={"model": self.name, "pid": self.pid})
@@ -120,7 +120,7 @@ class ModelHost:
         argv = tethered([sys.executable, "-P", "-m", "processors.models.child", self.loader])
         try:
             return await asyncio.create_subprocess_exec(
-                *(argv if self.bounds.network else await offline(argv)),
+                *(argv if self.limits.network else await offline(argv)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -130,31 +130,31 @@ class ModelHost:
         except OSError as error:
             raise ModelUnavailable(f"The model {self.name} cannot be started.", detail=str(error)) from error
 
-    async def _bounded(self, exchange: Coroutine[Any, Any, Json], timeout_s: float) -> Json:
-        """The outcome of an exchange within time and memory."""
-        talking = asyncio.ensure_future(exchange)
-        watching = asyncio.ensure_future(self._outgrown())
+    async def _limited(self, exchange: Coroutine[Any, Any, Json], timeout_s: float) -> Json:
+        """The result of an exchange within the limits of time and memory."""
+        exchanging = asyncio.ensure_future(exchange)
+        watching = asyncio.ensure_future(self._memory_exceeded())
         try:
-            done, _ = await asyncio.wait({talking, watching}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            if talking in done:
-                return await talking
+            done, _ = await asyncio.wait({exchanging, watching}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if exchanging in done:
+                return await exchanging
             if watching in done:
-                message = f"The model {self.name} took more than the {self.bounds.memory_bytes >> 20} MiB it may have."
+                message = f"The model {self.name} exceeded its memory limit of {self.limits.memory_bytes >> 20} MiB."
                 raise ModelOutgrown(message, detail=f"{watching.result() >> 20} MiB")
-            raise ModelTimedOut(f"The model {self.name} did not answer within {timeout_s:.0f} s.")
+            raise ModelTimedOut(f"The model {self.name} did not respond within {timeout_s:.0f} s.")
         finally:
-            for task in (talking, watching):
+            for task in (exchanging, watching):
                 task.cancel()
-            await asyncio.gather(talking, watching, return_exceptions=True)
+            await asyncio.gather(exchanging, watching, return_exceptions=True)
 
-    async def _outgrown(self) -> int:
-        """Return when the process has more memory than it may have, with how much it is."""
-        while (resident := resident_bytes(self.pid)) <= self.bounds.memory_bytes:
+    async def _memory_exceeded(self) -> int:
+        """Wait until the process exceeds its memory limit, and return its memory."""
+        while (resident := resident_bytes(self.pid)) <= self.limits.memory_bytes:
             await asyncio.sleep(_WATCH_S)
         return resident
 
     async def _exchange(self, kind: Kind, body: Json, on_partial: OnPartial) -> Json:
-        """Send one frame, hand partial ones on, return the last one's body."""
+        """Send one frame, pass partial responses on, and return the body of the last one."""
         assert self._process is not None
         assert self._process.stdin is not None
         try:
@@ -173,34 +173,34 @@ class ModelHost:
         length = length_of(await process.stdout.readexactly(LENGTH_BYTES))
         return decode(await process.stdout.readexactly(length))
 
-    def _failed(self, told: Json) -> ModelFailed | ModelOutgrown:
-        detail = str(told.get("trace", ""))[-_DETAIL_CHARS:]
-        if told.get("memory"):
+    def _failed(self, body: Json) -> ModelFailed | ModelOutgrown:
+        detail = str(body.get("trace", ""))[-_DETAIL_CHARS:]
+        if body.get("memory"):
             return ModelOutgrown(f"The model {self.name} ran out of memory.", detail=detail)
-        return ModelFailed(f"The model {self.name} failed: {told.get('type')}.", detail=detail)
+        return ModelFailed(f"The model {self.name} failed: {body.get('type')}.", detail=detail)
 
     async def _lost(self, error: Exception) -> ModelLost:
-        """What ended the process, as an error."""
+        """The error for an exited process."""
         await self._end()
         code = self._process.returncode if self._process is not None else None
-        said = self._said.decode(errors="replace").strip()
-        detail = f"ended with {code}: {error!r}: {said[-_DETAIL_CHARS:]}"
-        return ModelLost(f"The process of the model {self.name} ended unexpectedly.", detail=detail)
+        stderr = self._stderr.decode(errors="replace").strip()
+        detail = f"exited with {code}: {error!r}: {stderr[-_DETAIL_CHARS:]}"
+        return ModelLost(f"The process of the model {self.name} exited unexpectedly.", detail=detail)
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+    async def _read_stderr(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
-        while chunk := await process.stderr.read(_SAID_BYTES):
-            self._said += chunk
-            del self._said[:-_SAID_BYTES]
+        while chunk := await process.stderr.read(_STDERR_BYTES):
+            self._stderr += chunk
+            del self._stderr[:-_STDERR_BYTES]
 
     async def _end(self) -> None:
-        """Kill the whole process group and reap it; finished also when we are cancelled meanwhile."""
+        """Kill the whole process group and reap it, also if cancelled meanwhile."""
         if self._process is None:
             return
-        with contextlib.suppress(ProcessLookupError):  # it has ended
+        with contextlib.suppress(ProcessLookupError):  # it has exited
             if self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
-        reaping = asyncio.create_task(self._reap(self._process, self._listening))
+        reaping = asyncio.create_task(self._reap(self._process, self._reading))
         self._reaping.add(reaping)
         reaping.add_done_callback(self._reaping.discard)
         await asyncio.shield(reaping)
@@ -214,28 +214,28 @@ class ModelHost:
                 if listening is not None:
                     await listening
         except TimeoutError:
-            log.exception("a killed model does not end", extra={"model": self.name, "pid": process.pid})
+            log.exception("killed model does not exit", extra={"model": self.name, "pid": process.pid})
 
-    def _keep(self) -> None:
+    def _cancel_unload(self) -> None:
         if self._unloading is not None:
             self._unloading.cancel()
             self._unloading = None
 
     def _unload_later(self) -> None:
-        if self.bounds.idle_s > 0 and self.pid is not None:
-            self._unloading = asyncio.get_running_loop().call_later(self.bounds.idle_s, self._unload)
+        if self.limits.idle_s > 0 and self.pid is not None:
+            self._unloading = asyncio.get_running_loop().call_later(self.limits.idle_s, self._unload)
 
     def _unload(self) -> None:
         self._unloading = None
-        if not self._one_at_a_time.locked() and self.pid is not None:
-            log.info("model unloaded", extra={"model": self.name, "idle_s": self.bounds.idle_s})
+        if not self._lock.locked() and self.pid is not None:
+            log.info("model unloaded", extra={"model": self.name, "idle_s": self.limits.idle_s})
             ending = asyncio.create_task(self._end())
             self._reaping.add(ending)
             ending.add_done_callback(self._reaping.discard)
 
 
 def resident_bytes(pid: int | None) -> int:
-    """Memory that a process has; 0 when it is gone. Source: proc(5), statm."""
+    """Resident memory of a process; 0 if it is gone. Source: proc(5), statm."""
     if pid is None:
         return 0
     try:
@@ -245,15 +245,15 @@ def resident_bytes(pid: int | None) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-#: What Python, the libraries and their caches look at. All else is no model's business, and some of it is secret.
-_SHOWN = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE"})
-_SHOWN_PREFIXES = ("LC_", "XDG_", "HF_", "TORCH_", "CT2_", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_")
+#: Variables that Python, the libraries and their caches need. All others are withheld, because some are secret.
+_PASSED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE"})
+_PASSED_PREFIXES = ("LC_", "XDG_", "HF_", "TORCH_", "CT2_", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_")
 _SECRET = ("TOKEN", "SECRET", "PASSWORD", "KEY")
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The child's: without secrets, and able to import us from a checkout that is not installed."""
-    kept = {name: value for name, value in environ.items() if _is_shown(name)}
+    """The environment of the child: without secrets, and able to import kinolog from a checkout."""
+    kept = {name: value for name, value in environ.items() if _is_passed(name)}
     root = str(Path(__file__).resolve().parents[2])
     return {
         **kept,
@@ -263,5 +263,5 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _is_shown(name: str) -> bool:
-    return name in _SHOWN or (name.startswith(_SHOWN_PREFIXES) and not any(word in name for word in _SECRET))
+def _is_passed(name: str) -> bool:
+    return name in _PASSED or (name.startswith(_PASSED_PREFIXES) and not any(word in name for word in _SECRET))

@@ -1,4 +1,4 @@
-"""How we and a model's process speak: length-prefixed MessagePack over its stdin and stdout."""
+"""The protocol of model processes: length-prefixed MessagePack over stdin and stdout."""
 
 import struct
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from schemas.base import Json
 
 _LENGTH = struct.Struct(">I")
 LENGTH_BYTES = _LENGTH.size
-#: Longest frame. Vectors of 100,000 passages with 384 dimensions are 154 MB; longer things belong into files.
+#: Longest frame. Vectors of 100,000 passages with 384 dimensions are 154 MB; longer data belongs in files.
 MAX_FRAME_BYTES = 512 * 1024**2
 
 #: start -> ready or failed; ask -> partial … -> answer or failed.
 Kind = Literal["start", "ready", "ask", "partial", "answer", "failed"]
-#: Hands a part of the answer on as soon as it is there.
-Tell = Callable[[Json], None]
+#: Sends a part of the response as soon as it is available.
+SendPartial = Callable[[Json], None]
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -28,41 +28,41 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Model(Protocol):
-    """What a loader gives: a model that is ready."""
+    """A loaded model."""
 
-    def answer(self, request: Json, tell: Tell) -> Json:
-        """The whole answer to one request; parts of it may be told before. Plain values and bytes."""
+    def run(self, request: Json, send_partial: SendPartial) -> Json:
+        """The response to one request; parts of it may be sent before. Plain values and bytes."""
         ...
 
 
-#: Loads a model. Named as "package.module:function"; called once, in the model's process, with the options.
+#: Loads a model. Given as "package.module:function"; called once, in the model's process, with the options.
 Loader = Callable[[Json], Model]
 
 _decoder = msgspec.msgpack.Decoder(Frame)
 
 
 class InvalidFrame(Exception):
-    """The other side does not speak this protocol, or not any more."""
+    """The peer violates the protocol."""
 
 
 def encode(kind: Kind, body: Json) -> bytes:
-    """A frame with its length before it. Raises InvalidFrame for one that is too long."""
+    """Encode a frame with its length prefix. Raises InvalidFrame if it is too long."""
     content = msgspec.msgpack.encode(Frame(kind, body))
     if len(content) > MAX_FRAME_BYTES:
-        raise InvalidFrame(f"a frame of {len(content)} bytes; {MAX_FRAME_BYTES} are allowed")
+        raise InvalidFrame(f"frame of {len(content)} bytes exceeds {MAX_FRAME_BYTES}")
     return _LENGTH.pack(len(content)) + content
 
 
 def length_of(prefix: bytes) -> int:
-    """How many bytes follow. Raises InvalidFrame."""
+    """Decode a length prefix. Raises InvalidFrame."""
     (length,) = _LENGTH.unpack(prefix)
     if length > MAX_FRAME_BYTES:
-        raise InvalidFrame(f"a frame of {length} bytes is announced; {MAX_FRAME_BYTES} are allowed")
+        raise InvalidFrame(f"frame of {length} bytes exceeds {MAX_FRAME_BYTES}")
     return int(length)
 
 
 def decode(content: bytes) -> Frame:
-    """A frame without its length. Raises InvalidFrame."""
+    """Decode a frame without its length prefix. Raises InvalidFrame."""
     try:
         return _decoder.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -79,6 +79,6 @@ def read_frame(pipe: BinaryIO) -> Frame | None:
 
 
 def write_frame(pipe: BinaryIO, kind: Kind, body: Json) -> None:
-    """Write a frame to a blocking pipe, at once."""
+    """Write a frame to a blocking pipe, and flush it."""
     pipe.write(encode(kind, body))
     pipe.flush()

@@ -1,30 +1,30 @@
-"""A sentence-transformers model as a model host's process holds it."""
+"""A sentence-transformers model, as it runs in a model process."""
 
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from processors.models.protocol import Tell
+from processors.models.protocol import SendPartial
 from schemas.base import Json
 
 if TYPE_CHECKING:  # importing it takes seconds
     from sentence_transformers import SentenceTransformer
 
-#: What holds the weights, by preference. Source: Hugging Face, repositories of models.
+#: Files of the weights, by preference. Source: Hugging Face, repositories of models.
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-#: Texts that go through the model at once; more is no faster on a CPU.
+#: Batch size of the model; more is not faster on a CPU.
 _BATCH = 32
 
 
 class EmbeddingModel:
-    """Texts in, vectors of length 1 out."""
+    """Embeds texts as vectors of length 1."""
 
     def __init__(self, model: "SentenceTransformer", revision: str) -> None:
         self._model = model
         self._identity = {"revision": revision, "pooling": _pooling(model), "dim": model.get_embedding_dimension()}
 
-    def answer(self, request: Json, tell: Tell) -> Json:  # noqa: ARG002  an answer is short enough to come whole
-        """`vectors`: float32, one row after another; and what identifies the model. Asked without texts: only that."""
+    def run(self, request: Json, send_partial: SendPartial) -> Json:  # noqa: ARG002  a response is short
+        """`vectors`: float32 rows, and the identity of the model; without `texts` only the identity."""
         texts = request.get("texts")
         if not texts:
             return self._identity
@@ -34,8 +34,8 @@ class EmbeddingModel:
 
 
 def load(options: Json) -> EmbeddingModel:
-    """The model in the folder, or of the name in the local cache, `options["model"]`. Never from the network."""
-    folder = _folder(options["model"])  # first: what follows takes seconds
+    """Load `options["model"]`, a folder or a name in the local cache. Never from the network."""
+    folder = _folder(options["model"])  # first: the imports take seconds
     import torch
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
@@ -47,7 +47,7 @@ def load(options: Json) -> EmbeddingModel:
 
 
 def _folder(model: str) -> Path:
-    """Where the files of the model are."""
+    """The folder of the model's files."""
     if (path := Path(model)).is_dir():
         return path
     from huggingface_hub import snapshot_download

@@ -1,34 +1,34 @@
-"""A faster-whisper model as a model host's process holds it."""
+"""A faster-whisper model, as it runs in a model process."""
 
 import hashlib
 import wave
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from processors.models.protocol import Tell
+from processors.models.protocol import SendPartial
 from schemas.base import Json
 
 if TYPE_CHECKING:  # importing it takes a second
     from faster_whisper import WhisperModel
 
 _RATE_HZ = 16_000
-#: A segment in which probably nobody speaks, and of whose words the model is not sure, was made up.
+#: A segment that is probably no speech, with unsure words, is a hallucination.
 _NO_SPEECH, _UNSURE_LOGPROB = 0.6, -1.0
-#: Silences longer than this are skipped when what is "heard" in them looks made up.
+#: Silences longer than this are skipped if their text looks hallucinated.
 _HALLUCINATION_SILENCE_S = 2.0
 
 
 class SpeechModel:
-    """Speech in, segments out as they are decoded."""
+    """SpeechBackend speech, segment by segment."""
 
     def __init__(self, model: "WhisperModel", identity: Json) -> None:
         self._model = model
         self._identity = identity
 
-    def answer(self, request: Json, tell: Tell) -> Json:
-        """Transcribe the WAV file `path`, in `language` if given. Tells `{segment, done}` of each as it comes."""
+    def run(self, request: Json, send_partial: SendPartial) -> Json:
+        """Transcribe the WAV file `path`, in `language` if given. Sends `{segment, done}` for each segment."""
         sound = samples(Path(request["path"]))
-        segments, found = self._model.transcribe(
+        segments, detected = self._model.transcribe(
             sound,
             language=request.get("language"),
             vad_filter=True,
@@ -37,18 +37,18 @@ class SpeechModel:
             hallucination_silence_threshold=_HALLUCINATION_SILENCE_S,
         )
         duration_s = len(sound) / _RATE_HZ
-        about = {"language": found.language, "language_confidence": float(found.language_probability)}
+        about = {"language": detected.language, "language_confidence": float(detected.language_probability)}
         kept: list[Json] = []
         for segment in segments:
             plain = None
-            if not is_made_up(segment.no_speech_prob, segment.avg_logprob) and segment.text.strip():
+            if not is_hallucination(segment.no_speech_prob, segment.avg_logprob) and segment.text.strip():
                 plain = _plain(segment)
                 kept.append(plain)
-            tell({**about, "segment": plain, "done": min(float(segment.end) / duration_s, 1.0)})
+            send_partial({**about, "segment": plain, "done": min(float(segment.end) / duration_s, 1.0)})
         return {**about, "segments": kept, "model": self._identity}
 
 
-def is_made_up(no_speech: float, mean_logprob: float) -> bool:
+def is_hallucination(no_speech: float, mean_logprob: float) -> bool:
     """Whether a segment is likely to be a hallucination."""
     return no_speech > _NO_SPEECH and mean_logprob < _UNSURE_LOGPROB
 
@@ -60,12 +60,12 @@ def samples(path: Path) -> Any:
     with wave.open(str(path)) as file:
         form = (file.getframerate(), file.getnchannels(), file.getsampwidth())
         if form != (_RATE_HZ, 1, 2):
-            raise ValueError(f"{path.name} is no 16 kHz mono 16-bit sound: {form}")
+            raise ValueError(f"{path.name} is not 16 kHz mono 16-bit audio: {form}")
         return np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
 
 
 def load(options: Json) -> SpeechModel:
-    """The model `options["model"]` (folder, or name known to faster-whisper), with so many `cpu_threads`."""
+    """Load `options["model"]`, a folder or a name known to faster-whisper, with `cpu_threads` threads."""
     import ctranslate2
     import faster_whisper
 
@@ -88,7 +88,7 @@ def load(options: Json) -> SpeechModel:
 def _weights(folder: Path) -> str | None:
     path = folder / "model.bin"
     if not path.is_file():
-        return None  # a name: the library knows where it lies
+        return None  # a name: the library finds its files
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

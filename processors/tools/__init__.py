@@ -1,1 +1,1 @@
-"""External tools: how they are run, confined and read."""
+"""External tools: running, sandboxing and parsing their output."""

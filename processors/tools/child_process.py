@@ -1,4 +1,4 @@
-"""Child processes that do not outlive us, whatever kills us, and such that reach no network."""
+"""Child processes that end with their parent, and child processes without a network."""
 
 import asyncio
 import logging
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
 
-#: Ends when the parent is gone already: it may have died before the kernel was asked to watch it.
-_STILL_THERE = '[ "$PPID" = "$0" ] && exec "$@"'
+#: Exits if the parent is already gone: it may have died before prctl took effect.
+_EXEC_IF_PARENT_LIVES = '[ "$PPID" = "$0" ] && exec "$@"'
 
 
 def tethered(argv: Sequence[str]) -> list[str]:
-    """`argv`, run so that the kernel kills it when the thread that starts it ends. Unchanged where setpriv is missing.
+    """Wrap `argv` so that the kernel kills it when the thread that starts it ends. Unchanged if setpriv is missing.
 
     By exec and not by preexec_fn, which may deadlock in a process with threads.
     Source: setpriv(1), prctl(2) PR_SET_PDEATHSIG.
@@ -21,26 +21,26 @@ def tethered(argv: Sequence[str]) -> list[str]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         return list(argv)
-    return [setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", _STILL_THERE, str(os.getpid()), *argv]
+    return [setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", _EXEC_IF_PARENT_LIVES, str(os.getpid()), *argv]
 
 
 async def offline(argv: Sequence[str]) -> list[str]:
-    """`argv`, run without a network and without privileges; unchanged, with a warning, where that does not work.
+    """Wrap `argv` to run without network and privileges; unchanged, with a warning, where that is not possible.
 
-    It keeps its process id, its user's files and its place in the process group. Source: unshare(1), setpriv(1).
+    It keeps its process id, access to its user's files and its process group. Source: unshare(1), setpriv(1).
     """
-    apart = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-current-user"])]
-    prefix = [*apart, "--", "setpriv", "--no-new-privs", "--"]
+    isolation = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-current-user"])]
+    prefix = [*isolation, "--", "setpriv", "--no-new-privs", "--"]
     if await _works([*prefix, "true"]):
         return [*prefix, *argv]
-    log.warning("a model can reach the network: unshare does not work here")
+    log.warning("models can reach the network: unshare does not work on this machine")
     return list(argv)
 
 
 async def _works(argv: Sequence[str]) -> bool:
-    nowhere = asyncio.subprocess.DEVNULL
+    devnull = asyncio.subprocess.DEVNULL
     try:
-        trial = await asyncio.create_subprocess_exec(*argv, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+        process = await asyncio.create_subprocess_exec(*argv, stdin=devnull, stdout=devnull, stderr=devnull)
     except OSError:
         return False
-    return await trial.wait() == 0
+    return await process.wait() == 0

@@ -1,4 +1,4 @@
-"""How ffmpeg and ffprobe are called on bytes that strangers made, and how they are read."""
+"""Command lines of ffmpeg and ffprobe for untrusted files, and parsers of their output."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -11,18 +11,18 @@ from processors.tools.runner import Command, Runner
 from processors.tools.sandbox import FileAccess
 from schemas.base import Json
 
-#: How far ffmpeg looks for tracks that begin late in a transport stream.
+#: How far ffmpeg searches a transport stream for tracks that start late.
 _ANALYSE_S = 10
 _PROBE_BYTES = 20 * 1024**2
 #: Seconds between progress reports.
 _STATS_S = 0.5
-#: Largest answer of ffprobe that is taken; a file with more tags than this is not made in good faith.
-_ANSWER_BYTES = 16 * 1024**2
+#: Largest accepted output of ffprobe; no honest file has more tags.
+_OUTPUT_BYTES = 16 * 1024**2
 #: Longest line of ffmpeg's progress or of ffprobe's packets; they have some 100 bytes.
 _LINE_BYTES = 64 * 1024
 #: Longest number of microseconds: 30,000 years.
 _NUMBER_DIGITS = 18
-#: Stands behind the name of what speaks: "[h264 @ 0x55b0bc3af080] [error] …".
+#: Follows the name of the component: "[h264 @ 0x55b0bc3af080] [error] …".
 _ERROR = re.compile(r"^(?:\[[^\]]*\] )?\[(?:error|fatal|panic)\] ")
 #: ffmpeg's AAC encoder without noise shaping in time, with which sharp sounds came out up to 9 dB above their peak (80
 #: kbit/s mono, ffmpeg 5.1). Source: ffmpeg-codecs(1), aac_tns.
@@ -38,7 +38,7 @@ MAX_DECODE_ERRORS = 0.05
 
 
 def input_options(demuxer: str) -> dict[str, str | int]:
-    """Input options: only local files, only the demuxer of our own sniff, so that no playlist or link is followed.
+    """Input options: local files and the sniffed demuxer only, so that no playlist or link is followed.
 
     Source: ffmpeg-protocols(1) protocol_whitelist, ffmpeg-formats(1) format_whitelist.
     """
@@ -51,15 +51,15 @@ def input_options(demuxer: str) -> dict[str, str | int]:
     }
 
 
-def file_address(path: Path) -> str:
-    """A path that ffmpeg cannot take for anything else."""
+def file_url(path: Path) -> str:
+    """The file URL of a path, so that ffmpeg cannot read it as an option or a protocol."""
     return f"file:{path}"
 
 
 def ffmpeg_argv(
     args: list[str], threads: int, *, loglevel: str = "-repeat+warning", joined: bool = False
 ) -> tuple[str, ...]:
-    """A whole command line around what ffmpeg-python compiled; progress goes to stdout, the rest to stderr."""
+    """The command line for arguments compiled by ffmpeg-python; progress goes to stdout, the rest to stderr."""
     return (
         *("ffmpeg", "-nostdin", "-hide_banner", "-y", "-loglevel", loglevel, "-nostats"),
         *("-progress", "pipe:1", "-stats_period", str(_STATS_S), "-max_error_rate", str(MAX_DECODE_ERRORS)),
@@ -70,108 +70,108 @@ def ffmpeg_argv(
     )
 
 
-def errors_in(words: str) -> str:
-    """The lines of errors, of what ffmpeg printed with the log level `level+…`. Source: ffmpeg(1), -loglevel."""
-    return "\n".join(line for line in words.splitlines() if _ERROR.search(line))
+def errors_in(stderr: str) -> str:
+    """The error lines of stderr, printed with the log level `level+…`. Source: ffmpeg(1), -loglevel."""
+    return "\n".join(line for line in stderr.splitlines() if _ERROR.search(line))
 
 
 def ffprobe_argv(source: Path, options: dict[str, str | int], *show: str) -> tuple[str, ...]:
-    """A whole command line; `show` says what ffprobe prints, and how."""
+    """A command line of ffprobe; `show`: options that select its output and format."""
     read = [text for name, value in options.items() for text in (f"-{name}", str(value))]
-    return ("ffprobe", "-hide_banner", "-loglevel", "error", *read, *show, file_address(source))
+    return ("ffprobe", "-hide_banner", "-loglevel", "error", *read, *show, file_url(source))
 
 
 def packets_argv(source: Path, options: dict[str, str | int], tracks: Sequence[int]) -> tuple[str, ...]:
-    """A whole command line that prints the times of the tracks' packets with ffmpeg's corrections of jumping clocks.
+    """A command line that prints the packet times of the tracks, with ffmpeg's corrections of timestamp jumps.
 
     Without decoding. `processors.media.packet_times` reads it; its tracks are numbered in the order of `tracks`.
     """
     read = [text for name, value in options.items() for text in (f"-{name}", str(value))]
     chosen = [text for track in tracks for text in ("-map", f"0:{track}")]
     quiet = ("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error")
-    return (*quiet, *read, "-i", file_address(source), *chosen, "-c", "copy", "-f", "framecrc", "pipe:1")
+    return (*quiet, *read, "-i", file_url(source), *chosen, "-c", "copy", "-f", "framecrc", "pipe:1")
 
 
-class Lines:
-    """Cuts what a tool prints into lines."""
+class LineSplitter:
+    """Splits the output of a tool into lines."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that end in the next bytes, which may be cut anywhere. Raises ToolMisbehaved for an endless one."""
+        """The lines completed by the next bytes, cut anywhere. Raises ToolMisbehaved for an endless line."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if len(self._rest) > _LINE_BYTES:
-            raise ToolMisbehaved("The file made the tool that reads it print a line without an end.")
+            raise ToolMisbehaved("The file made its decoder print an endless line. Export it again.")
         return lines
 
     def end(self) -> list[bytes]:
-        """What came after the last line's end, if anything."""
+        """The incomplete last line, if any."""
         return [self._rest] if self._rest else []
 
 
 class Progress:
-    """Reads what `-progress` writes and tells how much of the media is done, 0-1, never falling."""
+    """Parses the output of `-progress` and reports the share of the media that is done, 0-1, never decreasing."""
 
-    def __init__(self, total_s: float, tell: Callable[[float], None]) -> None:
+    def __init__(self, total_s: float, report: Callable[[float], None]) -> None:
         self._total_us = max(total_s, 0.001) * 1_000_000
-        self._tell = tell
-        self._lines = Lines()
+        self._report = report
+        self._lines = LineSplitter()
         self._done = 0.0
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of stdout, cut anywhere. Raises ToolMisbehaved."""
+        """Parse the next bytes of stdout, cut anywhere. Raises ToolMisbehaved."""
         for line in self._lines.feed(chunk):
             name, _, text = line.partition(b"=")
             value = text.strip()
             # "N/A", or negative, before the first packet
             if name == b"out_time_us" and value.isdigit() and len(value) <= _NUMBER_DIGITS:
                 self._done = min(max(self._done, int(value) / self._total_us), 1.0)
-                self._tell(self._done)
+                self._report(self._done)
 
 
 def _on_source(source: Path, argv: tuple[str, ...], timeout_s: float) -> Command:
-    return Command(argv=argv, reach=FileAccess(reads=(source,), cwd=Path("/")), timeout_s=timeout_s)
+    return Command(argv=argv, access=FileAccess(reads=(source,), cwd=Path("/")), timeout_s=timeout_s)
 
 
-async def ask(runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float) -> bytes:
-    """What ffprobe answers. Raises ProcessingError."""
-    answer = bytearray()
+async def ffprobe(runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float) -> bytes:
+    """The output of ffprobe. Raises ProcessingError."""
+    output = bytearray()
 
     def take(chunk: bytes) -> None:
-        if len(answer) <= _ANSWER_BYTES:
-            answer.extend(chunk)
+        if len(output) <= _OUTPUT_BYTES:
+            output.extend(chunk)
 
     await runner.run(_on_source(source, argv, timeout_s), take)
-    if len(answer) > _ANSWER_BYTES:
-        raise CorruptMedia("The file describes itself at a length that no sound file needs.")
-    return bytes(answer)
+    if len(output) > _OUTPUT_BYTES:
+        raise CorruptMedia("The metadata of the file is too large. Export it again without metadata.")
+    return bytes(output)
 
 
-async def ask_json(runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float) -> Json:
-    """What ffprobe answers with `-of json`. Raises ProcessingError."""
-    answer = await ask(runner, source, argv, timeout_s)
+async def ffprobe_json(runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float) -> Json:
+    """The output of ffprobe with `-of json`. Raises ProcessingError."""
+    output = await ffprobe(runner, source, argv, timeout_s)
     try:
-        found: Json = orjson.loads(answer)
+        parsed: Json = orjson.loads(output)
     except orjson.JSONDecodeError as error:
-        begin = answer[:1000].decode(errors="replace")
-        raise ToolFailed("ffprobe gave an answer that cannot be read.", detail=begin) from error
-    return found
+        start = output[:1000].decode(errors="replace")
+        raise ToolFailed("ffprobe printed invalid JSON. The step will be retried.", detail=start) from error
+    return parsed
 
 
-async def listen(
-    runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float, take: Callable[[str], None]
+async def ffprobe_lines(
+    runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float, on_line: Callable[[str], None]
 ) -> None:
-    """Hand every line that ffprobe prints to `take`, however many. Raises ProcessingError."""
-    lines = Lines()
+    """Call `on_line` with each line that ffprobe prints, however many. Raises ProcessingError."""
+    lines = LineSplitter()
 
     def split(chunk: bytes) -> None:
         for line in _texts(lines.feed(chunk)):
-            take(line)
+            on_line(line)
 
     await runner.run(_on_source(source, argv, timeout_s), split)
     for line in _texts(lines.end()):
-        take(line)
+        on_line(line)
 
 
 def _texts(lines: list[bytes]) -> Iterator[str]:

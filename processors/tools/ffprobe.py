@@ -1,4 +1,4 @@
-"""What ffprobe answers, as far as it is used: checked before it is believed, for it has read a stranger's file."""
+"""Schema of ffprobe's JSON, as far as it is used: validated, because ffprobe has read an untrusted file."""
 
 from typing import Annotated
 
@@ -7,13 +7,13 @@ import msgspec
 from processors.errors import ToolMisbehaved
 from schemas.base import Json
 
-#: Whatever ffprobe counts.
+#: Any count or index.
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]
 
 
 class _Side(msgspec.Struct, frozen=True):
-    """What stands beside a track's packets."""
+    """Side data of a track."""
 
     rotation: float = 0.0
     displaymatrix: _Text = ""
@@ -41,7 +41,7 @@ class _Track(msgspec.Struct, frozen=True):
     start_time: _Text = ""
     duration: _Text = ""
     disposition: dict[str, int] = {}
-    #: By names that the file gives, with anything in them.
+    #: Names and values come from the file.
     tags: dict[str, str] = {}
     side_data_list: list[_Side] = []
 
@@ -55,15 +55,17 @@ class _Format(msgspec.Struct, frozen=True):
     nb_streams: _Count = 0
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _Output(msgspec.Struct, frozen=True):
     streams: list[_Track] = []
     format: _Format = _Format()
 
 
-def checked_answer(answer: Json) -> Json:
-    """The same, with a list of tracks and a format. Raises ToolMisbehaved for what ffprobe never says."""
+def checked_output(output: Json) -> Json:
+    """The output with `streams` and `format` always present. Raises ToolMisbehaved if it does not fit the schema."""
     try:
-        msgspec.convert(answer, _Answer)
+        msgspec.convert(output, _Output)
     except msgspec.ValidationError as error:
-        raise ToolMisbehaved("ffprobe describes the file as it never does by itself.", detail=str(error)) from error
-    return {"streams": [], "format": {}, **answer}
+        raise ToolMisbehaved(
+            "ffprobe printed an invalid description of the file. Export the file again.", detail=str(error)
+        ) from error
+    return {"streams": [], "format": {}, **output}

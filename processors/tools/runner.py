@@ -1,4 +1,4 @@
-"""Runs a tool as a child: sandboxed, bounded, cancellable, always reaped."""
+"""Runs tools as child processes: sandboxed, limited, cancellable, always reaped."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from typing import Any
 
 from processors.errors import OutOfCapacity, ProcessingError, SourceMissing, ToolFailed
 from processors.tools import written_files
-from processors.tools.cpu_priority import stand_back
+from processors.tools.cpu_priority import lower_priority
 from processors.tools.failures import NO_DISK, failure, overdue, processor_time_s
 from processors.tools.limits import Limits
 from processors.tools.sandbox import (
@@ -22,20 +22,20 @@ from processors.tools.sandbox import (
     Isolation,
     ResourceLimits,
     Sandbox,
+    can_read,
     detect,
     filter_of,
-    give,
-    may_read,
+    give_access,
     sandbox_argv,
 )
 
 log = logging.getLogger(__name__)
 
-#: Kept of what a tool says on stderr.
+#: Bytes of stderr that are kept.
 STDERR_KEPT_BYTES = 64 * 1024
-#: From SIGTERM to SIGKILL.
+#: Time between SIGTERM and SIGKILL.
 _GRACE_S = 1.0
-#: From SIGKILL to giving up on the pipes' end; the kernel has no reason to take longer.
+#: Time to wait for the end of the pipes after SIGKILL.
 _REAP_S = 5.0
 _CHUNK_BYTES = 64 * 1024
 
@@ -46,45 +46,48 @@ class Command:
 
     #: The tool's name and its arguments.
     argv: tuple[str, ...]
-    reach: FileAccess
-    #: Wall-clock limit.
+    access: FileAccess
+    #: Time limit.
     timeout_s: float
-    #: Threads that it may use; its CPU time is bounded by as many times the wall-clock limit.
+    #: Number of threads; its CPU time is limited to the time limit times this.
     cpus: int = 1
-    #: How far it stands back behind other work, 0-19: see processors.tools.cpu_priority.
+    #: Niceness, 0-19: see processors.tools.cpu_priority.
     nice: int = 0
 
 
 def ignore(chunk: bytes) -> None:
-    """Nobody reads what the tool writes on stdout."""
+    """Discard stdout."""
 
 
 @dataclass
 class Runner:
-    """Runs commands in the best sandbox that the machine allows, found out at the first run."""
+    """Runs commands in the strongest sandbox that works on this machine; it is detected at the first run."""
 
     limits: Limits
     _sandbox: Sandbox | None = None
-    #: Where the sandbox is tried out: a place that is swept, for a trial may outlive us. None: the system's own.
+    #: Folder for sandbox trials, swept at the next start in case a trial survives. None: the system's temporary folder.
     trials: Path | None = None
-    _finding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _detecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def sandbox(self) -> Sandbox:
-        """How tools are confined here. The first call tries it out."""
-        async with self._finding:
+        """The sandbox of this machine; the first call detects it."""
+        async with self._detecting:
             if self._sandbox is None:
-                self._sandbox = await detect(self.trials) if self.limits.sandbox else _unconfined()
-                log.info("sandbox chosen", extra={"means": self._sandbox.means.value, "uid": self._sandbox.uid})
+                self._sandbox = await detect(self.trials) if self.limits.sandbox else _no_sandbox()
+                log.info("sandbox chosen", extra={"isolation": self._sandbox.isolation.value, "uid": self._sandbox.uid})
             return self._sandbox
 
-    async def admit(self, source: Path, scratch: Path) -> Path:
-        """The source as tools can read it: itself, or a copy in `scratch` where only we may read it."""
+    async def readable(self, source: Path, scratch: Path) -> Path:
+        """The source as a file that tools can read: itself, or a copy in `scratch` if its permissions forbid that.
+
+        Raises SourceMissing, OutOfCapacity.
+        """
         sandbox = await self.sandbox()
         try:
-            if may_read(sandbox, source):
+            if can_read(sandbox, source):
                 return source
         except OSError as error:
-            raise SourceMissing("The uploaded file cannot be found any more.", detail=str(error)) from error
+            raise SourceMissing("The uploaded file no longer exists. Upload it again.", detail=str(error)) from error
         copy = scratch / "source"
         try:
             await asyncio.to_thread(shutil.copyfile, source, copy)
@@ -94,66 +97,68 @@ class Runner:
         return copy
 
     async def run(self, command: Command, on_stdout: Callable[[bytes], None] = ignore) -> str:
-        """What the tool said on stderr (its end). Raises ProcessingError when it fails; cancelling kills it.
+        """Run a tool and return the end of its stderr. Raises ProcessingError if it fails; cancelling kills it.
 
-        What it has written is plain files then, no more than is allowed. `on_stdout` may raise ProcessingError.
+        Afterwards its folders hold plain files only, within the limits. `on_stdout` may raise ProcessingError.
         """
         sandbox = await self.sandbox()
-        for folder in command.reach.writes:
-            give(sandbox, folder)
-        said = bytearray()
-        process = await self._begun(sandbox, command)
+        for folder in command.access.writes:
+            give_access(sandbox, folder)
+        stderr = bytearray()
+        process = await self._start(sandbox, command)
         try:
             async with asyncio.timeout(command.timeout_s):
-                await self._attended(process, command, on_stdout, said)
+                await self._wait(process, command, on_stdout, stderr)
         except TimeoutError as error:
-            raise self._overdue(command, process.pid, said) from error
+            raise self._overdue(command, process.pid, stderr) from error
         finally:
             await _end(process)
-        if failed := failure(command.argv[0], process.returncode or 0, _words(said)):
+        if failed := failure(command.argv[0], process.returncode or 0, _text(stderr)):
             raise failed
-        await asyncio.to_thread(written_files.check, command.reach.writes, self.limits.tool_disk_bytes)
-        return _words(said)
+        await asyncio.to_thread(written_files.check, command.access.writes, self.limits.tool_disk_bytes)
+        return _text(stderr)
 
     @staticmethod
-    def _overdue(command: Command, pid: int, said: bytearray) -> ProcessingError:
+    def _overdue(command: Command, pid: int, stderr: bytearray) -> ProcessingError:
         computed_s = processor_time_s(pid)
-        return overdue(command.argv[0], command.timeout_s, max(command.cpus, 1), computed_s, _words(said))
+        return overdue(command.argv[0], command.timeout_s, max(command.cpus, 1), computed_s, _text(stderr))
 
-    async def _begun(self, sandbox: Sandbox, command: Command) -> asyncio.subprocess.Process:
+    async def _start(self, sandbox: Sandbox, command: Command) -> asyncio.subprocess.Process:
         with filter_of(sandbox) as fds:
-            prefix = sandbox_argv(sandbox, _bounds(self.limits, command), command.reach, *fds)
-            process = await _spawn([*prefix, *command.argv], command.reach.cwd, fds)
-        stand_back(process.pid, command.nice)
+            prefix = sandbox_argv(sandbox, _resource_limits(self.limits, command), command.access, *fds)
+            process = await _spawn([*prefix, *command.argv], command.access.cwd, fds)
+        lower_priority(process.pid, command.nice)
         return process
 
-    async def _attended(
+    async def _wait(
         self,
         process: asyncio.subprocess.Process,
         command: Command,
         on_stdout: Callable[[bytes], None],
-        said: bytearray,
+        stderr: bytearray,
     ) -> None:
-        """Return when the tool has ended. Raises InvalidMedia when it writes too much, and what `on_stdout` raises."""
-        listening = asyncio.ensure_future(_listen(process, on_stdout, said))
-        watching = asyncio.ensure_future(written_files.outgrown(command.reach.writes, self.limits.tool_disk_bytes))
+        """Wait for the tool to exit. Raises InvalidMedia when it writes too much, and what `on_stdout` raises."""
+        reading = asyncio.ensure_future(_read_output(process, on_stdout, stderr))
+        watching = asyncio.ensure_future(
+            written_files.limit_exceeded(command.access.writes, self.limits.tool_disk_bytes)
+        )
         try:
-            await asyncio.wait({listening, watching}, return_when=asyncio.FIRST_COMPLETED)
-            if not listening.done():
+            await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
                 raise await watching
-            await listening
+            await reading
         finally:
-            for task in (listening, watching):
+            for task in (reading, watching):
                 task.cancel()
-            await asyncio.gather(listening, watching, return_exceptions=True)
+            await asyncio.gather(reading, watching, return_exceptions=True)
 
 
-def _unconfined() -> Sandbox:
-    log.warning("the sandbox is switched off: tools run with network and with our rights")
-    return Sandbox(means=Isolation.BOUNDS)
+def _no_sandbox() -> Sandbox:
+    log.warning("sandbox is off: tools run with network access and kinolog's permissions")
+    return Sandbox(isolation=Isolation.BOUNDS)
 
 
-def _bounds(limits: Limits, command: Command) -> ResourceLimits:
+def _resource_limits(limits: Limits, command: Command) -> ResourceLimits:
     return ResourceLimits(
         memory_bytes=limits.tool_memory_bytes,
         cpu_s=math.ceil(command.timeout_s * max(command.cpus, 1)) + 1,
@@ -162,12 +167,12 @@ def _bounds(limits: Limits, command: Command) -> ResourceLimits:
 
 
 async def _spawn(argv: list[str], cwd: Path, fds: tuple[int, ...]) -> asyncio.subprocess.Process:
-    """The started process. A cancel meanwhile must wait for it: asyncio would kill the sandbox and leave the tool."""
+    """Start the process. A cancellation waits for the start: asyncio would kill the sandbox and leave the tool."""
     starting = asyncio.ensure_future(_start(argv, cwd, fds))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        await _whole(_end_started(starting))
+        await _uncancelled(_end_started(starting))
         raise
 
 
@@ -179,13 +184,13 @@ async def _start(argv: list[str], cwd: Path, fds: tuple[int, ...]) -> asyncio.su
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=cwd,
-            # Nothing of our environment is a tool's business, and some of it is secret.
+            # Tools need none of the environment, and it contains secrets.
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
             start_new_session=True,
             pass_fds=fds,
         )
     except OSError as error:
-        raise ToolFailed(f"{argv[0]} cannot be started on this machine.", detail=str(error)) from error
+        raise ToolFailed(f"{argv[0]} cannot be started on this machine. Is it installed?", detail=str(error)) from error
 
 
 async def _end_started(starting: "asyncio.Future[asyncio.subprocess.Process]") -> None:
@@ -193,35 +198,37 @@ async def _end_started(starting: "asyncio.Future[asyncio.subprocess.Process]") -
         await _end(await starting)
 
 
-async def _whole(work: Coroutine[Any, Any, None]) -> None:
-    """Does the work to its end; a cancel meanwhile changes only the outcome."""
-    doing = asyncio.ensure_future(work)
+async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
+    """Complete the work even if cancelled meanwhile; then raises CancelledError."""
+    running = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
-    while not doing.done():
+    while not running.done():
         try:
-            await asyncio.shield(doing)
+            await asyncio.shield(running)
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled:
         raise cancelled
 
 
-async def _listen(process: asyncio.subprocess.Process, on_stdout: Callable[[bytes], None], said: bytearray) -> None:
-    """Return when the tool has ended and nobody holds its pipes any more."""
+async def _read_output(
+    process: asyncio.subprocess.Process, on_stdout: Callable[[bytes], None], stderr: bytearray
+) -> None:
+    """Read stdout and stderr until the tool has exited and its pipes are closed."""
     assert process.stdout is not None
     assert process.stderr is not None
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_pump(process.stdout, on_stdout))
-            group.create_task(_pump(process.stderr, lambda chunk: _keep_end(said, chunk)))
+            group.create_task(_pump(process.stderr, lambda chunk: _keep_end(stderr, chunk)))
             group.create_task(process.wait())
-    except ExceptionGroup as raised:  # by whoever takes the output
+    except ExceptionGroup as raised:  # by on_stdout
         raise raised.exceptions[0] from raised
 
 
-async def _pump(stream: asyncio.StreamReader, take: Callable[[bytes], None]) -> None:
+async def _pump(stream: asyncio.StreamReader, on_chunk: Callable[[bytes], None]) -> None:
     while chunk := await stream.read(_CHUNK_BYTES):
-        take(chunk)
+        on_chunk(chunk)
 
 
 def _keep_end(kept: bytearray, chunk: bytes) -> None:
@@ -229,19 +236,19 @@ def _keep_end(kept: bytearray, chunk: bytes) -> None:
     del kept[: max(0, len(kept) - STDERR_KEPT_BYTES)]
 
 
-def _words(said: bytearray) -> str:
-    return said.decode(errors="replace").strip()
+def _text(stderr: bytearray) -> str:
+    return stderr.decode(errors="replace").strip()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the whole process group and wait until it is gone."""
+    """Kill the whole process group and wait until it is gone."""
     if not _ended(process):
         _signal(process, signal.SIGTERM)
-        await _whole(_reap(process))
+        await _uncancelled(_reap(process))
 
 
 def _ended(process: asyncio.subprocess.Process) -> bool:
-    """Whether the child and everything that inherited its pipes are gone; until then its group's id is not reused."""
+    """Whether the child and all heirs of its pipes are gone; until then the process group id is not reused."""
     assert process.stdout is not None
     assert process.stderr is not None
     return process.returncode is not None and process.stdout.at_eof() and process.stderr.at_eof()
@@ -251,13 +258,13 @@ async def _reap(process: asyncio.subprocess.Process) -> None:
     kill = asyncio.get_running_loop().call_later(_GRACE_S, _signal, process, signal.SIGKILL)
     try:
         async with asyncio.timeout(_GRACE_S + _REAP_S):
-            await _listen(process, ignore, bytearray())
+            await _read_output(process, ignore, bytearray())
     except TimeoutError:
-        log.exception("a killed tool does not end", extra={"pid": process.pid})
+        log.exception("killed tool does not exit", extra={"pid": process.pid})
     finally:
         kill.cancel()
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):  # the group has ended meanwhile
+    with suppress(ProcessLookupError):  # the group has exited meanwhile
         os.killpg(process.pid, number)

@@ -1,12 +1,12 @@
-"""Where a tool runs: the start of its command line that takes everything away which it does not need.
+"""The sandbox of tools: command-line prefixes that remove every access a tool does not need.
 
-    bubblewrap   own root with the system folders and the named files only, no network, own processes, own user, and
-                 the system calls of processors/tools/seccomp.py refused
-    namespaces   no network, own processes, no privileges; sees the file system as we do
+    bubblewrap   own root with the system folders and the named files only, no network, own PID namespace, own user, and
+                 the system calls of processors/tools/seccomp.py denied
+    namespaces   no network, own PID namespace, no privileges; sees the whole file system
     bounds       prlimit only
 
-All three bound memory, CPU time, file size and open files, die with us, and are what the kernel ends first when memory
-runs out. Source: bwrap(1), unshare(1), setpriv(1), prlimit(1), choom(1).
+All three limit memory, CPU time, file size and open files, exit with the parent, and are killed first when memory runs
+out. Source: bwrap(1), unshare(1), setpriv(1), prlimit(1), choom(1).
 """
 
 import asyncio
@@ -25,24 +25,24 @@ from processors.tools.seccomp import tool_filter
 
 log = logging.getLogger(__name__)
 
-#: nobody, nogroup. Tools run as this user where we are root.
+#: nobody, nogroup. Tools run as this user if kinolog runs as root.
 UNPRIVILEGED_UID = 65534
-#: All that a dynamically linked Debian program reads; /etc/alternatives leads to libblas and others.
+#: Paths that a dynamically linked Debian program reads; /etc/alternatives links to libblas and others.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache")
-#: Room in /tmp, which is memory that no limit of a process counts.
+#: Size of /tmp, which is memory outside the limits of a process.
 _TMP_BYTES = 16 * 1024**2
-#: Threads and processes of the tool's user: of this tool alone, or of all of them where tools run as nobody.
+#: Maximum threads and processes of the tool's user: of one tool, or of all tools where they run as nobody.
 _TASKS = 4096
-#: The kernel ends a tool before anything else of ours when memory runs out. Source: proc(5), oom_score_adj.
+#: The kernel kills tools before other processes of kinolog when memory runs out. Source: proc(5), oom_score_adj.
 _OOM_SCORE_ADJ = 500
-#: Longest that a trial of a sandbox may take: generous, for a busy machine must not end with a weaker one.
+#: Time limit of a sandbox trial: generous, so that a busy machine does not get a weaker sandbox.
 _TRIAL_S = 60.0
 #: A run of ffmpeg that needs its libraries and writes one file.
 _TRIAL = ("ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "color=size=16x16:duration=0.04", "-f", "rawvideo")
 
 
 class Isolation(Enum):
-    """What the machine allows, best first."""
+    """Kinds of isolation, strongest first."""
 
     BUBBLEWRAP = "bubblewrap"
     NAMESPACES = "namespaces"
@@ -51,18 +51,18 @@ class Isolation(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Sandbox:
-    """How tools are confined on this machine."""
+    """The isolation of tools on this machine."""
 
-    means: Isolation
-    #: The user that a tool becomes; unset: it stays ours.
+    isolation: Isolation
+    #: User id of tools; unset: that of kinolog.
     uid: int | None = None
-    #: System calls that it is refused, see processors/tools/seccomp.py; unset: none.
+    #: Seccomp filter, see processors/tools/seccomp.py; unset: none.
     filter: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceLimits:
-    """What one tool may use."""
+    """Resource limits of one tool."""
 
     memory_bytes: int
     cpu_s: int
@@ -72,7 +72,7 @@ class ResourceLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class FileAccess:
-    """What one tool may touch: absolute paths that exist."""
+    """Files that one tool can access: absolute paths that exist."""
 
     reads: tuple[Path, ...] = ()
     #: Folders.
@@ -81,37 +81,37 @@ class FileAccess:
 
 
 def sandbox_argv(
-    sandbox: Sandbox, bounds: ResourceLimits, reach: FileAccess, filter_fd: int | None = None
+    sandbox: Sandbox, limits: ResourceLimits, access: FileAccess, filter_fd: int | None = None
 ) -> list[str]:
-    """The arguments to be put before the tool's own. The tool keeps the process group that it is started in.
+    """The prefix of the tool's command line. The tool keeps its process group.
 
-    `filter_fd`: from where the sandbox's filter is read, see `filter_of`.
+    `filter_fd`: file descriptor of the seccomp filter, see `filter_of`.
     """
-    bounded = ["choom", "-n", str(_OOM_SCORE_ADJ), "--", *_prlimit(bounds)]
-    match sandbox.means:
+    limited = ["choom", "-n", str(_OOM_SCORE_ADJ), "--", *_prlimit(limits)]
+    match sandbox.isolation:
         case Isolation.BUBBLEWRAP:
-            return [*bounded, *_bwrap(sandbox, reach, filter_fd), *_FEW_TASKS]
+            return [*limited, *_bwrap(sandbox, access, filter_fd), *_LIMIT_TASKS]
         case Isolation.NAMESPACES:
-            return [*bounded, *_DIES, *_UNSHARE, *_SETPRIV, "--", *_FEW_TASKS, *_INIT]
+            return [*limited, *_EXIT_WITH_PARENT, *_UNSHARE, *_SETPRIV, "--", *_LIMIT_TASKS, *_INIT]
         case Isolation.BOUNDS:
-            return [*bounded, "setpriv", "--no-new-privs", "--pdeathsig=KILL", "--"]
+            return [*limited, "setpriv", "--no-new-privs", "--pdeathsig=KILL", "--"]
 
 
 _SETPRIV = ("setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all")
-_DIES = ("setpriv", "--pdeathsig=KILL", "--")
+_EXIT_WITH_PARENT = ("setpriv", "--pdeathsig=KILL", "--")
 _UNSHARE = (
     *("unshare", "--net", "--pid", "--ipc", "--uts", "--mount-proc", "--map-root-user"),
     *("--fork", "--kill-child=KILL", "--"),
 )
-#: Not before the namespace is there: outside, everything else of the same user would count.
-_FEW_TASKS = ("prlimit", f"--nproc={_TASKS}", "--")
-#: The first process of a namespace: signals that it does not know do not end it, so the tool is the second.
+#: Inside the namespace: outside, all other processes of the user would count.
+_LIMIT_TASKS = ("prlimit", f"--nproc={_TASKS}", "--")
+#: The first process of a namespace ignores unhandled signals, so the tool is the second.
 _INIT = ("sh", "-c", '"$@"; exit $?', "sh")
 
 
 @contextmanager
 def filter_of(sandbox: Sandbox) -> Iterator[tuple[int, ...]]:
-    """The sandbox's filter as an open file for one tool to inherit; nothing where there is none."""
+    """The seccomp filter as an open file descriptor for one tool to inherit; empty without a filter."""
     if sandbox.filter is None:
         yield ()
         return
@@ -121,41 +121,41 @@ def filter_of(sandbox: Sandbox) -> Iterator[tuple[int, ...]]:
         yield (file.fileno(),)
 
 
-def _prlimit(bounds: ResourceLimits) -> list[str]:
+def _prlimit(limits: ResourceLimits) -> list[str]:
     return [
         "prlimit",
-        f"--as={bounds.memory_bytes}",
-        f"--cpu={bounds.cpu_s}",
-        f"--fsize={bounds.file_bytes}",
-        f"--nofile={bounds.open_files}",
+        f"--as={limits.memory_bytes}",
+        f"--cpu={limits.cpu_s}",
+        f"--fsize={limits.file_bytes}",
+        f"--nofile={limits.open_files}",
         "--core=0",
         "--",
     ]
 
 
-def _bwrap(sandbox: Sandbox, reach: FileAccess, filter_fd: int | None) -> list[str]:
-    """No --new-session: the tool has no terminal, and must stay in the process group that is killed."""
-    # The folders on the way would be made by root, and closed to the unprivileged user.
-    above = ["/etc", *_parents((*reach.reads, *reach.writes))]
+def _bwrap(sandbox: Sandbox, access: FileAccess, filter_fd: int | None) -> list[str]:
+    """No --new-session: the tool has no terminal, and must remain in the process group that is killed."""
+    # Otherwise bwrap creates parent folders as root, without access for the unprivileged user.
+    above = ["/etc", *_parents((*access.reads, *access.writes))]
     mounts = [arg for folder in above for arg in ("--perms", "0755", "--dir", folder)]
     mounts += [arg for path in _SYSTEM for arg in ("--ro-bind-try", path, path)]
-    for path in reach.reads:
+    for path in access.reads:
         mounts += ["--ro-bind", str(path), str(path)]
-    for path in reach.writes:
+    for path in access.writes:
         mounts += ["--bind", str(path), str(path)]
-    apart = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-    become: list[str] = []
-    if sandbox.uid is None:  # without a change of user a user namespace takes the privileges away
-        apart.append("--unshare-user")
+    namespaces = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    switch_user: list[str] = []
+    if sandbox.uid is None:  # without a change of user, a user namespace drops the privileges
+        namespaces.append("--unshare-user")
     else:
-        become = [*_SETPRIV, f"--reuid={sandbox.uid}", f"--regid={sandbox.uid}", "--clear-groups", "--"]
-    refused = [] if filter_fd is None else ["--seccomp", str(filter_fd)]
+        switch_user = [*_SETPRIV, f"--reuid={sandbox.uid}", f"--regid={sandbox.uid}", "--clear-groups", "--"]
+    seccomp = [] if filter_fd is None else ["--seccomp", str(filter_fd)]
     return [
-        *("bwrap", *apart, "--die-with-parent", *refused),
+        *("bwrap", *namespaces, "--die-with-parent", *seccomp),
         *("--dev", "/dev", "--size", str(_TMP_BYTES), "--tmpfs", "/tmp"),  # noqa: S108 - a mount point in there
-        # What is left is memory, too: nothing more goes into it.
+        # The remaining mounts are memory too: make them read-only.
         *(*mounts, "--remount-ro", "/dev", "--remount-ro", "/"),
-        *("--chdir", str(reach.cwd), "--", *become),
+        *("--chdir", str(access.cwd), "--", *switch_user),
     ]
 
 
@@ -166,19 +166,19 @@ def _parents(paths: Sequence[Path]) -> list[str]:
 
 
 async def detect(below: Path | None = None) -> Sandbox:
-    """The best sandbox that really works here, found by running ffmpeg in each. Logs loudly what is missing.
+    """The strongest sandbox that works on this machine, by running ffmpeg in each. Logs what is missing.
 
-    `below`: a folder for it; the system's temporary one otherwise.
+    `below`: folder for the trial; the system's temporary folder by default.
     """
     for sandbox in _candidates():
         if await _works(sandbox, below):
-            if sandbox.means is Isolation.NAMESPACES:
-                log.warning("tools can read every file that we can: bubblewrap does not work here")
+            if sandbox.isolation is Isolation.NAMESPACES:
+                log.warning("tools can read every file that kinolog can read: bubblewrap does not work on this machine")
             elif sandbox.filter is None:
-                log.warning("tools may start processes: system calls cannot be refused here")
+                log.warning("tools can start processes: seccomp filters do not work on this machine")
             return sandbox
-    log.error("tools run without a sandbox, with network and with our rights: neither bubblewrap nor unshare work here")
-    return Sandbox(means=Isolation.BOUNDS)
+    log.error("tools run without a sandbox, with network and kinolog's permissions: bubblewrap and unshare do not work")
+    return Sandbox(isolation=Isolation.BOUNDS)
 
 
 def _candidates() -> list[Sandbox]:
@@ -186,23 +186,23 @@ def _candidates() -> list[Sandbox]:
     uid = UNPRIVILEGED_UID if os.geteuid() == 0 else None
     filters = dict.fromkeys((tool_filter(platform.machine()), None))
     return [
-        *(Sandbox(means=Isolation.BUBBLEWRAP, uid=uid, filter=refused) for refused in filters),
-        Sandbox(means=Isolation.NAMESPACES),
+        *(Sandbox(isolation=Isolation.BUBBLEWRAP, uid=uid, filter=seccomp) for seccomp in filters),
+        Sandbox(isolation=Isolation.NAMESPACES),
     ]
 
 
 async def _works(sandbox: Sandbox, below: Path | None) -> bool:
-    if not shutil.which("bwrap" if sandbox.means is Isolation.BUBBLEWRAP else "unshare"):
+    if not shutil.which("bwrap" if sandbox.isolation is Isolation.BUBBLEWRAP else "unshare"):
         return False
     with _trial_folder(below) as name:
         folder = Path(name)
         try:
-            give(sandbox, folder)
+            give_access(sandbox, folder)
         except PermissionError:
             return False
-        bounds = ResourceLimits(memory_bytes=4 * 1024**3, cpu_s=int(_TRIAL_S), file_bytes=1024**2)
+        limits = ResourceLimits(memory_bytes=4 * 1024**3, cpu_s=int(_TRIAL_S), file_bytes=1024**2)
         with filter_of(sandbox) as fds:
-            prefix = sandbox_argv(sandbox, bounds, FileAccess(writes=(folder,), cwd=folder), *fds)
+            prefix = sandbox_argv(sandbox, limits, FileAccess(writes=(folder,), cwd=folder), *fds)
             return await _succeeds([*prefix, *_TRIAL, str(folder / "frame")], fds)
 
 
@@ -213,8 +213,8 @@ def _trial_folder(below: Path | None) -> "tempfile.TemporaryDirectory[str]":
 
 
 async def _succeeds(argv: Sequence[str], fds: tuple[int, ...]) -> bool:
-    nowhere = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*argv, stdin=nowhere, stdout=nowhere, stderr=nowhere, pass_fds=fds)
+    devnull = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*argv, stdin=devnull, stdout=devnull, stderr=devnull, pass_fds=fds)
     try:
         return await asyncio.wait_for(process.wait(), _TRIAL_S) == 0
     except TimeoutError:
@@ -225,13 +225,13 @@ async def _succeeds(argv: Sequence[str], fds: tuple[int, ...]) -> bool:
             await process.wait()
 
 
-def give(sandbox: Sandbox, folder: Path) -> None:
-    """Let the tool's user write into our folder and those in it. We are root then, and can read what it writes."""
+def give_access(sandbox: Sandbox, folder: Path) -> None:
+    """Make a folder and its subfolders writable for the tool's user. kinolog is root then, and can read its files."""
     if sandbox.uid is not None:
         for path, _, _ in os.walk(folder):
             os.chown(path, sandbox.uid, sandbox.uid, follow_symlinks=False)
 
 
-def may_read(sandbox: Sandbox, path: Path) -> bool:
-    """Whether the tool's user can read the file once it is mounted; the folders above it do not matter then."""
+def can_read(sandbox: Sandbox, path: Path) -> bool:
+    """Whether the tool's user can read the mounted file; parent folders do not matter."""
     return sandbox.uid is None or bool(path.stat().st_mode & 0o004)

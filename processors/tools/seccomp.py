@@ -1,7 +1,7 @@
-"""The system calls that a tool is refused, as a filter for the kernel. Pure.
+"""The seccomp filter of tools: the system calls that the kernel denies. Pure.
 
-A decoder reads, computes, starts threads and writes. It opens no socket, starts no process, looks into none, and holds
-no memory outside its address space: so the bounds of one process are the bounds of all that a file can make of it.
+A decoder reads, computes, starts threads and writes. It needs no socket, no other process and no memory outside its
+address space. Without these, the limits of one process are the limits of everything that a file can make it do.
 
 Source: seccomp(2), Linux Documentation/userspace-api/seccomp_filter; asm/unistd_64.h, asm-generic/unistd.h.
 """
@@ -13,23 +13,23 @@ from typing import NamedTuple
 
 
 class _Machine(NamedTuple):
-    """What a filter must know of a processor's architecture."""
+    """Properties of a processor architecture."""
 
     #: Source: linux/audit.h.
     audit: int
-    #: Which of the two numbers of `_REFUSED` is its own.
+    #: Index of its numbers in `_DENIED`.
     column: int
     clone: int
 
 
-#: By the name that uname(1) gives it.
+#: By name as in uname(1).
 _MACHINES = {"x86_64": _Machine(0xC000003E, 0, 56), "aarch64": _Machine(0xC00000B7, 1, 220)}
 
 #: Numbers on x86_64 and on aarch64.
-_REFUSED = {
+_DENIED = {
     "socket": (41, 198),
     "socketpair": (53, 199),
-    # processes; threads come by clone
+    # processes; threads use clone
     "fork": (57, None),
     "vfork": (58, None),
     "unshare": (272, 97),
@@ -40,14 +40,14 @@ _REFUSED = {
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
     "pidfd_getfd": (438, 438),
-    # memory that no address space counts
+    # memory outside the address space
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "shmget": (29, 194),
     "msgget": (68, 186),
     "semget": (64, 190),
     "mq_open": (240, 180),
-    # the file system's shape
+    # mounts
     "mount": (165, 40),
     "umount2": (166, 39),
     "pivot_root": (155, 41),
@@ -60,7 +60,7 @@ _REFUSED = {
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
     "fanotify_init": (300, 262),
-    # large parts of the kernel that no decoder needs
+    # large kernel interfaces that no decoder needs
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
@@ -69,22 +69,22 @@ _REFUSED = {
     "add_key": (248, 217),
     "request_key": (249, 218),
 }
-#: Its flags stand in memory, where no filter sees them: the C library takes `clone` when it is not there.
+#: Its flags are in memory, where no filter sees them: without it the C library uses `clone`.
 _CLONE3 = 435
 _CLONE_THREAD = 0x00010000
-#: Numbers from here on are calls of the 32-bit ABI on x86_64.
+#: Numbers from here are calls of the x32 ABI on x86_64.
 _X32 = 0x40000000
 
-#: Instructions of classic BPF, as far as they are used. Source: linux/bpf_common.h.
+#: Instructions of classic BPF. Source: linux/bpf_common.h.
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-#: Places in what the kernel shows of a call. Source: linux/seccomp.h, struct seccomp_data.
+#: Offsets of fields. Source: linux/seccomp.h, struct seccomp_data.
 _NUMBER_AT, _AUDIT_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
 #: Source: linux/seccomp.h, SECCOMP_RET_*.
 _ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 
 
 def tool_filter(machine: str) -> bytes | None:
-    """The filter for a processor as uname(1) names it; None for one that is not known here."""
+    """The filter for an architecture as in uname(1); None for an unknown one."""
     known = _MACHINES.get(machine)
     return None if known is None else b"".join(_program(known))
 
@@ -94,11 +94,11 @@ def _program(machine: _Machine) -> Iterator[bytes]:
     yield _step(_EQUAL, machine.audit, then=1)
     yield _step(_RETURN, _KILL)
     yield _step(_LOAD, _NUMBER_AT)
-    yield from _answer(_AT_LEAST, _X32, _ERROR | errno.ENOSYS)
-    yield from _answer(_EQUAL, _CLONE3, _ERROR | errno.ENOSYS)
-    for numbers in _REFUSED.values():
+    yield from _return_if(_AT_LEAST, _X32, _ERROR | errno.ENOSYS)
+    yield from _return_if(_EQUAL, _CLONE3, _ERROR | errno.ENOSYS)
+    for numbers in _DENIED.values():
         if (number := numbers[machine.column]) is not None:
-            yield from _answer(_EQUAL, number, _ERROR | errno.EPERM)
+            yield from _return_if(_EQUAL, number, _ERROR | errno.EPERM)
     yield _step(_EQUAL, machine.clone, then=1)
     yield _step(_RETURN, _ALLOW)
     yield _step(_LOAD, _FIRST_ARGUMENT_AT)
@@ -107,7 +107,7 @@ def _program(machine: _Machine) -> Iterator[bytes]:
     yield _step(_RETURN, _ERROR | errno.EPERM)
 
 
-def _answer(test: int, value: int, then: int) -> Iterator[bytes]:
+def _return_if(test: int, value: int, then: int) -> Iterator[bytes]:
     yield _step(test, value, otherwise=1)
     yield _step(_RETURN, then)
 

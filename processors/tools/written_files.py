@@ -1,4 +1,4 @@
-"""What a tool leaves in its folders: whoever made the file that it reads may have made it write anything there."""
+"""Checks of the files that a tool writes: an untrusted input may make it write anything."""
 
 import asyncio
 import os
@@ -11,47 +11,47 @@ from pathlib import Path
 
 from processors.errors import InvalidMedia, LimitExceeded, ToolMisbehaved
 
-#: Most files of one tool: six hours in eight renditions of two seconds a segment are 86,000.
+#: Maximum files of one tool: six hours in eight renditions of two seconds a segment are 86,000.
 _MAX_FILES = 200_000
-#: Folders within each other, of which tools make none.
+#: Maximum depth of folders; tools create none.
 _MAX_DEPTH = 8
-#: All that a tool is ever told to write.
+#: Names that tools are given.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-#: Between looks at how much there is, and at least so many times as long as a look takes.
-_LOOK_S, _LOOK_SHARE = 1.0, 20
+#: Interval of size checks, and how many times longer than a check it is at least.
+_CHECK_S, _CHECK_SHARE = 1.0, 20
 #: Source: stat(2), st_blocks.
 _BLOCK_BYTES = 512
 
-_TOO_MUCH = "The file makes the tool that reads it write more than the {most} that are allowed."
+_TOO_MUCH = "Processing the file writes more than the limit of {most}."
 
 
-async def outgrown(folders: Sequence[Path], max_bytes: int) -> InvalidMedia:
-    """Return when there is more below the folders than may be, with what to tell. Looks about once a second."""
+async def limit_exceeded(folders: Sequence[Path], max_bytes: int) -> InvalidMedia:
+    """Wait until the folders exceed a limit, and return the error. Checks about once a second."""
     while True:
-        began = time.monotonic()
+        started = time.monotonic()
         fault = await asyncio.to_thread(_fault, folders, max_bytes)
         if fault is not None:
             return fault
-        await asyncio.sleep(max(_LOOK_S, _LOOK_SHARE * (time.monotonic() - began)))
+        await asyncio.sleep(max(_CHECK_S, _CHECK_SHARE * (time.monotonic() - started)))
 
 
 def check(folders: Sequence[Path], max_bytes: int) -> None:
-    """Raise LimitExceeded, or ToolMisbehaved for links, devices, odd names and deep trees. Blocking.
+    """Check the folders. Raises LimitExceeded; ToolMisbehaved for links, devices, odd names, deep trees. Blocking.
 
-    Call it when the tool has ended, before anything in there is opened by its path.
+    Call it after the tool has exited, before any of its files is opened by path.
     """
     if fault := _fault(folders, max_bytes):
         raise fault
     for entry in (entry for folder in folders for entry, _ in _below(folder)):
         if not _NAME.fullmatch(entry.name) or not _is_plain(entry):
-            raise _odd(f"{entry.name[:80]!r}, which is no plain file of ours")
+            raise _odd(f"{entry.name[:80]!r}, which is not a plain file with a known name")
 
 
 def _fault(folders: Sequence[Path], max_bytes: int) -> InvalidMedia | None:
     try:
         return _excess((found for folder in folders for found in _below(folder)), max_bytes)
     except PermissionError:
-        return _odd("a folder that it has closed")
+        return _odd("a folder without permissions")
 
 
 def _excess(found: Iterable["tuple[os.DirEntry[str], int]"], max_bytes: int) -> InvalidMedia | None:
@@ -68,19 +68,19 @@ def _excess(found: Iterable["tuple[os.DirEntry[str], int]"], max_bytes: int) -> 
     return None
 
 
-def _odd(what: str) -> ToolMisbehaved:
-    return ToolMisbehaved(f"The file made the tool that reads it leave {what}.")
+def _odd(entry: str) -> ToolMisbehaved:
+    return ToolMisbehaved(f"The file made its decoder write {entry}. Export it again.")
 
 
 def _below(folder: Path) -> Iterator["tuple[os.DirEntry[str], int]"]:
-    """Every entry with its depth, from 1; links are not followed, and what vanishes meanwhile is left out."""
-    waiting = [(str(folder), 1)]
-    while waiting:
-        path, depth = waiting.pop()
+    """Every entry with its depth, from 1; links are not followed, and entries removed meanwhile are omitted."""
+    pending = [(str(folder), 1)]
+    while pending:
+        path, depth = pending.pop()
         for entry in _listed(path):
             yield entry, depth
             if entry.is_dir(follow_symlinks=False):
-                waiting.append((entry.path, depth + 1))
+                pending.append((entry.path, depth + 1))
 
 
 def _listed(path: str) -> "list[os.DirEntry[str]]":

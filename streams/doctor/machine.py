@@ -97,7 +97,7 @@ async def confinement(settings: Settings) -> Finding:
     """The sandbox that tools can run in on this machine, as detected by trying it."""
     if not settings.limits.sandbox:
         return warning("Tools run without a sandbox because KINOLOG_LIMITS__SANDBOX is false.", "Unset it.")
-    match (await sandbox.detect()).means:
+    match (await sandbox.detect()).isolation:
         case sandbox.Isolation.BUBBLEWRAP:
             return fine("Tools run in bubblewrap, without network and with access to their own files only.")
         case sandbox.Isolation.NAMESPACES:

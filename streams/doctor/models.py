@@ -5,7 +5,7 @@ from pathlib import Path
 
 from processors import embed
 from processors.models.backends import Backend, model_folder
-from processors.models.embeddings import InvalidBackend, remarks
+from processors.models.embeddings import InvalidBackend, options_of
 from streams.doctor.diagnosis import Finding, fine, problem, warning
 from streams.model_backends import transcription
 from streams.model_backends.embedding import embedding_backends
@@ -29,7 +29,7 @@ async def embedding(settings: Settings) -> Finding:
     try:
         chain = embedding_backends(settings)
         for backend in chain:
-            remarks(backend)
+            options_of(backend)
     except (SettingsError, InvalidBackend) as error:
         return problem(str(error))
     return _chain("embed", chain, embed.is_installed(), _keeps_embedding)

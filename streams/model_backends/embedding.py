@@ -4,7 +4,7 @@ import os
 
 from processors.models.backends import Backend, model_folder, parse_chain
 from processors.models.embeddings import InvalidBackend, LocalEmbeddings, RemoteEmbeddings, make_embeddings
-from processors.models.host import ModelBounds
+from processors.models.host import ModelLimits
 from streams.settings import Settings, SettingsError
 
 #: A small model that comes as a Python package, with the extra `embed`.
@@ -24,12 +24,12 @@ def embeddings(settings: Settings) -> dict[str, LocalEmbeddings | RemoteEmbeddin
     SettingsError.
     """
     options = settings.embed
-    bounds = ModelBounds(memory_bytes=options.memory_bytes, idle_s=options.idle_s)
+    limits = ModelLimits(memory_bytes=options.memory_bytes, idle_s=options.idle_s)
     threads = settings.executor.cpus or len(os.sched_getaffinity(0))
     try:
         return {
             backend.name: make_embeddings(
-                backend, token=options.token, timeout_s=options.timeout_s, bounds=bounds, threads=threads
+                backend, token=options.token, timeout_s=options.timeout_s, limits=limits, threads=threads
             )
             for backend in embedding_backends(settings)
         }

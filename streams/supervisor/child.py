@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from processors.tools.child_process import tethered
-from processors.tools.cpu_priority import stand_back
+from processors.tools.cpu_priority import lower_priority
 from streams.supervisor.log_relay import Relay
 
 
@@ -56,7 +56,7 @@ class Child:
             )
         finally:
             self._relay.started()
-        stand_back(self._process.pid, self._nice)
+        lower_priority(self._process.pid, self._nice)
 
     async def wait_ready(self) -> None:
         """Return when the process has notified that it is ready."""

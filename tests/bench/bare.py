@@ -42,7 +42,7 @@ async def bare_seconds(clip: Path) -> float:
         began = time.monotonic()
         for command in recorder.commands:
             await asyncio.to_thread(
-                subprocess.run, command.argv, cwd=command.reach.cwd, check=True, capture_output=True, timeout=900
+                subprocess.run, command.argv, cwd=command.access.cwd, check=True, capture_output=True, timeout=900
             )
         return time.monotonic() - began
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from processors.audio import audio_args, chosen_tracks
+from processors.audio import audio_args, selected_tracks
 from processors.errors import AnswerInvalid, OutputInvalid, ProcessingError
 from processors.media.cues import cues, overlaps, subrip, webvtt
 from processors.media.hls import read_media_playlist
@@ -21,10 +21,10 @@ from processors.media.sniff import HEAD_BYTES, Container, recognise, sniff
 from processors.media.storyboard import storyboard
 from processors.media.truncation import check_whole
 from processors.models.protocol import InvalidFrame, decode, length_of
-from processors.models.speech import heard_in
+from processors.models.speech import segments_of
 from processors.probe import Ends, check_limits, described, probe_outputs
 from processors.stills import Shot, shots_args, storyboard_args, thumbnail_times
-from processors.tools.ffmpeg import Lines, Progress
+from processors.tools.ffmpeg import LineSplitter, Progress
 from processors.tools.limits import Limits
 from processors.transcode import plan, transcode_args
 from schemas.transcribe import TranscriptSegment
@@ -82,7 +82,7 @@ def _planned(shown: dict[str, Any], packets: bytes) -> None:
         made.append(shots_args(source, media, media.video, shots, 640))
         board = storyboard(media.video.start_s + (media.video.duration_s or 0.0), 160, 90)
         made.append(storyboard_args(source, media, media.video, board, source, keyframes=False))
-    if tracks := chosen_tracks(media, ("eng",)):
+    if tracks := selected_tracks(media, ("eng",)):
         made.append(audio_args(source, media, tracks, ()))
     bad = [word for args in made for word in args if re.search(r"\b(nan|inf)\b", word)]
     assert bad == []
@@ -91,7 +91,7 @@ def _planned(shown: dict[str, Any], packets: bytes) -> None:
 def tool_output(content: bytes) -> None:
     """What ffmpeg says while it works, in pieces cut anywhere."""
     heard: list[float] = []
-    progress, lines = Progress(10.0, heard.append), Lines()
+    progress, lines = Progress(10.0, heard.append), LineSplitter()
     cut = len(content) // 3
     for piece in (content[:cut], content[cut : 2 * cut], content[2 * cut :]):
         unless(ProcessingError, lambda piece=piece: progress.feed(piece))  # type: ignore[misc]
@@ -125,7 +125,7 @@ def endpoint_answer(content: bytes) -> None:
         answer = orjson.loads(content)
     except orjson.JSONDecodeError:
         return
-    found = unless(AnswerInvalid, lambda: heard_in(answer, 10.0, 40.0, 0))
+    found = unless(AnswerInvalid, lambda: segments_of(answer, 10.0, 40.0, 0))
     assert all(10_000 <= segment.start_ms <= segment.end_ms <= 40_000 for segment in found or ())
 
 

@@ -34,7 +34,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kinolog-hostile-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
-        sandbox = Sandbox(means=Isolation(asked.means)) if asked.means else asyncio.run(detect())
+        sandbox = Sandbox(isolation=Isolation(asked.means)) if asked.means else asyncio.run(detect())
         (folder / "line").mkdir()
         verdicts, whole = asyncio.run(run(folder, sandbox, choose))
     return report(verdicts, whole)

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from agents.transcribe import make
 from processors.contract import Work
 from processors.errors import BackendError
-from processors.models.speech import pieces
+from processors.models.speech import speech_chunks
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from schemas.audio import AudioOutputs
@@ -189,7 +189,7 @@ async def test_waiting_for_an_endpoint_keeps_nobody_from_the_cpus(
 
 
 def test_long_speech_is_sent_in_stretches_cut_where_it_is_silent(tmp_path: Path) -> None:
-    found = [(start, end) for start, end, _ in pieces(speech_of(tmp_path, 700))]
+    found = [(start, end) for start, end, _ in speech_chunks(speech_of(tmp_path, 700))]
     assert found[0][0] == 0 and found[-1][1] == 700
     assert [end for _, end in found[:-1]] == [start for start, _ in found[1:]]
     assert 290.0 <= found[0][1] <= 290.5

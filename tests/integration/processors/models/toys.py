@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 
-from processors.models.protocol import Tell
+from processors.models.protocol import SendPartial
 from schemas.base import Json
 
 
@@ -16,43 +16,43 @@ class Toy:
         self._options = options
         self._served = 0
 
-    def answer(self, request: Json, tell: Tell) -> Json:
+    def run(self, request: Json, tell: SendPartial) -> Json:
         self._served += 1
         found: Json | None = getattr(self, request["do"])(request, tell)
         return found or {}
 
-    def echo(self, request: Json, tell: Tell) -> Json:
+    def echo(self, request: Json, tell: SendPartial) -> Json:
         return {"got": request["what"], "options": self._options, "served": self._served, "pid": os.getpid()}
 
-    def count(self, request: Json, tell: Tell) -> None:
+    def count(self, request: Json, tell: SendPartial) -> None:
         for number in range(request["to"]):
             tell({"number": number})
 
-    def print(self, request: Json, tell: Tell) -> None:
+    def print(self, request: Json, tell: SendPartial) -> None:
         print("libraries print whatever they like")  # noqa: T201
 
-    def upset(self, request: Json, tell: Tell) -> None:
+    def upset(self, request: Json, tell: SendPartial) -> None:
         raise RuntimeError("the model is upset")
 
-    def die(self, request: Json, tell: Tell) -> None:
+    def die(self, request: Json, tell: SendPartial) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def burn(self, request: Json, tell: Tell) -> None:
+    def burn(self, request: Json, tell: SendPartial) -> None:
         tell({"began": True})
         while True:
             pass
 
-    def connect(self, request: Json, tell: Tell) -> Json:
+    def connect(self, request: Json, tell: SendPartial) -> Json:
         try:
             with socket.create_connection(("127.0.0.1", request["port"]), 5):
                 return {"said": "connected"}
         except OSError as error:
             return {"said": str(error)}
 
-    def environ(self, request: Json, tell: Tell) -> Json:
+    def environ(self, request: Json, tell: SendPartial) -> Json:
         return dict(os.environ)
 
-    def eat(self, request: Json, tell: Tell) -> Json:
+    def eat(self, request: Json, tell: SendPartial) -> Json:
         return {"eaten": len(_eat(request["bytes"]))}
 
 

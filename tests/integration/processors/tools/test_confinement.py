@@ -22,7 +22,7 @@ _ENDLESS = "while true; do echo x; done"
 
 
 def _shell(folder: Path, script: str, timeout_s: float = 60.0) -> Command:
-    return Command(argv=("bash", "-c", script), reach=FileAccess(writes=(folder,), cwd=folder), timeout_s=timeout_s)
+    return Command(argv=("bash", "-c", script), access=FileAccess(writes=(folder,), cwd=folder), timeout_s=timeout_s)
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ async def test_much_output_is_kept_by_its_end(runner: Runner, folder: Path) -> N
 
 
 async def test_a_tool_that_is_not_there_is_said(folder: Path) -> None:
-    bare = Runner(Limits(), Sandbox(means=Isolation.BOUNDS))
+    bare = Runner(Limits(), Sandbox(isolation=Isolation.BOUNDS))
     with pytest.raises(ProcessingError) as caught:
-        await bare.run(Command(argv=("no-such-tool",), reach=FileAccess(cwd=folder), timeout_s=10))
+        await bare.run(Command(argv=("no-such-tool",), access=FileAccess(cwd=folder), timeout_s=10))
     assert caught.value.code == "tool-failed"
 
 
@@ -121,7 +121,7 @@ async def test_a_cancel_while_the_tool_is_being_started_leaves_nothing(runner: R
 
 
 async def test_a_second_cancel_does_not_leave_the_tool_behind(folder: Path) -> None:
-    runner, begun = Runner(Limits(), Sandbox(means=Isolation.BOUNDS)), asyncio.Event()
+    runner, begun = Runner(Limits(), Sandbox(isolation=Isolation.BOUNDS)), asyncio.Event()
     command = _shell(folder, f"trap '' TERM; : {folder}; {_ENDLESS}")
     running = asyncio.create_task(runner.run(command, lambda _: begun.set()))
     await asyncio.wait_for(begun.wait(), 30)

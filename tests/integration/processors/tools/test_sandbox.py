@@ -40,11 +40,11 @@ from tests.conftest import eventually
 from tests.e2e.system import processes_naming
 
 _FILTER = tool_filter(platform.machine())
-_ROOT = Sandbox(means=Isolation.BUBBLEWRAP, uid=UNPRIVILEGED_UID if os.geteuid() == 0 else None, filter=_FILTER)
-_USER = Sandbox(means=Isolation.BUBBLEWRAP, filter=_FILTER)
+_ROOT = Sandbox(isolation=Isolation.BUBBLEWRAP, uid=UNPRIVILEGED_UID if os.geteuid() == 0 else None, filter=_FILTER)
+_USER = Sandbox(isolation=Isolation.BUBBLEWRAP, filter=_FILTER)
 _UNFILTERED = replace(_ROOT, filter=None)
-_NAMESPACES = Sandbox(means=Isolation.NAMESPACES)
-_BOUNDS = Sandbox(means=Isolation.BOUNDS)
+_NAMESPACES = Sandbox(isolation=Isolation.NAMESPACES)
+_BOUNDS = Sandbox(isolation=Isolation.BOUNDS)
 
 _BUBBLEWRAP = {"root": _ROOT, "user": _USER, "unfiltered": _UNFILTERED}
 _ISOLATED = _BUBBLEWRAP | {"namespaces": _NAMESPACES}
@@ -74,7 +74,7 @@ def canary(tmp_path: Path) -> Path:
 async def _run(sandbox: Sandbox, folder: Path, *argv: str, reads: tuple[Path, ...] = (), **limits: Any) -> str:
     """What the tool says on both of its pipes. Raises ProcessingError."""
     heard = bytearray()
-    command = Command(argv=argv, reach=FileAccess(reads=reads, writes=(folder,), cwd=folder), timeout_s=60)
+    command = Command(argv=argv, access=FileAccess(reads=reads, writes=(folder,), cwd=folder), timeout_s=60)
     said = await Runner(Limits(**limits), sandbox).run(command, heard.extend)
     return heard.decode() + said
 
@@ -261,12 +261,11 @@ _PARENT = """
 import asyncio, sys
 from pathlib import Path
 from processors.tools.limits import Limits
-from processors.storage.local_files import remove_hostile_tree
-from processors.tools.sandbox import Means, Reach, Sandbox
+from processors.tools.sandbox import FileAccess, Isolation, Sandbox
 from processors.tools.runner import Command, Runner
-means, uid, refused, folder, *argv = sys.argv[1:]
-sandbox = Sandbox(means=Means(means), uid=int(uid) if uid else None, filter=bytes.fromhex(refused) or None)
-command = Command(argv=tuple(argv), reach=Reach(writes=(Path(folder),), cwd=Path(folder)), timeout_s=3600)
+isolation, uid, refused, folder, *argv = sys.argv[1:]
+sandbox = Sandbox(isolation=Isolation(isolation), uid=int(uid) if uid else None, filter=bytes.fromhex(refused) or None)
+command = Command(argv=tuple(argv), access=FileAccess(writes=(Path(folder),), cwd=Path(folder)), timeout_s=3600)
 asyncio.run(Runner(Limits(), sandbox).run(command))
 """
 
@@ -279,7 +278,7 @@ async def test_nothing_outlives_an_executor_that_is_killed(sandbox: Sandbox, fol
     marker = f"3600.{uuid.uuid4().int % 10**12}"
     script = _DAEMON.replace("MARKER", marker).replace("exit if fork", "(sleep(3600), exit) if fork", 1)
     tool = ["perl", "-e", script] if daemon else ["sleep", marker]
-    about = [sandbox.means.value, str(sandbox.uid or ""), (sandbox.filter or b"").hex(), str(folder)]
+    about = [sandbox.isolation.value, str(sandbox.uid or ""), (sandbox.filter or b"").hex(), str(folder)]
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
     with subprocess.Popen([sys.executable, "-c", _PARENT, *about, *tool], env=environ) as parent:
         try:
@@ -335,7 +334,7 @@ async def test_what_a_tool_plants_is_not_followed(sandbox: Sandbox, folder: Path
 
 
 async def test_a_tool_is_what_the_kernel_ends_first_when_memory_runs_out(folder: Path) -> None:
-    command = Command(argv=("sleep", "60"), reach=FileAccess(writes=(folder,), cwd=folder), timeout_s=60)
+    command = Command(argv=("sleep", "60"), access=FileAccess(writes=(folder,), cwd=folder), timeout_s=60)
     running = asyncio.create_task(Runner(Limits(), _ROOT).run(command))
     found = await eventually(lambda: [pid for pid in processes_naming(str(folder)) if _oom_score(pid) == 500])
     assert found

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from processors.audio import chosen_tracks
+from processors.audio import selected_tracks
 from processors.errors import ToolFailed
 from processors.media.loudness import Aim, Loudness, first_aim, miss, next_aim, normalising, read_loudness
 from schemas.probe import AudioTrack, ProbeOutputs
@@ -98,4 +98,4 @@ def test_tracks_are_chosen_by_language_flag_and_channels(
     media = ProbeOutputs(
         demuxer="mov", container="MP4", size_bytes=1, duration_s=1.0, audio=tracks[0] if tracks else None, sounds=tracks
     )
-    assert tuple(found.index for found in chosen_tracks(media, languages)) == chosen
+    assert tuple(found.index for found in selected_tracks(media, languages)) == chosen

@@ -6,7 +6,7 @@ import pytest
 
 from processors.errors import AnswerInvalid
 from processors.models.backends import parse_backend
-from processors.models.embeddings import InvalidBackend, model_name, remarks, vectors_of
+from processors.models.embeddings import InvalidBackend, model_name, options_of, vectors_of
 from schemas.embed import Space
 
 ENDPOINT = "https://x.example/bge"
@@ -14,7 +14,7 @@ ENDPOINT = "https://x.example/bge"
 
 def test_an_endpoint_says_its_model_and_dimension_behind_the_address() -> None:
     backend = parse_backend(f"{ENDPOINT}#model=BAAI/bge-m3&revision=abc&dim=1024")
-    assert (model_name(backend), remarks(backend).revision, remarks(backend).dim) == ("BAAI/bge-m3", "abc", 1024)
+    assert (model_name(backend), options_of(backend).revision, options_of(backend).dim) == ("BAAI/bge-m3", "abc", 1024)
     assert model_name(parse_backend(ENDPOINT)) == ENDPOINT
 
 
@@ -24,7 +24,7 @@ def test_a_model_has_the_same_name_in_another_folder() -> None:
 
 
 def test_texts_get_the_prefix_that_their_model_wants() -> None:
-    said = remarks(parse_backend("local:e5#query_prefix=query: &passage_prefix=passage: "))
+    said = options_of(parse_backend("local:e5#query_prefix=query: &passage_prefix=passage: "))
     assert said.prefixed(["a"], "query") == ["query: a"]
     assert said.prefixed(["a"], "passage") == ["passage: a"]
 
@@ -32,7 +32,7 @@ def test_texts_get_the_prefix_that_their_model_wants() -> None:
 @pytest.mark.parametrize("wrong", ["dim=many", "dims=3"])
 def test_a_wrong_remark_is_refused(wrong: str) -> None:
     with pytest.raises(InvalidBackend):
-        remarks(parse_backend(f"{ENDPOINT}#{wrong}"))
+        options_of(parse_backend(f"{ENDPOINT}#{wrong}"))
 
 
 def test_vectors_come_with_length_one() -> None:

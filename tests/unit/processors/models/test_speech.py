@@ -9,9 +9,9 @@ import pytest
 from agents import transcribe
 from processors.contract import Work
 from processors.errors import EndpointAsleep, EndpointRefused, ModelLost, OutOfCapacity, Skipped
-from processors.models.backends import first_served, model_folder, parse_chain
+from processors.models.backends import first_success, model_folder, parse_chain
 from processors.models.speech import segment_of
-from processors.models.whisper import is_made_up
+from processors.models.whisper import is_hallucination
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from schemas.audio import AudioOutputs
@@ -38,9 +38,9 @@ def test_silence_that_was_counted_into_a_word_is_taken_off_it() -> None:
 
 
 def test_only_what_is_both_unlikely_speech_and_unsure_is_dropped() -> None:
-    assert is_made_up(0.9, -1.2)
-    assert not is_made_up(0.9, -0.2)
-    assert not is_made_up(0.1, -1.2)
+    assert is_hallucination(0.9, -1.2)
+    assert not is_hallucination(0.9, -0.2)
+    assert not is_hallucination(0.1, -1.2)
 
 
 @pytest.mark.parametrize("text", ["", "a,b", "ftp://x", "local:", "tiny"])
@@ -98,13 +98,13 @@ async def serving() -> str:
 
 async def test_the_next_backend_is_asked_when_one_does_not_serve() -> None:
     tries = {"a": raising(EndpointRefused("No.")), "b": raising(ModelLost("Gone.")), "c": serving}
-    assert await first_served(tries, asleep_left=3) == ("c", "text")
+    assert await first_success(tries, asleep_left=3) == ("c", "text")
 
 
 async def test_when_nobody_serves_the_error_that_may_go_away_is_told() -> None:
     with pytest.raises(ModelLost):
-        await first_served({"a": raising(ModelLost("x")), "b": raising(EndpointRefused("y"))}, asleep_left=0)
+        await first_success({"a": raising(ModelLost("x")), "b": raising(EndpointRefused("y"))}, asleep_left=0)
     with pytest.raises(EndpointAsleep):
-        await first_served({"a": raising(EndpointAsleep("x")), "b": serving}, asleep_left=1)
+        await first_success({"a": raising(EndpointAsleep("x")), "b": serving}, asleep_left=1)
     with pytest.raises(OutOfCapacity):
-        await first_served({"a": raising(OutOfCapacity("No disk.")), "b": serving}, asleep_left=1)
+        await first_success({"a": raising(OutOfCapacity("No disk.")), "b": serving}, asleep_left=1)
