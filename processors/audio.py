@@ -1,4 +1,4 @@
-"""The step `audio`: the sound of the source at a common loudness, for people and for models."""
+"""The step `audio`: audio at a common loudness, for listeners and for models."""
 
 import asyncio
 from collections.abc import Sequence
@@ -35,26 +35,25 @@ NO_SOUND, SILENCE = "no-audio-track", "silence"
 RATE_HZ, SPEECH_RATE_HZ = 48_000, 16_000
 #: AAC-LC, per channel.
 _BIT_RATE_BPS = 80_000
-#: Further from the media's duration than this is not what was asked for.
+#: Largest accepted deviation from the media's duration.
 _SLACK_S = 0.05
-#: Share of the progress that is the first pass, which only decodes.
+#: Share of progress of the first pass, which only decodes.
 _MEASURE_SHARE = 0.3
-#: … and where the second ends, after which the result is measured.
+#: Progress at the end of the second pass, after which the result is measured.
 _WRITE_SHARE = 0.9
 #: Below what is heard: a constant offset takes the room of the sound.
 _OFFSET_HZ = 10
-#: Tries to hit the target loudness.
+#: Tries to reach the target loudness.
 _AIMS = 4
-#: Stands back behind the transcode, which is waited for.
+#: One thread: the transcode is more urgent.
 _THREADS = 1
 
 
 def selected_tracks(media: ProbeOutputs, languages: Sequence[str]) -> tuple[AudioTrack, ...]:
-    """The tracks to hear: one, or several mono ones that belong together. None without sound.
+    """The selected tracks: one, or several mono ones of one recording. Empty without audio.
 
-    First by language, in the order of `languages`, as far as any track has it. Of what is left: several tracks that
-    are all mono and of one language are the microphones of one recording, and are mixed at equal gain; else the
-    default track, else the one with most channels, else the first.
+    First by language, in the order of `languages`. Among the rest, several mono tracks of one language are microphones
+    of one recording and are mixed at equal gain; otherwise the default track, the one with most channels, or the first.
     """
     tracks = media.sounds or ((media.audio,) if media.audio else ())
     for language in languages:
@@ -68,19 +67,19 @@ def selected_tracks(media: ProbeOutputs, languages: Sequence[str]) -> tuple[Audi
 
 
 def channels_of(tracks: Sequence[AudioTrack]) -> int:
-    """Channels of the result: stereo is the most that is kept."""
+    """Channels of the result: at most stereo."""
     return min(2, max(track.channels for track in tracks))
 
 
 def measure_args(source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack]) -> list[str]:
-    """Arguments for ffmpeg: the first pass, which writes nothing."""
+    """ffmpeg arguments of the first pass, which measures the source."""
     measured = _sound(source, media, tracks).filter("ebur128", **measuring())
     compiled: list[str] = ffmpeg.output(measured, "-", f="null").get_args()
     return compiled
 
 
 def check_args(path: Path) -> list[str]:
-    """Arguments for ffmpeg: how loud a written file is."""
+    """ffmpeg arguments to measure a written file."""
     measured = ffmpeg.input(file_url(path), **input_options("mov")).filter("ebur128", **measuring())
     compiled: list[str] = ffmpeg.output(measured, "-", f="null").get_args()
     return compiled
@@ -89,7 +88,7 @@ def check_args(path: Path) -> list[str]:
 def audio_args(
     source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack], normalise: Sequence[Filter]
 ) -> list[str]:
-    """Arguments for ffmpeg: the second pass, both files from one decode."""
+    """ffmpeg arguments of the second pass: both files from one decode."""
     sound = _sound(source, media, tracks)
     for name, options in normalise:
         sound = sound.filter(name, **options)
@@ -108,7 +107,7 @@ def audio_args(
 
 
 def _sound(source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack]) -> Chain:
-    """The tracks as one, from the first moment of the media to the last: gaps and a late start are silence."""
+    """The tracks as one, over the whole media: gaps and a late start are silence."""
     opened = ffmpeg.input(file_url(source), **input_options(media.demuxer), threads=_THREADS, vn=None)
     steady = [opened[str(t.index)].filter("aresample", RATE_HZ) for t in tracks]
     mixed = steady[0]
@@ -126,23 +125,23 @@ def _shaped(sound: Chain, tracks: Sequence[AudioTrack]) -> Chain:
 
 @dataclass(frozen=True)
 class AudioMaker:
-    """Makes the sound files, at low priority."""
+    """Writes the audio files, at low priority."""
 
     runner: Runner
 
     async def process(self, work: Work) -> AudioOutputs:
-        """Both files. Raises Skipped where there is nothing to hear, InvalidMedia when it cannot be decoded."""
+        """Write both files. Raises Skipped without audible audio, InvalidMedia if it cannot be decoded."""
         params, media = params_of(work, AudioParams), outputs_of(work, "probe", ProbeOutputs)
         tracks = selected_tracks(media, params.languages)
         if not tracks:
             raise Skipped(NO_SOUND)
         source = await self.runner.readable(work.source, work.scratch)
         session = _Session(self.runner, work, source, media, tracks)
-        before = await session.measured()
+        before = await session.measure()
         if before.is_silence:
             raise Skipped(SILENCE)
         after = await _written(session, before, params)
-        duration_s = await session.proven()
+        duration_s = await session.validate()
         work.report(1.0, {})
         return AudioOutputs(
             audio=work.key(AUDIO),
@@ -157,16 +156,16 @@ class AudioMaker:
 
 
 async def _written(session: "_Session", before: Loudness, params: AudioParams) -> Loudness | None:
-    """How loud the files became; None for what is too short to have a loudness, and left as it is."""
+    """Write the files and return their loudness; None for audio too short to measure, which is not normalised."""
     if before.is_measured:
-        return await session.normalised(before, params)
+        return await session.normalise(before, params)
     await session.write(())
     return None
 
 
 @dataclass(frozen=True)
 class _Session:
-    """One piece of work with everything that its passes need."""
+    """One attempt with everything that its passes need."""
 
     runner: Runner
     work: Work
@@ -174,12 +173,12 @@ class _Session:
     media: ProbeOutputs
     tracks: tuple[AudioTrack, ...]
 
-    async def measured(self) -> Loudness:
-        """How loud the source is."""
+    async def measure(self) -> Loudness:
+        """Measure the source."""
         return read_loudness(await self._run(measure_args(self.source, self.media, self.tracks), 0.0, _MEASURE_SHARE))
 
-    async def normalised(self, before: Loudness, params: AudioParams) -> Loudness:
-        """Write both files at the wanted loudness; how loud they are. Where it is missed, the best of some tries."""
+    async def normalise(self, before: Loudness, params: AudioParams) -> Loudness:
+        """Write both files at the target loudness, or the best of some tries. Returns their loudness."""
         target = (params.target_lufs, params.peak_dbtp)
         aim = first_aim(before, *target)
         tries: list[tuple[float, Aim, Loudness]] = []
@@ -193,7 +192,7 @@ class _Session:
         return reached if best is tries[-1][1] else await self._try(best, before)
 
     async def _try(self, aim: Aim, before: Loudness) -> Loudness:
-        """Write both files so; how loud they are."""
+        """Write both files with one aim, and measure them."""
         await self.write(normalising(aim, before))
         return read_loudness(await self._run(check_args(self.work.output / AUDIO), _WRITE_SHARE, 1.0))
 
@@ -202,7 +201,7 @@ class _Session:
         await self._run(audio_args(self.source, self.media, self.tracks, normalise), _MEASURE_SHARE, _WRITE_SHARE)
 
     async def _run(self, args: list[str], from_share: float, to_share: float) -> str:
-        """One pass; what ffmpeg said."""
+        """Run one pass, and return its stderr."""
         span = to_share - from_share
         progress = Progress(self.media.duration_s, lambda done: self.work.report(from_share + done * span, {}))
         command = Command(
@@ -213,18 +212,18 @@ class _Session:
         )
         return await self.runner.run(command, progress.feed)
 
-    async def proven(self) -> float:
-        """Duration of what was written, which is that of the media. Raises OutputInvalid."""
-        found_s = [await self._duration_s(name, demuxer) for name, demuxer in ((AUDIO, "mov"), (SPEECH, "wav"))]
-        for name, duration_s in zip((AUDIO, SPEECH), found_s, strict=True):
+    async def validate(self) -> float:
+        """Check that the files span the media, and return their duration. Raises OutputInvalid."""
+        durations_s = [await self._duration_s(name, demuxer) for name, demuxer in ((AUDIO, "mov"), (SPEECH, "wav"))]
+        for name, duration_s in zip((AUDIO, SPEECH), durations_s, strict=True):
             if abs(duration_s - self.media.duration_s) > _SLACK_S:
                 raise OutputInvalid(f"{name} lasts {duration_s:.2f} s of {self.media.duration_s:.2f} s.")
-        return round(found_s[0], 3)
+        return round(durations_s[0], 3)
 
     async def _duration_s(self, name: str, demuxer: str) -> float:
         path = self.work.output / name
         if path.is_symlink() or not await asyncio.to_thread(path.is_file):
             raise OutputIncomplete(f"{name} was not written.")
         argv = ffprobe_argv(path, input_options(demuxer), "-show_format", "-of", "json")
-        shown: dict[str, Any] = await ffprobe_json(self.runner, path, argv, self.runner.limits.tool_time_s)
-        return seconds(shown.get("format", {}).get("duration")) or 0.0
+        output: dict[str, Any] = await ffprobe_json(self.runner, path, argv, self.runner.limits.tool_time_s)
+        return seconds(output.get("format", {}).get("duration")) or 0.0

@@ -25,66 +25,68 @@ _NO_MODEL = "set KINOLOG_EMBED__BACKENDS, e.g. to local:/path/of/a/sentence-tran
 
 
 def is_installed() -> bool:
-    """Whether local models can be used here."""
+    """Whether the library for local models is installed."""
     return importlib.util.find_spec(_LIBRARY) is not None
 
 
 @dataclass(frozen=True)
 class Embedder:
-    """Embeds what was said, by the first backend of its chain that serves."""
+    """Embeds the transcript with the first backend of its chain that succeeds."""
 
-    #: By name, in the order in which they are asked.
+    #: By name, in fallback order.
     backends: Mapping[str, Embeddings]
-    #: Whether local models can be used here.
+    #: Whether the library for local models is installed.
     installed: Callable[[], bool] = field(default=is_installed)
 
     async def process(self, work: Work) -> EmbedOutputs:
-        """Passages and vectors. Raises Skipped when nothing was said or no model is there, BackendError."""
+        """Write passages and vectors. Raises Skipped without speech or without a model, BackendError."""
         params_of(work, EmbedParams)
         key = _transcript_key(work)
         usable = self._usable()
         if not any(isinstance(backend, LocalEmbeddings) for backend in usable.values()):
-            work.release_cpus()  # others work meanwhile: nothing is computed here
+            work.release_cpus()  # endpoints compute elsewhere
         transcript = await asyncio.to_thread(_read, await work.fetch(key))
-        found = await asyncio.to_thread(lambda: passages(speech_of(transcript)))
-        if not found:
+        cut = await asyncio.to_thread(lambda: passages(speech_of(transcript)))
+        if not cut:
             raise Skipped("no-speech")
-        tries = {name: partial(_embedded, backend, found, work) for name, backend in usable.items()}
-        served, embedded = await first_success(tries, asleep_left=work.asleep_left)
-        file = PassagesFile(transcript=key, space=embedded.space, passages=tuple(found))
+        tries = {name: partial(_embedded, backend, cut, work) for name, backend in usable.items()}
+        backend_name, embedded = await first_success(tries, asleep_left=work.asleep_left)
+        file = PassagesFile(transcript=key, space=embedded.space, passages=tuple(cut))
         await asyncio.to_thread(_write, work.output, file, embedded)
         work.report(1.0, {})
         return EmbedOutputs(
             passages=work.key(PASSAGES),
             vectors=work.key(VECTORS),
             transcript=key,
-            count=len(found),
+            count=len(cut),
             space=embedded.space,
-            backend=served,
+            backend=backend_name,
         )
 
     def _usable(self) -> Mapping[str, Embeddings]:
-        here = self.installed()
+        installed = self.installed()
         usable = {
-            name: found for name, found in self.backends.items() if here or not isinstance(found, LocalEmbeddings)
+            name: backend
+            for name, backend in self.backends.items()
+            if installed or not isinstance(backend, LocalEmbeddings)
         }
-        if not usable and here:
+        if not usable and installed:
             raise Skipped("no-model", hint=_NO_MODEL)
         if not usable:
             raise Skipped("not-installed", hint=_NOT_INSTALLED)
         return usable
 
 
-async def _embedded(backend: Embeddings, found: Sequence[Passage], work: Work) -> Embedded:
-    """All vectors by one backend; they are of one space, or none of them counts."""
+async def _embedded(backend: Embeddings, all_passages: Sequence[Passage], work: Work) -> Embedded:
+    """Embed all passages with one backend. Raises AnswerInvalid if their spaces differ."""
     parts: list[Embedded] = []
     step = backend.texts_at_once
-    for begin in range(0, len(found), step):
-        texts = [passage.text for passage in found[begin : begin + step]]
+    for begin in range(0, len(all_passages), step):
+        texts = [passage.text for passage in all_passages[begin : begin + step]]
         parts.append(await backend.embed(texts, "passage"))
         if parts[-1].space != parts[0].space:
-            raise AnswerInvalid("The endpoint's vectors have another dimension than before.")
-        work.report(min(begin + step, len(found)) / len(found), {})
+            raise AnswerInvalid("The endpoint changed the dimension of its vectors between requests.")
+        work.report(min(begin + step, len(all_passages)) / len(all_passages), {})
     return Embedded(np.concatenate([part.vectors for part in parts]), parts[0].space)
 
 
@@ -99,7 +101,7 @@ def _read(path: Path) -> Transcript:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Transcript)
     except msgspec.MsgspecError as error:
-        raise OutputIncomplete("The transcript cannot be read.", detail=str(error)) from error
+        raise OutputIncomplete("The transcript is not valid JSON.", detail=str(error)) from error
 
 
 def _write(folder: Path, file: PassagesFile, embedded: Embedded) -> None:

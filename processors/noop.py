@@ -1,4 +1,4 @@
-"""Does nothing, as long and as loudly as asked: for measuring the road and for trying the machinery."""
+"""The step `noop`: does nothing, to measure overhead and to test a deployment."""
 
 import asyncio
 
@@ -8,25 +8,25 @@ from schemas.base import ErrorRecord
 from schemas.noop import NoopOutputs, NoopParams
 
 
-class AskedToFail(ProcessingError):
-    """The no-op was asked to fail."""
+class RequestedFailure(ProcessingError):
+    """The failure that the parameter `fail_with` requests."""
 
     retriable = True
 
     def __init__(self, code: str) -> None:
-        super().__init__("The no-op failed because it was asked to.")
+        super().__init__("The no-op failed as requested by its parameters.")
         self._code = code
 
     def record(self) -> ErrorRecord:
-        """The error with the code that was asked for."""
+        """The error with the requested code."""
         return ErrorRecord(code=self._code, message=str(self), retriable=True)
 
 
 class Noop:
-    """Sleeps, reports progress, fails: as its parameters say."""
+    """Sleeps, reports progress and fails, by its parameters."""
 
     async def process(self, work: Work) -> NoopOutputs:
-        """No outputs. Raises InvalidParams, or AskedToFail with the code that was asked for."""
+        """Return no outputs. Raises InvalidParams, or RequestedFailure with the code in `fail_with`."""
         params = params_of(work, NoopParams)
         for turn in range(params.progress_messages):
             if params.sleep_s:
@@ -35,5 +35,5 @@ class Noop:
         if params.sleep_s and not params.progress_messages:
             await asyncio.sleep(params.sleep_s)
         if params.fail_with:
-            raise AskedToFail(params.fail_with)
+            raise RequestedFailure(params.fail_with)
         return NoopOutputs()

@@ -1,4 +1,4 @@
-"""The step `transcribe`: what was said, as captions and as data."""
+"""The step `transcribe`: speech as captions and as data."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,37 +18,37 @@ from schemas.transcribe import Caption, TranscribeOutputs, TranscribeParams, Tra
 
 VTT, SRT, TRANSCRIPT, TEXT = "captions.vtt", "captions.srt", "transcript.json", "transcript.txt"
 NO_SPEECH = "no-speech"
-#: Share of the progress that is the transcription itself.
-_HEARD_SHARE = 0.98
+#: Share of progress of the transcription itself.
+_TRANSCRIBED_SHARE = 0.98
 
 
 @dataclass(frozen=True)
 class Transcriber:
-    """Asks the backends of a chain, in order, and writes down what the first one that serves has heard."""
+    """SpeechBackend speech with the first backend of its chain that succeeds."""
 
-    #: By name.
+    #: By name, in fallback order.
     chain: Mapping[str, SpeechBackend]
-    #: Why there is no backend, where there is none.
+    #: Raised if there is no backend.
     missing: Skipped | None = None
 
     async def process(self, work: Work) -> TranscribeOutputs:
-        """Captions and transcript. Raises BackendError, Skipped without speech or without a model."""
+        """Write captions and transcript. Raises BackendError; Skipped without speech or without a model."""
         params, audio = params_of(work, TranscribeParams), outputs_of(work, "audio", AudioOutputs)
         if self.missing is not None:
             raise self.missing
         if all(isinstance(backend, RemoteSpeech) for backend in self.chain.values()):
-            work.release_cpus()  # others work meanwhile: nothing is computed here
+            work.release_cpus()  # endpoints compute elsewhere
         speech = Speech(await work.fetch(audio.speech), audio.duration_s, params.language)
-        tries = {name: _Listening(backend, speech, work).hear for name, backend in self.chain.items()}
-        backend, heard = await first_success(tries, asleep_left=work.asleep_left)
-        if not heard.segments:
+        tries = {name: _BackendRun(backend, speech, work).run for name, backend in self.chain.items()}
+        backend, result = await first_success(tries, asleep_left=work.asleep_left)
+        if not result.segments:
             raise Skipped(NO_SPEECH)
         transcript = Transcript(
-            language=heard.language,
-            language_confidence=heard.language_confidence,
+            language=result.language,
+            language_confidence=result.language_confidence,
             duration_ms=round(audio.duration_s * 1000),
-            model=replace(heard.model, backend=backend),
-            segments=heard.segments,
+            model=replace(result.model, backend=backend),
+            segments=result.segments,
         )
         await asyncio.to_thread(write, work.output, transcript)
         work.report(1.0, {})
@@ -56,18 +56,18 @@ class Transcriber:
 
 
 @dataclass(frozen=True)
-class _Listening:
-    """One backend at work."""
+class _BackendRun:
+    """One backend transcribing, with live captions."""
 
     backend: SpeechBackend
     speech: Speech
     work: Work
 
-    async def hear(self) -> Transcription:
-        return await self.backend.transcribe(self.speech, self._tell)
+    async def run(self) -> Transcription:
+        return await self.backend.transcribe(self.speech, self._on_segment)
 
-    def _tell(self, segment: TranscriptSegment | None, language: str | None, done: float) -> None:
-        self.work.report(done * _HEARD_SHARE, {})
+    def _on_segment(self, segment: TranscriptSegment | None, language: str | None, done: float) -> None:
+        self.work.report(done * _TRANSCRIBED_SHARE, {})
         if segment is not None:
             self.work.on_caption(
                 Caption(
@@ -81,10 +81,10 @@ class _Listening:
 
 
 def write(folder: Path, transcript: Transcript) -> None:
-    """The step's files. Blocking."""
-    shown = cues(transcript.segments)
-    (folder / VTT).write_text(webvtt(shown))
-    (folder / SRT).write_text(subrip(shown))
+    """Write the step's files. Blocking."""
+    captions = cues(transcript.segments)
+    (folder / VTT).write_text(webvtt(captions))
+    (folder / SRT).write_text(subrip(captions))
     (folder / TEXT).write_text(plain_text(transcript.segments))
     (folder / TRANSCRIPT).write_bytes(msgspec.json.format(msgspec.json.encode(transcript), indent=1))
 

@@ -38,7 +38,7 @@ class Sources:
         if self._cache is None:
             await self._store.fetch(key, target)
         else:
-            await self._cache.give(self._store, key, target)
+            await self._cache.fetch(self._store, key, target)
 
     async def artifact(self, key: str, folder: Path) -> Path:
         """A published file of an earlier step; fetched into `folder` from a bucket. Raises the errors of `resolve`."""

@@ -1,9 +1,9 @@
-"""Keys of the object store: which are valid, and what content stands behind them."""
+"""Keys of the object store: validation, and content types by extension."""
 
 import re
 from pathlib import PurePosixPath
 
-#: Characters that no key may have: control characters, halves of letters, and the backslash, a separator elsewhere.
+#: Forbidden characters: control characters, surrogates, and the backslash, a separator on other systems.
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 #: Longest key. Source: S3 object keys, 1,024 bytes of UTF-8.
 _MAX_KEY_BYTES = 1024
@@ -38,27 +38,27 @@ _CONTENT_TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 
-#: Of everything that is published: a key never changes its content. Private: readers are authorised one by one.
+#: Cache-Control of all objects: the content of a key never changes. Private: each reader is authorised.
 IMMUTABLE = "private, max-age=31536000, immutable"
 
-#: Folders that kinolog itself fills: published by steps, uploaded here, uploaded straight into the bucket.
+#: Folders that kinolog manages: published by steps, uploaded to web, uploaded to the bucket directly.
 FOLDERS = ("assets", "uploads", "direct")
 
 
 class InvalidKey(ValueError):
-    """The key cannot name an object; the message says why."""
+    """The key is invalid; the message says why."""
 
 
 def checked_key(key: str) -> str:
-    """`key`, when it is one: relative, without empty, hidden or climbing parts. Raises InvalidKey."""
+    """Return `key` if it is valid: relative, without empty, hidden or `..` parts. Raises InvalidKey."""
     if not key or _FORBIDDEN.search(key) or len(key.encode()) > _MAX_KEY_BYTES:
-        raise InvalidKey(f"not a key: {key[:80]!r} is empty, too long or has control characters")
+        raise InvalidKey(f"invalid key {key[:80]!r}: empty, too long, or with control characters")
     for part in key.split("/"):
         if not part or part.startswith(".") or len(part.encode()) > _MAX_PART_BYTES:
-            raise InvalidKey(f"not a key: {key[:80]!r} has an empty, hidden, climbing or too long part")
+            raise InvalidKey(f"invalid key {key[:80]!r}: a part is empty, hidden, '..' or too long")
     return key
 
 
 def content_type(key: str) -> str:
-    """Media type by suffix; bytes of unknown meaning otherwise."""
+    """Media type by extension; application/octet-stream if unknown."""
     return _CONTENT_TYPES.get(PurePosixPath(key).suffix.lower(), "application/octet-stream")

@@ -1,4 +1,4 @@
-"""Files and folders on the local disk, changed so that nobody sees half of a change. Blocking: call in a thread."""
+"""Atomic changes of files and folders on the local disk. Blocking: call in a thread."""
 
 import errno
 import os
@@ -9,16 +9,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Below a store's root: what is on its way in. Hidden, so no key can name it.
+#: Folder of incomplete writes below a store's root. Hidden, so no key can name it.
 STAGING = ".staging"
-#: `errno` of a disk, or of a share of it, without room.
+#: `errno` of a full disk or quota.
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-#: How often a rename is tried while another process removes the empty parent that was just made.
+#: Tries of a rename while another process removes the new, still empty parent folder.
 _RENAMES = 5
 
 
 class UnexpectedFile(Exception):
-    """A tree holds something that is neither a regular file nor a folder."""
+    """A tree contains something other than regular files and folders."""
 
 
 def staging_path(root: Path) -> Path:
@@ -41,7 +41,7 @@ def move_into_place(source: Path, target: Path) -> None:
 
 
 def publish_folder(folder: Path, root: Path, key: str) -> None:
-    """Make `folder` readable and let it appear as `root/key` at once, replacing a repeat; `folder` is gone then."""
+    """Make `folder` readable and move it to `root/key` atomically, replacing an earlier one."""
     make_readable(folder)
     target = root / key
     if target.exists():
@@ -55,7 +55,7 @@ def publish_folder(folder: Path, root: Path, key: str) -> None:
 
 
 def publish_file(path: Path, root: Path, key: str) -> None:
-    """Let the file `path` appear as `root/key` at once, replacing a repeat; `path` is gone then."""
+    """Move the file `path` to `root/key` atomically, replacing an earlier one."""
     path.chmod(0o644)
     try:
         move_into_place(path, root / key)
@@ -71,7 +71,7 @@ def publish_file(path: Path, root: Path, key: str) -> None:
 
 
 def link_file(source: Path, root: Path, key: str) -> None:
-    """Give the same content a second name, `root/key`: objects never change. Where links do not work, copy it."""
+    """Hard-link a file as `root/key`: objects never change. Copies it where links do not work."""
     second = staging_path(root)
     try:
         try:
@@ -88,22 +88,22 @@ def link_file(source: Path, root: Path, key: str) -> None:
 def _copy_into_place(folder: Path, root: Path, target: Path) -> None:
     copy = staging_path(root)
     try:
-        for path in files_below(folder):  # copytree makes one error of all, that no longer says that the disk is full
+        for path in files_below(folder):  # copytree hides the errno of a full disk
             (copy / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy / path.relative_to(folder))
         make_readable(copy)
         move_into_place(copy, target)
     finally:
-        shutil.rmtree(copy, ignore_errors=True)  # there only when something went wrong, and that is being raised
-    shutil.rmtree(folder, ignore_errors=True)  # the copy is what counts; whoever made the folder removes it anyway
+        shutil.rmtree(copy, ignore_errors=True)  # exists only after an error, which is being raised
+    shutil.rmtree(folder, ignore_errors=True)  # the copy is complete; the caller removes the folder anyway
 
 
 def make_readable(folder: Path) -> None:
-    """Make all of `folder` ours and readable for all: tools may have run as somebody else. Raises UnexpectedFile."""
+    """Take ownership of `folder` and make it readable: tools may run as another user. Raises UnexpectedFile."""
     for path in [folder, *_below(folder)]:
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            # A link that a tool was tricked into making would publish whatever it points at.
+            # A malicious link would publish its target.
             raise UnexpectedFile(f"{path.name} is neither a file nor a folder")
         if os.geteuid() == 0:
             os.chown(path, 0, 0)
@@ -121,7 +121,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def remove_tree(target: Path, root: Path) -> None:
-    """Remove a file or folder and the parents that this leaves empty, below `root`. Nothing there: harmless."""
+    """Remove a file or folder and its parents that become empty, below `root`. Harmless if it does not exist."""
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target, ignore_errors=False)
     else:
@@ -130,17 +130,17 @@ def remove_tree(target: Path, root: Path) -> None:
 
 
 def remove_hostile_tree(folder: Path) -> None:
-    """Remove a folder in which a tool may have made anything: a tree too deep to walk down, or closed to us.
+    """Remove a folder with untrusted content: a tree too deep to walk, or without permissions.
 
-    Raises OSError; nothing there: FileNotFoundError.
+    Raises OSError; FileNotFoundError if it does not exist.
     """
-    waiting = [folder]
-    while waiting:
-        opened = waiting.pop()
-        opened.chmod(0o700)
-        for path in [path for path in opened.iterdir() if path.is_dir() and not path.is_symlink()]:
-            path.chmod(0o700)  # or it could not leave its parent
-            waiting.append(path.rename(folder / secrets.token_hex(8)))
+    pending = [folder]
+    while pending:
+        current = pending.pop()
+        current.chmod(0o700)
+        for path in [path for path in current.iterdir() if path.is_dir() and not path.is_symlink()]:
+            path.chmod(0o700)  # otherwise it could not be moved
+            pending.append(path.rename(folder / secrets.token_hex(8)))
     shutil.rmtree(folder)
 
 
@@ -154,11 +154,11 @@ def remove_empty_parents(path: Path, root: Path) -> None:
         except FileNotFoundError:
             continue
         except OSError:
-            return  # not empty: it and everything above is in use
+            return  # not empty: it and its parents are in use
 
 
 def sweep(folder: Path, before: float) -> int:
-    """Remove what stands in `folder` untouched since that time: a killed process left it. Returns how many entries."""
+    """Remove entries of `folder` unmodified since `before`, left by killed processes. Returns how many."""
     if not folder.is_dir():
         return 0
     stale = [path for path in folder.iterdir() if path.lstat().st_mtime < before]

@@ -1,4 +1,4 @@
-"""Objects of a bucket on the local disk, for the steps that read them next: bounded, the longest unused goes first."""
+"""Read cache of a bucket's objects on the local disk, bounded, evicting the least recently used."""
 
 import asyncio
 import contextlib
@@ -14,17 +14,17 @@ from processors.threads import in_thread
 
 
 class LocalCache:
-    """Below `folder`, which is this process's own; at most about `max_bytes`, 0: nothing is kept."""
+    """A cache in `folder`, used by this process only; at most about `max_bytes`, 0: disabled."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
-        #: One per object, for as long as anybody holds it or waits for it.
+        #: One per object, while a task holds it or waits for it.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        #: Objects that had to be fetched.
+        #: Cache misses.
         self.fetched = 0
 
-    async def give(self, store: ObjectStore, key: str, target: Path) -> None:
-        """Make `target` the object's content: a second name of the file kept here, so making room takes it from nobody.
+    async def fetch(self, store: ObjectStore, key: str, target: Path) -> None:
+        """Make `target` the object's content: a hard link of the cached file, so eviction does not affect it.
 
         Raises NotStored, StoreError, OSError.
         """
@@ -35,15 +35,15 @@ class LocalCache:
         name = hashlib.sha256(f"{key}\n{stored.etag}\n{stored.size_bytes}".encode()).hexdigest()
         async with self._locks.setdefault(name, asyncio.Lock()):
             if not await in_thread(_link, self._folder / name, target):
-                await self._fetch(store, key, name, target)
-        await in_thread(_make_room, self._folder, self._max_bytes)
+                await self._fetch_missing(store, key, name, target)
+        await in_thread(_evict, self._folder, self._max_bytes)
 
-    async def _fetch(self, store: ObjectStore, key: str, name: str, target: Path) -> None:
+    async def _fetch_missing(self, store: ObjectStore, key: str, name: str, target: Path) -> None:
         await in_thread(_make, self._folder)
         part = self._folder / f".{secrets.token_hex(8)}"
         try:
             await store.fetch(key, part)
-            await in_thread(os.link, part, target)  # before it has the name under which it may be removed again
+            await in_thread(os.link, part, target)  # before its final name, under which it may be evicted
             await in_thread(part.rename, self._folder / name)
         except BaseException:
             await in_thread(part.unlink, True)
@@ -51,7 +51,7 @@ class LocalCache:
         self.fetched += 1
 
     async def sweep(self) -> None:
-        """Remove what a killed process of the same name was fetching."""
+        """Remove incomplete files that a killed process of the same name left."""
         await in_thread(_sweep, self._folder)
 
 
@@ -64,11 +64,11 @@ def _link(path: Path, target: Path) -> bool:
         os.link(path, target)
     except FileNotFoundError:
         return False
-    os.utime(target)  # the same file, whoever makes room meanwhile
+    os.utime(target)  # the same file, even if it is evicted meanwhile
     return True
 
 
-def _make_room(folder: Path, max_bytes: int) -> None:
+def _evict(folder: Path, max_bytes: int) -> None:
     total = 0
     for _, size_bytes, path in sorted(_kept(folder), reverse=True):
         total += size_bytes
@@ -77,7 +77,7 @@ def _make_room(folder: Path, max_bytes: int) -> None:
 
 
 def _kept(folder: Path) -> Iterator[tuple[int, int, Path]]:
-    """When each file was last used, its size, its path. Others make room at the same time."""
+    """Last use, size and path of each file. Other tasks may evict at the same time."""
     for path in folder.glob("[!.]*"):
         with contextlib.suppress(FileNotFoundError):
             stat = path.stat()

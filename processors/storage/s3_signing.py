@@ -1,4 +1,4 @@
-"""Signatures for requests to an S3 bucket that obstore has no call for. Source: AWS Signature Version 4. Pure."""
+"""Signatures of S3 requests that obstore does not offer. Source: AWS Signature Version 4. Pure."""
 
 import hashlib
 import hmac
@@ -14,17 +14,17 @@ _NO_BODY = hashlib.sha256(b"").hexdigest()
 
 
 class S3Account(NamedTuple):
-    """What opens a bucket."""
+    """Credentials and region of a bucket."""
 
     key_id: str
     secret: str
-    #: Of temporary keys.
+    #: Set for temporary credentials.
     session_token: str | None
     region: str
 
 
 def account_of(environ: Mapping[str, str]) -> S3Account | None:
-    """The account of the usual AWS variables; None where a role opens the bucket, or nothing does."""
+    """The account in the AWS environment variables; None without keys, e.g. with a role."""
     key_id, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
     if not key_id or not secret:
         return None
@@ -33,7 +33,7 @@ def account_of(environ: Mapping[str, str]) -> S3Account | None:
 
 
 def signed_headers(method: str, url: URL, account: S3Account, now: datetime) -> dict[str, str]:
-    """Headers of a request without a body; the path and the query of `url` are as they will be sent. `now` in UTC."""
+    """Signed headers of a request without a body; `url` with path and query as sent, `now` in UTC."""
     at = now.strftime("%Y%m%dT%H%M%SZ")
     host = url.raw_authority
     headers = {"host": host, "x-amz-content-sha256": _NO_BODY, "x-amz-date": at}

@@ -69,7 +69,7 @@ def probe_answer(content: bytes) -> None:
 def _planned(shown: dict[str, Any], packets: bytes) -> None:
     ends, limits = Ends(), Limits()
     for line in packets.decode(errors="replace").splitlines():
-        ends.take(line)
+        ends.add(line)
     shown = described(shown)
     media = probe_outputs(shown, ends, Container("mov", "MP4"), 1000)
     check_limits(media, limits)

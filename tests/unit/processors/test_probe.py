@@ -36,7 +36,7 @@ _SHOWN: dict[str, Any] = {"streams": [_VIDEO, _AUDIO], "format": {"start_time": 
 def _ends(*lines: str) -> Ends:
     ends = Ends()
     for line in lines:
-        ends.take(line)
+        ends.add(line)
     return ends
 
 
@@ -99,7 +99,7 @@ def test_a_file_without_any_moment_is_damaged(container: Container) -> None:
     [
         (Limits(max_duration_s=9), r"lasts 10 s; at most 9"),
         (Limits(max_pixels=100_000), "230400 pixels"),
-        (Limits(max_fps=24), "25 frames a second"),
+        (Limits(max_fps=24), "25 frames per second"),
     ],
 )
 def test_what_is_beyond_a_limit_is_named(limits: Limits, says: str) -> None:

@@ -151,12 +151,12 @@ async def test_inputs_are_fetched_once_and_the_oldest_make_room(
     for name in ("a", "b", "c"):
         await store.put(f"uploads/{name}", pieces(BIG[:1_000_000] + name.encode()), 10**7)
     for turn, name in enumerate(("a", "a", "b", "a", "c")):
-        await cache.give(store, f"uploads/{name}", tmp_path / f"{turn}")
+        await cache.fetch(store, f"uploads/{name}", tmp_path / f"{turn}")
         assert (tmp_path / f"{turn}").read_bytes() == BIG[:1_000_000] + name.encode()
     assert cache.fetched == 3
     assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) <= 2_500_000
-    await cache.give(store, "uploads/a", tmp_path / "again")
+    await cache.fetch(store, "uploads/a", tmp_path / "again")
     assert cache.fetched == 3  # b, not a, has made room for c
     await store.put("uploads/a", pieces(b"other"), 10**7)
-    await cache.give(store, "uploads/a", tmp_path / "changed")
+    await cache.fetch(store, "uploads/a", tmp_path / "changed")
     assert (tmp_path / "changed").read_bytes() == b"other"

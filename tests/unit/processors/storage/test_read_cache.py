@@ -28,7 +28,7 @@ async def bucket() -> ObjectStore:
 async def test_who_asks_at_the_same_time_waits_for_one_fetch(bucket: ObjectStore, tmp_path: Path) -> None:
     cache = LocalCache(tmp_path / "cache", 10 * _MB)
     targets = [tmp_path / str(number) for number in range(5)]
-    await asyncio.gather(*(cache.give(bucket, "uploads/a", target) for target in targets))
+    await asyncio.gather(*(cache.fetch(bucket, "uploads/a", target) for target in targets))
     assert cache.fetched == 1
     assert all(target.stat().st_size == _MB for target in targets)
 
@@ -36,7 +36,7 @@ async def test_who_asks_at_the_same_time_waits_for_one_fetch(bucket: ObjectStore
 async def test_everybody_gets_theirs_when_there_is_room_for_one(bucket: ObjectStore, tmp_path: Path) -> None:
     cache = LocalCache(tmp_path / "cache", _MB)
     wanted = [(letter, tmp_path / f"{letter}{number}") for number in range(8) for letter in "abc"]
-    await asyncio.gather(*(cache.give(bucket, f"uploads/{letter}", target) for letter, target in wanted))
+    await asyncio.gather(*(cache.fetch(bucket, f"uploads/{letter}", target) for letter, target in wanted))
     assert [target.read_bytes()[:1].decode() for _, target in wanted] == [letter for letter, _ in wanted]
     assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) <= _MB
 
@@ -44,9 +44,9 @@ async def test_everybody_gets_theirs_when_there_is_room_for_one(bucket: ObjectSt
 async def test_who_waited_for_a_fetch_that_failed_tries_too(bucket: ObjectStore, tmp_path: Path) -> None:
     cache = LocalCache(tmp_path / "cache", 10 * _MB)
     (tmp_path / "there").touch()
-    asked = [cache.give(bucket, "uploads/a", tmp_path / name) for name in ("there", "free")]
+    asked = [cache.fetch(bucket, "uploads/a", tmp_path / name) for name in ("there", "free")]
     ends = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(end) for end in ends] == [FileExistsError, type(None)]
     with pytest.raises(ObjectNotFound):
-        await cache.give(bucket, "uploads/none", tmp_path / "none")
+        await cache.fetch(bucket, "uploads/none", tmp_path / "none")
     assert {path.name[0] for path in (tmp_path / "cache").iterdir()} != {"."}
