@@ -171,7 +171,7 @@ async def test_a_sleeper_is_waited_for_while_the_policy_has_waits_and_then_passe
 async def test_a_sleeper_that_wakes_up_serves(endpoint: Endpoint, tmp_path: Path, make_settings: MakeSettings) -> None:
     endpoint.answers = [LOADING, LOADING, (200, SERVED)]
     for left in (3, 2):
-        with pytest.raises(BackendError, match="waking up"):
+        with pytest.raises(BackendError, match="starting up"):
             await transcribe(work_in(tmp_path, asleep_left=left), make_settings, endpoint.url)
     assert (await transcribe(work_in(tmp_path, asleep_left=1), make_settings, endpoint.url)).segments == 2
 
