@@ -13,7 +13,7 @@ from processors.errors import InvalidUrl, ProcessingError, SourceUnavailable
 from processors.fetch.address_filter import checked_url
 from processors.fetch.fetcher import Fetched, Fetcher
 from processors.fetch.responses import Validators
-from processors.fetch.single_flight import Entry, Flights
+from processors.fetch.single_flight import CachedDownload, SingleFlight
 from processors.storage.errors import ObjectNotFound, StoreError
 from processors.storage.keys import content_type
 from processors.storage.object_store import ObjectStore
@@ -46,8 +46,8 @@ class Download:
     Each attempt publishes an object of its own, so deleting one asset does not affect another.
     """
 
-    def __init__(self, store: ObjectStore, fetcher: Fetcher, flights: Flights, fresh_s: float) -> None:
-        self._store, self._fetcher, self._flights, self._fresh_s = store, fetcher, flights, fresh_s
+    def __init__(self, store: ObjectStore, fetcher: Fetcher, single_flight: SingleFlight, fresh_s: float) -> None:
+        self._store, self._fetcher, self._single_flight, self._fresh_s = store, fetcher, single_flight, fresh_s
 
     async def process(self, work: Work) -> DownloadOutputs:
         """Download or copy the media. Raises InvalidUrl, InvalidParams, and the errors of Fetcher."""
@@ -58,7 +58,7 @@ class Download:
         cached = await self._cached(work, key, requested_at - self._fresh_s)
         if cached is not None:
             return cached
-        async with self._flights.flight(key):
+        async with self._single_flight.lock(key):
             # The previous holder of the lock may have downloaded it meanwhile.
             return await self._cached(work, key, requested_at, failures=True) or await self._download(
                 work, params, url, key
@@ -66,7 +66,7 @@ class Download:
 
     async def _cached(self, work: Work, key: str, since: float, *, failures: bool = False) -> DownloadOutputs | None:
         """A copy of a result not older than `since`; with `failures`, raises its error."""
-        entry = await self._flights.find(key)
+        entry = await self._single_flight.find(key)
         if entry is None or entry.at < since:
             return None
         if entry.error is not None:
@@ -77,18 +77,20 @@ class Download:
         return await self._copy(work, entry.outputs) if entry.outputs is not None else None
 
     async def _download(self, work: Work, params: DownloadParams, url: str, key: str) -> DownloadOutputs:
-        previous = await self._flights.find(key)
+        previous = await self._single_flight.find(key)
         try:
-            async with self._flights.host_slot(checked_url(url).host or ""):
+            async with self._single_flight.host_slot(checked_url(url).host or ""):
                 outputs = await self._fetch(work, params, url, previous)
         except ProcessingError as error:
             known = previous.outputs if previous is not None else None
-            await self._flights.keep(key, Entry(at=time.time(), error=error.record(), outputs=known))
+            await self._single_flight.keep(key, CachedDownload(at=time.time(), error=error.record(), outputs=known))
             raise
-        await self._flights.keep(key, Entry(at=time.time(), outputs=outputs))
+        await self._single_flight.keep(key, CachedDownload(at=time.time(), outputs=outputs))
         return outputs
 
-    async def _fetch(self, work: Work, params: DownloadParams, url: str, entry: Entry | None) -> DownloadOutputs:
+    async def _fetch(
+        self, work: Work, params: DownloadParams, url: str, entry: CachedDownload | None
+    ) -> DownloadOutputs:
         path, known = work.scratch / "download", entry.outputs if entry is not None else None
         validators = Validators(known.etag, known.last_modified) if known is not None else Validators()
 

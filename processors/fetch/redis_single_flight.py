@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from processors.fetch.single_flight import Entry, LocalFlights
+from processors.fetch.single_flight import CachedDownload, LocalSingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -75,13 +75,13 @@ return 0
 """
 
 
-class RedisFlights:
+class RedisSingleFlight:
     """Single-flight across all executors with one Redis. Raises no Redis errors: Redis may fail at any time."""
 
     def __init__(
         self, url: str, *, timeout_s: float, lease_s: float, per_host: int, per_s: float, prefix: str = "kinolog:"
     ) -> None:
-        self._local = LocalFlights(per_host, per_s)
+        self._local = LocalSingleFlight(per_host, per_s)
         self._lease_s, self._per_host, self._prefix = lease_s, per_host, prefix
         self._pause_ms = int(1000 / per_s) if per_s else 0
         self._redis: Any = Redis.from_url(
@@ -92,9 +92,9 @@ class RedisFlights:
         self._fences: dict[str, int] = {}
 
     @contextlib.asynccontextmanager
-    async def flight(self, url_key: str) -> AsyncIterator[None]:
-        """See Flights. One task of the process queries Redis for all."""
-        async with self._local.flight(url_key):
+    async def lock(self, url_key: str) -> AsyncIterator[None]:
+        """See SingleFlight. One task of the process queries Redis for all."""
+        async with self._local.lock(url_key):
             holder, key = secrets.token_hex(8), f"{self._prefix}flight:{url_key}"
             fence = await self._acquire(key, holder)
             self._fences[url_key] = fence
@@ -107,18 +107,18 @@ class RedisFlights:
                     renewing.cancel()
                     await self._eval(_RELEASE, [key], [holder])
 
-    async def find(self, url_key: str) -> Entry | None:
-        """See Flights. The newer of the entries of this process and of Redis."""
+    async def find(self, url_key: str) -> CachedDownload | None:
+        """See SingleFlight. The newer of the entries of this process and of Redis."""
         own = await self._local.find(url_key)
         raw = await self._query(lambda: self._redis.hget(f"{self._prefix}cached:{url_key}", "value"))
         try:
-            shared = msgspec.json.decode(raw, type=Entry) if raw else None
+            shared = msgspec.json.decode(raw, type=CachedDownload) if raw else None
         except msgspec.MsgspecError:  # written by another version
             return own
         return max((entry for entry in (own, shared) if entry is not None), key=lambda entry: entry.at, default=None)
 
-    async def keep(self, url_key: str, entry: Entry) -> None:
-        """See Flights."""
+    async def keep(self, url_key: str, entry: CachedDownload) -> None:
+        """See SingleFlight."""
         await self._local.keep(url_key, entry)
         fence = self._fences.get(url_key, 0)
         value = msgspec.json.encode(entry)
@@ -126,7 +126,7 @@ class RedisFlights:
 
     @contextlib.asynccontextmanager
     async def host_slot(self, host: str) -> AsyncIterator[None]:
-        """See Flights."""
+        """See SingleFlight."""
         async with self._local.host_slot(host):
             holder, key = secrets.token_hex(8), f"{self._prefix}host:{host}"
             holding = asyncio.create_task(self._keep_slot(key, holder))

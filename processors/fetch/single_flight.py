@@ -21,7 +21,7 @@ from schemas.download import DownloadOutputs
 _MAX_ENTRIES = 10_000
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CachedDownload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Result of the last download of a URL."""
 
     #: Time of the result, seconds since the epoch.
@@ -30,18 +30,18 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: ErrorRecord | None = None
 
 
-class Flights(Protocol):
+class SingleFlight(Protocol):
     """Single-flight per URL, and rate limits per host. `url_key`: digest of a URL."""
 
-    def flight(self, url_key: str) -> contextlib.AbstractAsyncContextManager[None]:
+    def lock(self, url_key: str) -> contextlib.AbstractAsyncContextManager[None]:
         """Hold the lock of a URL; waits for its holder."""
         ...
 
-    async def find(self, url_key: str) -> Entry | None:
+    async def find(self, url_key: str) -> CachedDownload | None:
         """The last result of a URL."""
         ...
 
-    async def keep(self, url_key: str, entry: Entry) -> None:
+    async def keep(self, url_key: str, entry: CachedDownload) -> None:
         """Store the result of the download whose lock is held."""
         ...
 
@@ -63,18 +63,18 @@ class _Lock:
     users: int = 0
 
 
-class LocalFlights:
+class LocalSingleFlight:
     """Single-flight within one process. `per_s`: new downloads from one host per second; 0: unlimited."""
 
     def __init__(self, per_host: int, per_s: float) -> None:
         self._per_host, self._per_s = per_host, per_s
         self._locks: dict[str, _Lock] = {}
         self._hosts: dict[str, _Host] = {}
-        self._entries: LRUCache[str, Entry] = LRUCache(_MAX_ENTRIES)
+        self._entries: LRUCache[str, CachedDownload] = LRUCache(_MAX_ENTRIES)
 
     @contextlib.asynccontextmanager
-    async def flight(self, url_key: str) -> AsyncIterator[None]:
-        """See Flights."""
+    async def lock(self, url_key: str) -> AsyncIterator[None]:
+        """See SingleFlight."""
         held = self._locks.setdefault(url_key, _Lock())
         held.users += 1
         try:
@@ -85,17 +85,17 @@ class LocalFlights:
             if not held.users:
                 self._locks.pop(url_key, None)
 
-    async def find(self, url_key: str) -> Entry | None:
-        """See Flights."""
+    async def find(self, url_key: str) -> CachedDownload | None:
+        """See SingleFlight."""
         return self._entries.get(url_key)
 
-    async def keep(self, url_key: str, entry: Entry) -> None:
-        """See Flights."""
+    async def keep(self, url_key: str, entry: CachedDownload) -> None:
+        """See SingleFlight."""
         self._entries[url_key] = entry
 
     @contextlib.asynccontextmanager
     async def host_slot(self, host: str) -> AsyncIterator[None]:
-        """See Flights."""
+        """See SingleFlight."""
         held = self._hosts.setdefault(host, _Host(asyncio.Semaphore(self._per_host)))
         held.users += 1
         try:

@@ -14,8 +14,8 @@ from processors.download import Download
 from processors.errors import ProcessingError
 from processors.fetch.fetcher import Fetcher
 from processors.fetch.limits import FetchLimits
-from processors.fetch.redis_single_flight import RedisFlights
-from processors.fetch.single_flight import Flights, LocalFlights
+from processors.fetch.redis_single_flight import RedisSingleFlight
+from processors.fetch.single_flight import LocalSingleFlight, SingleFlight
 from processors.storage.object_store import ObjectStore, open_store
 from schemas.download import DownloadOutputs
 from tests.integration.processors.fetch.origin import MEDIA, Origin, answer, listening
@@ -46,11 +46,11 @@ class Executor:
     """What one executor process has for the step."""
 
     def __init__(
-        self, name: str, folder: Path, store: ObjectStore, origin: Origin, flights: Flights, **more: float
+        self, name: str, folder: Path, store: ObjectStore, origin: Origin, single_flight: SingleFlight, **more: float
     ) -> None:
-        self.name, self.folder, self.store, self.count, self.flights = name, folder, store, 0, flights
+        self.name, self.folder, self.store, self.count, self.single_flight = name, folder, store, 0, single_flight
         limits = FetchLimits(allow_hosts=(f"127.0.0.1:{origin.port}",), timeout_s=20)
-        self.step = Download(store, Fetcher(limits), flights, more.get("fresh_s", 60.0))
+        self.step = Download(store, Fetcher(limits), single_flight, more.get("fresh_s", 60.0))
 
     async def download(self, url: str) -> DownloadOutputs:
         self.count += 1
@@ -60,8 +60,8 @@ class Executor:
         return await self.step.process(Work(source=scratch, scratch=scratch, output=scratch, prefix=prefix, url=url))
 
 
-def over_redis(redis: RedisServer) -> RedisFlights:
-    return RedisFlights(redis.url, timeout_s=0.5, lease_s=LEASE_S, per_host=4, per_s=0)
+def over_redis(redis: RedisServer) -> RedisSingleFlight:
+    return RedisSingleFlight(redis.url, timeout_s=0.5, lease_s=LEASE_S, per_host=4, per_s=0)
 
 
 async def content(store: ObjectStore, outputs: DownloadOutputs) -> bytes:
@@ -125,9 +125,9 @@ async def test_a_leader_that_dies_costs_one_more_request_and_everybody_gets_it(
 
 
 async def _die(executor: Executor, leading: asyncio.Task[Any]) -> None:
-    assert isinstance(executor.flights, RedisFlights)
-    await executor.flights.close()
-    executor.flights.__dict__["_ask"] = _deaf
+    assert isinstance(executor.single_flight, RedisSingleFlight)
+    await executor.single_flight.close()
+    executor.single_flight.__dict__["_ask"] = _deaf
     leading.cancel()
     await asyncio.wait([leading])
 
@@ -161,23 +161,23 @@ async def test_a_lost_redis_costs_a_repeated_download_at_most_and_nobody_gets_an
 
 
 async def test_an_older_holder_does_not_write_over_a_newer_one(redis: RedisServer) -> None:
-    from processors.fetch.single_flight import Entry
+    from processors.fetch.single_flight import CachedDownload
 
     old, new = over_redis(redis), over_redis(redis)
     outputs = DownloadOutputs(
         object="assets/a/x", size_bytes=1, sha256="0", family="video", kind="MP4", content_type="video/mp4"
     )
-    async with old.flight("u"):
+    async with old.lock("u"):
         await redis.ask("FLUSHALL")
-        async with new.flight("u"):
-            await new.keep("u", Entry(at=2.0, outputs=outputs))
-        await old.keep("u", Entry(at=1.0))
+        async with new.lock("u"):
+            await new.keep("u", CachedDownload(at=2.0, outputs=outputs))
+        await old.keep("u", CachedDownload(at=1.0))
     third = over_redis(redis)
     found = await third.find("u")
     assert found is not None
     assert found.at == 2.0
-    for flights in (old, new, third):
-        await flights.close()
+    for single_flight in (old, new, third):
+        await single_flight.close()
 
 
 async def test_a_host_is_not_asked_for_more_at_a_time_than_is_polite(
@@ -194,7 +194,7 @@ async def test_a_host_is_not_asked_for_more_at_a_time_than_is_polite(
         writer.write(answer())
 
     origin.plays = {f"/{n}": counted for n in range(12)}
-    flights = [RedisFlights(redis.url, timeout_s=0.5, lease_s=LEASE_S, per_host=2, per_s=0) for _ in range(2)]
+    flights = [RedisSingleFlight(redis.url, timeout_s=0.5, lease_s=LEASE_S, per_host=2, per_s=0) for _ in range(2)]
     executors = [Executor(f"p{n}", tmp_path, store, origin, flight) for n, flight in enumerate(flights)]
     await asyncio.gather(*(executors[n % 2].download(origin.url(f"/{n}")) for n in range(12)))
     assert 1 <= most <= 2
@@ -212,7 +212,7 @@ async def test_downloads_from_a_host_begin_at_its_pace_over_all_executors(
         writer.write(answer())
 
     origin.plays = {f"/{n}": timed for n in range(6)}
-    flights = [RedisFlights(redis.url, timeout_s=0.5, lease_s=LEASE_S, per_host=9, per_s=20) for _ in range(2)]
+    flights = [RedisSingleFlight(redis.url, timeout_s=0.5, lease_s=LEASE_S, per_host=9, per_s=20) for _ in range(2)]
     executors = [Executor(f"r{n}", tmp_path, store, origin, flight) for n, flight in enumerate(flights)]
     await asyncio.gather(*(executors[n % 2].download(origin.url(f"/{n}")) for n in range(6)))
     assert max(began) - min(began) >= 0.2  # 5 x 50 ms, less what the first one took to connect
@@ -225,7 +225,7 @@ async def test_what_was_fetched_is_copied_while_fresh_and_asked_after_when_not(
 ) -> None:
     origin.plays["/a"] = answer(MEDIA, ETag='"v1"')
     fresh, stale = (
-        Executor(name, tmp_path, store, origin, LocalFlights(4, 0), fresh_s=fresh_s)
+        Executor(name, tmp_path, store, origin, LocalSingleFlight(4, 0), fresh_s=fresh_s)
         for name, fresh_s in (("fresh", 60.0), ("stale", -1.0))
     )
     found = [await fresh.download(origin.url("/a")) for _ in range(3)]
@@ -241,7 +241,7 @@ async def test_what_was_fetched_is_copied_while_fresh_and_asked_after_when_not(
 
 async def test_an_entry_whose_object_has_gone_is_no_answer(origin: Origin, tmp_path: Path, store: ObjectStore) -> None:
     origin.plays["/a"] = answer(MEDIA, ETag='"v1"')
-    executor = Executor("e", tmp_path, store, origin, LocalFlights(4, 0))
+    executor = Executor("e", tmp_path, store, origin, LocalSingleFlight(4, 0))
     first = await executor.download(origin.url("/a"))
     await store.delete_prefix(first.object)
     second = await executor.download(origin.url("/a"))
@@ -257,7 +257,7 @@ async def test_those_who_wait_for_a_failure_are_told_and_do_not_repeat_it(
         writer.write(answer(b"", "404 Not Found"))
 
     origin.plays["/a"] = missing
-    executor = Executor("e", tmp_path, store, origin, LocalFlights(4, 0))
+    executor = Executor("e", tmp_path, store, origin, LocalSingleFlight(4, 0))
     running = [asyncio.create_task(executor.download(origin.url("/a"))) for _ in range(10)]
     found = await asyncio.gather(*running, return_exceptions=True)
     assert {error.record().code for error in found if isinstance(error, ProcessingError)} == {"source-missing"}
