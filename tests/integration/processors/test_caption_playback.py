@@ -36,6 +36,7 @@ _WATCH = """async (address) => {
   const seen = [];
   let ended = false;
   video.addEventListener("ended", () => (ended = true));
+  video.playbackRate = 0.25;  // on a busy machine the browser looks at its cues up to a second late
   await video.play();
   while (!ended && !errors.length) {
     const cues = [...video.textTracks].flatMap((track) => [...(track.activeCues ?? [])]);

@@ -265,7 +265,7 @@ async def test_a_job_in_a_paused_queue_says_so_to_everybody_who_looks(site: Site
         site.session.get(url.join(URL(f"/v1/live/sse?subscribe=job:{job_id}")), headers=headers) as events,
         asyncio.timeout(60),
     ):
-        assert (await anext(lines)).startswith("noop           0 %  waiting, queue paused, no. ")
+        assert (await anext(lines)).startswith("noop           0 %  waiting, queue paused, position ")
         assert (await site.ask("POST", "/v1/queues/noop/resume"))[0] == 202
         assert "paused" not in await step()
         assert "queue paused" not in await anext(lines)
