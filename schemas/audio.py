@@ -2,6 +2,7 @@
 
 import msgspec
 
+from schemas.base import OutputWarning
 from schemas.steps import StepKind
 
 STEP = StepKind(name="audio", slots=2)
@@ -34,3 +35,5 @@ class AudioOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     #: Integrated loudness of the source and of the result; unset for audio too short to measure.
     source_lufs: float | None = None
     lufs: float | None = None
+    #: Places where the source is damaged.
+    warnings: tuple[OutputWarning, ...] = ()

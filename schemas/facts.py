@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from schemas.base import ErrorRecord, Json, Message
+from schemas.base import ErrorRecord, Json, Message, StepWarning
 from schemas.jobs import Input
 
 
@@ -28,9 +28,12 @@ class JobSubmitted(JobFact, frozen=True, kw_only=True):
 
 
 class JobCompleted(JobFact, frozen=True, kw_only=True):
-    """Every step completed or was skipped."""
+    """Every step completed, was skipped, or failed and is optional."""
 
     TYPE: ClassVar[str] = "media.job.completed.v1"
+
+    #: What is missing or damaged, and why; at most 32.
+    warnings: tuple[StepWarning, ...] = ()
 
 
 class JobFailed(JobFact, frozen=True, kw_only=True):
@@ -112,6 +115,8 @@ class AssetReady(Message, frozen=True, kw_only=True):
     owner: str | None = None
     #: Published outputs per step.
     outputs: dict[str, Json] = {}
+    #: What is missing or damaged, and why, over all jobs; at most 32.
+    warnings: tuple[StepWarning, ...] = ()
 
 
 class AssetFailed(Message, frozen=True, kw_only=True):

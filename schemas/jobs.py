@@ -48,7 +48,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     after: tuple[str, ...] = ()
     #: Those whose outputs it requires: if one is skipped, this step is skipped too.
     needs: tuple[str, ...] = ()
-    #: The job can complete without it: if it fails, only the steps that need it are skipped.
+    #: The job can complete without it: if it fails, only the steps that need it are skipped, and the job has a warning.
     optional: bool = False
     #: Parameters of the step; their schema is schemas/<name>.py.
     params: Json = {}
@@ -189,6 +189,17 @@ class AssetJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
 
 
+class MissingStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step without whose outputs a job of the asset completed."""
+
+    job_id: str
+    #: Why, as in StepWarning.
+    code: str
+    message: str
+    #: When the step ended.
+    at: float
+
+
 class Asset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One piece of media and everything derived from it. Row of the table `assets`, keyed by id."""
 
@@ -208,6 +219,8 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outputs: dict[str, Any] = {}
     #: Time of publication, by step.
     published_at: dict[str, float] = {}
+    #: By step, the newest failure that a completed job tolerated; outputs that are published later supersede it.
+    missing: dict[str, MissingStep] = {}
     #: A completed job was deleted but its files were kept, so the asset stays READY.
     kept: bool = False
     #: As in Job.

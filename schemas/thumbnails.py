@@ -2,6 +2,7 @@
 
 import msgspec
 
+from schemas.base import OutputWarning
 from schemas.steps import StepKind
 
 STEP = StepKind(name="thumbnails", slots=2)
@@ -26,3 +27,5 @@ class ThumbnailsOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     #: WebVTT with `#xywh` cues into the sprites.
     storyboard: str | None = None
     sprites: tuple[str, ...] = ()
+    #: Places where the source is damaged.
+    warnings: tuple[OutputWarning, ...] = ()

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from schemas.base import OutputWarning
 from schemas.steps import StepKind
 
 STEP = StepKind(name="transcode", slots=2, heavy=True)
@@ -39,3 +40,5 @@ class TranscodeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     #: Timestamp of the media's start in the segments, for X-TIMESTAMP-MAP.
     start_s: float
     renditions: tuple[Rendition, ...] = ()
+    #: Places where the source is damaged.
+    warnings: tuple[OutputWarning, ...] = ()

@@ -1,15 +1,15 @@
 """The asset as a fold of its jobs, pure. Folding a job twice changes nothing the second time."""
 
 import math
-from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from msgspec.structs import replace
 
 from schemas.facts import AssetDeleted, AssetFailed, AssetReady
-from schemas.jobs import JOB_ENDED, Asset, AssetJob, AssetStatus, Job
+from schemas.jobs import JOB_ENDED, Asset, AssetJob, AssetStatus, Job, MissingStep
 from schemas.removals import RemoveArtifacts
 from tables.effects import Effects
+from tables.job_warnings import asset_warnings, missing_steps
 from tables.unlisted import Kind, UnlistedJobs, end_reason, kind_of, summary
 
 #: Jobs in an asset's row, the newest: as many as a page of `GET /v1/jobs` has. The row is written with every change of
@@ -27,19 +27,16 @@ def fold_asset(asset: Asset | None, job: Job, unlisted: UnlistedJobs | None = No
     """
     asset = asset or _new_asset(job)
     current = summary(job)
-    outputs, published_at = _published(asset, job)
-    known = summary_of(asset, job, unlisted)
-    if current == known and outputs == asset.outputs and published_at == asset.published_at:
+    after = _with_outcomes(asset, job)
+    if current == summary_of(asset, job, unlisted) and after is asset:
         return asset
     every = {**asset.jobs, job.id: current}
     status = _status(asset, every, _others(unlisted, job), kept=asset.kept)
     return replace(
-        asset,
+        after,
         status=status,
         reason=current.reason if status == "FAILED" else None,
         jobs=every if len(every) <= LISTED_JOBS else _newest(every),
-        outputs=outputs,
-        published_at=published_at,
         updated_at=job.updated_at,
     )
 
@@ -80,21 +77,28 @@ def forget_job(
 
 
 def _without_outputs(asset: Asset, job: Job, others: Iterable[Job]) -> Asset:
-    """`asset` without the outputs of `job`; outputs that another job published before take their place."""
+    """`asset` without the outputs and the missing steps of `job`; those of another job take their place."""
     own = {step.spec.name: step.finished_at for step in job.steps if step.status == "completed"}
     lost = {name for name, at in asset.published_at.items() if name in own and own[name] == at}
+    found = {name for name, missing in asset.missing.items() if missing.job_id == job.id}
     left = replace(
         asset,
         outputs={name: outputs for name, outputs in asset.outputs.items() if name not in lost},
         published_at={name: at for name, at in asset.published_at.items() if name not in lost},
+        missing={name: missing for name, missing in asset.missing.items() if name not in found},
     )
-    for other in others if lost else ():
+    for other in others if lost or found else ():
         ended_at = math.inf if other.finished_at is None else other.finished_at
-        if all(left.published_at.get(name, -1.0) >= ended_at for name in lost):
-            break  # the remaining jobs published before that
-        outputs, published_at = _published(left, other)
-        left = replace(left, outputs=outputs, published_at=published_at)
+        if all(_outcome_at(left, name) >= ended_at for name in lost | found):
+            break  # the remaining jobs ended before that
+        left = _with_outcomes(left, other)
     return left
+
+
+def _outcome_at(asset: Asset, step: str) -> float:
+    """When the step's newest outcome came about; -1: it has none."""
+    missing = asset.missing.get(step)
+    return max(asset.published_at.get(step, -1.0), -1.0 if missing is None else missing.at)
 
 
 def _first_reason(jobs: dict[str, AssetJob]) -> str | None:
@@ -117,11 +121,22 @@ def new_asset_effects(known: AssetJob | None, after: Asset, job: Job) -> Effects
 def asset_effects(asset: Asset, job: Job) -> Effects:
     """All effects about the asset that `job` implies."""
     if job.status == "completed":
-        return [AssetReady(asset_id=asset.id, job_id=job.id, run=job.run, owner=asset.owner, outputs=asset.outputs)]
+        return [_ready(asset, job)]
     if job.status in JOB_ENDED and asset.status == "FAILED":
         reason = end_reason(job) or "failed"
         return [AssetFailed(asset_id=asset.id, job_id=job.id, run=job.run, reason=reason, owner=asset.owner)]
     return []
+
+
+def _ready(asset: Asset, job: Job) -> AssetReady:
+    return AssetReady(
+        asset_id=asset.id,
+        job_id=job.id,
+        run=job.run,
+        owner=asset.owner,
+        outputs=asset.outputs,
+        warnings=asset_warnings(asset),
+    )
 
 
 def _new_asset(job: Job) -> Asset:
@@ -160,9 +175,9 @@ def _status(asset: Asset, jobs: Mapping[str, AssetJob], others: Set[Kind], *, ke
     return _CACHED.get(status, status) if only_cached else status
 
 
-def _published(asset: Asset, job: Job) -> tuple[dict[str, Any], dict[str, float]]:
-    """The newest outputs per step, and when they were published."""
-    outputs, published_at = dict(asset.outputs), dict(asset.published_at)
+def _with_outcomes(asset: Asset, job: Job) -> Asset:
+    """`asset` with the steps of `job` that published outputs, or without which it completed, where they are newer."""
+    outputs, published_at, missing = dict(asset.outputs), dict(asset.published_at), dict(asset.missing)
     for step in job.steps:
         finished_at = step.finished_at or 0.0
         if (
@@ -171,4 +186,16 @@ def _published(asset: Asset, job: Job) -> tuple[dict[str, Any], dict[str, float]
             and finished_at >= published_at.get(step.spec.name, 0.0)
         ):
             outputs[step.spec.name], published_at[step.spec.name] = step.outputs, finished_at
-    return outputs, published_at
+    for name, found in _missing(job):
+        if name not in missing or found.at >= missing[name].at:
+            missing[name] = found
+    if (outputs, published_at, missing) == (asset.outputs, asset.published_at, asset.missing):
+        return asset
+    return replace(asset, outputs=outputs, published_at=published_at, missing=missing)
+
+
+def _missing(job: Job) -> Iterator[tuple[str, MissingStep]]:
+    """The steps without which the job completed, by name."""
+    for step, warning in missing_steps(job) if job.status == "completed" else ():
+        at = step.finished_at or 0.0
+        yield step.spec.name, MissingStep(job_id=job.id, code=warning.code, message=warning.message, at=at)

@@ -26,6 +26,8 @@ MAX_PIPELINE_BYTES = 24 * 1024
 MAX_OUTPUTS_BYTES = 16 * 1024
 #: Parts of an error. A tool's last 64 KiB of output exceed them: its beginning and its end are kept.
 MAX_CODE_BYTES, MAX_MESSAGE_BYTES, MAX_DETAIL_BYTES = 128, 1024, 3 * 1024
+#: Warnings of a job or an asset, and the message of each.
+MAX_WARNINGS, MAX_WARNING_BYTES = 32, 512
 #: Why a step was skipped; the name of a pipeline; the id of a lease.
 MAX_NAME_BYTES = 256
 #: The name of an executor or of a person.

@@ -29,6 +29,7 @@ from schemas.facts import (
 from schemas.jobs import DeletedJob, Job, Step
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, QueueChanged, StepRequested
+from tables.job_warnings import job_warnings
 from tables.policies import MAX_ASLEEP
 
 Effects = list[Message]
@@ -166,7 +167,7 @@ def _submitted(job: Job) -> Message:
 def _ended(job: Job) -> Message:
     about = _about(job, job.run)
     if job.status == "completed":
-        return JobCompleted(**about)
+        return JobCompleted(**about, warnings=job_warnings(job))
     if job.status == "cancelled":
         return JobCancelled(**about)
     return JobFailed(**about, error=_error(job.error))

@@ -1,9 +1,11 @@
 """EffectPublisher: sends requests, revokes and removals to executors, facts, and dead letters."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from schemas.base import ErrorRecord, Message
+from schemas.facts import JobCompleted
 from schemas.jobs import Job
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, QueueChanged, StepRequested
@@ -16,6 +18,8 @@ from streams.settings import Settings
 from streams.worker.app import KinologApp
 from tables.effects import event_id
 from tables.queues import queue_key
+
+log = logging.getLogger(__name__)
 
 SOURCE = "kinolog/control"
 
@@ -31,6 +35,7 @@ class EffectPublisher:
             QueueChanged: lambda m, now: self._broadcast(_structured(m, queue_key(m.step), now)),
             LeaseRevoked: lambda m, now: self._broadcast(_structured(m, m.asset_id, now)),
             RemoveArtifacts: self._remove,
+            JobCompleted: self._completed,
         }
 
     def publish(self, effects: list[Message], now: float) -> None:
@@ -66,6 +71,14 @@ class EffectPublisher:
     def _broadcast(self, event: bytes) -> None:
         """Send an event to every executor."""
         self._app.outbox.put(self._topics.control, 0, event)
+
+    def _completed(self, fact: JobCompleted, now: float) -> None:
+        """Publish a completion; what is missing from it needs a person, as a failure does."""
+        if fact.warnings:
+            steps = {f"{warning.step}:{warning.code}" for warning in fact.warnings}
+            about = {"job_id": fact.job_id, "asset_id": fact.asset_id, "pipeline": fact.pipeline}
+            log.warning("job completed with warnings", extra=about | {"warnings": ", ".join(sorted(steps))})
+        self._publish_fact(fact, now)
 
     def _publish_fact(self, fact: Any, now: float) -> None:
         asset_id = fact.asset_id

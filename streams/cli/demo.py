@@ -13,7 +13,7 @@ import click
 
 from streams.cli.demo_clip import CLIP_S, make_clip
 from streams.cli.groups import FAILED, OK
-from streams.cli.rendering import Job, outcome, passage, print_json, print_line
+from streams.cli.rendering import Job, outcome, passage, print_json, print_line, warning_lines
 from streams.cli.views import view
 from streams.client import Client
 from streams.process import logs
@@ -117,7 +117,13 @@ async def process(settings: Settings, url: str, token: str, options: Options) ->
             }
         )
     else:
-        for line in ["", outcome(job), *result_lines(settings, job, player), *spoken_lines(job, spoken, hit)]:
+        for line in [
+            "",
+            outcome(job),
+            *warning_lines(job),
+            *result_lines(settings, job, player),
+            *spoken_lines(job, spoken, hit),
+        ]:
             print_line(line)
     return OK if job["status"] == "completed" else FAILED
 

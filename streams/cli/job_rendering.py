@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from streams.cli.rendering import Job, age, columns, name_of_source, outcome, page_url, problem
+from streams.cli.rendering import Job, age, columns, name_of_source, outcome, page_url, problem, warning_lines
 from streams.cli.views import changes
 
 _HEADS = ("ID", "NAME", "STATUS", "AGE", "STEP", "CODE")
@@ -74,6 +74,8 @@ def details(job: Job, url: str) -> list[str]:
     }
     lines = [outcome(job), *(f"  {name:<12} {value}" for name, value in fields.items() if value is not None)]
     lines += ["", "Steps", *(f"  {line}" for line in changes({"steps": []}, job))]
+    warnings = warning_lines(job)
+    lines += ["", "Warnings", *(f"  {line}" for line in warnings)] if warnings else []
     produced = [line for step in job["steps"] for line in _outputs(step)]
     return [*lines, "", "Outputs", *produced] if produced else lines
 

@@ -17,7 +17,7 @@ from streams.cli.groups import FAILED, OK, Command, Commands, print_error
 from streams.cli.jobs import jobs
 from streams.cli.ops import operations
 from streams.cli.queues import queues, stats_lines
-from streams.cli.rendering import name_of_source, outcome, page_url, passages, print_json, print_line
+from streams.cli.rendering import name_of_source, outcome, page_url, passages, print_json, print_line, warning_lines
 from streams.cli.tokens import token
 
 if TYPE_CHECKING:
@@ -121,7 +121,8 @@ async def _follow(client: "Client", job_id: str, as_json: bool, *, after: str | 
         click.echo(f"\n{job_id} is still running. Follow it again with: kinolog watch {job_id}", err=True)
         raise
     if not as_json:
-        print_line(outcome(job))
+        for line in (outcome(job), *warning_lines(job)):
+            print_line(line)
         await _show_player(client, job)
     return OK if job["status"] == "completed" else FAILED
 

@@ -108,7 +108,20 @@ def outcome(job: Job) -> str:
     """Status of a job in one sentence."""
     took_s = elapsed_s(job)
     words = f"{job['id']} {job['status']}" + (f" in {took_s:.1f} s" if took_s is not None else "")
+    words += f" with {counted(len(job['warnings']), 'warning')}" if job.get("warnings") else ""
     return f"{words}: {problem(job['error'])}" if job.get("error") else words
+
+
+def warning_lines(job: Job) -> list[str]:
+    """A line per warning of a job: the step, what is missing or damaged, and where."""
+    return [f"{warning['step']:<12} {problem(warning)}{_span(warning)}" for warning in job.get("warnings") or ()]
+
+
+def _span(warning: Mapping[str, Any]) -> str:
+    """The damaged part of the media, where it is known."""
+    if "start_ms" not in warning:
+        return ""
+    return f", {clock(warning['start_ms'])} to {clock(warning.get('end_ms', warning['start_ms']))}"
 
 
 def page_url(url: str, job_id: str) -> str:

@@ -1,7 +1,7 @@
 // One job's row: what it shows, and how it changes.
 
 import { clone, put } from "./dom.js";
-import { age, duration, group, hasEnded, kind, output, pausedQueue, place, seconds, statusText, stepNote, title } from "./words.js";
+import { age, duration, group, hasEnded, kind, output, pausedQueue, place, seconds, statusText, stepNote, title, warningText } from "./words.js";
 
 /** An empty row for the job with this id; `updateRow` fills it. */
 export function newRow(id) {
@@ -23,6 +23,7 @@ export function newRow(id) {
     took: part(".took"),
     stepList: part(".steps"),
     error: part(".error"),
+    warning: part(".warning"),
     cancel: part("[data-action=cancel]"),
     retry: part("[data-action=retry]"),
   };
@@ -41,6 +42,8 @@ export function updateRow(row, job) {
   put(row.time, "dateTime", job.created_at);
   updateActions(row, job);
   updateError(row, job.error);
+  put(row.warning, "textContent", warningText(job));
+  put(row.warning, "hidden", !row.warning.textContent);
   job.steps.forEach((step) => updateStep(row, step));
   updateTimes(row, Date.now());
 }

@@ -30,6 +30,33 @@ export function statusText(job) {
   return { waiting: "Waiting", failed: "Failed", cancelled: "Cancelled" }[job.status] ?? job.status;
 }
 
+/** What a completed job lacks or has damaged, and why; "" for any other job. */
+export function warningText(job) {
+  const warnings = (job.status === "completed" && job.warnings) || [];
+  if (!warnings.length) return "";
+  const status = new Map(job.steps.map((step) => [step.name, step.status]));
+  const missing = warnings.filter(({ step }) => status.get(step) !== "completed");
+  const without = missing.length ? `without ${LIST.format(missing.map(({ step }) => NOUNS[step] ?? step))}` : "with defects";
+  // A step that was skipped because another failed has no reason of its own.
+  const reasons = [...new Set(warnings.filter(({ step }) => status.get(step) !== "skipped").map(reason))];
+  const more = reasons.length > MOST_REASONS ? [`And ${reasons.length - MOST_REASONS} more.`] : [];
+  const text = [...reasons.slice(0, MOST_REASONS), ...more].join(" ");
+  return `${statusText(job)}, ${without}${text ? `: ${text}` : ""}`;
+}
+
+const MOST_REASONS = 3;
+const LIST = new Intl.ListFormat("en");
+const NOUNS = { audio: "normalised audio", transcribe: "transcript", embed: "search by meaning" };
+
+const reason = ({ message, start_ms, end_ms }) =>
+  start_ms === undefined ? message : `${message} (${[start_ms, end_ms ?? start_ms].map(position).join(" to ")})`;
+
+/** Milliseconds as h:mm:ss. */
+function position(ms) {
+  const [h, m, s] = [ms / 3_600_000, (ms / 60_000) % 60, (ms / 1000) % 60].map(Math.floor);
+  return `${h}:${String(m).padStart(2, "0")}:${String(s).padStart(2, "0")}`;
+}
+
 /** Name of the paused queue that the job waits in; undefined when there is none, or another step runs. */
 export function pausedQueue(job) {
   if (hasEnded(job) || job.steps.some(({ status }) => status === "active")) return undefined;
@@ -80,8 +107,8 @@ export function age(then, now_ms) {
 export function announcement({ before, after }) {
   if (!after || before?.status === after.status) return "";
   if (!hasEnded(after)) return before ? "" : `${title(after)} was added`;
-  const reason = after.status === "failed" && after.error ? `: ${after.error.message}` : "";
-  return `${title(after)}: ${statusText(after)}${reason}`;
+  const cause = after.status === "failed" && after.error ? `: ${after.error.message}` : "";
+  return `${title(after)}: ${warningText(after) || statusText(after)}${cause}`;
 }
 
 /** Cues of a storyboard (WebVTT whose payload is `IMAGE#xywh=x,y,w,h`) as [{start_s, end_s, image, x, y, w, h}]. */

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from schemas.base import ErrorRecord
 from schemas.jobs import JOB_ENDED, STEP_PASSED, Asset, Job, Step
 from streams.kafka.envelope import iso_time
+from tables.job_warnings import asset_warnings, job_warnings
 from web.readmodel.changelog import duration_s, is_queued
 from web.readmodel.job_progress import Live, job_progress, step_progress
 from web.views.models import AssetJobView, AssetView, ErrorView, JobView, StepView
@@ -49,6 +50,7 @@ def job_view(job: Job, overlay: LiveOverlay = _NO_OVERLAY) -> JobView:
         started_at=_time(job.started_at),
         finished_at=_time(job.finished_at),
         error=error_view(job.error),
+        warnings=list(job_warnings(job)),
         passthrough=_present(job.passthrough),
         filename=_present(job.filename),
         owner=_present(job.owner),
@@ -111,6 +113,7 @@ def asset_view(asset: Asset) -> AssetView:
             for job_id, job in sorted(asset.jobs.items(), key=lambda item: (item[1].created_at, item[0]))
         ],
         outputs=asset.outputs,
+        warnings=list(asset_warnings(asset)),
         master_url=media_path(asset.id, master_key(asset)),
         poster_url=media_path(asset.id, poster_key(asset)),
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from schemas.base import StepWarning
 from schemas.jobs import AssetStatus, Input, JobStatus, Priority, StepStatus
 from web.http.problems import ProblemView
 
@@ -102,6 +103,8 @@ class JobView(View, frozen=True, kw_only=True):
     started_at: Time | None
     finished_at: Time | None
     error: ErrorView | UnsetType = UNSET
+    #: What is missing or damaged so far, and why; at most 32. The job can complete in spite of it.
+    warnings: list[StepWarning]
     #: Free text given with the submission.
     passthrough: str | UnsetType = UNSET
     filename: str | UnsetType = UNSET
@@ -143,6 +146,8 @@ class AssetView(View, frozen=True, kw_only=True):
     jobs: list[AssetJobView]
     #: Latest published outputs by step.
     outputs: dict[str, Any]
+    #: What is missing or damaged, and why, by the newest outcome of each step; at most 32.
+    warnings: list[StepWarning]
     #: URL of the master playlist, to be requested with a token; null before there is one.
     master_url: str | None
     poster_url: str | None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.base import ErrorRecord
 from schemas.commands import SubmitJob
-from schemas.jobs import AssetJob, Input, Lease, Step, StepSpec
+from schemas.jobs import AssetJob, Input, Lease, MissingStep, Step, StepSpec
 from schemas.step_events import AttemptAccepted, AttemptCompleted, Claim
 from schemas.steps import step_kinds
 from streams.ids import ID_PATTERN
@@ -76,7 +76,12 @@ def test_the_bounds_of_its_parts_keep_an_assets_row_below_the_bound_of_rows() ->
     )
     jobs_bytes = LISTED_JOBS * (size(listed) + 110)
     outputs_bytes = bounds.MAX_STEPS * (bounds.MAX_OUTPUTS_BYTES + 200)
-    assert bounds.MAX_SUBMITTED_BYTES + jobs_bytes + outputs_bytes + MAX_AT_BYTES <= MAX_ROW_BYTES
+    missing = MissingStep(
+        job_id="j" * 100, code=names(bounds.MAX_CODE_BYTES), message=names(bounds.MAX_WARNING_BYTES), at=TIME
+    )
+    missing_bytes = bounds.MAX_STEPS * (size(missing) + 110)
+    parts_bytes = jobs_bytes + outputs_bytes + missing_bytes
+    assert bounds.MAX_SUBMITTED_BYTES + parts_bytes + MAX_AT_BYTES <= MAX_ROW_BYTES
 
 
 def test_there_are_no_more_kinds_of_steps_than_the_bounds_are_made_for() -> None:

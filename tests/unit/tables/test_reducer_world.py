@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec import to_builtins
 
-from schemas.base import ErrorRecord, Message
+from schemas.base import ErrorRecord, Message, StepWarning
 from schemas.commands import CancelJob, DeleteJob, RetryJob
 from schemas.facts import JobCancelled, JobCompleted, JobFailed, StepCompleted
 from schemas.jobs import JOB_ENDED, STEP_PASSED, DeletedJob, Job, Step
@@ -34,9 +34,16 @@ from tables.reducer import advance
 from tests.properties import examples
 from tests.unit.tables.example_job import BROKEN, BUSY, DIAMOND, accept, event_of, optional, step_of, submit
 
+DAMAGE = {"code": "media-damaged", "message": "A part is damaged.", "start_ms": 1000}
+
 
 def is_passed(step: Step) -> bool:
     return step.status in STEP_PASSED or (step.status == "failed" and step.spec.optional)
+
+
+def is_missing(job: Job, step: Step) -> bool:
+    """Whether the step failed, or needs one that did."""
+    return step.status == "failed" or any(is_missing(job, step_of(job, name)) for name in step.spec.needs)
 
 
 class World(RuleBasedStateMachine):
@@ -51,6 +58,7 @@ class World(RuleBasedStateMachine):
         self.events: list[Message] = []
         self.published: dict[str, set[str]] = {}
         self.ends: dict[int, set[str]] = {}
+        self.warnings: dict[int, tuple[StepWarning, ...]] = {}
         self.now = 0.0
         self.numbers = count(1)
 
@@ -80,6 +88,11 @@ class World(RuleBasedStateMachine):
                 self.requests.append(effect)
 
     def note(self, effect: Message) -> None:
+        if isinstance(effect, JobCompleted):
+            assert self.job is not None
+            absent = {step.spec.name for step in self.job.steps if is_missing(self.job, step)}
+            assert {warning.step for warning in effect.warnings if warning.code != "media-damaged"} == absent
+            assert self.warnings.setdefault(effect.run, effect.warnings) == effect.warnings, "a repeat differs"
         if isinstance(effect, StepCompleted):
             self.published.setdefault(effect.step, set()).add(event_id(effect))
         if isinstance(effect, (JobCompleted, JobFailed, JobCancelled)):
@@ -142,7 +155,7 @@ class World(RuleBasedStateMachine):
     )
     def a_lease_ends(self, which: object, kind: type[StepEvent], late: bool, lost: bool) -> None:
         more: dict[type[StepEvent], dict[str, object]] = {
-            AttemptCompleted: {"outputs": {"n": next(self.numbers)}},
+            AttemptCompleted: {"outputs": {"n": next(self.numbers), "warnings": [DAMAGE] * (next(self.numbers) % 2)}},
             AttemptSkipped: {"reason": "no-audio-track"},
             AttemptHeartbeat: {"executor_id": "x"},
         }

@@ -69,6 +69,20 @@ async def test_a_failed_job_says_why(open_page: OpenPage, kinolog: FakeKinolog) 
     await expect(row(page, "clip-1.mp4").locator(".error")).to_have_text(f"{error['code']} {error['message']}")
 
 
+async def test_a_ready_film_says_what_it_lacks_and_why(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    ready = ready_job(1)
+    steps = [*ready["steps"], step("captions", "failed"), step("embed", "skipped")]
+    warning = {"step": "captions", "code": "model-failed", "message": "The <b>model</b> failed."}
+    await kinolog.put(ready | {"steps": steps, "warnings": [warning]})
+    await expect(row(page, "clip-1.mp4").locator(".status")).to_have_text("Ready")
+    shown = row(page, "clip-1.mp4").locator(".warning")
+    await expect(shown).to_have_text("Ready, without captions: The <b>model</b> failed.")
+    await expect(page.get_by_role("button", name="Play clip-1.mp4")).to_be_enabled()
+    await kinolog.put(ready | {"warnings": []})
+    await expect(shown).to_be_hidden()
+
+
 async def test_a_deleted_job_goes(open_page: OpenPage, kinolog: FakeKinolog) -> None:
     kinolog.jobs["job_000001"] = job(1)
     page = await open_page()

@@ -58,6 +58,9 @@ EVENTS: list[Callable[[Job, Step, str], Message]] = [
     due,
     lambda job, step, text: AttemptCompleted(**about(job, step), outputs={"text": text, "more": [text]}),
     lambda job, step, text: AttemptCompleted(**about(job, step), outputs={"text": text}),
+    lambda job, step, text: AttemptCompleted(
+        **about(job, step), outputs={"warnings": [{"code": text, "message": text}] * 50}
+    ),
     lambda job, step, text: AttemptSkipped(**about(job, step), reason=text, outputs={"hint": text}),
     lambda job, step, text: AttemptReleased(**about(job, step)),
 ]
@@ -77,7 +80,7 @@ def submit(number: int, asset: int, text: str) -> SubmitJob:
         job_id=f"job_{number}",
         asset_id=f"asset_{asset}",
         pipeline=text[:250],
-        steps=tuple(StepSpec(name=kind) for kind in (kinds if number % 2 else kinds[:3])),
+        steps=tuple(StepSpec(name=kind, optional=asset == 1) for kind in (kinds if number % 2 else kinds[:3])),
         input=Input(url=text),
         submitted_at=float(number),
         filename=text,

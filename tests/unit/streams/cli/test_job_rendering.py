@@ -75,6 +75,21 @@ def test_one_job_shows_input_owner_priority_steps_and_outputs() -> None:
         assert line in lines
 
 
+def test_a_completed_job_lists_what_is_missing_and_where_it_is_damaged() -> None:
+    warnings = [
+        {"step": "captions", "code": "model-failed", "message": "The model failed."},
+        {"step": "transcode", "code": "media-damaged", "message": "A part is damaged.", "start_ms": 62_000},
+    ]
+    lines = [" ".join(line.split()) for line in details(job(status="completed", warnings=warnings), "http://k")]
+    assert lines[0] == "job_1 completed with 2 warnings"
+    at = lines.index("Warnings")
+    assert lines[at + 1 : at + 3] == [
+        "captions The model failed. (model-failed)",
+        "transcode A part is damaged. (media-damaged), 0:01:02 to 0:01:02",
+    ]
+    assert "Warnings" not in details(job(status="completed", warnings=[]), "http://k")
+
+
 def test_a_timeline_is_a_line_per_event_with_what_matters() -> None:
     events = [
         {"type": "media.job.submitted.v1", "time": "T1", "run": 1},

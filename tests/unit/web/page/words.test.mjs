@@ -52,3 +52,23 @@ test("a job that only waits says which queue is paused", () => {
   assert.equal(words.statusText(job({ status: "cancelled", steps: waiting })), "Cancelled");
   assert.equal(words.stepNote(step("transcode", { status: "waiting", queue_position: 2 }), 0), "waiting · no. 2 in queue");
 });
+
+test("a job that completed without some step says what is missing, why, and which part is damaged", () => {
+  const master = step("transcode", { status: "completed", outputs: { master: "m" } });
+  const failed = { step: "transcribe", code: "model-failed", message: "The model failed." };
+  const skipped = { step: "captions", code: "transcribe-failed", message: "Skipped because transcribe failed." };
+  const damaged = { step: "transcode", code: "media-damaged", message: "A part is damaged.", start_ms: 62_000, end_ms: 75_500 };
+  const steps = [master, step("transcribe", { status: "failed" }), step("captions", { status: "skipped" })];
+  const text = (...warnings) => words.warningText(job({ status: "completed", steps, warnings }));
+  assert.equal(text(failed, skipped), "Ready, without transcript and captions: The model failed.");
+  assert.equal(text(damaged), "Ready, with defects: A part is damaged. (0:01:02 to 0:01:15)");
+  assert.equal(
+    text(failed, ...[1, 2, 3].map((n) => ({ ...damaged, start_ms: undefined, message: `Damage ${n}.` }))),
+    "Ready, without transcript: The model failed. Damage 1. Damage 2. And 1 more.",
+  );
+  assert.equal(text(), "");
+  assert.equal(words.warningText(job({ status: "completed" })), "", "a server of an older version");
+  assert.equal(words.warningText(job({ status: "active", steps, warnings: [failed] })), "");
+  const after = job({ status: "completed", steps, warnings: [failed, skipped] });
+  assert.equal(words.announcement({ before: job(), after }), `talk.mp4: ${text(failed, skipped)}`);
+});

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from schemas.jobs import MissingStep
 from tests.unit.web.rows import NOW, a_job, a_step, an_asset, an_error, as_json
 from web.views.build import LiveOverlay, asset_view, attempts_allowed, current_step, job_view, percent
 
@@ -25,6 +26,7 @@ def test_a_fresh_job_shows_every_field_that_clients_rely_on() -> None:
         "started_at",
         "finished_at",
         "eta_s",
+        "warnings",
         "steps",
     }
     assert set(shown["steps"][0]) == {"name", "status", "progress", "attempt", "attempts", "started_at", "finished_at"}
@@ -124,3 +126,15 @@ def test_an_optional_step_is_marked_and_its_failure_does_not_fail_the_job() -> N
     assert (view.status, view.progress, view.error) == ("completed", 100.0, UNSET)
     assert [step.optional for step in view.steps] == [UNSET, True]
     assert view.steps[1].error is not UNSET
+    assert as_json(view)["warnings"] == [{"step": "embed", "code": "corrupt-media", "message": an_error().message}]
+
+
+def test_an_asset_shows_what_is_missing_and_which_part_is_damaged() -> None:
+    damage = {"code": "media-damaged", "message": "A part is damaged.", "start_ms": 60_000}
+    missing = {"captions": MissingStep(job_id="j", code="model-failed", message="The model failed.", at=NOW)}
+    shown = as_json(asset_view(an_asset(1, "READY", outputs={"transcode": {"warnings": [damage]}}, missing=missing)))
+    assert shown["warnings"] == [
+        {"step": "captions", "code": "model-failed", "message": "The model failed."},
+        {"step": "transcode", **damage},
+    ]
+    assert as_json(asset_view(an_asset(1, "READY")))["warnings"] == []

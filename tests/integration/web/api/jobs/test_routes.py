@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from msgspec.structs import replace
 from yarl import URL
 
-from schemas.jobs import Job
+from schemas.base import ErrorRecord
+from schemas.jobs import Job, Step, StepSpec
 from streams.kafka.envelope import iso_time
 from streams.kafka.topics import names
 from streams.settings import Settings
@@ -194,6 +196,28 @@ async def test_an_asset_is_deleted_with_its_jobs(site: Site, control: ControlSta
     assert (await site.ask("DELETE", f"/v1/assets/{job['asset_id']}", "anna-edits"))[0] == 202
     assert (await site.ask("GET", f"/v1/jobs/{job['job_id']}", "anna-edits"))[0] == 404
     assert (await site.ask("GET", f"/v1/assets/{job['asset_id']}", "anna-edits"))[0] == 404
+
+
+async def test_a_ready_asset_and_its_job_say_what_they_lack(site: Site, control: ControlStandIn) -> None:
+    submission = await submitted(site)
+    job = control.jobs[submission["job_id"]]
+    captions = Step(
+        spec=StepSpec(name="captions", optional=True),
+        status="failed",
+        error=ErrorRecord(code="model-failed", message="The model failed."),
+        finished_at=time.time(),
+    )
+    steps = (*(replace(step, status="completed", finished_at=time.time()) for step in job.steps), captions)
+    await control.change(job.id, status="completed", steps=steps, finished_at=time.time())
+    expected = [{"step": "captions", "code": "model-failed", "message": "The model failed."}]
+
+    async def shown() -> Any:
+        _, asset = await site.ask("GET", f"/v1/assets/{job.asset_id}", "anna-edits")
+        return asset["data"] if asset["data"]["status"] == "READY" else None
+
+    assert (await eventually(shown))["warnings"] == expected
+    _, body = await site.ask("GET", f"/v1/jobs/{job.id}", "anna-edits")
+    assert (body["data"]["status"], body["data"]["warnings"]) == ("completed", expected)
 
 
 async def test_clearing_and_retrying_go_to_ones_own_by_filter_and_say_how_many(
