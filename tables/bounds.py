@@ -87,6 +87,16 @@ def outputs_fit(outputs: Json) -> bool:
     return not outputs or len(_size(outputs)) <= MAX_OUTPUTS_BYTES
 
 
+def without_excess_warnings(outputs: Json) -> Json:
+    """`outputs` with as many of their `warnings` as fit into a row: a flood of them must not cost a finished ladder."""
+    warnings = outputs.get("warnings")
+    if outputs_fit(outputs) or not isinstance(warnings, list):
+        return outputs
+    sizes = range(len(warnings))
+    kept = bisect_right(sizes, MAX_OUTPUTS_BYTES, key=lambda n: len(_size({**outputs, "warnings": warnings[:n]})))
+    return {**outputs, "warnings": warnings[: max(kept - 1, 0)]}
+
+
 def bounded_error(error: ErrorRecord) -> ErrorRecord:
     """`error` with texts that fit into a row; the same object when they are short enough."""
     code, message = clipped(error.code, MAX_CODE_BYTES), clipped(error.message, MAX_MESSAGE_BYTES)

@@ -18,7 +18,7 @@ from schemas.step_events import (
     RetryDue,
     StepEvent,
 )
-from tables.bounds import MAX_NAME_BYTES, bounded_error, clipped, outputs_fit
+from tables.bounds import MAX_NAME_BYTES, bounded_error, clipped, outputs_fit, without_excess_warnings
 from tables.policies import (
     ASLEEP_CODE,
     EXECUTOR_LOST,
@@ -35,9 +35,10 @@ from tables.scheduling import delay, end, is_ending, request
 
 
 def _completed(job: Job, step: Step, event: AttemptCompleted, now: float) -> Step:
-    if not outputs_fit(event.outputs):
+    outputs = without_excess_warnings(event.outputs)
+    if not outputs_fit(outputs):
         return _fail(job, step, event, OUTPUTS_TOO_LARGE, now)
-    return replace(step, status="completed", outputs=event.outputs, progress=1.0, finished_at=now, error=None)
+    return replace(step, status="completed", outputs=outputs, progress=1.0, finished_at=now, error=None)
 
 
 def _skipped(job: Job, step: Step, event: AttemptSkipped, now: float) -> Step:

@@ -14,7 +14,7 @@ from schemas.facts import AssetReady, JobCompleted
 from schemas.jobs import Asset, Input, Job, MissingStep, Step, StepSpec
 from schemas.step_events import AttemptCompleted, AttemptFailed, AttemptSkipped
 from tables.assets import asset_effects, fold_asset, forget_job
-from tables.bounds import MAX_CODE_BYTES, MAX_WARNING_BYTES, MAX_WARNINGS
+from tables.bounds import MAX_CODE_BYTES, MAX_OUTPUTS_BYTES, MAX_WARNING_BYTES, MAX_WARNINGS, outputs_fit
 from tables.job_warnings import asset_warnings, job_warnings
 from tables.pipelines import load_pipelines
 from tables.rows import decode_asset, encode_row
@@ -22,7 +22,12 @@ from tests.unit.tables.example_job import BROKEN, accept, apply, event_of, step_
 
 PIPELINES = Path(__file__).parents[3] / "deploy" / "pipelines"
 STANDARD = load_pipelines(PIPELINES)["standard"]
-DAMAGE: dict[str, Any] = {"code": "media-damaged", "message": "A part is damaged.", "start_ms": 60_000, "end_ms": 75_000}
+DAMAGE: dict[str, Any] = {
+    "code": "media-damaged",
+    "message": "A part is damaged.",
+    "start_ms": 60_000,
+    "end_ms": 75_000,
+}
 
 
 def run(job: Job, events: dict[str, tuple[Any, dict[str, Any]]]) -> tuple[Job, list[Any]]:
@@ -191,6 +196,17 @@ def test_a_flood_of_damage_is_cut_and_never_hides_what_is_missing() -> None:
     assert len(warnings) == MAX_WARNINGS and warnings[0].step == "captions"
     for warning in warnings:
         assert len(warning.code) <= MAX_CODE_BYTES and len(warning.message) <= MAX_WARNING_BYTES
+
+
+@pytest.mark.parametrize("count", [40, 150, 1000])
+def test_more_damage_than_a_row_can_hold_does_not_cost_the_ladder(count: int) -> None:
+    outputs = {"master": "m", "warnings": [DAMAGE | {"start_ms": n} for n in range(count)]}
+    job, _ = run(submitted(STANDARD)[0], {"transcode": (AttemptCompleted, {"outputs": outputs})})
+    kept = step_of(job, "transcode").outputs
+    assert job.status == "completed" and kept is not None
+    assert kept["warnings"] == outputs["warnings"][: len(kept["warnings"])]
+    assert len(kept["warnings"]) == count or len(msgspec.json.encode(kept)) > MAX_OUTPUTS_BYTES - 200
+    assert outputs_fit(kept)
 
 
 def test_a_missing_step_in_an_assets_row_is_bounded() -> None:

@@ -27,6 +27,7 @@ _BATCH = 500
 _COLUMNS = (
     *("id", "asset_id", "pipeline", "status", "progress", "current_step", "run", "owner", "filename", "passthrough"),
     *("created_at", "updated_at", "started_at", "finished_at", "duration_s", "error_code", "error_message"),
+    "warnings",
 )
 #: First characters that a spreadsheet treats as a formula. Source: OWASP, CSV Injection.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -118,6 +119,7 @@ def _as_csv(parts: Services, jobs: Sequence[Job]) -> bytes:
 def _cells(job: Job, view: Any) -> list[str]:
     error = job.error
     extra = {"error_code": error.code, "error_message": error.message} if error else {}
+    extra["warnings"] = " ".join(f"{warning.step}:{warning.code}" for warning in view.warnings)
     extra["duration_s"] = "" if (took_s := duration_s(job)) is None else f"{took_s:.3f}"
     return [_cell(extra.get(name, getattr(view, name, UNSET))) for name in _COLUMNS]
 

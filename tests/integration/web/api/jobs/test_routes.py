@@ -218,6 +218,9 @@ async def test_a_ready_asset_and_its_job_say_what_they_lack(site: Site, control:
     assert (await eventually(shown))["warnings"] == expected
     _, body = await site.ask("GET", f"/v1/jobs/{job.id}", "anna-edits")
     assert (body["data"]["status"], body["data"]["warnings"]) == ("completed", expected)
+    _, text = await site.ask("GET", "/v1/jobs/export", "anna-edits", params={"format": "csv"})
+    rows = {row["id"]: row for row in csv.DictReader(io.StringIO(text.decode()))}
+    assert rows[job.id]["warnings"] == "captions:model-failed"
 
 
 async def test_clearing_and_retrying_go_to_ones_own_by_filter_and_say_how_many(
