@@ -333,7 +333,7 @@ async def test_a_client_that_goes_is_one_line_and_no_error(
     writer.write(f"{head}Host: a\r\nAuthorization: Bearer {ADMIN}\r\n\r\n".encode() + FIRST_BYTES.get(kind, b""))
     await eventually(lambda: requests_running(site))
     writer.transport.abort()
-    await eventually(lambda: not requests_running(site))
+    await eventually(lambda: not requests_running(site), 60)  # "waiting" waits as long as the service lets it
     await eventually(lambda: metric(site, "kinolog_http_requests_total") > before)
     said = [record for record in caplog.records if record.name.startswith(("kinolog", "aiohttp.server", "asyncio"))]
     assert all(record.levelno <= logging.INFO and not record.exc_info for record in said), said
