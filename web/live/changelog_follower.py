@@ -125,6 +125,7 @@ class ChangelogFollower:
     async def _start(self, reader: LogReader) -> None:
         saved = None if self._model.damaged.is_set() else await self._model.saved()
         extent = await self._stable_extent(reader, saved)
+        self._checked_at = asyncio.get_running_loop().time()
         now = await self._now() if saved is not None else 0.0
         reason = self._replaced or reason_to_rebuild(saved, extent, self._settings.partitions, now)
         if saved is None or reason is not None:

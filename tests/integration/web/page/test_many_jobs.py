@@ -49,7 +49,7 @@ async def control(log: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def replica(make: Make, control: ControlStandIn) -> AsyncIterator[Site]:
-    """A replica that has read them."""
+    """A replica that has read them. Name it before `browser_page`: what is named last is closed first."""
     async with serve(make()) as site:
         yield site
 
@@ -65,7 +65,7 @@ def names(*numbers: int) -> list[str]:
 
 
 async def test_four_old_failures_among_thousands_are_counted_and_found(
-    browser_page: Page, replica: Site, control: ControlStandIn
+    replica: Site, browser_page: Page, control: ControlStandIn
 ) -> None:
     page = await opened(browser_page, replica, ADMIN)
     await expect(page.get_by_role("radio", name=f"All {JOBS}", exact=True)).to_be_checked()
@@ -82,7 +82,7 @@ async def test_four_old_failures_among_thousands_are_counted_and_found(
     await expect(page.locator(".job .name")).to_have_text(names(2))
 
 
-async def test_a_viewer_counts_their_own(browser_page: Page, replica: Site, control: ControlStandIn) -> None:
+async def test_a_viewer_counts_their_own(replica: Site, browser_page: Page, control: ControlStandIn) -> None:
     page = await opened(browser_page, replica, "anna-views", "?show=failed")
     await expect(page.get_by_role("radio", name="Failed 2", exact=True)).to_be_checked()
     await expect(page.get_by_role("radio", name="All 1000", exact=True)).to_be_visible()
@@ -95,7 +95,7 @@ async def test_a_viewer_counts_their_own(browser_page: Page, replica: Site, cont
         await control.delete(f"job_{number:06}")
 
 
-async def test_all_of_a_filter_is_paged_through(browser_page: Page, replica: Site) -> None:
+async def test_all_of_a_filter_is_paged_through(replica: Site, browser_page: Page) -> None:
     page = await opened(browser_page, replica, ADMIN, "?q=clip-29")
     await page.get_by_role("button", name="Show more").click()
     await page.get_by_role("button", name="Show more").click()
@@ -103,7 +103,7 @@ async def test_all_of_a_filter_is_paged_through(browser_page: Page, replica: Sit
     await expect(page.locator("#more")).to_be_hidden()
 
 
-async def test_a_queue_that_an_admin_pauses_is_seen_where_jobs_wait_in_it(browser_page: Page, replica: Site) -> None:
+async def test_a_queue_that_an_admin_pauses_is_seen_where_jobs_wait_in_it(replica: Site, browser_page: Page) -> None:
     page = await opened(browser_page, replica, "anna-views", "?show=running")
     await expect(page.locator(".job .status").first).to_have_text("Waiting")
     for _ in range(2):
