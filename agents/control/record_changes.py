@@ -33,6 +33,20 @@ class RecordChanges:
     and their indexes see none of them before `write`. A method that raises Rejected has changed nothing.
     """
 
+    __slots__ = (
+        "_assets",
+        "_jobs",
+        "_queues",
+        "_tables",
+        "_unlisted",
+        "changed",
+        "effects",
+        "lease_messages",
+        "now",
+        "partition",
+        "replayed",
+    )
+
     def __init__(self, tables: JobTables, partition: int, now: float, *, replayed: bool) -> None:
         self._tables, self.partition = tables, partition
         #: The record's timestamp, seconds since the epoch.
