@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import ffmpeg
 
 from processors.contract import Work, outputs_of, params_of
 from processors.errors import OutputIncomplete, OutputInvalid, Skipped
+from processors.media.channels import LEVELS, MIDDLE_AND_SIDE, ONE_SIDE, is_cancelled, mixed
 from processors.media.loudness import (
     Aim,
     Filter,
@@ -72,9 +73,16 @@ def channels_of(tracks: Sequence[AudioTrack]) -> int:
 
 
 def measure_args(source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack]) -> list[str]:
-    """ffmpeg arguments of the first pass, which measures the source."""
-    measured = _sound(source, media, tracks).filter("ebur128", **measuring())
-    compiled: list[str] = ffmpeg.output(measured, "-", f="null").get_args()
+    """ffmpeg arguments of the first pass, which measures the source: loudness, and the levels of its sides."""
+    sound = _sound(source, media, tracks)
+    if channels_of(tracks) == 1:
+        outputs = [ffmpeg.output(sound.filter("ebur128", **measuring()), "-", f="null")]
+    else:
+        copies = sound.filter_multi_output("asplit", 2)
+        loudness = copies[0].filter("ebur128", **measuring())
+        sides = filtered(copies[1], MIDDLE_AND_SIDE, LEVELS)
+        outputs = [ffmpeg.output(one, "-", f="null") for one in (loudness, sides)]
+    compiled: list[str] = ffmpeg.merge_outputs(*outputs).get_args()
     return compiled
 
 
@@ -86,15 +94,20 @@ def check_args(path: Path) -> list[str]:
 
 
 def audio_args(
-    source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack], normalise: Sequence[Filter]
+    source: Path,
+    media: ProbeOutputs,
+    tracks: Sequence[AudioTrack],
+    normalise: Sequence[Filter],
+    *,
+    mono: Sequence[Filter] = (),
 ) -> list[str]:
-    """ffmpeg arguments of the second pass: both files from one decode."""
-    sound = _sound(source, media, tracks)
-    for name, options in normalise:
-        sound = sound.filter(name, **options)
+    """ffmpeg arguments of the second pass: both files from one decode. `mono`: filters that give models one channel."""
+    sound = filtered(_sound(source, media, tracks), *normalise)
     shaped = _shaped(sound, tracks)  # the limiter works at 192 kHz
     copies = shaped.filter_multi_output("asplit", 2)
-    models = copies[1].filter("aformat", sample_fmts="s16", sample_rates=SPEECH_RATE_HZ, channel_layouts="mono")
+    models = filtered(copies[1], *mono).filter(
+        "aformat", sample_fmts="s16", sample_rates=SPEECH_RATE_HZ, channel_layouts="mono"
+    )
     channels = channels_of(tracks)
     clean = {"map_metadata": -1, "threads": _THREADS}
     aac = {**AAC, "b:a": _BIT_RATE_BPS * channels, "movflags": "+faststart", "f": "ipod"}
@@ -109,13 +122,20 @@ def audio_args(
 def _sound(source: Path, media: ProbeOutputs, tracks: Sequence[AudioTrack]) -> Chain:
     """The tracks as one, over the whole media: gaps and a late start are silence."""
     opened = ffmpeg.input(file_url(source), **input_options(media.demuxer), threads=_THREADS, vn=None)
-    steady = [opened[str(t.index)].filter("aresample", RATE_HZ) for t in tracks]
-    mixed = steady[0]
+    steady = [filtered(opened[str(t.index)], *mixed(t.channels)).filter("aresample", RATE_HZ) for t in tracks]
+    joint = steady[0]
     if len(steady) > 1:
-        mixed = ffmpeg.filter(steady, "amix", inputs=len(steady), duration="longest", normalize=0)
+        joint = ffmpeg.filter(steady, "amix", inputs=len(steady), duration="longest", normalize=0)
     whole = f"{media.duration_s:.6f}"
-    centred = _shaped(mixed, tracks).filter("highpass", f=_OFFSET_HZ)
+    centred = _shaped(joint, tracks).filter("highpass", f=_OFFSET_HZ)
     return centred.filter("apad", whole_dur=whole).filter("atrim", end=whole)
+
+
+def filtered(sound: Chain, *filters: Filter) -> Chain:
+    """The sound behind the filters."""
+    for name, options in filters:
+        sound = sound.filter(name, **options)
+    return sound
 
 
 def _shaped(sound: Chain, tracks: Sequence[AudioTrack]) -> Chain:
@@ -137,9 +157,12 @@ class AudioMaker:
             raise Skipped(NO_SOUND)
         source = await self.runner.readable(work.source, work.scratch)
         session = _Session(self.runner, work, source, media, tracks)
-        before = await session.measure()
+        stderr = await session.measure()
+        before = read_loudness(stderr)
         if before.is_silence:
             raise Skipped(SILENCE)
+        if channels_of(tracks) > 1 and is_cancelled(stderr):
+            session = replace(session, mono=(ONE_SIDE,))
         after = await _written(session, before, params)
         duration_s = await session.validate()
         work.report(1.0, {})
@@ -172,10 +195,12 @@ class _Session:
     source: Path
     media: ProbeOutputs
     tracks: tuple[AudioTrack, ...]
+    #: Filters that make one channel of two for models; without any, the mean of both.
+    mono: tuple[Filter, ...] = ()
 
-    async def measure(self) -> Loudness:
-        """Measure the source."""
-        return read_loudness(await self._run(measure_args(self.source, self.media, self.tracks), 0.0, _MEASURE_SHARE))
+    async def measure(self) -> str:
+        """Measure the source. Returns ffmpeg's stderr."""
+        return await self._run(measure_args(self.source, self.media, self.tracks), 0.0, _MEASURE_SHARE)
 
     async def normalise(self, before: Loudness, params: AudioParams) -> Loudness:
         """Write both files at the target loudness, or the best of some tries. Returns their loudness."""
@@ -198,7 +223,8 @@ class _Session:
 
     async def write(self, normalise: Sequence[Filter]) -> None:
         """Write both files."""
-        await self._run(audio_args(self.source, self.media, self.tracks, normalise), _MEASURE_SHARE, _WRITE_SHARE)
+        args = audio_args(self.source, self.media, self.tracks, normalise, mono=self.mono)
+        await self._run(args, _MEASURE_SHARE, _WRITE_SHARE)
 
     async def _run(self, args: list[str], from_share: float, to_share: float) -> str:
         """Run one pass, and return its stderr."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from processors.contract import Work
 from processors.errors import CorruptMedia, MediaTooLarge, NothingToShow, SourceMissing
+from processors.media.channels import MAX_CHANNELS
 from processors.media.packet_times import TimeBases, packets
 from processors.media.sniff import Container, recognise
 from processors.media.tracks import (
@@ -33,7 +34,7 @@ from schemas.probe import ProbeOutputs
 #: Length of the tail that is read to measure where the tracks end.
 _TAIL_S = 10.0
 #: Containers without an index, whose timestamps after a seek are guesses: read completely, they hold audio only.
-_UNINDEXED = frozenset({"mp3", "aac"})
+_UNINDEXED = frozenset({"mp3", "aac", "ac3", "eac3", "amr"})
 #: The container whose files can be joined by concatenating them.
 _JOINABLE = "mpegts"
 #: Containers that declare the duration of a track, so that a missing end is noticed.
@@ -241,6 +242,7 @@ def check_limits(outputs: ProbeOutputs, limits: Limits) -> None:
             ("lasts {:.0f} s", outputs.duration_s, limits.max_duration_s),
             ("has {:.0f} pixels per frame", max(coded, displayed), limits.max_pixels),
             ("has {:.0f} frames per second", video.fps if video else 0, limits.max_fps),
+            ("has {:.0f} audio channels", outputs.audio.channels if outputs.audio else 0, MAX_CHANNELS),
         )
     )
 

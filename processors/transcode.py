@@ -13,6 +13,7 @@ import ffmpeg
 
 from processors.contract import Work, outputs_of, params_of
 from processors.errors import InvalidParams, NothingToShow
+from processors.media.channels import mixed
 from processors.media.colours import decoder_options, prepared, scaled, tagged
 from processors.media.encode_validation import PLAYLIST, Expected, ValidatedRendition, prove, prove_together
 from processors.media.hls import Variant, master_playlist
@@ -139,7 +140,12 @@ def _sound_filters(track: AudioTrack, profile: Profile, plan: Plan) -> str:
     missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
     padding = [f"apad=pad_dur={_us(missing_s)}"] if missing_s > 0 else []
     rate = f"aresample={profile.audio.sample_rate_hz}"
-    return ",".join([rate, "aformat=sample_fmts=fltp:channel_layouts=stereo", *padding])
+    many = [f"{name}={_text(options)}" for name, options in mixed(track.channels)]
+    return ",".join([*many, rate, "aformat=sample_fmts=fltp:channel_layouts=stereo", *padding])
+
+
+def _text(options: Mapping[str, str]) -> str:
+    return ":".join(f"{name}={value}" for name, value in options.items())
 
 
 def _video_output(picture: Chain, size: Size, profile: Profile, plan: Plan, cpus: int) -> Chain:

@@ -133,7 +133,7 @@ def _subtitles_media(subtitles: Subtitles) -> str:
     language = f'LANGUAGE="{subtitles.language}",' if subtitles.language and _is_tag(subtitles.language) else ""
     return (
         f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{SUBTITLES_GROUP}",NAME="{subtitles.name}",{language}'
-        f'DEFAULT=YES,AUTOSELECT=YES,FORCED=NO,URI="{subtitles.uri}"'
+        f'DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="{subtitles.uri}"'
     )
 
 

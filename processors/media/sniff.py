@@ -1,20 +1,31 @@
-"""Tells a container by its first bytes, from our own list: neither a name nor a Content-Type is believed."""
+"""The container of a file, recognised by its first bytes: neither a name nor a Content-Type is believed."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from processors.errors import EmptyMedia, SourceMissing, UnsupportedMedia
+from processors.media.pictures import gif_moves, picture_name, png_moves, webp_moves
 
 #: Enough for the longest signature: three packets of a transport stream with time codes.
 HEAD_BYTES = 4096
+
+#: Files that are uploaded by mistake. Source: ISO 32000-1, 7.5.2; PKWARE APPNOTE 4.3.7; RFC 1952.
+_NOT_MEDIA = (
+    (b"%PDF-", "a document (PDF)"),
+    (b"PK\x03\x04", "an archive (ZIP)"),
+    (b"Rar!\x1a\x07", "an archive (RAR)"),
+    (b"7z\xbc\xaf\x27\x1c", "an archive (7z)"),
+    (b"\x1f\x8b\x08", "an archive (gzip)"),
+)
 
 #: What a suffix looks like that people know.
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
 #: Longest part of a file's name that is repeated to whoever uploaded it.
 _NAME_CHARS = 100
 
-_ASK = "Upload a video or audio file (MP4, MOV, MKV, WebM, AVI, MPEG-TS, MP3, WAV, Ogg, FLAC or AAC)."
+_ASK = "Upload a video or audio file (such as MP4, MOV, MKV, WebM, AVI, MPEG, WMV, MP3, M4A, WAV, FLAC or Ogg)."
 
 
 @dataclass(frozen=True)
@@ -38,9 +49,44 @@ WAV = Container("wav", "WAV")
 OGG = Container("ogg", "Ogg")
 FLAC = Container("flac", "FLAC")
 AAC = Container("aac", "AAC")
+MPEG = Container("mpeg", "MPEG-PS")
+ASF = Container("asf", "Windows Media")
+FLV = Container("flv", "Flash Video")
+DV = Container("dv", "DV")
+AIFF = Container("aiff", "AIFF")
+CAF = Container("caf", "Core Audio")
+AC3 = Container("ac3", "AC-3")
+EAC3 = Container("eac3", "E-AC-3")
+WAVE64 = Container("w64", "Wave64")
+AU = Container("au", "AU")
+AMR = Container("amr", "AMR")
+GIF = Container("gif", "GIF")
+APNG = Container("apng", "APNG")
+
+#: First bytes. Source: ISO/IEC 13818-1, 2.5.3.3; ASF specification 10.1; FLV specification, annex E.2; Apple, Core
+#: Audio Format; Sony Wave64; RFC 4867, 5; IEC 61834-2 (a frame's first header block, 525 and 625 lines); Sun, audio(4).
+_MAGIC: tuple[tuple[bytes, Container], ...] = (
+    (b"OggS", OGG),
+    (b"fLaC", FLAC),
+    (b"\x00\x00\x01\xba", MPEG),
+    (bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), ASF),
+    (b"FLV\x01", FLV),
+    (b"\x1f\x07\x00\x3f", DV),
+    (b"\x1f\x07\x00\xbf", DV),
+    (b"caff\x00\x01", CAF),
+    (bytes.fromhex("726966662e91cf11a5d628db04c10000"), WAVE64),
+    (b".snd", AU),
+    (b"#!AMR\n", AMR),
+    (b"#!AMR-WB\n", AMR),
+)
 
 #: Top-level boxes that a QuickTime or MP4 file may start with. Source: ISO/IEC 14496-12, Apple QuickTime File Format.
 _FIRST_BOXES = frozenset({b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"moof"})
+#: AC-3 up to this version of the bit stream, E-AC-3 beyond. Source: ATSC A/52, E.1.3.1.6.
+_AC3_VERSIONS = 10
+#: Source: ATSC A/52, tables 5.6 and 5.18.
+_AC3_RATES_HZ = (48_000, 44_100, 32_000)
+_AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 #: Packet lengths of transport streams, and where the sync byte stands in them (192: M2TS with a time code before it).
 _TS_PACKETS = ((188, 0), (192, 4), (204, 0))
 
@@ -51,7 +97,9 @@ def sniff(head: bytes) -> Container | None:
 
 
 def _known(head: bytes) -> Container | None:
-    return _by_magic(head) or _quicktime(head) or _transport_stream(head) or _mpeg_audio(head)
+    if picture_name(head):  # HEIC and AVIF begin as MP4 does
+        return None
+    return _by_magic(head) or _quicktime(head) or _transport_stream(head) or _dolby(head) or _mpeg_audio(head)
 
 
 def recognise(source: Path, filename: str | None = None) -> Container:
@@ -59,7 +107,7 @@ def recognise(source: Path, filename: str | None = None) -> Container:
     try:
         with source.open("rb") as file:
             head = file.read(HEAD_BYTES)
-            container = sniff(head) or _behind_id3(file.seek(_id3_bytes(head)), file.read(HEAD_BYTES))
+            container = sniff(head) or _animation(head, file) or _behind_id3(head, file)
     except OSError as error:
         raise SourceMissing("The uploaded file cannot be found any more.", detail=str(error)) from error
     if not head:
@@ -77,11 +125,9 @@ def _by_magic(head: bytes) -> Container | None:
             return AVI
         case ((b"RIFF" | b"RF64"), b"WAVE"):
             return WAV
-        case b"OggS", _:
-            return OGG
-        case b"fLaC", _:
-            return FLAC
-    return None
+        case b"FORM", (b"AIFF" | b"AIFC"):
+            return AIFF
+    return next((container for magic, container in _MAGIC if head.startswith(magic)), None)
 
 
 def _quicktime(head: bytes) -> Container | None:
@@ -110,6 +156,30 @@ def _mpeg_audio(head: bytes) -> Container | None:
     return MP3 if head[1] & 0xE0 == 0xE0 and layer == 0x02 and bit_rate not in (0, 15) and sample_rate != 3 else None
 
 
+def _dolby(head: bytes) -> Container | None:
+    """AC-3 or E-AC-3, when a second frame follows the first. Source: ATSC A/52, 5.4.1 and E.1.3.1."""
+    if head[:2] != b"\x0b\x77" or len(head) < 6:
+        return None
+    version = head[5] >> 3
+    size = _eac3_frame_bytes(head) if version > _AC3_VERSIONS else _ac3_frame_bytes(head)
+    if not size or head[size : size + 2] != b"\x0b\x77":
+        return None
+    return EAC3 if version > _AC3_VERSIONS else AC3
+
+
+def _eac3_frame_bytes(head: bytes) -> int:
+    return 2 * ((head[2] & 0x07) << 8 | head[3]) + 2
+
+
+def _ac3_frame_bytes(head: bytes) -> int:
+    """Length of a frame of 1536 samples; 0 when the header is none."""
+    rate, code = head[4] >> 6, head[4] & 0x3F
+    if rate >= len(_AC3_RATES_HZ) or code >> 1 >= len(_AC3_KBPS):
+        return 0
+    words = _AC3_KBPS[code >> 1] * 1000 * 96 // _AC3_RATES_HZ[rate]
+    return 2 * (words + (code & 1 if _AC3_RATES_HZ[rate] == 44_100 else 0))
+
+
 def _id3_bytes(head: bytes) -> int:
     """Length of an ID3v2 tag: ten bytes and four times seven bits. Source: id3.org, ID3v2.4.0 section 3.1."""
     if head[:3] != b"ID3" or len(head) < 10:
@@ -120,9 +190,22 @@ def _id3_bytes(head: bytes) -> int:
     return 10 + size
 
 
-def _behind_id3(tag_bytes: int, body: bytes) -> Container | None:
+def _behind_id3(head: bytes, file: BinaryIO) -> Container | None:
     """What follows a tag that is longer than the head, such as one with a cover picture; padding may lie between."""
-    return sniff(body.lstrip(b"\0")) if tag_bytes else None
+    if not (tag_bytes := _id3_bytes(head)):
+        return None
+    file.seek(tag_bytes)
+    return sniff(file.read(HEAD_BYTES).lstrip(b"\0"))
+
+
+def _animation(head: bytes, file: BinaryIO) -> Container | None:
+    """The container of a picture that moves."""
+    match picture_name(head):
+        case "GIF":
+            return GIF if gif_moves(file) else None
+        case "PNG":
+            return APNG if png_moves(file) else None
+    return None
 
 
 def _named(filename: str | None) -> str:
@@ -132,11 +215,21 @@ def _named(filename: str | None) -> str:
 
 
 def _verdict(head: bytes, filename: str | None) -> str:
+    if webp_moves(head):
+        return "is an animated WebP, which cannot be decoded here"
+    if picture := picture_name(head):
+        return f"is a picture ({picture}), not a video"
+    if other := _other(head):
+        return f"is {other}, not a video"
     suffix = Path(filename).suffix if filename else ""
     what = "a playlist" if head.lstrip().startswith(b"#EXTM3U") else "text" if _is_text(head) else None
     if what is None:
         return "is not in a media format that can be read here"
     return f"is named {suffix} but holds {what}" if _SUFFIX.fullmatch(suffix) else f"holds {what}"
+
+
+def _other(head: bytes) -> str | None:
+    return next((name for magic, name in _NOT_MEDIA if head.startswith(magic)), None)
 
 
 def _is_text(head: bytes) -> bool:
