@@ -109,7 +109,7 @@ def audio_args(
         "aformat", sample_fmts="s16", sample_rates=SPEECH_RATE_HZ, channel_layouts="mono"
     )
     channels = channels_of(tracks)
-    clean = {"map_metadata": -1, "threads": _THREADS}
+    clean = {"map_metadata": -1, "map_chapters": -1, "threads": _THREADS}
     aac = {**AAC, "b:a": _BIT_RATE_BPS * channels, "movflags": "+faststart", "f": "ipod"}
     outputs = [
         ffmpeg.output(copies[0], AUDIO, **clean, **aac),

@@ -30,6 +30,7 @@
         ├── ModelLost            model-lost              its process exited during a request
         ├── ModelTimedOut        model-timed-out
         ├── ModelOutgrown        model-memory-exceeded
+        ├── LanguageNotSupported language-not-supported  the model does not know the spoken language: never retried
         ├── EndpointAsleep       endpoint-asleep         counted separately from failures
         ├── EndpointUnreachable  endpoint-unreachable
         ├── EndpointTimedOut     endpoint-timed-out
@@ -256,6 +257,13 @@ class ModelOutgrown(BackendError):
     """The model exceeded its memory limit."""
 
     code = "model-memory-exceeded"
+
+
+class LanguageNotSupported(BackendError):
+    """The model does not know the language that is spoken."""
+
+    code = "language-not-supported"
+    retriable = False
 
 
 class EndpointAsleep(BackendError):

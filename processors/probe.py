@@ -10,6 +10,7 @@ from pathlib import Path
 from processors.contract import Work
 from processors.errors import CorruptMedia, MediaTooLarge, NothingToShow, SourceMissing
 from processors.media.channels import MAX_CHANNELS
+from processors.media.chapters import chapters
 from processors.media.packet_times import TimeBases, packets
 from processors.media.sniff import Container, recognise
 from processors.media.tracks import (
@@ -20,6 +21,7 @@ from processors.media.tracks import (
     count,
     seconds,
     sounds,
+    subtitle_tracks,
     video_track,
 )
 from processors.media.truncation import check_whole
@@ -45,6 +47,7 @@ _SHORT_SHARE = 0.02
 
 #: Track index, as ffprobe prints it.
 _INDEX = re.compile(r"[0-9]{1,4}")
+_DESCRIPTION = ("-show_format", "-show_streams", "-show_chapters", "-of", "json")
 _PACKETS = ("-show_entries", "packet=stream_index,pts_time,dts_time,duration_time,flags", "-of", "csv=p=0")
 _NO_TRACK = "The file has neither video nor audio that can be played. Upload a video or audio file."
 
@@ -90,7 +93,7 @@ class Prober:
         return outputs
 
     async def _described(self, source: Path, container: Container) -> Json:
-        argv = ffprobe_argv(source, input_options(container.demuxer), "-show_format", "-show_streams", "-of", "json")
+        argv = ffprobe_argv(source, input_options(container.demuxer), *_DESCRIPTION)
         return described(await ffprobe_json(self.runner, source, argv, self.runner.limits.tool_time_s))
 
     async def _ends(self, source: Path, container: Container, description: Json) -> Ends:
@@ -192,6 +195,8 @@ def probe_outputs(description: Json, ends: Ends, container: Container, size_byte
         video=video_track(video, **_times(spans[int(video["index"])])) if video else None,
         audio=audio_track(audio, **_times(spans[int(audio["index"])])) if audio else None,
         sounds=tuple(audio_track(track) for track in others) if len(others) > 1 else (),
+        subtitles=subtitle_tracks(description["streams"]),
+        chapters=chapters(description.get("chapters", ()), zero),
         video_tracks=count(description["streams"], "video"),
         audio_tracks=count(description["streams"], "audio"),
         bit_rate_bps=int(bit_rate) if bit_rate.isdigit() else None,

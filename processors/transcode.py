@@ -174,6 +174,7 @@ def _hls_output(chain: Chain, name: str, codec: Mapping[str, Any], start_s: Frac
     options = {
         **codec,
         "map_metadata": -1,
+        "map_chapters": -1,
         "output_ts_offset": _us(start_s),
         "f": "hls",
         "hls_time": f"{segment_s:g}",

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from processors.contract import Work, outputs_of, params_of
-from processors.errors import Skipped
+from processors.errors import LanguageNotSupported, Skipped
 from processors.media.cues import cues, plain_text, subrip, webvtt
 from processors.models.backends import first_success
 from processors.models.speech import RemoteSpeech, Speech, SpeechBackend, Transcription
@@ -17,7 +17,8 @@ from schemas.audio import AudioOutputs
 from schemas.transcribe import Caption, TranscribeOutputs, TranscribeParams, Transcript, TranscriptSegment
 
 VTT, SRT, TRANSCRIPT, TEXT = "captions.vtt", "captions.srt", "transcript.json", "transcript.txt"
-NO_SPEECH = "no-speech"
+NO_SPEECH, UNSUPPORTED = "no-speech", "language-not-supported"
+_UNSUPPORTED_HINT = "Configure a multilingual model for the step transcribe."
 #: Share of progress of the transcription itself.
 _TRANSCRIBED_SHARE = 0.98
 
@@ -38,9 +39,12 @@ class Transcriber:
             raise self.missing
         if all(isinstance(backend, RemoteSpeech) for backend in self.chain.values()):
             work.release_cpus()  # endpoints compute elsewhere
-        speech = Speech(await work.fetch(audio.speech), audio.duration_s, params.language)
+        speech = Speech(await work.fetch(audio.speech), audio.duration_s, params.language, audio.language)
         tries = {name: _BackendRun(backend, speech, work).run for name, backend in self.chain.items()}
-        backend, result = await first_success(tries, asleep_left=work.asleep_left)
+        try:
+            backend, result = await first_success(tries, asleep_left=work.asleep_left)
+        except LanguageNotSupported as error:
+            raise Skipped(UNSUPPORTED, hint=_UNSUPPORTED_HINT) from error
         if not result.segments:
             raise Skipped(NO_SPEECH)
         transcript = Transcript(

@@ -60,6 +60,26 @@ class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     default: bool = False
 
 
+class SubtitleTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A subtitle track of the file. It is not published."""
+
+    index: int
+    codec: str
+    #: ISO 639, if tagged in the file.
+    language: str | None = None
+    #: Marked as default in the file.
+    default: bool = False
+
+
+class Chapter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A chapter of the file. It is not published."""
+
+    start_s: float
+    end_s: float
+    #: Up to 200 characters.
+    title: str | None = None
+
+
 class ProbeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Outputs of the step, used by later steps."""
 
@@ -73,6 +93,9 @@ class ProbeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     audio: AudioTrack | None = None
     #: All audio tracks, if there are several; start and end are measured for `audio` only.
     sounds: tuple[AudioTrack, ...] = ()
+    subtitles: tuple[SubtitleTrack, ...] = ()
+    #: The first 200.
+    chapters: tuple[Chapter, ...] = ()
     #: Number of tracks in the file, by kind.
     video_tracks: int = 0
     audio_tracks: int = 0

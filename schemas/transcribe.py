@@ -72,7 +72,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     #: ISO 639-1; unset if the model gives none.
     language: str | None = None
-    #: Confidence of the detection, 0-1; 1 if the language was configured.
+    #: Confidence of the detection, 0-1; unset where the language was not detected.
     language_confidence: float | None = None
     duration_ms: int
     model: SpeechModel
@@ -92,7 +92,7 @@ class TranscribeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     #: Plain text.
     text: str
     language: str | None = None
-    #: 0-1.
+    #: 0-1; unset where the language was not detected.
     language_confidence: float | None = None
     segments: int
     model: SpeechModel

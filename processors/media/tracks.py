@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from processors.media.colours import HDR_TRANSFERS, has_alpha
 from schemas.base import Json
-from schemas.probe import AudioTrack, VideoTrack
+from schemas.probe import AudioTrack, SubtitleTrack, VideoTrack
 
 #: ffprobe's words for a picture made of two fields.
 _INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
@@ -48,6 +48,20 @@ def sounds(tracks: Sequence[Json]) -> list[Json]:
     return [t for t in tracks if t.get("codec_type") == "audio" and t.get("codec_name") and t.get("channels")]
 
 
+def subtitle_tracks(tracks: Sequence[Json]) -> tuple[SubtitleTrack, ...]:
+    """The subtitle tracks, in any codec."""
+    return tuple(
+        SubtitleTrack(
+            index=int(track["index"]),
+            codec=track.get("codec_name") or "unknown",
+            language=_language(track),
+            default=_is_default(track),
+        )
+        for track in tracks
+        if track.get("codec_type") == "subtitle"
+    )
+
+
 def count(tracks: Sequence[Json], kind: str) -> int:
     """How many tracks of a kind there are, cover pictures aside."""
     return sum(t.get("codec_type") == kind and not _is_still(t) for t in tracks)
@@ -86,13 +100,12 @@ def video_track(track: Json, *, start_s: float, duration_s: float | None) -> Vid
 
 def audio_track(track: Json, *, start_s: float = 0.0, duration_s: float | None = None) -> AudioTrack:
     """What later steps need to know of it."""
-    language = str(track.get("tags", {}).get("language", ""))
     return AudioTrack(
         index=int(track["index"]),
         codec=track["codec_name"],
         channels=int(track["channels"]),
         sample_rate_hz=int(track.get("sample_rate", 0)),
-        language=language if _LANGUAGE.fullmatch(language) and language != "und" else None,
+        language=_language(track),
         duration_s=duration_s,
         start_s=start_s,
         default=_is_default(track),
@@ -189,6 +202,11 @@ def _word(track: Json, name: str) -> str | None:
 def _tag(track: Json, name: str) -> str | None:
     """A tag whose name may be written in any case."""
     return next((text for key, text in track.get("tags", {}).items() if key.lower() == name), None)
+
+
+def _language(track: Json) -> str | None:
+    language = str(track.get("tags", {}).get("language", ""))
+    return language if _LANGUAGE.fullmatch(language) and language != "und" else None
 
 
 def _is_default(track: Json) -> bool:

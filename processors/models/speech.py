@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from processors.errors import AnswerInvalid
+from processors.errors import AnswerInvalid, LanguageNotSupported
 from processors.models.backends import Endpoint
 from processors.models.host import ModelHost
 from schemas.base import Json
@@ -46,6 +46,8 @@ class Speech(NamedTuple):
     duration_s: float
     #: ISO 639-1, if known.
     language: str | None
+    #: ISO 639, as the file names it: a hint.
+    tagged: str | None = None
 
 
 #: Called with each segment as soon as it is known, the language if known, and the share that is done, 0-1.
@@ -80,13 +82,16 @@ class LocalSpeech:
                 segments.append(segment)
             on_segment(segment, part["language"], part["done"])
 
-        request = {"path": str(speech.path), "language": speech.language}
+        request = {"path": str(speech.path), "language": speech.language, "tagged": speech.tagged}
         timeout_s = self.time_s + self.time_factor * speech.duration_s
         response = await self.host.request(request, timeout_s=timeout_s, on_partial=on_partial)
+        if not response["supported"]:
+            raise LanguageNotSupported("The model does not know the language that is spoken.")
+        confidence = response["language_confidence"]
         return Transcription(
             segments=tuple(segments),
             language=response["language"],
-            language_confidence=round(response["language_confidence"], 3),
+            language_confidence=None if confidence is None else round(confidence, 3),
             model=SpeechModel(backend="", **response["model"]),
         )
 
@@ -148,7 +153,7 @@ class RemoteSpeech:
             for segment in updates:
                 on_segment(segment, speech.language, done)
         model = SpeechModel(backend="")
-        return Transcription(tuple(segments), speech.language, 1.0 if speech.language else None, model)
+        return Transcription(tuple(segments), speech.language, None, model)
 
 
 def _body(chunk: bytes, language: str | None) -> Json:

@@ -55,17 +55,26 @@ class _Format(msgspec.Struct, frozen=True):
     nb_streams: _Count = 0
 
 
+class _Chapter(msgspec.Struct, frozen=True):
+    """A chapter; times are text."""
+
+    start_time: _Text = ""
+    end_time: _Text = ""
+    tags: dict[str, str] = {}
+
+
 class _Output(msgspec.Struct, frozen=True):
     streams: list[_Track] = []
+    chapters: list[_Chapter] = []
     format: _Format = _Format()
 
 
 def checked_output(output: Json) -> Json:
-    """The output with `streams` and `format` always present. Raises ToolMisbehaved if it does not fit the schema."""
+    """The output with `streams`, `chapters` and `format`. Raises ToolMisbehaved if it does not fit the schema."""
     try:
         msgspec.convert(output, _Output)
     except msgspec.ValidationError as error:
         raise ToolMisbehaved(
             "ffprobe printed an invalid description of the file. Export the file again.", detail=str(error)
         ) from error
-    return {"streams": [], "format": {}, **output}
+    return {"streams": [], "chapters": [], "format": {}, **output}

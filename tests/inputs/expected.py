@@ -50,7 +50,7 @@ class Speech:
 
     text: str
     #: Share of words that may be wrong, missing or added. Small models mishear synthetic voices.
-    error_rate: float = 0.15
+    error_rate: float = 0.2
     #: When the first word is spoken, and how far the first cue may be from it.
     first_s: float | None = None
     first_slack_s: float = 0.6

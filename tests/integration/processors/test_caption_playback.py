@@ -39,6 +39,8 @@ _WATCH = """async (address) => {
   video.playbackRate = 0.25;  // on a busy machine the browser looks at its cues up to a second late
   await video.play();
   while (!ended && !errors.length) {
+    // offered, not shown by default: as a viewer chooses them in the player's menu
+    for (const track of video.textTracks) if (track.mode !== "showing") track.mode = "showing";
     const cues = [...video.textTracks].flatMap((track) => [...(track.activeCues ?? [])]);
     if (cues.length) seen.push([video.currentTime, cues[0].text, cues[0].startTime, cues[0].endTime]);
     await new Promise((done) => setTimeout(done, 20));

@@ -49,7 +49,7 @@ def test_one_decode_two_sizes_and_sound_once() -> None:
         "-hls_flags independent_segments -hls_fmp4_init_filename init.mp4 -hls_playlist_type vod "
         "-hls_segment_filename hls/{0}/%05d.m4s "
         "-hls_segment_options movflags=+frag_custom+dash+delay_moov+frag_discont -hls_segment_type fmp4 -hls_time 4 "
-        "-map_metadata -1"
+        "-map_chapters -1 -map_metadata -1"
     )
     video = (
         "-f hls -bufsize {2} -c:v libx264 -crf 21.0 -force_key_frames 'expr:gte(t,n_forced*2)*lt(t,9.500000)' " + hls

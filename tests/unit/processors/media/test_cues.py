@@ -2,11 +2,15 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.media.cues import LINE_CHARS, LINES, cues, overlaps, plain_text, subrip, webvtt
+from processors.media.cues import LINES, cues, overlaps, plain_text, subrip, webvtt
+from processors.media.line_breaks import COLUMNS, columns
 from schemas.transcribe import TranscriptSegment, Word
+from tests.inputs.judges.text import broken
+from tests.inputs.observed import Cue
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=60)
 
@@ -42,7 +46,7 @@ def test_cues_are_short_apart_and_lose_nothing(segments: list[TranscriptSegment]
     for cue in found:
         assert cue.end_ms > cue.start_ms >= 0
         assert 1 <= len(cue.lines) <= LINES
-        assert all(0 < len(line) <= LINE_CHARS for line in cue.lines)
+        assert all(line and columns(line) <= COLUMNS for line in cue.lines)
     said = "".join("".join(segment.text.split()) for segment in segments)
     assert "".join("".join("".join(cue.lines).split()) for cue in found) == said
 
@@ -117,3 +121,59 @@ def test_the_formats_are_written_as_their_readers_expect() -> None:
     assert webvtt(found, "X: 1") == "WEBVTT\nX: 1\n\n01:01:01.005 --> 01:01:03.000\na &amp; &lt;b&gt;\n"
     assert subrip(found) == "1\n01:01:01,005 --> 01:01:03,000\na & ‹b›\n"  # noqa: RUF001
     assert plain_text([one("  a   b ", ("a", 0, 1))]) == "a b\n"
+
+
+_LANGUAGES = {
+    "English": "Well, the first thing that I would like to say about the new building is that nobody asked the people "
+    "who live next to it, and the second thing is that it is far too high for a street of that width.",
+    "German": "Das Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz wurde vor Jahren beschlossen.",
+    "Russian": "Вчера вечером, когда поезд наконец пришёл, все побежали к дверям, и никто не заметил дождя.",
+    "Japanese": "今日は天気がとても良いので、みんなで海へ行って、砂浜で長い間話をした。",
+    "Chinese": "今天的天气非常好，所以我们大家一起去了海边，在沙滩上聊了很久。然后，我们吃了午饭。",  # noqa: RUF001
+    "Thai": "วันนี้อากาศดีมากเราจึงไปทะเลด้วยกันและนั่งคุยกันบนชายหาด",
+    "Korean": "오늘은 날씨가 아주 좋아서 우리 모두 바다에 갔습니다. 그리고 역 근처의 가게에서 점심을 먹었습니다.",
+    "Arabic": "كان الطقس جميلا جدا اليوم، لذلك ذهبنا جميعا إلى البحر وجلسنا على الشاطئ وتحدثنا وقتا طويلا.",
+    "Hindi": "आज मौसम बहुत अच्छा था, इसलिए हम सब समुद्र के किनारे गए और वहाँ बैठकर बहुत देर तक बातें करते रहे।",
+}
+
+
+@pytest.mark.parametrize("text", _LANGUAGES.values(), ids=_LANGUAGES)
+@pytest.mark.parametrize("cps", [5, 7])
+def test_captions_can_be_read_in_every_script_without_times_of_words(text: str, cps: int) -> None:
+    found = cues([TranscriptSegment(id=0, start_ms=400, end_ms=400 + len(text) * 1000 // cps, text=text)])
+    shown = [Cue(start_s=cue.start_ms / 1000, end_s=cue.end_ms / 1000, lines=cue.lines) for cue in found]
+    assert [wrong for cue in shown for wrong in broken(cue)] == []
+    assert "".join("".join(cue.lines) for cue in found).replace(" ", "") == text.replace(" ", "")
+
+
+def _one(text: str, start_ms: int, end_ms: int) -> TranscriptSegment:
+    return TranscriptSegment(id=0, start_ms=start_ms, end_ms=end_ms, text=text)
+
+
+def test_words_of_a_moment_share_a_cue_that_can_be_read() -> None:
+    found = cues([_one("Yes.", 1000, 1050), _one("No.", 1050, 1100), _one("Perhaps.", 9000, 9010)])
+    assert found == [(1000, 1834, ("Yes. No.",)), (9000, 9834, ("Perhaps.",))]
+
+
+def test_no_word_is_shown_for_half_a_minute() -> None:
+    assert cues([_one("Yes.", 0, 30_000)]) == [(0, 7000, ("Yes.",))]
+
+
+def test_a_cue_is_shown_longer_where_its_words_are_quick_but_not_long_past_the_next() -> None:
+    first, second = cues(
+        [
+            spoken("Nobody can read all of that so quickly anyway, and of that I am absolutely sure.", 0, 100),
+            spoken("That is why I say it slowly.", 1600, 400),
+        ]
+    )
+    assert first.end_ms == 2100
+    assert second.start_ms == 2100
+
+
+def test_a_line_does_not_end_with_an_article() -> None:
+    (cue,) = cues([spoken("everybody there wants to go and have a look at the old house once again", 0, 280)])
+    assert not cue.lines[0].endswith((" the", " a", " at", " and", " to"))
+
+
+def test_times_before_the_media_are_shown_from_its_start() -> None:
+    assert cues([_one("x", -5, 9)]) == [(0, 834, ("x",))]
