@@ -84,13 +84,13 @@ class TusStorage:
         """Time at which it expires unless more bytes come, seconds since the epoch."""
         return self.data(upload_id).stat().st_mtime + self._expire_s
 
-    def append(self, upload_id: str, chunks: list[bytes]) -> None:
+    def append(self, upload_id: str, block: bytes | bytearray) -> None:
         """Add bytes at the end. Raises OSError."""
         data = self.data(upload_id)
         before, now = data.stat().st_mtime, self._now()
         try:
             with data.open("ab") as file:
-                file.writelines(chunks)
+                file.write(block)
         finally:
             _set_mtime(data, before if now is None else now)
 

@@ -22,13 +22,14 @@ from web.http.problems import CLOSE, Problem, not_found
 from web.http.routing import Routes
 from web.http.text_repair import repair_name
 from web.services import Services, services
+from web.upload_staging.block_writer import write_blocks
+from web.upload_staging.tus_locks import ReadTimeout
 from web.upload_staging.tus_storage import TusUpload
 
 routes = Routes("Uploads")
 
 VERSION = "1.0.0"
 _HEADERS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
-_WRITE_BYTES = 1024**2
 
 
 @routes.on("OPTIONS", "/v1/uploads/tus", responses={204: None})
@@ -127,28 +128,27 @@ async def end_tus(request: web.Request) -> web.Response:
 
 async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
     """Write the body; returns the new offset. Bytes received before a broken connection are kept."""
-    parts, folder, waiting, size = services(request), tus_folder(services(request)), list[bytes](), 0
+    parts, received = services(request), 0
+
+    async def chunks(stall: ReadTimeout) -> AsyncIterator[bytes]:
+        nonlocal received
+        while chunk := await request.content.readany():
+            stall.renew()
+            received += len(chunk)
+            if offset + received > upload.size_bytes:
+                raise Problem(413, "upload-too-large", "the body is longer than Upload-Length", CLOSE)
+            yield chunk
+
+    async def write(block: bytearray) -> None:
+        await in_thread(tus_folder(parts).append, upload.id, block)
+
     try:
         async with LOCKS.reading(upload.id, parts.settings.web.upload_stall_s) as stall:
-            while chunk := await request.content.readany():
-                stall.renew()
-                size += len(chunk)
-                if offset + size > upload.size_bytes:
-                    raise Problem(413, "upload-too-large", "the body is longer than Upload-Length", CLOSE)
-                waiting.append(chunk)
-                if sum(map(len, waiting)) >= _WRITE_BYTES:
-                    written, waiting = waiting, []
-                    await in_thread(folder.append, upload.id, written)
-        written, waiting = waiting, []
-        await in_thread(folder.append, upload.id, written)
-        return offset + size
+            await write_blocks(chunks(stall), write)
+        return offset + received
     except TimeoutError as error:
         detail = "no data was received for too long, or a newer request took over; received bytes are kept"
         raise Problem(408, "upload-stalled", detail, CLOSE) from error
-    finally:
-        if waiting and offset + size <= upload.size_bytes:
-            with contextlib.suppress(OSError):  # the client requests the offset
-                await in_thread(folder.append, upload.id, waiting)
 
 
 async def _find(request: web.Request) -> tuple[TusUpload, int]:

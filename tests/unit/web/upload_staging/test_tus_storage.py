@@ -15,7 +15,7 @@ def test_the_offset_is_the_size_of_the_data(tmp_path: Path) -> None:
     storage = TusStorage(tmp_path, 60, time.time)
     storage.create(upload("tus_1"))
     assert storage.find("tus_1") == (upload("tus_1"), 0)
-    storage.append("tus_1", [b"a", b"b"])
+    storage.append("tus_1", b"ab")
     assert storage.find("tus_1") == (upload("tus_1"), 2)
     assert storage.find("../tus_1") is None
     assert storage.find("tus_2") is None
@@ -25,7 +25,7 @@ def test_an_expired_upload_is_swept_and_a_complete_one_is_returned(tmp_path: Pat
     storage = TusStorage(tmp_path, 60, time.time)
     for name in ("tus_old", "tus_whole", "tus_new"):
         storage.create(upload(name))
-    storage.append("tus_whole", [b"abcd"])
+    storage.append("tus_whole", b"abcd")
     for name in ("tus_old", "tus_whole"):
         os.utime(storage.data(name), (time.time() - 100, time.time() - 100))
     assert [found.id for found in storage.sweep()] == ["tus_whole"]
@@ -38,7 +38,7 @@ def test_a_clock_of_the_machine_that_is_wrong_expires_nothing(tmp_path: Path) ->
     storage.create(upload("tus_1"))
     assert storage.expires_at("tus_1") == now + 60
     now += 59
-    storage.append("tus_1", [b"a"])
+    storage.append("tus_1", b"a")
     now += 59
     assert storage.find("tus_1") is not None and storage.sweep() == []
     now += 2
@@ -51,7 +51,7 @@ def test_while_the_logs_time_is_not_known_nothing_expires_and_dates_stay(tmp_pat
     known = TusStorage(tmp_path, 60, lambda: 1_000.0)
     known.create(upload("tus_1"))
     unknown = TusStorage(tmp_path, 60, lambda: None)
-    unknown.append("tus_1", [b"a"])
+    unknown.append("tus_1", b"a")
     assert unknown.find("tus_1") == (upload("tus_1"), 1) and unknown.sweep() == []
     assert known.expires_at("tus_1") == 1_060.0
 

@@ -97,7 +97,7 @@ async def test_a_resumed_upload_whose_job_was_deleted_is_not_put_into_the_store_
     upload = TusUpload(id="tus_1", size_bytes=5, asset_id=item["asset_id"], job_id=item["job_id"], owner="anna")
     folder = tus_completion.tus_folder(site.parts)
     folder.create(upload)
-    folder.append(upload.id, [b"media"])
+    folder.append(upload.id, b"media")
     before = stored(make())
     await tus_completion.complete(site.parts, upload)
     assert stored(make()) == before and folder.find(upload.id) is None
