@@ -5,7 +5,8 @@ import base64
 import math
 import wave
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 from processors.errors import AnswerInvalid, LanguageNotSupported
 from processors.models.backends import Endpoint
 from processors.models.host import ModelHost
+from processors.threads import in_thread
 from schemas.base import Json
 from schemas.transcribe import SpeechModel, TranscriptSegment, Word
 
@@ -143,15 +145,16 @@ class RemoteSpeech:
     async def transcribe(self, speech: Speech, on_segment: OnSegment) -> Transcription:
         """Transcribe the speech in chunks of at most five minutes. Raises BackendError."""
         segments: list[TranscriptSegment] = []
-        for start_s, end_s, chunk in await asyncio.to_thread(lambda: list(speech_chunks(speech.path))):
-            body = await asyncio.to_thread(_body, chunk, speech.language)
-            response = await self.endpoint.request(body)
-            done = end_s / max(speech.duration_s, end_s)
-            new = segments_of(response, start_s, end_s, len(segments))
-            segments += new
-            updates: list[TranscriptSegment | None] = [*new] if new else [None]
-            for segment in updates:
-                on_segment(segment, speech.language, done)
+        with closing(speech_chunks(speech.path)) as chunks:
+            # One chunk at a time: six hours of speech are 691 MB.
+            while (chunk := await in_thread(next, chunks, None)) is not None:
+                response = await self.endpoint.request(await asyncio.to_thread(_body, chunk.wav, speech.language))
+                done = chunk.end_s / max(speech.duration_s, chunk.end_s)
+                new = segments_of(response, chunk.start_s, chunk.end_s, len(segments))
+                segments += new
+                updates: list[TranscriptSegment | None] = [*new] if new else [None]
+                for segment in updates:
+                    on_segment(segment, speech.language, done)
         model = SpeechModel(backend="")
         return Transcription(tuple(segments), speech.language, None, model)
 
@@ -187,8 +190,17 @@ def _segments(response: _Response, start_s: float, end_s: float, number: int) ->
             number += 1
 
 
-def speech_chunks(path: Path) -> Iterator[tuple[float, float, bytes]]:
-    """Start, end and WAV bytes of chunks of the speech, cut at quiet moments. Blocking."""
+class SpeechChunk(NamedTuple):
+    """A part of the speech."""
+
+    start_s: float
+    end_s: float
+    #: A whole WAV file.
+    wav: bytes
+
+
+def speech_chunks(path: Path) -> Generator[SpeechChunk, None, None]:
+    """Chunks of the speech in order, cut at quiet moments; each is read when it is taken. Blocking."""
     with wave.open(str(path)) as file:
         total, start = file.getnframes(), 0
         while start < total:
@@ -196,7 +208,7 @@ def speech_chunks(path: Path) -> Iterator[tuple[float, float, bytes]]:
             sound = array("h", file.readframes(_CHUNK_S * RATE_HZ))
             if start + len(sound) < total:
                 sound = sound[: quietest(sound)]
-            yield start / RATE_HZ, (start + len(sound)) / RATE_HZ, _wav(sound)
+            yield SpeechChunk(start / RATE_HZ, (start + len(sound)) / RATE_HZ, _wav(sound))
             start += len(sound)
 
 

@@ -1,5 +1,7 @@
 """What a model said, in our terms; and which of it is not to be believed."""
 
+import tracemalloc
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,8 @@ import pytest
 from agents import transcribe
 from processors.contract import Work
 from processors.errors import EndpointAsleep, EndpointRefused, ModelLost, OutOfCapacity, Skipped
-from processors.models.backends import first_success, model_folder, parse_chain
-from processors.models.speech import segment_of
+from processors.models.backends import Endpoint, first_success, model_folder, parse_chain
+from processors.models.speech import RATE_HZ, RemoteSpeech, Speech, segment_of
 from processors.models.whisper import is_hallucination
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
@@ -108,3 +110,31 @@ async def test_when_nobody_serves_the_error_that_may_go_away_is_told() -> None:
         await first_success({"a": raising(EndpointAsleep("x")), "b": serving}, asleep_left=1)
     with pytest.raises(OutOfCapacity):
         await first_success({"a": raising(OutOfCapacity("No disk.")), "b": serving}, asleep_left=1)
+
+
+class _Echo(Endpoint):
+    """Transcribes every chunk as one word."""
+
+    async def request(self, body: Any) -> Any:
+        assert body["inputs"]
+        return {"text": "word"}
+
+
+async def test_hours_of_speech_are_not_read_into_memory_for_an_endpoint(tmp_path: Path) -> None:
+    path, hours = tmp_path / "speech.wav", 1.5
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        for _ in range(int(hours * 60)):
+            file.writeframes(bytes(2 * 60 * RATE_HZ))
+    tracemalloc.start()
+    try:
+        backend = RemoteSpeech(endpoint=_Echo(url="http://127.0.0.1:1/"))
+        found = await backend.transcribe(Speech(path, hours * 3600, "en"), lambda *_: None)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found.segments) >= 18
+    assert found.segments[-1].end_ms == hours * 3_600_000
+    assert peak_bytes < path.stat().st_size / 2
