@@ -7,13 +7,15 @@ end of an older chain cannot be removed unnoticed once another chain has started
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from cachetools import FIFOCache
 from msgspec.structs import replace
 
 from schemas.audit import AuditLink, AuditRecorded
@@ -28,6 +30,11 @@ _PARTITION = 0
 _LINK_S = 10.0
 #: Factor by which the search for the last record goes further back each time.
 _FURTHER = 16
+#: Hashes of the latest records that a verification keeps, 25 MB of them: repeats of a producer are recognised within
+#: them. Links to older records are looked up at the end.
+_WINDOW = 100_000
+#: Findings of a verification that are kept; further ones are counted.
+MAX_FINDINGS = 1_000
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -89,10 +96,18 @@ class Verdict:
     entries: int = 0
     #: First existing offset; earlier records cannot be verified.
     first_offset: int | None = None
-    #: Faults, one sentence each.
+    #: Faults, one sentence each; the first MAX_FINDINGS.
     findings: list[str] = field(default_factory=list)
+    #: Number of all faults.
+    faults: int = 0
     #: Hash of the last entry of each chain: saved elsewhere, they show a removed end.
     heads: dict[str, str] = field(default_factory=dict)
+
+    def add(self, finding: str) -> None:
+        """Note a fault."""
+        self.faults += 1
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(finding)
 
 
 class _Head(NamedTuple):
@@ -100,38 +115,82 @@ class _Head(NamedTuple):
     hash: str
 
 
-def verify(records: Iterable[AuditRecord]) -> Verdict:
-    """Verify all records of the topic, in order. An unchanged repeat by the producer is no fault."""
-    verdict, heads, hashes, seen = Verdict(), dict[str, _Head](), dict[int, str](), set[str]()
-    expected: int | None = None
-    for record in records:
-        if expected is None:
+class _Link(NamedTuple):
+    """A reference of the entry at `offset` to an earlier record."""
+
+    offset: int
+    after: AuditLink
+
+    def finding(self, found: str) -> str | None:
+        """The fault if the earlier record has the hash `found`."""
+        if found == self.after.hash:
+            return None
+        return (
+            f"offset {self.offset}: the record at offset {self.after.offset} differs from the one when this entry was "
+            "written"
+        )
+
+
+class Verifier:
+    """Verifies the records of the topic, in order, in bounded memory. An unchanged repeat by the producer is no
+    fault.
+    """
+
+    def __init__(self) -> None:
+        self.verdict = Verdict()
+        #: Links to records that are no longer kept; one per chain, that is per start of a replica.
+        self.open_links: list[_Link] = []
+        self._heads: dict[str, _Head] = {}
+        self._expected: int | None = None
+        self._hashes: FIFOCache[int, str] = FIFOCache(_WINDOW)
+        self._seen: FIFOCache[str, None] = FIFOCache(_WINDOW)
+
+    def take(self, record: AuditRecord) -> None:
+        """Verify the next record."""
+        verdict, record_hash = self.verdict, digest(record.value)
+        if self._expected is None:
             verdict.first_offset = record.offset
-        elif record.offset != expected:
-            verdict.findings.append(f"offset {expected} to {record.offset - 1}: removed")
-        expected = record.offset + 1
-        hashes[record.offset] = digest(record.value)
+        elif record.offset != self._expected:
+            verdict.add(f"offset {self._expected} to {record.offset - 1}: removed")
+        self._expected = record.offset + 1
+        self._hashes[record.offset] = record_hash
         verdict.entries += 1
-        if hashes[record.offset] not in seen or not _is_sealed(record, hashes[record.offset]):
-            faults = _faults(record, verdict.first_offset or 0, heads, hashes)
-            verdict.findings += [f"offset {record.offset}: {reason}" for reason in faults]
-        seen.add(hashes[record.offset])
-    verdict.heads = {name: head.hash for name, head in heads.items()}
-    return verdict
+        if record_hash not in self._seen or not _is_sealed(record, record_hash):
+            for reason in self._faults(record, record_hash):
+                verdict.add(f"offset {record.offset}: {reason}")
+        self._seen[record_hash] = None
+
+    def check(self, link: _Link, found: str | None) -> None:
+        """Compare a link with the hash of its record; None: it does not exist any more."""
+        if found is not None and (finding := link.finding(found)) is not None:
+            self.verdict.add(finding)
+
+    def _faults(self, record: AuditRecord, record_hash: str) -> list[str]:
+        try:
+            entry = msgspec.json.decode(record.value, type=AuditRecorded)
+        except UNDECODABLE as error:
+            return [f"not an audit entry: {error}"]
+        faults = [] if _is_sealed(record, record_hash) else ["changed: its hash differs"]
+        faults += _chain_faults(entry, self._heads.get(entry.chain), self.verdict.first_offset or 0)
+        if entry.after is not None:
+            self._follow(_Link(record.offset, entry.after))
+        self._heads[entry.chain] = _Head(entry.seq, record_hash)
+        self.verdict.heads[entry.chain] = record_hash
+        return faults
+
+    def _follow(self, link: _Link) -> None:
+        if (known := self._hashes.get(link.after.offset)) is not None:
+            self.check(link, known)
+        elif (self.verdict.first_offset or 0) <= link.after.offset < link.offset:
+            self.open_links.append(link)
 
 
-def _faults(record: AuditRecord, first_offset: int, heads: dict[str, _Head], hashes: dict[int, str]) -> list[str]:
-    record_hash = hashes[record.offset]
-    try:
-        entry = msgspec.json.decode(record.value, type=AuditRecorded)
-    except UNDECODABLE as error:
-        return [f"not an audit entry: {error}"]
-    faults = [] if _is_sealed(record, record_hash) else ["changed: its hash differs"]
-    faults += _chain_faults(entry, heads.get(entry.chain), first_offset)
-    if entry.after is not None and hashes.get(entry.after.offset, entry.after.hash) != entry.after.hash:
-        faults.append(f"the record at offset {entry.after.offset} differs from the one when this entry was written")
-    heads[entry.chain] = _Head(entry.seq, record_hash)
-    return faults
+def verify(records: Iterable[AuditRecord]) -> Verdict:
+    """Verify all records of the topic, in order; links further back than the window are not checked."""
+    verifier = Verifier()
+    for record in records:
+        verifier.take(record)
+    return verifier.verdict
 
 
 def _is_sealed(record: AuditRecord, record_hash: str) -> bool:
@@ -150,12 +209,31 @@ def _chain_faults(entry: AuditRecorded, head: _Head | None, first_offset: int) -
     return faults
 
 
-async def read_all(settings: Settings) -> list[AuditRecord]:
-    """All current records of the topic. Raises AuditUnreachable."""
+async def verify_log(settings: Settings) -> Verdict:
+    """Verify the records of the topic as it is now, read one after another. Raises AuditUnreachable."""
+    part, verifier = TopicPartition(names(settings).audit, _PARTITION), Verifier()
+    async with _reader(settings) as reader:
+        async for record in read_to_end(reader, [part]):
+            verifier.take(_audit_record(record))
+        for link in verifier.open_links:
+            async for record in read_between(reader, {part: link.after.offset}, {part: link.after.offset + 1}):
+                verifier.check(link, digest(_audit_record(record).value))
+    return verifier.verdict
+
+
+async def read_records(settings: Settings) -> AsyncIterator[AuditRecord]:
+    """The current records of the topic, one after another. Raises AuditUnreachable."""
+    async with _reader(settings) as reader:
+        async for record in read_to_end(reader, [TopicPartition(names(settings).audit, _PARTITION)]):
+            yield _audit_record(record)
+
+
+@asynccontextmanager
+async def _reader(settings: Settings) -> AsyncIterator[Any]:
     part = TopicPartition(names(settings).audit, _PARTITION)
     try:
         async with open_reader(settings.bootstrap, [part], reset="earliest") as reader:
-            return [_audit_record(record) async for record in read_to_end(reader, [part])]
+            yield reader
     except (KafkaError, OSError, TimeoutError) as error:
         reason = "no broker responds" if isinstance(error, KafkaConnectionError) else str(error)
         raise AuditUnreachable(f"The log at {settings.bootstrap} cannot be read: {reason}") from error

@@ -115,15 +115,15 @@ operations.add_command(audit)
 def verify_audit(*, as_json: bool) -> None:
     """Verify on the log that no audit entry was changed or removed. Exit code 1 when one was."""
     settings = with_running_log(load())
-    from streams.audit import read_all, verify
+    from streams.audit import verify_log
     from streams.process import logs
 
     logs.configure(settings, "audit")
-    verdict = verify(asyncio.run(read_all(settings)))
+    verdict = asyncio.run(verify_log(settings))
     heads = [f"{chain} {head}" for chain, head in verdict.heads.items()]
-    total = f"{verdict.entries:,} entries, {len(verdict.findings) or 'no'} findings"
+    total = f"{verdict.entries:,} entries, {verdict.faults or 'no'} findings"
     lines = [*verdict.findings, *heads, total]
-    finish(Output([asdict(verdict)], lines, FAILED if verdict.findings else OK), as_json=as_json)
+    finish(Output([asdict(verdict)], lines, FAILED if verdict.faults else OK), as_json=as_json)
 
 
 @bulk_command(operations, "gc", examples=("kinolog gc --dry-run", "kinolog gc --older-than-days 7 --yes"))

@@ -1,12 +1,14 @@
 """The chain of audit entries shows every change."""
 
 import re
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from schemas.audit import AuditLink, AuditRecorded
-from streams.audit import HASH_HEADER, AuditRecord, Chain, Sealed, digest, verify
+from streams import audit
+from streams.audit import HASH_HEADER, AuditRecord, Chain, Sealed, Verifier, digest, verify
 
 
 def entry(action: str = "POST /v1/uploads", after: AuditLink | None = None) -> AuditRecorded:
@@ -85,3 +87,38 @@ def resealed(record: AuditRecord) -> AuditRecord:
 def test_every_change_is_found(tamper: Callable[[list[AuditRecord]], list[AuditRecord]], said: str) -> None:
     findings = verify(tamper(records())).findings
     assert any(re.search(re.escape(said), finding) for finding in findings), findings
+
+
+def long_log(count: int) -> Iterator[AuditRecord]:
+    chain = Chain("web-1/a")
+    for offset in range(count):
+        yield found(offset, chain.seal(entry()))
+
+
+def test_verifying_a_long_log_takes_no_more_memory_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "_WINDOW", 100)
+    tracemalloc.start()
+    try:
+        assert verify(long_log(5_000)).findings == []
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 500_000
+
+
+def test_a_link_to_a_record_far_back_is_left_for_a_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "_WINDOW", 100)
+    log = list(long_log(500))
+    late = Chain("web-2/b").seal(entry("open", AuditLink(offset=3, hash=digest(log[4].value))))
+    verifier = Verifier()
+    for record in [*log, found(500, late)]:
+        verifier.take(record)
+    [link] = verifier.open_links
+    assert (link.after.offset, verifier.verdict.findings) == (3, [])
+    verifier.check(link, digest(log[3].value))
+    assert "differs from the one when this entry was written" in verifier.verdict.findings[0]
+
+
+def test_a_topic_full_of_garbage_is_counted_and_not_kept() -> None:
+    verdict = verify(AuditRecord(offset, b"garbage", ()) for offset in range(3_000))
+    assert (len(verdict.findings), verdict.faults) == (audit.MAX_FINDINGS, 3_000)

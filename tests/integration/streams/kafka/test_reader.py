@@ -43,7 +43,7 @@ async def _revokes(settings: Settings) -> None:
 
 
 async def _audit(settings: Settings) -> None:
-    assert await audit.read_all(settings) == []
+    assert [record async for record in audit.read_records(settings)] == []
     assert await audit.last_link(settings) is None
 
 

@@ -11,7 +11,7 @@ import jwt
 import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError
 
-from streams.audit import read_all, verify
+from streams.audit import read_records, verify, verify_log
 from streams.client import Client, NotFound, Unauthorized
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
@@ -163,19 +163,20 @@ async def test_writes_and_refusals_are_audited_by_both_replicas_in_chains_that_v
     token = await made(two, role="viewer", owner="carl")
 
     async def entries() -> dict[str, dict[str, Any]]:
-        return {found["request_id"]: found for found in map(_content, await read_all(make())) if "request_id" in found}
+        contents = [_content(record) async for record in read_records(make())]
+        return {found["request_id"]: found for found in contents if "request_id" in found}
 
     async def both() -> bool:
         return {"audited-1", "audited-2"} <= (await entries()).keys()
 
     found_both: bool = await eventually(both, 10, 0.3)
     assert found_both
-    found, records = await entries(), await read_all(make())
+    found, records = await entries(), [record async for record in read_records(make())]
     done, refused = found["audited-1"], found["audited-2"]
     assert (done["owner"], done["role"], done["action"], done["status"]) == ("anna", "editor", "POST /v1/assets", 202)
     assert (refused["result"], refused["code"], refused["role"]) == ("refused", "forbidden", "viewer")
     assert not any(token["token"].encode() in record.value or b"anna-edits" in record.value for record in records)
-    assert verify(records).findings == []
+    assert (await verify_log(make())).findings == []
     place = next(n for n, record in enumerate(records) if b'"audited-1"' in record.value)
     forged = records[place]._replace(value=records[place].value.replace(b'"anna"', b'"bert"'))
     assert verify([*records[:place], forged, *records[place + 1 :]]).findings
