@@ -118,11 +118,21 @@ class UnlistedIndex:
         else:
             self._by_asset.pop(asset_id, None)
 
-    def rebuild(self, jobs: Collection[Job], most: int, listed: Callable[[str], Collection[str]]) -> None:
-        """Build it from all jobs. `listed(asset_id)`: job ids of an asset's row, read where it has more than `most`."""
+    def rebuild(
+        self, jobs: Collection[Job], most: int, listed: Callable[[str], Collection[str]], has_row: Callable[[str], bool]
+    ) -> None:
+        """Build it from all jobs. `listed(asset_id)`: job ids of an asset's row, read where it has more than `most`.
+
+        All jobs of an asset without a row are unlisted: its tombstone was written, and theirs were not.
+        """
         self._by_asset.clear()
         counts = Counter(job.asset_id for job in jobs)
-        known = {asset_id: listed(asset_id) for asset_id, count in counts.items() if count > most}
+        known: dict[str, Collection[str]] = {}
+        for asset_id, count in counts.items():
+            if not has_row(asset_id):
+                known[asset_id] = ()
+            elif count > most:
+                known[asset_id] = listed(asset_id)
         for job in jobs:
             if job.asset_id in known and job.id not in known[job.asset_id]:
                 self._by_asset.setdefault(job.asset_id, UnlistedJobs()).put(job)

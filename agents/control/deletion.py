@@ -21,9 +21,10 @@ def delete_job(changes: RecordChanges, before: State, deleted: DeletedJob, messa
     if not isinstance(before, Job):
         is_repeat = changes.replayed and asset is None and isinstance(message, DeleteJob)
         return asset_deletion_effects(deleted.asset_id, deleted.owner, deleted.deleted_at) if is_repeat else []
-    if asset is None:
+    if asset is None:  # a kill came between its tombstone and those of its jobs
         changes.delete(deleted, None)
-        return []
+        is_last = not changes.unlisted(deleted.asset_id)
+        return asset_deletion_effects(deleted.asset_id, deleted.owner, deleted.deleted_at) if is_last else []
     artifacts = isinstance(message, DeleteJob) and message.artifacts
     others = _last_to_end(changes, asset, but=before.id)
     left = forget_job(asset, before, others, artifacts=artifacts, unlisted=changes.unlisted(asset.id))
@@ -37,27 +38,29 @@ def delete_job(changes: RecordChanges, before: State, deleted: DeletedJob, messa
 def delete_asset(changes: RecordChanges, message: DeleteAsset) -> Effects:
     """Delete an asset with its jobs, when all have ended. Returns the effects. Raises Rejected.
 
-    A replay returns the effects again where nothing is left of the asset: they may have been lost.
+    A replay returns the effects again where nothing is left of the asset: they may have been lost. Where only its
+    tombstone was written before a kill, its jobs are still there, and are deleted now.
     """
-    asset = changes.asset(message.asset_id)
-    if asset is None:
+    asset, jobs = changes.asset(message.asset_id), _jobs_of(changes, message.asset_id)
+    if asset is None and not jobs:
         return asset_deletion_effects(message.asset_id, None, changes.now) if changes.replayed else []
-    jobs = _jobs_of(changes, asset)
     if any(job.status not in JOB_ENDED for job in jobs) or (changes.replayed and jobs):
         return []  # a job was submitted meanwhile; the client sees that the asset still exists
-    commands = [DeleteJob(job_id=job.id, asset_id=asset.id, artifacts=False) for job in jobs]
+    commands = [DeleteJob(job_id=job.id, asset_id=message.asset_id, artifacts=False) for job in jobs]
     outcomes = [advance_checked(job, command, changes.now) for job, command in zip(jobs, commands, strict=True)]
     effects: Effects = []
     for deleted, job_effects in outcomes:
         if isinstance(deleted, DeletedJob):
             changes.delete(deleted, None)
             effects += job_effects
-    changes.delete_asset(asset.id)
-    return effects + asset_deletion_effects(asset.id, asset.owner, changes.now)
+    changes.delete_asset(message.asset_id)
+    owner = asset.owner if asset is not None else jobs[0].owner
+    return effects + asset_deletion_effects(message.asset_id, owner, changes.now)
 
 
-def _jobs_of(changes: RecordChanges, asset: Asset) -> list[Job]:
-    job_ids = (*asset.jobs, *(changes.unlisted(asset.id) or ()))
+def _jobs_of(changes: RecordChanges, asset_id: str) -> list[Job]:
+    asset = changes.asset(asset_id)
+    job_ids = (*(asset.jobs if asset is not None else ()), *(changes.unlisted(asset_id) or ()))
     return [job for job_id in job_ids if isinstance(job := changes.job(job_id), Job)]
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Collection, Iterator, Set
+from functools import partial
 from typing import NamedTuple
 
 from agents.control.job_tables import DeletedAt, JobTables
@@ -42,7 +43,7 @@ def rebuild_indexes(tables: JobTables, owned: Set[int]) -> Recovered:
     deleted = [DeletedAt(row.deleted_at, row.id, p) for p, row, _ in rows if isinstance(row, DeletedJob)]
     tables.deleted = deque(sorted(deleted))
     tables.paused = {row.step: row for _, row, _ in rows if isinstance(row, Queue) and row.paused}
-    tables.unlisted.rebuild(jobs, LISTED_JOBS, lambda asset_id: _listed(tables, asset_id))
+    tables.unlisted.rebuild(jobs, LISTED_JOBS, partial(_listed, tables), partial(_has_row, tables))
     last_change_s = max((_changed_at(row) for _, row, _ in rows), default=0.0)
     return Recovered(jobs, last_change_s, applied_offsets((partition, at) for partition, _, at in rows), len(rows))
 
@@ -66,6 +67,10 @@ def _partition(tables: JobTables, key: str, row: Job | DeletedJob | Queue | None
 def _listed(tables: JobTables, asset_id: str) -> Collection[str]:
     row = tables.assets.get(asset_id)
     return decode_asset(row).jobs if row is not None else ()
+
+
+def _has_row(tables: JobTables, asset_id: str) -> bool:
+    return tables.assets.get(asset_id) is not None
 
 
 def _changed_at(row: Job | DeletedJob | Queue | None) -> float:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from schemas.commands import CancelJob, DeleteAsset, PauseQueue, ResumeQueue, RetryJob
-from schemas.facts import AssetDeleted
+from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob
+from schemas.facts import AssetDeleted, JobDeleted
 from schemas.step_events import (
     AttemptAccepted,
     AttemptCancelled,
@@ -55,6 +55,37 @@ async def test_a_deletion_whose_asset_row_was_not_written_is_finished() -> None:
     await log.replay(await log.control(), range(len(log.commands)))
     assert not log.assets and not log.jobs
     assert [fact.asset_id for fact in log.all(AssetDeleted)] == ["asset_1"]
+
+
+async def deleted_but_for_its_jobs(*deletion: Any) -> Log:
+    """An asset with two jobs whose deletion was cut off by a kill: only the tombstone of the asset was written."""
+    log = Log()
+    about: dict[str, Any] = {**ABOUT, "job_id": "job_2", "lease_id": "L2"}
+    accepted = AttemptAccepted(**about, executor_id="e", requested_at=1.0, request_partition=0)
+    await log.send(await log.control(), submit(), ACCEPTED, DONE, submit(2), accepted, AttemptCompleted(**about))
+    rows = dict(log.changelogs["jobs"])
+    await log.send(await log.control(), *deletion)
+    assert not log.assets
+    log.changelogs["jobs"] = rows
+    log.published.clear()
+    return log
+
+
+async def test_a_deletion_of_which_only_the_asset_row_was_written_deletes_its_jobs() -> None:
+    log = await deleted_but_for_its_jobs(DeleteAsset(asset_id="asset_1", requested_at=5.0))
+    await log.replay(await log.control(), [len(log.commands) - 1])
+    assert not log.assets and not log.jobs
+    assert sorted(fact.job_id for fact in log.all(JobDeleted)) == ["job_1", "job_2"]
+    assert [(fact.asset_id, fact.owner) for fact in log.all(AssetDeleted)] == [("asset_1", "anna")]
+
+
+async def test_jobs_without_an_asset_can_be_deleted_one_by_one_and_the_last_one_says_so() -> None:
+    log = await deleted_but_for_its_jobs(DeleteAsset(asset_id="asset_1", requested_at=5.0))
+    control = await log.control()
+    await log.send(control, DeleteJob(**OF_JOB))
+    assert list(log.jobs) == ["job_2"] and not log.all(AssetDeleted)
+    await log.send(control, DeleteJob(job_id="job_2", asset_id="asset_1"))
+    assert not log.jobs and [fact.asset_id for fact in log.all(AssetDeleted)] == ["asset_1"]
 
 
 async def test_a_pause_that_is_read_again_after_its_end_pauses_nobody() -> None:
