@@ -7,6 +7,10 @@ import time
 
 #: Format of ids from clients.
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+#: Longest id, characters.
+_MAX_ID_CHARS = 100
+#: The namespace of an owner, in front of an id that a caller has chosen.
+_NAMESPACE = re.compile(r"owner_[0-9a-f]{24}\.")
 
 
 def new_id(prefix: str) -> str:
@@ -18,3 +22,22 @@ def derived_id(prefix: str, *parts: str) -> str:
     """`<prefix>_` and 24 hex digits derived from `parts`."""
     digest = hashlib.sha256("\x00".join(parts).encode()).hexdigest()
     return f"{prefix}_{digest[:24]}"
+
+
+def namespace(owner: str) -> str:
+    """Prefix of the ids that an owner chooses: "owner_<24 hex digits>."."""
+    return f"{derived_id('owner', owner)}."
+
+
+def namespaced_id(owner: str, chosen: str) -> str:
+    """The id in the owner's namespace for an id that the owner chose; an id from the namespace is returned as it is."""
+    prefix = namespace(owner)
+    if chosen.startswith(prefix):
+        return chosen
+    fits = len(prefix) + len(chosen) <= _MAX_ID_CHARS
+    return prefix + (chosen if fits else derived_id("id", chosen))
+
+
+def without_namespace(an_id: str) -> str:
+    """The id that the owner chose, or the id itself where there is no namespace."""
+    return _NAMESPACE.sub("", an_id, count=1) if _NAMESPACE.match(an_id) else an_id

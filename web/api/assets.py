@@ -11,6 +11,7 @@ from schemas.jobs import Asset, AssetStatus, Input
 from schemas.uploads import UploadCompleted
 from streams.kafka.envelope import iso_time
 from tables.submissions import Refused
+from web.api.asset_ids import submitted_asset_id
 from web.api.common import AfterQuery, data_response, json_body, visible_asset, wait_for_cursor
 from web.api.paging import page
 from web.api.uploads.submissions import (
@@ -47,7 +48,8 @@ class NewAsset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     #: Exactly one of object, url, path.
     input: Input
-    #: Id of the asset; unset: a new one.
+    #: Id of an asset of yours, which gets another job, or an id of your choice: the new asset's full id is in the
+    #: response, and both find it. Unset: a new one.
     asset_id: str | None = None
     #: Original file name, for people.
     filename: str | None = None
@@ -130,7 +132,8 @@ def _item(result: SubmitJob | Problem, clash: Problem | None) -> SubmittedItem:
 async def _command(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob:
     parts, new_ids = services(request), submission_ids(request, principal, index)
     fields = {name: value for name, value in msgspec.structs.asdict(item).items() if value is not None}
-    upload = UploadCompleted(**fields | {"owner": owner_for(principal, item.owner)})
+    asset_id = await submitted_asset_id(parts, principal, item.asset_id)
+    upload = UploadCompleted(**fields | {"owner": owner_for(principal, item.owner), "asset_id": asset_id})
     submitted = submit_command(parts, upload, new_ids, fingerprint("asset", msgspec.to_builtins(upload)))
     await require_own_sources(parts, principal, submitted, new_ids)
     await require_acceptable(parts, submitted, new_ids)

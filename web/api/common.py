@@ -1,6 +1,7 @@
 """Helpers of all handlers: JSON bodies and responses, visible jobs and assets, reads after writes."""
 
-from collections.abc import Awaitable, Callable
+import sqlite3
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +18,9 @@ from web.views.models import Answer
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
+
+#: A query of the read model for the row with an id.
+Query = Callable[[sqlite3.Connection, str], T | None]
 
 
 class AfterQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,33 +65,30 @@ async def _applied(parts: Services, changelog: Changelog, write: WriteCursor) ->
 async def visible_job(request: web.Request, principal: Principal, job_id: str) -> Job:
     """Read a job that the principal may see. Raises Problem (404)."""
     await wait_for_cursor(request, "jobs")
-    parts = services(request)
-    job = await _read_own_write(parts, "jobs", job_id, lambda: parts.model.read(queries.job, job_id))
+    job = await read_own_write(services(request), "jobs", job_id, queries.job)
     if job is None or not principal.sees(job.owner):
         raise not_found("job")
     return job
 
 
 async def visible_asset(request: web.Request, principal: Principal, asset_id: str) -> Asset:
-    """Read an asset that the principal may see. Raises Problem (404)."""
+    """Read an asset that the principal may see, by its id or by the id that the owner chose. Raises Problem (404)."""
     await wait_for_cursor(request, "assets")
-    parts = services(request)
-    asset = await _read_own_write(parts, "assets", asset_id, lambda: parts.model.read(queries.asset, asset_id))
-    if asset is None or not principal.sees(asset.owner):
-        raise not_found("asset")
-    return asset
+    for one in principal.asset_ids(asset_id):
+        asset = await read_own_write(services(request), "assets", one, queries.asset)
+        if asset is not None and principal.sees(asset.owner):
+            return asset
+    raise not_found("asset")
 
 
-async def _read_own_write(
-    parts: Services, changelog: Changelog, an_id: str, read: Callable[[], Awaitable[T | None]]
-) -> T | None:
+async def read_own_write(parts: Services, changelog: Changelog, an_id: str, query: Query[T]) -> T | None:
     """Read a row; wait for it when this process has just written it."""
-    row = await read()
+    row = await parts.model.read(query, an_id)
     write = parts.commands.recent(an_id) if row is None else None
     if write is None:
         return row
     await _applied(parts, changelog, write)
-    return await read()
+    return await parts.model.read(query, an_id)
 
 
 async def json_body(request: web.Request, kind: type[S] | Any) -> Any:

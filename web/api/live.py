@@ -122,8 +122,9 @@ async def _requested(request: web.Request, cursor: str | None) -> tuple[Subscrip
     await wait_for_cursor(request, "jobs")
     for job_id in subscription.named("job"):
         await visible_job(request, principal, job_id)
-    for asset_id in subscription.named("asset"):
-        await visible_asset(request, principal, asset_id)
+    for requested in subscription.named("asset"):
+        asset = await visible_asset(request, principal, requested)
+        subscription = subscription.with_asset(requested, asset.id)
     if parts.position.rebuilding:
         raise unavailable("read-model-behind", "the jobs are still being read from the log: try again")
     return subscription, since

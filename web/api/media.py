@@ -11,11 +11,11 @@ from processors.storage.bucket_store import BucketStore
 from processors.storage.errors import ObjectNotFound
 from processors.storage.keys import IMMUTABLE, InvalidKey, checked_key, content_type
 from processors.storage.object_reader import StoredObject
+from web.api.asset_ids import visible_asset_id
 from web.auth.middleware import caller_of
 from web.http.byte_ranges import Span, Unsatisfiable, etag_matches, range_allowed, span
 from web.http.problems import Problem, not_found
 from web.http.routing import Routes
-from web.readmodel import queries
 from web.services import Services, services
 
 routes = Routes("Media")
@@ -47,9 +47,8 @@ async def signed_object(request: web.Request) -> web.StreamResponse:
 @routes.get("/media/{asset_id}/{path:.+}", responses=_BYTES, problems=(404, 416, 503))
 async def own_file(request: web.Request) -> web.StreamResponse:
     """Serve a file of an asset that the caller may see."""
-    asset_id = request.match_info["asset_id"]
-    owner = await services(request).model.read(queries.asset_owner, asset_id)
-    if owner is None or not caller_of(request).sees(owner[0]):
+    asset_id = await visible_asset_id(services(request), caller_of(request), request.match_info["asset_id"])
+    if asset_id is None:
         raise not_found("file")
     return await _serve(request, _key(asset_id, request.match_info["path"]))
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from schemas.access import Role
+from streams.ids import namespaced_id
 
 
 class Principal(NamedTuple):
@@ -26,6 +27,12 @@ class Principal(NamedTuple):
     def sees(self, owner: str | None) -> bool:
         """Whether an asset or job of `owner` is visible."""
         return self.role == "admin" or (owner is not None and owner == self.owner)
+
+    def asset_ids(self, requested: str) -> tuple[str, ...]:
+        """Ids of the assets that the caller may mean: the id itself, and the id in the owner's namespace."""
+        if self.scope is None:
+            return (requested,)
+        return tuple(dict.fromkeys((requested, namespaced_id(self.scope, requested))))
 
 
 OPERATOR = Principal(None, "admin")

@@ -62,17 +62,17 @@ async def show_media(request: web.Request) -> web.Response:
     if not media_id:
         raise Problem(400, "unknown-parameter", "mediaId is required")
     asset = await visible_asset(request, caller_of(request), media_id)
-    return json_response(await _media(services(request), asset))
+    return json_response(await _media(services(request), asset, media_id))
 
 
-async def _media(parts: Services, asset: Asset) -> Media:
+async def _media(parts: Services, asset: Asset, media_id: str) -> Media:
     job_id = max(asset.jobs, key=lambda an_id: (asset.jobs[an_id].created_at, an_id), default=None)
     job = await parts.model.read(queries.job, job_id) if job_id else None
     base = parts.signer.prefix(asset.id, int(time.time()) + _TTL_S)
     keys: list[str | None] = [*thumbnail_keys(asset)] or [poster_key(asset)]
     pictures = [media_path(asset.id, key, base) for key in keys]
     return Media(
-        media_id=asset.id,
+        media_id=media_id,
         status=STATUSES[asset.status],
         file_name=asset.filename,
         job_id=job_id,

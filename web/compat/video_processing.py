@@ -8,7 +8,9 @@ from aiohttp import web
 
 from schemas.jobs import JOB_ENDED, Input, Job, JobStatus
 from schemas.uploads import UploadCompleted
+from streams.ids import without_namespace
 from streams.kafka.envelope import iso_time
+from web.api.asset_ids import submitted_asset_id
 from web.api.common import json_body, json_response, visible_job
 from web.api.jobs import actions
 from web.api.jobs.listing import JOBS
@@ -144,7 +146,7 @@ async def _start(request: web.Request, principal: Principal, body: Attachment, p
     parts, attachment = services(request), str(body.attachment_id)
     key = body.object or parts.settings.compat.attachment_object.replace("{id}", attachment)
     upload = UploadCompleted(
-        asset_id=f"attachment-{attachment}",
+        asset_id=await submitted_asset_id(parts, principal, f"attachment-{attachment}"),
         input=Input(object=key),
         filename=body.filename,
         pipeline=pipeline,
@@ -196,7 +198,7 @@ def _item(request: web.Request, job: Job) -> Item:
     live = services(request).progress.live(job.id, job.run)
     return Item(
         queue_id=job.id,
-        attachment_id=job.asset_id.removeprefix("attachment-"),
+        attachment_id=without_namespace(job.asset_id).removeprefix("attachment-"),
         status=STATUSES[job.status],
         progress_percentage=percent(job_progress(job, live)),
         current_step=current_step(job),

@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from streams.ids import namespaced_id
 from web.http.cursors import InvalidCursor, PageCursor, load
 from web.http.problems import Problem
 
@@ -177,7 +178,7 @@ def parse(query: Mapping[str, str], spec: ListSpec, owner: str | None) -> Listin
             f"sort must be one of {', '.join(sorted(spec.sorts))}, '-' in front for descending",
         )
     equals = {name: query[name] for name in sorted(spec.equals & set(query))}
-    parts = _statuses(query, spec) | {name: (f"{name} = ?", (value,)) for name, value in equals.items()}
+    parts = _statuses(query, spec) | {name: _equals(name, value, owner) for name, value in equals.items()}
     parts |= {name: condition(query[name]) for name, condition in spec.conditions.items() if name in query}
     if owner is not None:
         parts["scope"] = ("owner = ?", (owner,))
@@ -186,6 +187,13 @@ def parse(query: Mapping[str, str], spec: ListSpec, owner: str | None) -> Listin
     conditions += [*_times(query), *_after(query, spec, sort), *([of_groups(grouped)] if grouped else [])]
     scan_index = next((index for name, index in spec.selective_indexes.items() if name in query), spec.covering_index)
     return Listing(spec, tuple(conditions), _search(query), sort, _limit(query), equals, scan_index)
+
+
+def _equals(column: str, value: str, owner: str | None) -> Condition:
+    """An asset is found by its id, and by the id that its owner chose."""
+    if column == "asset_id" and owner is not None:
+        return "asset_id IN (?, ?)", (value, namespaced_id(owner, value))
+    return f"{column} = ?", (value,)
 
 
 def _statuses(query: Mapping[str, str], spec: ListSpec) -> dict[str, Condition]:

@@ -157,9 +157,10 @@ def oldest_creation(db: sqlite3.Connection) -> float | None:
     return created_at
 
 
-def has_pipeline(db: sqlite3.Connection, pipeline: str) -> bool:
-    """Whether any job is of this pipeline."""
-    return db.execute("SELECT 1 FROM groups WHERE pipeline = ? LIMIT 1", (pipeline,)).fetchone() is not None
+def has_pipeline(db: sqlite3.Connection, pipeline: str, owner: str | None) -> bool:
+    """Whether any job of the owner (None: of anybody) is of this pipeline."""
+    query = "SELECT 1 FROM groups WHERE pipeline = ? AND (? IS NULL OR owner = ?) LIMIT 1"
+    return db.execute(query, (pipeline, owner, owner)).fetchone() is not None
 
 
 def applied_offsets(db: sqlite3.Connection) -> dict[Changelog, AppliedOffsets]:

@@ -22,6 +22,10 @@ class Subscription(NamedTuple):
         """Names of the topics of this kind, e.g. job ids for "job"."""
         return sorted(topic.partition(":")[2] for topic in self.topics if topic.startswith(f"{kind}:"))
 
+    def with_asset(self, requested: str, asset_id: str) -> "Subscription":
+        """The subscription with an asset's own id in place of the requested one."""
+        return self._replace(topics=self.topics - {f"asset:{requested}"} | {f"asset:{asset_id}"})
+
     def allows(self, owner: str | None) -> bool:
         """Whether the subscriber may see jobs of `owner`."""
         return self.owner is None or owner == self.owner

@@ -59,9 +59,10 @@ async def export_jobs(request: web.Request) -> web.StreamResponse:
     for name in ("sort", "limit", "cursor"):
         if name in query:
             raise Problem(400, "unknown-parameter", f"an export has no {name}: it has all jobs, the oldest first")
-    listing, parts = parse(query, JOBS, caller_of(request).scope), services(request)
+    scope, parts = caller_of(request).scope, services(request)
+    listing = parse(query, JOBS, scope)
     await wait_for_cursor(request, "jobs")
-    await require_known_pipeline(parts, listing)
+    await require_known_pipeline(parts, listing, scope)
     response = web.StreamResponse(
         headers={"Content-Type": _TYPES[kind], "Content-Disposition": f'attachment; filename="jobs.{kind}"'}
     )

@@ -52,10 +52,14 @@ class JobsQuery(ListQuery, frozen=True, kw_only=True):
     owner: str | None = None
 
 
-async def require_known_pipeline(parts: Services, listing: Listing) -> None:
-    """Raise Problem (400) for a pipeline that neither exists nor ever had a job."""
+async def require_known_pipeline(parts: Services, listing: Listing, owner: str | None) -> None:
+    """Raise Problem (400) for a pipeline that neither exists nor has a job of the owner (None: of anybody)."""
     name = listing.equals.get("pipeline")
-    if name is not None and name not in parts.pipelines and not await parts.model.read(queries.has_pipeline, name):
+    if (
+        name is not None
+        and name not in parts.pipelines
+        and not await parts.model.read(queries.has_pipeline, name, owner)
+    ):
         raise Problem(400, "invalid-pipeline", f"unknown pipeline {name[:50]!r}: use {', '.join(parts.pipelines)}")
 
 

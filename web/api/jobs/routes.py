@@ -25,7 +25,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     """List jobs, the newest first by default."""
     listing, parts = parse(request.query, JOBS, caller_of(request).scope), services(request)
     await wait_for_cursor(request, "jobs")
-    await require_known_pipeline(parts, listing)
+    await require_known_pipeline(parts, listing, caller_of(request).scope)
     return await page(request, listing, lambda row: live_view(job_rows.decode(row), parts.progress))
 
 
