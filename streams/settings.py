@@ -65,6 +65,9 @@ class Web(Section, frozen=True, kw_only=True):
     live_history: int = 100_000
     #: Maximum number of jobs in the first frame of a live connection, running jobs first; page through the rest.
     live_snapshot_jobs: int = 1000
+    #: Maximum disk space for counts of the past (`GET /v1/stats?as_of=`), bytes; the oldest are removed. Measured: some
+    #: 10 bytes for each event.
+    past_counts_bytes: int = 256 * 1024**2
     #: Allowed CORS origins, as JSON, e.g. ["https://app.example.com"]; ["*"]: any.
     cors_origins: tuple[str, ...] = ()
     #: Number of trusted proxies that each append an address to X-Forwarded-For; 0: the header is ignored.

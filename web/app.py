@@ -24,6 +24,7 @@ from web.auth.tickets import Tickets
 from web.background.tasks import background_tasks
 from web.cache.usage import CacheUsage
 from web.http.bucket_origin import BucketOrigin
+from web.http.fair_semaphore import FairSemaphore
 from web.http.metrics import Metrics, measuring
 from web.http.middleware import add_cors_headers, compressed, conditional, cors, limits, waiting_for
 from web.http.problems import ERROR_TABLE, HTTP_ERRORS, ErrorTable, Problem, not_found, problems, unavailable
@@ -53,6 +54,8 @@ from web.upload_staging.journal import Journal
 if TYPE_CHECKING:  # its library is an extra
     from web.cache.shared_usage import SharedCacheUsage
 
+#: Concurrent reads of the log; half of them at most for one caller, who may have so many more waiting.
+_LOG_SLOTS, _LOG_QUEUE = 4, 32
 #: In this order: ObjectNotFound is a StoreError.
 _ERRORS: ErrorTable = {
     Refused: lambda error: Problem(422, error.code, str(error)),
@@ -110,7 +113,7 @@ def make_services(settings: Settings) -> Services:
     authenticator = Authenticator(settings, tokens, tickets)
     store = open_store(settings.store_url, public_endpoint=settings.store.public_endpoint)
     index = SearchIndex(home / f"{settings.web.replica}.search")
-    event_index = EventIndex(home / f"{settings.web.replica}.events")
+    event_index = EventIndex(home / f"{settings.web.replica}.events", settings.web.past_counts_bytes)
     commands = Commands(settings, position)
     clock = LogClock(commands.date)
     cache = CacheUsage(clock.now_or_none)
@@ -141,8 +144,9 @@ def make_services(settings: Settings) -> Services:
         control=control,
         progress_follower=progress_follower,
         events=EventLog(settings, event_index),
+        log_slots=FairSemaphore(slots=_LOG_SLOTS, per_caller=_LOG_SLOTS // 2, queue=_LOG_QUEUE),
         event_index=event_index,
-        event_indexer=EventIndexer(settings, model, position, event_index),
+        event_indexer=EventIndexer(settings, position, event_index),
         journal=Journal(home / f"{settings.web.replica}.uploads"),
         tokens=tokens,
         tickets=tickets,

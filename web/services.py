@@ -16,6 +16,7 @@ from web.auth.signed_urls import Signer
 from web.auth.tickets import Tickets
 from web.cache.usage import CacheUsage
 from web.http.bucket_origin import BucketOrigin
+from web.http.fair_semaphore import FairSemaphore
 from web.http.metrics import Metrics
 from web.live.changelog_follower import ChangelogFollower
 from web.live.control_watch import ControlWatch
@@ -58,6 +59,8 @@ class Services:
     control: ControlWatch
     progress_follower: ProgressFollower
     events: EventLog
+    #: Slots of requests that read the log.
+    log_slots: FairSemaphore
     event_index: EventIndex
     event_indexer: EventIndexer
     journal: Journal

@@ -30,7 +30,7 @@ _ASSET_STATUSES: tuple[str, ...] = get_args(AssetStatus)
 _APPLIED_S = 5.0
 
 
-@routes.get("/v1/stats", query=AsOfQuery, responses={200: Answer[Stats]}, problems=(400, 503))
+@routes.get("/v1/stats", query=AsOfQuery, responses={200: Answer[Stats]}, problems=(400, 410, 503))
 async def show_stats(request: web.Request) -> web.Response:
     """Count jobs by status and pipeline, their steps, and assets by status, of what the caller may see.
 
@@ -38,7 +38,7 @@ async def show_stats(request: web.Request) -> web.Response:
     """
     parts, scope, at = services(request), caller_of(request).scope, requested_moment(request)
     if at is not None:
-        return data_response(replace(stats(await counts_at(parts, scope, at), parts.pipelines), as_of=iso_time(at)))
+        return data_response(replace(stats(await counts_at(request, scope, at), parts.pipelines), as_of=iso_time(at)))
     await wait_for_cursor(request, "jobs")
     return data_response(stats(await parts.model.read(queries.counts, scope), parts.pipelines))
 

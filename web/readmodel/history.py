@@ -1,7 +1,5 @@
 """The past state of jobs at any moment, folded from their events. Pure."""
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,8 +7,6 @@ from msgspec.structs import replace as replaced
 
 from schemas.base import ErrorRecord
 from schemas.facts import (
-    AssetDeleted,
-    AssetReady,
     JobCancelled,
     JobCompleted,
     JobDeleted,
@@ -25,9 +21,7 @@ from schemas.facts import (
     StepStarted,
 )
 from schemas.jobs import STEP_ENDED, STEP_PASSED, Job, JobStatus, Step, StepSpec
-from tables.assets import asset_status
-from web.readmodel.event_log import Fact
-from web.readmodel.queries import CountRow, Counts
+from web.readmodel.facts import Fact
 
 
 @dataclass(frozen=True)
@@ -146,40 +140,3 @@ def _is_retried(past: PastJob, known: Step, spec: StepSpec) -> bool:
     """Whether a retry has undone that the step was skipped: a step that it needs had failed and runs again."""
     needed = [past.steps.get(name) for name in spec.needs]
     return known.status == "skipped" and any(step is None or step.run > known.run for step in needed)
-
-
-class PastState:
-    """All jobs and assets at a past moment, folded from all events up to it."""
-
-    def __init__(self, owner: str | None) -> None:
-        self._owner = owner
-        self._jobs: dict[str, PastJob] = {}
-        self._ready: set[str] = set()
-
-    def take(self, fact: Fact) -> None:
-        """Apply one event."""
-        message = fact.message
-        if isinstance(message, AssetReady):
-            self._ready.add(message.asset_id)
-        elif isinstance(message, AssetDeleted):
-            self._ready.discard(message.asset_id)
-        elif isinstance(message, JobFact) and self._owner in (None, message.owner):
-            job = fold(self._jobs.get(message.job_id), fact)
-            if job is not None:
-                self._jobs[message.job_id] = job
-            else:
-                self._jobs.pop(message.job_id, None)
-
-    def counts(self) -> Counts:
-        """Numbers of jobs, steps and assets. Steps without events are not counted."""
-        jobs = self._jobs.values()
-        rows = Counter((job.pipeline, "", str(job.status)) for job in jobs)
-        rows.update((job.pipeline, step.spec.name, str(step.status)) for job in jobs for step in job.steps.values())
-        assets = Counter(self._asset_statuses(jobs))
-        return Counts([CountRow(*key, count) for key, count in rows.items()], dict(assets))
-
-    def _asset_statuses(self, jobs: Iterable[PastJob]) -> Iterable[str]:
-        states: dict[str, set[str]] = {}
-        for job in jobs:
-            states.setdefault(job.asset_id, set()).add(job.status)
-        return [asset_status(statuses, kept=asset_id in self._ready) for asset_id, statuses in states.items()]

@@ -151,12 +151,6 @@ def latest_completed(db: sqlite3.Connection, limit: int) -> list[Job]:
     return [job_rows.decode(row) for (row,) in db.execute(f"{query} ORDER BY created_at", (limit,))]
 
 
-def oldest_creation(db: sqlite3.Connection) -> float | None:
-    """When the oldest job was created; None where there is no job."""
-    created_at: float | None = db.execute("SELECT min(created_at) FROM jobs").fetchone()[0]
-    return created_at
-
-
 def has_pipeline(db: sqlite3.Connection, pipeline: str, owner: str | None) -> bool:
     """Whether any job of the owner (None: of anybody) is of this pipeline."""
     query = "SELECT 1 FROM groups WHERE pipeline = ? AND (? IS NULL OR owner = ?) LIMIT 1"

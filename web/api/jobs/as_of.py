@@ -7,12 +7,16 @@ import msgspec
 from aiohttp import web
 
 from schemas.jobs import Job
+from streams.kafka.envelope import iso_time
 from web.api.common import AfterQuery
+from web.api.log_reads import read_log
+from web.http.disconnection import while_connected
 from web.http.problems import Problem, not_found
-from web.readmodel.history import PastJob, PastState, as_row, fold
+from web.readmodel.history import PastJob, as_row, fold
 from web.readmodel.list_query import moment
+from web.readmodel.past_counts import TooOld
 from web.readmodel.queries import Counts
-from web.services import Services
+from web.services import services
 
 
 class AsOfQuery(AfterQuery, frozen=True, kw_only=True):
@@ -33,19 +37,24 @@ def requested_moment(request: web.Request) -> float | None:
     return at
 
 
-async def job_at(parts: Services, job: Job, at: float) -> Job:
-    """Rebuild the job as it was at that moment. Raises Problem: 404 before its submission, 503."""
+async def job_at(request: web.Request, job: Job, at: float) -> Job:
+    """Rebuild the job as it was at that moment. Raises Problem: 404 before its submission, 410, 429, 503."""
+    events = services(request).events
+    history = await read_log(request, lambda: events.of_job(job.asset_id, job.id, job.created_at, at))
     past: PastJob | None = None
-    for fact in await parts.events.of_job(job.asset_id, job.id, job.created_at, at):
+    for fact in history.facts:
         past = fold(past, fact)
-    if past is None:
+    if past is not None:
+        return as_row(past, job)
+    if history.complete:
         raise not_found("job at that time")
-    return as_row(past, job)
+    raise Problem(410, "history-too-old", "only the newest events of this job are kept, and they are later")
 
 
-async def counts_at(parts: Services, owner: str | None, at: float) -> Counts:
-    """Rebuild the counts at that moment, of one owner or of all (None). Raises Problem (503)."""
-    world = PastState(owner)
-    async for fact in parts.events.until(at):
-        world.take(fact)
-    return world.counts()
+async def counts_at(request: web.Request, owner: str | None, at: float) -> Counts:
+    """Rebuild the counts at that moment, of one owner or of all (None). Raises Problem (410, 503)."""
+    try:
+        return await while_connected(request, services(request).event_indexer.counts_at(at, owner))
+    except TooOld as error:
+        detail = f"counts are kept from {iso_time(error.from_ms / 1000)} on"
+        raise Problem(410, "history-too-old", detail) from error

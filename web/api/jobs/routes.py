@@ -29,13 +29,19 @@ async def list_jobs(request: web.Request) -> web.Response:
     return await page(request, listing, lambda row: live_view(job_rows.decode(row), parts.progress))
 
 
-@routes.get("/v1/jobs/{job_id}", query=AsOfQuery, responses={200: Answer[JobView]}, problems=(400, 404, 503), etag=True)
+@routes.get(
+    "/v1/jobs/{job_id}",
+    query=AsOfQuery,
+    responses={200: Answer[JobView]},
+    problems=(400, 404, 410, 429, 503),
+    etag=True,
+)
 async def show_job(request: web.Request) -> web.Response:
     """Show a job; with `as_of`, as it was at that moment."""
     at = requested_moment(request)
     job = await visible_job(request, caller_of(request), request.match_info["job_id"])
     if at is not None:
-        return data_response(job_view(await job_at(services(request), job, at)))
+        return data_response(job_view(await job_at(request, job, at)))
     return data_response(live_view(job, services(request).progress))
 
 

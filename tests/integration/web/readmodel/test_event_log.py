@@ -19,11 +19,11 @@ from streams.settings import Settings
 from tables.effects import event_id
 from tests.broker_requests import Requests, requests
 from tests.integration.web.logs import Make, log, make
+from tests.unit.web.readmodel.log_records import of_job as of_job_id
 from web.readmodel.event_index import EventIndex
 from web.readmodel.event_indexer import EventIndexer
 from web.readmodel.event_log import EventLog
 from web.readmodel.position import Position
-from web.readmodel.read_model import ReadModel
 
 __all__ = ["log", "make", "requests"]  # fixtures are found by their name in this module
 
@@ -54,14 +54,12 @@ async def index(tmp_path: Path) -> AsyncIterator[EventIndex]:
 
 
 @pytest.fixture
-async def indexer(make: Make, index: EventIndex, tmp_path: Path) -> AsyncIterator[EventIndexer]:
-    """Over an empty read model."""
+def indexer(make: Make, index: EventIndex) -> EventIndexer:
+    """Of this module's log."""
     settings = make()
-    model, position = ReadModel(tmp_path / "model", 10), Position(names(settings).commands)
-    await model.rebuild("cluster", settings.partitions)
+    position = Position(names(settings).commands)
     position.restart("mark", [0] * settings.partitions, rebuilding=False)
-    yield EventIndexer(settings, model, position, index)
-    model.close()
+    return EventIndexer(settings, position, index)
 
 
 @pytest.fixture
@@ -74,7 +72,7 @@ async def published(make: Make, request: pytest.FixtureRequest) -> list[JobFact]
 
 async def of_job(events: EventLog, job_id: str) -> list[Message]:
     """The job's messages, the job being of this minute."""
-    return [fact.message for fact in await events.of_job(ASSET, job_id, time.time() - 60)]
+    return [fact.message for fact in (await events.of_job(ASSET, job_id, time.time() - 60)).facts]
 
 
 async def test_a_timeline_never_waits_for_the_log_to_grow(
@@ -83,15 +81,6 @@ async def test_a_timeline_never_waits_for_the_log_to_grow(
     assert await of_job(EventLog(make(), index), published[-1].job_id) == published[2:]
     assert (requests.lookups_behind_a_fetch, requests.empty_fetches) == (0, 0)
     assert requests.longest_wait_ms <= 100
-
-
-async def test_the_past_of_all_jobs_never_waits_for_a_partition_that_was_read_to_its_end(
-    make: Make, requests: Requests, index: EventIndex, published: list[JobFact]
-) -> None:
-    await asyncio.sleep(0.01)  # the log's clock counts milliseconds
-    found = [fact.message async for fact in EventLog(make(), index).until(time.time())]
-    assert found[-len(published) :] == published  # the log holds those of other tests, too
-    assert (requests.lookups_behind_a_fetch, requests.empty_fetches) == (0, 0)
 
 
 async def test_a_timeline_reads_over_what_lies_between_its_facts(
@@ -124,7 +113,7 @@ async def test_an_index_of_another_log_is_not_believed(make: Make, index: EventI
     settings = make()
     partition = partition_of(ASSET, settings.partitions)
     await index.reset("another log", {partition: 0})
-    await index.add({published[-1].job_id: [0, 1, 10**6]}, (), {partition: 10**6 + 1})
+    await index.add([of_job_id(published[-1].job_id, offset, partition=partition) for offset in (0, 1, 10**6)])
     assert await of_job(EventLog(settings, index), published[-1].job_id) == published[2:]
 
 
@@ -141,3 +130,36 @@ async def test_the_index_is_made_again_for_another_log_and_keeps_nothing_of_dele
     await publish(settings, [gone])
     await indexer.catch_up()
     assert len((await index.of_job(partition, "deleted") or ([],))[0]) == 0
+
+
+async def test_of_a_job_with_too_many_events_the_newest_are_kept_by_index_and_timeline(
+    make: Make, index: EventIndex, indexer: EventIndexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.readmodel.event_log.MAX_JOB_EVENTS", 3)
+    job: dict[str, Any] = {"job_id": "retried", "asset_id": ASSET, "pipeline": "noop"}
+    runs = [JobSubmitted(run=n, input=Input(object="clip.mp4"), **job) for n in range(1, 6)]
+    await publish(make(), runs)
+    events = EventLog(make(), index)
+    by_scan = await events.of_job(ASSET, "retried", time.time() - 60)
+    await indexer.catch_up()
+    by_index = await events.of_job(ASSET, "retried", time.time() - 60)
+    assert [fact.message for fact in by_scan.facts] == [fact.message for fact in by_index.facts] == runs[-3:]
+    assert not by_scan.complete and not by_index.complete
+
+
+async def test_a_timeline_reads_no_more_of_a_log_that_is_not_indexed_than_is_newer_than_the_job(
+    make: Make, requests: Requests, index: EventIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.readmodel.event_log._LONG_TAIL", 10)
+    monkeypatch.setattr("web.readmodel.event_log.SKEW_S", 0.0)
+    settings = make()
+    await index.reset("log", dict.fromkeys(range(settings.partitions), 0))  # it has just begun
+    await publish(settings, facts_of("earlier", passthrough="x" * 4000)[:1] * 300)
+    await asyncio.sleep(0.01)  # the log's clock counts milliseconds
+    created_at = time.time()
+    facts = facts_of("later")
+    await publish(settings, facts)
+    requests.fetched_bytes = 0
+    history = await EventLog(settings, index).of_job(ASSET, "later", created_at)
+    assert [fact.message for fact in history.facts] == facts
+    assert requests.fetched_bytes < 100_000  # of more than a million

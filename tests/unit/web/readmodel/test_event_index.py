@@ -5,14 +5,17 @@ import itertools
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from web.readmodel.event_index import EventIndex
-from web.readmodel.event_indexer import PendingOffsets
+from schemas.facts import AssetDeleted, JobDeleted, JobSubmitted
+from schemas.jobs import Input
+from tests.unit.web.readmodel.log_records import log_record, of_job
+from web.readmodel.event_index import MAX_JOB_EVENTS, EventIndex
 from web.readmodel.event_log import spans
 
 
@@ -30,27 +33,50 @@ async def _of_job(index: EventIndex, job_id: str) -> tuple[list[int], int] | Non
 
 async def test_a_jobs_offsets_are_returned_in_order(index: EventIndex) -> None:
     await index.reset("log", {0: 5, 1: 0})
-    await index.add({"job_b": [7], "job_a": [5, 6]}, (), {0: 8})
-    await index.add({"job_a": [2**40]}, (), {0: 2**40 + 1})
+    await index.add([of_job("job_a", 5), of_job("job_a", 6), of_job("job_b", 7)])
+    await index.add([of_job("job_a", 2**40)])
     assert await _of_job(index, "job_a") == ([5, 6, 2**40], 2**40 + 1)
     assert await _of_job(index, "job_c") == ([], 2**40 + 1)
     assert await index.of_job(7, "job_a") is None
     assert await index.next_offsets("log") == {0: 2**40 + 1, 1: 0}
 
 
+async def test_of_a_job_that_is_retried_for_ever_the_newest_offsets_are_kept(index: EventIndex) -> None:
+    await index.reset("log", {0: 0})
+    for start in range(0, 3 * MAX_JOB_EVENTS, 700):
+        await index.add([of_job("job_a", offset) for offset in range(start, start + 700)])
+    offsets, end = await _of_job(index, "job_a") or ([], 0)
+    assert offsets == [*range(end - MAX_JOB_EVENTS, end)]
+
+
+async def test_ids_that_nobody_can_ask_for_are_not_indexed(index: EventIndex) -> None:
+    await index.reset("log", {0: 0})
+    await index.add([of_job("x" * 100_000, 0), of_job("job_a", 1)])
+    assert await _of_job(index, "x" * 100_000) == ([], 2)
+    assert await _of_job(index, "job_a") == ([1], 2)
+
+
 async def test_a_deleted_job_leaves_nothing(index: EventIndex) -> None:
     await index.reset("log", {0: 0})
-    found = PendingOffsets()
-    found.take(0, 0, {"ce_correlationid": b"job_a", "ce_type": b"media.job.submitted.v1"})
-    found.take(0, 1, {"ce_correlationid": b"job_a", "ce_type": b"media.job.deleted.v1"})
-    found.take(0, 2, {"ce_type": b"media.asset.deleted.v1"})
-    await index.add(found.offsets, found.deleted, found.next_offsets)
+    about = {"job_id": "job_a", "asset_id": "asset_a", "pipeline": "p"}
+    messages = [
+        JobSubmitted(**about, run=1, input=Input(object="k")),
+        JobDeleted(**about, run=1),
+        AssetDeleted(asset_id="asset_a", deleted_at=1.0),
+    ]
+    await index.add([log_record(message, offset) for offset, message in enumerate(messages)])
+    for table in ("jobs", "counted_jobs", "counted_assets"):
+        assert await index._run(partial(_rows, index, table)) == []
     assert await _of_job(index, "job_a") == ([], 3)
+
+
+def _rows(index: EventIndex, table: str) -> list[object]:
+    return index._db.execute(f"SELECT * FROM {table}").fetchall()
 
 
 async def test_another_log_starts_with_an_empty_index(index: EventIndex) -> None:
     await index.reset("log", {0: 0})
-    await index.add({"job_a": [0]}, (), {0: 1})
+    await index.add([of_job("job_a", 0)])
     assert await index.next_offsets("other") == {}
     await index.reset("other", {0: 9})
     assert await _of_job(index, "job_a") == ([], 9)
@@ -59,7 +85,7 @@ async def test_another_log_starts_with_an_empty_index(index: EventIndex) -> None
 async def test_the_index_survives_a_restart(tmp_path: Path) -> None:
     first = EventIndex(tmp_path / "events")
     await first.reset("log", {0: 0})
-    await first.add({"job_a": [3]}, (), {0: 4})
+    await first.add([of_job("job_a", 3)])
     first.close()
     second = EventIndex(tmp_path / "events")
     assert await _of_job(second, "job_a") == ([3], 4)
@@ -82,7 +108,7 @@ async def test_where_no_file_can_be_created_the_index_is_kept_in_memory(
     monkeypatch.setattr("web.readmodel.database_file.create", full)
     index = EventIndex(tmp_path / "events")
     await index.reset("log", {0: 0})
-    await index.add({"job_a": [3]}, (), {0: 4})
+    await index.add([of_job("job_a", 3)])
     assert await _of_job(index, "job_a") == ([3], 4)
     index.close()
 
@@ -96,7 +122,7 @@ async def test_damage_while_it_is_open_is_an_error_once_and_an_empty_index_after
     index: EventIndex, tmp_path: Path
 ) -> None:
     await index.reset("log", {0: 0})
-    await index.add({f"job_{n}": [n] for n in range(2000)}, (), {0: 2000})
+    await index.add([of_job(f"job_{n}", n) for n in range(2000)])
     await index._run(lambda: index._db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
     with (tmp_path / "events").open("r+b") as file:
         file.seek(4096)
@@ -120,8 +146,9 @@ async def _keep(folder: Path, batches: list[list[int]]) -> None:
     index = EventIndex(folder / "events")
     await index.reset("log", {0: 0})
     for batch in batches:
-        await index.add({"job_a": batch}, (), {0: 1})
-    assert await _of_job(index, "job_a") == ([offset for batch in batches for offset in batch], 1 if batches else 0)
+        await index.add([of_job("job_a", offset) for offset in batch])
+    offsets = [offset for batch in batches for offset in batch]
+    assert await _of_job(index, "job_a") == (offsets, offsets[-1] + 1 if offsets else 0)
     index.close()
 
 

@@ -4,18 +4,16 @@ from typing import Any
 
 from schemas.base import ErrorRecord, Message
 from schemas.commands import RetryJob, SubmitJob
-from schemas.facts import JobDeleted, JobFact, StepCompleted, StepFailed, StepStarted
+from schemas.facts import JobFact, StepCompleted, StepFailed, StepStarted
 from schemas.jobs import Input, Job, StepSpec
 from schemas.step_events import AttemptAccepted, AttemptFailed
 from tables.effects import event_id
 from tables.reducer import State, advance
-from tests.unit.web import oracle
 from tests.unit.web.readmodel.crowd import Said, crowd
 from tests.unit.web.rows import NOW
 from web.api.jobs.events import timeline
-from web.api.stats import stats
-from web.readmodel.event_log import Fact
-from web.readmodel.history import PastJob, PastState, as_row, fold
+from web.readmodel.facts import Fact
+from web.readmodel.history import PastJob, as_row, fold
 from web.views.models import ErrorView
 
 
@@ -78,30 +76,6 @@ def test_a_retry_takes_back_that_something_was_left_out_because_of_a_failure() -
         assert _states(as_row(past, job)) == _states(job)
         seen.append(_states(job)["embed"])
     assert seen[-2:] == ["skipped", "waiting"]
-
-
-def test_statistics_of_the_past_are_what_the_rows_count() -> None:
-    events, _ = story()
-    cut = next(n for n in range(len(events) // 2, len(events)) if events[n][1] is not events[n - 1][1])
-    world = PastState(None)
-    rows: dict[str, Job] = {}
-    for fact, row in events[:cut]:
-        world.take(fact)
-        rows[row.id] = row
-    found, expected = stats(world.counts(), ()), oracle.statistics(rows.values(), None)
-    assert (found.jobs, found.pipelines) == (expected["jobs"], expected["pipelines"])
-
-
-def test_an_owner_sees_only_their_own_past_and_no_deleted_job() -> None:
-    events, jobs = story()
-    world = PastState("anna")
-    for fact, _ in events:
-        world.take(fact)
-    mine = [job for job in jobs.values() if job.owner == "anna"]
-    assert sum(stats(world.counts(), ()).jobs.values()) == len(mine)
-    gone = JobDeleted(job_id=mine[0].id, asset_id="a", pipeline="p", run=1, owner="anna")
-    world.take(Fact("x", NOW, gone.TYPE, gone))
-    assert sum(stats(world.counts(), ()).jobs.values()) == len(mine) - 1
 
 
 def test_a_timeline_says_how_long_an_attempt_took_and_why_it_failed() -> None:

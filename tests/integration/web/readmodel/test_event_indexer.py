@@ -1,0 +1,176 @@
+"""Counts of the past come from an index that one reader keeps, over a real log."""
+
+import asyncio
+import pickle
+import random
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from schemas.base import Message
+from schemas.facts import JobCompleted, JobSubmitted
+from schemas.jobs import Input
+from streams.kafka.topics import names
+from streams.settings import Settings
+from tests.broker_requests import Requests, requests
+from tests.integration.web.logs import Make, log, make
+from tests.integration.web.readmodel.test_event_log import ASSET, facts_of, publish
+from tests.unit.web.readmodel.log_records import log_record
+from web.http.problems import Problem
+from web.readmodel import event_indexer
+from web.readmodel.event_index import EventIndex
+from web.readmodel.event_indexer import EventIndexer
+from web.readmodel.event_log import EventLog
+from web.readmodel.past_counts import TooOld
+from web.readmodel.position import Position
+from web.readmodel.queries import Counts
+
+__all__ = ["log", "make", "requests"]  # fixtures are found by their name in this module
+
+
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncIterator[EventIndex]:
+    found = EventIndex(tmp_path / "events")
+    yield found
+    found.close()
+
+
+def indexer_of(settings: Settings, index: EventIndex) -> EventIndexer:
+    position = Position(names(settings).commands)
+    position.restart("mark", [0] * settings.partitions, rebuilding=False)
+    position.caught_up.set()
+    return EventIndexer(settings, position, index)
+
+
+@pytest.fixture
+async def indexer(make: Make, index: EventIndex) -> AsyncIterator[EventIndexer]:
+    """It runs."""
+    found = indexer_of(make(), index)
+    running = asyncio.create_task(found.run())
+    yield found
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+def jobs(counts: Counts) -> int:
+    return sum(row.jobs for row in counts.rows if not row.step)
+
+
+async def test_twelve_requests_for_counts_of_the_past_read_the_log_once(
+    make: Make, requests: Requests, indexer: EventIndexer
+) -> None:
+    facts = [fact for n in range(100) for fact in facts_of(f"many_{n}", passthrough="x" * 1000)]
+    await publish(make(), facts)
+    requests.fetched_bytes = 0
+    found = await asyncio.gather(*(indexer.counts_at(time.time(), None) for _ in range(12)))
+    assert {jobs(counts) for counts in found} == {jobs(found[0])} and jobs(found[0]) >= 100
+    once = requests.fetched_bytes
+    assert once < 2 * len(facts) * 1500
+    await publish(make(), facts_of("one_more"))
+    assert jobs(await indexer.counts_at(time.time(), None)) == jobs(found[0]) + 1
+    assert requests.fetched_bytes - once < 100_000  # what is new, in all partitions
+
+
+async def test_a_moment_of_which_all_is_known_is_answered_without_the_log(
+    make: Make, requests: Requests, indexer: EventIndexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_indexer, "SKEW_S", 0.0)
+    before = time.time()
+    await asyncio.sleep(0.01)  # the log's clock counts milliseconds
+    await publish(make(), facts_of("known"))
+    now = await indexer.counts_at(time.time(), None)
+    monkeypatch.setattr(EventIndexer, "catch_up", None)
+    assert jobs(await indexer.counts_at(before, None)) == jobs(now) - 1
+
+
+async def test_while_the_index_is_behind_counts_are_refused_and_a_timeline_is_read_from_the_log(
+    make: Make, index: EventIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = facts_of("early")
+    await publish(make(), facts)
+    monkeypatch.setattr(event_indexer, "_WAIT_S", 0.1)
+    with pytest.raises(Problem) as refused:
+        await indexer_of(make(), index).counts_at(time.time(), None)
+    assert (refused.value.status, refused.value.code) == (503, "history-behind")
+    history = await EventLog(make(), index).of_job(ASSET, "early", time.time() - 60)
+    assert [fact.message for fact in history.facts] == facts
+
+
+async def test_a_log_that_lost_events_before_they_were_indexed_has_counts_from_its_beginning_on(
+    make: Make, index: EventIndex, indexer: EventIndexer
+) -> None:
+    settings = make()
+    await publish(settings, facts_of("lost"))
+    began = time.time()
+    await asyncio.sleep(0.01)
+    await publish(settings, facts_of("kept"))
+    parts = [TopicPartition(names(settings).events, n) for n in range(settings.partitions)]
+    await index.reset(indexer._name, dict.fromkeys(range(settings.partitions), 0))
+    await _delete_all_but_the_last_two(settings, parts)
+    assert jobs(await indexer.counts_at(time.time(), None)) == 1
+    with pytest.raises(TooOld):
+        await indexer.counts_at(began - 3600, None)
+
+
+async def _delete_all_but_the_last_two(settings: Settings, parts: list[TopicPartition]) -> None:
+    from streams.kafka.reader import open_reader
+
+    async with open_reader(settings.bootstrap, parts, reset="earliest") as reader:
+        ends = await reader.end_offsets(parts)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    await admin.delete_records({part: RecordsToDelete(max(end - 2, 0)) for part, end in ends.items()})
+    await admin.close()
+
+
+async def test_an_indexer_that_is_killed_again_and_again_ends_with_the_same_counts(tmp_path: Path) -> None:
+    records = [log_record(message, n, n / 10) for n, message in enumerate(_story(400))]
+    (tmp_path / "records").write_bytes(pickle.dumps(records))
+    whole, killed = EventIndex(tmp_path / "whole"), EventIndex(tmp_path / "killed")
+    for index in (whole, killed):
+        await index.reset("log", {0: 0})
+    await whole.add(records)
+    killed.close()
+    chance, finished, kills = random.Random(7), False, 0
+    while not finished:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.integration.web.readmodel.killed_indexer",
+            str(tmp_path / "killed"), str(tmp_path / "records"), stdout=PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"started\n"
+        if kills < 5:
+            await asyncio.sleep(chance.random() / 5)
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGKILL)
+        kills += 1
+        finished = await process.stdout.read() == b"finished\n"
+        await process.wait()
+    killed = EventIndex(tmp_path / "killed")
+    for moment_ms in range(0, len(records) * 100, 1700):
+        expected = await whole.counts_at("log", moment_ms, None, final=False)
+        assert await killed.counts_at("log", moment_ms, None, final=False) == expected
+    for n in range(400):
+        assert await killed.of_job(0, f"job_{n}") == await whole.of_job(0, f"job_{n}")
+    whole.close()
+    killed.close()
+
+
+def _story(count: int) -> list[Message]:
+    about: dict[str, Any] = {"pipeline": "p", "run": 1, "owner": "anna"}
+    return [
+        message
+        for n in range(count)
+        for job in ({"job_id": f"job_{n}", "asset_id": f"asset_{n // 2}", **about},)
+        for message in (JobSubmitted(**job, input=Input(object="k")), JobCompleted(**job))
+    ]

@@ -1,0 +1,76 @@
+"""A semaphore whose slots go to callers in turn: many requests of one caller do not delay another's."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class QueueFull(Exception):
+    """A caller has too many requests that wait for a slot."""
+
+
+class FairSemaphore:
+    """`slots` in all, at most `per_caller` of one caller, who may have `queue` requests waiting.
+
+    The next slot goes to the caller who holds the fewest; among these, to the one who has waited for a turn longest.
+    """
+
+    def __init__(self, slots: int, per_caller: int, queue: int) -> None:
+        self._free, self._per_caller, self._queue = slots, per_caller, queue
+        self._held: Counter[str] = Counter()
+        #: Waiting requests by caller; callers in the order of their turns.
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    @asynccontextmanager
+    async def slot(self, caller: str) -> AsyncIterator[None]:
+        """Hold a slot. Raises QueueFull."""
+        await self._acquire(caller)
+        try:
+            yield
+        finally:
+            self._release(caller)
+
+    async def _acquire(self, caller: str) -> None:
+        if len(self._waiting.get(caller, ())) >= self._queue:
+            raise QueueFull
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(caller, deque()).append(granted)
+        self._grant()
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.cancelled():
+                self._forget(caller, granted)
+            else:  # granted and cancelled at the same time
+                self._release(caller)
+            raise
+
+    def _release(self, caller: str) -> None:
+        self._free += 1
+        self._held[caller] -= 1
+        self._held = +self._held  # callers without slots leave nothing behind
+        self._grant()
+
+    def _forget(self, caller: str, granted: asyncio.Future[None]) -> None:
+        queue = self._waiting.get(caller)
+        if queue is not None and granted in queue:
+            queue.remove(granted)
+            if not queue:
+                del self._waiting[caller]
+
+    def _grant(self) -> None:
+        while self._free and (caller := self._next_caller()) is not None:
+            queue = self._waiting.pop(caller)
+            granted = queue.popleft()
+            if queue:
+                self._waiting[caller] = queue  # its next turn comes last
+            if granted.cancelled():
+                continue
+            self._free -= 1
+            self._held[caller] += 1
+            granted.set_result(None)
+
+    def _next_caller(self) -> str | None:
+        allowed = [caller for caller in self._waiting if self._held[caller] < self._per_caller]
+        return min(allowed, key=lambda caller: self._held[caller], default=None)
