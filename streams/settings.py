@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,8 @@ from processors.storage.keys import FOLDERS, InvalidKey, checked_key
 from processors.tools.limits import Limits
 
 PREFIX = "KINOLOG_"
+#: Scheme, host, and perhaps a path.
+_PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 _OWNER_PREFIXES = f"{PREFIX}STORE__OWNER_PREFIXES"
 
 
@@ -48,6 +51,9 @@ class Web(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     #: Port to bind; 0: any free port.
     port: int = 8080
+    #: URL at which clients reach the service, e.g. "https://media.example.com/kinolog" behind a proxy that adds a path
+    #: prefix: the base of the URLs in responses. Unset: scheme and host of each request.
+    public_url: str | None = None
     #: Maximum upload size, bytes.
     max_upload_bytes: int = 20 * 1024**3
     #: Upload idle timeout, seconds: after that without a byte the upload is aborted.
@@ -78,6 +84,15 @@ class Web(Section, frozen=True, kw_only=True):
     max_headers_bytes: int = 32 * 1024
     #: Maximum wait of a GET with `?after=`, seconds.
     after_timeout_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.public_url is not None and not _PUBLIC_URL.fullmatch(self.public_url):
+            raise ValueError(f"{PREFIX}WEB__PUBLIC_URL: must be an http or https URL without query")
+
+    @property
+    def public_base(self) -> str | None:
+        """`public_url` without a trailing slash."""
+        return None if self.public_url is None else self.public_url.rstrip("/")
 
 
 class FixedToken(Section, frozen=True, kw_only=True):

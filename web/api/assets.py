@@ -12,7 +12,7 @@ from schemas.uploads import UploadCompleted
 from streams.kafka.envelope import iso_time
 from tables.submissions import Refused
 from web.api.asset_ids import submitted_asset_id
-from web.api.common import AfterQuery, data_response, json_body, visible_asset, wait_for_cursor
+from web.api.common import AfterQuery, base_url, data_response, json_body, visible_asset, wait_for_cursor
 from web.api.paging import page
 from web.api.uploads.submissions import (
     fingerprint,
@@ -29,8 +29,8 @@ from web.http.problems import ERROR_TABLE, Problem, as_problem, problem_view
 from web.http.routing import Routes
 from web.readmodel.changelog import asset_rows
 from web.readmodel.list_query import SORTS, ListQuery, ListSpec, parse
-from web.services import Services, services
-from web.views.build import asset_view, caption_keys, master_key, media_path, poster_key
+from web.services import services
+from web.views.build import asset_view, caption_keys, master_key, media_url, poster_key
 from web.views.models import Answer, AssetView, Page, Playback, Submitted, SubmittedItem
 
 ASSETS = ListSpec("assets", frozenset(get_args(AssetStatus)), frozenset(), SORTS)
@@ -145,7 +145,8 @@ async def list_assets(request: web.Request) -> web.Response:
     """List assets, the newest first by default."""
     listing = parse(request.query, ASSETS, caller_of(request).scope)
     await wait_for_cursor(request, "assets")
-    return await page(request, listing, lambda row: asset_view(asset_rows.decode(row)))
+    base = base_url(request)
+    return await page(request, listing, lambda row: asset_view(asset_rows.decode(row), base))
 
 
 @routes.get(
@@ -153,7 +154,8 @@ async def list_assets(request: web.Request) -> web.Response:
 )
 async def show_asset(request: web.Request) -> web.Response:
     """Show an asset."""
-    return data_response(asset_view(await visible_asset(request, caller_of(request), request.match_info["asset_id"])))
+    asset = await visible_asset(request, caller_of(request), request.match_info["asset_id"])
+    return data_response(asset_view(asset, base_url(request)))
 
 
 @routes.post(
@@ -170,17 +172,18 @@ async def play_asset(request: web.Request) -> web.Response:
     if not 1 <= body.ttl_s <= _MAX_TTL_S:
         raise Problem(422, "invalid-body", f"ttl_s must be a number from 1 to {_MAX_TTL_S}")
     asset = await visible_asset(request, caller_of(request), request.match_info["asset_id"])
-    return data_response(_playback(services(request), asset, int(time.time()) + body.ttl_s))
+    expires = int(time.time()) + body.ttl_s
+    signed = base_url(request) + services(request).signer.prefix(asset.id, expires)
+    return data_response(_playback(asset, signed, expires))
 
 
-def _playback(parts: Services, asset: Asset, expires: int) -> Playback:
-    base = parts.signer.prefix(asset.id, expires)
-    captions = [media_path(asset.id, key, base) for key in caption_keys(asset)]
+def _playback(asset: Asset, base: str, expires: int) -> Playback:
+    captions = [media_url(asset.id, key, base) for key in caption_keys(asset)]
     return Playback(
         status=asset.status,
         base_url=f"{base}/{asset.id}/",
-        master_url=media_path(asset.id, master_key(asset), base),
-        poster_url=media_path(asset.id, poster_key(asset), base),
+        master_url=media_url(asset.id, master_key(asset.outputs), base),
+        poster_url=media_url(asset.id, poster_key(asset), base),
         captions=[path for path in captions if path is not None],
         expires_at=iso_time(expires),
     )

@@ -11,6 +11,7 @@ from schemas.jobs import Asset, Job
 from web.auth.principal import Principal
 from web.http.cursors import InvalidCursor, WriteCursor, dump, load
 from web.http.problems import Problem, not_found, unavailable
+from web.http.public_url import public_base
 from web.readmodel import queries
 from web.readmodel.changelog import Changelog
 from web.services import Services, services
@@ -39,6 +40,12 @@ def data_response(content: Any, *, status: int = 200, cursor: WriteCursor | None
 def json_response(content: Any, *, status: int = 200) -> web.Response:
     """Respond with `content` itself, without `{"data": …}`."""
     return web.Response(body=msgspec.json.encode(content), status=status, content_type="application/json")
+
+
+def base_url(request: web.Request) -> str:
+    """The service's URL as the client knows it, without a trailing slash."""
+    settings = services(request).settings.web
+    return public_base(request, settings.public_base, behind_proxy=settings.trusted_proxies > 0)
 
 
 async def wait_for_cursor(request: web.Request, changelog: Changelog) -> None:

@@ -48,7 +48,7 @@ async def show_queues(request: web.Request) -> web.Response:
     """List the queue of each step with its counts, of what the caller may see."""
     await wait_for_cursor(request, "jobs")
     parts = services(request)
-    counts = _by_step(await parts.model.read(queries.counts, caller_of(request).scope))
+    counts = steps_by_status(await parts.model.read(queries.counts, caller_of(request).scope))
     paused = await parts.model.read(queries.paused)
     executors = await parts.queue_executors.by_step() or {}
     return data_response(
@@ -85,7 +85,7 @@ def stats(counts: Counts, pipelines: Iterable[str]) -> Stats:
         jobs={status: sum(row.jobs for row in jobs if row.status == status) for status in _JOB_STATUSES},
         pipelines={name: sum(by_status.values()) for name, by_status in by_pipeline.items()},
         pipeline_status=by_pipeline,
-        steps=_by_step(counts),
+        steps=steps_by_status(counts),
         assets=dict.fromkeys(_ASSET_STATUSES, 0) | counts.assets,
     )
 
@@ -95,7 +95,8 @@ def _queue(name: str, counts: dict[str, int], paused_at: float | None, executors
     return QueueView(name=name, paused=paused_at is not None, paused_at=since, executors=executors, **counts)
 
 
-def _by_step(counts: Counts) -> dict[str, dict[str, int]]:
+def steps_by_status(counts: Counts) -> dict[str, dict[str, int]]:
+    """Steps of jobs by name and status, zeros included."""
     return _by((row for row in counts.rows if row.step), "step", step_kinds(), STEP_STATUSES)
 
 

@@ -8,16 +8,19 @@ from msgspec import UNSET, UnsetType
 
 from schemas.jobs import Job, JobStatus
 from streams.kafka.envelope import iso_time
-from web.api.common import json_response, visible_job
+from web.api.common import base_url, json_response, visible_job
 from web.auth.middleware import caller_of
 from web.http.problems import REQUEST_ID, Problem
 from web.http.routing import Routes
 from web.readmodel.job_progress import job_progress
-from web.services import services
-from web.views.build import percent
+from web.services import Services, services
+from web.views.build import media_url, result_key, whole_percent
 from web.views.models import Time, View
 
 routes = Routes("Replaced: job status")
+
+#: Validity of the result's URL, seconds.
+_TTL_S = 3600
 
 
 class State(View, frozen=True, kw_only=True, rename="camel"):
@@ -26,8 +29,8 @@ class State(View, frozen=True, kw_only=True, rename="camel"):
     id: str
     state: JobStatus
     #: 0-100.
-    progress: float
-    #: Published outputs by step, once the job has completed.
+    progress: int
+    #: Once the job has completed: `url`, the signed URL of what it was for, and the published outputs by step.
     result: dict[str, Any] | None
     error: str | None
     created_at: Time
@@ -40,7 +43,7 @@ class Meta(View, frozen=True, kw_only=True, rename="camel"):
 
     request_id: str
     timestamp: Time
-    operation: Literal["getJobStatus"] = "getJobStatus"
+    operation: Literal["job.status.get"] = "job.status.get"
 
 
 class Failure(View, frozen=True, kw_only=True):
@@ -69,17 +72,18 @@ async def get_job_status(request: web.Request) -> web.Response:
         if problem.status != 404:
             raise
         return json_response(Envelope(success=False, error=Failure(message="job not found"), meta=meta), status=404)
-    live = services(request).progress.live(job.id, job.run)
-    return json_response(Envelope(success=True, data=_state(job, percent(job_progress(job, live))), meta=meta))
+    return json_response(Envelope(success=True, data=_state(job, services(request), base_url(request)), meta=meta))
 
 
-def _state(job: Job, progress: float) -> State:
+def _state(job: Job, parts: Services, base: str) -> State:
+    signed = base + parts.signer.prefix(job.asset_id, int(time.time()) + _TTL_S)
     outputs = {step.spec.name: step.outputs for step in job.steps if step.outputs is not None}
+    result = {"url": media_url(job.asset_id, result_key(job), signed), **outputs}
     return State(
         id=job.id,
         state=job.status,
-        progress=progress,
-        result=outputs if job.status == "completed" else None,
+        progress=whole_percent(job_progress(job, parts.progress.live(job.id, job.run))),
+        result=result if job.status == "completed" else None,
         error=job.error.message if job.error else None,
         created_at=iso_time(job.created_at),
         processed_at=None if job.started_at is None else iso_time(job.started_at),

@@ -7,14 +7,14 @@ import msgspec
 from aiohttp import web
 
 from schemas.jobs import Asset, AssetStatus
-from web.api.common import json_response, visible_asset
+from web.api.common import base_url, json_response, visible_asset
 from web.auth.middleware import caller_of
 from web.http.problems import Problem
 from web.http.routing import Routes
 from web.readmodel import queries
 from web.readmodel.job_progress import job_progress
 from web.services import Services, services
-from web.views.build import master_key, media_path, percent, poster_key, thumbnail_keys
+from web.views.build import master_key, media_url, poster_key, thumbnail_keys, whole_percent
 from web.views.models import View
 
 routes = Routes("Replaced: media admin")
@@ -41,7 +41,7 @@ class MediaQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Media(View, frozen=True, kw_only=True, rename="camel"):
-    """An asset and its newest job. URLs are signed and valid for an hour."""
+    """An asset and its newest job. URLs are absolute, signed, and valid for an hour."""
 
     media_id: str
     status: Status
@@ -49,7 +49,7 @@ class Media(View, frozen=True, kw_only=True, rename="camel"):
     job_id: str | None
     job_state: Literal["waiting", "active", "completed", "failed", "cancelled"] | None
     #: 0-100.
-    progress: float
+    progress: int
     manifest_url: str | None
     #: In the order of time; only the poster where there are none.
     thumbnails: list[str]
@@ -60,24 +60,24 @@ async def show_media(request: web.Request) -> web.Response:
     """Show the status of an asset and its newest job."""
     media_id = request.query.get("mediaId")
     if not media_id:
-        raise Problem(400, "unknown-parameter", "mediaId is required")
+        raise Problem(400, "missing-parameter", "mediaId is required")
     asset = await visible_asset(request, caller_of(request), media_id)
-    return json_response(await _media(services(request), asset, media_id))
+    return json_response(await _media(services(request), asset, media_id, base_url(request)))
 
 
-async def _media(parts: Services, asset: Asset, media_id: str) -> Media:
+async def _media(parts: Services, asset: Asset, media_id: str, base: str) -> Media:
     job_id = max(asset.jobs, key=lambda an_id: (asset.jobs[an_id].created_at, an_id), default=None)
     job = await parts.model.read(queries.job, job_id) if job_id else None
-    base = parts.signer.prefix(asset.id, int(time.time()) + _TTL_S)
+    signed = base + parts.signer.prefix(asset.id, int(time.time()) + _TTL_S)
     keys: list[str | None] = [*thumbnail_keys(asset)] or [poster_key(asset)]
-    pictures = [media_path(asset.id, key, base) for key in keys]
+    pictures = [media_url(asset.id, key, signed) for key in keys]
     return Media(
         media_id=media_id,
         status=STATUSES[asset.status],
         file_name=asset.filename,
         job_id=job_id,
         job_state=job.status if job else asset.jobs[job_id].status if job_id else None,
-        progress=percent(job_progress(job, parts.progress.live(job.id, job.run))) if job else 0.0,
-        manifest_url=media_path(asset.id, master_key(asset), base),
+        progress=whole_percent(job_progress(job, parts.progress.live(job.id, job.run))) if job else 0,
+        manifest_url=media_url(asset.id, master_key(asset.outputs), signed),
         thumbnails=[picture for picture in pictures if picture is not None],
     )

@@ -1,19 +1,20 @@
 """/api/v1/studio/processing-jobs: the studio's list of jobs."""
 
-from collections import Counter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
 from aiohttp import web
 
-from schemas.jobs import JOB_ENDED, Job, JobStatus
+from schemas.jobs import JOB_ENDED, Job
 from streams.kafka.envelope import iso_time
 from web.api.common import json_response, visible_job
 from web.api.jobs import actions, bulk
 from web.api.jobs.listing import JOBS
 from web.api.paging import page_rows
+from web.api.stats import stats, steps_by_status
 from web.auth.middleware import caller_of
+from web.compat.studio_views import Detail, Done, One, QueueInfo, Record, Records
 from web.http.cursors import PageCursor, dump
 from web.http.problems import Problem
 from web.http.routing import Routes
@@ -22,13 +23,11 @@ from web.readmodel.changelog import job_rows
 from web.readmodel.job_progress import job_progress
 from web.readmodel.list_query import DEFAULT_LIMIT, parse
 from web.services import Services, services
-from web.views.build import current_step, percent
-from web.views.models import Time, View
+from web.views.build import current_step, whole_percent
 
 routes = Routes("Replaced: studio")
 
 _PATH = "/api/v1/studio/processing-jobs"
-Kind = Literal["film", "episode"]
 #: Jobs that are read for one page of a type: it is part of the passthrough, which has no index.
 _MOST_READ = 20_000
 _BATCH = 500
@@ -47,55 +46,12 @@ class StudioQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-class Record(View, frozen=True, kw_only=True, rename="camel"):
-    """A job. Type and resource come from the job's passthrough, JSON: {"type", "resourceId", "resourceName"}."""
-
-    id: str
-    job_id: str
-    #: The current step, else the pipeline.
-    queue_name: str
-    status: JobStatus
-    #: 0-100.
-    progress: float
-    type: Kind
-    resource_id: str
-    resource_name: str | None
-    file_name: str | None
-    can_cancel: bool
-    cancelled_at: Time | None
-    failed_reason: str | None
-    created_at: Time
-    updated_at: Time
-    completed_at: Time | None
-
-
-class Records(View, frozen=True, kw_only=True, rename="camel"):
-    """A page, and counts of all jobs that the caller may see."""
-
-    data: list[Record]
-    statistics: dict[str, int]
-    next_cursor: str | None
-
-
-class One(View, frozen=True, kw_only=True):
-    """One job."""
-
-    data: Record
-
-
-class Done(View, frozen=True, kw_only=True, rename="camel"):
-    """A command that was accepted."""
-
-    success: bool = True
-    job_id: str
-
-
 @routes.get(_PATH, query=StudioQuery, responses={200: Records}, problems=(400,))
 async def list_studio_jobs(request: web.Request) -> web.Response:
     """List jobs with statistics, the newest first."""
     kind = request.query.get("type")
     if kind not in (None, "film", "episode"):
-        raise Problem(400, "unknown-parameter", "type must be film or episode")
+        raise Problem(400, "invalid-parameter", "type must be film or episode")
     parts, scope = services(request), caller_of(request).scope
     limit = parse({"limit": request.query.get("limit", str(DEFAULT_LIMIT))}, JOBS, scope).limit
     query = {name: request.query[name] for name in ("status", "cursor") if name in request.query}
@@ -144,7 +100,8 @@ async def _page(parts: Services, search: Search) -> tuple[list[Job], str | None]
 async def show_studio_job(request: web.Request) -> web.Response:
     """Show a job."""
     job = await _job(request)
-    return json_response(One(data=_record(request, job)))
+    fields = msgspec.structs.asdict(_record(request, job))
+    return json_response(One(data=Detail(**fields, queue=await _queue(request, job))))
 
 
 @routes.post(f"{_PATH}/{{job_id}}/cancel", responses={202: Done}, problems=(404, 409))
@@ -181,11 +138,22 @@ async def _job(request: web.Request) -> Job:
     return await visible_job(request, caller_of(request), request.match_info["job_id"])
 
 
+async def _queue(request: web.Request, job: Job) -> QueueInfo:
+    parts, name = services(request), current_step(job) or job.steps[-1].spec.name
+    counts = steps_by_status(await parts.model.read(queries.counts, caller_of(request).scope))[name]
+    overlay = parts.progress.overlay(job)
+    return QueueInfo(
+        queue_name=name,
+        is_paused=name in parts.progress.queues.paused,
+        position=overlay.positions.get(name),
+        **{status: counts[status] for status in ("waiting", "active", "delayed", "completed", "failed")},
+    )
+
+
 async def _statistics(request: web.Request, scope: str | None) -> dict[str, int]:
-    counted: Counter[str] = Counter(dict.fromkeys(("waiting", "active", "completed", "failed", "cancelled"), 0))
-    for row in (await services(request).model.read(queries.counts, scope)).rows:
-        counted[row.status] += 0 if row.step else row.jobs
-    return {"total": counted.total(), **counted}
+    counts = await services(request).model.read(queries.counts, scope)
+    by_status = stats(counts, ()).jobs
+    return {"total": sum(by_status.values()), **by_status}
 
 
 def _record(request: web.Request, job: Job) -> Record:
@@ -196,7 +164,7 @@ def _record(request: web.Request, job: Job) -> Record:
         job_id=job.id,
         queue_name=current_step(job) or job.pipeline,
         status=job.status,
-        progress=percent(job_progress(job, live)),
+        progress=whole_percent(job_progress(job, live)),
         type=resource["type"],
         resource_id=resource["resourceId"],
         resource_name=resource["resourceName"],

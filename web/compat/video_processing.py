@@ -1,12 +1,12 @@
 """/api/video-processing: jobs on a content system's attachments, and steps that a scheduler starts, signed."""
 
 import time
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from schemas.jobs import JOB_ENDED, Input, Job, JobStatus
+from schemas.jobs import JOB_ENDED, Input, Job
 from schemas.uploads import UploadCompleted
 from streams.ids import without_namespace
 from streams.kafka.envelope import iso_time
@@ -15,6 +15,7 @@ from web.api.common import json_body, json_response, visible_job
 from web.api.jobs import actions
 from web.api.jobs.listing import JOBS
 from web.api.paging import page_rows
+from web.api.stats import stats
 from web.api.uploads.submissions import (
     fingerprint,
     require_acceptable,
@@ -26,26 +27,19 @@ from web.api.uploads.submissions import (
 from web.auth.middleware import caller_of
 from web.auth.principal import Principal
 from web.compat.signature import require_signature
-from web.http.problems import not_found
+from web.compat.video_processing_views import STATUSES, Item, Queue, Queued, Removed, StepDetail
+from web.http.cursors import PageCursor, dump
+from web.http.problems import Problem, not_found
 from web.http.routing import Routes
 from web.readmodel import queries
 from web.readmodel.changelog import job_rows
 from web.readmodel.job_progress import job_progress, step_progress
 from web.readmodel.list_query import parse
 from web.services import services
-from web.views.build import current_step, percent
-from web.views.models import Time, View
+from web.views.build import current_step, whole_percent
 
 routes = Routes("Replaced: video processing")
 
-Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
-STATUSES: dict[JobStatus, Status] = {
-    "waiting": "pending",
-    "active": "processing",
-    "completed": "completed",
-    "failed": "failed",
-    "cancelled": "cancelled",
-}
 _QUEUE_ITEMS = 100
 _STEPS = ("compress", "audio-convert", "transcribe", "embed")
 
@@ -60,56 +54,15 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     filename: str | None = None
 
 
-class Queued(View, frozen=True, kw_only=True):
-    """A started job."""
+class QueueQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Query parameters of the queue."""
 
-    success: bool = True
-    queue_id: str
-    attachment_id: str
-
-
-class StepDetail(View, frozen=True, kw_only=True):
-    """Status of a step."""
-
-    status: str
-    #: 0-100.
-    progress_percentage: float
-    attempts: int
-    started_at: Time | None
-    completed_at: Time | None
-    error: str | None
-
-
-class Item(View, frozen=True, kw_only=True):
-    """A job."""
-
-    queue_id: str
-    attachment_id: str
-    status: Status
-    #: 0-100.
-    progress_percentage: float
-    current_step: str | None
-    steps: dict[str, StepDetail]
-    error_message: str | None
-    created_at: Time
-    updated_at: Time
-    completed_at: Time | None
-
-
-class Queue(View, frozen=True, kw_only=True):
-    """Waiting and running jobs, the oldest first."""
-
-    pending: int
-    processing: int
-    items: list[Item]
-
-
-class Removed(View, frozen=True, kw_only=True):
-    """The result for a job: cancelled while it waits or runs, deleted once it has ended."""
-
-    success: bool = True
-    queue_id: str
-    action: Literal["cancelled", "deleted"]
+    #: pending, processing, completed, failed or cancelled; several separated by commas. Unset: all.
+    status: str | None = None
+    #: Maximum number of jobs, 1-500; 100 by default.
+    limit: str | None = None
+    #: next_cursor of the previous page.
+    cursor: str | None = None
 
 
 @routes.post(
@@ -180,18 +133,33 @@ async def remove_item(request: web.Request) -> web.Response:
     return json_response(Removed(queue_id=job.id, action="cancelled"), status=202)
 
 
-@routes.get("/api/video-processing/queue", responses={200: Queue})
+@routes.get("/api/video-processing/queue", query=QueueQuery, responses={200: Queue}, problems=(400,))
 async def show_queue(request: web.Request) -> web.Response:
-    """List waiting and running jobs."""
-    query = {"status": "waiting,active", "sort": "created_at", "limit": str(_QUEUE_ITEMS)}
+    """List all jobs of the caller, whatever their status."""
     scope, model = caller_of(request).scope, services(request).model
-    rows = await model.read(page_rows, parse(query, JOBS, scope))
-    counted = dict.fromkeys(("waiting", "active"), 0)
-    for row in (await model.read(queries.counts, scope)).rows:
-        if not row.step and row.status in counted:
-            counted[row.status] += row.jobs
-    items = [_item(request, job_rows.decode(row)) for _, _, row in rows[:_QUEUE_ITEMS]]
-    return json_response(Queue(pending=counted["waiting"], processing=counted["active"], items=items))
+    listing = parse(_listing_query(request), JOBS, scope)
+    rows = await model.read(page_rows, listing)
+    jobs = [job_rows.decode(row) for _, _, row in rows[: listing.limit]]
+    following = dump(PageCursor("-created_at", jobs[-1].created_at, jobs[-1].id)) if len(rows) > len(jobs) else None
+    counted = stats(await model.read(queries.counts, scope), ()).jobs
+    return json_response(
+        Queue(
+            items=[_item(request, job) for job in jobs],
+            next_cursor=following,
+            **{shown: counted[status] for status, shown in STATUSES.items()},
+        )
+    )
+
+
+def _listing_query(request: web.Request) -> dict[str, str]:
+    """Parameters of the list of jobs. Raises Problem (400)."""
+    given = {name: request.query[name] for name in ("limit", "cursor") if name in request.query}
+    by_shown: dict[str, str] = {shown: status for status, shown in STATUSES.items()}
+    requested = list(filter(None, request.query.get("status", "").split(",")))
+    if unknown := [shown for shown in requested if shown not in by_shown]:
+        raise Problem(400, "invalid-status", f"unknown status {unknown[0][:50]!r}; known: {', '.join(by_shown)}")
+    status = {"status": ",".join(by_shown[shown] for shown in requested)} if requested else {}
+    return {"limit": str(_QUEUE_ITEMS), **given, **status}
 
 
 def _item(request: web.Request, job: Job) -> Item:
@@ -200,7 +168,7 @@ def _item(request: web.Request, job: Job) -> Item:
         queue_id=job.id,
         attachment_id=without_namespace(job.asset_id).removeprefix("attachment-"),
         status=STATUSES[job.status],
-        progress_percentage=percent(job_progress(job, live)),
+        progress_percentage=whole_percent(job_progress(job, live)),
         current_step=current_step(job),
         steps={step.spec.name: _detail(step, live) for step in job.steps},
         error_message=job.error.message if job.error else None,
@@ -213,7 +181,7 @@ def _item(request: web.Request, job: Job) -> Item:
 def _detail(step: Any, live: Any) -> StepDetail:
     return StepDetail(
         status=step.status,
-        progress_percentage=percent(step_progress(step, live)),
+        progress_percentage=whole_percent(step_progress(step, live)),
         attempts=step.attempt,
         started_at=_time(step.started_at),
         completed_at=_time(step.finished_at),

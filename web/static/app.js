@@ -1,6 +1,6 @@
 // The page's entry point: reads the token, follows the jobs live, and wires clicks and files to the modules.
 
-import { Connection } from "./connection.js";
+import { Connection, ROOT } from "./connection.js";
 import { put } from "./dom.js";
 import { JobList } from "./jobs.js";
 import { Kinolog, Problem } from "./kinolog.js";
@@ -46,7 +46,7 @@ async function isAccepted(call) {
 
 async function start() {
   const token = takeToken();
-  const kinolog = new Kinolog({ token });
+  const kinolog = new Kinolog({ url: ROOT, token });
   const call = kinolog.call.bind(kinolog);
   if (!token && !(await isAccepted(call))) return askForToken("");
   follow(token, call);
@@ -92,7 +92,7 @@ function follow(token, call) {
       uploads.arrived(frame);
       announce(frame, changes);
       if (mayCountDifferently(frame, changes)) counter.changed();
-      if (frame.type === "snapshot") pages.load();
+      if (frame.type === "snapshot" && frame.last !== false) pages.load();
       else pages.refill();
     },
     onState: showConnection,

@@ -5,9 +5,12 @@ import { backoff_ms } from "./kinolog.js";
 // After this many rejected handshakes the cursor may be the reason: the next one requests a snapshot.
 const REFUSALS_UNTIL_FRESH = 3;
 
+/** Root of the service as the browser knows it, with a slash at the end: a proxy may have added a path prefix. */
+export const ROOT = new URL("..", import.meta.url).href;
+
 /** URL and subprotocols of the live socket; browsers cannot send headers there, so the token is a subprotocol. */
-export function liveTarget(origin, cursor, token) {
-  const url = new URL("/v1/live?subscribe=all", origin);
+export function liveTarget(root, cursor, token) {
+  const url = new URL("v1/live?subscribe=all", root);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   if (cursor) url.searchParams.set("cursor", cursor);
   return { url: url.href, protocols: token ? ["kinolog", `bearer.${token}`] : ["kinolog"] };
@@ -25,8 +28,8 @@ export class Connection {
   #tries = 0;
   #refusals = 0;
 
-  constructor({ token, cursor, onFrame, onState, mayReconnect }) {
-    Object.assign(this, { token, cursor, onFrame, onState, mayReconnect });
+  constructor({ root = ROOT, token, cursor, onFrame, onState, mayReconnect }) {
+    Object.assign(this, { root, token, cursor, onFrame, onState, mayReconnect });
   }
 
   start() {
@@ -38,7 +41,7 @@ export class Connection {
   #open() {
     clearTimeout(this.#timer);
     const resume = this.#refusals < REFUSALS_UNTIL_FRESH ? this.cursor() : null;
-    const { url, protocols } = liveTarget(location.origin, resume, this.token);
+    const { url, protocols } = liveTarget(this.root, resume, this.token);
     this.#opened = false;
     this.#socket = new WebSocket(url, protocols);
     this.#socket.onopen = () => this.#goLive();

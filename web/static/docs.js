@@ -86,7 +86,7 @@ function go() {
 
 const root = document.getElementById("docs");
 try {
-  const response = await fetch("/openapi.json");
+  const response = await fetch("openapi.json");
   const api = await response.json();
   root.append(
     el("p", {}, `${api.info.title} ${api.info.version}. ${api.info.description}`),

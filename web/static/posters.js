@@ -1,5 +1,6 @@
 // Pictures of a job's row: its poster, and a storyboard to skim through with the pointer.
 
+import { ROOT } from "./connection.js";
 import { output, storyboard } from "./words.js";
 
 // A URL must outlive a long film and a pause: it is valid for a day and reused for half a day.
@@ -14,7 +15,9 @@ export function signer(call) {
   const known = new Map();
 
   async function request(asset_id) {
-    return (await call("POST", `/v1/assets/${encodeURIComponent(asset_id)}/playback`, { ttl_s: TTL_S })).data;
+    const { data } = await call("POST", `/v1/assets/${encodeURIComponent(asset_id)}/playback`, { ttl_s: TTL_S });
+    const [base_url, master_url, poster_url] = [data.base_url, data.master_url, data.poster_url].map(local);
+    return { ...data, base_url, master_url, poster_url };
   }
 
   function refresh(asset_id) {
@@ -31,6 +34,9 @@ export function signer(call) {
 
   return Object.assign(sign, { refresh });
 }
+
+/** A signed URL as seen from the page, which may be open at another address than the public one. */
+const local = (url) => url && ROOT + url.slice(url.indexOf("/media/s/") + 1);
 
 /** Signed URL of the artifact with the store key `assets/<asset_id>/…`; undefined without a key. */
 export const artifact = (signed, key) => key && signed.base_url + key.split("/").slice(2).join("/");
@@ -61,7 +67,7 @@ export async function skim(row, { offsetX }, sign) {
 }
 
 async function cues(asset_id, key, sign) {
-  const url = new URL(artifact(await sign(asset_id), key), location.origin);
+  const url = new URL(artifact(await sign(asset_id), key));
   const response = await fetch(url);
   if (!response.ok) return [];
   const found = storyboard(await response.text()).map((cue) => ({ ...cue, url: new URL(cue.image, url).href }));

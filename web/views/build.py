@@ -32,6 +32,8 @@ class LiveOverlay(NamedTuple):
 
 
 _NO_OVERLAY = LiveOverlay()
+#: Name of the main file among a step's outputs.
+_MAIN_FILES = {"thumbnails": "poster", "audio": "audio", "transcribe": "vtt", "download": "object"}
 
 
 def job_view(job: Job, overlay: LiveOverlay = _NO_OVERLAY) -> JobView:
@@ -97,7 +99,7 @@ def step_view(step: Step, overlay: LiveOverlay = _NO_OVERLAY) -> StepView:
     )
 
 
-def asset_view(asset: Asset) -> AssetView:
+def asset_view(asset: Asset, base_url: str = "") -> AssetView:
     """The view of an asset, as returned by `GET /v1/assets/{id}`."""
     return AssetView(
         id=asset.id,
@@ -114,8 +116,8 @@ def asset_view(asset: Asset) -> AssetView:
         ],
         outputs=asset.outputs,
         warnings=list(asset_warnings(asset)),
-        master_url=media_path(asset.id, master_key(asset)),
-        poster_url=media_path(asset.id, poster_key(asset)),
+        master_url=media_url(asset.id, master_key(asset.outputs), f"{base_url}/media"),
+        poster_url=media_url(asset.id, poster_key(asset), f"{base_url}/media"),
     )
 
 
@@ -141,10 +143,22 @@ def percent(share: float) -> float:
     return math.floor(share * 1000 + 1e-9) / 10
 
 
-def master_key(asset: Asset) -> str | None:
+def whole_percent(share: float) -> int:
+    """0-1 as 0-100, rounded down: 100 means done."""
+    return int(percent(share))
+
+
+def master_key(outputs: Mapping[str, Any]) -> str | None:
     """Store key of the master playlist, if any: the one with captions when it lists the same renditions."""
-    master, captions = _key(asset.outputs.get("transcode"), "master"), asset.outputs.get("captions")
+    master, captions = _key(outputs.get("transcode"), "master"), outputs.get("captions")
     return _key(captions, "master") if master and _key(captions, "based_on") == master else master
+
+
+def result_key(job: Job) -> str | None:
+    """Store key of what the job was for: the master playlist, else the main file of the last step that has one."""
+    outputs = {step.spec.name: step.outputs for step in job.steps if step.outputs is not None}
+    mains = (_key(outputs[name], _MAIN_FILES.get(name, "file")) for name in reversed(outputs))
+    return master_key(outputs) or next((key for key in mains if key is not None), None)
 
 
 def poster_key(asset: Asset) -> str | None:
@@ -164,8 +178,11 @@ def caption_keys(asset: Asset) -> list[str]:
     return [key] if key else []
 
 
-def media_path(asset_id: str, key: str | None, base: str = "/media") -> str | None:
-    """URL path of a key below the asset's folder; None without a key, or for one outside the folder."""
+def media_url(asset_id: str, key: str | None, base: str) -> str | None:
+    """URL of a key below the asset's folder; `base`: URL up to "/media", or to the grant of a signed one.
+
+    None without a key, or for one outside the folder.
+    """
     folder = f"assets/{asset_id}/"
     return f"{base}/{asset_id}/{key.removeprefix(folder)}" if key and key.startswith(folder) else None
 

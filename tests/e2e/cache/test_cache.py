@@ -96,6 +96,8 @@ async def test_a_post_is_kept_part_by_part_and_what_failed_says_so(origin: Origi
         assert await reply.read() == MEDIA
     assert (unknown["status"], unknown["url"]) == ("UNKNOWN", "https://example.org/n")
     stats = await api.get("/v1/cache-assets/stats")
+    assert set(stats["assets"]) == {"PENDING", "DOWNLOADING", "CACHED", "FAILED"}
+    assert set(stats["jobs"]) == {"waiting", "active", "completed", "failed", "cancelled"}
     assert stats["assets"]["FAILED"] >= 1
     assert stats["bytes"] >= len(MEDIA) + 2 * len(jpeg)
     status, body = await api.post("/v1/cache-assets/retry-failed")

@@ -38,9 +38,10 @@ class Site:
         self.server, self.session, self.parts = server, session, parts
 
     async def ask(self, method: str, path: str, token: str | None = ADMIN, **options: Any) -> tuple[int, Any]:
-        """Send a request; its status, and the body, parsed if it is JSON."""
+        """Send a request, to a path or a URL of a response; its status, and the body, parsed if it is JSON."""
+        url = path if "://" in path else self.server.make_url(path)
         headers = {**options.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
-        async with self.session.request(method, self.server.make_url(path), headers=headers, **options) as answer:
+        async with self.session.request(method, url, headers=headers, **options) as answer:
             return answer.status, (await answer.json() if "json" in answer.content_type else await answer.read())
 
 

@@ -40,6 +40,8 @@ def test_an_empty_value_is_an_unset_one() -> None:
         {"KINOLOG_WEB": "x"},
         {"KINOLOG_DATA_DIR": "x", "KINOLOG_DATA_DIR__Y": "z"},
         {"KINOLOG_STORE__PUBLIC_ENDPOINT": "media.example.org"},
+        {"KINOLOG_WEB__PUBLIC_URL": "media.example.org"},
+        {"KINOLOG_WEB__PUBLIC_URL": "https://media.example.org/?kinolog"},
     ],
 )
 def test_a_bad_setting_is_named(environ: dict[str, str]) -> None:

@@ -3,14 +3,14 @@
 import sqlite3
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 from aiohttp import web
 
 from schemas.commands import DeleteAsset, RetryJob
-from schemas.jobs import CACHE_PIPELINE, Job
-from web.api.cache.routes import IS_CACHED, MAX_ITEMS
+from schemas.jobs import CACHE_PIPELINE, Job, JobStatus
+from web.api.cache.routes import CACHE_STATUSES, IS_CACHED, MAX_ITEMS
 from web.api.common import data_response, json_body
 from web.api.jobs.bulk import command_all, required
 from web.api.jobs.listing import JOBS
@@ -35,9 +35,9 @@ class CleanupRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class CacheStats(View, frozen=True, kw_only=True):
     """Statistics of the cache."""
 
-    #: Assets by status.
+    #: Assets by status, zeros included.
     assets: dict[str, int]
-    #: Downloads by the status of their job.
+    #: Downloads by the status of their job, zeros included.
     jobs: dict[str, int]
     #: Size of all cached media.
     bytes: int
@@ -54,8 +54,9 @@ async def show_cache_stats(request: web.Request) -> web.Response:
     parts = services(request)
     if parts.cache_sharing is not None:
         await parts.cache_sharing.share()
-    assets, jobs, size_bytes = await parts.model.read(_counts, caller_of(request).scope)
+    counted, statuses, size_bytes = await parts.model.read(_counts, caller_of(request).scope)
     lookups, hit_ratio = parts.cache.lookups._asdict(), parts.cache.hit_ratio
+    assets, jobs = dict.fromkeys(CACHE_STATUSES, 0) | counted, dict.fromkeys(get_args(JobStatus), 0) | statuses
     return data_response(CacheStats(assets=assets, jobs=jobs, bytes=size_bytes, hit_ratio=hit_ratio, **lookups))
 
 

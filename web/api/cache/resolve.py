@@ -14,14 +14,14 @@ from processors.storage.errors import ObjectNotFound
 from processors.storage.keys import InvalidKey, checked_key
 from schemas.jobs import Asset
 from web.api.cache.routes import MAX_ITEMS, assets_by_id
-from web.api.common import data_response, json_body
+from web.api.common import base_url, data_response, json_body
 from web.api.source_access import may_read_object
 from web.auth.middleware import caller_of
 from web.auth.principal import Principal
 from web.http.problems import Problem
 from web.http.routing import Routes
 from web.services import Services, services
-from web.views.build import media_path
+from web.views.build import media_url
 from web.views.models import Answer, View
 
 routes = Routes("Cached media")
@@ -65,7 +65,7 @@ async def resolve_cache_assets(request: web.Request) -> web.Response:
         raise Problem(422, "invalid-body", f"at most {MAX_ITEMS} ids are allowed, and no more originals than ids")
     parts = services(request)
     locations = await _locations(parts, caller_of(request), body.ids)
-    urls = await _urls(parts, locations)
+    urls = await _urls(parts, locations, base_url(request))
     originals = [*body.originals, *[None] * (len(body.ids) - len(body.originals))]
     return data_response(
         [
@@ -133,7 +133,7 @@ async def _objects(parts: Services, principal: Principal, keys: Iterable[str]) -
     return dict(zip(readable, await asyncio.gather(*map(locate, readable)), strict=True))
 
 
-async def _urls(parts: Services, locations: Mapping[str, _Location]) -> dict[str, str | None]:
+async def _urls(parts: Services, locations: Mapping[str, _Location], base: str) -> dict[str, str | None]:
     """URLs of the media in the store, by id."""
     keys = {one: location.key for one, location in locations.items() if location.key is not None}
     ttl_s = parts.settings.cache.url_ttl_s
@@ -141,6 +141,8 @@ async def _urls(parts: Services, locations: Mapping[str, _Location]) -> dict[str
         return dict(zip(keys, await parts.store.presigned_all("GET", list(keys.values()), ttl_s), strict=True))
     expires, signer = int(time.time()) + ttl_s, parts.signer
     return {
-        one: signer.object_path(key, expires) if one == key else media_path(one, key, signer.prefix(one, expires))
+        one: base + signer.object_path(key, expires)
+        if one == key
+        else media_url(one, key, base + signer.prefix(one, expires))
         for one, key in keys.items()
     }

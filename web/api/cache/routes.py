@@ -8,27 +8,28 @@ from msgspec import UNSET, UnsetType
 
 from schemas.jobs import Asset
 from streams.kafka.envelope import iso_time
-from web.api.common import data_response, visible_asset, wait_for_cursor
+from web.api.common import base_url, data_response, visible_asset, wait_for_cursor
 from web.api.paging import page
 from web.auth.middleware import caller_of
 from web.http.problems import not_found
 from web.http.routing import Routes
 from web.readmodel.changelog import asset_rows
 from web.readmodel.list_query import SORTS, ListQuery, ListSpec, parse
-from web.views.build import media_path
+from web.views.build import media_url
 from web.views.models import Answer, Page, Time, View
 
 routes = Routes("Cached media")
 
 #: Most URLs or ids in one request.
 MAX_ITEMS = 1_000
-_STATUSES = ("PENDING", "DOWNLOADING", "CACHED", "FAILED")
+#: Statuses of cached media.
+CACHE_STATUSES = ("PENDING", "DOWNLOADING", "CACHED", "FAILED")
 #: The pipeline is CACHE_PIPELINE.
 IS_CACHED = """
 (status IN ('PENDING', 'DOWNLOADING', 'CACHED')
  OR status = 'FAILED' AND id IN (SELECT asset_id FROM jobs JOIN groups USING (g) WHERE pipeline = 'cache'))
 """
-_LISTED = ListSpec("assets", frozenset(_STATUSES), frozenset(), SORTS)
+_LISTED = ListSpec("assets", frozenset(CACHE_STATUSES), frozenset(), SORTS)
 
 
 class CacheAssetView(View, frozen=True, kw_only=True):
@@ -54,7 +55,7 @@ class CacheAssetView(View, frozen=True, kw_only=True):
     #: "video", "audio" or "image".
     family: str | UnsetType = UNSET
     content_type: str | UnsetType = UNSET
-    #: Path of the file, for requests with a token.
+    #: URL of the file, for requests with a token.
     media_url: str | None = None
 
 
@@ -71,19 +72,20 @@ async def list_cache_assets(request: web.Request) -> web.Response:
     listing = parse(request.query, _LISTED, caller_of(request).scope)
     await wait_for_cursor(request, "assets")
     listing = listing._replace(conditions=(*listing.conditions, (IS_CACHED, ())))
-    return await page(request, listing, lambda row: cache_view(asset_rows.decode(row)))
+    base = base_url(request)
+    return await page(request, listing, lambda row: cache_view(asset_rows.decode(row), base))
 
 
 @routes.get("/v1/cache-assets/{asset_id}", responses={200: Answer[CacheAssetView]}, problems=(400, 404, 503))
 async def show_cache_asset(request: web.Request) -> web.Response:
     """Show a cached file."""
     asset = await visible_asset(request, caller_of(request), request.match_info["asset_id"])
-    if asset.input.url is None or asset.status not in _STATUSES:
+    if asset.input.url is None or asset.status not in CACHE_STATUSES:
         raise not_found("cached media")
-    return data_response(cache_view(asset))
+    return data_response(cache_view(asset, base_url(request)))
 
 
-def cache_view(asset: Asset) -> CacheAssetView:
+def cache_view(asset: Asset, base: str) -> CacheAssetView:
     """Render the asset as cached media."""
     download = asset.outputs.get("download", {})
     newest = max(asset.jobs, key=lambda job_id: asset.jobs[job_id].created_at, default=None)
@@ -97,7 +99,7 @@ def cache_view(asset: Asset) -> CacheAssetView:
         reason=asset.reason or UNSET,
         owner=asset.owner or UNSET,
         job_id=newest or UNSET,
-        media_url=media_path(asset.id, download.get("object")),
+        media_url=media_url(asset.id, download.get("object"), f"{base}/media"),
         **{name: download[name] for name in names if name in download},
     )
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from msgspec.structs import replace
 
-from schemas.jobs import AssetStatus
+from schemas.jobs import AssetStatus, Job
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make, site
@@ -25,6 +25,7 @@ FIELDS = {
     "studio": "id jobId queueName status progress type resourceId resourceName fileName canCancel cancelledAt "
     "failedReason createdAt updatedAt completedAt",
     "envelope": "success data meta",
+    "queue": "queueName isPaused position waiting active delayed completed failed",
     "state": "id state progress result error createdAt processedAt completedAt",
     "meta": "requestId timestamp operation",
 }
@@ -65,15 +66,15 @@ async def test_media_admin_is_told_of_an_asset(site: Site, control: ControlStand
     found = await shown(site, path, "jobState", "waiting")
     assert found["mediaId"] == ids["asset_id"] and has_fields(found, "media")
     assert (found["status"], found["fileName"], found["jobId"]) == ("UPLOADED", "Clip.mp4", ids["job_id"])
-    assert (found["progress"], found["manifestUrl"], found["thumbnails"]) == (0.0, None, [])
+    assert (found["progress"], found["manifestUrl"], found["thumbnails"]) == (0, None, [])
+    assert isinstance(found["progress"], int)
     assert (await site.ask("GET", path, BERT))[0] == 404
-    assert (await site.ask("GET", "/api/admin/media/jobs", ANNA))[0] == 400
+    status, problem = await site.ask("GET", "/api/admin/media/jobs", ANNA)
+    assert (status, problem["code"]) == (400, "missing-parameter")
 
 
-@pytest.mark.parametrize("thumbs", [[], ["thumb-001.jpg", "thumb-002.jpg"]])
-async def test_media_admin_has_addresses_of_all_that_was_made(
-    site: Site, control: ControlStandIn, thumbs: list[str]
-) -> None:
+async def made_film(control: ControlStandIn, thumbs: list[str]) -> Job:
+    """A completed job with a playlist and pictures."""
     job = a_job(time.time_ns() % 10**9, "completed", owner="anna")
     folder = f"assets/{job.asset_id}/made/1-a"
     made = {
@@ -82,12 +83,58 @@ async def test_media_admin_has_addresses_of_all_that_was_made(
     }
     steps = tuple(a_step(name, "completed", outputs=outputs) for name, outputs in made.items())
     await control.put(replace(job, steps=steps))
+    return job
+
+
+@pytest.mark.parametrize("thumbs", [[], ["thumb-001.jpg", "thumb-002.jpg"]])
+async def test_media_admin_has_addresses_of_all_that_was_made(
+    site: Site, control: ControlStandIn, thumbs: list[str]
+) -> None:
+    job = await made_film(control, thumbs)
     found = await shown(site, f"/api/admin/media/jobs?mediaId={job.asset_id}", "status", "READY")
     assert (found["jobState"], found["progress"]) == ("completed", 100.0)
     for url, name in zip(
         [found["manifestUrl"], *found["thumbnails"]], ["master.m3u8", *(thumbs or ["poster.jpg"])], strict=True
     ):
-        assert url.startswith("/media/s/") and url.endswith(f"/{job.asset_id}/made/1-a/{name}")
+        assert url.startswith(f"{site.server.make_url('/media/s/')}") and url.endswith(
+            f"/{job.asset_id}/made/1-a/{name}"
+        )
+
+
+async def test_a_page_on_another_server_gets_urls_that_work_there(make: Make, control: ControlStandIn) -> None:
+    """`manifestUrl` as a path would be looked for on the page's own server; a proxy's prefix would be lost."""
+    job = await made_film(control, ["thumb-001.jpg"])
+    public = "https://media.example.com/kinolog"
+    async with serve(make(KINOLOG_WEB__PUBLIC_URL=f"{public}/")) as site:
+        found = await shown(site, f"/api/admin/media/jobs?mediaId={job.asset_id}", "status", "READY")
+        _, status = await site.ask("GET", f"/api/jobs/{job.id}/status", ANNA)
+        _, asset = await site.ask("GET", f"/v1/assets/{job.asset_id}", ANNA)
+        _, listed = await site.ask("GET", "/v1/assets", ANNA)
+        _, signed = await site.ask("POST", f"/v1/assets/{job.asset_id}/playback", ANNA)
+        urls = [found["manifestUrl"], *found["thumbnails"], status["data"]["result"]["url"], signed["data"]["base_url"]]
+        urls += [one[name] for one in (asset["data"], signed["data"]) for name in ("master_url", "poster_url")]
+        urls += [one["master_url"] for one in listed["data"] if one["id"] == job.asset_id]
+        assert len(urls) == 9 and all(url.startswith(f"{public}/media/") for url in urls)
+
+
+async def test_urls_are_those_of_a_trusted_proxy(make: Make, control: ControlStandIn) -> None:
+    job = await made_film(control, [])
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "media.example.com"}
+    for proxies, base in (("1", "https://media.example.com"), ("0", "http://127.0.0.1:")):
+        async with serve(make(KINOLOG_WEB__TRUSTED_PROXIES=proxies)) as site:
+            path = f"/v1/assets/{job.asset_id}"
+            await shown(site, path, "data.status", "READY")
+            _, asset = await site.ask("GET", path, ANNA, headers=forwarded)
+            assert asset["data"]["master_url"].startswith(base)
+
+
+async def test_the_component_of_a_job_status_finds_the_result_by_its_url(site: Site, control: ControlStandIn) -> None:
+    job = await made_film(control, [])
+    found = await shown(site, f"/api/jobs/{job.id}/status", "data.state", "completed")
+    result = found["data"]["result"]
+    assert result["url"].endswith(f"/{job.asset_id}/made/1-a/master.m3u8")
+    assert result.keys() == {"url", "transcode", "thumbnails"}
+    assert found["data"]["progress"] == 100 and isinstance(found["data"]["progress"], int)
 
 
 @pytest.mark.parametrize("status, told", [("PENDING", "UPLOADED"), ("DOWNLOADING", "PROCESSING"), ("CACHED", "READY")])
@@ -108,7 +155,16 @@ async def test_the_studio_lists_filters_cancels_and_deletes(site: Site, control:
     assert (record["type"], record["resourceId"], record["resourceName"]) == ("episode", "e1", "Pilot")
     assert (record["status"], record["canCancel"], record["queueName"]) == ("waiting", True, "noop")
     stats = (await site.ask("GET", "/v1/stats", ANNA))[1]["data"]
-    assert listed["statistics"]["total"] == sum(stats["jobs"].values())
+    assert listed["statistics"] == {"total": sum(stats["jobs"].values()), **stats["jobs"]}
+    assert set(stats["jobs"]) == {"waiting", "active", "completed", "failed", "cancelled"}
+    assert isinstance(record["progress"], int)
+    _, one = await site.ask("GET", f"{STUDIO}/{episode['job_id']}", ANNA)
+    queue = one["data"].pop("queue")
+    assert has_fields(one["data"], "studio") and has_fields(queue, "queue")
+    assert (queue["queueName"], queue["isPaused"]) == ("noop", False)
+    assert queue["waiting"] == stats["steps"]["noop"]["waiting"]
+    status, problem = await site.ask("GET", f"{STUDIO}?type=series", ANNA)
+    assert (status, problem["code"]) == (400, "invalid-parameter")
     assert (await site.ask("POST", f"{STUDIO}/{episode['job_id']}/cancel", VIEWER))[0] == 403
     assert (await site.ask("POST", f"{STUDIO}/{episode['job_id']}/cancel", BERT))[0] == 404
     assert (await site.ask("POST", f"{STUDIO}/{episode['job_id']}/cancel", ANNA))[0] == 202
@@ -143,13 +199,36 @@ async def test_an_attachment_is_queued_and_its_steps_are_told(site: Site, contro
     assert control.jobs[job_id].input.object == "attachments/4711"
     path = f"/api/video-processing/status/{job_id}"
     item = await shown(site, path, "status", "pending")
-    assert (item["attachment_id"], item["progress_percentage"]) == ("4711", 0.0)
+    assert (item["attachment_id"], item["progress_percentage"]) == ("4711", 0)
+    assert isinstance(item["progress_percentage"], int)
     assert set(item["steps"]) == {step.spec.name for step in control.jobs[job_id].steps}
     _, queue = await site.ask("GET", "/api/video-processing/queue", ANNA)
     assert job_id in [found["queue_id"] for found in queue["items"]]
     assert (await site.ask("DELETE", path, BERT))[0] == 404
     assert (await site.ask("DELETE", path, ANNA)) == (202, {"success": True, "queue_id": job_id, "action": "cancelled"})
     await shown(site, path, "status", "cancelled")
+    # All of a user's jobs are listed, whatever became of them.
+    _, queue = await site.ask("GET", "/api/video-processing/queue", ANNA)
+    assert ("cancelled", job_id) in [(found["status"], found["queue_id"]) for found in queue["items"]]
+    assert queue["cancelled"] >= 1 and queue["failed"] >= 0
+    _, queue = await site.ask("GET", "/api/video-processing/queue?status=cancelled,failed", ANNA)
+    assert {found["status"] for found in queue["items"]} <= {"cancelled", "failed"}
+    status, problem = await site.ask("GET", "/api/video-processing/queue?status=done", ANNA)
+    assert (status, problem["code"]) == (400, "invalid-status")
+
+
+async def test_the_queue_of_video_processing_is_read_page_by_page(site: Site, control: ControlStandIn) -> None:
+    made = [(await submitted(site, control))["job_id"] for _ in range(3)]
+    seen: list[str] = []
+    cursor = ""
+    for _ in range(200):
+        _, queue = await site.ask("GET", f"/api/video-processing/queue?limit=1{cursor}", ANNA)
+        seen += [item["queue_id"] for item in queue["items"]]
+        if queue["next_cursor"] is None:
+            break
+        cursor = f"&cursor={queue['next_cursor']}"
+    assert [job_id for job_id in seen if job_id in made] == made[::-1]
+    assert len(seen) == len(set(seen))
 
 
 async def test_a_failed_job_says_why_in_each_systems_words(site: Site, control: ControlStandIn) -> None:
@@ -158,7 +237,7 @@ async def test_a_failed_job_says_why_in_each_systems_words(site: Site, control: 
     await shown(site, f"/api/jobs/{ids['job_id']}/status", "data.state", "failed")
     _, envelope = await site.ask("GET", f"/api/jobs/{ids['job_id']}/status", ANNA)
     assert (envelope["success"], envelope["data"]["error"]) == (True, "The file ends too early.")
-    assert envelope["meta"]["operation"] == "getJobStatus"
+    assert envelope["meta"]["operation"] == "job.status.get"
     for part, kind in ((envelope, "envelope"), (envelope["data"], "state"), (envelope["meta"], "meta")):
         assert has_fields(part, kind)
     _, record = await site.ask("GET", f"{STUDIO}/{ids['job_id']}", ANNA)
@@ -191,6 +270,19 @@ async def test_a_schedulers_call_is_taken_with_either_key_and_not_late(
         path = "/api/video-processing/steps/compress"
         assert (await site.ask("POST", path, None, data=body, headers=headers))[0] == status
         assert (await site.ask("POST", path, None, data=body + b" ", headers=headers))[0] == 401
+
+
+@pytest.mark.parametrize("step, last", [("audio-convert", "audio"), ("transcribe", "transcribe"), ("embed", "embed")])
+async def test_a_schedulers_step_has_its_pipeline_as_shipped(
+    make: Make, control: ControlStandIn, step: str, last: str
+) -> None:
+    async with serve(make(KINOLOG_COMPAT__SIGNING_KEY="now")) as site:
+        body = json.dumps({"attachment_id": f"{step}-1"}).encode()
+        path = f"/api/video-processing/steps/{step}"
+        status, queued = await site.ask("POST", path, None, data=body, headers=signed("now", body, time.time()))
+        assert status == 202, queued
+        await eventually(lambda: queued["queue_id"] in control.jobs)
+        assert [one.spec.name for one in control.jobs[queued["queue_id"]].steps][-1] == last
 
 
 async def test_without_a_key_no_signed_call_is_taken(site: Site) -> None:

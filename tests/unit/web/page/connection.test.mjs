@@ -26,7 +26,7 @@ afterEach(() => mock.timers.reset());
 
 function connection(more = {}) {
   const seen = { states: [], frames: [] };
-  const wiring = { token: "t", cursor: () => "c7", onState: (s) => seen.states.push(s), onFrame: (f) => seen.frames.push(f), mayReconnect: async () => true };
+  const wiring = { root: "http://here:1/", token: "t", cursor: () => "c7", onState: (s) => seen.states.push(s), onFrame: (f) => seen.frames.push(f), mayReconnect: async () => true };
   new Connection({ ...wiring, ...more }).start();
   return seen;
 }

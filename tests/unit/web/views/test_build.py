@@ -97,8 +97,8 @@ def test_a_lost_executor_does_not_use_up_an_attempt() -> None:
 
 def test_an_asset_shows_its_jobs_in_order_and_where_it_can_be_played() -> None:
     outputs = {"transcode": {"master": "assets/asset_000001/transcode/1-l/master.m3u8"}}
-    shown = as_json(asset_view(an_asset(1, "READY", outputs=outputs)))
-    assert shown["master_url"] == "/media/asset_000001/transcode/1-l/master.m3u8"
+    shown = as_json(asset_view(an_asset(1, "READY", outputs=outputs), "http://a"))
+    assert shown["master_url"] == "http://a/media/asset_000001/transcode/1-l/master.m3u8"
     assert shown["poster_url"] is None
 
 
