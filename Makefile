@@ -18,9 +18,9 @@ TUS := .venv/tus.min.js
 # Test files run in parallel: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e chaos bench simulate hostile inputs fuzz properties screenshot lock docs clean tools browser compiler
+.PHONY: setup demo test lint types unit integration e2e chaos bench simulate hostile inputs fuzz properties screenshot lock docs clean tools browser compiler clients
 
-setup: tools browser compiler .venv/.ready .venv/.archive $(HLS) $(TUS)
+setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(TUS)
 
 demo: tools .venv/.ready .venv/.archive $(HLS)
 	@$(BIN)/kinolog demo $(if $(FILE),--file '$(FILE)') $(if $(EXIT),--exit)
@@ -111,6 +111,10 @@ browser:
 # For the test of a Java producer.
 compiler:
 	@deploy/setup/packages javac
+
+# Clients and proxies of others, for their tests.
+clients:
+	@deploy/setup/packages kcat nginx
 
 .venv/.ready: requirements.lock pyproject.toml deploy/setup/uv.lock deploy/setup/python | venv-module
 	@echo "set up: Python packages"

@@ -41,7 +41,7 @@ class Dashboard:
         kind = frame["type"]
         self.frames[kind] = self.frames.get(kind, 0) + 1
         if kind == "snapshot":
-            self.jobs = {job["id"]: job for job in frame["jobs"]}
+            self.jobs = (self.jobs if frame["part"] > 1 else {}) | {job["id"]: job for job in frame["jobs"]}
         elif kind == "job":
             self.jobs[frame["job"]["id"]] = frame["job"]
         elif kind == "deleted":

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from web.api.common import AfterQuery, visible_asset, visible_job, wait_for_cursor
 from web.auth.middleware import SUBPROTOCOL, caller_of, require_same_origin
-from web.http.cursors import LiveCursor, load
+from web.http.cursors import InvalidCursor, LiveCursor, load
 from web.http.problems import unavailable
 from web.http.routing import Routes
 from web.live.catch_up import CatchUp
@@ -86,9 +86,7 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
 async def live_events(request: web.Request) -> web.StreamResponse:
     """Live updates as server-sent events; the event id is the cursor. Source: HTML Living Standard, section 9.2."""
     require_same_origin(request, services(request).settings.web.cors_origins)
-    subscription, cursor = await _requested(
-        request, request.headers.get("Last-Event-ID") or request.query.get("cursor")
-    )
+    subscription, cursor = await _requested(request, _resume_cursor(request))
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(request)
 
@@ -108,6 +106,21 @@ async def live_events(request: web.Request) -> web.StreamResponse:
                 await response.write_eof()
         _abort(request)
     return response
+
+
+def _resume_cursor(request: web.Request) -> str | None:
+    """The last event id of a browser that reconnects, else the cursor of the URL.
+
+    An id that is no cursor of ours begins with a snapshot: a browser gives up for good on any error.
+    """
+    last = request.headers.get("Last-Event-ID")
+    if not last:
+        return request.query.get("cursor")
+    try:
+        load(last, LiveCursor)
+    except InvalidCursor:
+        return None
+    return last
 
 
 def _event(frame: Frame) -> bytes:

@@ -21,6 +21,8 @@ from web.services import Services, services
 routes = Routes("Media")
 #: Responses to a request for a file; 302 redirects to the bucket.
 _BYTES = {200: "application/octet-stream", 206: "application/octet-stream", 302: None, 304: None}
+#: Texts up to this size are sent in one piece, so that they are compressed.
+_TEXTS, _TEXT_BYTES = (".m3u8", ".vtt", ".srt", ".json", ".txt"), 2 * 1024**2
 #: Validity of a presigned URL of the bucket, seconds.
 _REDIRECT_S = 3600
 
@@ -121,6 +123,8 @@ async def _send(
         await response.prepare(request)
         return response
     chunks = services(request).store.get(stored.key, start, end)
+    if part is None and stored.size_bytes <= _TEXT_BYTES and stored.key.endswith(_TEXTS):
+        return web.Response(body=b"".join([chunk async for chunk in chunks]), headers=headers)
     first = await _first(chunks)  # before the headers leave: a file that has just gone is still a 404
     await response.prepare(request)
     await response.write(first)

@@ -13,6 +13,7 @@ from streams.kafka.envelope import iso_time
 from web.api.common import data_response, json_body
 from web.auth.api_tokens import is_active, new_row
 from web.auth.middleware import caller_of
+from web.auth.tickets import MAX_TTL_S, TTL_S
 from web.http.problems import Problem, not_found
 from web.http.routing import Routes
 from web.services import services
@@ -60,8 +61,15 @@ class CreatedToken(TokenView, frozen=True, kw_only=True):
     token: str
 
 
+class NewTicket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/live/tickets`; may be left out."""
+
+    #: Seconds until it expires.
+    ttl_s: Annotated[int, msgspec.Meta(ge=1, le=MAX_TTL_S)] = TTL_S
+
+
 class Ticket(View, frozen=True, kw_only=True):
-    """A ticket for one live connection: `?ticket=` of /v1/live or /v1/live/sse."""
+    """A ticket for live connections: `?ticket=` of /v1/live or /v1/live/sse."""
 
     ticket: str
     expires_at: str
@@ -112,10 +120,20 @@ async def revoke_token(request: web.Request) -> web.Response:
     return data_response(TokenView(**_fields(await tokens.revoke(row, now), now)))
 
 
-@routes.post("/v1/live/tickets", access="viewer", responses={201: Answer[Ticket]})
+@routes.post(
+    "/v1/live/tickets",
+    access="viewer",
+    body=NewTicket,
+    responses={201: Answer[Ticket]},
+    problems=(400, 413, 415, 422),
+)
 async def create_ticket(request: web.Request) -> web.Response:
-    """Create a ticket for one live connection, valid for 30 seconds: for browsers, which cannot set headers."""
-    ticket, expires = services(request).tickets.issue(caller_of(request), time.time())
+    """Create a ticket for live connections: for browsers, which cannot set headers.
+
+    It opens any number of connections until it expires, after an hour by default, so that an EventSource can reconnect.
+    """
+    body: NewTicket = await json_body(request, NewTicket)
+    ticket, expires = services(request).tickets.issue(caller_of(request), time.time(), body.ttl_s)
     return data_response(Ticket(ticket=ticket, expires_at=iso_time(expires)), status=201)
 
 

@@ -1,4 +1,7 @@
-"""Tickets for live connections: valid for one connection and 30 seconds, so that no token appears in a URL."""
+"""Tickets for live connections, so that no token appears in a URL: valid for reconnections until they expire.
+
+An EventSource reconnects to the URL that it was opened with, and gives up for good when that is refused.
+"""
 
 import base64
 import hashlib
@@ -6,12 +9,11 @@ import hmac
 import secrets
 
 import msgspec
-from cachetools import FIFOCache
 
 from web.auth.principal import Principal
 
-TTL_S = 30
-_REMEMBERED = 100_000
+#: Lifetime unless another is requested, and the longest, seconds.
+TTL_S, MAX_TTL_S = 3600, 86_400
 _SIGNATURE_BYTES = 18
 
 
@@ -29,16 +31,15 @@ class Tickets:
 
     def __init__(self, key: bytes) -> None:
         self._key = hmac.digest(key, b"live tickets", hashlib.sha256)
-        self._used: FIFOCache[str, None] = FIFOCache(_REMEMBERED)
 
-    def issue(self, principal: Principal, now: float) -> tuple[str, int]:
+    def issue(self, principal: Principal, now: float, ttl_s: int = TTL_S) -> tuple[str, int]:
         """Issue a ticket; also its expiry, seconds since the epoch."""
-        expires = int(now) + TTL_S
+        expires = int(now) + ttl_s
         body = msgspec.json.encode(_Ticket(expires, secrets.token_hex(12), principal))
         return f"{_text(body)}.{_text(self._signature(body))}", expires
 
     def redeem(self, ticket: str, now: float) -> Principal | None:
-        """Redeem a ticket: its principal; None when it is forged, expired, or was used on this replica before."""
+        """The principal of a ticket; None when it is forged or expired. A repeat has the same result."""
         body_text, _, signature = ticket.partition(".")
         try:
             body = _bytes(body_text)
@@ -47,10 +48,7 @@ class Tickets:
             decoded = _decoder.decode(body)
         except (ValueError, msgspec.MsgspecError):
             return None
-        if now >= decoded.expires or decoded.nonce in self._used:
-            return None
-        self._used[decoded.nonce] = None
-        return decoded.principal
+        return decoded.principal if now < decoded.expires else None
 
     def _signature(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, hashlib.sha256)[:_SIGNATURE_BYTES]

@@ -16,7 +16,17 @@ from web.http.routing import Handler, route_of
 
 #: Content types worth compressing; media is already compressed.
 _TEXTS = frozenset(
-    {"application/json", "application/problem+json", "application/schema+json", "text/html", "text/plain", "text/csv"}
+    {
+        *(
+            "application/json",
+            "application/problem+json",
+            "application/schema+json",
+            "text/html",
+            "text/plain",
+            "text/csv",
+        ),
+        *("application/vnd.apple.mpegurl", "text/vtt", "application/x-subrip"),
+    }
 )
 #: Below this the header costs more than compression saves.
 _LEAST_BYTES = 1024
@@ -101,6 +111,8 @@ async def compressed(request: web.Request, handler: Handler) -> web.StreamRespon
     encode = _brotli if coding == "br" else _gzip
     response.body = await asyncio.to_thread(encode, body) if len(body) > _THREAD_BYTES else encode(body)
     response.headers[hdrs.CONTENT_ENCODING] = coding
+    if (etag := response.headers.get(hdrs.ETAG, "")).startswith('"'):
+        response.headers[hdrs.ETAG] = f"W/{etag}"  # other bytes than those of the file
     return response
 
 

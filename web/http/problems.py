@@ -164,10 +164,25 @@ def _unexpected(request: web.Request, error: Exception) -> Problem:
 
 
 def _response(request: web.Request, problem: Problem) -> web.Response:
+    if problem.status in (429, 503) and "text/event-stream" in request.headers.get("Accept", ""):
+        return _reconnect(problem)
     text = msgspec.json.encode(problem_view(problem, request.get(REQUEST_ID, UNSET)))
     response = web.Response(body=text, status=problem.status, content_type="application/problem+json")
     response.headers.update(problem.headers)
     response[CODE] = problem.code
     if problem.headers.get("Connection") == "close":
         response.force_close()
+    return response
+
+
+def _reconnect(problem: Problem) -> web.Response:
+    """An event stream that ends at once. An EventSource would give up for good on any status other than 200.
+
+    Source: HTML Living Standard, section 9.2.2: retry sets the delay of its next request, milliseconds.
+    """
+    retry_ms = 1000 * int(problem.headers.get("Retry-After", "1"))
+    reason = msgspec.json.encode({"reason": problem.code, "detail": problem.detail}).decode()
+    response = web.Response(text=f"retry: {retry_ms}\nevent: end\ndata: {reason}\n\n", content_type="text/event-stream")
+    response[CODE] = problem.code
+    response.force_close()
     return response

@@ -8,7 +8,7 @@ from streams.settings import Web
 from web.http.cursors import LiveCursor
 from web.live.client import Client
 from web.live.progress import Progress
-from web.live.ws_frames import Frame, change_frame, cursor_at, snapshot_frame
+from web.live.ws_frames import Frame, change_frame, cursor_at, snapshot_frames
 from web.readmodel import live_queries
 from web.readmodel.position import Position
 from web.readmodel.read_model import ReadModel
@@ -20,7 +20,7 @@ _CHUNK = 500
 class Snapshot(NamedTuple):
     """All subscribed jobs at one moment, and the sequence number of the last change in them."""
 
-    frame: Frame
+    frames: list[Frame]
     seq: int
 
 
@@ -39,7 +39,8 @@ class CatchUp:
         if cursor is None or seq is None:
             snapshot = await self._model.read(self._snapshot, client.subscription)
             client.skip_to(snapshot.seq)
-            yield snapshot.frame
+            for frame in snapshot.frames:
+                yield frame
             return
         async for frame in self._missed(client, list(cursor.offsets), seq):
             yield frame
@@ -73,4 +74,4 @@ class CatchUp:
         moment = live_queries.moment(db, len(self._position.offsets))
         jobs = live_queries.snapshot(db, subscription, most + 1)
         cursor = cursor_at(self._position.log or "", moment.offsets)
-        return Snapshot(snapshot_frame(cursor, jobs[:most], self._progress, more=len(jobs) > most), moment.seq)
+        return Snapshot(snapshot_frames(cursor, jobs[:most], self._progress, more=len(jobs) > most), moment.seq)

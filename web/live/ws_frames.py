@@ -12,9 +12,20 @@ from web.http.cursors import LiveCursor, dump
 from web.live.progress import Progress, ProgressChange
 from web.readmodel.projector import JobChange
 from web.views.build import job_view, percent
-from web.views.models import CaptionFrame, DeletedFrame, JobFrame, LiveFrame, ProgressFrame, QueueFrame, SnapshotFrame
+from web.views.models import (
+    CaptionFrame,
+    DeletedFrame,
+    JobFrame,
+    JobView,
+    LiveFrame,
+    ProgressFrame,
+    QueueFrame,
+    SnapshotFrame,
+)
 
 _encode = msgspec.json.Encoder().encode
+#: Largest list of jobs in one frame. Clients have limits: 1 MiB by default in websockets (Python).
+_SNAPSHOT_BYTES = 480 * 1024
 
 
 class Frame(NamedTuple):
@@ -45,10 +56,28 @@ def _header(size_bytes: int) -> bytes:
     return b"\x81\x7f" + size_bytes.to_bytes(8, "big")
 
 
-def snapshot_frame(cursor: str, jobs: Iterable[Job], progress: Progress, *, more: bool) -> Frame:
-    """All subscribed jobs at one moment. `more`: there are further jobs, to be listed page by page."""
-    views = [job_view(job, progress.overlay(job)) for job in jobs]
-    return _frame(SnapshotFrame(cursor=cursor, jobs=views, more=more or UNSET), cursor)
+def snapshot_frames(cursor: str, jobs: Iterable[Job], progress: Progress, *, more: bool) -> list[Frame]:
+    """All subscribed jobs at one moment; at least one frame. `more`: there are further jobs, to be listed page by page.
+
+    Only the last one has the cursor: whoever loses the connection before it starts again.
+    """
+    views = (job_view(job, progress.overlay(job)) for job in jobs)
+    *firsts, last = _chunks((view, len(_encode(view))) for view in views)
+    parts = [_frame(SnapshotFrame(jobs=jobs, part=part, last=False)) for part, jobs in enumerate(firsts, 1)]
+    end = SnapshotFrame(cursor=cursor, jobs=last, part=len(parts) + 1, last=True, more=more or UNSET)
+    return [*parts, _frame(end, cursor)]
+
+
+def _chunks(views: Iterable[tuple[JobView, int]]) -> list[list[JobView]]:
+    """Views in order, in lists of at most `_SNAPSHOT_BYTES`; a list has one view at least."""
+    chunks, size_bytes = [list[JobView]()], 0
+    for view, view_bytes in views:
+        if chunks[-1] and size_bytes + view_bytes > _SNAPSHOT_BYTES:
+            chunks.append([])
+            size_bytes = 0
+        chunks[-1].append(view)
+        size_bytes += view_bytes + 1
+    return chunks
 
 
 def change_frame(cursor: str, change: JobChange, progress: Progress) -> Frame:

@@ -271,11 +271,15 @@ class Health(View, frozen=True, kw_only=True):
 
 
 class SnapshotFrame(View, frozen=True, kw_only=True, tag_field="type", tag="snapshot"):
-    """The first frame of a live connection: all subscribed jobs at one moment."""
+    """The first frames of a live connection: all subscribed jobs at one moment, in frames of less than 512 KiB."""
 
-    #: Cursor to resume from.
-    cursor: str
+    #: Cursor to resume from; only in the last frame of the snapshot.
+    cursor: str | UnsetType = UNSET
     jobs: list[JobView]
+    #: Number of this frame within the snapshot, from 1: the first one replaces whatever the client has.
+    part: int
+    #: Whether the snapshot is complete with this frame.
+    last: bool
     #: True when there are further jobs; list them page by page.
     more: bool | UnsetType = UNSET
 

@@ -108,13 +108,15 @@ class Listener:
         #: Job frames with a state that the client had already.
         self.repeats: list[tuple[str, str]] = []
         self.kinds: list[str] = []
+        self.frames: list[Frame] = []
 
     def take(self, frame: Frame) -> None:
         content = json.loads(frame.text)
         self.kinds.append(content["type"])
+        self.frames.append(frame)
         self.cursor = content.get("cursor") or self.cursor
         if content["type"] == "snapshot":
-            self.jobs = {job["id"]: job for job in content["jobs"]}
+            self.jobs = (self.jobs if content["part"] > 1 else {}) | {job["id"]: job for job in content["jobs"]}
         elif content["type"] == "job":
             self._change(content["job"])
         elif content["type"] == "queue":

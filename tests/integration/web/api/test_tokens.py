@@ -120,14 +120,24 @@ async def test_a_json_web_token_has_its_owners_rights_and_a_bad_one_none(pair: t
     assert await status_of(pair[0], jwt.encode(claims, "", "none")) == 401
 
 
-async def test_a_ticket_opens_one_live_connection_and_nothing_else(pair: tuple[Site, Site]) -> None:
+async def test_a_ticket_opens_live_connections_until_it_ends_and_nothing_else(pair: tuple[Site, Site]) -> None:
     one, two = pair
     status, body = await one.ask("POST", "/v1/live/tickets", "anna-views")
     assert status == 201
     ticket = body["data"]["ticket"]
     assert (await two.ask("GET", f"/v1/jobs?ticket={ticket}", None))[0] == 401
-    async with two.session.ws_connect(two.server.make_url(f"/v1/live?subscribe=all&ticket={ticket}")) as live:
-        assert json.loads(await live.receive_str())["type"] == "snapshot"
+    for replica in (two, two, one):
+        async with replica.session.ws_connect(
+            replica.server.make_url(f"/v1/live?subscribe=all&ticket={ticket}")
+        ) as live:
+            assert json.loads(await live.receive_str())["type"] == "snapshot"
+    _, body = await one.ask("POST", "/v1/live/tickets", "anna-views", json={"ttl_s": 1})
+    ticket = body["data"]["ticket"]
+
+    async def has_ended() -> bool:
+        return (await two.ask("GET", f"/v1/live?subscribe=all&ticket={ticket}", None))[0] == 401
+
+    await eventually(has_ended)
     with pytest.raises(WSServerHandshakeError) as refused:
         await two.session.ws_connect(two.server.make_url(f"/v1/live?subscribe=all&ticket={ticket}"))
     assert refused.value.status == 401

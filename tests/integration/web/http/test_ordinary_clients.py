@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import json
 import logging
 import os
@@ -231,16 +232,36 @@ async def test_an_upload_over_http_1_0_is_not_told_to_go_on(site: Site) -> None:
     assert answer.status == 201, answer
 
 
-async def published(site: Site, content: bytes, age_s: float = 0) -> str:
+async def published(site: Site, content: bytes, age_s: float = 0, name: str = "file.mp4") -> str:
     """Address of a file of an asset."""
     _, body = await upload(site, form(NOOP, FILE))
     await job_of(site, body)
     asset_id = body["data"]["asset_id"]
-    path = site.parts.settings.data_path / "store" / "assets" / asset_id / "probe" / "1-a" / "file.mp4"
+    path = site.parts.settings.data_path / "store" / "assets" / asset_id / "probe" / "1-a" / name
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     os.utime(path, (time.time() - age_s, time.time() - age_s))
-    return f"/media/{asset_id}/probe/1-a/file.mp4"
+    return f"/media/{asset_id}/probe/1-a/{name}"
+
+
+@pytest.mark.parametrize("name", ["track.m3u8", "captions.vtt", "captions.srt", "transcript.json", "transcript.txt"])
+async def test_long_playlists_and_captions_come_compressed(site: Site, name: str) -> None:
+    """A film of two hours has playlists of 38 kB, which players fetch before the first frame."""
+    content = b"".join(b"#EXTINF:6.0,\nsegment-%05d.m4s\n" % number for number in range(1_200))
+    path = await published(site, content, age_s=60, name=name)
+    head = f"GET {path} HTTP/1.1\r\nConnection: close\r\n"
+    plain = await exchanged(site, head.encode())
+    packed = await exchanged(site, f"{head}Accept-Encoding: gzip\r\n".encode())
+    assert (plain.body, plain.header("Content-Encoding")) == (content, None)
+    assert packed.header("Content-Encoding") == "gzip" and len(packed.body) < len(content) / 4
+    assert gzip.decompress(packed.body) == content
+    assert plain.header("Vary") == packed.header("Vary") == "Accept-Encoding"
+    # Other bytes, so not the same strong tag; the client that has one of both is not sent it again.
+    assert packed.header("ETag") == f"W/{plain.header('ETag')}"
+    for tag in (plain.header("ETag"), packed.header("ETag")):
+        assert (await exchanged(site, f"{head}If-None-Match: {tag}\r\n".encode())).status == 304
+    part = await exchanged(site, f"{head}Accept-Encoding: gzip\r\nRange: bytes=0-6\r\n".encode())
+    assert (part.status, part.body, part.header("Content-Encoding")) == (206, b"#EXTINF", None)
 
 
 async def test_a_download_goes_on_by_the_date_that_we_gave(site: Site) -> None:

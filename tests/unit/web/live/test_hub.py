@@ -249,6 +249,19 @@ async def test_a_snapshot_is_bounded_and_has_running_jobs_first(tmp_path: Path) 
         assert list((await replica.listen()).jobs) == ["job_000001", "job_000008", "job_000007"]
 
 
+async def test_a_snapshot_of_many_jobs_comes_in_frames_that_every_websocket_client_takes(replica: Replica) -> None:
+    """Clients close at a frame of 1 MiB, and come back to the same one."""
+    await replica.write(*(a_job(n, "completed", passthrough="x" * 2_000) for n in range(1, 1_001)))
+    listener = await replica.listen()
+    assert len(listener.jobs) == 1_000
+    parts = [orjson.loads(frame.text) for frame in listener.frames]
+    assert len(parts) > 1 and {part["type"] for part in parts} == {"snapshot"}
+    assert max(len(frame.wire) for frame in listener.frames) < 512 * 1024
+    assert [part["last"] for part in parts] == [*[False] * (len(parts) - 1), True]
+    # A connection that is lost in between starts again.
+    assert ["cursor" in part for part in parts] == [part["last"] for part in parts]
+
+
 def waiting(number: int, **more: Any) -> Any:
     return a_job(number, steps=(a_step("transcode", requested_at=number),), **more)
 
