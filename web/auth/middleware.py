@@ -16,6 +16,7 @@ from web.auth.jwt_tokens import JwtTokens
 from web.auth.principal import OPERATOR, Principal
 from web.auth.tickets import Tickets
 from web.auth.token_bucket import Buckets
+from web.http.fair_semaphore import CALLER
 from web.http.problems import Problem, unavailable
 from web.http.routing import Access, Handler, route_of
 
@@ -137,9 +138,11 @@ def authentication(authenticator: Authenticator) -> Middleware:
     @web.middleware
     async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
         route = route_of(request)
+        CALLER.set("public")
         if route is None or not route.public:
             request[PRINCIPAL] = principal = await authenticator.principal(request)
             authenticator.require_rate(principal)
+            CALLER.set(principal.turn)
             require_role(principal.role, route.access if route else "viewer")
         return await handler(request)
 

@@ -24,6 +24,11 @@ class Principal(NamedTuple):
         """The owner whose assets and jobs are visible; None: all of them."""
         return None if self.role == "admin" else self.owner
 
+    @property
+    def turn(self) -> str:
+        """Whose turn its requests take: all tokens of an owner share one, as one person may have many."""
+        return f"token:{self.token_id}" if self.owner is None else f"owner:{self.owner}"
+
     def sees(self, owner: str | None) -> bool:
         """Whether an asset or job of `owner` is visible."""
         return self.role == "admin" or (owner is not None and owner == self.owner)

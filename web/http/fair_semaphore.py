@@ -4,6 +4,12 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
+
+#: Who shares a turn with whom: the owner of the request that is being handled; "" for the process's own work.
+CALLER: ContextVar[str] = ContextVar("caller", default="")
+#: Queries of one caller that may wait for a thread; some 50 s of the slowest ones.
+MAX_WAITING = 1_000
 
 
 class QueueFull(Exception):
@@ -23,15 +29,17 @@ class FairSemaphore:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
-    async def slot(self, caller: str) -> AsyncIterator[None]:
-        """Hold a slot. Raises QueueFull."""
-        await self._acquire(caller)
+    async def slot(self, caller: str | None = None) -> AsyncIterator[None]:
+        """Hold a slot. `caller`: CALLER if not given. Raises QueueFull."""
+        caller = CALLER.get() if caller is None else caller
+        await self.acquire(caller)
         try:
             yield
         finally:
-            self._release(caller)
+            self.release(caller)
 
-    async def _acquire(self, caller: str) -> None:
+    async def acquire(self, caller: str) -> None:
+        """Wait for a slot; `release` follows. Raises QueueFull."""
         if len(self._waiting.get(caller, ())) >= self._queue:
             raise QueueFull
         granted = asyncio.get_running_loop().create_future()
@@ -43,10 +51,11 @@ class FairSemaphore:
             if granted.cancelled():
                 self._forget(caller, granted)
             else:  # granted and cancelled at the same time
-                self._release(caller)
+                self.release(caller)
             raise
 
-    def _release(self, caller: str) -> None:
+    def release(self, caller: str) -> None:
+        """Give back a slot."""
         self._free += 1
         self._held[caller] -= 1
         self._held = +self._held  # callers without slots leave nothing behind

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from processors.storage.local_files import DISK_FULL
 from web.http.cursors import InvalidCursor
+from web.http.fair_semaphore import QueueFull
 from web.http.routing import Handler
 
 log = logging.getLogger("kinolog.web")
@@ -109,10 +110,16 @@ def _of_http(error: web.HTTPException) -> Problem:
     return Problem(error.status, code, error.reason, allow)
 
 
+def _of_full_queue(_: QueueFull) -> Problem:
+    detail = "too many of your requests wait for their turn: wait for their responses"
+    return Problem(429, "too-many-waiting-requests", detail, {"Retry-After": "2"})
+
+
 #: Exceptions of this package, aiohttp and the disk. web/app.py adds those of the layers above.
 HTTP_ERRORS: ErrorTable = {
     Problem: lambda problem: problem,
     InvalidCursor: lambda error: Problem(400, "invalid-cursor", str(error)),
+    QueueFull: _of_full_queue,
     web.RequestPayloadError: lambda _: Problem(400, "broken-body", "the body is malformed or incomplete", CLOSE),
     web.HTTPException: _of_http,
     OSError: _of_disk,

@@ -48,6 +48,9 @@ CREATE TABLE jobs (id TEXT PRIMARY KEY, offsets BLOB NOT NULL) WITHOUT ROWID;
 _ADVANCE = """
 UPDATE partitions SET next_offset = ?, last_ms = ?, complete_ms = max(complete_ms, ?) WHERE partition = ?
 """
+_COMPLETE = """
+UPDATE partitions SET complete_ms = max(complete_ms, ?), next_offset = max(next_offset, ?) WHERE partition = ?
+"""
 #: Concatenated blobs become text to SQLite, with the same bytes; `substr` would count its characters.
 _ADD = f"""
 INSERT INTO jobs VALUES (?, ?)
@@ -95,9 +98,12 @@ class EventIndex:
         """Index records, in order within each partition. Those of a deleted job are removed."""
         await self._run(lambda: self._add(records))
 
-    async def complete(self, moment_ms: int) -> None:
-        """Note that all events up to a moment are indexed."""
-        await self._run(lambda: self._complete(moment_ms))
+    async def complete(self, moment_ms: int, ends: Mapping[int, int]) -> None:
+        """Note that all events up to a moment are indexed, and all before these offsets by partition.
+
+        The last offsets may have no events: those of aborted transactions would be read again with each catch-up.
+        """
+        await self._run(lambda: self._complete(moment_ms, ends))
 
     async def of_job(self, partition: int, job_id: str) -> IndexedEvents | None:
         """The indexed events of a job; None where its partition is not indexed."""
@@ -165,9 +171,9 @@ class EventIndex:
                 db.execute(_ADVANCE, position)
             _index_jobs(db, records)
 
-    def _complete(self, moment_ms: int) -> None:
+    def _complete(self, moment_ms: int, ends: Mapping[int, int]) -> None:
         with self._transaction() as db:
-            db.execute("UPDATE partitions SET complete_ms = max(complete_ms, ?)", (moment_ms,))
+            db.executemany(_COMPLETE, [(moment_ms, end, partition) for partition, end in ends.items()])
 
     def _counts_at(self, name: str, moment_ms: int, owner: str | None, final: bool) -> Counts | None:
         partitions = [*self._next_offsets(name)]

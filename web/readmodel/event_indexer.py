@@ -77,7 +77,8 @@ class EventIndexer:
             starts = await self._starts(consumer, ends)
             self._to_read, self._read_so_far = sum(ends[part] - starts[part] for part in self._parts), 0
             await self._read(consumer, starts, ends)
-        await self._index.complete(int((began - SKEW_S) * 1000))
+        moment_ms = int((began - SKEW_S) * 1000)
+        await self._index.complete(moment_ms, {part.partition: ends[part] for part in self._parts})
 
     @property
     def _name(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from streams.process.locks import Locked, lock
+from web.http.fair_semaphore import MAX_WAITING, FairSemaphore
 from web.readmodel import database_file, schema
 from web.readmodel.changelog import Changelog
 from web.readmodel.job_table import LiveOf, StoredProgress, encode_live, no_live
@@ -57,6 +58,8 @@ class ReadModel:
         self._open_readers: list[sqlite3.Connection] = []
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="read-model-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read-model-reader")
+        # One caller never has all threads: another's first query waits for none of them.
+        self._slots = FairSemaphore(_READERS, per_caller=_READERS - 1, queue=MAX_WAITING)
         self._db = self._open()
         self._projector = Projector(self._db, history, live)
 
@@ -71,9 +74,13 @@ class ReadModel:
     async def read(
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """`query(connection, …)` in a reader's thread; it reads one consistent state."""
+        """`query(connection, …)` in a reader's thread, when it is the caller's turn; it reads one consistent state.
+
+        Raises QueueFull.
+        """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, lambda: self._query(query, *args, **kwargs))
+        async with self._slots.slot():
+            return await loop.run_in_executor(self._readers, lambda: self._query(query, *args, **kwargs))
 
     async def apply(self, batch: Batch, *, keep_history: bool) -> BatchResult:
         """Apply one batch of records. A repeat is harmless."""

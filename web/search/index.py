@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from schemas.embed import Passage, Space
+from web.http.fair_semaphore import MAX_WAITING, FairSemaphore
 from web.readmodel import database_file
 from web.readmodel.projector import transaction
 from web.search import schema as sql
@@ -80,6 +81,7 @@ class SearchIndex:
         self._path, self._folder = path, path.with_suffix(".vectors")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="search-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="search-reader")
+        self._slots = FairSemaphore(_READERS, per_caller=_READERS - 1, queue=MAX_WAITING)
         #: Numbers of owners in the rows of vectors, for the lifetime of this process.
         self._owners: dict[str | None, int] = {}
         self._spaces: dict[str, _OpenSpace] = {}
@@ -130,6 +132,10 @@ class SearchIndex:
         return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: self._repairing(work))
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        async with self._slots.slot():
+            return await self._read_in_turn(query)
+
+    async def _read_in_turn(self, query: Callable[[sqlite3.Connection], T]) -> T:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._readers, self._query, query)

@@ -7,7 +7,8 @@ import pytest
 
 from tests.conftest import eventually
 from tests.integration.web.logs import control, log, make, site
-from tests.integration.web.served import Site
+from tests.integration.web.served import ADMIN, Site
+from web.http.fair_semaphore import FairSemaphore
 from web.readmodel.event_log import EventLog, JobHistory
 
 __all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
@@ -68,6 +69,21 @@ async def test_one_viewers_twelve_timelines_do_not_delay_another_ones(site: Site
     await eventually(lambda: slow.running == 0, 30)
     slow.asset_id = ""
     assert (await site.ask("GET", path, "anna-edits"))[0] == 200
+
+
+async def test_requests_take_the_turn_of_their_tokens_owner(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    callers: list[str] = []
+    real = FairSemaphore.acquire
+
+    async def acquire(self: FairSemaphore, caller: str) -> None:
+        callers.append(caller)
+        await real(self, caller)
+
+    monkeypatch.setattr(FairSemaphore, "acquire", acquire)
+    for token, expected in (("anna-edits", "owner:anna"), ("anna-views", "owner:anna"), (ADMIN, "token:operator")):
+        assert (await site.ask("GET", "/v1/jobs", token))[0] == 200
+        assert set(callers) - {""} == {expected}  # "" is the process's own work
+        callers.clear()
 
 
 async def test_more_waiting_requests_than_a_page_needs_are_refused(site: Site, slow: SlowReads) -> None:

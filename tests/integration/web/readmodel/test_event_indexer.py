@@ -7,20 +7,23 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from schemas.base import Message
-from schemas.facts import JobCompleted, JobSubmitted
+from schemas.facts import JobCompleted, JobFact, JobSubmitted
 from schemas.jobs import Input
+from streams.kafka.envelope import binary
+from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings
+from tables.effects import event_id
 from tests.broker_requests import Requests, requests
 from tests.integration.web.logs import Make, log, make
 from tests.integration.web.readmodel.test_event_log import ASSET, facts_of, publish
@@ -174,3 +177,48 @@ def _story(count: int) -> list[Message]:
         for job in ({"job_id": f"job_{n}", "asset_id": f"asset_{n // 2}", **about},)
         for message in (JobSubmitted(**job, input=Input(object="k")), JobCompleted(**job))
     ]
+
+
+async def _in_transaction(producer: AIOKafkaProducer, settings: Settings, facts: Sequence[JobFact]) -> None:
+    for fact in facts:
+        ids: dict[str, Any] = {"event_id": event_id(fact), "source": "test", "subject": ASSET}
+        value, headers = binary(fact, **ids, correlation_id=fact.job_id)
+        partition = partition_of(ASSET, settings.partitions)
+        await producer.send_and_wait(names(settings).events, value, partition=partition, headers=headers)
+
+
+@pytest.fixture
+async def transactional(make: Make) -> AsyncIterator[AIOKafkaProducer]:
+    bootstrap = make().bootstrap
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id="elsewhere") as producer:
+        yield producer
+
+
+async def test_records_of_an_aborted_transaction_at_the_end_of_the_log_are_read_once(
+    make: Make, requests: Requests, index: EventIndex, indexer: EventIndexer, transactional: AIOKafkaProducer
+) -> None:
+    before = jobs(await indexer.counts_at(time.time(), None))
+    await transactional.begin_transaction()
+    await _in_transaction(transactional, make(), facts_of("aborted", passthrough="x" * 4000)[:1] * 100)
+    await transactional.abort_transaction()
+    assert jobs(await indexer.counts_at(time.time(), None)) == before
+    requests.fetched_bytes = 0
+    assert jobs(await indexer.counts_at(time.time(), None)) == before
+    history = await EventLog(make(), index).of_job(ASSET, "aborted", time.time() - 60)
+    assert (history.facts, requests.fetched_bytes) == ([], 0)
+
+
+async def test_an_open_transaction_delays_neither_timelines_nor_counts(
+    make: Make, index: EventIndex, indexer: EventIndexer, transactional: AIOKafkaProducer
+) -> None:
+    facts = facts_of("before_it")
+    await publish(make(), facts)
+    await transactional.begin_transaction()
+    await _in_transaction(transactional, make(), facts_of("open"))
+    async with asyncio.timeout(20):
+        before = jobs(await indexer.counts_at(time.time(), None))
+        history = await EventLog(make(), index).of_job(ASSET, "before_it", time.time() - 60)
+    assert [fact.message for fact in history.facts] == facts
+    await transactional.commit_transaction()
+    async with asyncio.timeout(20):
+        assert jobs(await indexer.counts_at(time.time(), None)) == before + 1

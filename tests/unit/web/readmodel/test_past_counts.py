@@ -143,6 +143,22 @@ async def test_the_oldest_counts_are_removed_at_the_bound_and_the_others_stay_ri
     index.close()
 
 
+async def test_a_partition_without_events_for_a_long_time_keeps_its_counts_at_the_bound(
+    tmp_path: Path, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.readmodel.past_counts._CHUNK_BYTES", 512)
+    monkeypatch.setattr("web.readmodel.past_counts._TOTALS_SHARE", 0)
+    index = EventIndex(tmp_path / "events", max_count_bytes=4_000)
+    await index.reset("log", {0: 0, 1: 0, 2: 0})
+    await index.add([log_record(_submitted(f"quiet_{n}"), n, NOW - 1000, partition=2) for n in range(50)])
+    await add(index, story.records)
+    all_jobs = len(story.moments[-1][1]) + 50
+    assert _jobs(await at(index, 2**50)) == _jobs(await at(index, story.moments[-1][0])) == all_jobs
+    with pytest.raises(TooOld):
+        await at(index, story.moments[0][0])
+    index.close()
+
+
 async def test_a_log_without_its_beginning_answers_from_its_first_event_on(tmp_path: Path, story: Story) -> None:
     index = EventIndex(tmp_path / "events")
     await index.reset("log", {0: 1000, 1: 0})
@@ -160,7 +176,7 @@ async def test_moments_whose_events_are_not_all_indexed_are_not_answered(index: 
     last = [max(r.timestamp for r in story.records if r.partition == n) for n in range(PARTITIONS)]
     assert await index.counts_at("log", min(last) - 1, None) is not None
     assert await index.counts_at("log", min(last), None) is None  # more may follow at the same moment
-    await index.complete(max(last) + 10)
+    await index.complete(max(last) + 10, dict.fromkeys(range(PARTITIONS), 0))
     assert await index.counts_at("log", max(last) + 10, None) is not None
     assert await index.counts_at("log", max(last) + 11, None) is None
     assert await index.counts_at("another log", min(last) - 1, None) is None

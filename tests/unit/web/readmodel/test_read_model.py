@@ -1,6 +1,8 @@
 """The read model: rows, history, applied offsets, and damaged files."""
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -8,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from schemas.jobs import Watermark
+from tests.conftest import eventually
 from tests.unit.web.replica import PARTITIONS, Replica, replica_below
 from tests.unit.web.rows import a_job, a_step, an_asset, an_error, record, tombstone
 from web.api.jobs.listing import JOBS
 from web.api.stats import stats
 from web.http.cursors import PageCursor, WriteCursor, dump
+from web.http.fair_semaphore import CALLER
 from web.readmodel import database_file, live_queries, queries
 from web.readmodel.changelog import Record, job_rows
 from web.readmodel.list_query import parse
@@ -242,3 +246,24 @@ async def test_a_rebuild_that_fails_on_a_full_disk_succeeds_later(
     assert not replica.model.damaged.is_set()
     await replica.take({"jobs": [record(a_job(2), 0)]})
     assert await ids(replica) == ["job_000002"]
+
+
+async def test_one_callers_slow_queries_do_not_keep_anothers_from_reading(replica: Replica) -> None:
+    end = threading.Event()
+    began: list[str] = []
+
+    def wait(_: sqlite3.Connection, caller: str) -> None:
+        began.append(caller)
+        end.wait(60)
+
+    async def ask(caller: str) -> None:
+        CALLER.set(caller)
+        await replica.model.read(wait, caller)
+
+    asking = [asyncio.create_task(ask("anna")) for _ in range(50)]
+    await eventually(lambda: len(began) == 3, 30)
+    asking.append(asyncio.create_task(ask("bert")))
+    await eventually(lambda: len(began) == 4, 30)
+    end.set()
+    await asyncio.gather(*asking)
+    assert began[:4] == ["anna"] * 3 + ["bert"]
