@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import orjson
@@ -18,6 +18,8 @@ from processors.tools.limits import Limits
 PREFIX = "KINOLOG_"
 #: Scheme, host, and perhaps a path.
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
+#: Shortest key of HS256. Source: RFC 7518 section 3.2.
+_MIN_HS256_BYTES = 32
 _OWNER_PREFIXES = f"{PREFIX}STORE__OWNER_PREFIXES"
 
 
@@ -76,6 +78,9 @@ class Web(Section, frozen=True, kw_only=True):
     past_counts_bytes: int = 256 * 1024**2
     #: Allowed CORS origins, as JSON, e.g. ["https://app.example.com"]; ["*"]: any.
     cors_origins: tuple[str, ...] = ()
+    #: Further host names under which the service is reached while authentication is disabled, as JSON. Loopback names
+    #: are always allowed.
+    allowed_hosts: tuple[str, ...] = ()
     #: Number of trusted proxies that each append an address to X-Forwarded-For; 0: the header is ignored.
     trusted_proxies: int = 0
     #: Maximum size of a request body other than an upload, bytes.
@@ -114,16 +119,24 @@ class Jwt(Section, frozen=True, kw_only=True):
     #: File or http(s) URL of the provider's keys (JWKS, at most 1 MiB), for tokens signed with RS256-512,
     #: PS256-512, ES256-512 or EdDSA.
     jwks: str | None = None
-    #: Required issuer (`iss`).
+    #: Required issuer (`iss`); must be set. "*": any.
     issuer: str | None = None
-    #: Required audience (`aud`).
+    #: Required audience (`aud`); must be set, since a provider makes tokens for other services, too. "*": any.
     audience: str | None = None
     #: Claim with the owner.
     owner_claim: str = "sub"
     #: Claim with the role; without it the role is `viewer`.
     role_claim: str = "role"
-    #: Tolerated clock difference, seconds.
-    leeway_s: float = 10.0
+    #: Tolerated clock difference, seconds, 0 to 300: tokens count so much earlier than `nbf` and `iat`, and later than
+    #: `exp`.
+    leeway_s: Annotated[float, msgspec.Meta(ge=0, le=300)] = 10.0
+
+    def __post_init__(self) -> None:
+        if self.secret is not None and len(self.secret.encode()) < _MIN_HS256_BYTES:
+            raise ValueError(f"{PREFIX}AUTH__JWT__SECRET: has fewer than {_MIN_HS256_BYTES} bytes: it can be guessed")
+        for name in ("issuer", "audience") if self.secret or self.jwks else ():
+            if getattr(self, name) is None:
+                raise ValueError(f'{PREFIX}AUTH__JWT__{name.upper()}: is required with a secret or a JWKS ("*": any)')
 
 
 class Auth(Section, frozen=True, kw_only=True):
@@ -141,7 +154,8 @@ class Auth(Section, frozen=True, kw_only=True):
     #: Maximum requests per second of one token to one replica, with bursts of twice as many; 0: unlimited.
     requests_per_s: float = 0.0
     jwt: Jwt = Jwt()
-    #: Whether tokens are required. When disabled every caller is admin: for local use only.
+    #: Whether tokens are required. When disabled every caller is admin: only on a loopback address, and not for pages
+    #: of other sites in the user's browser.
     enabled: bool = True
 
 

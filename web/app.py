@@ -12,12 +12,14 @@ from streams.data_files import pipelines_dir
 from streams.kafka.producer import Producer
 from streams.kafka.topics import names
 from streams.model_backends.embedding import embeddings
+from streams.process.exposure import require_closed
 from streams.settings import Settings, SettingsError
 from tables.pipelines import load_pipelines
 from tables.submissions import Refused
 from web.api.documents import add_documents
 from web.auth.api_tokens import TokenLog
 from web.auth.audit import Audit, auditing
+from web.auth.browser_requests import browser_guard
 from web.auth.middleware import Authenticator, authentication
 from web.auth.signed_urls import Signer, signing_key
 from web.auth.tickets import Tickets
@@ -67,7 +69,11 @@ _ERRORS: ErrorTable = {
 
 
 def make_app(settings: Settings) -> web.Application:
-    """Build the application; its background tasks run while it does. Raises InvalidPipeline, ReplicaInUse."""
+    """Build the application; its background tasks run while it does.
+
+    Raises InvalidPipeline, ReplicaInUse, SettingsError.
+    """
+    require_closed(settings)
     parts = make_services(settings)
     app = web.Application(
         middlewares=_middlewares(settings, parts),
@@ -94,6 +100,7 @@ def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
         conditional,
         auditing(parts.audit, settings.web.trusted_proxies),
         problems,
+        browser_guard(settings),
         limits(settings.web),
         authentication(parts.authenticator),
         waiting_for(parts.progress_follower.wait_serving),

@@ -21,6 +21,7 @@ import msgspec
 from processors.tools.cpu_priority import NICE_CONTROL, NICE_EXECUTOR
 from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
+from streams.process.exposure import require_closed
 from streams.process.folders import require_data_dir
 from streams.process.ports import free_port, is_free
 from streams.settings import PREFIX, Settings, to_environ
@@ -239,6 +240,7 @@ async def run(settings: Settings, body: Body, log_out: BinaryIO | None = None) -
     what `body` raises. All processes have exited when it returns or raises.
     """
     stopping = StopSignals()
+    require_closed(settings)
     require_data_dir(settings)
     with run_dir.only_one(settings):
         settings = await with_web_port(settings)

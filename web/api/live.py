@@ -9,7 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from web.api.common import AfterQuery, visible_asset, visible_job, wait_for_cursor
-from web.auth.middleware import SUBPROTOCOL, caller_of, require_same_origin
+from web.auth.browser_requests import require_same_origin
+from web.auth.middleware import SUBPROTOCOL, caller_of
 from web.http.cursors import InvalidCursor, LiveCursor, load
 from web.http.problems import unavailable
 from web.http.routing import Routes
@@ -48,7 +49,7 @@ class LiveQuery(AfterQuery, frozen=True, kw_only=True):
 @routes.get("/v1/live", query=LiveQuery, responses={101: None}, problems=(400, 403, 404, 503), head=False, ticket=True)
 async def live_socket(request: web.Request) -> web.StreamResponse:
     """Live updates over a websocket, server to client only; closed with 4008 ConsumerTooSlow for a slow client."""
-    require_same_origin(request, services(request).settings.web.cors_origins)
+    require_same_origin(request, services(request).settings.web)
     subscription, cursor = await _requested(request, request.query.get("cursor"))
     socket = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,), heartbeat=_PING_S, compress=False, max_msg_size=_MAX_MESSAGE_BYTES, timeout=_CLOSE_S
@@ -85,7 +86,7 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
 )
 async def live_events(request: web.Request) -> web.StreamResponse:
     """Live updates as server-sent events; the event id is the cursor. Source: HTML Living Standard, section 9.2."""
-    require_same_origin(request, services(request).settings.web.cors_origins)
+    require_same_origin(request, services(request).settings.web)
     subscription, cursor = await _requested(request, _resume_cursor(request))
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(request)

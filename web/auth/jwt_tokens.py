@@ -25,6 +25,8 @@ log = logging.getLogger("kinolog.web")
 _FRESH_S, _REFETCH_S = 600.0, 10.0
 _FETCH_TIMEOUT = ClientTimeout(total=5.0)
 _MAX_JWKS_BYTES = 1024**2
+#: Issuer or audience that is not checked.
+_ANY = "*"
 #: Rate of logged refusals.
 _LINES_PER_S, _LINES_BURST = 1.0, 20.0
 #: Allowed algorithms of published keys, by key type. Checking one takes 0.04 (RS256) to 0.6 ms (ES384), less than
@@ -71,16 +73,17 @@ class JwtTokens:
 
     def _claims(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:
         settings, required = self._settings, ["exp", self._settings.owner_claim]
-        required += ["iss"] if settings.issuer else []
-        required += ["aud"] if settings.audience else []
+        issuer, audience = (None if name == _ANY else name for name in (settings.issuer, settings.audience))
+        required += ["iss"] if issuer else []
+        required += ["aud"] if audience else []
         claims: dict[str, Any] = jwt.decode(
             token,
             key,
             algorithms=[algorithm],
-            issuer=settings.issuer,
-            audience=settings.audience,
+            issuer=issuer,
+            audience=audience,
             leeway=settings.leeway_s,
-            options={"require": required, "verify_aud": settings.audience is not None},
+            options={"require": required, "verify_aud": audience is not None},
         )
         return claims
 
@@ -88,7 +91,8 @@ class JwtTokens:
         owner, role = claims[self._settings.owner_claim], claims.get(self._settings.role_claim, "viewer")
         if not isinstance(owner, str) or not owner or role not in get_args(Role):
             return None
-        return Principal(owner, role, token_id=f"jwt:{claims.get('jti') or owner}", expires_at=float(claims["exp"]))
+        expires_at = float(claims["exp"]) + self._settings.leeway_s
+        return Principal(owner, role, token_id=f"jwt:{claims.get('jti') or owner}", expires_at=expires_at)
 
     async def _key(self, algorithm: str, kid: str | None) -> Any:
         """The key for a token with that header; None when the settings allow no such token."""

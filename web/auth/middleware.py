@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import math
 import time
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
@@ -179,20 +178,3 @@ def client_ip(request: web.Request, trusted_proxies: int) -> str:
 def caller_of(request: web.Request) -> Principal:
     """The authenticated caller of a request."""
     return request[PRINCIPAL]
-
-
-def _netloc(origin: str) -> str | None:
-    """Host and port of an origin; None for a malformed one."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return None
-
-
-def require_same_origin(request: web.Request, allowed: tuple[str, ...] = ()) -> None:
-    """Raise Problem (403) for a request from a page of another origin, unless the settings allow that origin."""
-    origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None or origin in allowed or "*" in allowed:
-        return
-    if _netloc(origin) != request.host.lower():
-        raise Problem(403, "foreign-origin", "pages of other origins may not open this")

@@ -10,6 +10,7 @@ CODES: dict[str, str] = {
     "expectation-failed": "The Expect header has an unsupported value.",
     "filter-required": "A bulk command needs a filter; nothing was changed.",
     "forbidden": "The token's role does not allow this.",
+    "foreign-host": "The service is not known by the name in the Host header, and has no authentication.",
     "foreign-origin": "The request came from a page of another origin, which the settings do not allow.",
     "headers-too-large": "The request headers are larger than allowed.",
     "history-behind": "The events up to that moment are still being read: try again.",

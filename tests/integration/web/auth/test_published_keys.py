@@ -53,7 +53,7 @@ async def provider() -> Provider:
 @pytest.fixture
 async def tokens(provider: Provider) -> AsyncIterator[JwtTokens]:
     async with TestServer(provider.app) as server:
-        yield JwtTokens(Jwt(jwks=str(server.make_url("/jwks.json"))))
+        yield JwtTokens(Jwt(jwks=str(server.make_url("/jwks.json")), issuer="*", audience="*"))
 
 
 async def test_a_published_key_is_fetched_once_and_an_invented_kid_does_not_make_us_ask_again(
@@ -97,7 +97,12 @@ async def test_what_is_no_set_of_keys_lets_nobody_in(body: Any, provider: Provid
     app = web.Application()
     app.router.add_get("/jwks.json", show)
     async with TestServer(app) as server:
-        assert await JwtTokens(Jwt(jwks=str(server.make_url("/jwks.json")))).find(provider.token()) is None
+        assert (
+            await JwtTokens(Jwt(jwks=str(server.make_url("/jwks.json")), issuer="*", audience="*")).find(
+                provider.token()
+            )
+            is None
+        )
 
 
 async def test_whoever_has_a_known_key_does_not_wait_for_a_provider_that_hangs(
@@ -129,3 +134,27 @@ async def test_a_request_that_is_given_up_does_not_end_the_fetch_that_others_wai
     first.cancel()
     provider.go_on.set()
     assert await second is not None and provider.asked == 1
+
+
+async def test_a_key_that_the_provider_has_withdrawn_lets_nobody_in_any_more(
+    tokens: JwtTokens, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = provider.token("k1")
+    assert await tokens.find(before) is not None
+    monkeypatch.setattr(jwt_tokens, "_FRESH_S", 0.0)
+    monkeypatch.setattr(jwt_tokens, "_REFETCH_S", 0.0)
+    provider.kid, provider.key = "k2", rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    async def is_refused() -> bool:
+        return await tokens.find(before) is None
+
+    await eventually(is_refused)
+    assert await tokens.find(provider.token("k2")) is not None
+
+
+async def test_new_keys_of_invented_names_cost_the_provider_one_request_in_ten_seconds(
+    tokens: JwtTokens, provider: Provider
+) -> None:
+    storm = [tokens.find(provider.token(f"invented-{n}")) for n in range(200)]
+    assert set(await asyncio.gather(*storm)) == {None}
+    assert provider.asked == 1

@@ -30,6 +30,8 @@ async def site(make_settings: MakeSettings, tmp_path: Path) -> AsyncIterator[Sit
     settings = {
         "KINOLOG_KAFKA__BOOTSTRAP": "127.0.0.1:1",
         "KINOLOG_AUTH__JWT__JWKS": str(tmp_path / "jwks.json"),
+        "KINOLOG_AUTH__JWT__ISSUER": "*",
+        "KINOLOG_AUTH__JWT__AUDIENCE": "*",
         "KINOLOG_AUTH__FAILURES": "5",
     }
     async with serve(make_settings(**ENVIRON, **settings), ready=False) as found:

@@ -13,7 +13,8 @@ _DEEP = b"[" * 100_000
 
 @pytest.fixture
 async def site(make_settings: MakeSettings) -> AsyncIterator[Site]:
-    nowhere = make_settings(**ENVIRON, KINOLOG_KAFKA__BOOTSTRAP="127.0.0.1:1", KINOLOG_AUTH__JWT__SECRET="s" * 40)
+    jwt = {"KINOLOG_AUTH__JWT__SECRET": "s" * 40, "KINOLOG_AUTH__JWT__ISSUER": "*", "KINOLOG_AUTH__JWT__AUDIENCE": "*"}
+    nowhere = make_settings(**ENVIRON, **jwt, KINOLOG_KAFKA__BOOTSTRAP="127.0.0.1:1")
     async with serve(nowhere, ready=False) as found:
         yield found
 

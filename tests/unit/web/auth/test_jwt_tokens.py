@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from streams.settings import Jwt
+from streams.settings import Jwt, SettingsError, load
 from web.auth.jwt_tokens import JwtTokens
 from web.auth.principal import Principal
 
@@ -55,7 +55,7 @@ def published(tmp_path: Path) -> JwtTokens:
 
 async def test_a_good_token_says_who_asks_what_they_may_and_until_when() -> None:
     exp = int(time.time()) + 60
-    assert await shared().find(hs256(jti="7", exp=exp)) == Principal("anna", "editor", "jwt:7", float(exp))
+    assert await shared().find(hs256(jti="7", exp=exp)) == Principal("anna", "editor", "jwt:7", exp + 10.0)
 
 
 async def test_a_token_without_a_role_is_a_viewers() -> None:
@@ -183,3 +183,51 @@ async def test_two_keys_of_one_name_serve_each_its_own_algorithm(tmp_path: Path)
     tokens = publishing(tmp_path, rsa_public | {"kid": "k1"}, ec_public | {"kid": "k1"})
     for key, algorithm in ((rsa_key, "RS256"), (ec_key, "ES256")):
         assert await tokens.find(jwt.encode(claims(), key, algorithm, headers={"kid": "k1"})) is not None
+
+
+@pytest.mark.parametrize(
+    "changed, is_good",
+    [
+        ({"exp": -5}, True),
+        ({"exp": -15}, False),
+        ({"nbf": 5}, True),
+        ({"nbf": 15}, False),
+        ({"iat": 5}, True),
+        ({"iat": 15}, False),
+    ],
+    ids=str,
+)
+async def test_the_tolerated_clock_difference_is_that_of_every_time(changed: dict[str, int], is_good: bool) -> None:
+    now = int(time.time())
+    found = await shared().find(hs256(**{name: now + seconds for name, seconds in changed.items()}))
+    assert (found is not None) is is_good
+    assert found is None or (found.expires_at or 0) > now, "it would be valid and have expired"
+
+
+@pytest.mark.parametrize(
+    "changed, named",
+    [
+        ({"secret": "short"}, "AUTH__JWT__SECRET"),
+        ({"secret": "s" * 31}, "AUTH__JWT__SECRET"),
+        ({"issuer": None}, "AUTH__JWT__ISSUER"),
+        ({"audience": None}, "AUTH__JWT__AUDIENCE"),
+        ({"jwks": "keys.json", "secret": None, "audience": None}, "AUTH__JWT__AUDIENCE"),
+        ({"leeway_s": -1.0}, "AUTH__JWT__LEEWAY_S"),
+        ({"leeway_s": 86_400.0}, "AUTH__JWT__LEEWAY_S"),
+    ],
+    ids=lambda changed: ",".join(changed) if isinstance(changed, dict) else changed,
+)
+def test_settings_that_would_let_in_others_are_refused_at_start(changed: dict[str, Any], named: str) -> None:
+    settings = {"secret": SECRET, **SETTINGS, **changed}
+    environ = {
+        f"KINOLOG_AUTH__JWT__{name.upper()}": str(value) for name, value in settings.items() if value is not None
+    }
+    with pytest.raises(SettingsError, match=named):
+        load(environ)
+
+
+async def test_a_provider_that_names_no_audience_can_be_used_when_that_is_said() -> None:
+    tokens = JwtTokens(Jwt(secret=SECRET, issuer="https://id.example", audience="*"))
+    assert await tokens.find(hs256(aud=None)) is not None
+    assert await tokens.find(hs256(aud="somebody-else")) is not None
+    assert await tokens.find(hs256(iss=None)) is None
