@@ -1,16 +1,19 @@
 """The step `audio`: audio at a common loudness, for listeners and for models."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
 from processors.contract import Work, outputs_of, params_of
-from processors.errors import OutputIncomplete, OutputInvalid, Skipped
+from processors.damage import Complaints, TrackDamage, track_damage
+from processors.errors import CorruptMedia, OutputIncomplete, OutputInvalid, Skipped
 from processors.media.channels import LEVELS, MIDDLE_AND_SIDE, ONE_SIDE, is_cancelled, mixed
+from processors.media.damage import damage_warnings
 from processors.media.loudness import (
     Aim,
     Filter,
@@ -26,12 +29,13 @@ from processors.media.tracks import seconds
 from processors.media.video_filters import Chain
 from processors.tools.cpu_priority import NICE_LIGHT
 from processors.tools.ffmpeg import AAC, Progress, ffmpeg_argv, ffprobe_argv, ffprobe_json, file_url, input_options
-from processors.tools.runner import Command, Runner
+from processors.tools.runner import Command, Runner, ignore
 from processors.tools.sandbox import FileAccess
 from schemas.audio import AudioOutputs, AudioParams
 from schemas.probe import AudioTrack, ProbeOutputs
 
 AUDIO, SPEECH = "audio.m4a", "speech.wav"
+_DAMAGED = "The sound of the file is damaged: nothing of it can be decoded. Export or upload it again."
 NO_SOUND, SILENCE = "no-audio-track", "silence"
 RATE_HZ, SPEECH_RATE_HZ = 48_000, 16_000
 #: AAC-LC, per channel.
@@ -156,11 +160,14 @@ class AudioMaker:
         if not tracks:
             raise Skipped(NO_SOUND)
         source = await self.runner.readable(work.source, work.scratch)
-        session = _Session(self.runner, work, source, media, tracks)
+        session = _Session(self.runner, work, source, media, tracks, exact_sound=media.clock_jumps)
         stderr = await session.measure()
+        damage = await session.damage()
+        if any(one.spans for one in damage):
+            session = replace(session, exact_sound=True)
         before = read_loudness(stderr)
         if before.is_silence:
-            raise Skipped(SILENCE)
+            raise CorruptMedia(_DAMAGED) if damage and not any(one.decodable for one in damage) else Skipped(SILENCE)
         if channels_of(tracks) > 1 and is_cancelled(stderr):
             session = replace(session, mono=(ONE_SIDE,))
         after = await _written(session, before, params)
@@ -175,6 +182,7 @@ class AudioMaker:
             channels=channels_of(tracks),
             source_lufs=before.lufs if before.is_measured else None,
             lufs=after.lufs if after else None,
+            warnings=damage_warnings("sound", [span for one in damage for span in one.spans], media.duration_s),
         )
 
 
@@ -197,10 +205,19 @@ class _Session:
     tracks: tuple[AudioTrack, ...]
     #: Filters that make one channel of two for models; without any, the mean of both.
     mono: tuple[Filter, ...] = ()
+    #: Whether every lost packet becomes silence: small gaps add up to an offset.
+    exact_sound: bool = False
+    complaints: Complaints = field(default_factory=Complaints)
 
     async def measure(self) -> str:
         """Measure the source. Returns ffmpeg's stderr."""
-        return await self._run(measure_args(self.source, self.media, self.tracks), 0.0, _MEASURE_SHARE)
+        args = measure_args(self.source, self.media, self.tracks)
+        return await self._run(args, 0.0, _MEASURE_SHARE, self.complaints.feed)
+
+    async def damage(self) -> list[TrackDamage]:
+        """The damage of each track; decodes them once more if there were complaints."""
+        scan = partial(track_damage, self.runner, self.source, self.media, threads=_THREADS, nice=NICE_LIGHT)
+        return [await scan(track) for track in self.tracks] if self.complaints.count else []
 
     async def normalise(self, before: Loudness, params: AudioParams) -> Loudness:
         """Write both files at the target loudness, or the best of some tries. Returns their loudness."""
@@ -226,17 +243,21 @@ class _Session:
         args = audio_args(self.source, self.media, self.tracks, normalise, mono=self.mono)
         await self._run(args, _MEASURE_SHARE, _WRITE_SHARE)
 
-    async def _run(self, args: list[str], from_share: float, to_share: float) -> str:
+    async def _run(
+        self, args: list[str], from_share: float, to_share: float, on_stderr: Callable[[bytes], None] = ignore
+    ) -> str:
         """Run one pass, and return its stderr."""
         span = to_share - from_share
         progress = Progress(self.media.duration_s, lambda done: self.work.report(from_share + done * span, {}))
         command = Command(
-            argv=ffmpeg_argv(args, _THREADS, loglevel="info", joined=self.media.clock_jumps),
+            argv=ffmpeg_argv(
+                args, _THREADS, loglevel="level+info", exact_sound=self.exact_sound or self.media.clock_jumps
+            ),
             access=FileAccess(reads=(self.source,), writes=(self.work.output,), cwd=self.work.output),
             timeout_s=self.runner.limits.tool_timeout_s(self.media.duration_s),
             nice=NICE_LIGHT,
         )
-        return await self.runner.run(command, progress.feed)
+        return await self.runner.run(command, progress.feed, on_stderr)
 
     async def validate(self) -> float:
         """Check that the files span the media, and return their duration. Raises OutputInvalid."""

@@ -2,15 +2,17 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 from processors.contract import Work
 from processors.errors import CorruptMedia, MediaTooLarge, NothingToShow, SourceMissing
 from processors.media.channels import MAX_CHANNELS
 from processors.media.chapters import chapters
+from processors.media.damage import JumpLog, incomplete_warning, jump_warnings, truncation_warning
 from processors.media.packet_times import TimeBases, packets
 from processors.media.sniff import Container, recognise
 from processors.media.tracks import (
@@ -24,13 +26,13 @@ from processors.media.tracks import (
     subtitle_tracks,
     video_track,
 )
-from processors.media.truncation import check_whole
+from processors.media.truncation import missing_bytes
 from processors.media.ts_clock import clock_jumps
-from processors.tools.ffmpeg import ffprobe_argv, ffprobe_json, ffprobe_lines, input_options, packets_argv
+from processors.tools.ffmpeg import LineSplitter, ffprobe_argv, ffprobe_json, ffprobe_lines, input_options, packets_argv
 from processors.tools.ffprobe import checked_output
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
-from schemas.base import Json
+from schemas.base import Json, OutputWarning
 from schemas.probe import ProbeOutputs
 
 #: Length of the tail that is read to measure where the tracks end.
@@ -41,6 +43,8 @@ _UNINDEXED = frozenset({"mp3", "aac", "ac3", "eac3", "amr"})
 _JOINABLE = "mpegts"
 #: Containers that declare the duration of a track, so that a missing end is noticed.
 _DECLARES = frozenset({"mov", "matroska", "avi", "flac", "wav"})
+#: Containers whose length covers everything in the order of time: what is missing was at the end.
+_SEQUENTIAL = frozenset({"avi", "wav"})
 #: How much shorter than declared a track may be: headers are rounded, and writers count the last frame differently.
 _SHORT_S = 1.0
 _SHORT_SHARE = 0.02
@@ -49,7 +53,16 @@ _SHORT_SHARE = 0.02
 _INDEX = re.compile(r"[0-9]{1,4}")
 _DESCRIPTION = ("-show_format", "-show_streams", "-show_chapters", "-of", "json")
 _PACKETS = ("-show_entries", "packet=stream_index,pts_time,dts_time,duration_time,flags", "-of", "csv=p=0")
+_NAMES = {"video": "picture", "audio": "sound"}
 _NO_TRACK = "The file has neither video nor audio that can be played. Upload a video or audio file."
+
+
+class Sizes(NamedTuple):
+    """Bytes of a file."""
+
+    present: int
+    #: How many more it should have, by its container.
+    missing: int = 0
 
 
 @dataclass
@@ -59,6 +72,8 @@ class Ends:
     by_index: dict[int, float] = field(default_factory=dict)
     #: Whether the timestamps jump; then the ends are those of the concatenated parts.
     clock_jumps: bool = False
+    #: Where they jump, on the timeline of the concatenated parts.
+    jumps_at_s: list[float] = field(default_factory=list)
 
     def add(self, line: str) -> None:
         """Add a packet as ffprobe prints it; discarded ones (outside the edit list) are ignored."""
@@ -81,14 +96,14 @@ class Prober:
 
     async def process(self, work: Work) -> ProbeOutputs:
         """Describe the source. Raises InvalidMedia and its subclasses if the file cannot be used."""
-        container = await asyncio.to_thread(_sniffed, work.source, work.filename)
+        container, missing = await asyncio.to_thread(_sniffed, work.source, work.filename)
         source = await self.runner.readable(work.source, work.scratch)
         description = await self._described(source, container)
         check_tracks(len(description["streams"]), self.runner.limits)
         ends = await self._ends(source, container, description)
         description = await self._without_empty_tracks(source, container, description, ends)
         size_bytes = (await asyncio.to_thread(source.stat)).st_size
-        outputs = probe_outputs(description, ends, container, size_bytes)
+        outputs = probe_outputs(description, ends, container, Sizes(size_bytes, missing))
         check_limits(outputs, self.runner.limits)
         return outputs
 
@@ -102,27 +117,39 @@ class Prober:
             return await self._joined_ends(source, container, description)
         selected = {int(t["index"]) for t in _selected(description)}
         start_s, duration_s = (seconds(description["format"].get(name)) for name in ("start_time", "duration"))
-        if duration_s and container.demuxer not in _UNINDEXED:
-            tail_at = (start_s or 0.0) + max(0.0, duration_s - _TAIL_S)
-            ends = await self._read_ends(source, container, "-read_intervals", f"{tail_at:.3f}%")
+        if duration_s and duration_s > _TAIL_S and container.demuxer not in _UNINDEXED:
+            ends = await self._tail_ends(source, container, (start_s or 0.0) + duration_s - _TAIL_S)
             if any(index in selected for index in ends.by_index):
                 return ends
         return await self._read_ends(source, container)
+
+    async def _tail_ends(self, source: Path, container: Container, tail_at_s: float) -> Ends:
+        """The ends found in the last part; none if the file cannot be read from there on."""
+        try:
+            return await self._read_ends(source, container, "-read_intervals", f"{tail_at_s:.3f}%")
+        except CorruptMedia:  # e.g. a damaged index, or a track without a frame: "Could not seek to position"
+            return Ends()
 
     async def _joined_ends(self, source: Path, container: Container, description: Json) -> Ends:
         """Measure from all packets, with ffmpeg's corrections of timestamp jumps, as when it decodes."""
         tracks = [int(track["index"]) for track in _selected(description)]
         zero, ends = seconds(description["format"].get("start_time")) or 0.0, Ends(clock_jumps=True)
         units: TimeBases = {}
+        jumps, log = JumpLog(), LineSplitter()
 
         def on_packet(line: str) -> None:
             for packet in packets((line,), units):
                 if packet.track < len(tracks):
                     ends.extend(tracks[packet.track], zero + packet.at_s + packet.duration_s)
 
+        def on_log(chunk: bytes) -> None:
+            for line in log.feed(chunk):
+                jumps.feed(line)
+
         argv = packets_argv(source, input_options(container.demuxer), tracks)
-        await ffprobe_lines(self.runner, source, argv, self.runner.limits.tool_timeout_s(0), on_packet)
-        return ends
+        timeout_s = self.runner.limits.tool_timeout_s(0)
+        await ffprobe_lines(self.runner, source, argv, timeout_s, on_packet, on_stderr=on_log)
+        return replace(ends, jumps_at_s=jumps.jumps_at_s)
 
     async def _without_empty_tracks(self, source: Path, container: Container, description: Json, ends: Ends) -> Json:
         """The description without empty tracks, e.g. of recorders without a microphone. Raises NothingToShow."""
@@ -164,21 +191,21 @@ def described(output: Json) -> Json:
     return description
 
 
-def _sniffed(source: Path, filename: str | None) -> Container:
+def _sniffed(source: Path, filename: str | None) -> tuple[Container, int]:
+    """The container, and how many bytes are missing by its own sizes."""
     container = recognise(source, filename)
     try:
-        check_whole(source, container.demuxer)
+        return container, missing_bytes(source, container.demuxer)
     except OSError as error:
         raise SourceMissing("The uploaded file no longer exists. Upload it again.", detail=str(error)) from error
-    return container
 
 
 def _selected(description: Json) -> list[Json]:
     return [t for t in (best_video(description["streams"]), best_audio(description["streams"])) if t]
 
 
-def probe_outputs(description: Json, ends: Ends, container: Container, size_bytes: int) -> ProbeOutputs:
-    """The step's outputs from ffprobe's output. Raises CorruptMedia if a track is cut off."""
+def probe_outputs(description: Json, ends: Ends, container: Container, sizes: Sizes) -> ProbeOutputs:
+    """The step's outputs from ffprobe's output. Raises CorruptMedia if nothing can be played."""
     video, audio = best_video(description["streams"]), best_audio(description["streams"])
     zero = seconds(description["format"].get("start_time")) or 0.0
     spans = {int(t["index"]): _span(t, description["format"], ends, container, zero) for t in (video, audio) if t}
@@ -190,7 +217,7 @@ def probe_outputs(description: Json, ends: Ends, container: Container, size_byte
     return ProbeOutputs(
         demuxer=container.demuxer,
         container=container.name,
-        size_bytes=size_bytes,
+        size_bytes=sizes.present,
         duration_s=round(total_s, 6),
         video=video_track(video, **_times(spans[int(video["index"])])) if video else None,
         audio=audio_track(audio, **_times(spans[int(audio["index"])])) if audio else None,
@@ -201,7 +228,37 @@ def probe_outputs(description: Json, ends: Ends, container: Container, size_byte
         audio_tracks=count(description["streams"], "audio"),
         bit_rate_bps=int(bit_rate) if bit_rate.isdigit() else None,
         clock_jumps=ends.clock_jumps,
+        warnings=(*_warnings(description, spans, container, sizes), *jump_warnings(ends.jumps_at_s)),
     )
+
+
+def _warnings(
+    description: Json, spans: Mapping[int, tuple[float, float]], container: Container, sizes: Sizes
+) -> Iterator[OutputWarning]:
+    """What the file lacks: the end of all of it or of a track, or bytes anywhere."""
+    tracks = {int(track["index"]): track for track in _selected(description)}
+    form = description["format"]
+    short = {
+        index: (spans[index][0] + spans[index][1], spans[index][0] + declared)
+        for index, track in tracks.items()
+        if (declared := _declared(track, form, container)) and _is_short(spans[index][1], declared)
+    }
+    end_s, whole_s = max(map(sum, spans.values())), seconds(form.get("duration")) or 0.0
+    if len(short) == len(tracks):
+        yield truncation_warning(end_s, max(declared for _, declared in short.values()), "file")
+    elif short:
+        for index, (ends_s, declared_s) in short.items():
+            yield truncation_warning(ends_s, declared_s, _NAMES[tracks[index]["codec_type"]])
+    elif sizes.missing and _is_short(end_s, whole_s):
+        yield truncation_warning(end_s, whole_s, "file")
+    elif sizes.missing and container.demuxer in _SEQUENTIAL:  # what is missing lasts as long as as many bytes before it
+        yield truncation_warning(end_s, end_s * (1 + sizes.missing / sizes.present), "file")
+    elif sizes.missing:
+        yield incomplete_warning(sizes.missing)
+
+
+def _is_short(duration_s: float, declared_s: float) -> bool:
+    return duration_s < declared_s - max(_SHORT_S, _SHORT_SHARE * declared_s)
 
 
 def _times(span: tuple[float, float]) -> dict[str, float]:
@@ -215,12 +272,7 @@ def _span(track: Json, form: Json, ends: Ends, container: Container, zero: float
     measured = ends.by_index.get(int(track["index"]))
     if measured is None:
         return start, declared or 0.0
-    duration = measured - zero - start
-    if declared and duration < declared - max(_SHORT_S, _SHORT_SHARE * declared):
-        raise CorruptMedia(
-            f"The file is cut off: a track of {declared:.1f} s ends after {max(duration, 0):.1f} s. Upload it again."
-        )
-    return start, max(duration, _one_frame(track))
+    return start, max(measured - zero - start, _one_frame(track))
 
 
 def _declared(track: Json, form: Json, container: Container) -> float | None:

@@ -4,12 +4,14 @@ import asyncio
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from processors.contract import Work, outputs_of, params_of
+from processors.damage import Complaints
 from processors.errors import CorruptMedia, Skipped
+from processors.media.damage import Span, missing_pictures
 from processors.media.frame_scoring import LOOK_BYTES, best, is_black, looks
 from processors.media.packet_times import packets
 from processors.media.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
@@ -28,6 +30,7 @@ from processors.tools.cpu_priority import NICE_LIGHT
 from processors.tools.ffmpeg import Progress, ffmpeg_argv
 from processors.tools.runner import Command, Runner, ignore
 from processors.tools.sandbox import FileAccess
+from schemas.base import OutputWarning
 from schemas.probe import ProbeOutputs, VideoTrack
 from schemas.thumbnails import ThumbnailsOutputs, ThumbnailsParams
 
@@ -76,7 +79,8 @@ class Thumbnailer:
         session = _Session(self.runner, work, source, media, track, params)
         board, tiles = await session.storyboard()
         work.report(_STORYBOARD_SHARE, {})
-        thumbnails = await session.thumbnails()
+        shots = await session.thumbnails()
+        thumbnails = [shot for shot in shots if session.is_taken(shot)]
         await session.poster(thumbnails, tiles)
         work.report(1.0, {})
         sprites = range(board.sprites(len(tiles)))
@@ -85,6 +89,7 @@ class Thumbnailer:
             thumbnails=tuple(work.key(shot.name) for shot in thumbnails),
             storyboard=work.key(STORYBOARD),
             sprites=tuple(work.key(sprite_name(number + 1)) for number in sprites),
+            warnings=session.warnings(board, tiles, [shot for shot in shots if shot not in thumbnails]),
         )
 
 
@@ -106,6 +111,7 @@ class _Session:
     media: ProbeOutputs
     track: VideoTrack
     params: ThumbnailsParams
+    complaints: Complaints = field(default_factory=Complaints)
 
     async def storyboard(self) -> tuple[Storyboard, list["_Tile"]]:
         """The storyboard's files, and its tiles. Raises CorruptMedia when nothing can be decoded."""
@@ -133,7 +139,7 @@ class _Session:
         return [_Tile(at_s, view) for at_s, view in zip(shown_s, views, strict=False)]
 
     async def thumbnails(self) -> list[Shot]:
-        """The thumbnails that could be taken, in the order of time."""
+        """Take the thumbnails, and return all of them in the order of time, also those that could not be taken."""
         times = thumbnail_times(self.track, self.params.count)
         lead_s = math.inf if self.media.clock_jumps else _ROUGH_LEAD_S if self.media.demuxer in _ROUGH_SEEK else 0.0
         shots = [Shot(at_s, thumbnail_name(number), self.work.scratch, lead_s) for number, at_s in enumerate(times, 1)]
@@ -141,8 +147,8 @@ class _Session:
         # A rough seek may land behind the last keyframe.
         await self._take([replace(shot, lead_s=max(lead_s, _FAR_LEAD_S)) for shot in shots if not self._on_time(shot)])
         # Behind the last frame there is none that begins; the keyframe before stands for it.
-        await self._take([replace(shot, lead_s=0.0, exact=False) for shot in shots if not self._taken(shot)])
-        return [shot for shot in shots if self._taken(shot)]
+        await self._take([replace(shot, lead_s=0.0, exact=False) for shot in shots if not self.is_taken(shot)])
+        return shots
 
     async def poster(self, thumbnails: Sequence[Shot], tiles: Sequence["_Tile"]) -> None:
         """The best thumbnail; when all are black, the best tile's picture."""
@@ -152,19 +158,30 @@ class _Session:
             lead_s = math.inf if self.media.clock_jumps else 0.0
             shot = Shot(tiles[tile].at_s, POSTER, self.work.scratch, lead_s, exact=False)
             await self._take([shot])
-            if self._taken(shot):
+            if self.is_taken(shot):
                 return
         if chosen is None:
             raise CorruptMedia(_NOTHING)
         await asyncio.to_thread(shutil.copyfile, self.work.output / thumbnails[chosen].name, self.work.output / POSTER)
 
-    def _taken(self, shot: Shot) -> bool:
+    def warnings(
+        self, board: Storyboard, tiles: Sequence["_Tile"], missing: Sequence[Shot]
+    ) -> tuple[OutputWarning, ...]:
+        """Where pictures are missing because the source is damaged."""
+        if not self.complaints.count:
+            return ()
+        end_s = self.track.start_s + (self.track.duration_s or 0.0)
+        gaps = board.gaps([tile.at_s for tile in tiles], end_s)
+        return missing_pictures([Span(*gap) for gap in gaps], [shot.at_s for shot in missing])
+
+    def is_taken(self, shot: Shot) -> bool:
+        """Whether its files were written."""
         paths = (self.work.output / shot.name, shot.look)
         return all(path.is_file() and path.stat().st_size for path in paths)
 
     def _on_time(self, shot: Shot) -> bool:
         late_s = max((at_s + shot.seek_s - shot.at_s for at_s in _times(shot.times, 1)), default=math.inf)
-        return self._taken(shot) and late_s <= max(_LATE_S, 1 / max(self.track.fps, 0.1))
+        return self.is_taken(shot) and late_s <= max(_LATE_S, 1 / max(self.track.fps, 0.1))
 
     async def _take(self, shots: Sequence[Shot]) -> None:
         if shots:
@@ -174,4 +191,5 @@ class _Session:
         reach = FileAccess(reads=(self.source,), writes=(self.work.output, self.work.scratch), cwd=self.work.output)
         timeout_s = self.runner.limits.tool_timeout_s(self.media.duration_s)
         argv = ffmpeg_argv(args, THREADS)
-        await self.runner.run(Command(argv=argv, access=reach, timeout_s=timeout_s, nice=NICE_LIGHT), on_stdout)
+        command = Command(argv=argv, access=reach, timeout_s=timeout_s, nice=NICE_LIGHT)
+        await self.runner.run(command, on_stdout, self.complaints.feed)

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from schemas.base import OutputWarning
 from schemas.steps import StepKind
 
 STEP = StepKind(name="probe", slots=4)
@@ -102,3 +103,5 @@ class ProbeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     bit_rate_bps: int | None = None
     #: Time stamps start again or jump: parts were joined. Times are those of the parts one after the other; no seeks.
     clock_jumps: bool = False
+    #: What the file lacks.
+    warnings: tuple[OutputWarning, ...] = ()

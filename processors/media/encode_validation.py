@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from processors.errors import CorruptMedia, OutputIncomplete, OutputInvalid
+from processors.errors import OutputIncomplete, OutputInvalid
 from processors.media.hls import MediaPlaylist, read_media_playlist
 from processors.media.mp4 import Fragment, Init, read_fragment, read_init
 
@@ -20,8 +20,6 @@ _END_SLACK_S = Fraction(1, 10)
 _START_SLACK_S = Fraction(5, 1000)
 #: Largest file that is read: a segment has megabytes.
 _READ_BYTES = 256 * 1024**2
-#: Of these errors, handed on as an error's detail.
-_DETAIL_CHARS = 4000
 #: What container times lose by rounding (Matroska's are milliseconds).
 _ROUNDING_S = Fraction(2, 1000)
 
@@ -38,8 +36,6 @@ class Expected:
     has_pictures: bool
     #: When the first sample is shown, on the clock of the segments. Of sound: the encoder's priming.
     first_shown_s: Fraction
-    #: Errors that ffmpeg met in the source. A wrong duration without any is no fault of the source.
-    decode_errors: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +54,7 @@ class ValidatedRendition:
 def prove(folder: Path, expected: Expected) -> ValidatedRendition:
     """The rendition in `folder`.
 
-    Raises OutputIncomplete where files are missing or cut short, OutputInvalid when they are not as planned, and
-    CorruptMedia when the source could not be decoded to its end.
+    Raises OutputIncomplete where files are missing or cut short, and OutputInvalid when they are not as planned.
     """
     playlist = _playlist(folder)
     init = read_init(_content(folder, playlist.init_uri))
@@ -133,12 +128,7 @@ def _check_duration(duration_s: Fraction, expected: Expected) -> None:
     missing_s = Fraction(expected.duration_s) - duration_s
     if abs(missing_s) <= expected.frame_s + _END_SLACK_S:
         return
-    lasts = f"{float(duration_s):.2f} s of {expected.duration_s:.2f} s"
-    if not expected.decode_errors:
-        raise OutputInvalid(f"{expected.name} lasts {lasts}.")
-    message = f"only {lasts} can be decoded" if missing_s > 0 else f"{lasts} come out of it"
-    detail = f"{expected.name}: {expected.decode_errors[-_DETAIL_CHARS:]}"
-    raise CorruptMedia(f"The file is damaged: {message}. Export or upload it again.", detail=detail)
+    raise OutputInvalid(f"{expected.name} lasts {float(duration_s):.2f} s of {expected.duration_s:.2f} s.")
 
 
 def peak_bps(sizes: Sequence[int], durations_s: Sequence[Fraction], target_s: int) -> int:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 #: Tiles of one sprite: columns, rows.
 _COLUMNS, _ROWS = 10, 10
@@ -12,6 +13,8 @@ _SHORTEST_S, _LONGEST_S = 1.0, 10.0
 _TILES = 100
 #: Fewer tiles than this say too little of a short video: then all of it is decoded, not its keyframes only.
 _FEW_TILES, _DECODED_S = 10, 120.0
+#: Pictures are at most two slots apart where none is missing.
+_GAP_SLOTS = 2.0
 #: Rounding of times must not move a picture into the slot before its own; ffmpeg's expression has the same.
 SLOT_SLACK = 1e-6
 
@@ -49,6 +52,11 @@ class Storyboard:
         """Whether the keyframes of so many seconds of pictures gave too few tiles, and a decode of all is worth it."""
         due = min(math.ceil(round(pictures_s / self.interval_s, 6)), _FEW_TILES)
         return tiles == 0 or (tiles < due and pictures_s <= _DECODED_S)
+
+    def gaps(self, times_s: Sequence[float], end_s: float) -> list[tuple[float, float]]:
+        """Stretches of several slots without a picture, up to the end of the video."""
+        around = pairwise([0.0, *times_s, end_s])
+        return [(before, after) for before, after in around if after - before > _GAP_SLOTS * self.interval_s]
 
 
 def storyboard(duration_s: float, tile_width_px: int, tile_height_px: int) -> Storyboard:

@@ -1,4 +1,4 @@
-"""Notices by a container's own sizes that a file was cut off: a few reads, however large the file is."""
+"""Detects from a container's own sizes that a file was cut off: a few reads, however large the file is."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -7,45 +7,43 @@ from typing import BinaryIO
 
 from processors.errors import CorruptMedia
 
-#: Boxes whose loss is felt. A recorder that leaves half a `free` box behind has done no harm.
+#: Boxes whose loss matters. Half a `free` box at the end, as some recorders leave it, is no loss.
 _NEEDED = frozenset({b"moov", b"mdat", b"moof"})
 #: A RIFF length that means "unknown": of a stream, or never filled in.
 _RIFF_UNKNOWN = frozenset({0, 0xFFFFFFFF})
 
-#: Most pieces that a file may be made of: six hours in fragments of a fifth of a second are a third of it.
+#: Most top-level boxes of a file: six hours in fragments of a fifth of a second have a third of it.
 _MAX_BOXES = 1_000_000
 
-_PIECES = "The file is made of more pieces than any film has. Export or upload it again."
-_CUT_OFF = "The file is cut off: it should have {declared} bytes and has {present}. Upload it again."
-_NO_MOOV = "The file is cut off: its table of contents (moov) is missing. Upload it again, or export it anew."
+_TOO_MANY_BOXES = "The file consists of more fragments than any film has. Export or upload it again."
+_NO_MOOV = "The file is cut off: its table of contents (moov) is missing. Upload or export it again."
 
 
-def check_whole(source: Path, demuxer: str) -> None:
-    """Raise CorruptMedia when the file ends before its container says. Containers without sizes always pass."""
+def missing_bytes(source: Path, demuxer: str) -> int:
+    """Bytes that the file lacks by its container's own sizes; 0 if it is complete, or has no sizes.
+
+    Raises CorruptMedia if no player could play the rest, OSError.
+    """
     with source.open("rb") as file:
         present = source.stat().st_size
         match demuxer:
             case "mov":
-                _check_boxes(file, present)
+                declared: int | None = _boxes_end(file, present)
             case "matroska":
-                _check_end(_matroska_end(file.read(128)), present)
+                declared = _matroska_end(file.read(128))
             case "avi" | "wav":
-                _check_end(_riff_end(file.read(12)), present)
+                declared = _riff_end(file.read(12))
+            case _:
+                declared = None
+    return max(0, (declared or 0) - present)
 
 
-def _check_end(declared: int | None, present: int) -> None:
-    if declared is not None and declared > present:
-        raise CorruptMedia(_CUT_OFF.format(declared=declared, present=present))
-
-
-def _check_boxes(file: BinaryIO, present: int) -> None:
-    kinds = set()
-    for kind, end in _boxes(file, present):
-        kinds.add(kind)
-        if kind in _NEEDED:
-            _check_end(end, present)
-    if b"moov" not in kinds:
+def _boxes_end(file: BinaryIO, present: int) -> int:
+    """Declared end of the needed boxes. Raises CorruptMedia without a complete moov."""
+    ends = dict(_boxes(file, present))
+    if ends.get(b"moov", present + 1) > present:
         raise CorruptMedia(_NO_MOOV)
+    return max(end for kind, end in ends.items() if kind in _NEEDED)
 
 
 def _boxes(file: BinaryIO, present: int) -> Iterator[tuple[bytes, int]]:
@@ -55,7 +53,7 @@ def _boxes(file: BinaryIO, present: int) -> Iterator[tuple[bytes, int]]:
         if start + 8 > present:
             return
         if number > _MAX_BOXES:
-            raise CorruptMedia(_PIECES)
+            raise CorruptMedia(_TOO_MANY_BOXES)
         file.seek(start)
         head = file.read(16)
         size = int.from_bytes(head[:4], "big")

@@ -1,13 +1,12 @@
 """Command lines of ffmpeg and ffprobe for untrusted files, and parsers of their output."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import orjson
 
 from processors.errors import CorruptMedia, ToolFailed, ToolMisbehaved
-from processors.tools.runner import Command, Runner
+from processors.tools.runner import Command, Runner, ignore
 from processors.tools.sandbox import FileAccess
 from schemas.base import Json
 
@@ -22,8 +21,6 @@ _OUTPUT_BYTES = 16 * 1024**2
 _LINE_BYTES = 64 * 1024
 #: Longest number of microseconds: 30,000 years.
 _NUMBER_DIGITS = 18
-#: Follows the name of the component: "[h264 @ 0x55b0bc3af080] [error] …".
-_ERROR = re.compile(r"^(?:\[[^\]]*\] )?\[(?:error|fatal|panic)\] ")
 #: ffmpeg's AAC encoder without noise shaping in time, with which sharp sounds came out up to 9 dB above their peak (80
 #: kbit/s mono, ffmpeg 5.1). Source: ffmpeg-codecs(1), aac_tns.
 AAC = {"c:a": "aac", "aac_tns": 0}
@@ -31,10 +28,10 @@ AAC = {"c:a": "aac", "aac_tns": 0}
 #: again wherever the form of the sound changes. Source: ffmpeg(1), -async; fftools/ffmpeg_filter.c, `reconfiguration`.
 FILL_SOUND = ("-async", "1")
 #: How far sound may be from its times before it is moved, seconds: less would be heard in recordings with uneven times.
-#: Where parts were joined it is a step at every seam. Source: ffmpeg(1), -adrift_threshold.
-_DRIFT_S, _JOINED_DRIFT_S = 0.1, 0.01
-#: Share of frames that may fail to decode before the file counts as damaged; recordings often begin with a few.
-MAX_DECODE_ERRORS = 0.05
+#: Where parts were joined or packets are missing it adds up to a step. Source: ffmpeg(1), -adrift_threshold.
+_DRIFT_S, _EXACT_DRIFT_S = 0.1, 0.01
+#: Share of frames that may fail to decode: all, since the rest is published. Source: ffmpeg(1), -max_error_rate.
+_MAX_ERROR_RATE = 1
 
 
 def input_options(demuxer: str) -> dict[str, str | int]:
@@ -57,22 +54,17 @@ def file_url(path: Path) -> str:
 
 
 def ffmpeg_argv(
-    args: list[str], threads: int, *, loglevel: str = "-repeat+warning", joined: bool = False
+    args: list[str], threads: int, *, loglevel: str = "-repeat+level+warning", exact_sound: bool = False
 ) -> tuple[str, ...]:
     """The command line for arguments compiled by ffmpeg-python; progress goes to stdout, the rest to stderr."""
     return (
         *("ffmpeg", "-nostdin", "-hide_banner", "-y", "-loglevel", loglevel, "-nostats"),
-        *("-progress", "pipe:1", "-stats_period", str(_STATS_S), "-max_error_rate", str(MAX_DECODE_ERRORS)),
+        *("-progress", "pipe:1", "-stats_period", str(_STATS_S), "-max_error_rate", str(_MAX_ERROR_RATE)),
         *("-filter_complex_threads", str(threads)),
         *FILL_SOUND,
-        *("-adrift_threshold", str(_JOINED_DRIFT_S if joined else _DRIFT_S)),
+        *("-adrift_threshold", str(_EXACT_DRIFT_S if exact_sound else _DRIFT_S)),
         *args,
     )
-
-
-def errors_in(stderr: str) -> str:
-    """The error lines of stderr, printed with the log level `level+…`. Source: ffmpeg(1), -loglevel."""
-    return "\n".join(line for line in stderr.splitlines() if _ERROR.search(line))
 
 
 def ffprobe_argv(source: Path, options: dict[str, str | int], *show: str) -> tuple[str, ...]:
@@ -84,12 +76,13 @@ def ffprobe_argv(source: Path, options: dict[str, str | int], *show: str) -> tup
 def packets_argv(source: Path, options: dict[str, str | int], tracks: Sequence[int]) -> tuple[str, ...]:
     """A command line that prints the packet times of the tracks, with ffmpeg's corrections of timestamp jumps.
 
-    Without decoding. `processors.media.packet_times` reads it; its tracks are numbered in the order of `tracks`.
+    Without decoding. `processors.media.packet_times` reads it; its tracks are numbered in the order of `tracks`. The
+    corrections go to stderr: `processors.media.damage.JumpLog` reads them.
     """
     read = [text for name, value in options.items() for text in (f"-{name}", str(value))]
     chosen = [text for track in tracks for text in ("-map", f"0:{track}")]
-    quiet = ("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error")
-    return (*quiet, *read, "-i", file_url(source), *chosen, "-c", "copy", "-f", "framecrc", "pipe:1")
+    logged = ("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "level+info", "-nostats", "-debug_ts")
+    return (*logged, *read, "-i", file_url(source), *chosen, "-c", "copy", "-f", "framecrc", "pipe:1")
 
 
 class LineSplitter:
@@ -160,16 +153,22 @@ async def ffprobe_json(runner: Runner, source: Path, argv: tuple[str, ...], time
 
 
 async def ffprobe_lines(
-    runner: Runner, source: Path, argv: tuple[str, ...], timeout_s: float, on_line: Callable[[str], None]
+    runner: Runner,
+    source: Path,
+    argv: tuple[str, ...],
+    timeout_s: float,
+    on_line: Callable[[str], None],
+    *,
+    on_stderr: Callable[[bytes], None] = ignore,
 ) -> None:
-    """Call `on_line` with each line that ffprobe prints, however many. Raises ProcessingError."""
+    """Call `on_line` with each line that a tool prints, however many. Raises ProcessingError."""
     lines = LineSplitter()
 
     def split(chunk: bytes) -> None:
         for line in _texts(lines.feed(chunk)):
             on_line(line)
 
-    await runner.run(_on_source(source, argv, timeout_s), split)
+    await runner.run(_on_source(source, argv, timeout_s), split, on_stderr)
     for line in _texts(lines.end()):
         on_line(line)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from processors.errors import OutOfCapacity, ProcessingError, SourceMissing, ToolFailed
 from processors.tools import written_files
@@ -96,10 +96,15 @@ class Runner:
         copy.chmod(0o644)
         return copy
 
-    async def run(self, command: Command, on_stdout: Callable[[bytes], None] = ignore) -> str:
+    async def run(
+        self,
+        command: Command,
+        on_stdout: Callable[[bytes], None] = ignore,
+        on_stderr: Callable[[bytes], None] = ignore,
+    ) -> str:
         """Run a tool and return the end of its stderr. Raises ProcessingError if it fails; cancelling kills it.
 
-        Afterwards its folders hold plain files only, within the limits. `on_stdout` may raise ProcessingError.
+        Afterwards its folders hold plain files only, within the limits. The callbacks may raise ProcessingError.
         """
         sandbox = await self.sandbox()
         for folder in command.access.writes:
@@ -108,7 +113,7 @@ class Runner:
         process = await self._start(sandbox, command)
         try:
             async with asyncio.timeout(command.timeout_s):
-                await self._wait(process, command, on_stdout, stderr)
+                await self._wait(process, command, _Output(on_stdout, on_stderr, stderr))
         except TimeoutError as error:
             raise self._overdue(command, process.pid, stderr) from error
         finally:
@@ -130,15 +135,9 @@ class Runner:
         lower_priority(process.pid, command.nice)
         return process
 
-    async def _wait(
-        self,
-        process: asyncio.subprocess.Process,
-        command: Command,
-        on_stdout: Callable[[bytes], None],
-        stderr: bytearray,
-    ) -> None:
-        """Wait for the tool to exit. Raises InvalidMedia when it writes too much, and what `on_stdout` raises."""
-        reading = asyncio.ensure_future(_read_output(process, on_stdout, stderr))
+    async def _wait(self, process: asyncio.subprocess.Process, command: Command, output: "_Output") -> None:
+        """Wait for the tool to exit. Raises InvalidMedia when it writes too much, and what the callbacks raise."""
+        reading = asyncio.ensure_future(_read_output(process, output))
         watching = asyncio.ensure_future(
             written_files.limit_exceeded(command.access.writes, self.limits.tool_disk_bytes)
         )
@@ -211,18 +210,30 @@ async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
         raise cancelled
 
 
-async def _read_output(
-    process: asyncio.subprocess.Process, on_stdout: Callable[[bytes], None], stderr: bytearray
-) -> None:
+class _Output(NamedTuple):
+    """Receivers of a tool's output."""
+
+    on_stdout: Callable[[bytes], None]
+    on_stderr: Callable[[bytes], None]
+    #: The end of stderr.
+    stderr: bytearray
+
+    def take_stderr(self, chunk: bytes) -> None:
+        """Keep and pass on a part of stderr."""
+        _keep_end(self.stderr, chunk)
+        self.on_stderr(chunk)
+
+
+async def _read_output(process: asyncio.subprocess.Process, output: _Output) -> None:
     """Read stdout and stderr until the tool has exited and its pipes are closed."""
     assert process.stdout is not None
     assert process.stderr is not None
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_pump(process.stdout, on_stdout))
-            group.create_task(_pump(process.stderr, lambda chunk: _keep_end(stderr, chunk)))
+            group.create_task(_pump(process.stdout, output.on_stdout))
+            group.create_task(_pump(process.stderr, output.take_stderr))
             group.create_task(process.wait())
-    except ExceptionGroup as raised:  # by on_stdout
+    except ExceptionGroup as raised:  # by a callback
         raise raised.exceptions[0] from raised
 
 
@@ -258,7 +269,7 @@ async def _reap(process: asyncio.subprocess.Process) -> None:
     kill = asyncio.get_running_loop().call_later(_GRACE_S, _signal, process, signal.SIGKILL)
     try:
         async with asyncio.timeout(_GRACE_S + _REAP_S):
-            await _read_output(process, ignore, bytearray())
+            await _read_output(process, _Output(ignore, ignore, bytearray()))
     except TimeoutError:
         log.exception("killed tool does not exit", extra={"pid": process.pid})
     finally:

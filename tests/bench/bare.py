@@ -16,7 +16,7 @@ from processors.media.profiles import load_profiles
 from processors.probe import Prober
 from processors.thumbnails import Thumbnailer
 from processors.tools.limits import Limits
-from processors.tools.runner import Command, Runner
+from processors.tools.runner import Command, Runner, ignore
 from processors.transcode import Transcoder
 from streams.data_files import profiles_dir
 from streams.settings import load
@@ -27,10 +27,15 @@ class Recorder(Runner):
 
     commands: list[Command]
 
-    async def run(self, command: Command, on_stdout: Callable[[bytes], None] = lambda chunk: None) -> str:
+    async def run(
+        self,
+        command: Command,
+        on_stdout: Callable[[bytes], None] = ignore,
+        on_stderr: Callable[[bytes], None] = ignore,
+    ) -> str:
         """As Runner.run."""
         self.commands.append(command)
-        return await super().run(command, on_stdout)
+        return await super().run(command, on_stdout, on_stderr)
 
 
 async def bare_seconds(clip: Path) -> float:

@@ -19,10 +19,10 @@ from processors.media.mp4 import Init, fragment_in, read_init
 from processors.media.profiles import load_profiles
 from processors.media.sniff import HEAD_BYTES, Container, recognise, sniff
 from processors.media.storyboard import storyboard
-from processors.media.truncation import check_whole
+from processors.media.truncation import missing_bytes
 from processors.models.protocol import InvalidFrame, decode, length_of
 from processors.models.speech import segments_of
-from processors.probe import Ends, check_limits, described, probe_outputs
+from processors.probe import Ends, Sizes, check_limits, described, probe_outputs
 from processors.stills import Shot, shots_args, storyboard_args, thumbnail_times
 from processors.tools.ffmpeg import LineSplitter, Progress
 from processors.tools.limits import Limits
@@ -44,7 +44,7 @@ def first_bytes(content: bytes) -> None:
     path = _file(content)
     container = unless(ProcessingError, lambda: recognise(path, header_text(content[:40])))
     if container is not None:
-        unless(ProcessingError, lambda: check_whole(path, container.demuxer))
+        unless(ProcessingError, lambda: missing_bytes(path, container.demuxer))
 
 
 def fragments(content: bytes) -> None:
@@ -71,7 +71,7 @@ def _planned(shown: dict[str, Any], packets: bytes) -> None:
     for line in packets.decode(errors="replace").splitlines():
         ends.add(line)
     shown = described(shown)
-    media = probe_outputs(shown, ends, Container("mov", "MP4"), 1000)
+    media = probe_outputs(shown, ends, Container("mov", "MP4"), Sizes(1000))
     check_limits(media, limits)
     assert len(msgspec.json.encode(media)) < 16 * 1024
     assert msgspec.convert(msgspec.to_builtins(media), type(media)) == media

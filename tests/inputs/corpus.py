@@ -8,6 +8,7 @@ from tests.inputs.kinds import (
     changes,
     colours,
     containers,
+    damage,
     geometry,
     names,
     rates,
@@ -28,6 +29,7 @@ INPUTS: tuple[Input, ...] = (
     *sounds.INPUTS,
     *speech.INPUTS,
     *captions.INPUTS,
+    *damage.INPUTS,
     *names.INPUTS,
 )
 FAILING = Path(__file__).with_name("failing.txt")

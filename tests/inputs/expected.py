@@ -20,6 +20,8 @@ class Part(NamedTuple):
     clock_s: float | None
     #: Whether the clock runs on from there; else the frame is held.
     runs: bool = True
+    #: Whether the sound is looked at where `clock_s` is None: then it must be silent.
+    is_judged: bool = True
 
 
 Timeline = tuple[Part, ...]
@@ -56,6 +58,16 @@ class Speech:
     first_slack_s: float = 0.6
 
 
+class Damage(NamedTuple):
+    """A warning: its code, and where it lies on the published timeline."""
+
+    code: str
+    from_s: float
+    to_s: float
+    #: Least duration; negative: it has no place.
+    least_s: float = 0.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plays:
     """The input is accepted, with these properties of the published media."""
@@ -86,8 +98,12 @@ class Plays:
     has_pitch: bool = True
     #: What must be skipped, by step, with the reason.
     skipped: dict[str, str] | None = None
+    #: Optional steps that must fail, with the code.
+    failed: dict[str, str] | None = None
     #: Names that the outputs of the steps must contain: tracks and chapters that are not picture or sound.
     named_outputs: tuple[str, ...] = ()
+    #: Warnings about the source that there must be; no others may be there.
+    warnings: tuple[Damage, ...] = ()
     speech: Speech | None = None
     #: Whether every cue must keep the caption rules.
     cues: bool = False

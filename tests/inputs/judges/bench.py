@@ -11,6 +11,7 @@ _JUDGES = (
     outcome.steps,
     outcome.duration,
     outcome.named_outputs,
+    outcome.warnings,
     picture.frames,
     picture.sync,
     sound.content,

@@ -4,7 +4,10 @@ import json
 import re
 from collections.abc import Iterator
 
-from tests.inputs.expected import Plays, Refused
+import msgspec
+
+from schemas.base import OutputWarning
+from tests.inputs.expected import Damage, Plays, Refused
 from tests.inputs.judges.findings import Finding
 from tests.inputs.observed import Observed
 from tests.steps import Ending
@@ -27,9 +30,9 @@ def refusal(expected: Refused, observed: Observed) -> Iterator[Finding]:
 
 def steps(expected: Plays, observed: Observed) -> Iterator[Finding]:
     """Every step completes, or is skipped for the expected reason."""
-    skipped = expected.skipped or {}
+    skipped, failed = expected.skipped or {}, expected.failed or {}
     for step, ending in observed.endings.items():
-        right = f"skipped: {skipped[step]}" if step in skipped else "completed"
+        right = f"skipped: {skipped[step]}" if step in skipped else failed.get(step, "completed")
         if ending.code != right:
             yield Finding(step, _described(ending), holds=False)
 
@@ -63,3 +66,36 @@ def named_outputs(expected: Plays, observed: Observed) -> Iterator[Finding]:
     for name in expected.named_outputs:
         found = name in outputs
         yield Finding(name, "named in the outputs" if found else "not mentioned", holds=found)
+
+
+def warnings(expected: Plays, observed: Observed) -> Iterator[Finding]:
+    """What is wrong with the source is reported, with its place; of a good source nothing is."""
+    found = list(_warnings(observed))
+    for damage in expected.warnings:
+        yield Finding(damage.code, _places(found, damage.code), holds=any(_is_at(one, damage) for one in found))
+    codes = {damage.code for damage in expected.warnings}
+    for one in found:
+        if one.code not in codes:
+            yield Finding("warning", f"{one.code}: {_brief(one.message)}", holds=False)
+
+
+def _warnings(observed: Observed) -> Iterator[OutputWarning]:
+    for ending in observed.endings.values():
+        yield from msgspec.convert((ending.outputs or {}).get("warnings", []), list[OutputWarning])
+
+
+def _is_at(warning: OutputWarning, damage: Damage) -> bool:
+    """Whether the place of a warning lies in the damaged stretch, and is long enough."""
+    if damage.least_s < 0:
+        return warning.code == damage.code and warning.start_ms is None
+    if warning.code != damage.code or warning.start_ms is None or warning.end_ms is None:
+        return False
+    start_s, end_s = warning.start_ms / 1000, warning.end_ms / 1000
+    return damage.from_s <= start_s <= end_s <= damage.to_s and end_s - start_s >= damage.least_s
+
+
+def _places(found: list[OutputWarning], code: str) -> str:
+    places = [
+        f"{(one.start_ms or 0) / 1000:.2f} to {(one.end_ms or 0) / 1000:.2f} s" for one in found if one.code == code
+    ]
+    return ", ".join(places) or "no warning"

@@ -80,7 +80,8 @@ def sync(expected: Plays, observed: Observed) -> Iterator[Finding]:
     """Every flash comes with its beep."""
     if expected.sync_s is None or not (expected.picture and expected.sound and observed.video and observed.sound):
         return
-    flashes = flash_times(observed.video.frames)
+    shows = expected.picture
+    flashes = [at_s for at_s in flash_times(observed.video.frames) if clock_at(shows, at_s) is not None]
     sound = observed.sound
     beeps = [sound.at_s + at_s for at_s in tone.beeps(sound.mono, sound.rate_hz)]
     apart = [min((beep - flash for beep in beeps), key=abs, default=_NEAR_S) for flash in flashes]

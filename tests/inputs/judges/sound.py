@@ -41,7 +41,7 @@ def _windows(sounds: Timeline, until_s: float) -> Iterator[tuple[float, float, i
     ends = [part.at_s for part in sounds[1:]] + [until_s]
     for part, end_s in zip(sounds, ends, strict=True):
         if part.clock_s is None:
-            if end_s - part.at_s > 4 * _EDGE_S:
+            if part.is_judged and end_s - part.at_s > 4 * _EDGE_S:
                 yield part.at_s + _EDGE_S, end_s - _EDGE_S, None
             continue
         for second in range(int(part.clock_s), int(part.clock_s + end_s - part.at_s) + 1):

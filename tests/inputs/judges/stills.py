@@ -1,5 +1,6 @@
 """Poster, thumbnails and storyboard: how many there are, and what each shows."""
 
+import math
 from collections.abc import Iterator
 
 from tests.inputs.card import UPRIGHT, Reading
@@ -74,6 +75,8 @@ def _shown(tile: Tile) -> str:
 
 def _near(shows: Timeline, tile: Tile, frame_s: float) -> bool:
     """Whether what the tile shows is shown within a second of its cue."""
+    if _is_unjudged(shows, tile.start_s):
+        return True
     steps = int((tile.end_s - tile.start_s + 2 * _TILE_S) / _STEP_S) + 1
     due = [clock_at(shows, tile.start_s - _TILE_S + step * _STEP_S) for step in range(steps)]
     if all(clock is None for clock in due):
@@ -82,3 +85,13 @@ def _near(shows: Timeline, tile: Tile, frame_s: float) -> bool:
     if shown is None:  # black, where black is near
         return tile.card is not None and None in due
     return any(clock is not None and abs(clock - shown) <= frame_s + _STEP_S for clock in due)
+
+
+def _is_unjudged(shows: Timeline, at_s: float) -> bool:
+    """Whether anything may be shown there."""
+    ends = [*(part.at_s for part in shows[1:]), math.inf]
+    return any(
+        part.at_s <= at_s + _TILE_S and at_s < end_s
+        for part, end_s in zip(shows, ends, strict=True)
+        if not part.is_judged
+    )

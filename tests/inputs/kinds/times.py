@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.inputs.expected import Input, Part, Plays
+from tests.inputs.expected import Damage, Input, Part, Plays
 from tests.inputs.recipes import copied, film, joined
 from tests.inputs.workshop import AAC, BT709, H264_AAC, H264_TS, OFFSET, Film, Workshop
 
@@ -16,6 +16,8 @@ _BLACK = "drawbox=t=fill:c=black:enable='lt(t,3)'"
 
 #: What a steady frame rate loses where the times of two parts do not lie on one grid.
 _GRID_S = 0.025
+
+_JUMP = "timestamps-jump"
 
 _first = film("first.ts", H264_TS, seconds=5.0)
 _second = film("second.ts", H264_TS, seconds=5.0, clock_s=5.0)
@@ -52,13 +54,13 @@ INPUTS = (
     Input(
         name="times/clock jumps forward",
         make=joined("jump.ts", _first, film("far.ts", f"{H264_AAC} {OFFSET} 300", seconds=5.0, clock_s=5.0)),
-        expected=Plays(seconds=10.0, duration_slack_s=0.3, sync_s=_GRID_S),
+        expected=Plays(seconds=10.0, duration_slack_s=0.3, sync_s=_GRID_S, warnings=(Damage(_JUMP, 4.9, 5.2),)),
     ),
     # Report: popcornmix/omxplayer#378
     Input(
         name="times/clock jumps back",
         make=joined("parts.ts", _first, _second),
-        expected=Plays(seconds=10.0, duration_slack_s=0.3, sync_s=_GRID_S),
+        expected=Plays(seconds=10.0, duration_slack_s=0.3, sync_s=_GRID_S, warnings=(Damage(_JUMP, 4.9, 5.2),)),
     ),
     # Report: nilaoda/N_m3u8DL-RE#947
     Input(
@@ -70,6 +72,7 @@ INPUTS = (
             sound=(Part(0.0, 0.0), Part(5.0, 0.0)),
             duration_slack_s=0.3,
             sync_s=_GRID_S,
+            warnings=(Damage(_JUMP, 4.9, 5.2),),
         ),
     ),
     Input(
@@ -78,7 +81,12 @@ INPUTS = (
             "dashcam.ts",
             *(film(f"{part}.ts", H264_TS, seconds=3.0, clock_s=3.0 * part, flashes_s=(1.0,)) for part in range(3)),
         ),
-        expected=Plays(seconds=9.0, duration_slack_s=0.4, sync_s=_GRID_S),
+        expected=Plays(
+            seconds=9.0,
+            duration_slack_s=0.4,
+            sync_s=_GRID_S,
+            warnings=(Damage(_JUMP, 2.9, 3.2), Damage(_JUMP, 5.9, 6.3)),
+        ),
     ),
     # Report: mifi/lossless-cut#1733
     Input(
@@ -93,6 +101,7 @@ INPUTS = (
             picture=(Part(0.0, 0.0), Part(4.0, 3.96, runs=False), Part(6.0, 6.0)),
             sound=(Part(0.0, 0.0), Part(4.0, None), Part(6.0, 6.0)),
             duration_slack_s=0.2,
+            warnings=(Damage("media-damaged", 3.8, 6.1, 1.9),),
         ),
     ),
     # Report: mifi/lossless-cut#26
@@ -108,6 +117,7 @@ INPUTS = (
             picture=(Part(0.0, None), Part(1.0, 2.0)),
             sound=(Part(0.0, 1.0),),
             duration_slack_s=0.2,
+            warnings=(Damage("media-damaged", 0.0, 1.1, 0.9),),
         ),
     ),
     # Report: mifi/lossless-cut#204

@@ -55,13 +55,13 @@ def test_one_decode_two_sizes_and_sound_once() -> None:
         "-f hls -bufsize {2} -c:v libx264 -crf 21.0 -force_key_frames 'expr:gte(t,n_forced*2)*lt(t,9.500000)' " + hls
     )
     video += (
-        " -maxrate {1} -output_ts_offset 0.100000 -preset veryfast -profile:v high -sc_threshold 0 -threads 2 "
-        "hls/{0}/index.m3u8"
+        " -maxrate {1} -output_ts_offset 0.100000 -preset veryfast -profile:v high -sc_threshold 0 -t 10.500000 "
+        "-threads 2 hls/{0}/index.m3u8"
     )
     audio = (
         "-f hls -aac_tns 0 -af aresample=48000,aformat=sample_fmts=fltp:channel_layouts=stereo -b:a 128000 -c:a aac "
         + hls
-        + " -output_ts_offset 0.100000 hls/{0}/index.m3u8"
+        + " -output_ts_offset 0.100000 -t 10.500000 hls/{0}/index.m3u8"
     )
     assert _args(_MEDIA) == (
         "-f mov -analyzeduration 10000000 -format_whitelist mov -max_pixels 1000 -noautorotate -probesize 20971520 "

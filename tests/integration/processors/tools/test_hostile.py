@@ -41,9 +41,24 @@ async def test_content_decides(
     assert "root:" not in str(record.detail)
 
 
-@pytest.mark.parametrize("name", ["plain.mp4", "plain-moov-last.mp4", "plain.mkv", "sound.wav"])
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
-async def test_a_truncated_file_is_called_cut_off(
+@pytest.mark.parametrize("name", ["plain.mp4", "plain.mkv", "sound.wav", "sound.flac"])
+@pytest.mark.parametrize("share", [0.5, 0.9])
+async def test_a_file_that_was_cut_off_is_accepted_up_to_there(
+    bench: Bench, clip: Clips, tmp_path: Path, name: str, share: float
+) -> None:
+    content = clip(name).read_bytes()
+    (tmp_path / "upload").write_bytes(content[: int(len(content) * share)])
+    whole, found = await bench.probe(clip(name)), await bench.probe(tmp_path / "upload", filename=name)
+    assert 0.1 < found.duration_s < whole.duration_s
+    assert whole.warnings == () and {warning.code for warning in found.warnings} <= {
+        "media-truncated",
+        "media-incomplete",
+    }
+    assert found.warnings or share == 0.9
+
+
+@pytest.mark.parametrize("name, share", [("plain.mp4", 0.002), ("plain-moov-last.mp4", 0.97)])
+async def test_a_file_whose_index_is_cut_off_is_refused(
     bench: Bench, clip: Clips, tmp_path: Path, name: str, share: float
 ) -> None:
     whole = clip(name).read_bytes()
@@ -52,19 +67,25 @@ async def test_a_truncated_file_is_called_cut_off(
         await bench.probe(tmp_path / "upload", filename=name)
 
 
-async def test_a_truncated_flac_is_noticed_by_its_declared_length(bench: Bench, clip: Clips, tmp_path: Path) -> None:
-    whole = clip("sound.flac").read_bytes()
-    (tmp_path / "upload").write_bytes(whole[: len(whole) // 3])
-    with pytest.raises(CorruptMedia, match="cut off"):
-        await bench.probe(tmp_path / "upload", filename="sound.flac")
-
-
-async def test_damage_in_the_middle_is_noticed_when_it_is_decoded(bench: Bench, clip: Clips, tmp_path: Path) -> None:
+async def test_a_film_with_damage_in_the_middle_is_published_with_its_place(
+    bench: Bench, clip: Clips, tmp_path: Path
+) -> None:
     whole = bytearray(clip("plain.mp4").read_bytes())
     for at in range(len(whole) // 2, len(whole) * 7 // 10):
         whole[at] = at * 73 % 251
     (tmp_path / "upload").write_bytes(whole)
-    with pytest.raises(CorruptMedia, match="damaged"):
+    outputs, _ = await bench.do("transcode", tmp_path / "upload")
+    found = await bench.probe(clip("plain.mp4"))
+    assert outputs.duration_s == pytest.approx(found.duration_s)
+    damaged = [warning for warning in outputs.warnings if warning.code == "media-damaged"]
+    assert damaged and all(0 < one.start_ms <= one.end_ms <= found.duration_s * 1000 for one in damaged)
+
+
+async def test_a_film_of_which_nothing_can_be_decoded_is_damaged(bench: Bench, clip: Clips, tmp_path: Path) -> None:
+    whole = clip("plain.mp4").read_bytes()
+    media = find(whole, b"mdat", 0)
+    (tmp_path / "upload").write_bytes(whole[: media.body] + bytes(media.end - media.body) + whole[media.end :])
+    with pytest.raises(CorruptMedia, match="neither picture nor sound can be decoded"):
         await bench.do("transcode", tmp_path / "upload")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from processors.errors import CorruptMedia
 from processors.media import truncation
-from processors.media.truncation import check_whole
+from processors.media.truncation import missing_bytes
 
 
 def box(kind: bytes, content: bytes = b"") -> bytes:
@@ -38,30 +38,34 @@ _WAV = b"RIFF" + (104).to_bytes(4, "little") + b"WAVE" + bytes(100)
 )
 def test_whole_files_pass(tmp_path: Path, content: bytes, demuxer: str) -> None:
     (tmp_path / "source").write_bytes(content)
-    check_whole(tmp_path / "source", demuxer)
+    assert missing_bytes(tmp_path / "source", demuxer) == 0
 
 
 @pytest.mark.parametrize(
-    "content, demuxer",
+    "content, demuxer, missing",
     [
-        (_MP4[:-1], "mov"),
-        (_MP4[:30], "mov"),
-        (box(b"ftyp", b"isom0000") + box(b"mdat", bytes(1000)), "mov"),
-        (box(b"moov") + _LARGE[:-1], "mov"),
-        (_MP4 + box(b"moof", bytes(50))[:20], "mov"),
-        (_MKV[:-1], "matroska"),
-        (_WAV[:-1], "avi"),
+        (_MP4[:-1], "mov", 1),
+        (box(b"moov") + _LARGE[:-100], "mov", 100),
+        (_MP4 + box(b"moof", bytes(50))[:20], "mov", 38),
+        (_MKV[:-1], "matroska", 1),
+        (_WAV[:-1], "avi", 1),
     ],
 )
-def test_cut_files_are_called_cut_off(tmp_path: Path, content: bytes, demuxer: str) -> None:
+def test_cut_files_lack_bytes_and_are_accepted(tmp_path: Path, content: bytes, demuxer: str, missing: int) -> None:
+    (tmp_path / "source").write_bytes(content)
+    assert missing_bytes(tmp_path / "source", demuxer) == missing
+
+
+@pytest.mark.parametrize("content", [_MP4[:30], box(b"ftyp", b"isom0000") + box(b"mdat", bytes(1000))])
+def test_a_file_without_its_index_is_refused_as_cut_off(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "source").write_bytes(content)
     with pytest.raises(CorruptMedia, match="cut off"):
-        check_whole(tmp_path / "source", demuxer)
+        missing_bytes(tmp_path / "source", "mov")
 
 
 def test_a_file_of_endless_pieces_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "source").write_bytes(_MP4 + box(b"free") * 200)
-    check_whole(tmp_path / "source", "mov")
+    assert missing_bytes(tmp_path / "source", "mov") == 0
     monkeypatch.setattr(truncation, "_MAX_BOXES", 100)
-    with pytest.raises(CorruptMedia, match="pieces"):
-        check_whole(tmp_path / "source", "mov")
+    with pytest.raises(CorruptMedia, match="fragments"):
+        missing_bytes(tmp_path / "source", "mov")

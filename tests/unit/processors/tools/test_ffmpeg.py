@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.tools.ffmpeg import Progress, errors_in, ffmpeg_argv, ffprobe_argv, input_options
+from processors.tools.ffmpeg import Progress, ffmpeg_argv, ffprobe_argv, input_options
 
 _REPORT = (
     b"frame=10\nout_time_us=N/A\nout_time_us=-5\nout_time_us=1000000\nprogress=continue\n"
@@ -41,12 +41,3 @@ def test_progress_ends_at_one() -> None:
     told: list[float] = []
     Progress(0.0, told.append).feed(b"out_time_us=99000000\n")
     assert told == [1.0]
-
-
-def test_errors_are_no_warnings_and_no_text_out_of_the_file() -> None:
-    words = """\
-[mpegts @ 0x55] [warning] Packet corrupt (stream = 0, dts = 129840).
-[h264 @ 0x55b0] [error] corrupted macroblock 2 0 (total_coeff=16)
-[error] Error while decoding stream #0:0
-[mov @ 0x1] [warning] title: [error] of judgement"""
-    assert errors_in(words).splitlines() == words.splitlines()[1:3]
