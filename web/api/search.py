@@ -1,10 +1,12 @@
 """/v1/search: search transcripts by words, by meaning, or by both."""
 
 import asyncio
+import math
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence, Set
-from functools import partial
+from functools import cache, partial
+from itertools import islice
 from typing import Literal, NamedTuple, get_args
 
 import msgspec
@@ -34,6 +36,8 @@ MAX_QUERY_CHARS = 400
 _DEFAULT_LIMIT, _MAX_LIMIT = 20, 100
 #: Length of each ranking before fusion: a multiple of the limit, and its minimum.
 _DEPTH, _MIN_DEPTH = 3, 50
+#: Jobs of an asset that are checked for having made its transcript; it may have 10,000.
+_MOST_JOBS = 50
 _PARAMETERS = frozenset({"q", "mode", "limit"})
 
 
@@ -168,11 +172,12 @@ def _fuse(rankings: Sequence[Sequence[Hit]], *, always: bool = False) -> list[Hi
 def _rows(db: sqlite3.Connection, hits: Sequence[Hit], params: SearchParams) -> list[FoundPassage]:
     """Render the best hits, without those whose asset was deleted meanwhile."""
     rows: list[FoundPassage] = []
+    job_of = cache(partial(_job_of, db))
     for hit in hits:
         if len(rows) == params.limit:
             break
         if (asset := queries.asset(db, hit.asset_id)) is not None:
-            rows.append(_row(asset, _job_of(db, asset), hit, params.text))
+            rows.append(_row(asset, job_of(asset.id), hit, params.text))
     return rows
 
 
@@ -189,10 +194,12 @@ def _row(asset: Asset, job_id: str | None, hit: Hit, query: str) -> FoundPassage
     )
 
 
-def _job_of(db: sqlite3.Connection, asset: Asset) -> str | None:
-    """Id of the job that made the indexed transcript."""
-    transcript = asset.outputs.get("transcribe")
-    for job in queries.jobs_of_asset(db, asset.id):
+def _job_of(db: sqlite3.Connection, asset_id: str) -> str | None:
+    """Id of the job that made the indexed transcript; None when it is not among the newest before the transcript."""
+    if (asset := queries.asset(db, asset_id)) is None:
+        return None
+    transcript, made_at = asset.outputs.get("transcribe"), asset.published_at.get("transcribe", math.inf)
+    for job in islice(queries.jobs_of_asset(db, asset_id, created_until=made_at), _MOST_JOBS):
         if any(step.spec.name == "transcribe" and step.outputs == transcript for step in job.steps):
             return job.id
     return None

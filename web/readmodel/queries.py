@@ -1,5 +1,6 @@
 """Queries of the read model. Each takes a connection first and reads one consistent state."""
 
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -101,10 +102,11 @@ def all_assets(db: sqlite3.Connection) -> Iterator[Asset]:
         yield asset_rows.decode(row)
 
 
-def jobs_of_asset(db: sqlite3.Connection, asset_id: str) -> Iterator[Job]:
-    """All jobs of the asset, newest first; its row lists only some of them."""
-    where = "WHERE asset_id = ? ORDER BY created_at DESC, id DESC"
-    for (row,) in db.execute(f"SELECT row FROM jobs CROSS JOIN job_rows USING (n) {where}", (asset_id,)):  # noqa: S608
+def jobs_of_asset(db: sqlite3.Connection, asset_id: str, created_until: float = math.inf) -> Iterator[Job]:
+    """All jobs of the asset that were created up to then, newest first; its row lists only some of them."""
+    where = "WHERE asset_id = ? AND created_at <= ? ORDER BY created_at DESC, id DESC"
+    query = f"SELECT row FROM jobs CROSS JOIN job_rows USING (n) {where}"  # noqa: S608  constant names
+    for (row,) in db.execute(query, (asset_id, created_until)):
         yield job_rows.decode(row)
 
 
