@@ -148,6 +148,8 @@ class Auth(Section, frozen=True, kw_only=True):
     tokens: tuple[FixedToken, ...] = ()
     #: Key that signs media URLs, shared by all replicas; unset: created in a file below the data directory.
     signing_secret: str | None = None
+    #: Earlier keys whose media URLs are still accepted, as JSON: for a rotation. Without them those URLs are revoked.
+    previous_signing_secrets: tuple[str, ...] = ()
     #: Failed authentications of one IP address before responses are 429; one more is allowed every two seconds. Valid
     #: tokens are never limited, so choose fixed tokens that cannot be guessed.
     failures: int = 20

@@ -21,7 +21,7 @@ from web.auth.api_tokens import TokenLog
 from web.auth.audit import Audit, auditing
 from web.auth.browser_requests import browser_guard
 from web.auth.middleware import Authenticator, authentication
-from web.auth.signed_urls import Signer, signing_key
+from web.auth.signed_urls import Signer, signing_keys
 from web.auth.tickets import Tickets
 from web.background.tasks import background_tasks
 from web.cache.usage import CacheUsage
@@ -114,9 +114,10 @@ def make_services(settings: Settings) -> Services:
     position, progress = Position(names(settings).commands), Progress()
     model = ReadModel(home / f"{settings.web.replica}.sqlite3", settings.web.live_history, progress.live)
     hub = Hub(position, progress, settings.web.live_queue_bytes)
-    key = signing_key(settings.auth.signing_secret, home / "signing.key")
+    auth = settings.auth
+    keys = signing_keys(auth.signing_secret, auth.previous_signing_secrets, home / "signing.key")
     access_producer = Producer(settings, f"kinolog-web-{settings.web.replica}-notary")
-    tokens, tickets = TokenLog(settings, access_producer), Tickets(key)
+    tokens, tickets = TokenLog(settings, access_producer), Tickets(keys[0])
     authenticator = Authenticator(settings, tokens, tickets)
     store = open_store(settings.store_url, public_endpoint=settings.store.public_endpoint)
     index = SearchIndex(home / f"{settings.web.replica}.search")
@@ -162,7 +163,7 @@ def make_services(settings: Settings) -> Services:
         audit=Audit(settings, access_producer),
         access_producer=access_producer,
         metrics=Metrics(),
-        signer=Signer(key),
+        signer=Signer(*keys),
         index=index,
         indexer=indexer,
         query_vectors=QueryVectors(embeddings(settings), settings.embed.query_timeout_s),

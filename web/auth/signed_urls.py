@@ -4,20 +4,24 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from streams.process.files import create_atomically
+from streams.settings import SettingsError
 
 #: Bytes of the signature in the path. Source: RFC 2104 section 5, at least half of the hash.
 _SIGNATURE_BYTES = 18
+#: Shortest key in the file, bytes.
+_MIN_KEY_BYTES = 16
 
 
 class Signer:
-    """Signs and verifies paths with one key."""
+    """Signs paths with the first of its keys, and verifies them with any: the others are those of before a rotation."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, *keys: bytes) -> None:
+        self._keys = keys
 
     def prefix(self, asset_id: str, expires: int) -> str:
         """Base of the asset's files, "/media/s/<expires>.<signature>"; `expires` in seconds since the epoch."""
@@ -36,23 +40,41 @@ class Signer:
         expires, _, signature = grant.partition(".")
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
             return False
-        genuine = hmac.compare_digest(
-            self._signature(asset_id, int(expires)).encode(), signature.encode(errors="replace")
-        )
+        given = signature.encode(errors="replace")
+        genuine = any(hmac.compare_digest(_signed(key, asset_id, int(expires)), given) for key in self._keys)
         return genuine and now < int(expires)
 
     def _signature(self, asset_id: str, expires: int) -> str:
-        digest = hmac.digest(self._key, f"media\n{expires}\n{asset_id}".encode(errors="replace"), hashlib.sha256)
-        return base64.urlsafe_b64encode(digest[:_SIGNATURE_BYTES]).decode()
+        return _signed(self._keys[0], asset_id, expires).decode()
 
 
-def signing_key(secret: str | None, path: Path) -> bytes:
-    """The key, derived from `secret` or read from the file at `path`, which is created when missing. Blocking."""
+def _signed(key: bytes, asset_id: str, expires: int) -> bytes:
+    digest = hmac.digest(key, f"media\n{expires}\n{asset_id}".encode(errors="replace"), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest[:_SIGNATURE_BYTES])
+
+
+def signing_keys(secret: str | None, previous: Sequence[str], path: Path) -> tuple[bytes, ...]:
+    """The keys, the one that signs first: derived from the secrets, else read from the file at `path`, one a line.
+
+    The file is created when missing. Blocking. Raises SettingsError for a file without keys.
+    """
     if secret is not None:
-        return hashlib.sha256(secret.encode()).digest()
+        return tuple(hashlib.sha256(one.encode()).digest() for one in (secret, *previous))
     while True:
         try:
-            return bytes.fromhex(path.read_text().strip())
+            return _keys_of(path)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
             create_atomically(path, secrets.token_hex(32), 0o600)  # another replica may be faster: its key is used
+
+
+def _keys_of(path: Path) -> tuple[bytes, ...]:
+    try:
+        keys = tuple(bytes.fromhex(line) for line in path.read_text().split())
+    except ValueError as error:
+        raise SettingsError(f"KINOLOG_DATA_DIR: {path} must have a key in hex on each line") from error
+    if not keys or min(map(len, keys)) < _MIN_KEY_BYTES:
+        raise SettingsError(
+            f"KINOLOG_DATA_DIR: {path} has no key of {_MIN_KEY_BYTES} bytes: remove it to get a new one"
+        )
+    return keys

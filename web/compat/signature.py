@@ -1,50 +1,84 @@
 """Signatures of a scheduler's requests, made with the current key or, during a key rotation, the next one.
 
-Two forms: `X-Signature: sha256=<hex>` over `<X-Timestamp>.<body>`, HMAC-SHA256; or `Upstash-Signature`, a JSON Web
-Token (HS256) whose `body` claim is the hash of the body.
+Three forms. `X-Signature: sha256=<hex>`, HMAC-SHA256 over `<X-Timestamp>.<X-Message-Id>.<step>.<body>`; without the
+header X-Message-Id, over `<X-Timestamp>.<body>`. Or `Upstash-Signature`, a JSON Web Token (HS256) whose `body` claim is
+the hash of the body and whose `sub` is the URL. A message makes one job however often it is sent, at whichever step.
 Source: RFC 2104; https://upstash.com/docs/qstash/howto/signature
 """
 
 import base64
 import hashlib
 import hmac
+from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 from aiohttp import web
+from cachetools import FIFOCache
+from jwt.types import Options
 
 from web.http.problems import Problem
 
 #: Validity of a signed request, seconds.
 _FRESH_S = 300.0
+#: Tolerated clock difference of a token's `nbf`, `iat` and `exp`, seconds.
+_LEEWAY_S = 10.0
+_MAX_MESSAGE_ID_CHARS = 255
+#: Message by token id: a captured token cannot be sent again with another Upstash-Message-Id, which is not signed.
+_TOKENS: FIFOCache[str, str] = FIFOCache(100_000)
 
 
-async def require_signature(request: web.Request, keys: tuple[str | None, ...], now: float) -> None:
-    """Raise Problem (401) for a request that no key has signed, or whose signature is too old."""
-    body = await request.read()
-    if not any(_is_signed(request, key, body, now) for key in keys if key):
-        raise Problem(401, "invalid-signature", "the request must be signed with the current or the next signing key")
+async def signed_message_id(request: web.Request, keys: tuple[str | None, ...], now: float) -> str:
+    """The id of the message that a request carries, the same each time it is sent.
+
+    Raises Problem (401) for a request that no key has signed, or whose signature is too old or of another step.
+    """
+    body, step = await request.read(), request.match_info["step"]
+    for key in filter(None, keys):
+        message_id = _of_token(request, key, body, step) or _of_signature(request, key, body, step, now)
+        if message_id is not None:
+            return message_id
+    raise Problem(401, "invalid-signature", "the request must be signed with the current or the next signing key")
 
 
-def _is_signed(request: web.Request, key: str, body: bytes, now: float) -> bool:
-    if (token := request.headers.get("Upstash-Signature")) is not None:
-        return _is_signed_by_token(token, key, body)
-    return _is_signed_plainly(
-        request.headers.get("X-Signature", ""), request.headers.get("X-Timestamp", ""), key, body, now
-    )
-
-
-def _is_signed_plainly(signature: str, timestamp: str, key: str, body: bytes, now: float) -> bool:
+def _of_signature(request: web.Request, key: str, body: bytes, step: str, now: float) -> str | None:
+    signature, timestamp = request.headers.get("X-Signature", ""), request.headers.get("X-Timestamp", "")
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
-        return False
-    expected = hmac.digest(key.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hex()
-    is_genuine = hmac.compare_digest(f"sha256={expected}".encode(), signature.encode(errors="replace"))
-    return is_genuine and abs(now - int(timestamp)) <= _FRESH_S
+        return None
+    message_id = request.headers.get("X-Message-Id")
+    named = f"{timestamp}." if message_id is None else f"{timestamp}.{message_id}.{step}."
+    digest = hmac.digest(key.encode(), named.encode(errors="surrogateescape") + body, hashlib.sha256).hex()
+    is_genuine = hmac.compare_digest(f"sha256={digest}".encode(), signature.encode(errors="replace"))
+    if not is_genuine or abs(now - int(timestamp)) > _FRESH_S:
+        return None
+    return f"signature {digest}" if message_id is None else f"message {message_id[:_MAX_MESSAGE_ID_CHARS]}"
 
 
-def _is_signed_by_token(token: str, key: str, body: bytes) -> bool:
+def _of_token(request: web.Request, key: str, body: bytes, step: str) -> str | None:
+    token = request.headers.get("Upstash-Signature")
+    if token is None:
+        return None
+    options: Options = {"require": ["exp", "body"], "verify_aud": False, "verify_sub": False}
     try:
-        claims = jwt.decode(token, key, algorithms=["HS256"], options={"require": ["exp", "body"], "verify_aud": False})
+        claims = jwt.decode(token, key, algorithms=["HS256"], leeway=_LEEWAY_S, options=options)
     except (jwt.PyJWTError, ValueError):
+        return None
+    digest = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=")
+    is_genuine = hmac.compare_digest(digest, str(claims["body"]).rstrip("=").encode(errors="replace"))
+    return _message_of(request, claims, token) if is_genuine and _is_for(claims, step) else None
+
+
+def _is_for(claims: dict[str, Any], step: str) -> bool:
+    """Whether the token's URL, if it names one, is that of the step."""
+    try:
+        return "sub" not in claims or urlsplit(str(claims["sub"])).path.rstrip("/").endswith(f"/steps/{step}")
+    except ValueError:
         return False
-    expected = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=")
-    return hmac.compare_digest(expected, str(claims["body"]).rstrip("=").encode(errors="replace"))
+
+
+def _message_of(request: web.Request, claims: dict[str, Any], token: str) -> str | None:
+    """The id of the message, also of a later delivery with another token; None for a token of another message."""
+    token_id = str(claims.get("jti") or hashlib.sha256(token.encode()).hexdigest())
+    message_id = request.headers.get("Upstash-Message-Id", token_id)[:_MAX_MESSAGE_ID_CHARS]
+    known = _TOKENS.setdefault(token_id, message_id)
+    return f"message {message_id}" if known == message_id else None

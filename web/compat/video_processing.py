@@ -8,7 +8,7 @@ from aiohttp import web
 
 from schemas.jobs import JOB_ENDED, Input, Job
 from schemas.uploads import UploadCompleted
-from streams.ids import without_namespace
+from streams.ids import derived_id, new_id, without_namespace
 from streams.kafka.envelope import iso_time
 from web.api.asset_ids import submitted_asset_id
 from web.api.common import json_body, json_response, visible_job
@@ -17,6 +17,7 @@ from web.api.jobs.listing import JOBS
 from web.api.paging import page_rows
 from web.api.stats import stats
 from web.api.uploads.submissions import (
+    SubmissionIds,
     fingerprint,
     require_acceptable,
     require_own_sources,
@@ -26,7 +27,7 @@ from web.api.uploads.submissions import (
 )
 from web.auth.middleware import caller_of
 from web.auth.principal import Principal
-from web.compat.signature import require_signature
+from web.compat.signature import signed_message_id
 from web.compat.video_processing_views import STATUSES, Item, Queue, Queued, Removed, StepDetail
 from web.http.cursors import PageCursor, dump
 from web.http.problems import Problem, not_found
@@ -74,7 +75,8 @@ class QueueQuery(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def queue_attachment(request: web.Request) -> web.Response:
     """Start the default pipeline on an attachment."""
-    return await _start(request, caller_of(request), await json_body(request, Attachment), None)
+    principal, body = caller_of(request), await json_body(request, Attachment)
+    return await _start(request, principal, body, None, submission_ids(request, principal))
 
 
 @routes.post(
@@ -87,15 +89,19 @@ async def queue_attachment(request: web.Request) -> web.Response:
 async def run_step(request: web.Request) -> web.Response:
     """Start one step's pipeline on an attachment: compress, audio-convert, transcribe or embed; signed."""
     compat = services(request).settings.compat
-    await require_signature(request, (compat.signing_key, compat.next_signing_key), time.time())
+    message_id = await signed_message_id(request, (compat.signing_key, compat.next_signing_key), time.time())
     step = request.match_info["step"]
     if step not in _STEPS:
         raise not_found("step")
     caller = Principal(compat.owner, "editor" if compat.owner else "admin", token_id="signature")  # noqa: S106  a name
-    return await _start(request, caller, await json_body(request, Attachment), compat.step_pipelines.get(step, step))
+    new_ids = SubmissionIds(new_id("asset"), derived_id("job", "scheduler", compat.owner or "", message_id), True)
+    body: Attachment = await json_body(request, Attachment)
+    return await _start(request, caller, body, compat.step_pipelines.get(step, step), new_ids)
 
 
-async def _start(request: web.Request, principal: Principal, body: Attachment, pipeline: str | None) -> web.Response:
+async def _start(
+    request: web.Request, principal: Principal, body: Attachment, pipeline: str | None, new_ids: SubmissionIds
+) -> web.Response:
     parts, attachment = services(request), str(body.attachment_id)
     key = body.object or parts.settings.compat.attachment_object.replace("{id}", attachment)
     upload = UploadCompleted(
@@ -105,7 +111,6 @@ async def _start(request: web.Request, principal: Principal, body: Attachment, p
         pipeline=pipeline,
         owner=principal.owner,
     )
-    new_ids = submission_ids(request, principal)
     submitted = submit_command(parts, upload, new_ids, fingerprint("attachment", msgspec.to_builtins(upload)))
     await require_own_sources(parts, principal, submitted, new_ids)
     await require_acceptable(parts, submitted, new_ids)

@@ -1,11 +1,13 @@
 """The routes of the replaced systems show the same jobs in their own terms."""
 
+import base64
 import hashlib
 import hmac
 import json
 import time
 from typing import Any, get_args
 
+import jwt
 import pytest
 from msgspec.structs import replace
 
@@ -289,3 +291,69 @@ async def test_without_a_key_no_signed_call_is_taken(site: Site) -> None:
     body = b'{"attachment_id": 12}'
     path = "/api/video-processing/steps/compress"
     assert (await site.ask("POST", path, None, data=body, headers=signed("", body, time.time())))[0] == 401
+
+
+SCHEDULERS_KEY = "sig_" + "k" * 32
+STEP_PATH = "/api/video-processing/steps/compress"
+SCHEDULER = {
+    "KINOLOG_COMPAT__SIGNING_KEY": SCHEDULERS_KEY,
+    "KINOLOG_COMPAT__STEP_PIPELINES": '{"compress": "noop", "embed": "noop"}',
+}
+
+
+def with_message_id(body: bytes, message_id: str, step: str) -> dict[str, str]:
+    stamp = str(int(time.time()))
+    found = hmac.digest(SCHEDULERS_KEY.encode(), f"{stamp}.{message_id}.{step}.".encode() + body, hashlib.sha256).hex()
+    return {"X-Timestamp": stamp, "X-Signature": f"sha256={found}", "X-Message-Id": message_id}
+
+
+def of_upstash(body: bytes, ahead_s: float = 0.0, **claims: Any) -> dict[str, str]:
+    now = time.time() + ahead_s
+    digest = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).decode()
+    known = {"iat": int(now), "nbf": int(now), "exp": int(now) + 300, "body": digest}
+    known |= {"jti": f"jwt_{time.time_ns()}", "sub": f"https://media.example{STEP_PATH}"}
+    return {"Upstash-Signature": jwt.encode({**known, **claims}, SCHEDULERS_KEY, "HS256")}
+
+
+async def calls(site: Site, body: bytes, *headers: dict[str, str], path: str = STEP_PATH) -> list[Any]:
+    """Statuses of refused calls, and jobs of accepted ones."""
+    answers = [
+        await site.ask("POST", path, None, data=body, headers={"Content-Type": "application/json", **one})
+        for one in headers
+    ]
+    return [answer["queue_id"] if status == 202 else status for status, answer in answers]
+
+
+@pytest.mark.parametrize("form", ["plain", "with a message id", "of upstash"])
+async def test_a_call_that_is_sent_three_times_makes_one_job(make: Make, control: ControlStandIn, form: str) -> None:
+    body = json.dumps({"attachment_id": f"{form}-{time.time_ns()}".replace(" ", "-")}).encode()
+    headers = {
+        "plain": signed(SCHEDULERS_KEY, body, time.time()),
+        "with a message id": with_message_id(body, f"m-{time.time_ns()}", "compress"),
+        "of upstash": of_upstash(body),
+    }[form]
+    async with serve(make(**SCHEDULER)) as site:
+        jobs = await calls(site, body, headers, headers, {**headers, "Idempotency-Key": "another"})
+        assert len(set(jobs)) == 1 and jobs[0] in control.jobs, jobs
+        elsewhere = await calls(site, body, headers, path=STEP_PATH.replace("compress", "embed"))
+        assert elsewhere in ([jobs[0]], [401]), "a call of one step was taken at another"
+        assert elsewhere == [401] or form == "plain"
+
+
+async def test_a_later_delivery_of_the_same_message_makes_no_second_job(make: Make, control: ControlStandIn) -> None:
+    body = json.dumps({"attachment_id": f"later-{time.time_ns()}"}).encode()
+    message = {"Upstash-Message-Id": f"msg_{time.time_ns()}"}
+    async with serve(make(**SCHEDULER)) as site:
+        captured = of_upstash(body)
+        jobs = await calls(site, body, {**captured, **message}, {**of_upstash(body), **message})
+        assert len(set(jobs)) == 1 and jobs[0] in control.jobs
+        assert await calls(site, body, {**captured, "Upstash-Message-Id": "another"}) == [401]
+
+
+async def test_a_scheduler_whose_clock_is_two_seconds_ahead_is_heard(make: Make, control: ControlStandIn) -> None:
+    body = json.dumps({"attachment_id": f"ahead-{time.time_ns()}"}).encode()
+    async with serve(make(**SCHEDULER)) as site:
+        [job] = await calls(site, body, of_upstash(body, ahead_s=2.5))
+        assert job in control.jobs
+        assert await calls(site, body, of_upstash(body, ahead_s=60)) == [401]
+        assert await calls(site, body, of_upstash(body, sub="https://media.example/steps/embed")) == [401]
