@@ -44,7 +44,7 @@ unit: .venv/.ready
 	@$(BIN)/pytest -q tests/unit
 
 integration: setup
-	@$(PARALLEL) tests/integration tests/hostile tests/inputs
+	@$(PARALLEL) tests/integration tests/hostile tests/inputs tests/abuse
 
 e2e: setup
 	@$(PARALLEL) tests/e2e tests/chaos

@@ -76,6 +76,21 @@ class Web(Section, frozen=True, kw_only=True):
     #: Maximum disk space for counts of the past (`GET /v1/stats?as_of=`), bytes; the oldest are removed. Measured: some
     #: 10 bytes for each event.
     past_counts_bytes: int = 256 * 1024**2
+    #: Maximum number of live connections (websockets and SSE) of one owner, or of one token without an owner; 0:
+    #: unlimited.
+    live_per_caller: int = 200
+    #: Maximum number of live connections of this replica; 0: unlimited.
+    live_connections: int = 2000
+    #: Maximum number of connections of this replica; beyond it the oldest idle one is closed for a new one.
+    max_connections: int = 4096
+    #: Seconds until an idle connection is closed, or one whose request headers are not complete. Longer than the idle
+    #: timeout of a reverse proxy in front.
+    idle_s: float = 75.0
+    #: Maximum number of requests in progress of one owner, or of one token without an owner; 0: unlimited. Live
+    #: connections and signed media URLs do not count.
+    requests_per_caller: int = 100
+    #: Seconds in which a client must take 64 KiB of what is sent to it; after that the connection is aborted.
+    send_stall_s: float = 30.0
     #: Allowed CORS origins, as JSON, e.g. ["https://app.example.com"]; ["*"]: any.
     cors_origins: tuple[str, ...] = ()
     #: Further host names under which the service is reached while authentication is disabled, as JSON. Loopback names

@@ -20,18 +20,21 @@ from web.api.documents import add_documents
 from web.auth.api_tokens import TokenLog
 from web.auth.audit import Audit, auditing
 from web.auth.browser_requests import browser_guard
-from web.auth.middleware import Authenticator, authentication
+from web.auth.middleware import Authenticator, authentication, counted_caller
 from web.auth.signed_urls import Signer, signing_keys
 from web.auth.tickets import Tickets
 from web.background.tasks import background_tasks
 from web.cache.usage import CacheUsage
 from web.http.bucket_origin import BucketOrigin
+from web.http.concurrency_limit import ConcurrencyLimit
 from web.http.fair_semaphore import FairSemaphore
 from web.http.metrics import Metrics, measuring
 from web.http.middleware import add_cors_headers, compressed, conditional, cors, limits, waiting_for
 from web.http.problems import ERROR_TABLE, HTTP_ERRORS, ErrorTable, Problem, not_found, problems, unavailable
+from web.http.requests_at_once import counted, sent
 from web.http.routing import add_routes
 from web.http.security_headers import add_headers, identified
+from web.live.catch_up import CatchUp
 from web.live.changelog_follower import ChangelogFollower
 from web.live.control_watch import ControlWatch
 from web.live.hub import GOING_AWAY, Hub
@@ -92,7 +95,9 @@ def make_app(settings: Settings) -> web.Application:
 
 def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
     """The outermost first: what an inner one refuses is still measured, audited and turned into a problem."""
+    at_once = _requests_limit(settings)
     return [
+        sent(at_once),
         identified,
         measuring(parts.metrics),
         cors(settings.web.cors_origins),
@@ -103,6 +108,7 @@ def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
         browser_guard(settings),
         limits(settings.web),
         authentication(parts.authenticator),
+        counted(at_once, lambda request: counted_caller(request, settings.web.trusted_proxies)),
         waiting_for(parts.progress_follower.wait_serving),
     ]
 
@@ -137,6 +143,7 @@ def make_services(settings: Settings) -> Services:
         position=position,
         progress=progress,
         hub=hub,
+        catch_up=CatchUp(model, position, progress, hub, settings.web),
         commands=commands,
         clock=clock,
         follower=ChangelogFollower(
@@ -160,6 +167,7 @@ def make_services(settings: Settings) -> Services:
         tickets=tickets,
         authenticator=authenticator,
         sessions=Sessions(authenticator),
+        live_limit=_live_limit(settings),
         audit=Audit(settings, access_producer),
         access_producer=access_producer,
         metrics=Metrics(),
@@ -171,6 +179,16 @@ def make_services(settings: Settings) -> Services:
         cache=cache,
         cache_sharing=_cache_sharing(settings, cache),
     )
+
+
+def _live_limit(settings: Settings) -> ConcurrencyLimit:
+    per_caller, total = settings.web.live_per_caller, settings.web.live_connections
+    return ConcurrencyLimit("too-many-live-connections", "live connections", per_caller=per_caller, total=total)
+
+
+def _requests_limit(settings: Settings) -> ConcurrencyLimit:
+    most = settings.web.requests_per_caller
+    return ConcurrencyLimit("too-many-requests-at-once", "requests", per_caller=most)
 
 
 def _cache_sharing(settings: Settings, cache: CacheUsage) -> "SharedCacheUsage | None":

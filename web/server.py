@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 import sqlite3
 from pathlib import Path
@@ -9,17 +10,19 @@ from typing import Any
 
 import uvloop
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from streams.process.exit import EX_SOFTWARE
 from streams.process.folders import require_data_dir, require_store, require_writable
 from streams.process.logs import configure
 from streams.process.sd_notify import ready
 from streams.process.watchdog import LoopBeat, Watch, Watchdog
-from streams.settings import Settings, SettingsError
+from streams.settings import Settings, SettingsError, Web
 from streams.worker import patch_fetch_wait, patch_metadata_retry
 from tables.pipelines import InvalidPipeline
 from web.app import make_app
 from web.background.tasks import BROKEN
+from web.http.patch_connections import BoundedRunner
 from web.readmodel.read_model import ReplicaInUse
 from web.services import SERVICES
 
@@ -29,11 +32,22 @@ log = logging.getLogger("kinolog.web")
 SERVER_OPTIONS: dict[str, Any] = {"max_line_size": 64 * 1024, "max_field_size": 128 * 1024}
 #: Seconds that open requests get to finish after SIGTERM.
 _DRAIN_S = 1.0
+#: Files that are no connections: databases, the log's brokers, uploads to the disk.
+_OTHER_FILES = 512
+
+
+class ClientErrors(logging.Filter):
+    """Drops aiohttp's errors about requests that are no HTTP: a client could write a traceback with each."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is about anything else."""
+        return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 def main(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT: 0. 2: the settings cannot be used; 1: the port is taken; 70: a part broke."""
     configure(settings, "web")
+    logging.getLogger("aiohttp.server").addFilter(ClientErrors())
     patch_fetch_wait.install()
     patch_metadata_retry.install()
     try:
@@ -52,6 +66,33 @@ def main(settings: Settings) -> int:
         return runner.run(_serve(app, settings))
 
 
+def make_runner(app: web.Application, settings: Web) -> web.AppRunner:
+    """The server of the application, not set up yet."""
+    most = _raise_file_limit(settings.max_connections)
+    return BoundedRunner(
+        app,
+        most=most,
+        stall_s=settings.send_stall_s,
+        keepalive_timeout=settings.idle_s,
+        access_log=None,
+        shutdown_timeout=_DRAIN_S,
+        lingering_time=2.0,
+        **SERVER_OPTIONS,
+    )
+
+
+def _raise_file_limit(most: int) -> int:
+    """Allow as many open files as connections need. Returns how many connections are possible."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = most + _OTHER_FILES
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < needed:
+        log.warning("fewer connections: the limit of open files is low", extra={"files": soft, "needed": needed})
+    return max(min(most, soft - _OTHER_FILES), soft // 2)
+
+
 async def _serve(app: web.Application, settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,7 +100,7 @@ async def _serve(app: web.Application, settings: Settings) -> int:
     beat = LoopBeat()
     beating = asyncio.create_task(beat.run())
     Watchdog([Watch("its event loop is blocked", beat, settings.watchdog.loop_s)]).start()
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S, lingering_time=2.0, **SERVER_OPTIONS)
+    runner = make_runner(app, settings.web)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.web.host, settings.web.port, backlog=1024)

@@ -16,8 +16,10 @@ from web.auth.signed_urls import Signer
 from web.auth.tickets import Tickets
 from web.cache.usage import CacheUsage
 from web.http.bucket_origin import BucketOrigin
+from web.http.concurrency_limit import ConcurrencyLimit
 from web.http.fair_semaphore import FairSemaphore
 from web.http.metrics import Metrics
+from web.live.catch_up import CatchUp
 from web.live.changelog_follower import ChangelogFollower
 from web.live.control_watch import ControlWatch
 from web.live.hub import Hub
@@ -53,6 +55,7 @@ class Services:
     position: Position
     progress: Progress
     hub: Hub
+    catch_up: CatchUp
     commands: Commands
     clock: LogClock
     follower: ChangelogFollower
@@ -68,6 +71,7 @@ class Services:
     tickets: Tickets
     authenticator: Authenticator
     sessions: Sessions
+    live_limit: ConcurrencyLimit
     audit: Audit
     #: Producer of tokens and the audit.
     access_producer: Producer

@@ -233,7 +233,7 @@ def _listen(address: tuple[str, int], count: int, ready: Any, answer: Any) -> No
 async def live(sockets: int = 1_000, active: int = 50) -> dict[str, Any]:
     """State changes of 50 jobs, each with progress once a second, to everybody."""
     with tempfile.TemporaryDirectory() as folder:
-        async with replica(folder) as (server, parts):
+        async with replica(folder, KINOLOG_WEB__LIVE_PER_CALLER="0") as (server, parts):
             log, jobs = Log(parts), _active(active)
             await log.write(jobs)
             context = multiprocessing.get_context("spawn")

@@ -1,5 +1,6 @@
 """Helpers of all handlers: JSON bodies and responses, visible jobs and assets, reads after writes."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from aiohttp import web
 from schemas.jobs import Asset, Job
 from web.auth.principal import Principal
 from web.http.cursors import InvalidCursor, WriteCursor, dump, load
-from web.http.problems import Problem, not_found, unavailable
+from web.http.problems import CLOSE, Problem, not_found, unavailable
 from web.http.public_url import public_base
 from web.readmodel import queries
 from web.readmodel.changelog import Changelog
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 #: A query of the read model for the row with an id.
 Query = Callable[[sqlite3.Connection, str], T | None]
+
+_BODY_SLICE_BYTES = 64 * 1024
 
 
 class AfterQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,11 +101,21 @@ async def read_own_write(parts: Services, changelog: Changelog, an_id: str, quer
     return await parts.model.read(query, an_id)
 
 
+async def read_body(request: web.Request) -> bytes:
+    """The whole body. Raises Problem (408) for a client that takes more than `upload_stall_s` for 64 KiB."""
+    most_s = services(request).settings.web.upload_stall_s * (1 + (request.content_length or 0) // _BODY_SLICE_BYTES)
+    try:
+        async with asyncio.timeout(most_s):
+            return await request.read()
+    except TimeoutError as error:
+        raise Problem(408, "upload-stalled", f"the body was not complete within {most_s:g} s", CLOSE) from error
+
+
 async def json_body(request: web.Request, kind: type[S] | Any) -> Any:
     """Decode the body as `kind`. Raises Problem: 415, 413, 400 for malformed JSON, 422 for JSON of another shape."""
     if request.content_type not in ("application/json", "application/octet-stream"):
         raise Problem(415, "unsupported-media-type", "the body must be application/json")
-    raw = await request.read()
+    raw = await read_body(request)
     try:
         return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as error:

@@ -3,20 +3,20 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from web.api.common import AfterQuery, visible_asset, visible_job, wait_for_cursor
 from web.auth.browser_requests import require_same_origin
 from web.auth.middleware import SUBPROTOCOL, caller_of
+from web.auth.token_bucket import Buckets
 from web.http.cursors import InvalidCursor, LiveCursor, load
 from web.http.problems import unavailable
 from web.http.routing import Routes
-from web.live.catch_up import CatchUp
-from web.live.client import Client, CloseReason
-from web.live.ws_frames import Frame
+from web.live.client import TOO_SLOW, Client, CloseReason
+from web.live.senders import Send, event_sender, socket_sender
 from web.readmodel.subscriptions import Subscription, parse
 from web.services import Services, services
 
@@ -25,12 +25,10 @@ log = logging.getLogger("kinolog.web")
 _PING_S = 20.0
 #: Time for a client to receive the close reason, seconds; then the connection is aborted.
 _CLOSE_S = 1.5
-#: Clients send control frames only.
+#: Clients send control frames only, and few.
 _MAX_MESSAGE_BYTES = 4096
-_INTERNAL_ERROR = CloseReason(1011, "InternalError")
-
-#: Sends frames; returns when the connection can take more. Raises ConnectionError when it is closed.
-Send = Callable[[Sequence[Frame]], Awaitable[None]]
+_MESSAGES_PER_S, _MESSAGE_BURST = 5.0, 100.0
+_INTERNAL_ERROR, _TOO_MANY_MESSAGES = CloseReason(1011, "InternalError"), CloseReason(1008, "TooManyMessages")
 
 routes = Routes("Live")
 
@@ -46,28 +44,29 @@ class LiveQuery(AfterQuery, frozen=True, kw_only=True):
     ticket: str | None = None
 
 
-@routes.get("/v1/live", query=LiveQuery, responses={101: None}, problems=(400, 403, 404, 503), head=False, ticket=True)
+@routes.get(
+    "/v1/live", query=LiveQuery, responses={101: None}, problems=(400, 403, 404, 429, 503), head=False, ticket=True
+)
 async def live_socket(request: web.Request) -> web.StreamResponse:
     """Live updates over a websocket, server to client only; closed with 4008 ConsumerTooSlow for a slow client."""
     require_same_origin(request, services(request).settings.web)
+    with services(request).live_limit.entered(caller_of(request).turn):
+        return await _socket(request)
+
+
+async def _socket(request: web.Request) -> web.WebSocketResponse:
     subscription, cursor = await _requested(request, request.query.get("cursor"))
     socket = web.WebSocketResponse(
-        protocols=(SUBPROTOCOL,), heartbeat=_PING_S, compress=False, max_msg_size=_MAX_MESSAGE_BYTES, timeout=_CLOSE_S
+        protocols=(SUBPROTOCOL,),
+        heartbeat=_PING_S,
+        compress=False,
+        max_msg_size=_MAX_MESSAGE_BYTES,
+        timeout=_CLOSE_S,
+        autoping=False,
     )
     await socket.prepare(request)
-
-    async def send(frames: Sequence[Frame]) -> None:
-        # Raw and in one write: the frames are encoded once for all clients, the socket would encode them for each.
-        if socket.closed or request.transport is None or request.transport.is_closing():
-            raise ConnectionResetError("the websocket is closed")
-        request.transport.write(b"".join([frame.wire for frame in frames]))
-        await request.writer.drain()
-
-    async def listen() -> None:
-        async for _ in socket:
-            pass  # until it closes
-
-    reason = await _serve(request, subscription, cursor, send, listen())
+    send = socket_sender(request, socket, services(request).settings.web.send_stall_s)
+    reason = await _serve(request, subscription, cursor, send, _listen(socket))
     if reason is not None:
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_CLOSE_S):
@@ -76,29 +75,44 @@ async def live_socket(request: web.Request) -> web.StreamResponse:
     return socket
 
 
+async def _listen(socket: web.WebSocketResponse) -> CloseReason | None:
+    """Respond to pings until the socket closes (None), or must be closed: a flood of messages costs all clients."""
+    bucket = Buckets(remembered=1)
+    async for message in socket:
+        now = asyncio.get_running_loop().time()
+        if bucket.wait_s("", now, per_s=_MESSAGES_PER_S, burst=_MESSAGE_BURST) > 0:
+            return _TOO_MANY_MESSAGES
+        if message.type is WSMsgType.PING:
+            await socket.pong(message.data)
+    return None
+
+
 @routes.get(
     "/v1/live/sse",
     query=LiveQuery,
     responses={200: "text/event-stream"},
-    problems=(400, 403, 404, 503),
+    problems=(400, 403, 404, 429, 503),
     head=False,
     ticket=True,
 )
 async def live_events(request: web.Request) -> web.StreamResponse:
     """Live updates as server-sent events; the event id is the cursor. Source: HTML Living Standard, section 9.2."""
     require_same_origin(request, services(request).settings.web)
+    with services(request).live_limit.entered(caller_of(request).turn):
+        return await _events(request)
+
+
+async def _events(request: web.Request) -> web.StreamResponse:
     subscription, cursor = await _requested(request, _resume_cursor(request))
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(request)
-
-    async def send(frames: Sequence[Frame]) -> None:
-        await response.write(b"".join([_event(frame) for frame in frames]))
 
     async def ping() -> None:
         while True:
             await response.write(b": still here\n\n")
             await asyncio.sleep(_PING_S)
 
+    send = event_sender(response, services(request).settings.web.send_stall_s)
     reason = await _serve(request, subscription, cursor, send, ping())
     if reason is not None:
         with contextlib.suppress(TimeoutError, ConnectionError):
@@ -124,10 +138,6 @@ def _resume_cursor(request: web.Request) -> str | None:
     return last
 
 
-def _event(frame: Frame) -> bytes:
-    return (f"id: {frame.cursor}\n".encode() if frame.cursor else b"") + b"data: " + frame.text + b"\n\n"
-
-
 async def _requested(request: web.Request, cursor: str | None) -> tuple[Subscription, LiveCursor | None]:
     """Parse subscription and cursor. Raises Problem: 400, 404 for a job or asset the caller may not see, 503."""
     principal, parts = caller_of(request), services(request)
@@ -149,7 +159,7 @@ async def _serve(
     subscription: Subscription,
     cursor: LiveCursor | None,
     send: Send,
-    companion: Coroutine[Any, Any, None],
+    companion: Coroutine[Any, Any, CloseReason | None],
 ) -> CloseReason | None:
     """Send until the client disconnects (None) or must be closed (why). `companion` runs as long, and may end it."""
     parts = services(request)
@@ -168,18 +178,29 @@ async def _serve(
 
 
 async def _pump(parts: Services, client: Client, cursor: LiveCursor | None, send: Send) -> None:
-    catch_up = CatchUp(parts.model, parts.position, parts.progress, parts.settings.web)
-    async for frame in catch_up.frames(client, cursor):
-        await send([frame])
+    await _send_first(parts, client, cursor, send)
     while True:
         await send(await client.next_frames())
 
 
-def _outcome(tasks: list[asyncio.Task[None]]) -> CloseReason | None:
+async def _send_first(parts: Services, client: Client, cursor: LiveCursor | None, send: Send) -> None:
+    """Send the first frames. A function of its own: the snapshot must not live as long as the connection."""
+    async for frame in parts.catch_up.frames(client, cursor):
+        await send([frame])
+
+
+def _outcome(tasks: list[asyncio.Task[Any]]) -> CloseReason | None:
     """None when the client disconnected; a bug is logged and closes the connection with an error."""
     for task in tasks:
-        error = task.exception() if task.done() and not task.cancelled() else None
-        if error is not None and not isinstance(error, ConnectionError):
+        if not task.done() or task.cancelled():
+            continue
+        error = task.exception()
+        if error is None:
+            reason: CloseReason | None = task.result()  # of the companion
+            return reason
+        if isinstance(error, TimeoutError):
+            return TOO_SLOW
+        if not isinstance(error, ConnectionError):
             log.error("live connection failed", exc_info=error)
             return _INTERNAL_ERROR
     return None

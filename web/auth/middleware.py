@@ -17,6 +17,7 @@ from web.auth.tickets import Tickets
 from web.auth.token_bucket import Buckets
 from web.http.fair_semaphore import CALLER
 from web.http.problems import Problem, unavailable
+from web.http.requests_at_once import is_counted
 from web.http.routing import Access, Handler, route_of
 
 #: The websocket subprotocol; a browser adds a second one, "bearer.<token>", because it cannot set headers.
@@ -173,6 +174,14 @@ def client_ip(request: web.Request, trusted_proxies: int) -> str:
         return direct
     forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
     return forwarded[-trusted_proxies] if len(forwarded) >= trusted_proxies else direct
+
+
+def counted_caller(request: web.Request, trusted_proxies: int) -> str | None:
+    """As whom a request is counted: its caller, or its IP address where it needs no token; None: it is not counted."""
+    if not is_counted(request):
+        return None
+    principal = request.get(PRINCIPAL)
+    return principal.turn if principal is not None else f"ip:{client_ip(request, trusted_proxies)}"
 
 
 def caller_of(request: web.Request) -> Principal:

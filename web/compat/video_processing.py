@@ -11,7 +11,7 @@ from schemas.uploads import UploadCompleted
 from streams.ids import derived_id, new_id, without_namespace
 from streams.kafka.envelope import iso_time
 from web.api.asset_ids import submitted_asset_id
-from web.api.common import json_body, json_response, visible_job
+from web.api.common import json_body, json_response, read_body, visible_job
 from web.api.jobs import actions
 from web.api.jobs.listing import JOBS
 from web.api.paging import page_rows
@@ -89,6 +89,7 @@ async def queue_attachment(request: web.Request) -> web.Response:
 async def run_step(request: web.Request) -> web.Response:
     """Start one step's pipeline on an attachment: compress, audio-convert, transcribe or embed; signed."""
     compat = services(request).settings.compat
+    await read_body(request)  # within its time; what is read is kept
     message_id = await signed_message_id(request, (compat.signing_key, compat.next_signing_key), time.time())
     step = request.match_info["step"]
     if step not in _STEPS:

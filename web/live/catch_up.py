@@ -2,12 +2,13 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
-from typing import NamedTuple
 
 from streams.settings import Web
 from web.http.cursors import LiveCursor
 from web.live.client import Client
+from web.live.hub import Hub
 from web.live.progress import Progress
+from web.live.snapshots import Snapshot, Snapshots
 from web.live.ws_frames import Frame, change_frame, cursor_at, snapshot_frames
 from web.readmodel import live_queries
 from web.readmodel.position import Position
@@ -17,18 +18,12 @@ from web.readmodel.subscriptions import Subscription
 _CHUNK = 500
 
 
-class Snapshot(NamedTuple):
-    """All subscribed jobs at one moment, and the sequence number of the last change in them."""
-
-    frames: list[Frame]
-    seq: int
-
-
 class CatchUp:
-    """First frames of a live client: a snapshot, or every change since its cursor."""
+    """First frames of live clients: a snapshot, or every change since a cursor."""
 
-    def __init__(self, model: ReadModel, position: Position, progress: Progress, settings: Web) -> None:
+    def __init__(self, model: ReadModel, position: Position, progress: Progress, hub: Hub, settings: Web) -> None:
         self._model, self._position, self._progress, self._settings = model, position, progress, settings
+        self._snapshots = Snapshots(lambda subscription: model.read(self._snapshot, subscription), lambda: hub.version)
 
     async def frames(self, client: Client, cursor: LiveCursor | None) -> AsyncIterator[Frame]:
         """Frames for a client that has joined the hub already: later changes wait in its queue.
@@ -37,7 +32,7 @@ class CatchUp:
         """
         seq = None if cursor is None else await self._resume_seq(cursor)
         if cursor is None or seq is None:
-            snapshot = await self._model.read(self._snapshot, client.subscription)
+            snapshot = await self._snapshots.get(client.subscription)
             client.skip_to(snapshot.seq)
             for frame in snapshot.frames:
                 yield frame

@@ -183,6 +183,7 @@ class ChangelogFollower:
             await self._note_position()
 
     async def _publish(self, batch: Batch, result: BatchResult) -> None:
+        self._hub.version += 1  # also while the read model is rebuilt and nothing is published
         switched = self._note_pauses(result.queues)
         await self._publish_jobs(result.jobs)
         offsets = self._position.offsets

@@ -33,6 +33,8 @@ class Hub:
         #: Held while a batch is applied and published: queue positions are those before it or after it.
         self.publishing = asyncio.Lock()
         self._closing = False
+        #: Changes with everything that a snapshot contains: one of the same version is still complete.
+        self.version = 0
 
     def __len__(self) -> int:
         return len(self._clients())
@@ -77,6 +79,7 @@ class Hub:
 
     def publish_progress(self, change: ProgressChange) -> None:
         """Send progress to the job's subscribers."""
+        self.version += 1
         clients = self._subscribers(audience_of(change.job))
         if clients:
             step, frame = (change.job.id, change.step), progress_frame(change)
@@ -125,6 +128,7 @@ class Hub:
 
     def close_all(self, reason: CloseReason, *, closing: bool = False) -> None:
         """Close all connections; `closing`: future ones too."""
+        self.version += 1
         self._closing = self._closing or closing
         for client in self._clients():
             client.close(reason)

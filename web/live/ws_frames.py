@@ -39,7 +39,12 @@ class Frame(NamedTuple):
     @property
     def text(self) -> bytes:
         """The JSON text of the frame."""
-        return self.wire[{126: 4, 127: 10}.get(self.wire[1], 2) :]
+        return bytes(self.text_view)
+
+    @property
+    def text_view(self) -> memoryview:
+        """The JSON text of the frame, not copied."""
+        return memoryview(self.wire)[{126: 4, 127: 10}.get(self.wire[1], 2) :]
 
 
 def _frame(view: LiveFrame, cursor: str | None = None) -> Frame:

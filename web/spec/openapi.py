@@ -228,6 +228,8 @@ def _responses(route: Route, schemas: Schemas) -> Document:
     if route.etag:
         responses["304"] = {"description": HTTPStatus(304).phrase}
     problems = {*route.problems, 431, 500} | (set() if route.public else {401, 403, 429, 503})
+    problems |= {429} if route.access == "public" else set()
+    problems |= {408} if route.body is not None else set()
     if route.method in ("POST", "DELETE"):
         problems |= {413}
     for status in sorted(problems - {int(status) for status in responses}):

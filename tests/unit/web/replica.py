@@ -37,6 +37,7 @@ class Replica:
         self.model = ReadModel(folder / "web-1.sqlite3", self.settings.web.live_history, self.progress.live)
         self.hub = Hub(self.position, self.progress, self.settings.web.live_queue_bytes)
         self.follower = ChangelogFollower(self.settings, self.model, self.position, self.progress, self.hub)
+        self.catch_up = CatchUp(self.model, self.position, self.progress, self.hub, self.settings.web)
         self._offsets = [0] * PARTITIONS
 
     async def begin(self) -> None:
@@ -78,8 +79,7 @@ class Replica:
         """The client of the hub with its first frames."""
         since = load(cursor, LiveCursor) if cursor else None
         listener = Listener(client)
-        catch_up = CatchUp(self.model, self.position, self.progress, self.settings.web)
-        async with aclosing(cast(Any, catch_up.frames(client, since))) as frames:
+        async with aclosing(cast(Any, self.catch_up.frames(client, since))) as frames:
             async for frame in frames:
                 listener.take(frame)
         return listener

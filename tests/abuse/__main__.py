@@ -1,0 +1,73 @@
+"""One token abuses a replica for a while: `python -m tests.abuse [--seconds 240] [--sockets 10000]`; prints JSON.
+
+The bars: another owner's p99 is at most twice that of a quiet replica, and web takes at most 512 MB.
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+
+import uvloop
+
+from tests.abuse.measure import Abused, abused_replica, quantiles_ms
+
+_SAMPLE_S = 1.0
+_QUIET_S = 10.0
+
+
+async def _peak_mb(replica: Abused, peak: list[float]) -> None:
+    while True:
+        peak[0] = max(peak[0], replica.memory_mb())
+        await asyncio.sleep(_SAMPLE_S)
+
+
+def _attacker(url: str, sockets: int, only: str) -> subprocess.Popen[str]:
+    """The attacks, in a process of their own: the other owner's waits are measured here."""
+    command = [sys.executable, "-m", "tests.abuse.attacker", url, "--sockets", str(sockets), "--only", only]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+async def abuse(replica: Abused, seconds: float, sockets: int, only: str) -> dict[str, object]:
+    """Figures of a quiet while, and of an abused one."""
+    await replica.others_wait_s(3.0)  # it warms up
+    quiet, _ = await replica.others_wait_s(_QUIET_S)
+    before_mb, peak = replica.memory_mb(), [0.0]
+    sampling = asyncio.create_task(_peak_mb(replica, peak))
+    began_cpu = replica.cpu_s()
+    attacker = _attacker(replica.url, sockets, only)
+    waits, wrong = await replica.others_wait_s(seconds)
+    cpu = (replica.cpu_s() - began_cpu) / seconds
+    outcomes, _ = await asyncio.to_thread(attacker.communicate, "")
+    sampling.cancel()
+    await asyncio.sleep(5.0)
+    return {
+        "sockets": sockets,
+        "seconds": seconds,
+        "quiet_ms": quantiles_ms(quiet),
+        "abused_ms": quantiles_ms(waits),
+        "others_refused": len(wrong),
+        "examples": wrong[:5],
+        "web_mb": {"before": before_mb, "peak": peak[0], "after": replica.memory_mb()},
+        "web_cores": round(cpu, 2),
+        "outcomes": json.loads(outcomes),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=240.0)
+    parser.add_argument("--sockets", type=int, default=10_000)
+    parser.add_argument("--jobs", type=int, default=3_000)
+    parser.add_argument("--only", default="", help="Names of attacks, separated by commas.")
+    options = parser.parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with abused_replica(options.jobs) as replica:
+        print(json.dumps(uvloop.run(abuse(replica, options.seconds, options.sockets, options.only)), indent=1))
+
+
+if __name__ == "__main__":
+    main()

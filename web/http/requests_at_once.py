@@ -1,0 +1,65 @@
+"""Middleware: a limit on the requests in progress of one caller, from the headers to the last byte of the response.
+
+Without it the bodies that a client requests and does not read are bounded by its connections alone.
+"""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from web.http.concurrency_limit import ConcurrencyLimit
+from web.http.routing import Handler, route_of
+
+#: A response of this size fits into the buffers of its connection, and is over when it is handed over.
+_BUFFERED_BYTES = 64 * 1024
+
+#: The caller as which a request is counted.
+_COUNTED = web.RequestKey("counted", str)
+
+
+def counted(limit: ConcurrencyLimit, caller_of: Callable[[web.Request], str | None]) -> Middleware:
+    """Middleware that counts a request, to be placed behind the authentication; None of `caller_of`: it is not counted.
+
+    Raises Problem (429).
+    """
+
+    @web.middleware
+    async def entered(request: web.Request, handler: Handler) -> web.StreamResponse:
+        caller = caller_of(request)
+        if caller is not None:
+            limit.enter(caller)
+            request[_COUNTED] = caller
+        return await handler(request)
+
+    return entered
+
+
+def sent(limit: ConcurrencyLimit) -> Middleware:
+    """Middleware that sends the response and then counts the request no longer, to be the outermost."""
+
+    @web.middleware
+    async def left(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            response = await handler(request)
+            await _send_large(request, response)
+        finally:
+            if (caller := request.get(_COUNTED)) is not None:
+                limit.leave(caller)
+        return response
+
+    return left
+
+
+async def _send_large(request: web.Request, response: web.StreamResponse) -> None:
+    if isinstance(response, web.Response) and not response.prepared:
+        body = response.body
+        if isinstance(body, bytes) and len(body) > _BUFFERED_BYTES:
+            await response.prepare(request)
+            await response.write_eof()
+
+
+def is_counted(request: web.Request) -> bool:
+    """Whether the route counts: live connections have a limit of their own, and media goes to the caches of others."""
+    route = route_of(request)
+    return route is None or not (route.ticket or route.access == "signed")
