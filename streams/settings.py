@@ -86,8 +86,8 @@ class Web(Section, frozen=True, kw_only=True):
     #: Seconds until an idle connection is closed, or one whose request headers are not complete. Longer than the idle
     #: timeout of a reverse proxy in front.
     idle_s: float = 75.0
-    #: Maximum number of requests in progress of one owner, or of one token without an owner; 0: unlimited. Live
-    #: connections and signed media URLs do not count.
+    #: Maximum number of requests in progress of one owner, or of one token without an owner; further ones wait for
+    #: their turn. 0: unlimited. Live connections and signed media URLs do not count.
     requests_per_caller: int = 100
     #: Seconds in which a client must take 64 KiB of what is sent to it; after that the connection is aborted.
     send_stall_s: float = 30.0

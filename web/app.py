@@ -31,7 +31,7 @@ from web.http.fair_semaphore import FairSemaphore
 from web.http.metrics import Metrics, measuring
 from web.http.middleware import add_cors_headers, compressed, conditional, cors, limits, waiting_for
 from web.http.problems import ERROR_TABLE, HTTP_ERRORS, ErrorTable, Problem, not_found, problems, unavailable
-from web.http.requests_at_once import counted, sent
+from web.http.requests_at_once import counted, requests_limit, sent
 from web.http.routing import add_routes
 from web.http.security_headers import add_headers, identified
 from web.live.catch_up import CatchUp
@@ -95,7 +95,7 @@ def make_app(settings: Settings) -> web.Application:
 
 def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
     """The outermost first: what an inner one refuses is still measured, audited and turned into a problem."""
-    at_once = _requests_limit(settings)
+    at_once = requests_limit(settings.web.requests_per_caller)
     return [
         sent(at_once),
         identified,
@@ -184,11 +184,6 @@ def make_services(settings: Settings) -> Services:
 def _live_limit(settings: Settings) -> ConcurrencyLimit:
     per_caller, total = settings.web.live_per_caller, settings.web.live_connections
     return ConcurrencyLimit("too-many-live-connections", "live connections", per_caller=per_caller, total=total)
-
-
-def _requests_limit(settings: Settings) -> ConcurrencyLimit:
-    most = settings.web.requests_per_caller
-    return ConcurrencyLimit("too-many-requests-at-once", "requests", per_caller=most)
 
 
 def _cache_sharing(settings: Settings, cache: CacheUsage) -> "SharedCacheUsage | None":

@@ -64,7 +64,7 @@ CODES: dict[str, str] = {
     "too-many-failures": "Too many invalid tokens from this IP address: try again later.",
     "too-many-waiting-requests": "Too many of your requests wait for their turn: wait for their responses.",
     "too-many-live-connections": "You have too many live connections open, or all clients together: close some.",
-    "too-many-requests-at-once": "You have too many requests in progress: wait for their responses.",
+    "too-many-requests-at-once": "Too many of your requests wait behind those in progress: wait for their responses.",
     "too-many-requests": "The token's rate limit is exceeded: try again later.",
     "unauthorized": "The token is missing, unknown, expired or revoked.",
     "unknown-parameter": "Unknown query parameter.",

@@ -8,8 +8,16 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from web.http.concurrency_limit import ConcurrencyLimit
+from web.http.fair_semaphore import FairSemaphore, QueueFull
+from web.http.problems import Problem
 from web.http.routing import Handler, route_of
+
+#: Requests of one caller that may wait for their turn; one takes some 20 KB.
+_WAITING = 1_000
+#: In all, callers are bounded by connections.
+_SLOTS = 2**31
+#: Seconds after which a refused client may try again.
+_RETRY_S = "5"
 
 #: A response of this size fits into the buffers of its connection, and is over when it is handed over.
 _BUFFERED_BYTES = 64 * 1024
@@ -18,24 +26,34 @@ _BUFFERED_BYTES = 64 * 1024
 _COUNTED = web.RequestKey("counted", str)
 
 
-def counted(limit: ConcurrencyLimit, caller_of: Callable[[web.Request], str | None]) -> Middleware:
+def requests_limit(per_caller: int) -> FairSemaphore:
+    """A limit on the requests in progress of one caller; further ones wait. 0: unlimited."""
+    return FairSemaphore(_SLOTS, per_caller or _SLOTS, _WAITING)
+
+
+def counted(limit: FairSemaphore, caller_of: Callable[[web.Request], str | None]) -> Middleware:
     """Middleware that counts a request, to be placed behind the authentication; None of `caller_of`: it is not counted.
 
-    Raises Problem (429).
+    Beyond the limit a request waits for its turn, before its body is read: a burst of submissions is not refused.
+    Raises Problem (429) when too many wait.
     """
 
     @web.middleware
     async def entered(request: web.Request, handler: Handler) -> web.StreamResponse:
         caller = caller_of(request)
         if caller is not None:
-            limit.enter(caller)
+            try:
+                await limit.acquire(caller)
+            except QueueFull as error:
+                detail = f"{_WAITING} of your requests wait for their turn, and more are not allowed"
+                raise Problem(429, "too-many-requests-at-once", detail, {"Retry-After": _RETRY_S}) from error
             request[_COUNTED] = caller
         return await handler(request)
 
     return entered
 
 
-def sent(limit: ConcurrencyLimit) -> Middleware:
+def sent(limit: FairSemaphore) -> Middleware:
     """Middleware that sends the response and then counts the request no longer, to be the outermost."""
 
     @web.middleware
@@ -45,7 +63,7 @@ def sent(limit: ConcurrencyLimit) -> Middleware:
             await _send_large(request, response)
         finally:
             if (caller := request.get(_COUNTED)) is not None:
-                limit.leave(caller)
+                limit.release(caller)
         return response
 
     return left
