@@ -40,8 +40,9 @@ NO_SOUND, SILENCE = "no-audio-track", "silence"
 RATE_HZ, SPEECH_RATE_HZ = 48_000, 16_000
 #: AAC-LC, per channel.
 _BIT_RATE_BPS = 80_000
-#: Largest accepted deviation from the media's duration.
-_SLACK_S = 0.05
+#: How much shorter than the media the files may be, and how much longer: parts of a broadcast may overlap where the
+#: form of their sound changes, and all of it is kept.
+_SHORT_S, _LONG_S = 0.05, 0.5
 #: Share of progress of the first pass, which only decodes.
 _MEASURE_SHARE = 0.3
 #: Progress at the end of the second pass, after which the result is measured.
@@ -263,7 +264,7 @@ class _Session:
         """Check that the files span the media, and return their duration. Raises OutputInvalid."""
         durations_s = [await self._duration_s(name, demuxer) for name, demuxer in ((AUDIO, "mov"), (SPEECH, "wav"))]
         for name, duration_s in zip((AUDIO, SPEECH), durations_s, strict=True):
-            if abs(duration_s - self.media.duration_s) > _SLACK_S:
+            if not -_SHORT_S <= duration_s - self.media.duration_s <= _LONG_S:
                 raise OutputInvalid(f"{name} lasts {duration_s:.2f} s of {self.media.duration_s:.2f} s.")
         return round(durations_s[0], 3)
 

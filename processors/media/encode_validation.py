@@ -16,6 +16,8 @@ PLAYLIST = "index.m3u8"
 #: How far the end may be from the source's: encoder delay and gapless trimming move the end of sound, and the last
 #: picture's duration is a guess in many a container.
 _END_SLACK_S = Fraction(1, 10)
+#: How much longer sound may be: parts of a broadcast may overlap where its form changes, and all of it is kept.
+_OVERLAP_S = Fraction(1, 2)
 #: How far the beginning may be from its plan: picture and sound are within 10 ms of each other then.
 _START_SLACK_S = Fraction(5, 1000)
 #: Largest file that is read: a segment has megabytes.
@@ -125,8 +127,8 @@ def _check_segments(fragments: Sequence[Fragment], playlist: MediaPlaylist, expe
 
 
 def _check_duration(duration_s: Fraction, expected: Expected) -> None:
-    missing_s = Fraction(expected.duration_s) - duration_s
-    if abs(missing_s) <= expected.frame_s + _END_SLACK_S:
+    longer_s, slack_s = duration_s - Fraction(expected.duration_s), expected.frame_s + _END_SLACK_S
+    if -slack_s <= longer_s <= (slack_s if expected.has_pictures else _OVERLAP_S):
         return
     raise OutputInvalid(f"{expected.name} lasts {float(duration_s):.2f} s of {expected.duration_s:.2f} s.")
 

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from tests.inputs.expected import Input, Make, Plays
+from tests.inputs.expected import Damage, Input, Make, Part, Plays
 from tests.inputs.recipes import film, joined
 from tests.inputs.workshop import AAC, BT709, H264_AAC, OFFSET, X264, Workshop
 
@@ -26,13 +26,13 @@ def _listed(name: str, *parts: Make) -> Make:
     return make
 
 
-def _halves(first: str, second: str, **changed: object) -> tuple[Make, Make]:
+def _halves(first: str, second: str, overlap_s: float = 0.0, **changed: object) -> tuple[Make, Make]:
     """A part, and one with another recipe or another form; their clocks follow each other."""
     return (
         film("first.ts", f"{first} {OFFSET} 1", seconds=_PART_S, size=(640, 360)),
         film(
             "second.ts",
-            f"{second} {OFFSET} {1 + _PART_S}",
+            f"{second} {OFFSET} {1 + _PART_S - overlap_s}",
             seconds=_PART_S,
             clock_s=_PART_S,
             **{"size": (640, 360), **changed},
@@ -42,6 +42,7 @@ def _halves(first: str, second: str, **changed: object) -> tuple[Make, Make]:
 
 #: What a steady frame rate loses where the times of two parts do not lie on one grid.
 _GRID_S = 0.03
+_OVERLAP_S = 0.08
 _WIDE = Plays(seconds=2 * _PART_S, size=(640, 360), duration_slack_s=0.2, sync_s=_GRID_S)
 
 INPUTS = (
@@ -72,6 +73,27 @@ INPUTS = (
             *_halves(f"{BT709} {X264} -c:a ac3 -ac 6 -b:a 384k", f"{BT709} {X264} -c:a ac3 -ac 2 -b:a 192k"),
         ),
         expected=_WIDE,
+    ),
+    # The times of the second part begin before the first one ends.
+    Input(
+        name="changes/channels, parts that overlap",
+        make=joined(
+            "broadcast.ts",
+            *_halves(
+                f"{BT709} {X264} -c:a ac3 -ac 6 -b:a 384k",
+                f"{BT709} {X264} -c:a ac3 -ac 2 -b:a 192k",
+                overlap_s=_OVERLAP_S,
+            ),
+        ),
+        expected=Plays(
+            seconds=2 * _PART_S,
+            picture=(Part(0.0, 0.0), Part(_PART_S - _OVERLAP_S, _PART_S)),
+            size=(640, 360),
+            duration_slack_s=0.25,
+            # Behind the seam the sound is late by the overlap: nothing of it is cut.
+            sync_s=_OVERLAP_S + _GRID_S,
+            warnings=(Damage("media-damaged", _PART_S - 0.2, _PART_S + 0.2),),
+        ),
     ),
     Input(
         name="changes/channels, mono to stereo",

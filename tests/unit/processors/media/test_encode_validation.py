@@ -64,6 +64,14 @@ def test_sound_may_lose_its_encoder_delay(tmp_path: Path) -> None:
     assert prove(sound, _expected(5.1, pictures=False)).init.codec == "mp4a.40.2"
 
 
+def test_sound_of_parts_that_overlap_may_be_longer_but_not_shorter(tmp_path: Path) -> None:
+    sound = rendition(tmp_path / "a", _GOOD, (4.0, 1.0), audio=True)
+    assert prove(sound, _expected(4.6, pictures=False)).duration_s == 5
+    for duration_s, pictures in ((5.3, False), (4.4, False), (4.6, True)):
+        with pytest.raises(OutputInvalid, match="lasts 5"):
+            prove(sound, _expected(duration_s, pictures=pictures))
+
+
 @pytest.mark.parametrize(
     "segments, durations_s, says",
     [
