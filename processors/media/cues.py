@@ -32,9 +32,9 @@ _GAP_MS = 84
 #: A silence of that length ends a cue.
 _PAUSE_MS = 800
 #: After these a cue may end early, once it has been shown for _MIN_MS.
-_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")  # noqa: RUF001 - full-width marks end sentences too
+_SENTENCE_ENDS = tuple(".!?…。！？؟۔।॥។။")  # noqa: RUF001 - full-width, Arabic, Indic, Khmer and Burmese marks
 #: After these, and where somebody takes a breath, what is too long for one cue is cut.
-_CLAUSE_ENDS = (*_SENTENCE_ENDS, ",", ";", ":", "、", "，")  # noqa: RUF001
+_CLAUSE_ENDS = (*_SENTENCE_ENDS, *",;:、，،؛၊")  # noqa: RUF001
 _BREATH_MS = 300
 
 

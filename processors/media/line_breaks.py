@@ -11,7 +11,7 @@ from collections.abc import Iterator
 COLUMNS, WIDE_COLUMNS = 42, 32
 #: These begin no line: closing punctuation, small kana, marks of repetition and length, Thai vowels behind a letter.
 _CLOSING = frozenset(
-    ",.;:!?%)]}»”’、。，．；：！？％）］｝」』】〉》〕…‥・ー々ゝゞぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶะาำฯๆ"  # noqa: RUF001
+    ",.;:!?%)]}»”’、。，．；：！？％）］｝」』】〉》〕…‥・ー々ゝゞぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶะาำฯๆ،؛؟۔।॥។၊။"  # noqa: RUF001
 )
 #: These end none: opening brackets, Thai vowels before a letter.
 _OPENING = frozenset("([{«“‘（［｛「『【〈《〔เแโใไ")  # noqa: RUF001

@@ -3,10 +3,12 @@
 import hashlib
 import wave
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from processors.models.protocol import SendPartial
+from processors.models.word_starts import Span, refined
 from schemas.base import Json
 
 if TYPE_CHECKING:  # importing it takes a second
@@ -22,6 +24,14 @@ _ENGLISH = frozenset({"en", "eng"})
 _GUESSED = 0.5
 #: Share of guessed speech from which on nothing is published; less is left out.
 _MOSTLY = 2 / 3
+#: Of sampling, tried in turn while a window is unlikely or repeats itself. Higher ones, which the library also tries,
+#: gave other words each time, none of them right (tiny.en; German, noise).
+_TEMPERATURES = (0.0, 0.2, 0.4)
+#: How late the starts of words are in running speech: those of tiny.en by 0.1 s, those of the multilingual base model
+#: are not late.
+_LATE_S = 0.05
+#: Speech of another language may follow behind a pause of this length.
+_LONG_PAUSE_S = 3.0
 #: Silences longer than this are skipped if their text looks hallucinated.
 _HALLUCINATION_SILENCE_S = 2.0
 
@@ -46,23 +56,25 @@ class SpeechModel:
         segments, detected = self._model.transcribe(
             sound,
             language=request.get("language"),
-            vad_filter=True,
             condition_on_previous_text=False,
             word_timestamps=True,
+            temperature=_TEMPERATURES,
             hallucination_silence_threshold=_HALLUCINATION_SILENCE_S,
+            **(_separately(sound) if only_english else {"vad_filter": True}),
         )
         duration_s = len(sound) / _RATE_HZ
         measured = not only_english and not request.get("language")
         confidence = float(detected.language_probability) if measured else None
         about = {"language": detected.language, "language_confidence": confidence}
         kept: list[Json] = []
+        guesses, late_s = Guesses(), _LATE_S if only_english else 0.0
         spoken_s = guessed_s = 0.0
         for segment in segments:
             plain = None
             if not is_hallucination(segment.no_speech_prob, segment.avg_logprob) and segment.text.strip():
-                plain = _plain(segment)
+                plain = timed(_plain(segment), sound, late_s)
                 spoken_s += plain["end_s"] - plain["start_s"]
-                if only_english and is_guessed(plain["words"]):
+                if only_english and guesses.contain(plain["words"]):
                     guessed_s += plain["end_s"] - plain["start_s"]
                     plain = None
                 else:
@@ -78,15 +90,29 @@ def is_english(language: str | None) -> bool:
     return language is None or language.lower().partition("-")[0] in _ENGLISH
 
 
-def is_guessed(words: Sequence[Json]) -> bool:
-    """Whether a segment is probably speech of a language that the model does not know.
+@dataclass
+class Guesses:
+    """Finds segments that are probably speech of a language that the model does not know.
 
-    Of words that are repeated the first counts: a model is sure of what it has already written.
+    Of words that are repeated the first counts, also across guessed segments: a model is sure of what it has written.
     """
-    first: dict[str, float] = {}
-    for word in words:
-        first.setdefault(word["text"].strip(" ,.!?").lower(), word["confidence"])
-    return bool(first) and sum(first.values()) / len(first) < _GUESSED
+
+    #: Words of the guessed segments directly before, with their first confidence.
+    first: dict[str, float] = field(default_factory=dict)
+
+    def contain(self, words: Sequence[Json]) -> bool:
+        """Whether the next segment is one of them."""
+        for word in words:
+            self.first.setdefault(_bare(word), word["confidence"])
+        confidences = [self.first[text] for text in {_bare(word) for word in words}]
+        guessed = bool(confidences) and sum(confidences) / len(confidences) < _GUESSED
+        if not guessed:
+            self.first.clear()
+        return guessed
+
+
+def _bare(word: Json) -> str:
+    return str(word["text"]).strip(" ,.!?").lower()
 
 
 def is_hallucination(no_speech: float, mean_logprob: float) -> bool:
@@ -103,6 +129,37 @@ def samples(path: Path) -> Any:
         if form != (_RATE_HZ, 1, 2):
             raise ValueError(f"{path.name} is not 16 kHz mono 16-bit audio: {form}")
         return np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
+
+
+def _separately(sound: Any) -> Json:
+    """Options with which speech between long pauses is recognised apart.
+
+    The library joins it: then what an English-only model guesses of another language spoils the English before it.
+    """
+    from faster_whisper.vad import get_speech_timestamps
+
+    chunks = [(one["start"] / _RATE_HZ, one["end"] / _RATE_HZ) for one in get_speech_timestamps(sound)]
+    return {"clip_timestamps": [at_s for span in joined(chunks) for at_s in span]} if chunks else {"vad_filter": True}
+
+
+def joined(chunks: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Stretches of speech without a long pause, in seconds."""
+    stretches: list[tuple[float, float]] = []
+    for start_s, end_s in chunks:
+        if stretches and start_s - stretches[-1][1] < _LONG_PAUSE_S:
+            stretches[-1] = (stretches[-1][0], end_s)
+        else:
+            stretches.append((start_s, end_s))
+    return stretches
+
+
+def timed(segment: Json, sound: Any, late_s: float) -> Json:
+    """The segment with refined word starts; those of the model are `late_s` late."""
+    spans = refined([Span(word["start_s"], word["end_s"]) for word in segment["words"]], sound, _RATE_HZ, late_s)
+    if not spans:
+        return segment
+    words = [{**word, **span._asdict()} for word, span in zip(segment["words"], spans, strict=True)]
+    return {**segment, "start_s": spans[0].start_s, "end_s": spans[-1].end_s, "words": words}
 
 
 def load(options: Json) -> SpeechModel:

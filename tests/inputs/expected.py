@@ -56,6 +56,8 @@ class Speech:
     #: When the first word is spoken, and how far the first cue may be from it.
     first_s: float | None = None
     first_slack_s: float = 0.6
+    #: The words and when each starts, where that is known.
+    starts: Callable[[], tuple[tuple[str, float], ...]] | None = None
 
 
 class Damage(NamedTuple):

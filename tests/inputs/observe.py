@@ -1,7 +1,9 @@
 """Gathers what the steps published for an input."""
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from posixpath import dirname, join, normpath
@@ -156,15 +158,17 @@ def _seconds(parts: Any) -> float:
 
 def _transcript(stored: Path, outputs: Any) -> dict[str, Captions]:
     cues = _cues((stored / outputs["vtt"]).read_text())
+    segments = json.loads((stored / outputs["transcript"]).read_bytes())["segments"]
     return {
         "captions": Captions(
             text=(stored / outputs["text"]).read_text(),
             language=outputs.get("language"),
             cues=tuple(Cue(start_s=start_s, end_s=end_s, lines=tuple(lines)) for start_s, end_s, lines in cues),
+            words=tuple((one["text"], one["start_ms"] / 1000) for part in segments for one in part.get("words", ())),
         )
     }
 
 
 def _with_listing(captions: Captions, media: tuple[Mapping[str, str], ...]) -> Captions:
     listed = next((one for one in media if one.get("TYPE") == "SUBTITLES"), {})
-    return Captions(text=captions.text, language=captions.language, cues=captions.cues, listed=listed)
+    return replace(captions, listed=listed)

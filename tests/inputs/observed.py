@@ -128,6 +128,8 @@ class Captions:
     text: str
     language: str | None
     cues: tuple[Cue, ...]
+    #: Words of the transcript and when each starts, seconds.
+    words: tuple[tuple[str, float], ...] = ()
     #: Attributes of the subtitles in the master playlist.
     listed: Mapping[str, str] = field(default_factory=dict)
 

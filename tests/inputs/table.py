@@ -23,6 +23,7 @@ _FIRST = (
     "sound of HLS",
     "colours of the ladder",
     "words",
+    "starts of words",
     "loudness",
     "thumbnails",
     "tiles",

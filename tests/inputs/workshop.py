@@ -19,6 +19,7 @@ import numpy as np
 
 from tests.inputs import card, tone
 from tests.inputs.card import Picture
+from tests.inputs.voice import Talk
 
 _TIMEOUT_S = 120
 #: Shortest that a flash stands; slow films show it for one frame.
@@ -139,6 +140,12 @@ class Workshop:
         say = ["espeak-ng", "-v", voice, "-s", str(speed), "-w", str(raw), text]
         subprocess.run(say, check=True, timeout=_TIMEOUT_S, capture_output=True)
         self.run(f"-i {raw} {arguments} {path}")
+        return path
+
+    def talk(self, talk: Talk, name: str) -> Path:
+        """Speech whose words have known times, as WAV."""
+        path = self.path(name)
+        write_wav(path, talk.samples, talk.rate_hz)
         return path
 
     def run(self, arguments: str, feed: Iterable[bytes] = ()) -> None:

@@ -6,6 +6,7 @@ Source: Netflix Timed Text Style Guide (general, Japanese, Chinese), W3C WebVTT.
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
 from itertools import pairwise
 
 from tests.inputs.expected import Plays, Speech
@@ -18,8 +19,10 @@ _SHORTEST_S, _LONGEST_S = 5 / 6, 7.0
 #: Two frames at 24 fps: a smaller gap flickers.
 _GAP_S = 2 / 24
 _SLACK_S = 0.002
+#: How far the starts of words may be from what is spoken.
+_OFF_P50_MS, _OFF_P95_MS = 80, 250
 #: Full stops, closing brackets and their kin do not begin a line. Source: JIS X 4051, W3C CLREQ.
-_CLOSING = re.compile(r"^[\s]*[,.;:!?%)\]}»”’、。，．；：！？）」』】〉》…ー々]")  # noqa: RUF001 - full-width marks
+_CLOSING = re.compile(r"^[\s]*[,.;:!?%)\]}»”’、。，．；：！？）」』】〉》…ー々،؛؟۔।॥៖។။၊]")  # noqa: RUF001 - full-width marks
 _WORD = re.compile(r"[\w']+")
 
 
@@ -31,6 +34,7 @@ def speech(expected: Plays, observed: Observed) -> Iterator[Finding]:
     rate = error_rate(speech_.text, captions.text)
     yield Finding("words", f"{rate:.0%} wrong", holds=rate <= speech_.error_rate)
     yield from _first(speech_, captions)
+    yield from _starts(speech_, captions)
 
 
 def _first(expected: Speech, captions: Captions) -> Iterator[Finding]:
@@ -39,6 +43,23 @@ def _first(expected: Speech, captions: Captions) -> Iterator[Finding]:
     first_s = captions.cues[0].start_s
     holds = abs(first_s - expected.first_s) <= expected.first_slack_s
     yield Finding("first cue", f"at {first_s:.2f} of {expected.first_s:.2f} s", holds=holds)
+
+
+def _starts(expected: Speech, captions: Captions) -> Iterator[Finding]:
+    """How far the starts of the words are from those that are known, of the words that were understood."""
+    if expected.starts is None:
+        return
+    known, found = expected.starts(), captions.words
+    bare = [["".join(words(text)) for text, _ in spoken] for spoken in (known, found)]
+    blocks = SequenceMatcher(None, bare[0], bare[1], autojunk=False).get_matching_blocks()
+    pairs = [(one.a + place, one.b + place) for one in blocks for place in range(one.size)]
+    errors_ms = sorted(abs(found[there][1] - known[here][1]) * 1000 for here, there in pairs)
+    if len(errors_ms) < len(known) // 2:
+        yield Finding("starts of words", f"{len(errors_ms)} of {len(known)} words understood", holds=False)
+        return
+    half_ms, most_ms = errors_ms[len(errors_ms) // 2], errors_ms[len(errors_ms) * 95 // 100]
+    measured = f"off by p50 {half_ms:.0f} ms, p95 {most_ms:.0f} ms, of {len(errors_ms)} words"
+    yield Finding("starts of words", measured, holds=half_ms <= _OFF_P50_MS and most_ms <= _OFF_P95_MS)
 
 
 def error_rate(spoken: str, transcript: str) -> float:
@@ -68,7 +89,7 @@ def cues(expected: Plays, observed: Observed) -> Iterator[Finding]:
     if not expected.cues or captions is None:
         return
     wrong = [text for cue in captions.cues for text in broken(cue)]
-    wrong += [text for one, two in pairwise(captions.cues) for text in _between(one, two)]
+    wrong += [text for one, two in pairwise(captions.cues) for text in broken_between(one, two)]
     words_ = f"{wrong[0]}" + (f" and {len(wrong) - 1} more" if wrong[1:] else "") if wrong else "conform"
     yield Finding("cues", f"{len(captions.cues)}: {words_}", holds=bool(captions.cues) and not wrong)
     listed = {name: captions.listed.get(name) for name in ("DEFAULT", "AUTOSELECT")}
@@ -102,7 +123,8 @@ def columns(line: str) -> int:
     )
 
 
-def _between(one: Cue, two: Cue) -> Iterator[str]:
+def broken_between(one: Cue, two: Cue) -> Iterator[str]:
+    """The rules that two cues in a row break."""
     gap_s = two.start_s - one.end_s
     if gap_s < -_SLACK_S:
         yield f"at {two.start_s:.2f} s: two cues at once"

@@ -1,9 +1,13 @@
 """Speech: recognised by the small English model that tests have, or honestly not."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tests.inputs.expected import Input, Make, Speech, plays_sound
 from tests.inputs.recipes import copied, lavfi, speech
+from tests.inputs.voice import talk
+from tests.inputs.workshop import Workshop
 
 _FOX = "The quick brown fox jumps over the lazy dog. Then it went home and slept until the morning came."
 _WEATHER = "Good evening. Tomorrow will be cloudy in the north, with some rain in the afternoon."
@@ -44,11 +48,38 @@ def _following(*parts: Make) -> Make:
     return copied("parts.wav", f"{inputs} -filter_complex concat=n={len(parts)}:v=0:a=1", *parts)
 
 
+#: Sentences of which the small model understands nearly every word.
+_SENTENCES = (
+    _FOX,
+    "Good evening. Tomorrow will be cloudy in the north, with some rain in the afternoon. It will be cold at night.",
+    "Thank you all for coming here today. We would like to talk about the building, and about the people next to it.",
+    "My name is Peter, and I have worked in this garden for twenty years. In the summer we grow tomatoes and beans.",
+    "Please open the window. It is very warm in here, and I can not hear what you are saying.",
+    "The train to London leaves at seven in the morning. If you miss it, the next one leaves two hours later.",
+)
+_PAUSES_S = (1.2, 0.4, 3.5, 0.2, 1.5, 0.8)
+
+
+def _timed(name: str, voice: str, speed: int, seconds: float) -> Input:
+    """Words whose starts are known."""
+    spoken = partial(talk, _SENTENCES, _PAUSES_S, voice, speed)
+
+    def make(shop: Workshop) -> Path:
+        return shop.talk(spoken(), "talk.wav")
+
+    def starts() -> tuple[tuple[str, float], ...]:
+        return spoken().starts
+
+    return _spoken(name, make, " ".join(_SENTENCES), error_rate=0.3, seconds=seconds, cues=True, starts=starts)
+
+
 _silence = lavfi("silence.wav", "-f lavfi -i anullsrc=r=22050:cl=mono -t 20")
 _pause = lavfi("pause.wav", "-f lavfi -i anullsrc=r=22050:cl=mono -t 6")
 
 INPUTS = (
     _spoken("plain", speech(_FOX), _FOX, first_s=0.0, cues=True),
+    _timed("starts of words", "en-us", 150, 50.0),
+    _timed("starts of words, quicker, another voice", "en-us+f3", 170, 46.0),
     # Report: m-bain/whisperX#15, ggml-org/whisper.cpp#330, SYSTRAN/faster-whisper#125
     _spoken("after twenty seconds of silence", _following(_silence, speech(_FOX)), _FOX, first_s=20.0, seconds=27.0),
     _spoken(
