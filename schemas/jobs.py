@@ -144,6 +144,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Cancelling was requested, and active steps have not stopped yet.
     cancelling: bool = False
     error: ErrorRecord | None = None
+    #: Control refused the submission, `error` says why: it has no steps, and its asset does not list it.
+    refused: bool = False
     #: sha256 of the submission's body, to distinguish a repeat from a conflict.
     body_hash: str | None = None
     #: Highest applied offset per source topic, of the row's partition.

@@ -20,6 +20,7 @@ from tables.assets import MAX_ASSET_JOBS
 from tables.bounds import MAX_SUBMITTED_BYTES, OutOfBounds, bounded_error, require_bounded
 from tables.pipelines import InvalidPipeline, require_resolved
 from tables.reducer import State, advance
+from tables.refused_jobs import refused_job
 from tables.rows import DELETED_TTL_S, RowTooLarge, encode_checked
 
 #: Most reducer calls per row. A job with many retries and cancels needs some hundred.
@@ -173,8 +174,12 @@ def _outcomes(state: State, entry: LogMessage, *, contested: bool) -> list[State
             return [state]
         command = DeleteJob(job_id=state.id, asset_id=state.asset_id, artifacts=False)
         return [state, advance(state, command, entry.at)[0]]
-    rejected = [state] if contested and isinstance(message, SubmitJob) and state is None else []
-    return [*rejected, _applied(state, entry)]
+    applied = _applied(state, entry)
+    if state is not None or not isinstance(message, SubmitJob) or not (contested or applied is None):
+        return [applied]
+    # The oldest of many refused jobs have no row.
+    refused = refused_job(message, ErrorRecord(code="refused", message=""), entry.at)
+    return [None, refused, applied] if contested else [None, refused]
 
 
 def _applied(state: State, entry: LogMessage) -> State:
@@ -201,6 +206,8 @@ def _canonical(state: State) -> bytes:
     """
     if not isinstance(state, Job):
         return b"" if state is None else _encode(replace(state, at={}))
+    if state.refused:  # the reason depends on other jobs of the asset
+        return _encode(replace(state, at={}, error=None))
     steps = tuple(replace(step, error=_bounded(step.error)) for step in state.steps)
     return _encode(replace(state, at={}, error=_bounded(state.error), steps=steps))
 

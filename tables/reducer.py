@@ -41,6 +41,8 @@ def advance(job: State, event: Message, now: float) -> Advance:
     """
     if isinstance(job, DeletedJob):
         return job, _effects_after_deletion(job, event)
+    if job is not None and job.refused and not isinstance(event, DeleteJob):
+        return job, implied_effects(job) if isinstance(event, SubmitJob) else []
     handle = _HANDLERS.get(type(event))
     return handle(job, event, now) if handle is not None else (job, [])
 

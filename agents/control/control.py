@@ -86,7 +86,10 @@ class Control:
                 raise Rejected(entry.code, entry.reason)
             decisions.apply(changes, entry.message)
         except Rejected as rejected:
-            self._publisher.dead_letter(message, entry.content, ErrorRecord(code=rejected.code, message=str(rejected)))
+            error = ErrorRecord(code=rejected.code, message=str(rejected))
+            self._publisher.dead_letter(message, entry.content, error)
+            if isinstance(entry, Entry):
+                decisions.refuse(changes, entry.message, error)
 
     def _changes_of(self, message: Any) -> RecordChanges:
         replayed = message.offset <= self._app.continuity.claimed(message.topic, message.partition)

@@ -1,11 +1,13 @@
 """Decisions of control: one message in, changed rows and effects out."""
 
+import contextlib
 from typing import Any
 
 from agents.control.deletion import delete_asset, delete_job
 from agents.control.record_changes import RecordChanges
 from agents.control.rejections import Rejected
 from agents.control.transitions import advance_checked
+from schemas.base import ErrorRecord
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
 from schemas.jobs import DeletedJob, Job
 from schemas.registry import message_types
@@ -15,6 +17,7 @@ from tables.assets import MAX_ASSET_JOBS
 from tables.effects import Effects, implied_effects
 from tables.queues import advance_queue, queue_effects, queue_key
 from tables.reducer import Advance, State
+from tables.refused_jobs import refused_job
 
 # Sets of types: a chain of `isinstance` takes as long as the decision itself.
 _QUEUE_COMMANDS = frozenset({PauseQueue, ResumeQueue})
@@ -41,11 +44,28 @@ def apply(changes: RecordChanges, message: Any) -> None:
         _apply_to_job(changes, message)
 
 
+def refuse(changes: RecordChanges, message: Any, error: ErrorRecord) -> None:
+    """Keep a submission that was rejected as a failed job, where that is possible: its submitter got a 2xx for it."""
+    if not isinstance(message, SubmitJob):
+        return
+    with contextlib.suppress(Rejected):
+        changes.require_partition(message.asset_id, message.asset_id)
+        if changes.job(message.job_id) is not None:
+            return
+        job = refused_job(message, error, changes.now)
+        if job is not None:
+            changes.keep_refused(job)
+            changes.effects += implied_effects(job)
+
+
 def _apply_to_job(changes: RecordChanges, message: Any) -> None:
     before = changes.job(message.job_id)
     if before is None and isinstance(message, SubmitJob):
         _require_free_asset(changes, message)
     after, effects = _decide(changes, before, message)
+    if isinstance(after, Job) and after.refused:
+        changes.effects += effects
+        return
     if isinstance(after, DeletedJob):
         changes.effects += effects + delete_job(changes, before, after, message)
     elif after is None or isinstance(before, DeletedJob):

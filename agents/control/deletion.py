@@ -17,6 +17,9 @@ from tables.reducer import State
 
 def delete_job(changes: RecordChanges, before: State, deleted: DeletedJob, message: Message) -> Effects:
     """Delete a job, and its asset when nothing is left of it. Returns the effects about the asset. Raises Rejected."""
+    if isinstance(before, Job) and before.refused:
+        changes.delete(deleted, None)
+        return []
     asset = changes.asset(deleted.asset_id)
     if not isinstance(before, Job):
         is_repeat = changes.replayed and asset is None and isinstance(message, DeleteJob)

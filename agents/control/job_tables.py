@@ -10,6 +10,7 @@ from schemas.jobs import Asset, Queue
 from streams.kafka.envelope import UNDECODABLE
 from tables.changelog_table import ChangelogTable
 from tables.reducer import State
+from tables.refused_jobs import RefusedIndex
 from tables.rows import QUEUE_PREFIX, decode_asset, decode_deleted, decode_job, decode_queue, deleted_key
 from tables.unlisted import UnlistedIndex
 
@@ -35,6 +36,7 @@ class JobTables:
     #: Partitions of every source topic.
     partitions: int
     unlisted: UnlistedIndex = field(default_factory=UnlistedIndex)
+    refused: RefusedIndex = field(default_factory=RefusedIndex)
     #: Deleted jobs that are still remembered, oldest first.
     deleted: deque[DeletedAt] = field(default_factory=deque)
     #: Paused queues by step.

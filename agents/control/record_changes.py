@@ -130,6 +130,10 @@ class RecordChanges:
             if asset is not None:
                 self._reindex(asset, [])
 
+    def keep_refused(self, job: Job) -> None:
+        """Keep a refused submission as a row of its own. Raises Rejected."""
+        self._jobs[job.id] = (job, _encode(job))
+
     def delete_asset(self, asset_id: str) -> None:
         """Delete an asset whose jobs are deleted."""
         self._assets[asset_id] = None
@@ -158,6 +162,7 @@ class RecordChanges:
                 self._tables.jobs.delete(row.id, self.partition)
         self._put(self._tables.assets, assets, at)
         self._put(self._tables.jobs, {**self._queues, **jobs}, at)
+        self._drop_refused()
         self._update_indexes()
         return bool(at and jobs and assets)
 
@@ -165,6 +170,15 @@ class RecordChanges:
         last = list(rows)[-1] if rows and at else None
         for key, (row, encoded) in rows.items():
             table.put(key, encode_with_offsets(row, dict(at)) if key == last else encoded, self.partition)
+
+    def _drop_refused(self) -> None:
+        """Delete refused jobs that are too many."""
+        for row, _ in self._jobs.values():
+            if isinstance(row, DeletedJob):
+                self._tables.refused.drop(row.asset_id, row.id)
+            elif row.refused:
+                for job_id in self._tables.refused.add(row):
+                    self._tables.jobs.delete(job_id, self.partition)
 
     def _update_indexes(self) -> None:
         for asset_id, unlisted in self._unlisted.items():

@@ -43,7 +43,9 @@ def rebuild_indexes(tables: JobTables, owned: Set[int]) -> Recovered:
     deleted = [DeletedAt(row.deleted_at, row.id, p) for p, row, _ in rows if isinstance(row, DeletedJob)]
     tables.deleted = deque(sorted(deleted))
     tables.paused = {row.step: row for _, row, _ in rows if isinstance(row, Queue) and row.paused}
-    tables.unlisted.rebuild(jobs, LISTED_JOBS, partial(_listed, tables), partial(_has_row, tables))
+    tables.refused.rebuild(jobs)
+    accepted = [job for job in jobs if not job.refused]
+    tables.unlisted.rebuild(accepted, LISTED_JOBS, partial(_listed, tables), partial(_has_row, tables))
     last_change_s = max((_changed_at(row) for _, row, _ in rows), default=0.0)
     return Recovered(jobs, last_change_s, applied_offsets((partition, at) for partition, _, at in rows), len(rows))
 

@@ -16,7 +16,7 @@ from web.api.common import AfterQuery, base_url, data_response, json_body, visib
 from web.api.paging import page
 from web.api.uploads.submissions import (
     fingerprint,
-    owner_for,
+    owner_of_submission,
     require_acceptable,
     require_own_sources,
     submission_ids,
@@ -133,7 +133,8 @@ async def _command(request: web.Request, principal: Principal, item: NewAsset, i
     parts, new_ids = services(request), submission_ids(request, principal, index)
     fields = {name: value for name, value in msgspec.structs.asdict(item).items() if value is not None}
     asset_id = await submitted_asset_id(parts, principal, item.asset_id)
-    upload = UploadCompleted(**fields | {"owner": owner_for(principal, item.owner), "asset_id": asset_id})
+    owner = await owner_of_submission(parts, principal, item.owner, asset_id)
+    upload = UploadCompleted(**fields | {"owner": owner, "asset_id": asset_id})
     submitted = submit_command(parts, upload, new_ids, fingerprint("asset", msgspec.to_builtins(upload)))
     await require_own_sources(parts, principal, submitted, new_ids)
     await require_acceptable(parts, submitted, new_ids)

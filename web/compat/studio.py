@@ -139,7 +139,7 @@ async def _job(request: web.Request) -> Job:
 
 
 async def _queue(request: web.Request, job: Job) -> QueueInfo:
-    parts, name = services(request), current_step(job) or job.steps[-1].spec.name
+    parts, name = services(request), current_step(job) or (job.steps[-1].spec.name if job.steps else job.pipeline)
     counts = steps_by_status(await parts.model.read(queries.counts, caller_of(request).scope))[name]
     overlay = parts.progress.overlay(job)
     return QueueInfo(

@@ -1,6 +1,7 @@
 """Every problem code and its meaning. A test finds codes that are missing here."""
 
 CODES: dict[str, str] = {
+    "asset-of-another-owner": "The asset belongs to another owner than the submission names.",
     "address-expired": "The signed URL is invalid or has expired: request a new one.",
     "already-cancelling": "The job is already being cancelled.",
     "body-too-large": "The request body is larger than allowed.",
@@ -59,6 +60,7 @@ CODES: dict[str, str] = {
     "several-files": "The form has several files: upload each on its own.",
     "store-not-remote": "The store is a local folder and has no presigned URLs: upload to /v1/uploads.",
     "store-unavailable": "The object store cannot be reached.",
+    "submission-refused": "The submission was refused after it was written; `detail` says why.",
     "tus-version": "Only tus 1.0.0 is supported.",
     "too-many-jobs": "The asset has the maximum number of jobs: delete some of them first.",
     "too-many-failures": "Too many invalid tokens from this IP address: try again later.",

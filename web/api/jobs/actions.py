@@ -27,6 +27,8 @@ async def retry(parts: Services, principal: Principal, job: Job) -> WriteCursor:
     """Resume a failed or cancelled job. Raises Problem: 409 in any other status, 503."""
     if job.status not in ("failed", "cancelled"):
         raise Problem(409, "not-retryable", f"the job is {job.status}: only a failed or cancelled job can be retried")
+    if job.refused:
+        raise Problem(409, "not-retryable", "the submission was refused, there is nothing to retry: submit again")
     command = RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run, requested_by=principal.owner)
     return await parts.commands.send([command])
 

@@ -8,12 +8,14 @@ from typing import NamedTuple
 import orjson
 from aiohttp import web
 
+from schemas.base import ErrorRecord
 from schemas.commands import SubmitJob
 from schemas.jobs import Job
 from schemas.uploads import UploadCompleted
 from streams.ids import derived_id, new_id
 from tables.assets import MAX_ASSET_JOBS
 from tables.submissions import submission
+from web.api.common import read_own_write
 from web.api.source_access import may_read, may_see_asset
 from web.auth.principal import Principal
 from web.http.cursors import WriteCursor
@@ -59,6 +61,24 @@ def owner_for(principal: Principal, requested: str | None) -> str | None:
     if principal.role != "admin":
         raise Problem(403, "forbidden", "only an admin may submit for another owner")
     return requested
+
+
+async def owner_of_submission(
+    parts: Services, principal: Principal, requested: str | None, asset_id: str | None
+) -> str | None:
+    """Owner of a new job. An admin's job of an existing asset is the asset owner's, as the asset is.
+
+    Raises Problem: 403; 409 for an admin who names another owner than the asset's.
+    """
+    owner = owner_for(principal, requested)
+    if principal.role != "admin" or asset_id is None:
+        return owner
+    known = await read_own_write(parts, "assets", asset_id, queries.asset_owner)
+    if known is None or known[0] == owner:
+        return owner
+    if requested is not None:
+        raise Problem(409, "asset-of-another-owner", f"the asset {asset_id} does not belong to {requested}")
+    return known[0]
 
 
 def fingerprint(*parts: object) -> str:
@@ -107,6 +127,11 @@ async def require_not_deleted(parts: Services, new_ids: SubmissionIds) -> None:
         raise _deleted()
 
 
+def _refused(job: Job) -> Problem:
+    error = job.error or ErrorRecord(code="refused", message="refused")
+    return Problem(409, "submission-refused", f"{error.code}: {error.message}")
+
+
 def _deleted() -> Problem:
     detail = "the job of this Idempotency-Key was deleted: submit again with a new key"
     return Problem(410, "key-of-deleted-job", detail)
@@ -137,7 +162,7 @@ async def _refusal(parts: Services, submitted: SubmitJob) -> Problem | None:
     job = await parts.model.read(queries.job, submitted.job_id)
     if job is None and await parts.model.read(queries.is_deleted, submitted.job_id):
         return _deleted()
-    return key_reused(submitted, job)
+    return key_reused(submitted, job) or (_refused(job) if job is not None and job.refused else None)
 
 
 def key_reused(submitted: SubmitJob, job: Job | None) -> Problem | None:

@@ -147,13 +147,14 @@ async def test_too_many_jobs_of_one_asset_are_refused_as_dead_letters_and_deleti
     await log.send(control, submit(MAX_ASSET_JOBS), submit(MAX_ASSET_JOBS + 1, "asset_2"))
     [letter] = log.all(DeadLetter)
     assert letter.error.code == "too-many-jobs"
-    assert len(log.jobs) == MAX_ASSET_JOBS + 1
+    assert len(log.jobs) == MAX_ASSET_JOBS + 2
+    assert log.jobs[f"job_{MAX_ASSET_JOBS:06}"].refused
     await send_batched(log, control, *(event for n in range(MAX_ASSET_JOBS) for event in fail(n)))
     began = time.process_time()
     await log.send(control, DeleteAsset(asset_id="asset_1", requested_at=5.0))
     assert time.process_time() - began < 4.0, "a deletion holds everybody up"
     await log.send(control, submit(MAX_ASSET_JOBS + 2))
-    assert set(log.jobs) == {f"job_{MAX_ASSET_JOBS + n:06}" for n in (1, 2)}
+    assert set(log.jobs) == {f"job_{MAX_ASSET_JOBS + n:06}" for n in (0, 1, 2)}
 
 
 async def test_deleting_the_newest_of_many_first_holds_nobody_up() -> None:

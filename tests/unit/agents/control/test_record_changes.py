@@ -6,6 +6,7 @@ from schemas.commands import SubmitJob
 from schemas.facts import DeadLetter
 from schemas.jobs import Asset, Input, Job, Step, StepSpec
 from tables.assets import LISTED_JOBS
+from tables.rows import decode_job
 from tests.unit.agents.control.world import Log
 
 
@@ -28,7 +29,8 @@ async def test_a_rejected_submission_leaves_no_job_that_is_never_requested() -> 
     await log.send(await log.control(), submit(LISTED_JOBS))
     assert [letter.error.code for letter in log.all(DeadLetter)] == ["unreadable-row"]
     rejected = f"job_{LISTED_JOBS:03}"
-    assert rejected.encode() not in log.changelogs["jobs"]
+    refused = decode_job(log.changelogs["jobs"][rejected.encode()])
+    assert (refused.status, refused.refused, refused.steps) == ("failed", True, ())
     assert rejected not in log.assets["asset_1"].jobs
 
 
