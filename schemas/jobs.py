@@ -65,8 +65,11 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     #: Key relative to the store's root.
     object: str | None = None
-    #: http(s) URL.
+    #: http(s) URL; its query and userinfo are left out of rows and facts.
     url: str | None = None
+    #: Where the full URL is, if `url` is only its public part: offset on `media.source-urls`, in the asset's partition.
+    #: Set by the service.
+    url_offset: int | None = None
     #: Local file below one of the configured roots.
     path: str | None = None
 
@@ -163,6 +166,8 @@ class DeletedJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner: str | None = None
     #: Folders of its published files, to be deleted.
     prefixes: tuple[str, ...] = ()
+    #: Whether it has a URL on `media.source-urls`, to be deleted.
+    has_source_url: bool = False
     #: As in Job.
     at: dict[str, int] = {}
 

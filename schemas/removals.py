@@ -17,5 +17,7 @@ class RemoveArtifacts(Message, frozen=True, kw_only=True):
     job_id: str | None = None
     #: Folders of attempts in the store.
     prefixes: tuple[str, ...] = ()
+    #: Remove the job's full URL from `media.source-urls`.
+    source_url: bool = False
     #: Remove all files of the asset, including its source; files newer than `deleted_at` stay.
     whole_asset: bool = False

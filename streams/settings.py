@@ -42,6 +42,11 @@ class Kafka(Section, frozen=True, kw_only=True):
     home: str | None = None
     #: Replication factor of the topics that `topics apply` creates.
     replication_factor: int = 1
+    #: Retention of `media.events`, seconds; -1: for ever. Facts have owners, file names, public URLs and passthrough,
+    #: also of deleted assets. Timelines and counts of the past end there.
+    events_retention_s: int = 365 * 86_400
+    #: Retention of `media.audit`, seconds; -1: for ever. It has owners, ids and IP addresses.
+    audit_retention_s: int = 365 * 86_400
     #: Session timeout of consumer groups, seconds: after that without a heartbeat a member loses its partitions.
     session_timeout_s: float = 6.0
 

@@ -31,6 +31,7 @@ from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, QueueChanged, StepRequested
 from tables.job_warnings import job_warnings
 from tables.policies import MAX_ASLEEP
+from tables.source_urls import published
 
 Effects = list[Message]
 
@@ -88,10 +89,14 @@ def deletion_effects(deleted: DeletedJob) -> Effects:
     fact = JobDeleted(
         job_id=deleted.id, asset_id=deleted.asset_id, pipeline=deleted.pipeline, run=deleted.run, owner=deleted.owner
     )
-    if not deleted.prefixes:
+    if not deleted.prefixes and not deleted.has_source_url:
         return [fact]
     removal = RemoveArtifacts(
-        asset_id=deleted.asset_id, job_id=deleted.id, deleted_at=deleted.deleted_at, prefixes=deleted.prefixes
+        asset_id=deleted.asset_id,
+        job_id=deleted.id,
+        deleted_at=deleted.deleted_at,
+        prefixes=deleted.prefixes,
+        source_url=deleted.has_source_url,
     )
     return [fact, removal]
 
@@ -161,7 +166,7 @@ def _about(job: Job, run: int) -> dict[str, Any]:
 
 
 def _submitted(job: Job) -> Message:
-    return JobSubmitted(**_about(job, job.run), input=job.input, filename=job.filename)
+    return JobSubmitted(**_about(job, job.run), input=published(job.input), filename=job.filename)
 
 
 def _ended(job: Job) -> Message:

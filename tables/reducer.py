@@ -137,6 +137,7 @@ def _delete(job: Job | None, event: DeleteJob, now: float) -> Advance:
         deleted_at=now,
         owner=job.owner,
         prefixes=_published_prefixes(job) if event.artifacts else (),
+        has_source_url=job.input.url_offset is not None,
     )
     return deleted, deletion_effects(deleted)
 

@@ -1,5 +1,6 @@
 """media.uploads -> media.commands: turns upload events into SubmitJob commands."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -17,9 +18,12 @@ from streams.worker.app import KinologApp
 from streams.worker.guard import Guard
 from streams.worker.quarantine import LIMIT, position_of, quarantined
 from tables.pipelines import Pipelines
+from tables.source_urls import secret_url, with_public_url
 from tables.submissions import Refused, submission
 
 log = logging.getLogger(__name__)
+
+_Result = SubmitJob | ErrorRecord
 
 
 def add_uploads_agent(
@@ -49,6 +53,7 @@ async def _handle(app: KinologApp, settings: Settings, pipelines: Pipelines, mes
         with app.quarantine.handling(place):
             entries = read(message.value, message.headers or ())
             results = [convert(entry, settings, pipelines, message.timestamp) for entry in entries]
+        results = await asyncio.gather(*(_with_url_apart(app, settings, result) for result in results))
         for entry, result in zip(entries, results, strict=True):
             if isinstance(result, SubmitJob):
                 _submit(app, settings, result)
@@ -77,6 +82,15 @@ def _command_or_error(
     except Exception as error:
         log.exception("upload entry failed")
         return ErrorRecord(code="internal-error", message=f"control failed: {error!r}")
+
+
+async def _with_url_apart(app: KinologApp, settings: Settings, result: _Result) -> _Result:
+    """A command without the secret parts of its URL, which are on the log apart from it."""
+    if not isinstance(result, SubmitJob) or (url := secret_url(result)) is None:
+        return result
+    topic, partition = names(settings).source_urls, partition_of(result.asset_id, settings.partitions)
+    delivery = await app.send_record(topic, partition, result.job_id.encode(), url.encode(), [])
+    return with_public_url(result, (await delivery).offset)
 
 
 def _submit(app: KinologApp, settings: Settings, command: SubmitJob) -> None:

@@ -22,6 +22,7 @@ from processors.storage.local_files import files_below
 from processors.storage.object_store import ObjectStore
 from processors.threads import in_thread
 from schemas.base import Json
+from schemas.download import STEP as DOWNLOAD
 from schemas.step_events import (
     AttemptCancelled,
     AttemptCompleted,
@@ -29,7 +30,9 @@ from schemas.step_events import (
     AttemptReleased,
     AttemptSkipped,
     StepEvent,
+    StepRequested,
 )
+from streams.kafka.source_urls import SourceUrls
 from tables.bounds import bounded_error, outputs_fit
 from tables.policies import OUTPUTS_TOO_LARGE
 
@@ -46,6 +49,8 @@ class AttemptResources(NamedTuple):
     scratch: Scratch
     sources: Sources
     budget: CpuBudget
+    #: Full URLs of sources; unset: inputs have them.
+    urls: SourceUrls | None = None
 
 
 async def execute(attempt: Attempt, processor: Processor, resources: AttemptResources) -> StepEvent:
@@ -102,6 +107,7 @@ async def _processed(
     async def fetch(key: str) -> Path:
         return await resources.sources.artifact(key, space.folder)
 
+    fields = {**_request_fields(attempt), "url": await _source_url(attempt.identity.request, resources.urls)}
     work = Work(
         source=source,
         scratch=space.work,
@@ -110,12 +116,20 @@ async def _processed(
         cpus=cpus,
         fetch=fetch,
         release_cpus=attempt.release_cpus,
-        **_request_fields(attempt),
+        **fields,
     )
     try:
         return await processor.process(work)
     finally:
         attempt.release_cpus()  # publishing needs no CPU: the next attempt starts
+
+
+async def _source_url(request: StepRequested, urls: SourceUrls | None) -> str | None:
+    """The full URL of the source, for the step that reads it. Raises SourceMissing, SourceUnavailable."""
+    offset = request.input.url_offset
+    if offset is None or urls is None or request.step != DOWNLOAD.name:
+        return request.input.url
+    return await urls.find(request.asset_id, request.job_id, offset)
 
 
 def _request_fields(attempt: Attempt) -> Mapping[str, Any]:

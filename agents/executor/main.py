@@ -34,6 +34,7 @@ from schemas.steps import StepKind
 from streams.kafka.executor_groups import group_of, leave_outdated
 from streams.kafka.outbox import Outbox
 from streams.kafka.producer import Producer
+from streams.kafka.source_urls import SourceUrls
 from streams.kafka.topics import names
 from streams.process import logs, sd_notify
 from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
@@ -211,6 +212,7 @@ def attempt_resources(settings: Settings, executor_name: str) -> AttemptResource
         scratch=Scratch(scratch_of(settings, executor_name)),
         sources=Sources(store, tuple(Path(root) for root in settings.store.input_roots), inputs),
         budget=CpuBudget(settings.executor.cpus or len(os.sched_getaffinity(0))),
+        urls=SourceUrls(settings),
     )
 
 

@@ -16,6 +16,7 @@ from schemas.base import ErrorRecord
 from schemas.removals import RemoveArtifacts
 from streams.kafka.dead_letters import dead_letter
 from streams.kafka.envelope import Entry, read
+from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings
 from streams.worker.app import KinologApp
@@ -27,7 +28,7 @@ _TRIES = 5
 _PAUSE_S = 2.0
 
 #: (topic, partition, key, value, headers): returns when the broker has it.
-Deliver = Callable[[str, int, bytes | None, bytes, list[tuple[str, bytes]]], Awaitable[Any]]
+Deliver = Callable[[str, int, bytes | None, bytes | None, list[tuple[str, bytes]]], Awaitable[Any]]
 
 
 def add_removals_agent(app: KinologApp, settings: Settings, store: ObjectStore, deliver: Deliver) -> None:
@@ -40,10 +41,19 @@ def add_removals_agent(app: KinologApp, settings: Settings, store: ObjectStore, 
         async for event in stream.noack().events():  # otherwise a cancelled one would acknowledge
             for entry in read(event.message.value, event.message.headers or ()):
                 problem = await _remove_or_error(store, entry)
+                if problem is None and isinstance(entry, Entry):
+                    await _end_url(settings, deliver, entry.message)
                 if problem is not None:
                     letter = dead_letter(event.message, event.message.value or b"", problem, "executor")
                     await deliver(topics.dead_letters, event.message.partition, *letter)
             event.ack()
+
+
+async def _end_url(settings: Settings, deliver: Deliver, removal: Any) -> None:
+    """Write the tombstone of a job's full URL."""
+    if removal.source_url and removal.job_id is not None:
+        partition = partition_of(removal.asset_id, settings.partitions)
+        await deliver(names(settings).source_urls, partition, removal.job_id.encode(), None, [])
 
 
 async def _remove_or_error(store: ObjectStore, entry: Any) -> ErrorRecord | None:

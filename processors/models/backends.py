@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from processors.errors import (
     EndpointTimedOut,
     EndpointUnreachable,
 )
+from processors.public_url import public_url
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ _UNAVAILABLE = 503
 class Backend(NamedTuple):
     """One backend of a chain."""
 
-    #: The setting's text, used as its name.
+    #: The setting's text without userinfo and query, which may be secrets: outputs and logs have it.
     name: str
     #: Folder or name of a local model; None for an endpoint.
     model: str | None
@@ -52,14 +54,26 @@ def parse_backend(text: str) -> Backend:
     if text.startswith(_LOCAL) and text != _LOCAL:
         return Backend(text, text.removeprefix(_LOCAL), None)
     if text.startswith(_REMOTE):
-        return Backend(text, None, text)
+        url, mark, options = text.partition("#")
+        return Backend(f"{public_url(url)}{mark}{options}", None, text)
     raise ValueError(f"{text!r} is neither local:PATH_OR_NAME nor https://…")
 
 
 def parse_chain(backends: str | Sequence[str]) -> tuple[Backend, ...]:
     """Parse a chain: a list, or text separated by commas. Raises ValueError."""
     texts = backends.split(",") if isinstance(backends, str) else backends
-    return tuple(parse_backend(text.strip()) for text in texts if text.strip())
+    return _distinct([parse_backend(text.strip()) for text in texts if text.strip()])
+
+
+def _distinct(chain: Sequence[Backend]) -> tuple[Backend, ...]:
+    """The backends, with a number behind a name that an earlier one has: a chain is a mapping by name."""
+    counts: Counter[str] = Counter()
+    named: list[Backend] = []
+    for backend in chain:
+        counts[backend.name] += 1
+        number = counts[backend.name]
+        named.append(backend if number == 1 else backend._replace(name=f"{backend.name} ({number})"))
+    return tuple(named)
 
 
 def model_folder(name: str) -> Path | None:

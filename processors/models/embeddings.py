@@ -14,6 +14,7 @@ from processors.errors import AnswerInvalid
 from processors.media.passages import CHUNKER_VERSION
 from processors.models.backends import Backend, Endpoint, model_folder
 from processors.models.host import ModelHost, ModelLimits
+from processors.public_url import public_url
 from schemas.embed import Space
 
 Floats = NDArray[np.float32]
@@ -84,7 +85,7 @@ def options_of(backend: Backend) -> BackendOptions:
 def model_name(backend: Backend) -> str:
     """Name of the model in a space, without folders of this machine."""
     configured = options_of(backend).model
-    name = (backend.model or backend.url or "").partition("#")[0]
+    name = backend.model.partition("#")[0] if backend.model else public_url((backend.url or "").partition("#")[0])
     return configured or (Path(name).name if Path(name).is_absolute() else name)
 
 

@@ -62,7 +62,7 @@ class Producer:
             log.warning("pending records not delivered in time", extra={"timeout_s": timeout_s})
 
     async def send(
-        self, topic: str, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> Awaitable[Any]:
         """Hand a record over; the result resolves when the broker has it, or raises a KafkaError."""
         if self._kafka is None:
@@ -71,7 +71,7 @@ class Producer:
         return delivery
 
     async def deliver(
-        self, topic: str, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> None:
         """Return when the broker has the record; retries temporary errors for ever. Raises KafkaError."""
         while True:

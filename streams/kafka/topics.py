@@ -10,7 +10,8 @@ CONTROL_APP = "kinolog-control"
 _DAY_S = 86_400
 #: Normal first: its queue numbers are the partition numbers.
 _QUEUES: tuple[Priority, ...] = ("normal", "high", "low")
-_FOR_EVER = -1
+#: Longest life of a full source URL: that of an upload event.
+_SOURCE_URL_S = 30 * _DAY_S
 
 
 class Topic(NamedTuple):
@@ -33,6 +34,7 @@ class Names(NamedTuple):
     control: str
     removals: str
     dead_letters: str
+    source_urls: str
     tokens: str
     audit: str
     jobs_changelog: str
@@ -62,6 +64,7 @@ def names(settings: Settings) -> Names:
         control=prefix + "control",
         removals=prefix + "removals",
         dead_letters=prefix + "dead-letters",
+        source_urls=prefix + "source-urls",
         tokens=prefix + "tokens",
         audit=prefix + "audit",
         jobs_changelog=f"{CONTROL_APP}-jobs-changelog",
@@ -78,15 +81,16 @@ def required_topics(settings: Settings) -> list[Topic]:
         n.commands: 7 * _DAY_S,
         n.step_events: 7 * _DAY_S,
         n.progress: 3600,
-        n.events: _FOR_EVER,
+        n.events: settings.kafka.events_retention_s,
         n.removals: 7 * _DAY_S,
         n.dead_letters: 30 * _DAY_S,
         **{n.step_requests(step, priority): 7 * _DAY_S for step in step_kinds() for priority in PRIORITIES},
     }
     topics = [Topic(name, count, _retention(seconds)) for name, seconds in kept.items()]
+    topics.append(Topic(n.source_urls, count, _COMPACTED | _ENDING))
     topics.append(Topic(n.control, 1, _retention(_DAY_S)))
     topics.append(Topic(n.tokens, 1, _COMPACTED))
-    topics.append(Topic(n.audit, 1, _retention(_FOR_EVER)))
+    topics.append(Topic(n.audit, 1, _retention(settings.kafka.audit_retention_s)))
     topics += [Topic(name, count, _COMPACTED) for name in (n.jobs_changelog, n.assets_changelog)]
     return topics
 
@@ -115,3 +119,5 @@ _COMPACTED = _DATED | {
     "segment.ms": "600000",
     "max.compaction.lag.ms": "900000",
 }
+#: What is neither replaced nor deleted ends, too.
+_ENDING = {"cleanup.policy": "compact,delete", "retention.ms": str(_SOURCE_URL_S * 1000)}

@@ -81,7 +81,7 @@ async def collect_garbage(request: web.Request) -> web.Response:
     now = parts.clock.earlier()
     before = now - older_than_s
     garbage = {unit: files for top in _UNITS for unit, files in (await _orphans(parts, top, before)).items()}
-    garbage |= await _unclaimed(parts, before)
+    garbage |= await unclaimed_uploads(parts, before)
     bucket = parts.store if isinstance(parts.store, BucketStore) else None
     abandoned = await bucket.multipart_uploads(older_than_s, now) if bucket is not None else None
     if not body.dry_run:
@@ -114,8 +114,8 @@ async def _orphans(parts: Services, top: str, before: float) -> dict[str, _Unit]
     return orphans
 
 
-async def _unclaimed(parts: Services, before: float) -> dict[str, _Unit]:
-    """Direct uploads that no asset or job references."""
+async def unclaimed_uploads(parts: Services, before: float) -> dict[str, _Unit]:
+    """Direct uploads from before that time that no asset or job references: never submitted, or deleted since."""
     uploads = {
         stored.key: _Unit(1, stored.size_bytes, stored.modified_at.timestamp())
         async for stored in parts.store.walk(DIRECT_FOLDER)

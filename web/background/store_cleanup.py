@@ -1,9 +1,10 @@
-"""Removes from the store what killed processes left: staged files, multipart uploads, objects of broken uploads."""
+"""Removes from the store what nothing references: what killed processes left, and direct uploads of deleted assets."""
 
 import asyncio
 import logging
 
 from processors.storage.errors import StoreError
+from web.api.store_gc import unclaimed_uploads
 from web.http.problems import Problem
 from web.readmodel import queries
 from web.services import Services
@@ -11,12 +12,15 @@ from web.services import Services
 log = logging.getLogger("kinolog.web")
 
 _EVERY_S = 3600.0
+#: Age at which a direct upload that no asset or job references is removed: it may be submitted until then.
+_UNCLAIMED_S = 2 * 86_400.0
 
 
 class StoreCleanup:
     """Cleans up once an hour, by the log's time."""
 
     def __init__(self, parts: Services) -> None:
+        self._parts = parts
         self._store, self._journal, self._model = parts.store, parts.journal, parts.model
         self._position, self._clock = parts.position, parts.clock
 
@@ -36,6 +40,8 @@ class StoreCleanup:
         now = self._clock.earlier()
         await self._store.sweep(now)
         await self._journal.repair(self._store, self._is_source, now)
+        for key in await unclaimed_uploads(self._parts, now - _UNCLAIMED_S):
+            await self._store.delete_prefix(key)
 
     async def _is_source(self, asset_id: str, key: str) -> bool:
         asset = await self._model.read(queries.asset, asset_id)

@@ -22,6 +22,7 @@ from streams.kafka.retry import retry_forever
 from streams.kafka.topics import names
 from streams.settings import Settings
 from tables.queues import queue_key
+from tables.source_urls import secret_url, with_public_url
 from web.http.cursors import WriteCursor
 from web.http.problems import Problem, unavailable
 from web.readmodel.position import Position
@@ -70,19 +71,30 @@ class Commands:
         Raises Problem (503): the outcome is unknown then; a repeat with an Idempotency-Key is harmless.
         """
         self.require_connection()
+        commands = await self._with_urls_apart(commands)
         targets = [(partition_of(_key(command), self._settings.partitions), command) for command in commands]
         pending = [self._outbox.put(self._topic, partition, _event(command)) for partition, command in targets]
-        try:
-            async with asyncio.timeout(_WRITE_S):
-                records = await asyncio.gather(*(asyncio.shield(record) for record in pending))
-        except (KafkaError, TimeoutError) as error:
-            log.warning("commands were not delivered", extra={"count": len(commands), "error": repr(error)})
-            raise unavailable(
-                "broker-unavailable", "the log did not respond in time: it is not known whether this was written", 2
-            ) from error
+        records = await _delivered(pending)
         return self._keep_cursors(
             commands, [(partition, record.offset) for (partition, _), record in zip(targets, records, strict=True)]
         )
+
+    async def _with_urls_apart(self, commands: Sequence[Command]) -> Sequence[Command]:
+        """The commands without secret parts of URLs, which are on the log apart from them. Raises Problem (503)."""
+        secrets = {n: url for n, command in enumerate(commands) if (url := _secret_url(command)) is not None}
+        if not secrets:
+            return commands
+        records = await _delivered([self._keep_url(commands[n], url) for n, url in secrets.items()])
+        offsets = dict(zip(secrets, (record.offset for record in records), strict=True))
+        return [
+            with_public_url(command, offsets[n]) if n in offsets and isinstance(command, SubmitJob) else command
+            for n, command in enumerate(commands)
+        ]
+
+    async def _keep_url(self, command: Command, url: str) -> Any:
+        key, partition = _job_id(command) or "", partition_of(_key(command), self._settings.partitions)
+        topic = names(self._settings).source_urls
+        return await (await self._send(topic, partition, key.encode(), url.encode(), []))
 
     async def date(self) -> float:
         """Write a record and return its timestamp by the broker's clock, seconds since the epoch.
@@ -146,6 +158,22 @@ class Commands:
             raise Problem(503, "broker-unavailable", "the service is stopping")
         delivery: Awaitable[Any] = await self._producer.send(topic, value, key, partition, headers=headers)
         return delivery
+
+
+async def _delivered(pending: Sequence[Awaitable[Any]]) -> list[Any]:
+    """The records, once the broker has them. Raises Problem (503): the outcome is unknown then."""
+    try:
+        async with asyncio.timeout(_WRITE_S):
+            return await asyncio.gather(*(asyncio.shield(record) for record in pending))
+    except (KafkaError, TimeoutError) as error:
+        log.warning("commands were not delivered", extra={"count": len(pending), "error": repr(error)})
+        raise unavailable(
+            "broker-unavailable", "the log did not respond in time: it is not known whether this was written", 2
+        ) from error
+
+
+def _secret_url(command: Command) -> str | None:
+    return secret_url(command) if isinstance(command, SubmitJob) else None
 
 
 def _event(command: Command) -> bytes:

@@ -29,6 +29,14 @@ _LIVE_ABOUT = (
     "that is too slow, 4001 when its token has expired or was revoked, 4012 when the read model is rebuilt."
 )
 
+#: No event: plain text.
+_SOURCE_URL: Document = {
+    "name": "source_url",
+    "contentType": "text/plain",
+    "summary": "The full URL of a job's source; a tombstone when the job is deleted",
+    "payload": {"type": "string"},
+}
+
 #: Messages that have another topic than the others of their module.
 _EXCEPTIONS: dict[type[Message], str] = {
     DeadLetter: "dead_letters",
@@ -69,6 +77,10 @@ def asyncapi(settings: Settings) -> Document:
         channel = channels.setdefault(channel_of(kind), _topic(settings, channel_of(kind)))
         channel["messages"][_key(wire_name)] = {"$ref": f"#/components/messages/{_key(wire_name)}"}
     channels["tokens"] = _topic(settings, "tokens") | {"messages": {"token": {"$ref": "#/components/messages/token"}}}
+    channels["source_urls"] = _topic(settings, "source_urls") | {
+        "description": "Full URLs of jobs' sources; the key is the job's id.",
+        "messages": {"source_url": {"$ref": "#/components/messages/source_url"}},
+    }
     channels[_LIVE] = {
         "address": "/v1/live",
         "description": _LIVE_ABOUT,
@@ -118,7 +130,7 @@ def _messages(schemas: Schemas) -> Document:
         for wire_name, kind in message_types().items()
     }
     messages |= {_frame(kind): {"name": _frame(kind), **_message(kind, schemas)} for kind in frame_types()}
-    return messages | {"token": {"name": "token", **_message(TokenRow, schemas)}}
+    return messages | {"token": {"name": "token", **_message(TokenRow, schemas)}, "source_url": _SOURCE_URL}
 
 
 def _message(kind: type[msgspec.Struct], schemas: Schemas) -> Document:

@@ -10,6 +10,7 @@ from schemas.base import ErrorRecord
 from schemas.jobs import JOB_ENDED, STEP_PASSED, Asset, Job, Step
 from streams.kafka.envelope import iso_time
 from tables.job_warnings import asset_warnings, job_warnings
+from tables.source_urls import published
 from web.readmodel.changelog import duration_s, is_queued
 from web.readmodel.job_progress import Live, job_progress, step_progress
 from web.views.models import AssetJobView, AssetView, ErrorView, JobView, StepView
@@ -41,7 +42,7 @@ def job_view(job: Job, overlay: LiveOverlay = _NO_OVERLAY) -> JobView:
     return JobView(
         id=job.id,
         asset_id=job.asset_id,
-        input=job.input,
+        input=published(job.input),
         pipeline=job.pipeline,
         status=job.status,
         progress=percent(job_progress(job, overlay.live)),
