@@ -24,6 +24,8 @@ def require_closed(settings: Settings) -> None:
 def is_loopback(host: str) -> bool:
     """Whether a host is a loopback address or `localhost`. Names are not resolved."""
     try:
-        return ip_address(host.strip("[]")).is_loopback
+        address = ip_address(host.strip("[]"))
     except ValueError:
-        return host.lower() == "localhost"
+        return host.lower().rstrip(".") == "localhost"
+    # Python 3.11 does not see the loopback in an IPv4-mapped address.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

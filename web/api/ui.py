@@ -4,6 +4,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from processors.storage.keys import InvalidKey, checked_key
 from web.http.problems import not_found
 from web.http.routing import Routes
 from web.http.security_headers import page_policy
@@ -45,7 +46,10 @@ async def page_file(request: web.Request, name: str) -> web.FileResponse:
 
 
 async def _file(request: web.Request, name: str, cache: str) -> web.FileResponse:
-    path = (STATIC / name).resolve()
+    try:
+        path = (STATIC / checked_key(name)).resolve()
+    except InvalidKey as error:
+        raise not_found("page") from error
     if not (path.is_relative_to(STATIC) and path.suffix in _SUFFIXES and path.is_file()):
         raise not_found("page")
     policy = page_policy(await services(request).bucket_origin.find())
