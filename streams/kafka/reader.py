@@ -31,7 +31,9 @@ _START_S = 1.0
 _MAX_RECORDS = 500
 
 
-def make_consumer(bootstrap: str, *, reset: Reset, wait_ms: int = BOUNDED_MS, **options: Any) -> Any:
+def make_consumer(
+    bootstrap: str, *, reset: Reset, wait_ms: int = BOUNDED_MS, isolation: str = ISOLATION, **options: Any
+) -> Any:
     """A consumer that has not started. `reset`: where it continues when its position is out of range. `wait_ms`: how
     long the broker may hold back an empty fetch.
     """
@@ -42,7 +44,7 @@ def make_consumer(bootstrap: str, *, reset: Reset, wait_ms: int = BOUNDED_MS, **
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset=reset,
-        isolation_level=ISOLATION,
+        isolation_level=isolation,
         fetch_max_wait_ms=wait_ms,
         **options,
     )
@@ -77,6 +79,16 @@ async def open_reader(
         yield consumer
 
 
+async def ends_with_open_transactions(bootstrap: str, parts: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """Offsets after the last record of each partition, committed or not. Raises KafkaError.
+
+    A reader's own `end_offsets` are before the first open transaction, whatever was written behind its beginning.
+    """
+    async with open_reader(bootstrap, parts, reset="none", isolation="read_uncommitted") as reader:
+        ends: dict[TopicPartition, int] = await reader.end_offsets(parts)
+        return ends
+
+
 def assign_paused(consumer: Any, parts: Iterable[TopicPartition]) -> None:
     """Assign partitions; nothing is fetched from them until `fetch_from`."""
     assigned = list(parts)
@@ -108,7 +120,9 @@ async def read_between(
     """
     max_records = min(_MAX_RECORDS, max(1, sum(ends[part] - start for part, start in starts.items())))
     left = {part for part, start in starts.items() if start < ends[part]}
-    fetch_from(consumer, {part: starts[part] for part in left})
+    for part, start in starts.items():
+        consumer.seek(part, start)  # also where there is nothing to read: with reset "none" each needs a position
+    consumer.resume(*left)
     while left:
         batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=max_records)
         # Before the next `await` that waits: aiokafka would fetch on.

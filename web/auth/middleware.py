@@ -111,12 +111,13 @@ class Authenticator:
     def _refused(self, request: web.Request) -> Problem:
         """The problem for an invalid token. Only failures are counted: valid tokens at the same address never wait."""
         burst = float(max(self._settings.auth.failures, 1))
-        wait_s = self._failures.wait_s(self._remote(request), time.monotonic(), per_s=_TRIES_PER_S, burst=burst)
+        wait_s = self._failures.wait_s(self.remote(request), time.monotonic(), per_s=_TRIES_PER_S, burst=burst)
         if wait_s > 0:
             return _wait("too-many-failures", "too many invalid tokens from this IP address", wait_s)
         return _unauthorized("this token is not valid", ', error="invalid_token"')
 
-    def _remote(self, request: web.Request) -> str:
+    def remote(self, request: web.Request) -> str:
+        """IP address of the client."""
         return client_ip(request, self._settings.web.trusted_proxies)
 
 
@@ -138,7 +139,7 @@ def authentication(authenticator: Authenticator) -> Middleware:
     @web.middleware
     async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
         route = route_of(request)
-        CALLER.set("public")
+        CALLER.set(f"address:{authenticator.remote(request)}")
         if route is None or not route.public:
             request[PRINCIPAL] = principal = await authenticator.principal(request)
             authenticator.require_rate(principal)

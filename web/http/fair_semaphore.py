@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
-#: Who shares a turn with whom: the owner of the request that is being handled; "" for the process's own work.
+#: Who shares a turn with whom: owner, token or IP address of the running request; "" for the process itself.
 CALLER: ContextVar[str] = ContextVar("caller", default="")
 #: Queries of one caller that may wait for a thread; some 50 s of the slowest ones.
 MAX_WAITING = 1_000

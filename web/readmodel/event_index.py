@@ -67,6 +67,14 @@ class IndexedEvents(NamedTuple):
     next_offset: int
 
 
+class IndexEnd(NamedTuple):
+    """The end of the index in one partition."""
+
+    #: All events up to this moment are indexed, ms since the epoch.
+    complete_ms: int
+    next_offset: int
+
+
 class EventIndex:
     """The file and its thread. A damaged file is recreated, empty. Methods raise sqlite3.Error.
 
@@ -98,12 +106,12 @@ class EventIndex:
         """Index records, in order within each partition. Those of a deleted job are removed."""
         await self._run(lambda: self._add(records))
 
-    async def complete(self, moment_ms: int, ends: Mapping[int, int]) -> None:
-        """Note that all events up to a moment are indexed, and all before these offsets by partition.
+    async def complete(self, ends: Mapping[int, IndexEnd]) -> None:
+        """Note up to where all events of each partition are indexed.
 
         The last offsets may have no events: those of aborted transactions would be read again with each catch-up.
         """
-        await self._run(lambda: self._complete(moment_ms, ends))
+        await self._run(lambda: self._complete(ends))
 
     async def of_job(self, partition: int, job_id: str) -> IndexedEvents | None:
         """The indexed events of a job; None where its partition is not indexed."""
@@ -171,9 +179,9 @@ class EventIndex:
                 db.execute(_ADVANCE, position)
             _index_jobs(db, records)
 
-    def _complete(self, moment_ms: int, ends: Mapping[int, int]) -> None:
+    def _complete(self, ends: Mapping[int, IndexEnd]) -> None:
         with self._transaction() as db:
-            db.executemany(_COMPLETE, [(moment_ms, end, partition) for partition, end in ends.items()])
+            db.executemany(_COMPLETE, [(*end, partition) for partition, end in ends.items()])
 
     def _counts_at(self, name: str, moment_ms: int, owner: str | None, final: bool) -> Counts | None:
         partitions = [*self._next_offsets(name)]

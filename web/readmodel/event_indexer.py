@@ -10,11 +10,11 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka.reader import open_reader, read_between
+from streams.kafka.reader import ends_with_open_transactions, open_reader, read_between
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.http.problems import unavailable
-from web.readmodel.event_index import SKEW_S, EventIndex
+from web.readmodel.event_index import SKEW_S, EventIndex, IndexEnd
 from web.readmodel.position import Position
 from web.readmodel.queries import Counts
 
@@ -71,14 +71,17 @@ class EventIndexer:
 
     async def catch_up(self) -> None:
         """Index everything up to the current end of the log. Raises KafkaError, sqlite3.Error."""
-        client_id, began = f"kinolog-web-{self._settings.web.replica}", time.time()
-        async with open_reader(self._settings.bootstrap, self._parts, reset="latest", client_id=client_id) as consumer:
+        bootstrap, client_id = self._settings.bootstrap, f"kinolog-web-{self._settings.web.replica}"
+        began, all_ends = time.time(), await ends_with_open_transactions(bootstrap, self._parts)
+        # Where topic retention removes what is to be read, no end is reached as if it had been read.
+        async with open_reader(bootstrap, self._parts, reset="none", client_id=client_id) as consumer:
             ends = await consumer.end_offsets(self._parts)
             starts = await self._starts(consumer, ends)
             self._to_read, self._read_so_far = sum(ends[part] - starts[part] for part in self._parts), 0
             await self._read(consumer, starts, ends)
-        moment_ms = int((began - SKEW_S) * 1000)
-        await self._index.complete(moment_ms, {part.partition: ends[part] for part in self._parts})
+        # An open transaction hides what was written behind its beginning: no moment is complete then.
+        moment_ms = {part: int((began - SKEW_S) * 1000) if ends[part] >= all_ends[part] else 0 for part in self._parts}
+        await self._index.complete({part.partition: IndexEnd(moment_ms[part], ends[part]) for part in self._parts})
 
     @property
     def _name(self) -> str:

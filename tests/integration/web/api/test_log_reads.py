@@ -80,8 +80,9 @@ async def test_requests_take_the_turn_of_their_tokens_owner(site: Site, monkeypa
         await real(self, caller)
 
     monkeypatch.setattr(FairSemaphore, "acquire", acquire)
-    for token, expected in (("anna-edits", "owner:anna"), ("anna-views", "owner:anna"), (ADMIN, "token:operator")):
-        assert (await site.ask("GET", "/v1/jobs", token))[0] == 200
+    turns = {"anna-edits": "owner:anna", "anna-views": "owner:anna", ADMIN: "token:operator", None: "address:127.0.0.1"}
+    for token, expected in turns.items():
+        assert (await site.ask("GET", "/v1/jobs" if token else "/metrics", token))[0] == 200
         assert set(callers) - {""} == {expected}  # "" is the process's own work
         callers.clear()
 

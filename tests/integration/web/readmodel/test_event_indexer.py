@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.errors import KafkaError
 
 from schemas.base import Message
 from schemas.facts import JobCompleted, JobFact, JobSubmitted
@@ -222,3 +223,43 @@ async def test_an_open_transaction_delays_neither_timelines_nor_counts(
     await transactional.commit_transaction()
     async with asyncio.timeout(20):
         assert jobs(await indexer.counts_at(time.time(), None)) == before + 1
+
+
+async def test_what_an_open_transaction_hides_is_counted_at_its_moment_later(
+    make: Make, indexer: EventIndexer, transactional: AIOKafkaProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_indexer, "SKEW_S", 0.0)
+    before = jobs(await indexer.counts_at(time.time(), None))
+    await transactional.begin_transaction()
+    await _in_transaction(transactional, make(), facts_of("in_transaction"))
+    await publish(make(), facts_of("hidden"))
+    await asyncio.sleep(0.01)  # the log's clock counts milliseconds
+    moment = time.time()
+    assert jobs(await indexer.counts_at(moment, None)) == before
+    await indexer.counts_at(time.time(), None)
+    await transactional.commit_transaction()
+    assert jobs(await indexer.counts_at(moment, None)) == before + 2
+
+
+async def test_events_that_are_removed_while_they_are_to_be_read_do_not_count_as_read(
+    make: Make, index: EventIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make()
+    parts = [TopicPartition(names(settings).events, n) for n in range(settings.partitions)]
+    await publish(settings, [*facts_of("removed"), *facts_of("newer")])
+    await _delete_all_but_the_last_two(settings, parts)
+    indexer = indexer_of(settings, index)
+    await index.reset(indexer._name, dict.fromkeys(range(settings.partitions), 0))
+    with monkeypatch.context() as patch:
+        stale = dict.fromkeys(parts, 0)  # looked up just before the removal
+
+        async def starts(*_: Any) -> dict[TopicPartition, int]:
+            return stale
+
+        patch.setattr(EventIndexer, "_starts", starts)
+        with pytest.raises(KafkaError):
+            await indexer.catch_up()
+    assert await index.next_offsets(indexer._name) == dict.fromkeys(range(settings.partitions), 0)
+    await indexer.catch_up()  # from the beginning that is left
+    history = await EventLog(settings, index).of_job(ASSET, "newer", time.time() - 60)
+    assert len(history.facts) == 2

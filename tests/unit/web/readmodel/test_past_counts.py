@@ -16,7 +16,7 @@ from tests.unit.web.readmodel.crowd import Said, crowd
 from tests.unit.web.readmodel.log_records import LogRecord, log_record
 from tests.unit.web.rows import NOW
 from web.api.stats import stats
-from web.readmodel.event_index import EventIndex
+from web.readmodel.event_index import EventIndex, IndexEnd
 from web.readmodel.past_counts import TooOld
 from web.readmodel.queries import Counts
 
@@ -176,7 +176,7 @@ async def test_moments_whose_events_are_not_all_indexed_are_not_answered(index: 
     last = [max(r.timestamp for r in story.records if r.partition == n) for n in range(PARTITIONS)]
     assert await index.counts_at("log", min(last) - 1, None) is not None
     assert await index.counts_at("log", min(last), None) is None  # more may follow at the same moment
-    await index.complete(max(last) + 10, dict.fromkeys(range(PARTITIONS), 0))
+    await index.complete(dict.fromkeys(range(PARTITIONS), IndexEnd(max(last) + 10, 0)))
     assert await index.counts_at("log", max(last) + 10, None) is not None
     assert await index.counts_at("log", max(last) + 11, None) is None
     assert await index.counts_at("another log", min(last) - 1, None) is None
