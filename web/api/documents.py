@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from processors.threads import in_thread
 from web.api.ui import page_file
 from web.http.routing import ALL_ROUTES, Routes
 from web.services import services
@@ -15,11 +16,14 @@ from web.spec.openapi import openapi
 routes = Routes("Operation")
 
 _CACHED: web.AppKey[dict[str, bytes]] = web.AppKey("documents", dict)
+#: One document at a time: it costs a second of CPU, and two threads that parse sources can fail (CPython 3.11,
+#: "AST constructor recursion depth mismatch").
+_MAKING: web.AppKey[asyncio.Lock] = web.AppKey("making-documents", asyncio.Lock)
 
 
 def add_documents(app: web.Application) -> None:
     """Prepare the cache of the documents; each is generated at its first request."""
-    app[_CACHED] = {}
+    app[_CACHED], app[_MAKING] = {}, asyncio.Lock()
 
 
 @routes.get("/openapi.json", access="public", responses={200: dict[str, Any]}, etag=True)
@@ -42,8 +46,9 @@ async def show_docs(request: web.Request) -> web.StreamResponse:
 
 async def _document(request: web.Request, name: str) -> web.Response:
     cached = request.app[_CACHED]
-    if name not in cached:
-        cached[name] = await asyncio.to_thread(_made, request, name)
+    async with request.app[_MAKING]:
+        if name not in cached:
+            cached[name] = await in_thread(_made, request, name)
     return web.Response(body=cached[name], content_type="application/json")
 
 
