@@ -67,6 +67,8 @@ class Web(Section, frozen=True, kw_only=True):
     upload_stall_s: float = 30.0
     #: Lifetime of an idle resumable upload, seconds.
     tus_expire_s: float = 86_400.0
+    #: Maximum number of incomplete resumable uploads of one owner; 0: unlimited.
+    tus_per_owner: int = 1000
     #: Folder of incomplete resumable uploads; unset: below the data directory. On a shared volume any replica can
     #: continue an upload; otherwise a client must stay on its replica.
     tus_dir: str | None = None

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 
@@ -63,10 +63,10 @@ class Abused:
 
 
 @contextmanager
-def abused_replica(jobs: int = 3_000) -> Iterator[Abused]:
-    """A replica with so many jobs of the abuser, in a process of its own."""
+def abused_replica(jobs: int = 3_000, log: IO[bytes] | None = None) -> Iterator[Abused]:
+    """A replica with so many jobs of the abuser, in a process of its own; `log` gets what it logs."""
     command = [sys.executable, "-m", "tests.abuse.replica", "--jobs", str(jobs)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None and process.stdin is not None
     try:
         line: dict[str, Any] = json.loads(process.stdout.readline())

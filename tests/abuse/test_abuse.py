@@ -4,6 +4,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,11 +19,12 @@ _SOCKETS = 2_000
 
 
 @pytest.fixture
-def replica(monkeypatch: pytest.MonkeyPatch) -> Iterator[Abused]:
+def replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Abused]:
     for name, value in {"MAX_CONNECTIONS": "1000", "SEND_STALL_S": "2", "IDLE_S": "4"}.items():
         monkeypatch.setenv(f"KINOLOG_WEB__{name}", value)
-    with abused_replica() as started:
+    with (tmp_path / "log").open("wb") as log, abused_replica(log=log) as started:
         yield started
+    assert "Traceback" not in (tmp_path / "log").read_text(), "a client that leaves, or sends garbage, is no error"
 
 
 async def test_all_kinds_of_abuse_at_once_are_bounded_and_others_are_served(replica: Abused) -> None:

@@ -115,8 +115,8 @@ def auditing(audit: Audit, trusted_proxies: int) -> Middleware:
     async def audited(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
         remote = client_ip(request, trusted_proxies)
-        is_refusal = response.status in (401, 403)
-        if request.method in _SAFE and not is_refusal:
+        is_refusal = response.status in (401, 403, 429)
+        if request.method in _SAFE and response.status not in (401, 403):
             return response
         if is_refusal and refusals.wait_s(remote, time.monotonic(), per_s=_REFUSALS_PER_S, burst=_REFUSALS_BURST):
             return response

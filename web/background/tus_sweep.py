@@ -37,3 +37,4 @@ class TusSweep:
             with contextlib.suppress(FileNotFoundError):  # completed meanwhile
                 async with LOCKS.locked(folder, upload.id):
                     await complete(self._parts, upload)
+        LOCKS.incomplete = await asyncio.to_thread(folder.owners)

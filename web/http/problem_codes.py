@@ -67,6 +67,7 @@ CODES: dict[str, str] = {
     "too-many-waiting-requests": "Too many of your requests wait for their turn: wait for their responses.",
     "too-many-live-connections": "You have too many live connections open, or all clients together: close some.",
     "too-many-requests-at-once": "Too many of your requests wait behind those in progress: wait for their responses.",
+    "too-many-uploads": "You have too many incomplete resumable uploads: complete or cancel some.",
     "too-many-requests": "The token's rate limit is exceeded: try again later.",
     "unauthorized": "The token is missing, unknown, expired or revoked.",
     "unknown-parameter": "Unknown query parameter.",

@@ -3,6 +3,7 @@
 Without it the bodies that a client requests and does not read are bounded by its connections alone.
 """
 
+import contextlib
 from collections.abc import Callable
 
 from aiohttp import web
@@ -73,8 +74,9 @@ async def _send_large(request: web.Request, response: web.StreamResponse) -> Non
     if isinstance(response, web.Response) and not response.prepared:
         body = response.body
         if isinstance(body, bytes) and len(body) > _BUFFERED_BYTES:
-            await response.prepare(request)
-            await response.write_eof()
+            with contextlib.suppress(ConnectionError):  # the client has left
+                await response.prepare(request)
+                await response.write_eof()
 
 
 def is_counted(request: web.Request) -> bool:

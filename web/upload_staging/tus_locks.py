@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 
 from cachetools import FIFOCache
@@ -22,6 +23,8 @@ class TusLocks:
     def __init__(self) -> None:
         self._reading: dict[str, asyncio.Timeout] = {}
         self._finished: FIFOCache[str, TusUpload] = FIFOCache(_MAX_FINISHED)
+        #: Incomplete uploads by owner: as of the last sweep, and those since. Replicas may share the folder.
+        self.incomplete: Counter[str | None] = Counter()
 
     @contextlib.asynccontextmanager
     async def locked(self, storage: TusStorage, upload_id: str) -> AsyncIterator[None]:
@@ -49,6 +52,16 @@ class TusLocks:
             finally:
                 if self._reading.get(upload_id) is timeout:
                     del self._reading[upload_id]
+
+    def require_room(self, owner: str | None, most: int) -> None:
+        """Raise Problem (429) for an owner with too many incomplete uploads."""
+        if 0 < most <= self.incomplete[owner]:
+            detail = f"{most} uploads are incomplete already: complete or cancel some, or wait until they expire"
+            raise Problem(429, "too-many-uploads", detail, {"Retry-After": "60"})
+
+    def note_removed(self, owner: str | None) -> None:
+        """Count one upload less."""
+        self.incomplete[owner] = max(self.incomplete[owner] - 1, 0)
 
     def note_finished(self, upload: TusUpload) -> None:
         """Keep a finished upload for a client that did not get the response."""

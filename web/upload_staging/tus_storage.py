@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -112,6 +113,12 @@ class TusStorage:
             elif found[1] == found[0].size_bytes:
                 complete.append(found[0])
         return complete
+
+    def owners(self) -> Counter[str | None]:
+        """Number of uploads here, by owner."""
+        homes = list(self._folder.iterdir()) if self._folder.is_dir() else []
+        found = [self.find(home.name) for home in homes]
+        return Counter(upload.owner for upload, _ in filter(None, found))
 
     def link_data(self, upload_id: str) -> Path | None:
         """A hard link to the complete data, which the store may move away; None when the data is gone already."""

@@ -40,7 +40,7 @@ async def show_tus(request: web.Request) -> web.Response:
     return web.Response(status=204, headers=_HEADERS | offered)
 
 
-@routes.post("/v1/uploads/tus", responses={201: None}, problems=(400, 403, 412, 413, 422, 503))
+@routes.post("/v1/uploads/tus", responses={201: None}, problems=(400, 403, 412, 413, 422, 429, 503))
 async def create_tus(request: web.Request) -> web.Response:
     """Create a resumable upload of `Upload-Length` bytes at `Location`. The response has the ids of its job.
 
@@ -66,6 +66,8 @@ async def create_tus(request: web.Request) -> web.Response:
     submission_of(parts, upload)  # whatever can be rejected is rejected before the bytes
     parts.commands.require_connection()
     parts.clock.now()  # it dates the upload
+    LOCKS.require_room(upload.owner, parts.settings.web.tus_per_owner)
+    LOCKS.incomplete[upload.owner] += 1  # before the next `await`: another request may be as far
     await asyncio.to_thread(tus_folder(parts).create, upload)
     if not size_bytes:
         await complete(parts, upload)
@@ -123,6 +125,7 @@ async def end_tus(request: web.Request) -> web.Response:
     async with _turn(request):
         upload, _ = await _find(request)
         await asyncio.to_thread(tus_folder(services(request)).remove, upload.id)
+        LOCKS.note_removed(upload.owner)
     return web.Response(status=204, headers=_HEADERS)
 
 

@@ -50,4 +50,5 @@ async def complete(parts: Services, upload: TusUpload) -> None:
     await parts.store.put_file(path, submitted.input.object or "")
     await parts.commands.send([submitted])
     LOCKS.note_finished(upload)
+    LOCKS.note_removed(upload.owner)
     await asyncio.to_thread(folder.remove, upload.id)

@@ -66,3 +66,16 @@ async def test_an_unknown_upload_cannot_be_locked(storage: TusStorage, name: str
     with pytest.raises(FileNotFoundError):
         async with TusLocks().locked(storage, name):
             pass
+
+
+def test_an_owner_with_too_many_incomplete_uploads_gets_no_more_and_others_do() -> None:
+    locks = TusLocks()
+    for _ in range(3):
+        locks.require_room("anna", 3)
+        locks.incomplete["anna"] += 1
+    with pytest.raises(Problem) as caught:
+        locks.require_room("anna", 3)
+    assert (caught.value.status, caught.value.code) == (429, "too-many-uploads")
+    locks.require_room("bert", 3)
+    locks.note_removed("anna")
+    locks.require_room("anna", 3)

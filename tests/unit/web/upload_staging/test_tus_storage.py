@@ -63,3 +63,10 @@ def test_a_folder_that_is_just_being_made_survives_one_sweep(tmp_path: Path) -> 
     assert (tmp_path / "tus_1").exists()
     storage.sweep()
     assert not (tmp_path / "tus_1").exists()
+
+
+def test_uploads_are_counted_by_owner(tmp_path: Path) -> None:
+    storage = TusStorage(tmp_path, 60, time.time)
+    for number, owner in enumerate(("anna", "anna", None)):
+        storage.create(TusUpload(id=f"tus_{number}", size_bytes=4, asset_id="a", job_id="j", owner=owner))
+    assert storage.owners() == {"anna": 2, None: 1}
