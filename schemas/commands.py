@@ -39,7 +39,7 @@ class CancelJob(Message, frozen=True, kw_only=True):
 
 
 class RetryJob(Message, frozen=True, kw_only=True):
-    """Retry a failed or cancelled job from the steps that did not complete."""
+    """Retry a job that failed, was cancelled, or completed without some steps, from the steps that did not complete."""
 
     TYPE: ClassVar[str] = "media.job.retry.v1"
 

@@ -135,6 +135,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     updated_at: float
     #: Number of the run, from 1; each retry of the job adds 1.
     run: int = 1
+    #: Whether an earlier run completed: its results stay published while the steps that it lacks are tried again.
+    has_completed: bool = False
     #: Priority of its steps' requests.
     priority: Priority = "normal"
     owner: str | None = None
@@ -194,6 +196,8 @@ class AssetJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: float
     #: Reason for failing: an error code, or "cancelled".
     reason: str | None = None
+    #: As in Job.
+    has_completed: bool = False
 
 
 class MissingStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

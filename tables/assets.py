@@ -167,11 +167,11 @@ _CACHED: dict[AssetStatus, AssetStatus] = {"UPLOADED": "PENDING", "PROCESSING": 
 
 def _status(asset: Asset, jobs: Mapping[str, AssetJob], others: Set[Kind], *, kept: bool) -> AssetStatus:
     """`others`: kinds of the jobs that are not among `jobs`."""
-    states = {known.status for known in jobs.values()} | {status for status, _ in others}
-    status = asset_status(states, kept=kept)
+    kinds = {kind_of(known) for known in jobs.values()} | others
+    status = asset_status({status for status, _ in kinds}, kept=kept)
     if asset.input.url is None or not asset.outputs.keys() <= {"download"}:
         return status
-    only_cached = all(kind_of(known)[1] for known in jobs.values()) and all(cached for _, cached in others)
+    only_cached = all(cached for _, cached in kinds)
     return _CACHED.get(status, status) if only_cached else status
 
 

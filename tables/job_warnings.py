@@ -39,6 +39,11 @@ def _first(*warnings: Iterator[StepWarning]) -> tuple[StepWarning, ...]:
     return tuple(islice(chain.from_iterable(warnings), MAX_WARNINGS))
 
 
+def is_incomplete(job: Job) -> bool:
+    """Whether the job completed without steps that a retry would try again."""
+    return job.status == "completed" and next(missing_steps(job), None) is not None
+
+
 def missing_steps(job: Job) -> Iterator[tuple[Step, StepWarning]]:
     """The optional steps that failed for good, and the steps that were skipped because of them."""
     failed = {f"{s.spec.name}-failed": s.spec.name for s in job.steps if s.status == "failed" and s.spec.optional}

@@ -26,6 +26,7 @@ from schemas.step_events import (
     StepEvent,
 )
 from tables.effects import Effects, deletion_effects, implied_effects, new_effects
+from tables.job_warnings import is_incomplete
 from tables.scheduling import settle
 from tables.step_transitions import TRANSITIONS, is_awaited, is_current, owns
 
@@ -99,12 +100,13 @@ def _cancel(job: Job, now: float) -> Job:
 
 
 def _retry(job: Job, event: RetryJob, now: float) -> Job:
-    if job.status not in ("failed", "cancelled") or event.run != job.run:
+    if not (job.status in ("failed", "cancelled") or is_incomplete(job)) or event.run != job.run:
         return job
     started = replace(
         job,
         status="waiting",
         run=job.run + 1,
+        has_completed=job.has_completed or job.status == "completed",
         steps=tuple(_kept_or_reset(job.steps)),
         cancelling=False,
         error=None,

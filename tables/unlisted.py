@@ -18,7 +18,13 @@ Kind = tuple[str, bool]
 def summary(job: Job) -> AssetJob:
     """The summary of a job that an asset's row keeps."""
     reason = end_reason(job) if job.finished_at is not None else None
-    return AssetJob(status=job.status, pipeline=job.pipeline, created_at=job.created_at, reason=reason)
+    return AssetJob(
+        status=job.status,
+        pipeline=job.pipeline,
+        created_at=job.created_at,
+        reason=reason,
+        has_completed=job.has_completed,
+    )
 
 
 def end_reason(job: Job) -> str | None:
@@ -30,7 +36,7 @@ def end_reason(job: Job) -> str | None:
 
 def kind_of(known: AssetJob) -> Kind:
     """The part of a job that its asset's status depends on."""
-    return known.status, known.pipeline == CACHE_PIPELINE
+    return "completed" if known.has_completed else known.status, known.pipeline == CACHE_PIPELINE
 
 
 class _Entry(NamedTuple):

@@ -100,7 +100,7 @@ async def cancel(client: "Client", job_id: str) -> Output:
 @client_command(jobs, "retry", examples=("kinolog jobs retry JOB",))
 @_job
 async def retry(client: "Client", job_id: str) -> Output:
-    """Resume a failed or cancelled job.
+    """Resume a job that failed, was cancelled or lacks steps.
 
     Completed steps are not repeated.
     """
@@ -148,16 +148,16 @@ def clear(*, status: str, older_than_s: float | None, pipeline: str | None, arti
 )
 @click.option(
     "--status",
-    type=click.Choice(["failed", "cancelled", "all"]),
+    type=click.Choice(["failed", "cancelled", "completed", "all"]),
     default="failed",
     show_default=True,
-    help="Which jobs to retry.",
+    help="Which jobs to retry; completed: those that lack steps, all: failed and cancelled.",
 )
 @click.option("--pipeline", help="Only jobs of this pipeline.")
 @click.option("--step", metavar="STEP[:STATUS]", help="Only with this step, e.g. transcode:failed.")
 @click.option("--q", metavar="TEXT", help="Only with this text in names, ids, passthrough or error.")
 def retry_all(*, status: str, **query: str | None) -> Bulk:
-    """Retry failed or cancelled jobs."""
+    """Retry jobs that failed, were cancelled or lack steps."""
     matching = {**query, "status": "cancelled,failed" if status == "all" else status}
 
     async def act(client: "Client") -> Output:

@@ -104,7 +104,10 @@ class Client:
         await self._request("POST", f"{_job_path(job_id)}/cancel")
 
     async def retry(self, job_id: str) -> None:
-        """Resume a failed or cancelled job from the steps that did not complete. Raises NotFound, Conflict."""
+        """Resume a job from the steps that did not complete: one that failed, was cancelled, or completed without them.
+
+        Raises NotFound, Conflict.
+        """
         await self._request("POST", f"{_job_path(job_id)}/retry")
 
     async def delete(self, job_id: str) -> None:
@@ -116,7 +119,7 @@ class Client:
         return await self._count("/v1/jobs/clear", filters)
 
     async def retry_all(self, **filters: Any) -> int:
-        """Retry failed or cancelled jobs; their number. Filters: status, pipeline, step, q, created_after …"""
+        """Retry jobs that can be retried; their number. Filters: status, pipeline, step, q, created_after …"""
         return await self._count("/v1/jobs/retry", filters)
 
     async def _count(self, path: str, body: Mapping[str, Any] | None = None) -> int:

@@ -53,3 +53,16 @@ async def test_a_film_without_pictures_and_captions_plays_and_says_what_it_lacks
     ]
     ready = [entry.message for entry in entries if isinstance(entry.message, AssetReady)]  # type: ignore[union-attr]  # all facts are readable
     assert [len(fact.warnings) for fact in ready] == [len(job["warnings"])]
+
+
+async def test_what_a_film_lacks_is_tried_again_by_a_retry_while_it_plays(broken: System, clip: Path) -> None:
+    async with broken.client() as api:
+        accepted = await api.upload(clip)
+        job = await api.ended(accepted["job_id"], 120)
+        status, body = await api.post(f"/v1/jobs/{job['id']}/retry", {})
+        assert status == 202
+        asset = await api.get(f"/v1/assets/{job['asset_id']}?after={body['cursor']}")
+        assert asset["status"] == "READY"
+        again = await api.wait(job["id"], lambda now: now["run"] == 2 and now["status"] == "completed", 120)
+    assert (again["status"], again["warnings"]) == ("completed", job["warnings"])
+    assert step_of(again, "transcode") == step_of(job, "transcode")

@@ -114,7 +114,7 @@ async def cancel_studio_job(request: web.Request) -> web.Response:
 
 @routes.post(f"{_PATH}/{{job_id}}/retry", responses={202: Done}, problems=(404, 409))
 async def retry_studio_job(request: web.Request) -> web.Response:
-    """Resume a failed or cancelled job."""
+    """Resume a job that failed, was cancelled, or completed without some steps."""
     job, principal = await _job(request), caller_of(request)
     await actions.retry(services(request), principal, job)
     return json_response(Done(job_id=job.id), status=202)

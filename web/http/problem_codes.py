@@ -53,7 +53,7 @@ CODES: dict[str, str] = {
     "model-unavailable": "The embedding model for search by meaning is not available; mode=text needs none.",
     "not-found": "Not found, or not yours.",
     "not-ready": "The process is not ready; `detail` has the reasons.",
-    "not-retryable": "Only a failed or cancelled job can be retried.",
+    "not-retryable": "The job has not ended, or completed without lacking a step: there is nothing to retry.",
     "offset-mismatch": "The upload has another offset: request it with HEAD.",
     "range-not-satisfiable": "The range is beyond the end of the file.",
     "read-model-behind": "The write is not visible here yet: try again.",

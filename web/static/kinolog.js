@@ -96,7 +96,7 @@ export class Kinolog {
     await this.call("POST", `${path(id)}/cancel`);
   }
 
-  /** Resumes a failed or cancelled job from the steps that did not complete. @param {string} id @returns {Promise<void>} */
+  /** Resumes a job that failed, was cancelled or completed without some steps, from the steps that did not complete. @param {string} id @returns {Promise<void>} */
   async retry(id) {
     await this.call("POST", `${path(id)}/retry`);
   }

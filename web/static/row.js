@@ -1,7 +1,7 @@
 // One job's row: what it shows, and how it changes.
 
 import { clone, put } from "./dom.js";
-import { age, duration, group, hasEnded, kind, output, pausedQueue, place, seconds, statusText, stepNote, title, warningText } from "./words.js";
+import { age, canRetry, duration, hasEnded, kind, output, pausedQueue, place, seconds, statusText, stepNote, title, warningText } from "./words.js";
 
 /** An empty row for the job with this id; `updateRow` fills it. */
 export function newRow(id) {
@@ -54,7 +54,7 @@ function updateActions(row, job) {
   // Not `disabled`: that would take the keyboard's focus away.
   put(row.cancel, "ariaDisabled", String(Boolean(job.cancelling)));
   put(row.cancel, "ariaLabel", `Cancel ${title(job)}`);
-  put(row.retry, "hidden", group(job) !== "failed");
+  put(row.retry, "hidden", !canRetry(job));
   put(row.retry, "ariaDisabled", "false");
   put(row.retry, "ariaLabel", `Retry ${title(job)}`);
   put(row.poster, "disabled", !output(job, "master"));

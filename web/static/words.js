@@ -11,6 +11,15 @@ export function group(job) {
   return job.status === "completed" ? "completed" : "failed";
 }
 
+/** Whether a retry would run a step of the job: it failed, was cancelled, or completed without some steps. */
+export const canRetry = (job) => group(job) === "failed" || (job.status === "completed" && missing(job).length > 0);
+
+/** The warnings about steps that a completed job lacks. */
+function missing(job) {
+  const status = new Map(job.steps.map((step) => [step.name, step.status]));
+  return (job.warnings ?? []).filter(({ step }) => status.get(step) !== "completed");
+}
+
 /** The job's name for people. */
 export const title = (job) => job.filename || job.asset_id;
 
@@ -35,8 +44,8 @@ export function warningText(job) {
   const warnings = (job.status === "completed" && job.warnings) || [];
   if (!warnings.length) return "";
   const status = new Map(job.steps.map((step) => [step.name, step.status]));
-  const missing = warnings.filter(({ step }) => status.get(step) !== "completed");
-  const without = missing.length ? `without ${LIST.format(missing.map(({ step }) => NOUNS[step] ?? step))}` : "with defects";
+  const lacks = missing(job).map(({ step }) => NOUNS[step] ?? step);
+  const without = lacks.length ? `without ${LIST.format(lacks)}` : "with defects";
   // A step that was skipped because another failed has no reason of its own.
   const reasons = [...new Set(warnings.filter(({ step }) => status.get(step) !== "skipped").map(reason))];
   const more = reasons.length > MOST_REASONS ? [`And ${reasons.length - MOST_REASONS} more.`] : [];

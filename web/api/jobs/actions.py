@@ -2,6 +2,7 @@
 
 from schemas.commands import CancelJob, DeleteJob, RetryJob
 from schemas.jobs import JOB_ENDED, Job
+from tables.job_warnings import is_incomplete
 from web.auth.principal import Principal
 from web.http.cursors import WriteCursor
 from web.http.problems import Problem
@@ -24,13 +25,19 @@ async def cancel(parts: Services, principal: Principal, job: Job) -> WriteCursor
 
 
 async def retry(parts: Services, principal: Principal, job: Job) -> WriteCursor:
-    """Resume a failed or cancelled job. Raises Problem: 409 in any other status, 503."""
-    if job.status not in ("failed", "cancelled"):
-        raise Problem(409, "not-retryable", f"the job is {job.status}: only a failed or cancelled job can be retried")
+    """Resume a job that failed, was cancelled, or lacks steps. Raises Problem: 409 for any other, 503."""
     if job.refused:
         raise Problem(409, "not-retryable", "the submission was refused, there is nothing to retry: submit again")
+    if not can_retry(job):
+        lacks = " and lacks nothing" if job.status == "completed" else ""
+        raise Problem(409, "not-retryable", f"the job is {job.status}{lacks}: there is nothing to retry")
     command = RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run, requested_by=principal.owner)
     return await parts.commands.send([command])
+
+
+def can_retry(job: Job) -> bool:
+    """Whether a retry would run a step of the job."""
+    return not job.refused and (job.status in ("failed", "cancelled") or is_incomplete(job))
 
 
 async def delete(parts: Services, principal: Principal, job: Job) -> WriteCursor:

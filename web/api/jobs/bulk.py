@@ -49,8 +49,8 @@ class ClearRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class RetryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which jobs to retry: filters as of the list, at least one."""
 
-    #: Default with another filter: "failed".
-    status: Literal["failed", "cancelled", "all"] | None = None
+    #: Default with another filter: "failed". "completed": those that lack steps; "all": failed and cancelled.
+    status: Literal["failed", "cancelled", "completed", "all"] | None = None
     pipeline: str | None = None
     asset_id: str | None = None
     #: "STEP", or "STEP:STATUS".
@@ -108,14 +108,16 @@ async def clear_jobs(request: web.Request) -> web.Response:
 
 @routes.post("/v1/jobs/retry", body=RetryRequest, responses={202: Answer[Affected]}, problems=(400, 413, 415, 422, 503))
 async def retry_jobs(request: web.Request) -> web.Response:
-    """Retry all failed or cancelled jobs that match the filters; the response has their number."""
+    """Retry all jobs that match the filters and can be retried; the response has their number."""
     body: RetryRequest = await json_body(request, RetryRequest)
     principal = caller_of(request)
     filters: dict[str, Any] = {name: value for name, value in msgspec.structs.asdict(body).items() if value}
     required(" or ".join(body.__struct_fields__), filters or None)
     query = filters | {"status": "cancelled,failed" if body.status == "all" else body.status or "failed"}
 
-    def command_for(job: Job) -> Command:
+    def command_for(job: Job) -> Command | None:
+        if not actions.can_retry(job):
+            return None
         return RetryJob(job_id=job.id, asset_id=job.asset_id, run=job.run, requested_by=principal.owner)
 
     return await command_all(request, parse(query, JOBS, principal.scope), command_for)
@@ -128,13 +130,17 @@ def required(name: str, value: T | None) -> T:
     return value
 
 
-async def command_all(request: web.Request, listing: Listing, command_for: Callable[[Job], Command]) -> web.Response:
-    """Send a command to each job of the listing; respond with the number of jobs."""
+async def command_all(
+    request: web.Request, listing: Listing, command_for: Callable[[Job], Command | None]
+) -> web.Response:
+    """Send a command to each job of the listing that has one; respond with the number of commands."""
     parts, count, cursors = services(request), 0, list[WriteCursor]()
     parts.commands.require_connection()
     async for jobs in _batches(parts, listing):
-        cursors.append(await parts.commands.send([command_for(job) for job in jobs]))
-        count += len(jobs)
+        commands = [command for job in jobs if (command := command_for(job)) is not None]
+        if commands:
+            cursors.append(await parts.commands.send(commands))
+        count += len(commands)
     cursor = WriteCursor.merge(parts.position.log or "", cursors)
     await actions.applied(parts, cursor, "jobs")
     return data_response(Affected(count=count), status=202, cursor=cursor)

@@ -55,7 +55,10 @@ async def cancel_job(request: web.Request) -> web.Response:
 
 @routes.post("/v1/jobs/{job_id}/retry", responses={202: Answer[Submitted]}, problems=(404, 409, 503))
 async def retry_job(request: web.Request) -> web.Response:
-    """Resume a failed or cancelled job: 202; 409 in any other status."""
+    """Resume a job that failed, was cancelled, or completed without some steps: 202; 409 for any other.
+
+    Completed steps are kept, and an asset that is READY stays so.
+    """
     principal = caller_of(request)
     job = await visible_job(request, principal, request.match_info["job_id"])
     return accepted(job, await actions.retry(services(request), principal, job))

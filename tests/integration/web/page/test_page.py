@@ -79,8 +79,11 @@ async def test_a_ready_film_says_what_it_lacks_and_why(open_page: OpenPage, kino
     shown = row(page, "clip-1.mp4").locator(".warning")
     await expect(shown).to_have_text("Ready, without captions: The <b>model</b> failed.")
     await expect(page.get_by_role("button", name="Play clip-1.mp4")).to_be_enabled()
+    await page.get_by_role("button", name="Retry clip-1.mp4").click()
+    await eventually(lambda: kinolog.calls == ["retry job_000001"], PATIENCE_S)
     await kinolog.put(ready | {"warnings": []})
     await expect(shown).to_be_hidden()
+    await expect(page.get_by_role("button", name="Retry clip-1.mp4")).to_be_hidden()
 
 
 async def test_a_deleted_job_goes(open_page: OpenPage, kinolog: FakeKinolog) -> None:

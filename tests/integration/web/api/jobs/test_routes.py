@@ -244,6 +244,40 @@ async def test_clearing_and_retrying_go_to_ones_own_by_filter_and_say_how_many(
     assert (await site.ask("POST", "/v1/jobs/clear", "anna-views", json={"status": "all"}))[0] == 403
 
 
+async def completed(site: Site, control: ControlStandIn, *, without_captions: bool) -> Job:
+    """A job that completed, with an optional step that did or did not."""
+    submission = await submitted(site)
+    job, now = control.jobs[submission["job_id"]], time.time()
+    spec = StepSpec(name="captions", optional=True)
+    captions = Step(spec=spec, status="completed", outputs={"vtt": "v"}, finished_at=now)
+    if without_captions:
+        error = ErrorRecord(code="model-failed", message="The model failed.")
+        captions = Step(spec=spec, status="failed", error=error, finished_at=now)
+    steps = (*(replace(step, status="completed", finished_at=now) for step in job.steps), captions)
+    return await control.change(job.id, status="completed", steps=steps, finished_at=now)
+
+
+async def test_jobs_that_lack_steps_are_retried_and_their_assets_stay_ready(
+    site: Site, control: ControlStandIn
+) -> None:
+    one, _ = [await completed(site, control, without_captions=True) for _ in range(2)]
+    whole = await completed(site, control, without_captions=False)
+
+    async def refused() -> bool:
+        status, problem = await site.ask("POST", f"/v1/jobs/{whole.id}/retry", "anna-edits")
+        return status == 409 and "lacks nothing" in problem["detail"]
+
+    await eventually(refused)
+    status, body = await site.ask("POST", f"/v1/jobs/{one.id}/retry", "anna-edits")
+    assert status == 202
+    _, shown = await site.ask("GET", f"/v1/jobs/{one.id}?after={body['cursor']}", "anna-edits")
+    assert (shown["data"]["status"], shown["data"]["run"]) == ("waiting", 2)
+    _, asset = await site.ask("GET", f"/v1/assets/{one.asset_id}", "anna-edits")
+    assert asset["data"]["status"] == "READY"
+    status, body = await site.ask("POST", "/v1/jobs/retry", "anna-edits", json={"status": "completed"})
+    assert (status, body["data"]["count"]) == (202, 1)
+
+
 async def test_a_retention_forgets_the_oldest(site: Site, control: ControlStandIn, crowded: dict[str, Job]) -> None:
     from streams.settings import Retention
 
