@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ffmpeg
 
-from processors.errors import InvalidMedia, ProcessingError
+from processors.errors import Fault, InvalidMedia, ProcessingError
 from processors.media.damage import DamageLog, Span, is_complaint
 from processors.tools.ffmpeg import LineSplitter, ffmpeg_argv, file_url, input_options
 from processors.tools.runner import Command, Runner, ignore
@@ -70,7 +70,7 @@ async def track_damage(
     )
     try:
         await runner.run(command, ignore, read)
-    except InvalidMedia:
+    except (InvalidMedia, Fault):
         pass  # what it read until then is the result
     except ProcessingError as error:
         log.warning("damage could not be located", extra={"error": str(error), "detail": error.detail})

@@ -7,8 +7,7 @@
     │   ├── CorruptMedia         corrupt-media           damaged or cut off
     │   ├── MediaTooLarge        media-too-large         beyond a limit: duration, pixels, fps, tracks
     │   ├── NothingToShow        no-usable-track
-    │   ├── LimitExceeded        limit-exceeded          needs more memory, time or disk than a tool may use
-    │   └── ToolMisbehaved       tool-misbehaved         made a tool do something it never does
+    │   └── LimitExceeded        limit-exceeded          needs more memory, time or disk than a tool may use
     ├── InvalidParams            invalid-params          the pipeline's fault: never retried
     ├── InvalidUrl               invalid-url             not an allowed http(s) URL: never retried
     ├── AddressForbidden         address-forbidden       the URL leads to a forbidden address: never retried
@@ -20,8 +19,10 @@
     ├── SourceTooSlow            source-too-slow         slower than allowed
     ├── ToolFailed               tool-failed
     ├── ToolTimedOut             tool-timed-out
-    ├── OutputInvalid            output-invalid          fails validation, a fault in kinolog: never retried
-    │   └── OutputIncomplete     output-invalid          part of it is missing: retried
+    ├── Fault                    the fault of kinolog or of a tool, not of the file: logged at ERROR, never retried
+    │   ├── OutputInvalid        output-invalid          the result fails validation
+    │   │   └── OutputIncomplete output-invalid          part of it is missing: retried
+    │   └── ToolMisbehaved       tool-misbehaved         a tool crashed, or did something it never does by itself
     ├── OutputsTooLarge          outputs-too-large       more results than a job can hold: never retried
     ├── OutOfCapacity            out-of-capacity         disk, memory
     └── BackendError             a model failed: the next backend of its chain is used
@@ -44,9 +45,6 @@
 from typing import ClassVar
 
 from schemas.base import ErrorRecord
-
-#: Appended to the message of a failed validation.
-_NOT_THE_FILE = "This is a fault in kinolog, not in the file."
 
 
 class ProcessingError(Exception):
@@ -112,12 +110,6 @@ class LimitExceeded(InvalidMedia):
     """A tool needs more memory, processor time or disk space for this file than it may use."""
 
     code = "limit-exceeded"
-
-
-class ToolMisbehaved(InvalidMedia):
-    """A tool did something it never does by itself: the file may be an attack."""
-
-    code = "tool-misbehaved"
 
 
 class InvalidParams(ProcessingError):
@@ -190,17 +182,35 @@ class ToolTimedOut(ProcessingError):
     retriable = True
 
 
-class OutputInvalid(ProcessingError):
-    """The output is complete but fails validation; a retry would give the same output.
+class Fault(ProcessingError):
+    """kinolog or a tool is at fault, and a retry would end in the same way. An engineer must look at it.
 
-    `finding` is a sentence that says what is wrong. An engineer must decide whether the check or the work is at fault.
+    `finding` is a sentence that says what is wrong.
     """
 
-    code = "output-invalid"
+    _INTRODUCTION: ClassVar[str]
+    _END: ClassVar[str]
 
     def __init__(self, finding: str, *, detail: str | None = None) -> None:
-        super().__init__(f"kinolog's own check rejected the result: {finding} {_NOT_THE_FILE}", detail=detail)
+        super().__init__(f"{self._INTRODUCTION} {finding} {self._END}", detail=detail)
         self.finding = finding
+
+
+class OutputInvalid(Fault):
+    """The output fails validation: either the check or the work is at fault."""
+
+    code = "output-invalid"
+    _INTRODUCTION, _END = "kinolog's own check rejected the result:", "This is a fault in kinolog, not in the file."
+
+
+class ToolMisbehaved(Fault):
+    """A tool crashed, or did something it never does by itself. The file may be an attack on it."""
+
+    code = "tool-misbehaved"
+    _INTRODUCTION, _END = (
+        "A tool failed on this file:",
+        "This is a fault in the tool; the log has the details.",
+    )
 
 
 class OutputIncomplete(OutputInvalid):

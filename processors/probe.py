@@ -183,7 +183,7 @@ class Prober:
 def described(output: Json) -> Json:
     """Validate ffprobe's output, with at least one usable track.
 
-    Raises NothingToShow, ToolMisbehaved.
+    Raises NothingToShow, OutputInvalid.
     """
     description = checked_output(output)
     if not best_video(description["streams"]) and not best_audio(description["streams"]):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from processors.contract import Work, outputs_of, params_of
 from processors.damage import Complaints
-from processors.errors import CorruptMedia, Skipped
+from processors.errors import CorruptMedia, OutputInvalid, ProcessingError, Skipped
 from processors.media.damage import Span, missing_pictures
 from processors.media.frame_scoring import LOOK_BYTES, best, is_black, looks
 from processors.media.packet_times import packets
@@ -123,7 +123,7 @@ class _Session:
             tiles = await self._tiles(board, keyframes=False)
         sprites = range(board.sprites(len(tiles)))
         if not tiles or not all((self.work.output / sprite_name(number + 1)).is_file() for number in sprites):
-            raise CorruptMedia(_NOTHING)
+            raise self.nothing()
         cues = storyboard_vtt(board, [tile.at_s for tile in tiles])
         await asyncio.to_thread((self.work.output / STORYBOARD).write_text, cues)
         return board, tiles
@@ -161,8 +161,12 @@ class _Session:
             if self.is_taken(shot):
                 return
         if chosen is None:
-            raise CorruptMedia(_NOTHING)
+            raise self.nothing()
         await asyncio.to_thread(shutil.copyfile, self.work.output / thumbnails[chosen].name, self.work.output / POSTER)
+
+    def nothing(self) -> ProcessingError:
+        """The error of a video without a picture: the file's fault only if its decoder complained."""
+        return CorruptMedia(_NOTHING) if self.complaints.count else OutputInvalid("No picture was written.")
 
     def warnings(
         self, board: Storyboard, tiles: Sequence["_Tile"], missing: Sequence[Shot]

@@ -16,7 +16,7 @@ import msgspec
 
 from processors.contract import Work, outputs_of, params_of
 from processors.damage import Complaints, TrackDamage, track_damage
-from processors.errors import CorruptMedia, InvalidParams, NothingToShow, OutputInvalid
+from processors.errors import CorruptMedia, Fault, InvalidParams, NothingToShow
 from processors.media.channels import mixed
 from processors.media.colours import decoder_options, prepared, scaled, tagged
 from processors.media.damage import damage_warnings
@@ -227,7 +227,7 @@ class Transcoder:
             damage = await encode.damage()
             if "sound" in damage and damage["sound"].spans:
                 ladder = await encode.with_exact_sound(ladder)
-        except (CorruptMedia, OutputInvalid):
+        except (CorruptMedia, Fault):
             damage = await encode.damage()
             if not any(one.spans for one in damage.values()):
                 raise

@@ -3,7 +3,7 @@
 import logging
 
 from agents.executor.attempts import Attempt
-from processors.errors import OutOfCapacity, OutputInvalid, ProcessingError, SourceUnavailable
+from processors.errors import Fault, OutOfCapacity, OutputInvalid, ProcessingError, SourceUnavailable
 from processors.storage.errors import StoreError
 from processors.storage.local_files import DISK_FULL, UnexpectedFile
 from schemas.base import ErrorRecord
@@ -16,8 +16,8 @@ def error_record(attempt: Attempt, error: BaseException) -> ErrorRecord:
     known = _known(error)
     if known is None:
         return _internal_error(attempt, error)
-    if isinstance(known, OutputInvalid):
-        _log_rejected(attempt, known)
+    if isinstance(known, Fault):
+        _log_fault(attempt, known)
     return known.record()
 
 
@@ -36,11 +36,12 @@ def _known(error: BaseException) -> ProcessingError | None:
     return None
 
 
-def _log_rejected(attempt: Attempt, error: OutputInvalid) -> None:
+def _log_fault(attempt: Attempt, error: Fault) -> None:
     """An error unless the next try may succeed."""
     level = logging.WARNING if error.retriable else logging.ERROR
     why = {"reason": error.finding, "detail": error.detail}
-    log.log(level, "output failed validation", extra=attempt.identity.log_fields | why)
+    text = "output failed validation" if isinstance(error, OutputInvalid) else "tool misbehaved"
+    log.log(level, text, extra=attempt.identity.log_fields | why)
 
 
 def _internal_error(attempt: Attempt, error: BaseException) -> ErrorRecord:

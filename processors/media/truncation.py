@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from processors.errors import CorruptMedia
+from processors.errors import CorruptMedia, MediaTooLarge
 
 #: Boxes whose loss matters. Half a `free` box at the end, as some recorders leave it, is no loss.
 _NEEDED = frozenset({b"moov", b"mdat", b"moof"})
@@ -15,7 +15,7 @@ _RIFF_UNKNOWN = frozenset({0, 0xFFFFFFFF})
 #: Most top-level boxes of a file: six hours in fragments of a fifth of a second have a third of it.
 _MAX_BOXES = 1_000_000
 
-_TOO_MANY_BOXES = "The file consists of more fragments than any film has. Export or upload it again."
+_TOO_MANY_BOXES = f"The file consists of more than {_MAX_BOXES} fragments. Export it with fewer."
 _NO_MOOV = "The file is cut off: its table of contents (moov) is missing. Upload or export it again."
 
 
@@ -53,7 +53,7 @@ def _boxes(file: BinaryIO, present: int) -> Iterator[tuple[bytes, int]]:
         if start + 8 > present:
             return
         if number > _MAX_BOXES:
-            raise CorruptMedia(_TOO_MANY_BOXES)
+            raise MediaTooLarge(_TOO_MANY_BOXES)
         file.seek(start)
         head = file.read(16)
         size = int.from_bytes(head[:4], "big")

@@ -9,8 +9,10 @@ from processors.errors import (
     LimitExceeded,
     MediaTooLarge,
     OutOfCapacity,
+    OutputInvalid,
     ProcessingError,
     ToolFailed,
+    ToolMisbehaved,
     ToolTimedOut,
     UnsupportedMedia,
 )
@@ -21,17 +23,16 @@ _DETAIL_CHARS = 4000
 _BUSY_SHARE = 0.5
 #: Less is not significant: the kernel counts processor time in ticks of 10 ms, and a starting tool is busy.
 _BUSY_MIN_S = 1.0
-#: ffmpeg's exit code when more frames failed to decode than -max_error_rate allows. Source: ffmpeg(1), -max_error_rate.
-_TOO_MANY_DECODE_ERRORS = 69
 
 _BROKEN = "The file is damaged: part of it cannot be decoded. Export it again, or upload it again."
-_UNFIT = "The video or audio of the file cannot be converted. Export it again, or upload it again."
+#: Filters and encoders get what kinolog asks for: that they fail is no fault of the file.
+_UNCONVERTED = "the decoded video or audio cannot be converted."
 _NO_MEMORY = "The machine ran out of memory. The step will be retried."
 NO_DISK = "The machine ran out of disk space. The step will be retried."
 _TOO_MUCH_MEMORY = "The file needs more memory than the limit for one tool."
 _TOO_LONG_FILE = "An output file exceeds the size limit for one tool."
 _TOO_MUCH_CPU = "Processing exceeds the processor time limit for media of this duration."
-_CRASHED = "The file crashes the decoder. Export it again, or upload it again."
+_CRASHED = "it crashed."
 
 #: Errors by text in stderr; the first match applies. The exit code is 1 for all of them.
 _BY_STDERR: tuple[tuple[str, type[ProcessingError], str], ...] = (
@@ -42,10 +43,12 @@ _BY_STDERR: tuple[tuple[str, type[ProcessingError], str], ...] = (
     ("exceeds max_streams", MediaTooLarge, "The file has too many tracks. Export it with fewer."),
     ("Cannot allocate memory", LimitExceeded, _TOO_MUCH_MEMORY),
     ("malloc of size", LimitExceeded, _TOO_MUCH_MEMORY),  # x264
+    # before the next: every damaged packet on the way is reported, too
+    ("Error while processing the decoded data", OutputInvalid, _UNCONVERTED),
+    ("frame to the encoder", OutputInvalid, _UNCONVERTED),
     ("Invalid data found when processing input", CorruptMedia, _BROKEN),
     ("moov atom not found", CorruptMedia, _BROKEN),
-    ("Error while processing the decoded data", CorruptMedia, _UNFIT),
-    ("Error submitting", CorruptMedia, _UNFIT),  # … a packet to the decoder, audio or video frame to the encoder
+    ("Error submitting packet to decoder", CorruptMedia, _BROKEN),
     ("Decoder (codec", UnsupportedMedia, "A track of the file has a codec that cannot be decoded."),
 )
 
@@ -59,9 +62,9 @@ _BY_SIGNAL: dict[int, tuple[type[ProcessingError], str]] = {
     signal.SIGKILL: (OutOfCapacity, _NO_MEMORY),
     signal.SIGXFSZ: (LimitExceeded, _TOO_LONG_FILE),
     signal.SIGXCPU: (LimitExceeded, _TOO_MUCH_CPU),
-    signal.SIGSEGV: (CorruptMedia, _CRASHED),
-    signal.SIGABRT: (CorruptMedia, _CRASHED),
-    signal.SIGFPE: (CorruptMedia, _CRASHED),
+    signal.SIGSEGV: (ToolMisbehaved, _CRASHED),
+    signal.SIGABRT: (ToolMisbehaved, _CRASHED),
+    signal.SIGFPE: (ToolMisbehaved, _CRASHED),
 }
 
 
@@ -70,8 +73,6 @@ def failure(tool: str, returncode: int, stderr: str) -> ProcessingError | None:
     if returncode == 0:
         return None
     detail = f"{tool} exited with {returncode}: {stderr[-_DETAIL_CHARS:]}"
-    if returncode == _TOO_MANY_DECODE_ERRORS:
-        return CorruptMedia(_BROKEN, detail=detail)
     # A shell, and bwrap for its child, report a signal as 128 + its number.
     if ended := _BY_SIGNAL.get(-returncode if returncode < 0 else returncode - 128):
         return ended[0](ended[1], detail=detail)

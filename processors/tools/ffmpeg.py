@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from processors.errors import CorruptMedia, ToolFailed, ToolMisbehaved
+from processors.errors import MediaTooLarge, ToolFailed, ToolMisbehaved
 from processors.tools.runner import Command, Runner, ignore
 from processors.tools.sandbox import FileAccess
 from schemas.base import Json
@@ -95,7 +95,7 @@ class LineSplitter:
         """The lines completed by the next bytes, cut anywhere. Raises ToolMisbehaved for an endless line."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if len(self._rest) > _LINE_BYTES:
-            raise ToolMisbehaved("The file made its decoder print an endless line. Export it again.")
+            raise ToolMisbehaved("it printed an endless line.")
         return lines
 
     def end(self) -> list[bytes]:
@@ -137,7 +137,7 @@ async def ffprobe(runner: Runner, source: Path, argv: tuple[str, ...], timeout_s
 
     await runner.run(_on_source(source, argv, timeout_s), take)
     if len(output) > _OUTPUT_BYTES:
-        raise CorruptMedia("The metadata of the file is too large. Export it again without metadata.")
+        raise MediaTooLarge(f"The file has more than {_OUTPUT_BYTES} bytes of metadata. Export it with less.")
     return bytes(output)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from processors.errors import ToolMisbehaved
+from processors.errors import OutputInvalid
 from schemas.base import Json
 
 #: Any count or index.
@@ -70,11 +70,9 @@ class _Output(msgspec.Struct, frozen=True):
 
 
 def checked_output(output: Json) -> Json:
-    """The output with `streams`, `chapters` and `format`. Raises ToolMisbehaved if it does not fit the schema."""
+    """The output with `streams`, `chapters` and `format`. Raises OutputInvalid if it does not fit the schema."""
     try:
         msgspec.convert(output, _Output)
     except msgspec.ValidationError as error:
-        raise ToolMisbehaved(
-            "ffprobe printed an invalid description of the file. Export the file again.", detail=str(error)
-        ) from error
+        raise OutputInvalid("ffprobe's description of the file has an unknown form.", detail=str(error)) from error
     return {"streams": [], "chapters": [], "format": {}, **output}

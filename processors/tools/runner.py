@@ -136,7 +136,7 @@ class Runner:
         return process
 
     async def _wait(self, process: asyncio.subprocess.Process, command: Command, output: "_Output") -> None:
-        """Wait for the tool to exit. Raises InvalidMedia when it writes too much, and what the callbacks raise."""
+        """Wait for the tool to exit. Raises ProcessingError when it writes too much, and what the callbacks raise."""
         reading = asyncio.ensure_future(_read_output(process, output))
         watching = asyncio.ensure_future(
             written_files.limit_exceeded(command.access.writes, self.limits.tool_disk_bytes)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from processors.errors import InvalidMedia, LimitExceeded, ToolMisbehaved
+from processors.errors import LimitExceeded, ProcessingError, ToolMisbehaved
 
 #: Maximum files of one tool: six hours in eight renditions of two seconds a segment are 86,000.
 _MAX_FILES = 200_000
@@ -25,7 +25,7 @@ _BLOCK_BYTES = 512
 _TOO_MUCH = "Processing the file writes more than the limit of {most}."
 
 
-async def limit_exceeded(folders: Sequence[Path], max_bytes: int) -> InvalidMedia:
+async def limit_exceeded(folders: Sequence[Path], max_bytes: int) -> ProcessingError:
     """Wait until the folders exceed a limit, and return the error. Checks about once a second."""
     while True:
         started = time.monotonic()
@@ -47,14 +47,14 @@ def check(folders: Sequence[Path], max_bytes: int) -> None:
             raise _odd(f"{entry.name[:80]!r}, which is not a plain file with a known name")
 
 
-def _fault(folders: Sequence[Path], max_bytes: int) -> InvalidMedia | None:
+def _fault(folders: Sequence[Path], max_bytes: int) -> ProcessingError | None:
     try:
         return _excess((found for folder in folders for found in _below(folder)), max_bytes)
     except PermissionError:
         return _odd("a folder without permissions")
 
 
-def _excess(found: Iterable["tuple[os.DirEntry[str], int]"], max_bytes: int) -> InvalidMedia | None:
+def _excess(found: Iterable["tuple[os.DirEntry[str], int]"], max_bytes: int) -> ProcessingError | None:
     size_bytes = 0
     for files, (entry, depth) in enumerate(found, 1):
         with suppress(FileNotFoundError):  # removed meanwhile
@@ -69,7 +69,7 @@ def _excess(found: Iterable["tuple[os.DirEntry[str], int]"], max_bytes: int) -> 
 
 
 def _odd(entry: str) -> ToolMisbehaved:
-    return ToolMisbehaved(f"The file made its decoder write {entry}. Export it again.")
+    return ToolMisbehaved(f"it wrote {entry}.")
 
 
 def _below(folder: Path) -> Iterator["tuple[os.DirEntry[str], int]"]:

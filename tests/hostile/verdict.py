@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from processors.errors import InvalidMedia
+from processors.errors import InvalidMedia, ProcessingError, ToolMisbehaved
 from tests.e2e.system import processes_naming
 from tests.hostile.cases import Bait
 from tests.hostile.pipeline import Line, Outcome
@@ -26,10 +26,11 @@ _MACHINE = "tool-timed-out"
 
 
 def input_codes() -> frozenset[str]:
-    """The codes that say that the file is at fault."""
-    kinds = [InvalidMedia]
+    """The codes that such files may end with: the file is at fault, or a tool that it crashed."""
+    kinds: list[type[ProcessingError]] = [InvalidMedia]
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
+    kinds.append(ToolMisbehaved)
     return frozenset(kind.code for kind in kinds)
 
 

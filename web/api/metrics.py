@@ -42,7 +42,13 @@ async def _gather(parts: Services) -> None:
     for step, count in (await parts.queue_executors.by_step() or {}).items():
         metrics.queue_executors.labels(step).set(count)
     by_status: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
     for row in (await parts.model.read(queries.counts, None)).rows:
         by_status[row.status] += 0 if row.step else row.jobs
+        if row.step and row.status == "failed":
+            failed[row.step] += row.jobs
+    metrics.failed_steps.clear()
+    for step, count in failed.items():
+        metrics.failed_steps.labels(step).set(count)
     for status in get_args(JobStatus):
         metrics.jobs.labels(status).set(by_status[status])

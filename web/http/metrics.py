@@ -35,6 +35,12 @@ class Metrics:
         )
         self.live = Gauge("kinolog_live_clients", "Live connections now.", registry=registry)
         self.jobs = Gauge("kinolog_jobs", "Jobs in the read model, by status.", ("status",), registry=registry)
+        self.failed_steps = Gauge(
+            "kinolog_failed_steps",
+            "Steps of jobs in the read model that failed for good, optional ones of completed jobs included.",
+            ("step",),
+            registry=registry,
+        )
         self.queue_executors = Gauge(
             "kinolog_queue_executors",
             "Executors that serve the queue of a step; absent while unknown.",

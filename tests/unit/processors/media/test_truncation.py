@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from processors.errors import CorruptMedia
+from processors.errors import CorruptMedia, MediaTooLarge
 from processors.media import truncation
 from processors.media.truncation import missing_bytes
 
@@ -67,5 +67,5 @@ def test_a_file_of_endless_pieces_is_given_up(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "source").write_bytes(_MP4 + box(b"free") * 200)
     assert missing_bytes(tmp_path / "source", "mov") == 0
     monkeypatch.setattr(truncation, "_MAX_BOXES", 100)
-    with pytest.raises(CorruptMedia, match="fragments"):
+    with pytest.raises(MediaTooLarge, match="fragments"):
         missing_bytes(tmp_path / "source", "mov")
