@@ -268,6 +268,8 @@ async def test_jobs_that_lack_steps_are_retried_and_their_assets_stay_ready(
         return status == 409 and "lacks nothing" in problem["detail"]
 
     await eventually(refused)
+    _, metrics = await site.ask("GET", "/metrics")
+    assert 'kinolog_failed_steps{step="captions"} 2.0' in metrics.decode()
     status, body = await site.ask("POST", f"/v1/jobs/{one.id}/retry", "anna-edits")
     assert status == 202
     _, shown = await site.ask("GET", f"/v1/jobs/{one.id}?after={body['cursor']}", "anna-edits")
