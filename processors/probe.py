@@ -13,6 +13,7 @@ from processors.errors import CorruptMedia, MediaTooLarge, NothingToShow, Source
 from processors.media.channels import MAX_CHANNELS
 from processors.media.chapters import chapters
 from processors.media.damage import JumpLog, incomplete_warning, jump_warnings, truncation_warning
+from processors.media.ogg_chain import is_chained
 from processors.media.packet_times import TimeBases, packets
 from processors.media.sniff import Container, recognise
 from processors.media.tracks import (
@@ -39,8 +40,8 @@ from schemas.probe import ProbeOutputs
 _TAIL_S = 10.0
 #: Containers without an index, whose timestamps after a seek are guesses: read completely, they hold audio only.
 _UNINDEXED = frozenset({"mp3", "aac", "ac3", "eac3", "amr"})
-#: The container whose files can be joined by concatenating them.
-_JOINABLE = "mpegts"
+#: Containers whose files can be joined by concatenating them, and what finds that.
+_JOINABLE: dict[str, Callable[[Path], bool]] = {"mpegts": clock_jumps, "ogg": is_chained}
 #: Containers that declare the duration of a track, so that a missing end is noticed.
 _DECLARES = frozenset({"mov", "matroska", "avi", "flac", "wav"})
 #: Containers whose length covers everything in the order of time: what is missing was at the end.
@@ -113,7 +114,8 @@ class Prober:
 
     async def _ends(self, source: Path, container: Container, description: Json) -> Ends:
         """Measure from the last packets, or from all if the end cannot be found by seeking."""
-        if container.demuxer == _JOINABLE and await asyncio.to_thread(clock_jumps, source):
+        finder = _JOINABLE.get(container.demuxer)
+        if finder is not None and await asyncio.to_thread(finder, source):
             return await self._joined_ends(source, container, description)
         selected = {int(t["index"]) for t in _selected(description)}
         start_s, duration_s = (seconds(description["format"].get(name)) for name in ("start_time", "duration"))

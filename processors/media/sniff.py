@@ -20,6 +20,13 @@ _NOT_MEDIA = (
     (b"\x1f\x8b\x08", "an archive (gzip)"),
 )
 
+#: Video that nothing is around: no times, often a wrong frame rate. Source: ITU-T H.264 and H.265, annex B.
+_BARE = (
+    (re.compile(rb"\0{2,3}\x01[\x09\x27\x67]"), "H.264"),
+    (re.compile(rb"\0{2,3}\x01[\x40\x46]\x01"), "H.265"),
+)
+#: ID3 tags one after the other: of a segment of HLS, and its own.
+_MAX_TAGS = 3
 #: What a suffix looks like that people know.
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
 #: Longest part of a file's name that is repeated to whoever uploaded it.
@@ -60,11 +67,17 @@ EAC3 = Container("eac3", "E-AC-3")
 WAVE64 = Container("w64", "Wave64")
 AU = Container("au", "AU")
 AMR = Container("amr", "AMR")
+MP2 = Container("mp3", "MPEG audio")
+MXF = Container("mxf", "MXF")
+REAL = Container("rm", "RealMedia")
+WAVPACK = Container("wv", "WavPack")
+TRUE_AUDIO = Container("tta", "True Audio")
 GIF = Container("gif", "GIF")
 APNG = Container("apng", "APNG")
 
 #: First bytes. Source: ISO/IEC 13818-1, 2.5.3.3; ASF specification 10.1; FLV specification, annex E.2; Apple, Core
-#: Audio Format; Sony Wave64; RFC 4867, 5; IEC 61834-2 (a frame's first header block, 525 and 625 lines); Sun, audio(4).
+#: Audio Format; Sony Wave64; RFC 4867, 5; IEC 61834-2 (a frame's first header block, 525 and 625 lines); Sun, audio(4);
+#: SMPTE ST 377-1, 7; WavPack 4 & 5 file format; True Audio, codec description; libavformat/rmdec.c.
 _MAGIC: tuple[tuple[bytes, Container], ...] = (
     (b"OggS", OGG),
     (b"fLaC", FLAC),
@@ -78,6 +91,10 @@ _MAGIC: tuple[tuple[bytes, Container], ...] = (
     (b".snd", AU),
     (b"#!AMR\n", AMR),
     (b"#!AMR-WB\n", AMR),
+    (bytes.fromhex("060e2b34020501010d010201"), MXF),
+    (b".RMF\0\0\0", REAL),
+    (b"wvpk", WAVPACK),
+    (b"TTA1", TRUE_AUDIO),
 )
 
 #: Top-level boxes that a QuickTime or MP4 file may start with. Source: ISO/IEC 14496-12, Apple QuickTime File Format.
@@ -93,7 +110,11 @@ _TS_PACKETS = ((188, 0), (192, 4), (204, 0))
 
 def sniff(head: bytes) -> Container | None:
     """The container that starts with `head` (HEAD_BYTES of it suffice), or None when we do not take it."""
-    return _known(head) or _known(head[_id3_bytes(head) :])
+    for _ in range(_MAX_TAGS):
+        if container := _known(head):
+            return container
+        head = head[_id3_bytes(head) :] if _id3_bytes(head) else b""
+    return None
 
 
 def _known(head: bytes) -> Container | None:
@@ -153,7 +174,9 @@ def _mpeg_audio(head: bytes) -> Container | None:
     if head[1] & 0xF6 == 0xF0:
         return AAC
     layer, bit_rate, sample_rate = head[1] & 0x06, head[2] >> 4, head[2] >> 2 & 3
-    return MP3 if head[1] & 0xE0 == 0xE0 and layer == 0x02 and bit_rate not in (0, 15) and sample_rate != 3 else None
+    if head[1] & 0xE0 != 0xE0 or bit_rate in (0, 15) or sample_rate == 3:
+        return None
+    return MP3 if layer == 0x02 else MP2 if layer == 0x04 else None
 
 
 def _dolby(head: bytes) -> Container | None:
@@ -219,6 +242,10 @@ def _verdict(head: bytes, filename: str | None) -> str:
         return "is an animated WebP, which cannot be decoded here"
     if picture := picture_name(head):
         return f"is a picture ({picture}), not a video"
+    if bare := next((name for start, name in _BARE if start.match(head)), None):
+        return (
+            f"is {bare} video without a container: nothing in it says when a picture is shown. Put it into MP4 or MKV"
+        )
     if other := _other(head):
         return f"is {other}, not a video"
     suffix = Path(filename).suffix if filename else ""

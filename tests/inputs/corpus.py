@@ -12,6 +12,7 @@ from tests.inputs.kinds import (
     geometry,
     names,
     rates,
+    reports,
     sounds,
     speech,
     times,
@@ -31,6 +32,7 @@ INPUTS: tuple[Input, ...] = (
     *captions.INPUTS,
     *damage.INPUTS,
     *names.INPUTS,
+    *reports.INPUTS,
 )
 FAILING = Path(__file__).with_name("failing.txt")
 

@@ -190,3 +190,27 @@ def test_a_long_tag_does_not_hide_the_sound_behind_it(tmp_path: Path) -> None:
 def test_a_file_that_is_gone_is_no_fault_of_its_content(tmp_path: Path) -> None:
     with pytest.raises(SourceMissing):
         recognise(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "head, demuxer",
+    [
+        (bytes.fromhex("060e2b34020501010d01020101020400"), "mxf"),
+        (b".RMF\0\0\0\x12" + bytes(8), "rm"),
+        (b"wvpk" + bytes(28), "wv"),
+        (b"TTA1\1\0\1\0", "tta"),
+        (bytes.fromhex("fffde4c4") + bytes(64), "mp3"),
+        (b"ID3\4\0\0\0\0\0\x04abcd" * 2 + bytes.fromhex("fff1508000"), "aac"),
+    ],
+)
+def test_music_archives_and_broadcast_files_are_known(head: bytes, demuxer: str) -> None:
+    container = sniff(head)
+    assert container is not None
+    assert container.demuxer == demuxer
+
+
+def test_a_bare_stream_is_called_one(tmp_path: Path) -> None:
+    path = tmp_path / "camera.h264"
+    path.write_bytes(bytes.fromhex("000000016742c00cda05067e79") + bytes(2000))
+    with pytest.raises(UnsupportedMedia, match=r"H\.264 video without a container"):
+        recognise(path)
