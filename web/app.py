@@ -17,6 +17,7 @@ from streams.settings import Settings, SettingsError
 from tables.pipelines import load_pipelines
 from tables.submissions import Refused
 from web.api.documents import add_documents
+from web.api.uploads.tus_headers import add_version
 from web.auth.api_tokens import TokenLog
 from web.auth.audit import Audit, auditing
 from web.auth.browser_requests import browser_guard
@@ -86,6 +87,7 @@ def make_app(settings: Settings) -> web.Application:
     app[ERROR_TABLE] = _ERRORS
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(add_cors_headers)
+    app.on_response_prepare.append(add_version)
     app.on_shutdown.append(_close_live_clients)
     app.cleanup_ctx.append(background_tasks)
     add_routes(app, ROUTES)

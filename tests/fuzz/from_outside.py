@@ -29,7 +29,7 @@ from tables.pipelines import Pipelines, load_pipelines
 from tables.submissions import Refused
 from tests.fuzz.common import header_text, settings_of_here, unless
 from web.api.jobs.listing import JOBS
-from web.api.uploads.tus import metadata
+from web.api.uploads.tus_headers import metadata
 from web.auth.jwt_tokens import JwtTokens
 from web.auth.principal import Principal
 from web.auth.signed_urls import Signer

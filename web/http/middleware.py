@@ -39,11 +39,12 @@ _METHODS = "GET, HEAD, POST, PATCH, DELETE"
 _EXPOSED = (
     "ETag, X-Request-Id, Retry-After, Content-Range, Accept-Ranges, Location, "
     "Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Upload-Offset, Upload-Length, Upload-Metadata, "
-    "Upload-Expires, Kinolog-Asset-Id, Kinolog-Job-Id"
+    "Upload-Expires, Upload-Concat, Upload-Defer-Length, Tus-Checksum-Algorithm, Kinolog-Asset-Id, Kinolog-Job-Id"
 )
 _REQUEST_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, Range, X-Request-Id, Last-Event-ID, "
-    "Tus-Resumable, Upload-Offset, Upload-Length, Upload-Metadata"
+    "Tus-Resumable, Upload-Offset, Upload-Length, Upload-Metadata, "
+    "Upload-Concat, Upload-Defer-Length, Upload-Checksum, X-HTTP-Method-Override"
 )
 
 

@@ -7,6 +7,7 @@ CODES: dict[str, str] = {
     "body-too-large": "The request body is larger than allowed.",
     "broken-body": "The request body is malformed or incomplete.",
     "broker-unavailable": "The Kafka log cannot be written. Repeat with an Idempotency-Key.",
+    "checksum-mismatch": "The bytes differ from their Upload-Checksum: send them again.",
     "disk-full": "The service's disk is full.",
     "expectation-failed": "The Expect header has an unsupported value.",
     "filter-required": "A bulk command needs a filter; nothing was changed.",
@@ -74,6 +75,7 @@ CODES: dict[str, str] = {
     "unknown-pipeline": "Unknown pipeline.",
     "unsupported-media-type": "The Content-Type is not supported here.",
     "upload-in-use": "Another request is writing to this upload.",
+    "upload-incomplete": "Only partial uploads that are complete can be joined.",
     "upload-stalled": "The upload stalled: no data was received for too long.",
     "upload-too-large": "The upload is larger than allowed.",
 }

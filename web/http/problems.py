@@ -26,6 +26,8 @@ CODE = web.ResponseKey("code", str)
 CLOSE = {"Connection": "close"}
 
 _CLIENT_CLOSED_REQUEST = 499
+#: Statuses that the standard library does not know. Source: tus 1.0.0, Checksum.
+_TITLES = {460: "Checksum Mismatch"}
 
 #: Stable codes of aiohttp's own error responses.
 _CODES = {
@@ -82,7 +84,7 @@ def problem_view(problem: Problem, request_id: str | UnsetType = UNSET) -> Probl
     """Render the problem for clients."""
     return ProblemView(
         type=f"urn:kinolog:problem:{problem.code}",
-        title=HTTPStatus(problem.status).phrase,
+        title=_TITLES.get(problem.status) or HTTPStatus(problem.status).phrase,
         status=problem.status,
         code=problem.code,
         detail=problem.detail,

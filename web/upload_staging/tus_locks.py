@@ -5,24 +5,19 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from cachetools import FIFOCache
-
 from web.http.problems import Problem
-from web.upload_staging.tus_storage import TusStorage, TusUpload
+from web.upload_staging.tus_storage import TusStorage
 
 #: Seconds that a request waits for the one before it to end.
 _WAIT_S = 2.0
 _POLL_S = 0.02
-#: Finished uploads that are kept for clients that repeat their last request.
-_MAX_FINISHED = 10_000
 
 
 class TusLocks:
-    """Locks held by requests of this process, and its finished uploads. Other replicas are seen by the file lock."""
+    """Locks held by requests of this process. Other replicas are seen by the file lock."""
 
     def __init__(self) -> None:
         self._reading: dict[str, asyncio.Timeout] = {}
-        self._finished: FIFOCache[str, TusUpload] = FIFOCache(_MAX_FINISHED)
         #: Incomplete uploads by owner: as of the last sweep, and those since. Replicas may share the folder.
         self.incomplete: Counter[str | None] = Counter()
 
@@ -62,14 +57,6 @@ class TusLocks:
     def note_removed(self, owner: str | None) -> None:
         """Count one upload less."""
         self.incomplete[owner] = max(self.incomplete[owner] - 1, 0)
-
-    def note_finished(self, upload: TusUpload) -> None:
-        """Keep a finished upload for a client that did not get the response."""
-        self._finished[upload.id] = upload
-
-    def finished(self, upload_id: str) -> TusUpload | None:
-        """An upload that has become a job recently."""
-        return self._finished.get(upload_id)
 
     def _end(self, upload_id: str) -> None:
         timeout = self._reading.pop(upload_id, None)

@@ -3,7 +3,8 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -13,13 +14,16 @@ from streams.ids import ID_PATTERN
 from streams.process.files import write_atomically
 from streams.process.locks import try_lock
 
+#: Bytes per copied block.
+_COPY_BYTES = 1024**2
+
 
 class TusUpload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One upload, as described in its folder."""
 
     id: str
-    #: Size of the complete upload.
-    size_bytes: int
+    #: Size of the complete upload; None while the client has not told it.
+    size_bytes: int | None
     asset_id: str
     job_id: str
     owner: str | None = None
@@ -28,6 +32,14 @@ class TusUpload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     passthrough: str | None = None
     #: The Upload-Metadata header.
     metadata: str | None = None
+    #: Whether it is a part of a final upload, and becomes no job itself.
+    partial: bool = False
+    #: The Upload-Concat header of a final upload.
+    concat: str | None = None
+
+    def is_whole(self, offset: int) -> bool:
+        """Whether all bytes have come, and it can become a job."""
+        return self.size_bytes == offset and not self.partial
 
 
 class TusStorage:
@@ -43,9 +55,11 @@ class TusStorage:
         self._incomplete: set[str] = set()
 
     def create(self, upload: TusUpload) -> None:
-        """Create an empty upload. Raises OSError."""
+        """Create an empty upload; one that exists stays as it is. Raises OSError."""
         home = self._folder / upload.id
-        home.mkdir(parents=True)
+        if (home / "upload.json").exists():
+            return
+        home.mkdir(parents=True, exist_ok=True)
         self.data(upload.id).touch()
         _set_mtime(self.data(upload.id), self._now())
         write_atomically(home / "upload.json", msgspec.json.encode(upload))
@@ -77,7 +91,7 @@ class TusStorage:
         except FileNotFoundError:
             return None
         now = self._now()
-        if now is not None and data.st_mtime + self._expire_s < now and data.st_size < upload.size_bytes:
+        if now is not None and data.st_mtime + self._expire_s < now and not upload.is_whole(data.st_size):
             return None
         return upload, data.st_size
 
@@ -87,13 +101,53 @@ class TusStorage:
 
     def append(self, upload_id: str, block: bytes | bytearray) -> None:
         """Add bytes at the end. Raises OSError."""
+        with self._appending(upload_id) as file:
+            file.write(block)
+
+    def set_size(self, upload: TusUpload, size_bytes: int) -> TusUpload:
+        """Note the size of an upload that was created without one."""
+        sized = msgspec.structs.replace(upload, size_bytes=size_bytes)
+        write_atomically(self._folder / upload.id / "upload.json", msgspec.json.encode(sized))
+        return sized
+
+    def stage(self, upload_id: str, block: bytes | bytearray) -> None:
+        """Add bytes whose checksum is not verified yet; they do not count. Raises OSError."""
+        with self._staged(upload_id).open("ab") as file:
+            file.write(block)
+
+    def append_staged(self, upload_id: str) -> None:
+        """Add the staged bytes at the end: their checksum is right. Raises OSError."""
+        with self._appending(upload_id) as file, self._staged(upload_id).open("rb") as staged:
+            shutil.copyfileobj(staged, file, _COPY_BYTES)
+        self.discard_staged(upload_id)
+
+    def discard_staged(self, upload_id: str) -> None:
+        """Delete staged bytes. A repeat is harmless."""
+        self._staged(upload_id).unlink(missing_ok=True)
+
+    def join(self, upload: TusUpload, parts: Sequence[str]) -> None:
+        """Give the upload the bytes of other uploads, in order. A repeat is harmless. Raises OSError."""
+        data = self.data(upload.id)
+        if upload.is_whole(data.stat().st_size):  # and perhaps in the store already, by a hard link
+            return
+        os.truncate(data, 0)
+        with self._appending(upload.id) as file:
+            for part in parts:
+                with self.data(part).open("rb") as source:
+                    shutil.copyfileobj(source, file, _COPY_BYTES)
+
+    @contextmanager
+    def _appending(self, upload_id: str) -> Iterator[IO[bytes]]:
         data = self.data(upload_id)
         before, now = data.stat().st_mtime, self._now()
         try:
             with data.open("ab") as file:
-                file.write(block)
+                yield file
         finally:
             _set_mtime(data, before if now is None else now)
+
+    def _staged(self, upload_id: str) -> Path:
+        return self._folder / upload_id / "staged"
 
     def remove(self, upload_id: str) -> None:
         """Delete an upload with its bytes. A repeat is harmless."""
@@ -110,7 +164,7 @@ class TusStorage:
                     self.remove(home.name)
                 else:  # it may be under construction: the next sweep decides
                     self._incomplete.add(home.name)
-            elif found[1] == found[0].size_bytes:
+            elif found[0].is_whole(found[1]):
                 complete.append(found[0])
         return complete
 

@@ -5,174 +5,237 @@ load balancer with sticky sessions.
 """
 
 import asyncio
-import base64
 import contextlib
 from collections.abc import AsyncIterator
 from email.utils import formatdate
-from pathlib import Path
 
 from aiohttp import web
 
-from processors.threads import in_thread
 from streams.ids import new_id
-from web.api.uploads.tus_completion import LOCKS, METADATA_FIELDS, complete, submission_of, tus_folder
+from web.api.common import base_url
+from web.api.uploads.tus_completion import (
+    LOCKS,
+    METADATA_FIELDS,
+    complete,
+    finished_upload,
+    submission_of,
+    tus_folder,
+    tus_job_id,
+)
+from web.api.uploads.tus_concat import concatenate
+from web.api.uploads.tus_headers import (
+    BYTES_TYPE,
+    CHECKSUMS,
+    EXTENSIONS,
+    HEADERS,
+    PATH,
+    VERSION,
+    announced_size,
+    concatenation,
+    metadata,
+    number_of_bytes,
+    require_version,
+)
+from web.api.uploads.tus_receive import receive
 from web.auth.middleware import caller_of
-from web.auth.principal import Principal
 from web.http.problems import CLOSE, Problem, not_found
-from web.http.routing import Routes
-from web.http.text_repair import repair_name
+from web.http.routing import Handler, Routes
 from web.services import Services, services
-from web.upload_staging.block_writer import write_blocks
-from web.upload_staging.tus_locks import ReadTimeout
 from web.upload_staging.tus_storage import TusUpload
 
 routes = Routes("Uploads")
 
-VERSION = "1.0.0"
-_HEADERS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
 
-
-@routes.on("OPTIONS", "/v1/uploads/tus", responses={204: None})
+@routes.on("OPTIONS", PATH, responses={204: None})
 async def show_tus(request: web.Request) -> web.Response:
     """Show the supported version and extensions of tus."""
     most = services(request).settings.web.max_upload_bytes
-    offered = {"Tus-Version": VERSION, "Tus-Extension": "creation,termination,expiration", "Tus-Max-Size": str(most)}
-    return web.Response(status=204, headers=_HEADERS | offered)
+    offered = {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": str(most)}
+    return web.Response(status=204, headers=HEADERS | offered | {"Tus-Checksum-Algorithm": ",".join(CHECKSUMS)})
 
 
-@routes.post("/v1/uploads/tus", responses={201: None}, problems=(400, 403, 412, 413, 422, 429, 503))
+@routes.post(
+    PATH, body=(BYTES_TYPE,), responses={201: None}, problems=(400, 403, 404, 408, 409, 412, 413, 422, 429, 503)
+)
 async def create_tus(request: web.Request) -> web.Response:
     """Create a resumable upload of `Upload-Length` bytes at `Location`. The response has the ids of its job.
 
-    `Upload-Metadata` may have filename, pipeline and passthrough.
+    `Upload-Metadata` may have filename, pipeline and passthrough. The length may be told later (`Upload-Defer-Length`),
+    the first bytes may come at once, and `Upload-Concat` makes one upload of several partial ones.
     """
-    _require_version(request)
-    parts, principal = services(request), caller_of(request)
-    size_bytes = _number(request, "Upload-Length")
-    most = parts.settings.web.max_upload_bytes
-    if size_bytes > most:
-        raise Problem(413, "upload-too-large", f"the upload has {size_bytes} bytes; at most {most} are allowed", CLOSE)
-    fields = metadata(request.headers.get("Upload-Metadata", ""))
-    submission_fields = {name: fields[name] for name in METADATA_FIELDS if fields.get(name)}
-    upload = TusUpload(
-        id=new_id("tus"),
-        size_bytes=size_bytes,
-        asset_id=new_id("asset"),
-        job_id=new_id("job"),
-        owner=principal.owner,
-        metadata=request.headers.get("Upload-Metadata"),
-        **submission_fields,
-    )
-    submission_of(parts, upload)  # whatever can be rejected is rejected before the bytes
+    require_version(request)
+    if partial_ids := concatenation(request):
+        final = await concatenate(request, partial_ids)
+        return _created(request, _ids(final), final.id)
+    parts, upload = services(request), _new_upload(request)
+    if not upload.partial:
+        submission_of(parts, upload)  # whatever can be rejected is rejected before the bytes
     parts.commands.require_connection()
     parts.clock.now()  # it dates the upload
     LOCKS.require_room(upload.owner, parts.settings.web.tus_per_owner)
     LOCKS.incomplete[upload.owner] += 1  # before the next `await`: another request may be as far
     await asyncio.to_thread(tus_folder(parts).create, upload)
-    if not size_bytes:
-        await complete(parts, upload)
-    headers = await _state(parts, upload) if size_bytes else _ids(upload)
-    return web.Response(status=201, headers=headers | {"Location": f"/v1/uploads/tus/{upload.id}"})
+    async with _turn(request, upload.id):
+        offset = await receive(request, upload, 0) if request.content_type == BYTES_TYPE else 0
+        headers = {"Upload-Offset": str(offset)} | await _state(parts, upload)
+        await _complete_whole(parts, upload, offset)
+    return _created(request, headers, upload.id)
 
 
-@routes.on("HEAD", "/v1/uploads/tus/{upload_id}", access="editor", responses={200: None}, problems=(404, 409, 412))
+def _new_upload(request: web.Request) -> TusUpload:
+    """Describe the upload that the headers request. Raises Problem: 400, 413."""
+    size_bytes, most = announced_size(request), services(request).settings.web.max_upload_bytes
+    if size_bytes is not None and size_bytes > most:
+        raise Problem(413, "upload-too-large", f"the upload has {size_bytes} bytes; at most {most} are allowed", CLOSE)
+    fields = metadata(request.headers.get("Upload-Metadata", ""))
+    upload_id = new_id("tus")
+    return TusUpload(
+        id=upload_id,
+        size_bytes=size_bytes,
+        asset_id=new_id("asset"),
+        job_id=tus_job_id(upload_id),
+        owner=caller_of(request).owner,
+        metadata=request.headers.get("Upload-Metadata"),
+        partial=concatenation(request) is not None,
+        **{name: fields[name] for name in METADATA_FIELDS if fields.get(name)},
+    )
+
+
+def _created(request: web.Request, headers: dict[str, str], upload_id: str) -> web.Response:
+    base = base_url(request) if services(request).settings.web.public_base is not None else ""
+    return web.Response(status=201, headers=headers | {"Location": f"{base}{PATH}/{upload_id}"})
+
+
+@routes.on("HEAD", f"{PATH}/{{upload_id}}", access="editor", responses={200: None}, problems=(404, 409, 412))
 async def show_tus_upload(request: web.Request) -> web.Response:
-    """Show the offset of a resumable upload."""
-    _require_version(request)
-    parts = services(request)
-    done = LOCKS.finished(request.match_info["upload_id"])
+    """Show the offset of a resumable upload.
+
+    Of one that has become a job, any replica shows it for as long as the job exists.
+    """
+    require_version(request)
     # Its last response may have been lost: the bytes must not be sent again.
-    if done is not None and _may(caller_of(request), done):
-        size = str(done.size_bytes)
-        return web.Response(headers=_ids(done) | {"Upload-Offset": size, "Upload-Length": size})
-    async with _turn(request):
-        upload, offset = await _find(request)
-        headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.size_bytes)}
-        if upload.metadata is not None:
-            headers["Upload-Metadata"] = upload.metadata
-        return web.Response(headers=headers | await _state(parts, upload))
+    if (headers := await _finished(request)) is not None:
+        return web.Response(headers=headers)
+    try:
+        async with _turn(request, _id(request)):
+            upload, offset = await _find(request, _id(request))
+            return web.Response(headers=_described(upload, offset) | await _state(services(request), upload))
+    except Problem as problem:
+        if problem.status != 404 or (headers := await _finished(request)) is None:
+            raise
+        return web.Response(headers=headers)  # it was completed meanwhile
 
 
 @routes.on(
     "PATCH",
-    "/v1/uploads/tus/{upload_id}",
+    f"{PATH}/{{upload_id}}",
     access="editor",
-    body=("application/offset+octet-stream",),
+    body=(BYTES_TYPE,),
     responses={204: None},
-    problems=(400, 404, 408, 409, 412, 413, 415, 503),
+    problems=(400, 404, 408, 409, 412, 413, 415, 460, 503),
 )
 async def continue_tus(request: web.Request) -> web.Response:
-    """Append bytes at `Upload-Offset`. Bytes received before a broken connection are kept; the last starts the job."""
-    _require_version(request)
-    if request.content_type != "application/offset+octet-stream":
-        raise Problem(415, "unsupported-media-type", "the body must be application/offset+octet-stream")
+    """Append bytes at `Upload-Offset`. Bytes received before a broken connection are kept; the last starts the job.
+
+    With `Upload-Checksum`, bytes that differ from it are not kept: 460.
+    """
+    require_version(request)
+    if request.content_type != BYTES_TYPE:
+        raise Problem(415, "unsupported-media-type", f"the body must be {BYTES_TYPE}")
+    try:
+        return await _continue(request)
+    except Problem as problem:
+        if problem.status != 404 or await _finished(request) is None:
+            raise
+        # By another tab or replica. The client requests the offset then, and sees that it is done.
+        raise Problem(409, "offset-mismatch", "the upload is complete") from problem
+
+
+async def _continue(request: web.Request) -> web.Response:
     parts = services(request)
-    async with _turn(request):
-        upload, offset = await _find(request)
-        if _number(request, "Upload-Offset") != offset:
+    async with _turn(request, _id(request)):
+        upload, offset = await _find(request, _id(request))
+        if number_of_bytes(request, "Upload-Offset") != offset:
             raise Problem(409, "offset-mismatch", f"the offset of the upload is {offset}")
-        offset = await _receive(request, upload, offset)
+        upload = await _with_length(request, upload, offset)
+        offset = await receive(request, upload, offset)
         headers = {"Upload-Offset": str(offset)} | await _state(parts, upload)
-        if offset == upload.size_bytes:
-            await complete(parts, upload)
+        await _complete_whole(parts, upload, offset)
     return web.Response(status=204, headers=headers)
 
 
-@routes.delete("/v1/uploads/tus/{upload_id}", responses={204: None}, problems=(404, 409, 412))
+@routes.delete(f"{PATH}/{{upload_id}}", responses={204: None}, problems=(404, 409, 412))
 async def end_tus(request: web.Request) -> web.Response:
     """Cancel a resumable upload and delete its bytes."""
-    _require_version(request)
-    async with _turn(request):
-        upload, _ = await _find(request)
+    require_version(request)
+    async with _turn(request, _id(request)):
+        upload, _ = await _find(request, _id(request))
         await asyncio.to_thread(tus_folder(services(request)).remove, upload.id)
         LOCKS.note_removed(upload.owner)
-    return web.Response(status=204, headers=_HEADERS)
+    return web.Response(status=204, headers=HEADERS)
 
 
-async def _receive(request: web.Request, upload: TusUpload, offset: int) -> int:
-    """Write the body; returns the new offset. Bytes received before a broken connection are kept."""
-    parts, received = services(request), 0
-
-    async def chunks(stall: ReadTimeout) -> AsyncIterator[bytes]:
-        nonlocal received
-        while chunk := await request.content.readany():
-            stall.renew()
-            received += len(chunk)
-            if offset + received > upload.size_bytes:
-                raise Problem(413, "upload-too-large", "the body is longer than Upload-Length", CLOSE)
-            yield chunk
-
-    async def write(block: bytearray) -> None:
-        await in_thread(tus_folder(parts).append, upload.id, block)
-
-    try:
-        async with LOCKS.reading(upload.id, parts.settings.web.upload_stall_s) as stall:
-            await write_blocks(chunks(stall), write)
-        return offset + received
-    except TimeoutError as error:
-        detail = "no data was received for too long, or a newer request took over; received bytes are kept"
-        raise Problem(408, "upload-stalled", detail, CLOSE) from error
+_OVERRIDES: dict[str, Handler] = {"HEAD": show_tus_upload, "PATCH": continue_tus, "DELETE": end_tus}
 
 
-async def _find(request: web.Request) -> tuple[TusUpload, int]:
-    state = await asyncio.to_thread(tus_folder(services(request)).find, request.match_info["upload_id"])
-    if state is None or not _may(caller_of(request), state[0]):
+@routes.post(
+    f"{PATH}/{{upload_id}}",
+    body=(BYTES_TYPE,),
+    responses={200: None, 204: None},
+    problems=(400, 404, 405, 408, 409, 412, 413, 415, 460, 503),
+)
+async def override_tus(request: web.Request) -> web.StreamResponse:
+    """Do what `X-HTTP-Method-Override` says: HEAD, PATCH or DELETE, for clients that can send GET and POST only."""
+    handler = _OVERRIDES.get(request.headers.get("X-HTTP-Method-Override", "").upper())
+    if handler is None:
+        raise Problem(405, "method-not-allowed", "method not allowed", {"Allow": ",".join(_OVERRIDES)})
+    return await handler(request)
+
+
+async def _with_length(request: web.Request, upload: TusUpload, offset: int) -> TusUpload:
+    """The upload with the length that was deferred, if it is told now. Raises Problem: 400, 413."""
+    if upload.size_bytes is not None or "Upload-Length" not in request.headers:
+        return upload
+    size_bytes, most = number_of_bytes(request, "Upload-Length"), services(request).settings.web.max_upload_bytes
+    if size_bytes > most:
+        raise Problem(413, "upload-too-large", f"the upload has {size_bytes} bytes; at most {most} are allowed", CLOSE)
+    if size_bytes < offset:
+        raise Problem(400, "invalid-header", f"Upload-Length is less than the {offset} bytes that were received")
+    return await asyncio.to_thread(tus_folder(services(request)).set_size, upload, size_bytes)
+
+
+async def _complete_whole(parts: Services, upload: TusUpload, offset: int) -> None:
+    if upload.is_whole(offset):
+        await complete(parts, upload)
+
+
+def _id(request: web.Request) -> str:
+    return request.match_info["upload_id"]
+
+
+async def _find(request: web.Request, upload_id: str) -> tuple[TusUpload, int]:
+    state = await asyncio.to_thread(tus_folder(services(request)).find, upload_id)
+    if state is None or not caller_of(request).sees(state[0].owner):
         raise not_found("upload")
     return state
 
 
+async def _finished(request: web.Request) -> dict[str, str] | None:
+    """Headers of an upload that has become a job; None of any other."""
+    upload = await finished_upload(request, _id(request))
+    if upload is None:
+        return None
+    return _ids(upload) | dict.fromkeys(("Upload-Offset", "Upload-Length"), str(upload.size_bytes))
+
+
 @contextlib.asynccontextmanager
-async def _turn(request: web.Request) -> AsyncIterator[None]:
-    await _find(request)  # before a request of another owner could end it
+async def _turn(request: web.Request, upload_id: str) -> AsyncIterator[None]:
+    await _find(request, upload_id)  # before a request of another owner could end it
     try:
-        async with LOCKS.locked(tus_folder(services(request)), request.match_info["upload_id"]):
+        async with LOCKS.locked(tus_folder(services(request)), upload_id):
             yield
     except FileNotFoundError as error:
         raise not_found("upload") from error
-
-
-def _may(principal: Principal, upload: TusUpload) -> bool:
-    return principal.sees(upload.owner)
 
 
 async def _state(parts: Services, upload: TusUpload) -> dict[str, str]:
@@ -180,30 +243,13 @@ async def _state(parts: Services, upload: TusUpload) -> dict[str, str]:
     return _ids(upload) | {"Upload-Expires": formatdate(expires, usegmt=True)}
 
 
+def _described(upload: TusUpload, offset: int) -> dict[str, str]:
+    length = {"Upload-Defer-Length": "1"} if upload.size_bytes is None else {"Upload-Length": str(upload.size_bytes)}
+    concat = "partial" if upload.partial else upload.concat
+    optional = {"Upload-Metadata": upload.metadata, "Upload-Concat": concat}
+    return {"Upload-Offset": str(offset), **length, **{name: text for name, text in optional.items() if text}}
+
+
 def _ids(upload: TusUpload) -> dict[str, str]:
-    return _HEADERS | {"Kinolog-Asset-Id": upload.asset_id, "Kinolog-Job-Id": upload.job_id}
-
-
-def _require_version(request: web.Request) -> None:
-    if request.headers.get("Tus-Resumable") != VERSION:
-        raise Problem(412, "tus-version", f"Tus-Resumable must be {VERSION}", {"Tus-Version": VERSION})
-
-
-def _number(request: web.Request, name: str) -> int:
-    text = request.headers.get(name, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise Problem(400, "invalid-header", f"{name} must be a number of bytes")
-    return int(text)
-
-
-def metadata(text: str) -> dict[str, str]:
-    """Parse names and base64 values. Raises Problem (400). Source: tus 1.0.0, Upload-Metadata."""
-    fields: dict[str, str] = {}
-    for pair in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = pair.partition(" ")
-        try:
-            raw = base64.b64decode(value, validate=True)
-            fields[name] = repair_name(raw.decode(errors="surrogateescape")) if name == "filename" else raw.decode()
-        except ValueError as error:  # not base64, ASCII or UTF-8
-            raise Problem(400, "invalid-header", "Upload-Metadata must be UTF-8 in base64") from error
-    return {name: Path(value).name if name == "filename" else value for name, value in fields.items()}
+    job = {} if upload.partial else {"Kinolog-Asset-Id": upload.asset_id, "Kinolog-Job-Id": upload.job_id}
+    return HEADERS | job

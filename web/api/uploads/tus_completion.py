@@ -3,12 +3,18 @@
 import asyncio
 from pathlib import Path
 
+from aiohttp import web
+
+from processors.storage.errors import ObjectNotFound
 from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
+from web.api.common import visible_job
 from web.api.uploads.submissions import SubmissionIds, fingerprint, submit_command
+from web.auth.middleware import caller_of
+from web.http.problems import Problem
 from web.readmodel import queries
-from web.services import Services
+from web.services import Services, services
 from web.upload_staging.tus_locks import TusLocks
 from web.upload_staging.tus_storage import TusStorage, TusUpload
 
@@ -17,6 +23,28 @@ METADATA_FIELDS = ("filename", "pipeline", "passthrough")
 
 #: Uploads that requests of this process are adding to.
 LOCKS = TusLocks()
+
+
+def tus_job_id(upload_id: str) -> str:
+    """Id of the job of an upload: any replica finds the job of a finished upload by it."""
+    return f"job_{upload_id.removeprefix('tus_')}"
+
+
+async def finished_upload(request: web.Request, upload_id: str) -> TusUpload | None:
+    """An upload that has become a job of the caller's; None if there is no such job.
+
+    Waits until the job is visible if this process has just submitted it. Raises Problem (503).
+    """
+    try:
+        job = await visible_job(request, caller_of(request), tus_job_id(upload_id))
+        if job.input.object is None or not job.input.object.startswith("uploads/"):
+            return None
+        size_bytes = (await services(request).store.head(job.input.object)).size_bytes
+        return TusUpload(id=upload_id, size_bytes=size_bytes, asset_id=job.asset_id, job_id=job.id, owner=job.owner)
+    except (Problem, ObjectNotFound) as error:
+        if isinstance(error, Problem) and error.status != 404:
+            raise
+        return None
 
 
 def tus_folder(parts: Services) -> TusStorage:
@@ -49,6 +77,5 @@ async def complete(parts: Services, upload: TusUpload) -> None:
         return
     await parts.store.put_file(path, submitted.input.object or "")
     await parts.commands.send([submitted])
-    LOCKS.note_finished(upload)
     LOCKS.note_removed(upload.owner)
     await asyncio.to_thread(folder.remove, upload.id)

@@ -135,7 +135,7 @@ TAKING: dict[str, tuple[Requests, ...]] = {
 #: Routes in which nothing names a file: ids and filters only, a file of the page, or bytes under a key of our own.
 TAKING_NONE = {
     *("POST /v1/uploads", "POST /v1/uploads/presign", "OPTIONS /v1/uploads/tus", "POST /v1/uploads/tus"),
-    *(f"{method} /v1/uploads/tus/{{upload_id}}" for method in ("HEAD", "PATCH", "DELETE")),
+    *(f"{method} /v1/uploads/tus/{{upload_id}}" for method in ("HEAD", "PATCH", "POST", "DELETE")),
     *("GET /v1/assets", "GET /v1/assets/{asset_id}", "DELETE /v1/assets/{asset_id}"),
     "POST /v1/assets/{asset_id}/playback",
     *("GET /v1/jobs", "GET /v1/jobs/export", "GET /v1/jobs/{job_id}", "GET /v1/jobs/{job_id}/events"),

@@ -67,6 +67,7 @@ ASKS: dict[str, Ask] = {
     "POST /v1/uploads/presign": Ask("/v1/uploads/presign", 409, body={"filename": "a.mp4"}),
     "OPTIONS /v1/uploads/tus": Ask("/v1/uploads/tus", 204),
     "POST /v1/uploads/tus": Ask("/v1/uploads/tus", 412),
+    "POST /v1/uploads/tus/{upload_id}": Ask("/v1/uploads/tus/none", 405),
     "HEAD /v1/uploads/tus/{upload_id}": Ask("/v1/uploads/tus/none", 412),
     "PATCH /v1/uploads/tus/{upload_id}": Ask("/v1/uploads/tus/none", 412),
     "DELETE /v1/uploads/tus/{upload_id}": Ask("/v1/uploads/tus/none", 412),
