@@ -8,7 +8,7 @@ import socket
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
@@ -16,6 +16,9 @@ from processors.errors import InvalidUrl
 
 #: Longest URL. Source: RFC 9110 section 4.1 recommends that at least 8,000 octets are supported.
 MAX_URL_CHARS = 8000
+
+#: Everything in ASCII is sent as it is given.
+_TARGET = "".join(map(chr, range(0x21, 0x7F)))
 
 #: Networks that `ipaddress.is_global` accepts although they do not identify a host.
 _NOT_HOSTS = tuple(
@@ -99,7 +102,14 @@ def checked_url(text: str | URL) -> URL:
     if named:
         raise InvalidUrl("The URL contains a user name or password. Remove it.")
     _require_plain(str(url))  # a name may have got a space in it on its way to ASCII
-    return url.with_fragment(None)
+    return _as_given(url, plain)
+
+
+def _as_given(url: URL, text: str) -> URL:
+    """The URL with path and query exactly as in `text`, which may be signed; only what is not ASCII is encoded."""
+    parts = urlsplit(text)
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    return URL(str(url.origin()) + quote(target, safe=_TARGET), encoded=True)
 
 
 def _require_plain(text: str) -> None:

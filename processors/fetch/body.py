@@ -13,7 +13,9 @@ from typing import IO, Self
 import aiohttp
 
 from processors.errors import EmptyMedia, MediaTooLarge, SourceTooSlow, UnsupportedMedia
+from processors.fetch.content_decoding import Decoder
 from processors.fetch.limits import FetchLimits
+from processors.fetch.patch_response import unread_bytes
 from processors.fetch.responses import Validators
 from processors.media.media_types import Family, MediaKind, media_kind
 from processors.media.sniff import HEAD_BYTES
@@ -44,8 +46,10 @@ class Body:
     head: bytes = b""
     kind: MediaKind | None = None
     validators: Validators = field(default_factory=Validators)
-    #: Content length, if known.
+    #: Size of the file, if known; not of one that is sent with a content coding.
     total_bytes: int | None = None
+    #: Of a body that is sent with a content coding.
+    decoder: Decoder | None = None
 
     def restart(self) -> None:
         """Discard the received bytes. Blocking."""
@@ -71,9 +75,8 @@ class Body:
         batch: list[bytes] = []
         size, speed = 0, _Speed(self.limits)
         try:
-            async for chunk in response.content.iter_any():
+            async for chunk in self._chunks(response, speed):
                 self._count(chunk)
-                speed.require(len(chunk))
                 batch.append(chunk)
                 size += len(chunk)
                 if size >= _BATCH_BYTES:
@@ -82,9 +85,27 @@ class Body:
         except (aiohttp.ClientError, ConnectionError) as error:
             if batch:
                 yield batch  # it can be continued
+            if self.size_bytes == self.total_bytes:  # more came than was announced
+                return
             raise BrokenConnection(str(error) or type(error).__name__) from error
         if batch:
             yield batch
+
+    async def _chunks(self, response: aiohttp.ClientResponse, speed: "_Speed") -> AsyncIterator[bytes]:
+        """The body without its content coding."""
+        decoder = self.decoder
+        async for chunk in _received(response.content):
+            speed.require(len(chunk))
+            if decoder is None:
+                yield chunk
+                continue
+            pieces = decoder.decode(chunk)
+            # In a thread: a few bytes may become many.
+            while (piece := await in_thread(next, pieces, None)) is not None:
+                if piece:
+                    yield piece
+        if decoder is not None and not decoder.is_complete:
+            raise BrokenConnection("the compressed body ends too early")
 
     def _count(self, chunk: bytes) -> None:
         self.size_bytes += len(chunk)
@@ -108,6 +129,17 @@ class Body:
         most = self.limits.max_bytes
         if size_bytes > most:
             raise MediaTooLarge(f"The file is larger than the limit of {most} bytes.")
+
+
+async def _received(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """All bytes that came, also those before an error, which is raised then."""
+    try:
+        async for chunk in content.iter_any():
+            yield chunk
+    except (aiohttp.ClientError, ConnectionError):
+        if rest := unread_bytes(content):
+            yield rest
+        raise
 
 
 class _WorkerThread:

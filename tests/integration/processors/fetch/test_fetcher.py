@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import brotli
 import pytest
 
 from processors.errors import ProcessingError
@@ -166,7 +167,11 @@ ANSWERS: dict[str, tuple[bytes | Play, str]] = {
     "negative length": (answer(MEDIA, length=-5), "source-misbehaved"),
     "two lengths": (answer(MEDIA, Content_Length="3"), "source-misbehaved"),
     "length and chunks": (answer(MEDIA, Transfer_Encoding="chunked"), "source-misbehaved"),
-    "gzip bomb": (answer(gzip.compress(MP4_HEAD + bytes(10**8)), Content_Encoding="gzip"), "source-misbehaved"),
+    "gzip bomb": (answer(gzip.compress(MP4_HEAD + bytes(10**8)), Content_Encoding="gzip"), "media-too-large"),
+    "brotli bomb": (answer(brotli.compress(MP4_HEAD + bytes(10**7)), Content_Encoding="br"), "media-too-large"),
+    "damaged gzip": (answer(gzip.compress(MEDIA)[:50] + b"x" * 99, Content_Encoding="gzip"), "source-misbehaved"),
+    "gzip that ends early": (answer(gzip.compress(MEDIA)[:-9], Content_Encoding="gzip"), "source-unavailable"),
+    "damaged brotli": (answer(b"\xff" * 99, Content_Encoding="br"), "source-misbehaved"),
     "unknown encoding": (answer(MEDIA, Content_Encoding="zstd"), "source-misbehaved"),
     "gzip that is not said": (answer(gzip.compress(MEDIA)), "unsupported-media"),
     "slow drip": (_slowly, "source-too-slow"),
@@ -178,9 +183,10 @@ ANSWERS: dict[str, tuple[bytes | Play, str]] = {
     "empty": (answer(b""), "empty-media"),
     "no content": (answer(b"", "204 No Content"), "source-refused"),
     "a part that nobody asked for": (
-        answer(MEDIA, "206 Partial Content", Content_Range=f"bytes 0-{len(MEDIA) - 1}/{len(MEDIA)}"),
-        "source-misbehaved",
+        answer(MEDIA, "206 Partial Content", Content_Range=f"bytes 0-{len(MEDIA) - 1}/{len(MEDIA) + 1}"),
+        "source-unavailable",
     ),
+    "header bomb of many": (b"HTTP/1.1 200 OK\r\n" + b"X: yyyyyyyy\r\n" * 5_000 + b"\r\n", "source-misbehaved"),
     "not modified, unasked": (answer(b"", "304 Not Modified"), "source-refused"),
     "gone": (answer(b"", "410 Gone"), "source-missing"),
     "missing": (answer(b"", "404 Not Found"), "source-missing"),
