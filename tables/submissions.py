@@ -1,8 +1,10 @@
 """Submissions: validates REST requests and upload events, and builds the command that creates a job."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from processors.errors import InvalidUrl
@@ -23,6 +25,8 @@ MAX_OWNER = 255
 _MAX_PATH_BYTES = 4096
 #: Longest part of an invalid value that an error quotes, characters.
 _QUOTED = 80
+#: Hex digits of an event's digest.
+_DIGEST_CHARS = 40
 #: Longest file name that is kept, characters.
 MAX_FILENAME = 255
 
@@ -82,6 +86,19 @@ def submission(
         passthrough=upload.passthrough,
         body_hash=body_hash,
     )
+
+
+def event_hash(upload: UploadCompleted, position: str) -> str:
+    """The `body_hash` of an upload event's job: digest of the event, and the position of its record."""
+    return f"{hashlib.sha256(msgspec.json.encode(upload)).hexdigest()[:_DIGEST_CHARS]}@{position}"
+
+
+def reused_event_id(first: str | None, second: str | None) -> str | None:
+    """Why two upload events with one id are not the same event; None if they are, or are no upload events."""
+    (digest, at, position), (other, _, other_position) = (first or "").partition("@"), (second or "").partition("@")
+    if not at or not other_position or digest == other:
+        return None
+    return f"the event at {other_position} has the id of another event of its source, at {position}"
 
 
 def checked_input(given: Input, input_roots: Sequence[str]) -> Input:

@@ -18,6 +18,7 @@ from tables.effects import Effects, implied_effects
 from tables.queues import advance_queue, queue_effects, queue_key
 from tables.reducer import Advance, State
 from tables.refused_jobs import refused_job
+from tables.submissions import reused_event_id
 
 # Sets of types: a chain of `isinstance` takes as long as the decision itself.
 _QUEUE_COMMANDS = frozenset({PauseQueue, ResumeQueue})
@@ -62,6 +63,8 @@ def _apply_to_job(changes: RecordChanges, message: Any) -> None:
     before = changes.job(message.job_id)
     if before is None and isinstance(message, SubmitJob):
         _require_free_asset(changes, message)
+    if isinstance(before, Job) and isinstance(message, SubmitJob):
+        _require_same_event(before, message)
     after, effects = _decide(changes, before, message)
     if isinstance(after, Job) and after.refused:
         changes.effects += effects
@@ -112,6 +115,13 @@ def _apply_to_queue(changes: RecordChanges, message: PauseQueue | ResumeQueue) -
     after, effects = advance_queue(before, message, changes.now)
     changes.put_queue(after)
     changes.effects += effects
+
+
+def _require_same_event(job: Job, message: SubmitJob) -> None:
+    """Reject an upload event that has the id of another one: its job would never exist."""
+    reason = reused_event_id(job.body_hash, message.body_hash)
+    if reason is not None:
+        raise Rejected("id-reused", reason)
 
 
 def _require_free_asset(changes: RecordChanges, message: SubmitJob) -> None:

@@ -19,7 +19,7 @@ from streams.worker.guard import Guard
 from streams.worker.quarantine import LIMIT, position_of, quarantined
 from tables.pipelines import Pipelines
 from tables.source_urls import secret_url, with_public_url
-from tables.submissions import Refused, submission
+from tables.submissions import Refused, event_hash, submission
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ def add_uploads_agent(
 
 async def _handle(app: KinologApp, settings: Settings, pipelines: Pipelines, message: Any) -> None:
     place = position_of(message)
+    position = f"{message.topic}/{message.partition}/{message.offset}"
     crashes = app.quarantine.crashes(place)
     try:
         if crashes.times >= LIMIT:
@@ -52,7 +53,7 @@ async def _handle(app: KinologApp, settings: Settings, pipelines: Pipelines, mes
         convert = _command_or_error if crashes.times == LIMIT - 1 else _command_or_rejection
         with app.quarantine.handling(place):
             entries = read(message.value, message.headers or ())
-            results = [convert(entry, settings, pipelines, message.timestamp) for entry in entries]
+            results = [convert(entry, settings, pipelines, message.timestamp, position) for entry in entries]
         results = await asyncio.gather(*(_with_url_apart(app, settings, result) for result in results))
         for entry, result in zip(entries, results, strict=True):
             if isinstance(result, SubmitJob):
@@ -65,20 +66,20 @@ async def _handle(app: KinologApp, settings: Settings, pipelines: Pipelines, mes
 
 
 def _command_or_rejection(
-    entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float
+    entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float, position: str
 ) -> SubmitJob | ErrorRecord:
     try:
-        return command_for(entry, settings, pipelines, now)
+        return command_for(entry, settings, pipelines, now, position)
     except Refused as error:
         return ErrorRecord(code=error.code, message=str(error))
 
 
 def _command_or_error(
-    entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float
+    entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float, position: str
 ) -> SubmitJob | ErrorRecord:
     """For a record that has ended the process before: only the entry that fails is lost."""
     try:
-        return _command_or_rejection(entry, settings, pipelines, now)
+        return _command_or_rejection(entry, settings, pipelines, now, position)
     except Exception as error:
         log.exception("upload entry failed")
         return ErrorRecord(code="internal-error", message=f"control failed: {error!r}")
@@ -109,8 +110,13 @@ async def _dead_letter(app: KinologApp, settings: Settings, message: Any, raw: b
     await app.send_record(names(settings).dead_letters, message.partition, *letter)
 
 
-def command_for(entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float) -> SubmitJob:
-    """The command for an upload event. The same event gives the same ids. Raises Refused."""
+def command_for(
+    entry: Entry | Unreadable, settings: Settings, pipelines: Pipelines, now: float, position: str
+) -> SubmitJob:
+    """The command for an upload event. The same event gives the same ids. Raises Refused.
+
+    `position` of its record: named in the dead letter of another event with the same id.
+    """
     if isinstance(entry, Unreadable):
         raise Refused(entry.code, entry.reason)
     if not isinstance(entry.message, UploadCompleted):
@@ -124,4 +130,5 @@ def command_for(entry: Entry | Unreadable, settings: Settings, pipelines: Pipeli
         default_pipeline=settings.default_pipeline,
         input_roots=settings.store.input_roots,
         now=now,
+        body_hash=event_hash(entry.message, position),
     )

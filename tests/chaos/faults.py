@@ -9,7 +9,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from tests.chaos import clockwork, disks, network
+from tests.chaos import clockwork, disks, garbage, network
 from tests.chaos.ledger import Ledger
 from tests.chaos.schedule import ROLES, Fault
 from tests.chaos.world import World
@@ -153,11 +153,16 @@ class Faults:
             for topic in self._world.read_topics():
                 for value in _GARBAGE:
                     place = await producer.send_and_wait(topic, value, key=b"chaos", partition=0)
-                    self._ledger.note("garbage", topic=topic, partition=place.partition, offset=place.offset)
-        except KafkaError as error:
+                    self._note_garbage(topic, place.partition, place.offset)
+            bootstrap, topics = self._world.nodes.bootstrap, self._world.read_topics()
+            await asyncio.to_thread(garbage.throw, bootstrap, topics, self._note_garbage)
+        except (KafkaError, garbage.NotThrown) as error:
             self._ledger.note("garbage-stopped", error=repr(error))
         finally:
             await producer.stop()
+
+    def _note_garbage(self, topic: str, partition: int, offset: int) -> None:
+        self._ledger.note("garbage", topic=topic, partition=partition, offset=offset)
 
 
 async def _awaited(act: Awaitable[None]) -> None:

@@ -68,7 +68,7 @@ def upload_event(content: bytes) -> None:
     message = SimpleNamespace(topic="media.uploads", partition=0, offset=7, key=value)
     for entry in read(value, headers):
         try:
-            command = command_for(entry, settings_of_here(), _pipelines(), 1.5)
+            command = command_for(entry, settings_of_here(), _pipelines(), 1.5, "media.uploads/0/1")
         except Refused as refused:
             raw = entry.raw if isinstance(entry, Unreadable) else bytes(entry.event.data)
             error = ErrorRecord(code=refused.code, message=str(refused))

@@ -12,10 +12,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.util import calc_crc32c
+from confluent_kafka import Producer
 
 from schemas.facts import DeadLetter, JobSubmitted
 from schemas.step_events import StepRequested
 from streams.kafka.partitioner import partition_of
+from tests.chaos import garbage
 from tests.integration.agents.outside import START_S, Control, Outside, submit
 
 Eventually = Callable[..., Awaitable[Any]]
@@ -151,6 +153,73 @@ async def test_compressed_events_become_jobs(
         await has_jobs(world, eventually, f"{codec}-1", f"{codec}-2")
     await applied(world, eventually, "commands")
     assert control.ends == []
+
+
+async def test_what_kcat_and_librdkafka_write_becomes_jobs_whatever_garbage_lies_between(
+    outside: tuple[Control, Outside], eventually: Eventually
+) -> None:
+    """Garbage in transactions, with every codec, on every topic that control reads; good events around it."""
+    control, world = outside
+    topics = [world.topics.uploads, world.topics.commands, world.topics.step_events]
+    noted: list[tuple[str, int, int]] = []
+    await kcat(world, "kcat-before")
+    await librdkafka(world, "librdkafka-before")
+    await asyncio.to_thread(garbage.throw, world.settings.bootstrap, topics, lambda *place: noted.append(place))
+    await kcat(world, "kcat-behind")
+    await librdkafka(world, "librdkafka-behind")
+    await has_jobs(
+        world, eventually, *(f"{kind}-{when}" for kind in ("kcat", "librdkafka") for when in ("before", "behind"))
+    )
+    await applied(world, eventually, "commands")
+    assert control.ends == []
+    assert {letter.message_key for letter in world.all(DeadLetter)} == {garbage.KEY.decode()}
+    assert "unparsable-record" in world.letters()
+
+
+async def test_another_event_with_a_used_id_is_a_dead_letter_and_a_repeat_is_none(
+    outside: tuple[Control, Outside], eventually: Eventually
+) -> None:
+    """A producer that numbers its events anew after a restart."""
+    control, world = outside
+    async with upstream(world) as plain:
+        await plain.send("once")
+        await plain.send("once", partition=3)  # the same event again, wherever it lies
+        await has_jobs(world, eventually, "once")
+        value, headers = upload("other")
+        reused = [(name, b"once" if name == "ce_id" else text) for name, text in headers]
+        place = await plain.kafka.send_and_wait(world.topics.uploads, value, partition=5, headers=reused)
+    [letter] = await eventually(lambda: world.all(DeadLetter), START_S)
+    assert letter.error.code == "id-reused"
+    for position in (f"{world.topics.uploads}/0/0", f"{world.topics.uploads}/5/{place.offset}"):
+        assert position in letter.error.message
+    await applied(world, eventually, "commands")
+    assert [fact.asset_id for fact in world.all(JobSubmitted) if not fact.asset_id.startswith("commands")] == ["once"]
+    assert control.ends == []
+
+
+async def kcat(world: Outside, asset_id: str) -> None:
+    """An upload event as a shell script writes it, with zstd."""
+    value, headers = upload(asset_id)
+    named = [part for name, text in headers for part in ("-H", f"{name}={text.decode()}")]
+    command = ["kcat", "-P", "-b", world.settings.bootstrap, "-t", world.topics.uploads, "-k", asset_id, "-z", "zstd"]
+    running = await asyncio.create_subprocess_exec(*command, *named, stdin=asyncio.subprocess.PIPE)
+    await running.communicate(value)
+    assert running.returncode == 0
+
+
+async def librdkafka(world: Outside, asset_id: str) -> None:
+    """An upload event of a client with its default partitioner, in a transaction."""
+    value, headers = upload(asset_id)
+
+    def send() -> None:
+        options = {"bootstrap.servers": world.settings.bootstrap, "transactional.id": asset_id, "linger.ms": 50}
+        producer = Producer(options | {"compression.type": "lz4"})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        producer.produce(world.topics.uploads, value, asset_id, headers=list[Any](headers))
+        producer.commit_transaction(30)
+
+    await asyncio.to_thread(send)
 
 
 async def test_a_topic_that_the_broker_compresses_is_read_whatever_its_producers_do(

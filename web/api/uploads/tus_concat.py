@@ -58,6 +58,7 @@ async def _join(request: web.Request, final: TusUpload, partials: Sequence[TusUp
     """Copy the bytes and start the job; then the partial uploads are removed. Killed in between, a repeat does it."""
     parts, folder = services(request), tus_folder(services(request))
     ids = [partial.id for partial in partials]
+    LOCKS.incomplete[final.owner] += 1
     await asyncio.to_thread(folder.create, final)
     try:
         async with LOCKS.locked(folder, final.id):
@@ -68,6 +69,7 @@ async def _join(request: web.Request, final: TusUpload, partials: Sequence[TusUp
             raise not_found("partial upload") from error
     for an_id in ids:
         await asyncio.to_thread(folder.remove, an_id)
+        LOCKS.note_removed(final.owner)
 
 
 async def _partials(request: web.Request, ids: Sequence[str]) -> list[TusUpload] | None:

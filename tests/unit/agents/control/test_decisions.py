@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob
-from schemas.facts import AssetDeleted, JobDeleted
+from schemas.facts import AssetDeleted, DeadLetter, JobDeleted
+from schemas.jobs import Input
 from schemas.step_events import (
     AttemptAccepted,
     AttemptCancelled,
@@ -12,6 +15,8 @@ from schemas.step_events import (
     QueueChanged,
     StepRequested,
 )
+from schemas.uploads import UploadCompleted
+from tables.submissions import event_hash
 from tests.unit.agents.control.test_deletion import ABOUT, ACCEPTED, DONE, OF_JOB, submit
 from tests.unit.agents.control.world import Log
 
@@ -94,3 +99,18 @@ async def test_a_pause_that_is_read_again_after_its_end_pauses_nobody() -> None:
     log.published.clear()
     await log.replay(await log.control(), [0, 1])
     assert [change.paused for change in log.all(QueueChanged)] == [False]
+
+
+async def test_an_event_with_the_id_of_another_one_is_rejected_and_its_repeat_is_not() -> None:
+    log, first = Log(), UploadCompleted(input=Input(object="a"))
+    used = replace(submit(), body_hash=event_hash(first, "uploads/0/7"))
+    again = replace(used, body_hash=event_hash(first, "uploads/3/1"))
+    other = replace(used, body_hash=event_hash(UploadCompleted(input=Input(object="b")), "uploads/0/8"))
+    control = await log.control()
+    await log.send(control, used, again, submit())
+    assert log.all(DeadLetter) == []
+    await log.send(control, other)
+    [letter] = log.all(DeadLetter)
+    assert letter.error.code == "id-reused"
+    assert "uploads/0/7" in letter.error.message and "uploads/0/8" in letter.error.message
+    assert log.jobs["job_1"].body_hash == used.body_hash
