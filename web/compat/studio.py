@@ -20,6 +20,7 @@ from web.http.problems import Problem
 from web.http.routing import Routes
 from web.readmodel import queries
 from web.readmodel.changelog import job_rows
+from web.readmodel.job_groups import STEP_STATUSES
 from web.readmodel.job_progress import job_progress
 from web.readmodel.list_query import DEFAULT_LIMIT, parse
 from web.services import Services, services
@@ -140,7 +141,8 @@ async def _job(request: web.Request) -> Job:
 
 async def _queue(request: web.Request, job: Job) -> QueueInfo:
     parts, name = services(request), current_step(job) or (job.steps[-1].spec.name if job.steps else job.pipeline)
-    counts = steps_by_status(await parts.model.read(queries.counts, caller_of(request).scope))[name]
+    counted = steps_by_status(await parts.model.read(queries.counts, caller_of(request).scope))
+    counts = counted.get(name, dict.fromkeys(STEP_STATUSES, 0))  # a refused job has no steps, and so no queue
     overlay = parts.progress.overlay(job)
     return QueueInfo(
         queue_name=name,

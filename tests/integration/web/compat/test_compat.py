@@ -248,6 +248,20 @@ async def test_a_failed_job_says_why_in_each_systems_words(site: Site, control: 
     assert item["error_message"] == "The file ends too early."
 
 
+async def test_a_refused_submission_is_shown_by_each_system(site: Site, control: ControlStandIn) -> None:
+    """It has no steps: control refused it before the first one."""
+    number = time.time_ns() % 10**9
+    refused = a_job(number, "failed", owner="anna", error=an_error(), finished_at=time.time())
+    job = replace(refused, steps=(), pipeline="no-such-step")
+    await control.put(job)
+    one = await shown(site, f"{STUDIO}/{job.id}", "data.status", "failed")
+    assert (one["data"]["queue"]["waiting"], one["data"]["queue"]["position"]) == (0, None)
+    item = await shown(site, f"/api/video-processing/status/{job.id}", "status", "failed")
+    assert item["steps"] == {}
+    state = await shown(site, f"/api/jobs/{job.id}/status", "data.state", "failed")
+    assert state["data"]["result"] is None
+
+
 async def test_an_unknown_job_has_its_code_in_the_envelope(site: Site, control: ControlStandIn) -> None:
     ids = await submitted(site, control)
     for job_id, token in (("job_unknown", ANNA), (ids["job_id"], BERT)):
