@@ -37,5 +37,5 @@ async def visible_asset_id(parts: Services, principal: Principal, requested: str
 
 async def is_visible(parts: Services, principal: Principal, asset_id: str) -> bool:
     """Whether the asset exists and the caller may see it."""
-    owner = await read_own_write(parts, "assets", asset_id, queries.asset_owner)
+    owner = await read_own_write(parts, principal, "assets", asset_id, queries.asset_owner)
     return owner is not None and principal.sees(owner[0])

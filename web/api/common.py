@@ -75,7 +75,7 @@ async def _applied(parts: Services, changelog: Changelog, write: WriteCursor) ->
 async def visible_job(request: web.Request, principal: Principal, job_id: str) -> Job:
     """Read a job that the principal may see. Raises Problem (404)."""
     await wait_for_cursor(request, "jobs")
-    job = await read_own_write(services(request), "jobs", job_id, queries.job)
+    job = await read_own_write(services(request), principal, "jobs", job_id, queries.job)
     if job is None or not principal.sees(job.owner):
         raise not_found("job")
     return job
@@ -85,16 +85,18 @@ async def visible_asset(request: web.Request, principal: Principal, asset_id: st
     """Read an asset that the principal may see, by its id or by the id that the owner chose. Raises Problem (404)."""
     await wait_for_cursor(request, "assets")
     for one in principal.asset_ids(asset_id):
-        asset = await read_own_write(services(request), "assets", one, queries.asset)
+        asset = await read_own_write(services(request), principal, "assets", one, queries.asset)
         if asset is not None and principal.sees(asset.owner):
             return asset
     raise not_found("asset")
 
 
-async def read_own_write(parts: Services, changelog: Changelog, an_id: str, query: Query[T]) -> T | None:
-    """Read a row; wait for it when this process has just written it."""
+async def read_own_write(
+    parts: Services, principal: Principal, changelog: Changelog, an_id: str, query: Query[T]
+) -> T | None:
+    """Read a row; wait for it when this process has just written it for this owner."""
     row = await parts.model.read(query, an_id)
-    write = parts.commands.recent(an_id) if row is None else None
+    write = parts.commands.recent(an_id, principal.scope) if row is None else None
     if write is None:
         return row
     await _applied(parts, changelog, write)

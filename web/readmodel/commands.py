@@ -50,7 +50,8 @@ class Commands:
         self._topic = names(settings).commands
         self._producer: AIOKafkaProducer | None = None
         self._outbox = Outbox(self._send)
-        self._recent: FIFOCache[str, WriteCursor] = FIFOCache(_MAX_RECENT)
+        #: Cursor and owner by id.
+        self._recent: FIFOCache[str, tuple[WriteCursor, str | None]] = FIFOCache(_MAX_RECENT)
 
     async def run(self) -> None:
         """Connect and stay connected until cancelled."""
@@ -113,17 +114,22 @@ class Commands:
             raise unavailable("broker-unavailable", "the log has no broker timestamps: run `kinolog topics apply`", 5)
         return float(record.timestamp) / 1000
 
-    def recent(self, an_id: str) -> WriteCursor | None:
-        """Cursor of the last write to this job or asset, if it was made here recently."""
-        return self._recent.get(an_id)
+    def recent(self, an_id: str, owner: str | None) -> WriteCursor | None:
+        """Cursor of the last write to this job or asset, if it was made here recently, by the owner (None: anybody).
+
+        Whoever waited for another owner's write would learn of it.
+        """
+        cursor, writer = self._recent.get(an_id, (None, None))
+        return cursor if owner in (None, writer) else None
 
     def _keep_cursors(self, commands: Sequence[Command], positions: Sequence[tuple[int, int]]) -> WriteCursor:
         mark = self._position.log or ""
         cursors = [WriteCursor(mark, {partition: offset}) for partition, offset in positions]
         for command, cursor in zip(commands, cursors, strict=True):
-            self._recent[_key(command)] = cursor
+            write = cursor, command.owner if isinstance(command, SubmitJob) else command.requested_by
+            self._recent[_key(command)] = write
             if (job_id := _job_id(command)) is not None:
-                self._recent[job_id] = cursor
+                self._recent[job_id] = write
         return WriteCursor.merge(mark, cursors)
 
     async def _connect(self) -> None:

@@ -159,3 +159,16 @@ async def test_the_key_of_a_signature_check_is_not_chosen_by_the_token(make_sett
         chosen = {"jwk": {"kty": "oct", "k": "AAAA"}, "jku": "https://evil.example/keys", "kid": "../../dev/null"}
         token = jwt.encode(claims, "e" * 40, "HS256", headers=chosen)
         assert (await site.ask("GET", "/v1/jobs", token))[0] == 401
+
+
+async def test_nobody_waits_for_a_write_of_another_owner(make: Make, control: ControlStandIn) -> None:
+    """A 404 that comes late, or a 503 in its place, tells that there is something."""
+    async with serve(make(**SETTINGS, KINOLOG_WEB__AFTER_TIMEOUT_S="0.3")) as site:
+        control.takes.clear()
+        body = {"input": {"object": "shared/clip.mp4"}, "pipeline": "noop"}
+        _, answer = await site.ask("POST", "/v1/assets", "anna-edits", json=body)
+        job_id, asset_id = answer["data"]["job_id"], answer["data"]["asset_id"]
+        for path in (f"/v1/jobs/{job_id}", f"/v1/assets/{asset_id}", f"/media/{asset_id}/probe/1-a/file.txt"):
+            assert (await site.ask("GET", path, BERT))[0] == 404, path
+            assert (await site.ask("GET", path, "anna-edits"))[0] == 503, path
+        control.takes.set()
