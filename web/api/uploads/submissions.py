@@ -73,7 +73,7 @@ async def owner_of_submission(
     owner = owner_for(principal, requested)
     if principal.role != "admin" or asset_id is None:
         return owner
-    known = await read_own_write(parts, "assets", asset_id, queries.asset_owner)
+    known = await read_own_write(parts, principal, "assets", asset_id, queries.asset_owner)
     if known is None or known[0] == owner:
         return owner
     if requested is not None:
