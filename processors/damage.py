@@ -15,8 +15,8 @@ from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
 
 log = logging.getLogger(__name__)
 
-#: Where recordings are joined a frame or two have errors.
-_SEAM_S = 0.2
+#: Where broadcasts are joined packets count as corrupt, since their counters start again, and nothing else is wrong.
+_JOINABLE, _SEAM_S = "mpegts", 0.2
 #: Every line counts, with its level.
 _LOGLEVEL = "repeat+level+info"
 
@@ -75,5 +75,5 @@ async def track_damage(
     except ProcessingError as error:
         log.warning("damage could not be located", extra={"error": str(error), "detail": error.detail})
         return TrackDamage(spans=())
-    spans = found.spans(media.duration_s, _SEAM_S if media.clock_jumps else 0.0)
+    spans = found.spans(media.duration_s, _SEAM_S if media.demuxer == _JOINABLE else 0.0)
     return TrackDamage(spans=spans, decodable=found.decodable)
