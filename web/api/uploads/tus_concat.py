@@ -67,9 +67,9 @@ async def _join(request: web.Request, final: TusUpload, partials: Sequence[TusUp
     except FileNotFoundError as error:  # a repeat of this request has completed it, or a partial upload was deleted
         if await finished_upload(request, final.id) is None:
             raise not_found("partial upload") from error
-    for an_id in ids:
-        await asyncio.to_thread(folder.remove, an_id)
-        LOCKS.note_removed(final.owner)
+    for partial in partials:
+        await asyncio.to_thread(folder.remove, partial.id)
+        LOCKS.note_removed(partial.owner)
 
 
 async def _partials(request: web.Request, ids: Sequence[str]) -> list[TusUpload] | None:
