@@ -182,7 +182,7 @@ def counted_caller(request: web.Request, trusted_proxies: int) -> str | None:
     if not is_counted(request):
         return None
     principal = request.get(PRINCIPAL)
-    return principal.turn if principal is not None else f"ip:{client_ip(request, trusted_proxies)}"
+    return principal.turn if principal is not None else f"address:{client_ip(request, trusted_proxies)}"
 
 
 def caller_of(request: web.Request) -> Principal:
