@@ -86,14 +86,21 @@ async def _records(consumer: Any, topic: str) -> list[Any]:
     if not places:
         await consumer._client.force_metadata_update()
         places = [TopicPartition(topic, number) for number in sorted(await _partitions(consumer, topic))]
-    consumer.assign(places)
-    await consumer.seek_to_beginning(*places)
-    ends = await consumer.end_offsets(places)
-    found: dict[TopicPartition, list[Any]] = {place: [] for place in places}
-    while any([await consumer.position(place) < end for place, end in ends.items()]):
-        for place, records in (await consumer.getmany(timeout_ms=500)).items():
-            found[place] += records
-    return [record for place in places for record in found[place]]
+    return [record for place in places for record in await _records_of(consumer, place)]
+
+
+async def _records_of(consumer: Any, place: TopicPartition) -> list[Any]:
+    consumer.assign([place])
+    await consumer.seek_to_beginning(place)
+    [end] = (await consumer.end_offsets([place])).values()
+    found: list[Any] = []
+    while await consumer.position(place) < end:
+        try:
+            # One by one: what was parsed before an error would be lost with it.
+            found += (await consumer.getmany(timeout_ms=500, max_records=1)).get(place, [])
+        except UnicodeDecodeError:  # garbage: a record whose header has a name that is not UTF-8
+            consumer.seek(place, await consumer.position(place) + 1)
+    return found
 
 
 async def _partitions(consumer: Any, topic: str) -> Iterable[int]:
@@ -104,7 +111,7 @@ async def _partitions(consumer: Any, topic: str) -> Iterable[int]:
 
 def entries(record: Any) -> list[Entry]:
     """The messages of a record that are messages."""
-    headers = dict(record.headers or ())
+    headers = {name: value for name, value in record.headers or () if value is not None}
     try:
         if "ce_type" in headers:
             kind, name = headers["ce_type"].decode(), headers.get("ce_id", b"").decode()

@@ -7,7 +7,7 @@ import subprocess
 import uuid
 from collections.abc import Callable, Sequence
 
-from confluent_kafka import KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 #: Key of each record; dead letters carry it.
@@ -38,10 +38,23 @@ def throw(bootstrap: str, topics: Sequence[str], note: Note) -> None:
     try:
         for codec in CODECS:
             _throw_in_transactions(bootstrap, topics, codec, note)
+        for topic in topics:
+            before = _end(bootstrap, topic)
+            throw_with_kcat(bootstrap, topic, b"unparsable")
+            for offset in range(before, _end(bootstrap, topic)):  # one of them: kcat does not say which
+                note(topic, 0, offset)
     except KafkaException as error:
         raise NotThrown(str(error)) from error
-    for topic in topics:
-        throw_with_kcat(bootstrap, topic, b"unparsable")
+
+
+def _end(bootstrap: str, topic: str) -> int:
+    """The end offset of partition 0."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "chaos"})
+    try:
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), _TIMEOUT_S)
+        return end
+    finally:
+        consumer.close()
 
 
 def _throw_in_transactions(bootstrap: str, topics: Sequence[str], codec: str, note: Note) -> None:
