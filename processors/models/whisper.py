@@ -24,9 +24,6 @@ _ENGLISH = frozenset({"en", "eng"})
 _GUESSED = 0.5
 #: Share of guessed speech from which on nothing is published; less is left out.
 _MOSTLY = 2 / 3
-#: Of sampling, tried in turn while a window is unlikely or repeats itself. Higher ones, which the library also tries,
-#: gave other words each time, none of them right (tiny.en; German, noise).
-_TEMPERATURES = (0.0, 0.2, 0.4)
 #: How late the starts of words are in running speech: those of tiny.en by 0.1 s, those of the multilingual base model
 #: are not late.
 _LATE_S = 0.05
@@ -58,7 +55,6 @@ class SpeechModel:
             language=request.get("language"),
             condition_on_previous_text=False,
             word_timestamps=True,
-            temperature=_TEMPERATURES,
             hallucination_silence_threshold=_HALLUCINATION_SILENCE_S,
             **(_separately(sound) if only_english else {"vad_filter": True}),
         )

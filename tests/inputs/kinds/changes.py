@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from tests.inputs.expected import Damage, Input, Make, Part, Plays
+from tests.inputs.expected import Input, Make, Part, Plays
 from tests.inputs.recipes import film, joined
 from tests.inputs.workshop import AAC, BT709, H264_AAC, OFFSET, X264, Workshop
 
@@ -92,7 +92,6 @@ INPUTS = (
             duration_slack_s=0.25,
             # Behind the seam the sound is late by the overlap: nothing of it is cut.
             sync_s=_OVERLAP_S + _GRID_S,
-            warnings=(Damage("media-damaged", _PART_S - 0.2, _PART_S + 0.2),),
         ),
     ),
     Input(
