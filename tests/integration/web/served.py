@@ -1,11 +1,12 @@
 """A web replica in the test's process, called over HTTP."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiohttp import ClientSession
+from aiohttp import ClientSession, WSServerHandshakeError
 from aiohttp.test_utils import BaseTestServer, TestServer
 from aiohttp.web import AppRunner
 
@@ -43,6 +44,24 @@ class Site:
         headers = {**options.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
         async with self.session.request(method, url, headers=headers, **options) as answer:
             return answer.status, (await answer.json() if "json" in answer.content_type else await answer.read())
+
+    async def first_frame(self, path: str, token: str | None, headers: dict[str, str] | None = None) -> tuple[int, str]:
+        """200 and the text of a live connection's first frame; otherwise the status and the body, if it is known."""
+        headers = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+        url = self.server.make_url(path)
+        async with asyncio.timeout(60):
+            if "/sse" in path:
+                async with self.session.get(url, headers=headers) as answer:
+                    if answer.status != 200:
+                        return answer.status, await answer.text()
+                    async for line in answer.content:
+                        if line.startswith(b"data: "):
+                            return 200, line.decode()
+            try:
+                async with self.session.ws_connect(url, headers=headers) as live:
+                    return 200, await live.receive_str()
+            except WSServerHandshakeError as refused:
+                return refused.status, ""
 
 
 class Server(TestServer):

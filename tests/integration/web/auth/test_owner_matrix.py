@@ -2,7 +2,6 @@
 byte, nor that they exist. The response is the one for a key of nothing.
 """
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +10,6 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from aiohttp import WSServerHandshakeError
 
 from tests.conftest import eventually
 from tests.integration.web.auth.owned_things import CONTENT, SETTINGS, Key, annas_things
@@ -111,7 +109,7 @@ def _leaks(shown: str, keys: dict[str, Key], kind: str) -> list[str]:
 async def _shown(site: Site, control: ControlStandIn, request: Request, token: str | None) -> str:
     """Status and body of the response; what it promised is visible."""
     if request.path.partition("?")[0] in ("/v1/live", "/v1/live/sse"):
-        status, body = await _first_frame(site, request, token)
+        status, body = await site.first_frame(request.path, token, request.options["headers"])
         return f"{status} {body}"
     status, answer = await site.ask(request.method, request.path, token, **request.options)
     if isinstance(answer, dict) and status < 300 and request.method != "GET":
@@ -150,22 +148,3 @@ async def _settled(site: Site, control: ControlStandIn, answer: dict[str, Any]) 
 
 def _is_decided(control: ControlStandIn, job_id: str) -> bool:
     return job_id in control.jobs or job_id in control.deleted
-
-
-async def _first_frame(site: Site, request: Request, token: str | None) -> tuple[int, str]:
-    """Status and first frame of a live connection."""
-    headers = {**request.options["headers"], **({"Authorization": f"Bearer {token}"} if token else {})}
-    url = site.server.make_url(request.path)
-    async with asyncio.timeout(60):
-        if "/sse" in request.path:
-            async with site.session.get(url, headers=headers) as answer:
-                if answer.status != 200:
-                    return answer.status, await answer.text()
-                async for line in answer.content:
-                    if line.startswith(b"data: "):
-                        return 200, line.decode()
-        try:
-            async with site.session.ws_connect(url, headers=headers) as live:
-                return 200, await live.receive_str()
-        except WSServerHandshakeError as refused:
-            return refused.status, ""

@@ -1,6 +1,5 @@
 """Authorization of two owners and three roles on every route and both live channels."""
 
-import asyncio
 import hashlib
 import json
 import time
@@ -8,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import pytest
-from aiohttp import WSServerHandshakeError
 
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
@@ -210,27 +208,8 @@ async def test_live_tells_everybody_what_is_theirs_and_nothing_else(
     for who, token in WHO.items():
         for subscribe, to_bert in named.items():
             url = f"{path}?subscribe={subscribe}"
-            status, told = await first_frame(site, url, token)
+            status, told = await site.first_frame(url, token)
             wanted = 401 if token in (None, "guess") else to_bert if who.startswith("bert") else 200
             assert status == wanted, (who, subscribe)
             if status == 200:
                 assert (ids["running"] in told) is not who.startswith("bert"), (who, subscribe)
-
-
-async def first_frame(site: Site, path: str, token: str | None) -> tuple[int, str]:
-    """200 and the first frame's text; otherwise the status."""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    url = site.server.make_url(path)
-    async with asyncio.timeout(20):
-        if "/sse" in path:
-            async with site.session.get(url, headers=headers) as answer:
-                if answer.status != 200:
-                    return answer.status, ""
-                async for line in answer.content:
-                    if line.startswith(b"data: "):
-                        return 200, line.decode()
-        try:
-            async with site.session.ws_connect(url, headers=headers) as live:
-                return 200, await live.receive_str()
-        except WSServerHandshakeError as refused:
-            return refused.status, ""
