@@ -5,7 +5,7 @@ import msgspec
 from schemas.base import OutputWarning
 from schemas.steps import StepKind
 
-STEP = StepKind(name="audio", slots=2)
+STEP = StepKind(name="audio", slots=2, tools=True)
 
 
 class AudioParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

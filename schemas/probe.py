@@ -5,7 +5,7 @@ import msgspec
 from schemas.base import OutputWarning
 from schemas.steps import StepKind
 
-STEP = StepKind(name="probe", slots=4)
+STEP = StepKind(name="probe", slots=4, tools=True)
 
 
 class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

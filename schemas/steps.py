@@ -22,6 +22,8 @@ class StepKind(msgspec.Struct, frozen=True, kw_only=True):
     instant: bool = False
     #: Reads or writes files; otherwise it gets neither a source nor scratch space.
     files: bool = True
+    #: Runs ffmpeg or ffprobe, and so needs a sandbox.
+    tools: bool = False
     #: Reads the source; otherwise the source is not fetched.
     source: bool = True
 

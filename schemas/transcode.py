@@ -5,7 +5,7 @@ import msgspec
 from schemas.base import OutputWarning
 from schemas.steps import StepKind
 
-STEP = StepKind(name="transcode", slots=2, heavy=True)
+STEP = StepKind(name="transcode", slots=2, heavy=True, tools=True)
 
 
 class TranscodeParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

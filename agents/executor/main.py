@@ -28,6 +28,7 @@ from processors.media.profiles import ProfileError
 from processors.storage.object_store import open_store
 from processors.storage.read_cache import LocalCache
 from processors.tools.runner import Runner
+from processors.tools.sandbox_choice import NoSandbox
 from schemas.jobs import PRIORITIES, Priority
 from schemas.step_events import LeaseRevoked
 from schemas.steps import StepKind
@@ -69,6 +70,11 @@ def main(settings: Settings, lane: str) -> int:
         return EX_SOFTWARE
     app = make_app(settings, group_of(lane), name.instance_id)
     executor.join(app, lane)
+    try:
+        loop.run_until_complete(executor.require_sandbox())
+    except NoSandbox as error:
+        log.critical(str(error))
+        return EX_CONFIG
     loop.run_until_complete(leave_outdated(settings.bootstrap, group_of(lane), name.instance_id, executor.subscribed))
     return run(app, loop, settings.watchdog, before_stop=executor.drain)
 
@@ -81,7 +87,8 @@ class Executor:
         self._producer = Producer(settings, name.instance_id)
         outbox = Outbox(self._producer.send)
         self._reporter = StepReporter(outbox, self._topics, settings.partitions, name.instance_id, _fatal)
-        self._runtimes = step_runtimes(settings, kinds, scratch_of(settings, name.name))
+        self._runner = Runner(settings.limits, trials=scratch_of(settings, name.name))
+        self._runtimes = step_runtimes(settings, kinds, self._runner)
         self._paused = PausedQueues(kind.name for kind in kinds)
         self._resources = attempt_resources(settings, name.name)
         self._attempts = RunningAttempts(self._runtimes, self._resources, self._reporter, settings.lease.heartbeat_s)
@@ -119,6 +126,18 @@ class Executor:
         if lane == DEFAULT_LANE:
             self.subscribed.append(self._topics.removals)
             add_removals_agent(app, self._settings, self._resources.store, self._producer.deliver)
+
+    async def require_sandbox(self) -> None:
+        """Detect the sandbox if a step of the lane runs tools. Raises NoSandbox.
+
+        A full disk allows no trial: then the first tool detects it.
+        """
+        if not any(runtime.kind.tools for runtime in self._runtimes.values()):
+            return
+        try:
+            await self._runner.sandbox()
+        except OSError as error:
+            log.warning("the sandbox cannot be tried yet", extra={"error": str(error)})
 
     async def drain(self) -> None:
         """Stop accepting requests, let running work end, release the rest. Takes `executor.drain_s` + 7 s at most."""
@@ -194,9 +213,8 @@ def scratch_of(settings: Settings, executor_name: str) -> Path:
     return settings.data_path / "scratch" / executor_name
 
 
-def step_runtimes(settings: Settings, kinds: list[StepKind], trials: Path) -> dict[str, StepRuntime]:
-    """The runtime of each step, by its name. `trials`: see Runner."""
-    runner = Runner(settings.limits, trials=trials)
+def step_runtimes(settings: Settings, kinds: list[StepKind], runner: Runner) -> dict[str, StepRuntime]:
+    """The runtime of each step, by its name."""
     return {
         kind.name: StepRuntime(kind, Slots(slots_of(settings, kind)), processor_of(kind, runner, settings))
         for kind in kinds

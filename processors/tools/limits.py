@@ -1,6 +1,11 @@
 """Limits of media and of the tools that work on it: the settings section `limits`."""
 
+from typing import Literal
+
 import msgspec
+
+#: See Limits.sandbox.
+SandboxPolicy = Literal["required", "best-effort", "off"]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,8 +29,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tool_time_s: float = 120.0
     #: See tool_time_s.
     tool_time_factor: float = 30.0
-    #: Run tools in a sandbox; switch it off only where the machine allows no namespaces at all.
-    sandbox: bool = True
+    #: Sandbox of ffmpeg and ffprobe. "required": an executor on a machine where none works does not start;
+    #: "best-effort": it runs them without one, with the network and its own permissions; "off": it always does.
+    sandbox: SandboxPolicy = "required"
 
     def tool_timeout_s(self, duration_s: float) -> float:
         """Time limit of a tool that works on media of that duration."""

@@ -19,15 +19,14 @@ from processors.tools.failures import NO_DISK, failure, overdue, processor_time_
 from processors.tools.limits import Limits
 from processors.tools.sandbox import (
     FileAccess,
-    Isolation,
     ResourceLimits,
     Sandbox,
     can_read,
-    detect,
     filter_of,
     give_access,
     sandbox_argv,
 )
+from processors.tools.sandbox_choice import choose_sandbox
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ def ignore(chunk: bytes) -> None:
 
 @dataclass
 class Runner:
-    """Runs commands in the strongest sandbox that works on this machine; it is detected at the first run."""
+    """Runs commands in the sandbox that the limits choose on this machine; it is detected once."""
 
     limits: Limits
     _sandbox: Sandbox | None = None
@@ -70,11 +69,10 @@ class Runner:
     _detecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def sandbox(self) -> Sandbox:
-        """The sandbox of this machine; the first call detects it."""
+        """The sandbox of this machine; the first call detects it. Raises NoSandbox, OSError."""
         async with self._detecting:
             if self._sandbox is None:
-                self._sandbox = await detect(self.trials) if self.limits.sandbox else _no_sandbox()
-                log.info("sandbox chosen", extra={"isolation": self._sandbox.isolation.value, "uid": self._sandbox.uid})
+                self._sandbox = await choose_sandbox(self.limits.sandbox, self.trials)
             return self._sandbox
 
     async def readable(self, source: Path, scratch: Path) -> Path:
@@ -150,11 +148,6 @@ class Runner:
             for task in (reading, watching):
                 task.cancel()
             await asyncio.gather(reading, watching, return_exceptions=True)
-
-
-def _no_sandbox() -> Sandbox:
-    log.warning("sandbox is off: tools run with network access and kinolog's permissions")
-    return Sandbox(isolation=Isolation.BOUNDS)
 
 
 def _resource_limits(limits: Limits, command: Command) -> ResourceLimits:

@@ -177,7 +177,6 @@ async def detect(below: Path | None = None) -> Sandbox:
             elif sandbox.filter is None:
                 log.warning("tools can start processes: seccomp filters do not work on this machine")
             return sandbox
-    log.error("tools run without a sandbox, with network and kinolog's permissions: bubblewrap and unshare do not work")
     return Sandbox(isolation=Isolation.BOUNDS)
 
 

@@ -24,6 +24,7 @@ FILTERS = ("loudnorm", "ebur128", "bwdif", "tile", "zscale", "tonemap")
 #: Free space below which nothing can be recorded, and below which a long video may not fit.
 FULL_BYTES, TIGHT_BYTES = 512 * 1024**2, 10 * 1024**3
 _NO_BUBBLEWRAP = "Tools run without network but can read all files of this user: bubblewrap does not work here."
+_REFUSED = "No executor starts here: neither bubblewrap nor user namespaces work, so no tool can run in a sandbox."
 _NO_SANDBOX = "Tools run with network and all rights of this user: neither bubblewrap nor user namespaces work here."
 
 
@@ -95,15 +96,17 @@ async def _output(*command: str) -> str:
 
 async def confinement(settings: Settings) -> Finding:
     """The sandbox that tools can run in on this machine, as detected by trying it."""
-    if not settings.limits.sandbox:
-        return warning("Tools run without a sandbox because KINOLOG_LIMITS__SANDBOX is false.", "Unset it.")
+    policy = settings.limits.sandbox
+    if policy == "off":
+        return warning("Tools run without a sandbox because KINOLOG_LIMITS__SANDBOX is off.", "Unset it.")
     match (await sandbox.detect()).isolation:
         case sandbox.Isolation.BUBBLEWRAP:
             return fine("Tools run in bubblewrap, without network and with access to their own files only.")
         case sandbox.Isolation.NAMESPACES:
             return warning(_NO_BUBBLEWRAP, "Install bubblewrap, e.g. `apt-get install bubblewrap`.")
         case sandbox.Isolation.BOUNDS:
-            return warning(_NO_SANDBOX, "Install bubblewrap, and allow unprivileged user namespaces.")
+            remedy = "Install bubblewrap, and allow unprivileged user namespaces."
+            return problem(_REFUSED, remedy) if policy == "required" else warning(_NO_SANDBOX, remedy)
 
 
 async def disk(settings: Settings) -> Finding:

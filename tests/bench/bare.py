@@ -41,7 +41,7 @@ class Recorder(Runner):
 async def bare_seconds(clip: Path) -> float:
     """Seconds that the pipeline's own commands take on `clip` when they are run one after another."""
     with tempfile.TemporaryDirectory() as folder:
-        recorder = Recorder(Limits(sandbox=False))
+        recorder = Recorder(Limits(sandbox="off"))
         recorder.commands = []
         await _walk(recorder, clip, Path(folder))
         began = time.monotonic()

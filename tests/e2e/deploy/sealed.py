@@ -94,9 +94,10 @@ class Deployment:
         with os.fdopen(read_fd) as info:
             self._running[name] = _Running(process, json.load(info)["child-pid"], part.reaped)
 
-    async def run(self, name: str, argv: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-        """Run a command where the part runs, to its end."""
+    async def run(self, name: str, argv: Sequence[str], *options: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command where the part runs, to its end. `options`: further ones of bwrap."""
         command = sealed(self.parts[name], argv, self._volumes, self.environ)
+        command[1:1] = options
         return await asyncio.to_thread(
             subprocess.run, command, capture_output=True, text=True, timeout=120, check=False
         )

@@ -74,3 +74,14 @@ def test_a_chosen_name_is_given_to_one_process_only(make_settings: MakeSettings)
     with pytest.raises(NameTaken):
         claim(settings, "default")
     held.lock.close()
+
+
+def test_the_steps_that_run_tools_are_marked_so_that_their_executors_require_a_sandbox() -> None:
+    runner, settings = Runner(Limits()), Settings()
+    processors = {kind: processor_of(kind, runner, settings) for kind in step_kinds().values()}
+    with_runner = {kind.name for kind, processor in processors.items() if _has(processor, runner)}
+    assert with_runner == {kind.name for kind in processors if kind.tools} >= {"probe", "transcode"}
+
+
+def _has(processor: Any, runner: Runner) -> bool:
+    return any(value is runner for value in vars(processor).values())
