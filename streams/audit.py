@@ -232,17 +232,17 @@ async def read_records(settings: Settings) -> AsyncIterator[AuditRecord]:
 async def _reader(settings: Settings) -> AsyncIterator[Any]:
     part = TopicPartition(names(settings).audit, _PARTITION)
     try:
-        async with open_reader(settings.bootstrap, [part], reset="earliest") as reader:
+        async with open_reader(settings.cluster, [part], reset="earliest") as reader:
             yield reader
     except (KafkaError, OSError, TimeoutError) as error:
         reason = "no broker responds" if isinstance(error, KafkaConnectionError) else str(error)
-        raise AuditUnreachable(f"The log at {settings.bootstrap} cannot be read: {reason}") from error
+        raise AuditUnreachable(f"The log at {settings.cluster} cannot be read: {reason}") from error
 
 
 async def last_link(settings: Settings) -> AuditLink | None:
     """The last record of the topic; None if it is empty. Raises KafkaError, TimeoutError."""
     part = TopicPartition(names(settings).audit, _PARTITION)
-    async with asyncio.timeout(_LINK_S), open_reader(settings.bootstrap, [part], reset="earliest") as reader:
+    async with asyncio.timeout(_LINK_S), open_reader(settings.cluster, [part], reset="earliest") as reader:
         last = await _last_record(reader, part)
     return AuditLink(offset=last.offset, hash=digest(last.value)) if last is not None else None
 

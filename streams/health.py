@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from streams.cluster import Cluster
 from streams.kafka.executor_groups import group_of
 from streams.kafka.topics import CONTROL_APP
 from streams.settings import Settings, load
@@ -27,9 +28,9 @@ def main(arguments: Sequence[str]) -> int:
         case ["web"]:
             healthy = web_is_ready(settings)
         case ["control"]:
-            healthy = asyncio.run(has_member(settings.bootstrap, CONTROL_APP))
+            healthy = asyncio.run(has_member(settings.cluster, CONTROL_APP))
         case ["executor", *lane]:
-            healthy = asyncio.run(has_member(settings.bootstrap, group_of((lane or ["default"])[0])))
+            healthy = asyncio.run(has_member(settings.cluster, group_of((lane or ["default"])[0])))
         case _:
             sys.stderr.write(f"{__doc__}\n")
             return 2
@@ -48,14 +49,14 @@ def web_is_ready(settings: Settings) -> bool:
         return False
 
 
-async def has_member(bootstrap: str, group: str) -> bool:
+async def has_member(cluster: Cluster, group: str) -> bool:
     """Whether a consumer on this machine is a member of `group`."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(_TIMEOUT_S * 1000))
+    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(_TIMEOUT_S * 1000))
     try:
         await admin.start()
         [response] = await admin.describe_consumer_groups([group])
         hosts = {member[2].lstrip("/") for described in response.groups for member in described[5]}
-        return own_address(bootstrap) in hosts
+        return own_address(cluster.bootstrap) in hosts
     except (KafkaError, OSError):
         return False
     finally:

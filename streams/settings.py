@@ -14,6 +14,7 @@ import orjson
 from processors.fetch.limits import FetchLimits
 from processors.storage.keys import FOLDERS, InvalidKey, checked_key
 from processors.tools.limits import Limits
+from streams.cluster import Cluster, KafkaSecurity
 
 PREFIX = "KINOLOG_"
 #: Scheme, host, and perhaps a path.
@@ -27,6 +28,9 @@ class SettingsError(Exception):
     """A setting that does not exist or has an invalid value; the message names it."""
 
 
+Anonymous = Literal["uploads", "all", "none"]
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every section."""
 
@@ -38,6 +42,11 @@ class Kafka(Section, frozen=True, kw_only=True):
     bootstrap: str | None = None
     #: Port of the embedded broker; 0: any free port.
     port: int = 9092
+    #: Rights of clients of the embedded broker without a credential, that is of every process on this machine: publish
+    #: uploads and read events ("uploads"), everything ("all"), none ("none"). docs/producers.md says how to connect.
+    anonymous: Anonymous = "uploads"
+    #: Bootstrap servers that /asyncapi.json names, if clients reach the log at other addresses than kinolog does.
+    public_bootstrap: str | None = None
     #: Folder of an existing Kafka installation (with libs/), used in place of the downloaded jars.
     home: str | None = None
     #: Replication factor of the topics that `topics apply` creates.
@@ -49,6 +58,7 @@ class Kafka(Section, frozen=True, kw_only=True):
     audit_retention_s: int = 365 * 86_400
     #: Session timeout of consumer groups, seconds: after that without a heartbeat a member loses its partitions.
     session_timeout_s: float = 6.0
+    security: KafkaSecurity = KafkaSecurity()
 
 
 class Web(Section, frozen=True, kw_only=True):
@@ -410,6 +420,16 @@ class Settings(Section, frozen=True, kw_only=True):
     def bootstrap(self) -> str:
         """Bootstrap servers of the log."""
         return self.kafka.bootstrap or f"127.0.0.1:{self.kafka.port}"
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster of the log."""
+        return Cluster(self.bootstrap, self.kafka.security)
+
+    def with_cluster(self, cluster: Cluster) -> "Settings":
+        """These settings with another cluster of the log."""
+        kafka = msgspec.structs.replace(self.kafka, bootstrap=cluster.bootstrap, security=cluster.security)
+        return msgspec.structs.replace(self, kafka=kafka)
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:

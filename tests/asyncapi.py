@@ -7,6 +7,7 @@ import jsonschema
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.cluster import Cluster
 from streams.kafka.envelope import Entry, read
 
 
@@ -46,9 +47,9 @@ class Checker:
         self.seen.add(message)
 
 
-async def records(bootstrap: str, *topics: str) -> list[Any]:
+async def records(cluster: Cluster, *topics: str) -> list[Any]:
     """All that is on the topics now."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**cluster.client_options(), group_id=None, enable_auto_commit=False)
     await consumer.start()
     try:
         await consumer._client.force_metadata_update()

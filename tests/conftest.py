@@ -71,6 +71,7 @@ def make_settings(tmp_path: Path) -> MakeSettings:
         own = {
             "KINOLOG_DATA_DIR": str(tmp_path / "kinolog-data"),
             "KINOLOG_KAFKA__PORT": "0",
+            "KINOLOG_KAFKA__ANONYMOUS": "all",
             "KINOLOG_WEB__PORT": "0",
         }
         return load(own | environ)
@@ -82,7 +83,9 @@ def make_settings(tmp_path: Path) -> MakeSettings:
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One real broker for all tests of the run. Topic names are theirs to keep apart: KINOLOG_TOPIC_PREFIX."""
     folder = tmp_path_factory.mktemp("broker")
-    shared = Broker(load({"KINOLOG_DATA_DIR": str(folder), "KINOLOG_KAFKA__PORT": "0"}))
+    shared = Broker(
+        load({"KINOLOG_DATA_DIR": str(folder), "KINOLOG_KAFKA__PORT": "0", "KINOLOG_KAFKA__ANONYMOUS": "all"})
+    )
 
     async def begin() -> None:
         await shared.start()
@@ -97,7 +100,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 @pytest.fixture
 async def fresh_broker(tmp_path: Path) -> AsyncIterator[Broker]:
     """A broker for this test alone: fixed names (consumer groups, changelogs) are free, and it may be killed."""
-    own = Broker(load({"KINOLOG_DATA_DIR": str(tmp_path / "broker"), "KINOLOG_KAFKA__PORT": "0"}))
+    own = Broker(
+        load(
+            {
+                "KINOLOG_DATA_DIR": str(tmp_path / "broker"),
+                "KINOLOG_KAFKA__PORT": "0",
+                "KINOLOG_KAFKA__ANONYMOUS": "all",
+            }
+        )
+    )
     await own.start()
     await own.wait_ready()
     yield own

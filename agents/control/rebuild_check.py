@@ -12,20 +12,20 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
 from schemas.jobs import DeletedJob, Job
 from schemas.step_events import AttemptHeartbeat, StepEvent
-from streams.broker.files import kept_port
+from streams.broker.process import running_cluster
+from streams.cluster import Cluster
 from streams.doctor.diagnosis import UNREACHABLE
 from streams.kafka.envelope import Entry, read
 from streams.kafka.partitioner import partition_of
 from streams.kafka.reader import assign_paused, open_reader, read_between
 from streams.kafka.topics import names
-from streams.settings import Kafka, Settings
+from streams.settings import Settings
 from streams.supervisor import run_dir
 from tables.rebuild_check import Comparison, LogMessage, PartitionLog, compare
 from tables.rows import split_rows
@@ -45,22 +45,22 @@ class Source(NamedTuple):
 def run(settings: Settings, *, as_json: bool) -> int:
     """Check and print the result. Returns the exit code: 0 (match), 1 (difference), 3 (broker unreachable)."""
     logging.disable()  # errors are printed below
-    bootstrap = _bootstrap(settings)
+    cluster = _running_cluster(settings)
     try:
-        results = asyncio.run(check(msgspec.structs.replace(settings, kafka=Kafka(bootstrap=bootstrap))))
+        results = asyncio.run(check(settings.with_cluster(cluster)))
     except (KafkaError, OSError) as error:
-        sys.stderr.write(f"kinolog: the broker at {bootstrap} does not respond: {error}\n")
+        sys.stderr.write(f"kinolog: the broker at {cluster.bootstrap} does not respond: {error}\n")
         return UNREACHABLE
     for line in _as_json(results) if as_json else _as_text(results):
         sys.stdout.write(line + "\n")
     return int(any(partition.differing for partition in results))
 
 
-def _bootstrap(settings: Settings) -> str:
-    """The configured bootstrap server, or that of a running `kinolog up` with this data directory."""
+def _running_cluster(settings: Settings) -> Cluster:
+    """The configured cluster, or that of a running `kinolog up` with this data directory."""
     if settings.kafka.bootstrap is None and run_dir.is_up(settings):
-        return f"127.0.0.1:{kept_port(settings.data_path / 'kafka')}"
-    return settings.bootstrap
+        return running_cluster(settings.data_path / "kafka")
+    return settings.cluster
 
 
 def _as_json(results: Sequence[Comparison]) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _as_text(results: Sequence[Comparison]) -> Iterator[str]:
 
 async def check(settings: Settings) -> list[Comparison]:
     """Compare every partition. Raises KafkaError."""
-    async with open_reader(settings.bootstrap, reset="earliest") as reader:
+    async with open_reader(settings.cluster, reset="earliest") as reader:
         return [await _compare(settings, reader, number) for number in range(settings.partitions)]
 
 

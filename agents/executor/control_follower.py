@@ -58,7 +58,7 @@ class ControlFollower:
 
     def _connect(self) -> AbstractAsyncContextManager[Any]:
         # `earliest` counts only after a lost position: an old revoke names a lease that has ended.
-        return open_reader(self._settings.bootstrap, reset="earliest", wait_ms=FOLLOWER_MS, client_id=self._client_id)
+        return open_reader(self._settings.cluster, reset="earliest", wait_ms=FOLLOWER_MS, client_id=self._client_id)
 
     async def _follow(self, consumer: Any) -> None:
         ends = await self._position(consumer)

@@ -75,7 +75,7 @@ def main(settings: Settings, lane: str) -> int:
     except NoSandbox as error:
         log.critical(str(error))
         return EX_CONFIG
-    loop.run_until_complete(leave_outdated(settings.bootstrap, group_of(lane), name.instance_id, executor.subscribed))
+    loop.run_until_complete(leave_outdated(settings.cluster, group_of(lane), name.instance_id, executor.subscribed))
     return run(app, loop, settings.watchdog, before_stop=executor.drain)
 
 

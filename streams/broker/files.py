@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from processors.tools.child_process import tethered
 from streams.broker.jvm import BrokerError, Jvm
@@ -16,13 +17,11 @@ from streams.process.files import write_atomically
 from streams.process.locks import Locked, lock
 from streams.process.ports import free_port, is_free
 
-#: Configuration of the node, without its listeners.
+#: Configuration of the node, without its listeners and their authentication.
 PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "log.dirs": "log",  # relative to the working directory: a comma in a path would make it two folders
     "auto.create.topics.enable": "false",
     "num.partitions": "4",
@@ -85,9 +84,10 @@ def _require_own(folder: Path) -> None:
             "foreign-data", f"{folder} was not made by kinolog. Move it away, or choose another KINOLOG_DATA_DIR."
         )
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # the log has what all owners uploaded
 
 
-async def format_log(folder: Path, jvm: Jvm) -> None:
+async def format_log(folder: Path, jvm: Jvm, access: Mapping[str, str]) -> None:
     """Format the node's log in `folder` unless it is; it is renamed into place, so that it is complete or absent.
 
     Raises BrokerError: foreign-data for the log of another cluster or node, broker-failed.
@@ -95,7 +95,7 @@ async def format_log(folder: Path, jvm: Jvm) -> None:
     cluster = _cluster_id(folder)
     if not require_same_cluster(folder / "log", cluster):
         staging = _fresh_folder(folder / "format")
-        write_properties(staging / "server.properties", 9092, 9093)
+        write_properties(staging / "server.properties", Ports(9092, 9093, 9094), access)
         arguments = ["format", "--standalone", "--ignore-formatted", "-t", cluster, "-c", "server.properties"]
         await _run_tool(jvm.command("kafka.tools.StorageTool", *arguments), staging)
         (staging / "log").rename(folder / "log")
@@ -136,40 +136,59 @@ def require_same_cluster(logs: Path, cluster: str) -> bool:
     return True
 
 
-def choose_ports(folder: Path, configured: int) -> tuple[int, int]:
-    """Client and controller port; the last ones if they are free, so that clients find a restarted broker.
+class Ports(NamedTuple):
+    """The ports of the node, all on loopback."""
 
-    Raises BrokerError (port-taken) if `configured` is neither 0 nor free.
+    #: For clients without a credential; 0: there is none.
+    client: int
+    controller: int
+    #: For clients with the credential.
+    internal: int
+
+    @property
+    def public(self) -> int:
+        """The port that clients other than kinolog's processes use."""
+        return self.client or self.internal
+
+
+def choose_ports(folder: Path, configured: int, *, anonymous: bool) -> Ports:
+    """The last ports if they are free, so that clients find a restarted broker; otherwise any free ones.
+
+    `anonymous`: whether clients without a credential get a port. Raises BrokerError (port-taken) if `configured`, the
+    public port, is neither 0 nor free.
     """
     if configured and not is_free(configured):
         raise BrokerError(
             "port-taken",
             f"Port {configured} is in use. Stop its process, or set KINOLOG_KAFKA__PORT (0: any free port).",
         )
-    path = folder / "ports"
-    last = [int(word) for word in path.read_text().split()] if path.exists() else [0, 0]
-    port, controller = configured or _same_or_free(last[0]), _same_or_free(last[1])
-    write_atomically(path, f"{port} {controller}")
-    return port, controller
+    last = last_ports(folder)
+    public, controller = configured or _same_or_free(last.public), _same_or_free(last.controller)
+    ports = Ports(public, controller, _same_or_free(last.internal)) if anonymous else Ports(0, controller, public)
+    write_atomically(folder / "ports", " ".join(map(str, ports)))
+    return ports
 
 
-def kept_port(folder: Path) -> int:
-    """The client port of the last start; 0 if there was none."""
+def last_ports(folder: Path) -> Ports:
+    """The ports of the last start; 0 for each that there was not."""
     path = folder / "ports"
-    return int(path.read_text().split()[0]) if path.exists() else 0
+    kept = [int(word) for word in path.read_text().split()] if path.exists() else []
+    return Ports(*[*kept, 0, 0, 0][:3])
 
 
 def _same_or_free(last: int) -> int:
     return last if last and is_free(last) else free_port()
 
 
-def write_properties(path: Path, port: int, controller_port: int) -> None:
-    """Write the node's configuration file."""
+def write_properties(path: Path, ports: Ports, access: Mapping[str, str]) -> None:
+    """Write the node's configuration file. `access`: of `streams.broker.access.properties`."""
+    listeners = {"PLAINTEXT": ports.client, "INTERNAL": ports.internal, "CONTROLLER": ports.controller}
     addresses = {
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
+        "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items() if port),
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports.controller}",
     }
-    write_atomically(path, "".join(f"{name}={value}\n" for name, value in (PROPERTIES | addresses).items()))
+    lines = [f"{name}={value}\n" for name, value in (PROPERTIES | dict(access) | addresses).items()]
+    write_atomically(path, "".join(lines), 0o600)
 
 
 def environment(folder: Path) -> dict[str, str]:

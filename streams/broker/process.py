@@ -15,11 +15,18 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from processors.tools.child_process import tethered
-from streams.broker.files import choose_ports, environment, format_log, take_lock, write_properties
+from streams.broker import access
+from streams.broker.files import Ports, choose_ports, environment, format_log, last_ports, take_lock, write_properties
 from streams.broker.jvm import BrokerError, Jvm, find_jvm
+from streams.cluster import Cluster
 from streams.settings import Settings
 
 log = logging.getLogger("kinolog.broker")
+
+
+def running_cluster(folder: Path) -> Cluster:
+    """The embedded broker with its data in `folder`, which runs, as kinolog's processes reach it."""
+    return access.own_cluster(folder, last_ports(folder).internal)
 
 
 class Broker:
@@ -37,7 +44,8 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
         self._output: deque[str] = deque(maxlen=20)
         self._reader: threading.Thread | None = None
-        self._port = 0
+        self._anonymous = settings.kafka.anonymous
+        self._ports = Ports(0, 0, 0)
         self._jvm: Jvm | None = None
         self._suspect: Path | None = None  # the class-data archive in use, until the broker was ready with it
 
@@ -48,8 +56,13 @@ class Broker:
 
     @property
     def bootstrap(self) -> str:
-        """Bootstrap server, "127.0.0.1:port"; known after the first start and the same after a restart."""
-        return f"127.0.0.1:{self._port}"
+        """Bootstrap server of clients, "127.0.0.1:port"; known after the first start, the same after a restart."""
+        return f"127.0.0.1:{self._ports.public}"
+
+    @property
+    def cluster(self) -> Cluster:
+        """The broker as kinolog's processes reach it, with all rights; known after the first start."""
+        return access.own_cluster(self._folder, self._ports.internal)
 
     @property
     def running(self) -> bool:
@@ -68,9 +81,11 @@ class Broker:
         if self._lock is None:
             self._lock = await take_lock(self._folder)
         try:
-            await format_log(self._folder, self._jvm)
-            self._port, controller_port = choose_ports(self._folder, self._configured_port)
-            write_properties(self._folder / "server.properties", self._port, controller_port)
+            properties = access.properties(access.password_in(self._folder), self._anonymous)
+            await format_log(self._folder, self._jvm, properties)
+            self._ports = choose_ports(self._folder, self._configured_port, anonymous=self._anonymous != "none")
+            write_properties(self._folder / "server.properties", self._ports, properties)
+            access.write_client_properties(self._folder, self.cluster)
             self._run(self._jvm, self._jvm.archive)
         except BaseException:
             self._unlock()
@@ -80,7 +95,7 @@ class Broker:
         """Return when topics can be created. Raises BrokerError (broker-failed, broker-slow) with its output."""
         deadline = time.monotonic() + within_s
         suspect: Path | None = None
-        while not await responds(self.bootstrap):
+        while not await responds(self.cluster):
             if not self.running:
                 suspect = self._again_without_archive()
             if time.monotonic() > deadline:
@@ -158,15 +173,15 @@ class Broker:
             self._lock = None
 
 
-async def responds(bootstrap: str) -> bool:
-    """Whether the broker at `bootstrap` (one "host:port") responds."""
-    host, _, port = bootstrap.rpartition(":")
+async def responds(cluster: Cluster) -> bool:
+    """Whether a broker, the cluster's only bootstrap server, responds."""
+    host, _, port = cluster.bootstrap.rpartition(":")
     try:
         _, writer = await asyncio.open_connection(host, int(port))
     except OSError:
         return False  # not listening yet: tested without a Kafka client and its log lines
     writer.close()
-    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2_000)
+    client = AIOKafkaClient(**cluster.client_options(), request_timeout_ms=2_000)
     try:
         await client.bootstrap()
         return bool(client.cluster.brokers())

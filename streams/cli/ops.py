@@ -1,13 +1,13 @@
 """Commands of operators: `kinolog up`, `doctor`, `topics`, `audit`, `gc`, and the processes of a deployment."""
 
 import asyncio
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
-import msgspec
 
 from streams.cli.common import Bulk, NotRunning, Output, Preview, bulk_command, end, finish, local_command
 from streams.cli.groups import FAILED, OK, Command
@@ -16,9 +16,12 @@ from streams.settings import Settings, load
 
 if TYPE_CHECKING:
     from streams.client import Client
+    from streams.kafka.acls import Role
     from streams.kafka.admin import TopicState
     from streams.supervisor.system import Up
 
+#: As in streams/kafka/acls.py, whose import takes longer than `--help` may.
+_ROLES = ("web", "control", "executor", "operator", "producer", "consumer")
 _TOPIC_HEADS = ("TOPIC", "STATUS", "PARTITIONS", "REPLICAS", "RETENTION")
 
 
@@ -89,6 +92,27 @@ def apply(*, as_json: bool) -> None:
     report = asdict(asyncio.run(apply_topics(settings)))
     found = [f"{kind.replace('_', ' ')}: {line}" for kind, lines in report.items() for line in lines]
     finish(Output([report], found or ["All topics are up to date."]), as_json=as_json)
+
+
+@local_command(topics, "acls", examples=("kinolog topics acls", "kinolog topics acls --role executor"))
+@click.option("--role", "roles", type=click.Choice(_ROLES), multiple=True, help="Only of this role; may be repeated.")
+def acls(*, roles: tuple[str, ...], as_json: bool) -> None:
+    """Print commands that give each role its rights (ACLs).
+
+    Principals are User:kinolog-<role>: replace them by yours. Nothing is changed.
+    """
+    settings = load()
+    from streams.kafka.acls import ROLES, acls_of, kafka_acls_arguments
+
+    start = ["kafka-acls.sh", "--bootstrap-server", settings.bootstrap, "--command-config", "admin.properties"]
+    commands = [
+        [*start, *kafka_acls_arguments(f"User:kinolog-{role}", acl)]
+        for role in roles or ROLES
+        for acl in acls_of(cast("Role", role), settings)
+    ]
+    finish(
+        Output([{"argv": command} for command in commands], [shlex.join(line) for line in commands]), as_json=as_json
+    )
 
 
 @local_command(topics, "list", examples=("kinolog topics list",))
@@ -185,7 +209,7 @@ def _retention(seconds: float) -> str:
 
 def with_running_log(settings: Settings) -> Settings:
     """Settings with the broker of the `up` over this data dir, where no other is set. Raises NotRunning."""
-    from streams.broker.files import kept_port
+    from streams.broker.process import running_cluster
     from streams.supervisor import run_dir
 
     if settings.kafka.bootstrap is not None:
@@ -194,8 +218,7 @@ def with_running_log(settings: Settings) -> Settings:
         if settings.kafka.port == 0:
             raise NotRunning(settings)
         return settings
-    bootstrap = f"127.0.0.1:{kept_port(settings.data_path / 'kafka')}"
-    return msgspec.structs.replace(settings, kafka=msgspec.structs.replace(settings.kafka, bootstrap=bootstrap))
+    return settings.with_cluster(running_cluster(settings.data_path / "kafka"))
 
 
 @operations.command(cls=Command, examples=("kinolog control",))

@@ -17,7 +17,8 @@ from yarl import URL
 
 from processors.storage.bucket_store import BucketStore
 from processors.storage.errors import StoreError
-from streams.broker.files import kept_port
+from streams.broker.process import running_cluster
+from streams.cluster import Cluster
 from streams.doctor.diagnosis import Finding, fine, problem, unreachable, warning
 from streams.doctor.machine import existing
 from streams.kafka.admin import TopicsError, TopicsReport, compare_topics
@@ -119,8 +120,8 @@ async def redis(settings: Settings) -> Finding:
 
 async def log(settings: Settings) -> Finding:
     """Kafka and its topics, or the port of the embedded broker while `kinolog up` is not running."""
-    if (bootstrap := _running_log(settings)) is not None:
-        return await _topics(settings, bootstrap)
+    if (cluster := _running_log(settings)) is not None:
+        return await _topics(settings, cluster)
     if settings.kafka.port and not is_free(settings.kafka.port):
         return problem(
             f"Port {settings.kafka.port} is in use: `kinolog up` cannot start its broker.",
@@ -129,19 +130,19 @@ async def log(settings: Settings) -> Finding:
     return fine("Not running; `kinolog up` starts it.")
 
 
-def _running_log(settings: Settings) -> str | None:
-    """Bootstrap servers of the log; None while it need not run."""
+def _running_log(settings: Settings) -> Cluster | None:
+    """The cluster of the log; None while it need not run."""
     if settings.kafka.bootstrap is not None:
-        return settings.kafka.bootstrap
-    return f"127.0.0.1:{kept_port(settings.data_path / 'kafka')}" if run_dir.is_up(settings) else None
+        return settings.cluster
+    return running_cluster(settings.data_path / "kafka") if run_dir.is_up(settings) else None
 
 
 async def queues(settings: Settings) -> Finding:
     """Whether the queue of each step has an executor."""
-    if (bootstrap := _running_log(settings)) is None:
+    if (cluster := _running_log(settings)) is None:
         return fine("Not running.")
     try:
-        executors = await _executors_by_step(settings, bootstrap)
+        executors = await _executors_by_step(settings, cluster)
     except (KafkaError, OSError, TimeoutError):
         return warning("Unknown: Kafka does not respond.")
     if executors is None:
@@ -154,20 +155,20 @@ async def queues(settings: Settings) -> Finding:
     return fine(f"All queues have executors, at most {max(executors.values())} each")
 
 
-async def _executors_by_step(settings: Settings, bootstrap: str) -> dict[str, int] | None:
+async def _executors_by_step(settings: Settings, cluster: Cluster) -> dict[str, int] | None:
     """Retried for a while if a group is rebalancing."""
     deadline = time.monotonic() + _TIMEOUT_S
-    while (executors := await executors_by_step(settings, bootstrap)) is None and time.monotonic() < deadline:
+    while (executors := await executors_by_step(settings, cluster)) is None and time.monotonic() < deadline:
         await asyncio.sleep(0.5)
     return executors
 
 
-async def _topics(settings: Settings, bootstrap: str) -> Finding:
+async def _topics(settings: Settings, cluster: Cluster) -> Finding:
     try:
-        report = await compare_topics(settings, bootstrap, within_s=_TIMEOUT_S)
+        report = await compare_topics(settings, cluster, within_s=_TIMEOUT_S)
     except TopicsError as error:
         return unreachable(str(error)) if error.code == "unreachable" else problem(str(error))
-    return _compared(report, bootstrap, settings)
+    return _compared(report, cluster.bootstrap, settings)
 
 
 def _compared(report: TopicsReport, bootstrap: str, settings: Settings) -> Finding:

@@ -19,6 +19,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from streams.cluster import Cluster
 from streams.kafka import patch_connection
 from streams.kafka.topics import Topic, durability, required_topics
 from streams.settings import Settings
@@ -82,7 +83,7 @@ async def apply_topics(settings: Settings, within_s: float = 30.0) -> TopicsRepo
     report = TopicsReport()
     while True:
         try:
-            async with _admin(settings.bootstrap) as admin:
+            async with _admin(settings.cluster) as admin:
                 await _apply(admin, settings, report)
                 return report
         except (KafkaError, OSError, TimeoutError) as error:
@@ -90,15 +91,15 @@ async def apply_topics(settings: Settings, within_s: float = 30.0) -> TopicsRepo
             await asyncio.sleep(0.2)
 
 
-async def compare_topics(settings: Settings, bootstrap: str, within_s: float) -> TopicsReport:
-    """The changes that `apply_topics` would make on the cluster at `bootstrap`. Raises TopicsError."""
+async def compare_topics(settings: Settings, cluster: Cluster, within_s: float) -> TopicsReport:
+    """The changes that `apply_topics` would make on `cluster`. Raises TopicsError."""
     deadline = time.monotonic() + within_s
     while True:
         try:
-            async with _admin(bootstrap) as admin:
+            async with _admin(cluster) as admin:
                 return await _compare(admin, settings)
         except (KafkaError, OSError, TimeoutError) as error:
-            _raise_if_final(error, bootstrap, late=time.monotonic() > deadline)
+            _raise_if_final(error, cluster.bootstrap, late=time.monotonic() > deadline)
             await asyncio.sleep(0.2)
 
 
@@ -106,7 +107,7 @@ async def topic_states(settings: Settings) -> list[TopicState]:
     """Every topic that kinolog uses, by name. Raises TopicsError (unreachable, refused)."""
     topics = sorted(required_topics(settings), key=lambda topic: topic.name)
     try:
-        async with _admin(settings.bootstrap) as admin:
+        async with _admin(settings.cluster) as admin:
             current = await _topics(admin)
             existing = [topic.name for topic in topics if topic.name in current]
             configs = await _configs(admin, existing) if existing else {}
@@ -127,15 +128,20 @@ def _raise_if_final(error: Exception, bootstrap: str, *, late: bool) -> None:
     """Raise TopicsError unless another try may succeed."""
     if isinstance(error, KafkaError) and not error.retriable and not isinstance(error, _TEMPORARY):
         raise TopicsError("refused", f"The Kafka cluster at {bootstrap} refused: {error}") from error
+    if late and (refusal := patch_connection.refusal()) is not None:
+        raise TopicsError(
+            "refused",
+            f"The Kafka cluster at {bootstrap} refuses the connection: {refusal}. Check KINOLOG_KAFKA__SECURITY__….",
+        ) from error
     if late:
         reason = "" if isinstance(error, KafkaConnectionError) else f": {error}"
         raise TopicsError("unreachable", f"Cannot reach the Kafka cluster at {bootstrap}{reason}") from error
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _admin(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
     patch_connection.install()
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15_000)
+    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=15_000)
     try:
         await admin.start()
         yield admin

@@ -13,6 +13,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 from schemas.jobs import PRIORITIES
 from schemas.steps import step_kinds
+from streams.cluster import Cluster
 from streams.kafka import patch_connection
 from streams.kafka.reader import started
 from streams.kafka.topics import names
@@ -20,7 +21,8 @@ from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_PREFIX = "kinolog-exec-"
+#: Beginning of the names of all executors' groups.
+GROUP_PREFIX = "kinolog-exec-"
 #: States in which the broker describes all members. Source: Kafka's DescribeGroups, group states.
 _SETTLED = ("Stable", "Empty", "Dead")
 _TIMEOUT_S = 5.0
@@ -38,17 +40,17 @@ class Member(NamedTuple):
 
 def group_of(lane: str) -> str:
     """Name of the group of a lane's executors."""
-    return _PREFIX + lane
+    return GROUP_PREFIX + lane
 
 
-async def leave_outdated(bootstrap: str, group: str, client_id: str, topics: Collection[str]) -> None:
+async def leave_outdated(cluster: Cluster, group: str, client_id: str, topics: Collection[str]) -> None:
     """End the membership of an earlier process of this name that subscribed to other topics.
 
     A static member that returns within its session gets its old assignment back without a rebalance, so that new topics
     would never be assigned (KIP-345). Call before joining. Failures are ignored: the old session expires by itself.
     """
     try:
-        async with asyncio.timeout(_TIMEOUT_S), _admin(bootstrap) as admin:
+        async with asyncio.timeout(_TIMEOUT_S), _admin(cluster) as admin:
             for member in await _members(admin, [group]) or ():
                 if member.client_id == client_id and member.subscribed != frozenset(topics):
                     log.info("leaving the group: the steps of this executor changed", extra={"group": group})
@@ -62,10 +64,10 @@ async def _leave(admin: AIOKafkaAdminClient, group: str, member_id: str) -> None
     await admin._send_request(LeaveGroupRequest(group, member_id), coordinator)
 
 
-async def executors_by_step(settings: Settings, bootstrap: str) -> dict[str, int] | None:
+async def executors_by_step(settings: Settings, cluster: Cluster) -> dict[str, int] | None:
     """Number of executors per step; None while a group rebalances. Raises KafkaError, TimeoutError."""
-    async with asyncio.timeout(_TIMEOUT_S), _admin(bootstrap) as admin:
-        groups = [name for name, _ in await admin.list_consumer_groups() if name.startswith(_PREFIX)]
+    async with asyncio.timeout(_TIMEOUT_S), _admin(cluster) as admin:
+        groups = [name for name, _ in await admin.list_consumer_groups() if name.startswith(GROUP_PREFIX)]
         members = await _members(admin, groups) if groups else []
     return None if members is None else count_by_step(settings, [member.assigned for member in members])
 
@@ -82,9 +84,9 @@ def unserved_steps(executors: Mapping[str, int]) -> list[str]:
     return [step for step, count in executors.items() if not count]
 
 
-def _admin(bootstrap: str) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
+def _admin(cluster: Cluster) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
     patch_connection.install()
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(_TIMEOUT_S * 1000))
+    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(_TIMEOUT_S * 1000))
     return started(admin, admin.close)
 
 

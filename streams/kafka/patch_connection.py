@@ -4,16 +4,24 @@ aiokafka logs every failed try of every client; streams/process/retried_errors.p
 """
 
 import logging
+import ssl
 import threading
 import time
 from typing import Any
 
 from aiokafka import client
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 log = logging.getLogger(__name__)
 
 _stock = client.create_conn
+#: Errors of a connection that a retry does not repair.
+_REFUSALS = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError, ssl.SSLError)
 
 
 class Reachability:
@@ -21,6 +29,7 @@ class Reachability:
 
     def __init__(self) -> None:
         self._lost_at: dict[str, float] = {}
+        self._errors: dict[str, Exception] = {}
         self._lock = threading.Lock()
 
     def lost(self, broker: str, error: Exception) -> None:
@@ -28,6 +37,7 @@ class Reachability:
         with self._lock:
             is_first = broker not in self._lost_at
             self._lost_at.setdefault(broker, time.monotonic())
+            self._errors[broker] = error
         if is_first:
             log.warning("broker unreachable", extra={"broker": broker, "error": str(error) or repr(error)})
 
@@ -35,11 +45,23 @@ class Reachability:
         """Note a connection; a line where it was lost."""
         with self._lock:
             lost_at = self._lost_at.pop(broker, None)
+            self._errors.pop(broker, None)
         if lost_at is not None:
             log.info("broker reachable again", extra={"broker": broker, "after_s": time.monotonic() - lost_at})
 
+    def refusal(self) -> str | None:
+        """Why a broker refuses this process's credential or certificate; None if none does."""
+        with self._lock:
+            refusals = [error for error in self._errors.values() if isinstance(error, _REFUSALS)]
+        return str(refusals[-1]) if refusals else None
+
 
 _reachability = Reachability()
+
+
+def refusal() -> str | None:
+    """Why a broker refuses this process's credential or certificate; None if none does."""
+    return _reachability.refusal()
 
 
 async def create_conn(host: str, port: int, **options: Any) -> Any:

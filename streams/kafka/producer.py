@@ -29,7 +29,7 @@ class Producer:
     """An aiokafka producer with the `send` of an outbox."""
 
     def __init__(self, settings: Settings, client_id: str) -> None:
-        self._bootstrap = settings.bootstrap
+        self._cluster = settings.cluster
         self._client_id = client_id
         self._kafka: Any = None
 
@@ -40,7 +40,7 @@ class Producer:
         """
         patch_connection.install()
         self._kafka = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **self._cluster.client_options(),
             client_id=self._client_id,
             acks="all",
             linger_ms=0,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition  # noqa: TID251 - the place where they are made
 
+from streams.cluster import Cluster
 from streams.kafka import patch_connection, record_parsing
 
 Reset = Literal["earliest", "latest", "none"]
@@ -32,7 +33,7 @@ _MAX_RECORDS = 500
 
 
 def make_consumer(
-    bootstrap: str, *, reset: Reset, wait_ms: int = BOUNDED_MS, isolation: str = ISOLATION, **options: Any
+    cluster: Cluster, *, reset: Reset, wait_ms: int = BOUNDED_MS, isolation: str = ISOLATION, **options: Any
 ) -> Any:
     """A consumer that has not started. `reset`: where it continues when its position is out of range. `wait_ms`: how
     long the broker may hold back an empty fetch.
@@ -40,7 +41,7 @@ def make_consumer(
     patch_connection.install()
     record_parsing.install()
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **cluster.client_options(),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset=reset,
@@ -70,21 +71,21 @@ async def started(client: Any, stop: Callable[[], Awaitable[None]]) -> AsyncIter
 
 @asynccontextmanager
 async def open_reader(
-    bootstrap: str, parts: Iterable[TopicPartition] = (), *, reset: Reset, wait_ms: int = BOUNDED_MS, **options: Any
+    cluster: Cluster, parts: Iterable[TopicPartition] = (), *, reset: Reset, wait_ms: int = BOUNDED_MS, **options: Any
 ) -> AsyncIterator[Any]:
     """A started consumer with `parts` assigned and paused. Options as of `make_consumer`. Raises KafkaError."""
-    consumer = make_consumer(bootstrap, reset=reset, wait_ms=wait_ms, **options)
+    consumer = make_consumer(cluster, reset=reset, wait_ms=wait_ms, **options)
     async with started(consumer, consumer.stop):
         assign_paused(consumer, parts)
         yield consumer
 
 
-async def ends_with_open_transactions(bootstrap: str, parts: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+async def ends_with_open_transactions(cluster: Cluster, parts: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
     """Offsets after the last record of each partition, committed or not. Raises KafkaError.
 
     A reader's own `end_offsets` are before the first open transaction, whatever was written behind its beginning.
     """
-    async with open_reader(bootstrap, parts, reset="none", isolation="read_uncommitted") as reader:
+    async with open_reader(cluster, parts, reset="none", isolation="read_uncommitted") as reader:
         ends: dict[TopicPartition, int] = await reader.end_offsets(parts)
         return ends
 

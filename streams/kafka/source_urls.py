@@ -36,7 +36,7 @@ class SourceUrls:
         return found.decode()
 
     async def _read(self, part: TopicPartition, key: bytes, offset: int) -> bytes | None:
-        async with open_reader(self._settings.bootstrap, [part], reset="earliest") as consumer:
+        async with open_reader(self._settings.cluster, [part], reset="earliest") as consumer:
             end = (await consumer.end_offsets([part]))[part]
             start = max(offset, (await consumer.beginning_offsets([part]))[part])
             # Compaction may have kept only the record of a repeated submission, which is further on.

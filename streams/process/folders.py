@@ -1,5 +1,6 @@
 """Checks that the folders a process writes to exist and are writable, before anything else starts."""
 
+import contextlib
 import errno
 import tempfile
 from pathlib import Path
@@ -14,7 +15,10 @@ _REFUSALS = frozenset(
 
 
 def require_data_dir(settings: Settings) -> None:
-    """`require_writable` for the data directory."""
+    """`require_writable` for the data directory. A new one is for its user only: it has every owner's media."""
+    with contextlib.suppress(OSError):  # reported below
+        settings.data_path.parent.mkdir(parents=True, exist_ok=True)
+        settings.data_path.mkdir(mode=0o700, exist_ok=True)
     require_writable(settings.data_path, "KINOLOG_DATA_DIR")
 
 

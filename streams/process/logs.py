@@ -34,6 +34,7 @@ def configure(settings: Settings, process: str, stream: TextIO | None = None) ->
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines(process) if settings.log_format == "json" else _text_for(handler.stream, process))
     handler.addFilter(without_abandoned)
+    handler.addFilter(without_clear_passwords)
     if logging.getLevelName(settings.log_level) > logging.DEBUG:
         handler.addFilter(RetriedErrors())
     handler.addFilter(FloodGate(_FLOODING))
@@ -68,6 +69,11 @@ def without_abandoned(record: logging.LogRecord) -> bool:
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         vars(record)["error"] = repr(error)
     return True
+
+
+def without_clear_passwords(record: logging.LogRecord) -> bool:
+    """Drop aiokafka's warning about each connection with a password in clear: that is a setting, or loopback."""
+    return record.name != "aiokafka.conn" or record.msg != "Sending username and password in the clear"
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:

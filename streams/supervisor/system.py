@@ -20,11 +20,13 @@ import msgspec
 
 from processors.tools.cpu_priority import NICE_CONTROL, NICE_EXECUTOR
 from streams.broker.process import Broker
+from streams.cluster import Cluster
+from streams.kafka.acls import ANONYMOUS, anonymous_acls, create_acls
 from streams.kafka.admin import apply_topics
 from streams.process.exposure import require_closed
 from streams.process.folders import require_data_dir
 from streams.process.ports import free_port, is_free
-from streams.settings import PREFIX, Settings, to_environ
+from streams.settings import PREFIX, Auth, Compat, Settings, to_environ
 from streams.supervisor import run_dir
 from streams.supervisor.child import Child, kinolog_argv, python_path
 from streams.supervisor.restarts import Part, RestartedPart, StartFailed
@@ -92,8 +94,12 @@ class Up:
 
     @property
     def bootstrap(self) -> str:
-        """Bootstrap servers of the log."""
+        """Bootstrap servers of the log, for clients."""
         return self._broker.bootstrap if self._broker else self._settings.bootstrap
+
+    @property
+    def _cluster(self) -> Cluster:
+        return self._broker.cluster if self._broker else self._settings.cluster
 
     def pids(self) -> dict[str, int]:
         """Process ids of the parts that were started, by name."""
@@ -109,6 +115,8 @@ class Up:
             await self._until_ready(self._restart("broker", BrokerPart(self._broker)))
         # The embedded broker is running, however slow the machine; an external cluster may be down.
         await apply_topics(self._settings_below(), START_S if self._broker else _CLUSTER_S)
+        if self._broker and self._settings.kafka.anonymous == "uploads":
+            await create_acls(self._broker.cluster, ANONYMOUS, anonymous_acls(self._settings))
         for name in CHILDREN:
             self._children[name] = self._child(name)
         await self._until_ready(*[self._restart(name, child) for name, child in self._children.items()])
@@ -170,12 +178,13 @@ class Up:
             failure.cancel()
 
     def _child(self, name: str) -> Child:
-        environ = child_environ(self._settings_below(), dict(os.environ))
+        settings = self._settings_below() if name == "web" else without_secrets(self._settings_below())
+        environ = child_environ(settings, dict(os.environ))
         argv, nice = kinolog_argv(name), _NICE.get(name, 0)
         return Child(name, argv, environ, log_format=self._settings.log_format, out=self._log_out, nice=nice)
 
     def _settings_below(self) -> Settings:
-        return settings_below(self._settings, bootstrap=self.bootstrap, token=self._token)
+        return settings_below(self._settings, self._cluster, bootstrap=self.bootstrap, token=self._token)
 
 
 @contextlib.contextmanager
@@ -187,16 +196,25 @@ def _logged_errors() -> Iterator[None]:
         log.warning("run files cannot be written", extra={"error": str(error)})
 
 
-def settings_below(settings: Settings, *, bootstrap: str, token: str) -> Settings:
-    """Settings of the child processes: one broker, one token, a drain time that fits into the stop."""
+def settings_below(settings: Settings, cluster: Cluster, *, bootstrap: str, token: str) -> Settings:
+    """Settings of the child processes: one cluster, one token, a drain time that fits into the stop.
+
+    `bootstrap`: for clients, unless the settings name others.
+    """
     replace = msgspec.structs.replace
+    settings = settings.with_cluster(cluster)
     return replace(
         settings,
         data_dir=str(settings.data_path),
-        kafka=replace(settings.kafka, bootstrap=bootstrap),
+        kafka=replace(settings.kafka, public_bootstrap=settings.kafka.public_bootstrap or bootstrap),
         auth=replace(settings.auth, token=token),
         executor=replace(settings.executor, drain_s=min(settings.executor.drain_s, DRAIN_S)),
     )
+
+
+def without_secrets(settings: Settings) -> Settings:
+    """Settings without tokens and keys of the interface: executors, which handle hostile media, need none."""
+    return msgspec.structs.replace(settings, auth=Auth(enabled=settings.auth.enabled), compat=Compat())
 
 
 def child_environ(settings: Settings, environ: dict[str, str]) -> dict[str, str]:

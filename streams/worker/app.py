@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from faust.sensors import Monitor
 from faust.types import TP
 
+from streams.cluster import Cluster, KafkaSecurity
 from streams.kafka.batch_sender import MAX_BATCH_BYTES, BatchSender
 from streams.kafka.outbox import Outbox
 from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
@@ -50,7 +51,7 @@ class KinologApp(faust.App):
     """A Faust app with the continuity check and two senders, whose commits wait for the deliveries of both."""
 
     #: Bootstrap servers, "host:port[,…]".
-    bootstrap: str
+    cluster: Cluster
     continuity: Continuity
     #: Crash counts of records.
     quarantine: Quarantine
@@ -164,6 +165,7 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
         app_id,
         broker=[f"kafka://{address}" for address in settings.bootstrap.split(",")],
         broker_client_id=instance_id,
+        **_broker_credentials(settings.kafka.security),
         consumer_group_instance_id=instance_id,
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.kafka.session_timeout_s,
@@ -193,7 +195,7 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
         worker_redirect_stdouts=False,
         Monitor=FatalMonitor,
     )
-    app.bootstrap = settings.bootstrap
+    app.cluster = settings.cluster
     app.continuity = Continuity()
     app.outbox = Outbox(app.send_record)
     app.quarantine = Quarantine()
@@ -203,6 +205,16 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
         cause=lambda: app.quarantine.handled,
     )
     return app
+
+
+def _broker_credentials(security: KafkaSecurity) -> dict[str, Any]:
+    context = security.tls_context()
+    if security.is_authenticated:
+        credentials = faust.SASLCredentials(
+            username=security.username, password=security.password, ssl_context=context, mechanism=security.mechanism
+        )
+        return {"broker_credentials": credentials}
+    return {"ssl_context": context} if context else {}
 
 
 def run(
@@ -252,7 +264,7 @@ async def _start(app: KinologApp, signalled: asyncio.Event) -> None:
     stopping.cancel()
     if error := starting.exception():  # the supervisor decides about a restart
         text = f"{type(error).__name__}: {error}".removeprefix("KafkaConnectionError: ")
-        end_process(*why_not_started(error), bootstrap=app.bootstrap, error=text)
+        end_process(*why_not_started(error), bootstrap=app.cluster.bootstrap, error=text)
 
 
 def why_not_started(error: BaseException) -> tuple[int, str]:

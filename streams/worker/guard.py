@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from streams.cluster import Cluster
 from streams.kafka.reader import open_reader, read_between
 from streams.process.exit import EX_HOLE, end_process
 from streams.worker.app import KinologApp
@@ -44,19 +45,19 @@ class Guard:
         beginning = (await self._app.consumer.earliest_offsets(tp)).get(tp, 0)
         if beginning > expected:
             log.error("retention removed unread records", extra=about)
-        if await has_records(self._app.bootstrap, tp, max(expected, beginning), offset):
+        if await has_records(self._app.cluster, tp, max(expected, beginning), offset):
             end_process(EX_HOLE, "records are missing", **about)
         log.warning("offsets without records skipped", extra=about)
         self._app.continuity.jump(tp, offset)
 
 
-async def has_records(bootstrap: str, tp: tuple[str, int], start: int, end: int) -> bool:
+async def has_records(cluster: Cluster, tp: tuple[str, int], start: int, end: int) -> bool:
     """Whether the log has a record from `start` to before `end`, by reading it again.
 
     Raises KafkaError, TimeoutError.
     """
     part = TopicPartition(*tp)
-    async with asyncio.timeout(_READ_S), open_reader(bootstrap, [part], reset="earliest") as reader:
+    async with asyncio.timeout(_READ_S), open_reader(cluster, [part], reset="earliest") as reader:
         async for record in read_between(reader, {part: start}, {part: end}):
             if record.offset >= start:
                 return True

@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from faust.types import TP
 
+from streams.cluster import Cluster
 from streams.kafka.envelope import fault_of
 from streams.kafka.reader import fetch_from, open_reader
 
@@ -20,7 +21,7 @@ _PATIENCE_S = 20.0
 
 
 async def read_changelogs(
-    bootstrap: str, stores: Mapping[str, Any], ends: Mapping[TP, int], offsets: MutableMapping[TP, int]
+    cluster: Cluster, stores: Mapping[str, Any], ends: Mapping[TP, int], offsets: MutableMapping[TP, int]
 ) -> None:
     """Apply the records after `offsets` (last applied) up to `ends` (last existing), and update `offsets`.
 
@@ -29,7 +30,7 @@ async def read_changelogs(
     behind = {TopicPartition(*tp): end for tp, end in ends.items() if offsets[tp] < end}
     if not behind:
         return
-    async with open_reader(bootstrap, behind, reset="earliest", max_partition_fetch_bytes=_FETCH_BYTES) as reader:
+    async with open_reader(cluster, behind, reset="earliest", max_partition_fetch_bytes=_FETCH_BYTES) as reader:
         fetch_from(reader, {tp: offsets[TP(*tp)] + 1 for tp in behind})
         await _read(reader, stores, behind, offsets)
 

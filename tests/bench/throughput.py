@@ -62,7 +62,12 @@ class Plane:
 
     def __init__(self, folder: Path, **environ: str) -> None:
         self._folder = folder
-        base = {"KINOLOG_DATA_DIR": str(folder), "KINOLOG_KAFKA__PORT": "0", **environ}
+        base = {
+            "KINOLOG_DATA_DIR": str(folder),
+            "KINOLOG_KAFKA__PORT": "0",
+            "KINOLOG_KAFKA__ANONYMOUS": "all",
+            **environ,
+        }
         self._broker = Broker(load(base))
         self._base = base
         self._processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -107,7 +107,7 @@ def _of_crowd(ask: Callable[..., Awaitable[float]], his: Job, n: int, moments: S
 
 @asynccontextmanager
 async def _log(folder: Path) -> AsyncIterator[Settings]:
-    environ = {"KINOLOG_DATA_DIR": str(folder / "log"), "KINOLOG_KAFKA__PORT": "0"}
+    environ = {"KINOLOG_DATA_DIR": str(folder / "log"), "KINOLOG_KAFKA__PORT": "0", "KINOLOG_KAFKA__ANONYMOUS": "all"}
     broker = Broker(load(environ))
     await broker.start()
     try:

@@ -187,7 +187,9 @@ async def _wait_known(settings: Settings, victim: Victim, submitted: list[str], 
 
 async def _by_hand(arguments: argparse.Namespace) -> Loss:
     with tempfile.TemporaryDirectory() as folder:
-        broker = Broker(load({"KINOLOG_DATA_DIR": folder, "KINOLOG_KAFKA__PORT": "0"}))
+        broker = Broker(
+            load({"KINOLOG_DATA_DIR": folder, "KINOLOG_KAFKA__PORT": "0", "KINOLOG_KAFKA__ANONYMOUS": "all"})
+        )
         await broker.start()
         await broker.wait_ready()
         try:

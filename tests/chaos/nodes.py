@@ -12,6 +12,7 @@ from processors.tools.child_process import tethered
 from streams.broker.files import PROPERTIES
 from streams.broker.jvm import Jvm, find_jvm
 from streams.broker.process import Broker, responds
+from streams.cluster import Cluster
 from streams.process.ports import free_port
 from streams.settings import load
 from tests.chaos.processes import Service
@@ -21,6 +22,8 @@ _READY_S = 60.0
 
 #: What three nodes need beside the embedded broker's settings.
 _THREE = {
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "default.replication.factor": "3",
     "offsets.topic.replication.factor": "3",
     "transaction.state.log.replication.factor": "3",
@@ -71,7 +74,9 @@ class OneNode:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._broker = Broker(load({"KINOLOG_DATA_DIR": str(folder), "KINOLOG_KAFKA__PORT": "0"}))
+        self._broker = Broker(
+            load({"KINOLOG_DATA_DIR": str(folder), "KINOLOG_KAFKA__PORT": "0", "KINOLOG_KAFKA__ANONYMOUS": "all"})
+        )
 
     @property
     def bootstrap(self) -> str:
@@ -135,7 +140,7 @@ class ThreeNodes:
             await self._node(jvm, name).start()
         async with asyncio.timeout(_READY_S):
             for port, _ in self._ports.values():
-                while not await responds(f"127.0.0.1:{port}"):
+                while not await responds(Cluster(f"127.0.0.1:{port}")):
                     await asyncio.sleep(0.2)
 
     def _format(self, jvm: Jvm, number: int, name: str) -> None:

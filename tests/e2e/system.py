@@ -14,6 +14,9 @@ from typing import Any
 
 import aiohttp
 
+from streams.broker.process import running_cluster
+from streams.cluster import Cluster
+
 #: Cold start, on a machine that does other things too.
 READY_WITHIN_S = 120.0
 JOB_ENDED = ("completed", "failed", "cancelled")
@@ -34,7 +37,10 @@ class System:
         self.ready_line = self._wait_ready()
         self.url: str = self.ready_line["url"]
         self.token: str = self.ready_line["token"]
+        #: For clients without a credential.
         self.bootstrap: str = self.ready_line["bootstrap"]
+        #: With all rights.
+        self.cluster = running_cluster(data_dir / "kafka") if (data_dir / "kafka").exists() else Cluster(self.bootstrap)
 
     def _wait_ready(self) -> dict[str, Any]:
         killer = _kill_after(self.process, READY_WITHIN_S)

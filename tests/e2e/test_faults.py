@@ -46,7 +46,7 @@ async def completions(system: System, job_id: str) -> dict[str, int]:
 async def whole_topic(system: System, topic: str) -> list[Any]:
     """Every record of a topic."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=system.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+        **system.cluster.client_options(), enable_auto_commit=False, auto_offset_reset="earliest"
     )
     await consumer.start()
     try:
@@ -95,7 +95,7 @@ async def test_garbage_on_every_topic_becomes_dead_letters_and_stops_nothing(fra
     inputs = [t.name for t in required_topics(load({})) if not t.name.endswith("-changelog")]
     inputs = [name for name in inputs if name not in (topics.events, topics.dead_letters)]
     garbage = [b"\x00\xff\xfe", b"[1, {}, null]", b"{", b"", None, b"[]", b'{"type": 3}', b"x" * 900_000]
-    producer = AIOKafkaProducer(bootstrap_servers=fragile.bootstrap, max_request_size=1_048_576)
+    producer = AIOKafkaProducer(**fragile.cluster.client_options(), max_request_size=1_048_576)
     await producer.start()
     for topic in inputs:
         for value in garbage:
@@ -125,7 +125,7 @@ async def test_a_producer_may_compress_and_use_transactions_on_any_topic_and_nob
     topics = [topic.name for topic in required_topics(load({}))]
     for codec in ("gzip", "snappy", "lz4", "zstd"):
         kafka = AIOKafkaProducer(
-            bootstrap_servers=fragile.bootstrap, compression_type=codec, transactional_id=f"other-{codec}"
+            **fragile.cluster.client_options(), compression_type=codec, transactional_id=f"other-{codec}"
         )
         await kafka.start()
         for ends in (kafka.commit_transaction, kafka.abort_transaction, kafka.commit_transaction):

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from streams.kafka.topics import names, required_topics
-from streams.settings import load
+from streams.settings import load, to_environ
 from tests.asyncapi import Checker, records
 from tests.e2e.system import System
 
@@ -46,11 +46,11 @@ async def test_every_message_on_the_log_and_every_frame_is_what_the_document_say
                     checker.check_frame(frame)
                     if frame["type"] == "job" and frame["job"]["finished_at"]:
                         ended.add(frame["job"]["id"])
-    settings = load({"KINOLOG_KAFKA__BOOTSTRAP": system.bootstrap})
+    settings = load({})
     topics = names(settings)
     # Rows and URLs are no messages; uploads are written by others, invalid ones by other tests.
     others = {topics.tokens, topics.jobs_changelog, topics.assets_changelog, topics.source_urls, topics.uploads}
-    for record in await records(system.bootstrap, *({topic.name for topic in required_topics(settings)} - others)):
+    for record in await records(system.cluster, *({topic.name for topic in required_topics(settings)} - others)):
         checker.check_record(record)
     assert checker.seen >= SAID
 
@@ -60,8 +60,8 @@ async def test_the_audit_is_proven_on_the_log_until_somebody_changes_it(system: 
         assert (await api.post("/v1/assets", {"input": {"object": "none"}, "pipeline": "noop"}))[0] == 202
     code, verdict = await verified(system)
     assert (code, verdict["findings"]) == (0, []) and verdict["entries"] >= 2
-    *_, last = await records(system.bootstrap, names(load({})).audit)
-    producer = AIOKafkaProducer(bootstrap_servers=system.bootstrap)
+    *_, last = await records(system.cluster, names(load({})).audit)
+    producer = AIOKafkaProducer(**system.cluster.client_options())
     await producer.start()
     try:
         forged = last.value.replace(b'"POST /v1/assets"', b'"GET /v1/assets"')
@@ -75,6 +75,6 @@ async def test_the_audit_is_proven_on_the_log_until_somebody_changes_it(system: 
 async def verified(system: System) -> tuple[int, dict[str, Any]]:
     """What `kinolog audit verify` says, and its exit code."""
     command = [sys.executable, "-m", "streams.cli", "audit", "verify", "--json"]
-    environ = {**os.environ, "KINOLOG_KAFKA__BOOTSTRAP": system.bootstrap}
+    environ = {**os.environ, **to_environ(load({}).with_cluster(system.cluster))}
     done = await asyncio.to_thread(subprocess.run, command, env=environ, capture_output=True, text=True, timeout=60)
     return done.returncode, json.loads(done.stdout)

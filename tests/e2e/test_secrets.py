@@ -109,7 +109,7 @@ async def _failed(api: Api, url: str) -> str:
 async def _published(system: System, url: str) -> str:
     """By an upload event; the upstream service's own topic has the URL for as long as that is kept."""
     asset_id = new_id("asset")
-    settings = load({"KINOLOG_KAFKA__BOOTSTRAP": system.bootstrap})
+    settings = load({}).with_cluster(system.cluster)
     producer = Producer(settings, "upstream")
     await producer.start()
     upload = UploadCompleted(asset_id=asset_id, input=Input(url=url), pipeline="cache")
@@ -158,7 +158,7 @@ async def _is_ended(system: System) -> bool:
     """Whether the last record of every key on the topic of full URLs is a tombstone."""
     latest: dict[Any, Any] = {}
     parts = [TopicPartition(APART, number) for number in range(2)]
-    async with open_reader(system.bootstrap, parts, reset="earliest") as consumer:
+    async with open_reader(system.cluster, parts, reset="earliest") as consumer:
         async for record in read_to_end(consumer, parts):
             latest[record.key] = record.value
     return len(latest) == 4 and not any(latest.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
+from streams.settings import load, to_environ
 from tests.conftest import eventually
 from tests.e2e.system import System
 
@@ -103,7 +104,7 @@ async def test_what_cannot_be_done_ends_with_2_and_a_sentence(system: System) ->
 
 async def test_topics_apply_finds_nothing_to_do_after_up(system: System) -> None:
     command = [sys.executable, "-m", "streams.cli", "topics", "apply", "--json"]
-    environ = {**os.environ, "KINOLOG_KAFKA__BOOTSTRAP": system.bootstrap}
+    environ = {**os.environ, **to_environ(load({}).with_cluster(system.cluster))}
     done = subprocess.run(command, env=environ, check=True, capture_output=True, text=True, timeout=60)
     assert json.loads(done.stdout) == {"created": [], "altered": [], "differing": [], "too_few_replicas": []}
 
@@ -112,7 +113,7 @@ async def test_doctor_finds_the_running_system_whole(system: System) -> None:
     done = kinolog(system, "doctor", "--json")
     found = {one["check"]: one for one in json.loads(done.stdout)["checks"]}
     assert done.returncode == 0, done.stdout + done.stderr
-    assert system.bootstrap in found["log"]["message"] and system.url in found["web"]["message"]
+    assert system.cluster.bootstrap in found["log"]["message"] and system.url in found["web"]["message"]
     assert [found[part]["level"] for part in ("python", "java", "ffmpeg", "log", "web")] == ["ok"] * 5
 
 

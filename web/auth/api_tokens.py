@@ -97,7 +97,7 @@ class TokenLog:
     def _connect(self) -> AbstractAsyncContextManager[Any]:
         client_id = f"kinolog-web-{self._settings.web.replica}"
         return open_reader(
-            self._settings.bootstrap, [self._place], reset="earliest", wait_ms=FOLLOWER_MS, client_id=client_id
+            self._settings.cluster, [self._place], reset="earliest", wait_ms=FOLLOWER_MS, client_id=client_id
         )
 
     async def _read(self, consumer: Any) -> None:

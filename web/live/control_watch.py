@@ -112,7 +112,7 @@ class ControlWatch:
 
     def _connect(self) -> AbstractAsyncContextManager[Any]:
         client_id = f"kinolog-web-{self._settings.web.replica}"
-        return open_reader(self._settings.bootstrap, reset="none", client_id=client_id)
+        return open_reader(self._settings.cluster, reset="none", client_id=client_id)
 
     async def _follow(self, consumer: Any) -> None:
         self._consumer = consumer

@@ -94,7 +94,7 @@ class ProgressFollower:
     def _connect(self) -> AbstractAsyncContextManager[Any]:
         client_id = f"kinolog-web-{self._settings.web.replica}"
         return open_reader(
-            self._settings.bootstrap, self._parts, reset="latest", wait_ms=FOLLOWER_MS, client_id=client_id
+            self._settings.cluster, self._parts, reset="latest", wait_ms=FOLLOWER_MS, client_id=client_id
         )
 
     async def _follow(self, consumer: Any) -> None:

@@ -51,7 +51,7 @@ class LogReader:
             for partition in range(settings.partitions)
         }
         self._consumer = make_consumer(
-            settings.bootstrap,
+            settings.cluster,
             client_id=f"kinolog-web-{settings.web.replica}",
             wait_ms=FOLLOWER_MS,
             reset="none",
@@ -107,7 +107,7 @@ class LogReader:
 
     async def _cluster(self) -> str:
         admin = AIOKafkaAdminClient(
-            bootstrap_servers=self._settings.bootstrap, client_id=f"kinolog-web-{self._settings.web.replica}"
+            **self._settings.cluster.client_options(), client_id=f"kinolog-web-{self._settings.web.replica}"
         )
         try:
             await admin.start()

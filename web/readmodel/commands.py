@@ -135,7 +135,7 @@ class Commands:
     async def _connect(self) -> None:
         patch_connection.install()
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap,
+            **self._settings.cluster.client_options(),
             client_id=f"kinolog-web-{self._settings.web.replica}",
             acks="all",
             request_timeout_ms=int(_PRODUCER_S * 1000),

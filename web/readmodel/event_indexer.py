@@ -71,10 +71,10 @@ class EventIndexer:
 
     async def catch_up(self) -> None:
         """Index everything up to the current end of the log. Raises KafkaError, sqlite3.Error."""
-        bootstrap, client_id = self._settings.bootstrap, f"kinolog-web-{self._settings.web.replica}"
-        began, all_ends = time.time(), await ends_with_open_transactions(bootstrap, self._parts)
+        cluster, client_id = self._settings.cluster, f"kinolog-web-{self._settings.web.replica}"
+        began, all_ends = time.time(), await ends_with_open_transactions(cluster, self._parts)
         # Where topic retention removes what is to be read, no end is reached as if it had been read.
-        async with open_reader(bootstrap, self._parts, reset="none", client_id=client_id) as consumer:
+        async with open_reader(cluster, self._parts, reset="none", client_id=client_id) as consumer:
             ends = await consumer.end_offsets(self._parts)
             starts = await self._starts(consumer, ends)
             self._to_read, self._read_so_far = sum(ends[part] - starts[part] for part in self._parts), 0

@@ -73,7 +73,7 @@ class EventLog:
     @asynccontextmanager
     async def _reading(self, parts: Sequence[TopicPartition], fetch_bytes: int = 1024**2) -> AsyncIterator[Any]:
         """A consumer with the partitions assigned and paused. Raises Problem (503) for errors within."""
-        reader = open_reader(self._settings.bootstrap, parts, reset="none", max_partition_fetch_bytes=fetch_bytes)
+        reader = open_reader(self._settings.cluster, parts, reset="none", max_partition_fetch_bytes=fetch_bytes)
         try:
             async with asyncio.timeout(_READ_S), reader as consumer:
                 yield consumer

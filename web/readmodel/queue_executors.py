@@ -45,7 +45,7 @@ class QueueExecutors:
     async def _refresh(self) -> None:
         try:
             # While a group rebalances, the previous count is the best available.
-            self._counts = await executors_by_step(self._settings, self._settings.bootstrap) or self._counts
+            self._counts = await executors_by_step(self._settings, self._settings.cluster) or self._counts
         except (KafkaError, OSError, TimeoutError) as error:
             log.debug("executors cannot be counted", extra={"error": repr(error)})
             self._counts = None

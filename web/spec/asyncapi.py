@@ -92,7 +92,7 @@ def asyncapi(settings: Settings) -> Document:
         "info": {"title": "kinolog", "version": release(), "description": _ABOUT},
         "defaultContentType": "application/json",
         "servers": {
-            "kafka": {"host": settings.bootstrap, "protocol": "kafka"},
+            "kafka": {"host": settings.kafka.public_bootstrap or settings.bootstrap, "protocol": "kafka"},
             "web": {"host": f"{settings.web.host}:{settings.web.port}", "protocol": "ws"},
         },
         "channels": channels,

@@ -18,7 +18,15 @@ Make = Callable[..., Settings]
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker for this module: the changelogs' names are fixed, and their content is counted here."""
-    broker = Broker(load({"KINOLOG_DATA_DIR": str(tmp_path_factory.mktemp("log")), "KINOLOG_KAFKA__PORT": "0"}))
+    broker = Broker(
+        load(
+            {
+                "KINOLOG_DATA_DIR": str(tmp_path_factory.mktemp("log")),
+                "KINOLOG_KAFKA__PORT": "0",
+                "KINOLOG_KAFKA__ANONYMOUS": "all",
+            }
+        )
+    )
 
     async def begin() -> None:
         await broker.start()

@@ -43,7 +43,7 @@ async def test_of_each_step_it_is_known_how_many_executors_have_it(settings: Set
     expected = {step: {"noop": 0, "probe": 2}.get(step, 1) for step in step_kinds()}
 
     async def known() -> bool:
-        return await executors_by_step(settings, settings.bootstrap) == expected
+        return await executors_by_step(settings, settings.cluster) == expected
 
     await eventually(known, 30)
 

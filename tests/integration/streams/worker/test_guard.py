@@ -24,7 +24,7 @@ async def test_markers_and_aborted_records_are_nothing_and_a_record_is_something
     async with producer.transaction():
         await producer.send_and_wait("holes", b"6", partition=0)
     await producer.stop()
-    found = {start: await has_records(broker.bootstrap, ("holes", 0), start, end) for start, end in SPANS}
+    found = {start: await has_records(broker.cluster, ("holes", 0), start, end) for start, end in SPANS}
     assert found == {0: True, 1: False, 2: False, 5: True, 6: True, 7: False}
 
 

@@ -34,19 +34,19 @@ async def test_rows_and_tombstones_are_applied_in_order_up_to_the_end(broker: Br
     first, second = TP(_TOPIC, 0), TP(_TOPIC, 1)
     ends = {first: _ROWS // 2 + _ROWS // 6 - 1, second: _ROWS // 2 + _ROWS // 6 - 1}
     offsets = {first: -1, second: _ROWS // 2 - 1}  # the second one's first half is known already
-    await read_changelogs(broker.bootstrap, {_TOPIC: store}, ends, offsets)
+    await read_changelogs(broker.cluster, {_TOPIC: store}, ends, offsets)
     assert offsets == ends
     expected = {str(n).encode(): b"new" if n % 3 == 0 else b"old" for n in range(0, _ROWS, 2) if n % 6}
     expected |= {str(n).encode(): b"new" for n in range(3, _ROWS, 6)}
     assert store.data == expected
     assert store._key_partition == {key: int(key) % 2 for key in expected}
-    await read_changelogs(broker.bootstrap, {_TOPIC: store}, ends, offsets)  # nothing is left to do
+    await read_changelogs(broker.cluster, {_TOPIC: store}, ends, offsets)  # nothing is left to do
     assert store.data == expected
 
 
 async def test_what_was_written_meanwhile_moves_no_offset_beyond_the_end(broker: Broker) -> None:
     store, first = SimpleNamespace(data={}, _key_partition={}), TP(_TOPIC, 0)
     offsets = {first: -1}
-    await read_changelogs(broker.bootstrap, {_TOPIC: store}, {first: 10}, offsets)
+    await read_changelogs(broker.cluster, {_TOPIC: store}, {first: 10}, offsets)
     assert offsets == {first: 10}
     assert len(store.data) > 10

@@ -129,7 +129,7 @@ async def test_a_log_that_lost_events_before_they_were_indexed_has_counts_from_i
 async def _delete_all_but_the_last_two(settings: Settings, parts: list[TopicPartition]) -> None:
     from streams.kafka.reader import open_reader
 
-    async with open_reader(settings.bootstrap, parts, reset="earliest") as reader:
+    async with open_reader(settings.cluster, parts, reset="earliest") as reader:
         ends = await reader.end_offsets(parts)
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
     await admin.start()

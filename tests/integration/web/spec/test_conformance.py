@@ -122,10 +122,10 @@ async def test_every_frame_and_every_record_is_what_the_document_says(
         checker.check_frame(frame)
     settings = make()
     topics = names(settings)
-    for record in await records(settings.bootstrap, topics.commands, topics.audit):
+    for record in await records(settings.cluster, topics.commands, topics.audit):
         checker.check_record(record)
     assert {"media_job_submit_v1", "media_audit_recorded_v1"} <= checker.seen
-    for record in await records(settings.bootstrap, topics.tokens):
+    for record in await records(settings.cluster, topics.tokens):
         validator(document, "token").validate(json.loads(record.value))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker.files import require_same_cluster, take_lock, write_properties
+from streams.broker.files import Ports, require_same_cluster, take_lock, write_properties
 from streams.broker.jvm import BrokerError
 
 
@@ -48,6 +48,6 @@ async def test_a_second_owner_is_told_who_the_first_is(tmp_path: Path) -> None:
 
 
 def test_the_node_listens_on_loopback_only(tmp_path: Path) -> None:
-    write_properties(tmp_path / "server.properties", 1, 2)
+    write_properties(tmp_path / "server.properties", Ports(1, 2, 3), {})
     lines = (tmp_path / "server.properties").read_text().splitlines()
-    assert "listeners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2" in lines
+    assert "listeners=PLAINTEXT://127.0.0.1:1,INTERNAL://127.0.0.1:3,CONTROLLER://127.0.0.1:2" in lines

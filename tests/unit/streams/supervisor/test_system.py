@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import Auth, Executor, FixedToken, Kafka, Settings, Web, load
+from streams.cluster import Cluster
+from streams.settings import Auth, Compat, Executor, FixedToken, Kafka, Settings, Web, load
 from streams.supervisor.restarts import StartFailed
-from streams.supervisor.system import DRAIN_S, child_environ, page_link, settings_below, with_web_port
+from streams.supervisor.system import DRAIN_S, child_environ, page_link, settings_below, with_web_port, without_secrets
 
 
 def below(settings: Settings) -> Settings:
-    return settings_below(settings, bootstrap="127.0.0.1:5", token="secret")
+    return settings_below(settings, Cluster("127.0.0.1:5"), bootstrap="127.0.0.1:6", token="secret")
 
 
 def test_the_children_find_the_same_broker_token_and_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,3 +60,12 @@ async def test_port_zero_takes_a_free_one() -> None:
 def test_a_checkout_that_is_not_installed_is_found_by_the_children() -> None:
     path = child_environ(Settings(), {"PYTHONPATH": "/other"})["PYTHONPATH"].split(os.pathsep)
     assert (Path(path[0]) / "streams" / "cli" / "main.py").exists() and path[1] == "/other"
+
+
+def test_executors_get_no_token_and_no_key_of_the_interface() -> None:
+    settings = Settings(
+        auth=Auth(token="t", tokens=(FixedToken(token="u", owner="o"),), signing_secret="s" * 32),
+        compat=Compat(signing_key="k"),
+    )
+    environ = child_environ(without_secrets(below(settings)), {})
+    assert not [name for name in environ if "AUTH" in name or "COMPAT" in name]

@@ -1,0 +1,173 @@
+"""kinolog on a cluster with TLS, users and ACLs: every process has the rights of its role, and no others."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
+
+from streams.cluster import Cluster
+from streams.kafka.acls import ROLES, Role, acls_of, create_acls
+from streams.kafka.admin import TopicsError, apply_topics, topic_states
+from streams.kafka.producer import Producer
+from streams.kafka.reader import open_reader, read_to_end
+from streams.kafka.topics import names, required_topics
+from streams.process.ports import free_port
+from streams.settings import Settings, load, to_environ
+from tests.chaos.processes import Service
+from tests.e2e.system import Api
+from tests.secured_broker import SecuredBroker, secured_broker
+
+_READY_S = 120.0
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[SecuredBroker]:
+    async with secured_broker(ROLES) as running:
+        yield running
+
+
+@pytest.fixture
+async def settings(broker: SecuredBroker, tmp_path: Path) -> Settings:
+    """Settings of the operator, who has applied the topics; every role has its rights."""
+    environ = {
+        "KINOLOG_DATA_DIR": str(tmp_path / "data"),
+        "KINOLOG_KAFKA__BOOTSTRAP": "to be replaced:1",
+        "KINOLOG_PARTITIONS": "2",
+        "KINOLOG_WEB__PORT": str(free_port()),
+        "KINOLOG_AUTH__TOKEN": "an-admin-token-of-this-test",
+        "KINOLOG_AUTH__SIGNING_SECRET": "a-signing-secret-of-this-test-with-32-bytes",
+    }
+    loaded = load(environ)
+    for role in ROLES:
+        await create_acls(broker.by_password("admin"), f"User:{role}", acls_of(role, loaded))
+    operator = loaded.with_cluster(broker.by_password("operator"))
+    await apply_topics(operator)
+    assert all(state.partitions for state in await topic_states(operator))
+    return operator
+
+
+async def test_a_job_is_done_by_processes_that_have_only_the_rights_of_their_roles(
+    broker: SecuredBroker, settings: Settings, tmp_path: Path, clip: Path
+) -> None:
+    async with running(broker, settings, tmp_path) as api:
+        accepted = await api.upload(clip, pipeline="standard")
+        job = await api.ended(accepted["job_id"], within_s=180)
+        assert job["status"] == "completed", job
+        await _publish(broker.by_password("producer"), names(settings).uploads)
+        async with asyncio.timeout(60):
+            while not (jobs := await api.get("/v1/jobs", asset_id="from-the-log", status="completed")):
+                await asyncio.sleep(0.2)
+        assert len(jobs) == 1
+        assert all(queue["executors"] == 1 for queue in await api.get("/v1/queues"))
+        status, _ = await api.post("/v1/tokens", {"role": "viewer", "owner": "anna"})
+        assert status == 201
+        async with api.session.delete(f"/v1/assets/{accepted['asset_id']}") as response:
+            assert response.status == 202
+        async with asyncio.timeout(60):
+            while list((tmp_path / "data" / "store" / "assets" / accepted["asset_id"]).rglob("*.*")):
+                await asyncio.sleep(0.2)
+    logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
+    assert "uthorization" not in logs, logs
+
+
+@contextlib.asynccontextmanager
+async def running(broker: SecuredBroker, settings: Settings, folder: Path) -> AsyncIterator[Api]:
+    """Control, an executor and web, each with its own user."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("KINOLOG_")}
+    parts = []
+    for role in ("control", "executor", "web"):
+        environ = inherited | to_environ(settings.with_cluster(broker.by_password(role)))
+        argv = [sys.executable, "-m", "streams.cli", role]
+        parts.append(Service(role, argv, environ, folder / f"{role}.log"))
+    headers = {"Authorization": f"Bearer {settings.auth.token}"}
+    url = f"http://127.0.0.1:{settings.web.port}"
+    try:
+        for part in parts:
+            await part.start()
+        async with aiohttp.ClientSession(url, headers=headers) as session:
+            await _until_ready(session)
+            yield Api(session)
+    finally:
+        ends = [await part.retire() for part in parts]
+    assert ends == [0, 0, 0]
+
+
+async def _until_ready(session: aiohttp.ClientSession) -> None:
+    async with asyncio.timeout(_READY_S):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get("/readyz") as response:
+                    if response.status == 200:
+                        return
+            await asyncio.sleep(0.2)
+
+
+async def _publish(cluster: Cluster, topic: str) -> None:
+    headers = {"ce_specversion": "1.0", "ce_id": str(uuid.uuid4()), "ce_source": "cms"}
+    headers |= {"ce_type": "media.upload.completed.v1", "content-type": "application/json"}
+    value = b'{"asset_id": "from-the-log", "input": {"object": "nothing-here"}, "pipeline": "noop"}'
+    async with AIOKafkaProducer(**cluster.client_options()) as producer:
+        await producer.send_and_wait(topic, value, headers=[(name, text.encode()) for name, text in headers.items()])
+
+
+#: What each role writes; everything else is refused.
+def _written(settings: Settings) -> dict[Role, set[str]]:
+    topics = names(settings)
+    requests = {topic.name for topic in required_topics(settings) if "step-requests" in topic.name}
+    rows = {topics.jobs_changelog, topics.assets_changelog}
+    decisions = {topics.commands, topics.step_events, topics.events, topics.progress, topics.control, topics.removals}
+    return {
+        "web": {topics.commands, topics.source_urls, topics.progress, topics.tokens, topics.audit},
+        "control": decisions | rows | requests | {topics.source_urls, topics.dead_letters},
+        "executor": {topics.step_events, topics.progress, topics.dead_letters, topics.source_urls},
+        "operator": set(),
+        "producer": {topics.uploads},
+        "consumer": set(),
+    }
+
+
+async def test_forged_records_are_refused(broker: SecuredBroker, settings: Settings) -> None:
+    for role, allowed in _written(settings).items():
+        producer = AIOKafkaProducer(**broker.by_password(role).client_options())
+        await producer.start()
+        try:
+            accepted = {topic.name for topic in required_topics(settings) if await _accepts(producer, topic.name)}
+        finally:
+            await producer.stop()
+        assert accepted == allowed, role
+
+
+async def _accepts(producer: Any, topic: str) -> bool:
+    try:
+        await producer.send_and_wait(topic, b"forged", key=b"forged", partition=0)
+    except TopicAuthorizationFailedError:
+        return False
+    return True
+
+
+async def test_a_wrong_password_is_reported_as_such(broker: SecuredBroker, settings: Settings) -> None:
+    with pytest.raises(TopicsError, match="uthentication"):
+        await apply_topics(settings.with_cluster(broker.by_password("operator", "wrong")), within_s=5)
+
+
+async def test_client_certificates_are_enough(broker: SecuredBroker, settings: Settings) -> None:
+    owned = settings.with_cluster(broker.by_certificate("admin"))
+    assert (await apply_topics(owned)).created == []
+    producer = Producer(owned, "a-certificate")
+    await producer.start(names(settings).events)
+    try:
+        await producer.deliver(names(settings).events, 0, b"key", b"value", [])
+    finally:
+        await producer.stop(5)
+    part = TopicPartition(names(settings).events, 0)
+    async with open_reader(owned.cluster, [part], reset="earliest") as reader:
+        assert [record.value async for record in read_to_end(reader, [part])] == [b"value"]
