@@ -128,7 +128,7 @@ def _raise_if_final(error: Exception, bootstrap: str, *, late: bool) -> None:
     """Raise TopicsError unless another try may succeed."""
     if isinstance(error, KafkaError) and not error.retriable and not isinstance(error, _TEMPORARY):
         raise TopicsError("refused", f"The Kafka cluster at {bootstrap} refused: {error}") from error
-    if late and (refusal := patch_connection.refusal()) is not None:
+    if late and (refusal := patch_connection.refusal(bootstrap)) is not None:
         raise TopicsError(
             "refused",
             f"The Kafka cluster at {bootstrap} refuses the connection: {refusal}. Check KINOLOG_KAFKA__SECURITY__….",

@@ -49,19 +49,19 @@ class Reachability:
         if lost_at is not None:
             log.info("broker reachable again", extra={"broker": broker, "after_s": time.monotonic() - lost_at})
 
-    def refusal(self) -> str | None:
-        """Why a broker refuses this process's credential or certificate; None if none does."""
+    def refusal(self, bootstrap: str) -> str | None:
+        """Why one of the servers refuses this process's credential or certificate; None if none does."""
         with self._lock:
-            refusals = [error for error in self._errors.values() if isinstance(error, _REFUSALS)]
-        return str(refusals[-1]) if refusals else None
+            errors = [self._errors.get(broker) for broker in bootstrap.split(",")]
+        return next((str(error) for error in errors if isinstance(error, _REFUSALS)), None)
 
 
 _reachability = Reachability()
 
 
-def refusal() -> str | None:
-    """Why a broker refuses this process's credential or certificate; None if none does."""
-    return _reachability.refusal()
+def refusal(bootstrap: str) -> str | None:
+    """Why one of the servers refuses this process's credential or certificate; None if none does."""
+    return _reachability.refusal(bootstrap)
 
 
 async def create_conn(host: str, port: int, **options: Any) -> Any:
