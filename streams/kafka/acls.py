@@ -224,7 +224,7 @@ async def _create(admin: Any, principal: str, acl: Acl, operation: Operation) ->
 async def _applied(admin: Any, principal: str) -> set[tuple[Any, ...]]:
     """The rules for `principal` that a broker applies, which it learns with a delay; see `_codes`."""
     request = DescribeAclsRequest(_ANY_CODE, None, _ANY_CODE, principal, None, _ANY_CODE, _ANY_CODE)
-    response = await admin._send_request(request)  # noqa: SLF001  aiokafka has no method for ACLs
+    response = await admin._send_request(request)
     if response.error_code:
         raise for_code(response.error_code)(response.error_message)
     return {
