@@ -9,8 +9,9 @@ import msgspec
 
 from processors.contract import Work, outputs_of, params_of
 from processors.errors import OutputIncomplete
-from processors.media.cues import cues, webvtt
+from processors.media.cues import Cue, ReadingSpeed, cues
 from processors.media.hls import Subtitles, Variant, master_playlist, subtitles_playlist, timestamp_map
+from processors.media.subtitle_files import webvtt
 from schemas.captions import CaptionsOutputs, CaptionsParams
 from schemas.probe import ProbeOutputs
 from schemas.transcode import Rendition, TranscodeOutputs
@@ -32,7 +33,8 @@ class Captioner:
         transcript = await asyncio.to_thread(_transcript, await work.fetch(transcribed.transcript))
         audio_language = audio.language if audio else None
         master = master_with_captions(work.key(MASTER), transcoded, audio_language, transcribed.language)
-        await asyncio.to_thread(_write, work.output, master, transcript, transcoded)
+        shown = cues(transcript.segments, ReadingSpeed(transcribed.chars_per_s, transcribed.wide_chars_per_s))
+        await asyncio.to_thread(_write, work.output, master, shown, transcoded)
         work.report(1.0, {})
         return CaptionsOutputs(
             master=work.key(MASTER),
@@ -68,11 +70,11 @@ def _variant(key: str, one: Rendition, language: str | None = None) -> Variant:
     )
 
 
-def _write(folder: Path, master: str, transcript: Transcript, transcoded: TranscodeOutputs) -> None:
+def _write(folder: Path, master: str, shown: list[Cue], transcoded: TranscodeOutputs) -> None:
     (folder / MASTER).parent.mkdir(parents=True, exist_ok=True)
     (folder / MASTER).write_text(master)
     (folder / PLAYLIST).write_text(subtitles_playlist(posixpath.basename(VTT), transcoded.duration_s))
-    (folder / VTT).write_text(webvtt(cues(transcript.segments), timestamp_map(transcoded.start_s)))
+    (folder / VTT).write_text(webvtt(shown, timestamp_map(transcoded.start_s)))
 
 
 def _transcript(path: Path) -> Transcript:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -34,7 +35,7 @@ from processors.tools.ffprobe import checked_output
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from schemas.base import Json, OutputWarning
-from schemas.probe import ProbeOutputs
+from schemas.probe import ProbeOutputs, VideoTrack
 
 #: Length of the tail that is read to measure where the tracks end.
 _TAIL_S = 10.0
@@ -50,6 +51,8 @@ _SEQUENTIAL = frozenset({"avi", "wav"})
 _SHORT_S = 1.0
 _SHORT_SHARE = 0.02
 
+#: Times of the last packets of each track that are kept.
+_TIMES = 256
 #: Track index, as ffprobe prints it.
 _INDEX = re.compile(r"[0-9]{1,4}")
 _DESCRIPTION = ("-show_format", "-show_streams", "-show_chapters", "-of", "json")
@@ -71,6 +74,8 @@ class Ends:
     """The end of each track, measured from its packets, on the file's timeline."""
 
     by_index: dict[int, float] = field(default_factory=dict)
+    #: Times of the last packets of each track, on the same timeline; of joined parts none.
+    times_s: defaultdict[int, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_TIMES)))
     #: Whether the timestamps jump; then the ends are those of the concatenated parts.
     clock_jumps: bool = False
     #: Where they jump, on the timeline of the concatenated parts.
@@ -83,6 +88,7 @@ class Ends:
         at = seconds(dts) if pts_s is None else pts_s
         if at is not None and "D" not in flags and _INDEX.fullmatch(index):
             self.extend(int(index), at + (seconds(duration) or 0.0))
+            self.times_s[int(index)].append(at)
 
     def extend(self, index: int, end_s: float) -> None:
         """Extend the end of a track."""
@@ -221,7 +227,7 @@ def probe_outputs(description: Json, ends: Ends, container: Container, sizes: Si
         container=container.name,
         size_bytes=sizes.present,
         duration_s=round(total_s, 6),
-        video=video_track(video, **_times(spans[int(video["index"])])) if video else None,
+        video=_video(video, spans, ends, zero) if video else None,
         audio=audio_track(audio, **_times(spans[int(audio["index"])])) if audio else None,
         sounds=tuple(audio_track(track) for track in others) if len(others) > 1 else (),
         subtitles=subtitle_tracks(description["streams"]),
@@ -232,6 +238,12 @@ def probe_outputs(description: Json, ends: Ends, container: Container, sizes: Si
         clock_jumps=ends.clock_jumps,
         warnings=(*_warnings(description, spans, container, sizes), *jump_warnings(ends.jumps_at_s)),
     )
+
+
+def _video(track: Json, spans: Mapping[int, tuple[float, float]], ends: Ends, zero: float) -> VideoTrack:
+    index = int(track["index"])
+    times_s = [at_s - zero for at_s in ends.times_s.get(index, ())]
+    return video_track(track, **_times(spans[index]), frame_times_s=times_s)
 
 
 def _warnings(

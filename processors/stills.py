@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import ffmpeg
 
@@ -20,6 +21,10 @@ _QUALITY = 4
 THREADS = 1
 #: What the storyboard's pass writes beside the sprites.
 TILES_LOOK, TILES_TIMES = "tiles.gray", "tiles.times"
+#: What a decoder leaves out: all but keyframes, frames that no other one needs, nothing. The first one is nearly free,
+#: the second one takes half the time of the third. Source: ffmpeg-codecs(1), skip_frame.
+Skips = Literal["nokey", "noref", "default"]
+CHEAPEST_FIRST: tuple[Skips, ...] = ("nokey", "noref", "default")
 #: Every picture as it comes: no repeats for a steady rate.
 _AS_THEY_COME = {"fps_mode": "passthrough"}
 
@@ -93,14 +98,10 @@ def _seek(shot: Shot) -> dict[str, str | None]:
 
 
 def storyboard_args(
-    source: Path, media: ProbeOutputs, track: VideoTrack, board: Storyboard, scratch: Path, *, keyframes: bool
+    source: Path, media: ProbeOutputs, track: VideoTrack, board: Storyboard, scratch: Path, *, skips: Skips
 ) -> list[str]:
-    """Arguments for ffmpeg: the first picture of every slot, in sprites; below `scratch` their grey copies and times.
-
-    `keyframes`: of the keyframes only, the cheap way.
-    """
-    skip = {"skip_frame": "nokey"} if keyframes else {}
-    picture = _opened(source, media, track, **skip)[str(track.index)].filter("select", _first_of_slots(board))
+    """Arguments for ffmpeg: the first picture of every slot, in sprites; in `scratch` their grey copies and times."""
+    picture = _opened(source, media, track, skip_frame=skips)[str(track.index)].filter("select", _first_of_slots(board))
     across = track.rotation_deg in (90, 270)
     width, height = board.tile_width_px, board.tile_height_px
     small = picture.filter("scale", *((height, width) if across else (width, height)), flags="bicubic")

@@ -17,10 +17,12 @@ from processors.media.packet_times import packets
 from processors.media.storyboard import Storyboard, sprite_name, storyboard, storyboard_vtt
 from processors.media.tracks import even
 from processors.stills import (
+    CHEAPEST_FIRST,
     THREADS,
     TILES_LOOK,
     TILES_TIMES,
     Shot,
+    Skips,
     shots_args,
     storyboard_args,
     thumbnail_name,
@@ -118,9 +120,10 @@ class _Session:
         width, height = self.track.width_px, self.track.height_px
         tile_height = even(self.params.tile_width_px * height / width)
         board = storyboard(self.media.duration_s, self.params.tile_width_px, tile_height)
-        tiles = await self._tiles(board, keyframes=True)
-        if board.is_sparse(len(tiles), self.track.duration_s or 0.0):
-            tiles = await self._tiles(board, keyframes=False)
+        for skips in CHEAPEST_FIRST:
+            tiles = await self._tiles(board, skips)
+            if not board.is_sparse(len(tiles), self.track.duration_s or 0.0):
+                break
         sprites = range(board.sprites(len(tiles)))
         if not tiles or not all((self.work.output / sprite_name(number + 1)).is_file() for number in sprites):
             raise self.nothing()
@@ -128,11 +131,11 @@ class _Session:
         await asyncio.to_thread((self.work.output / STORYBOARD).write_text, cues)
         return board, tiles
 
-    async def _tiles(self, board: Storyboard, *, keyframes: bool) -> list["_Tile"]:
+    async def _tiles(self, board: Storyboard, skips: Skips) -> list["_Tile"]:
         """Write the sprites."""
         scratch = self.work.scratch
         progress = Progress(board.duration_s, lambda done: self.work.report(done * _STORYBOARD_SHARE, {}))
-        args = storyboard_args(self.source, self.media, self.track, board, scratch, keyframes=keyframes)
+        args = storyboard_args(self.source, self.media, self.track, board, scratch, skips=skips)
         await self._run(args, progress.feed)
         views = looks(await asyncio.to_thread(_begin, scratch / TILES_LOOK, board.tiles * LOOK_BYTES))
         shown_s = await asyncio.to_thread(_times, scratch / TILES_TIMES, board.tiles)

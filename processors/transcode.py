@@ -82,7 +82,7 @@ def plan(media: ProbeOutputs, profile: Profile, *, is_filled: bool = False) -> P
     if not video and not media.audio:
         raise NothingToShow("The file holds neither video nor sound that can be played.")
     rate = _capped(Fraction(video.frame_rate), profile.video.max_fps) if video else Fraction(0)
-    phase_s = _phase_s(video.start_s, rate) if video else Fraction(0)
+    phase_s = _phase_s(_grid_s(video), rate) if video else Fraction(0)
     short = media.duration_s < profile.short_below_s
     return Plan(
         sizes=ladder(video.width_px, video.height_px, profile) if video else (),
@@ -99,6 +99,11 @@ def _capped(rate: Fraction, max_fps: float) -> Fraction:
     """The rate divided by the smallest number that makes it low enough, so that frames are dropped evenly."""
     most = Fraction(max_fps)
     return min(rate / math.ceil(rate / (most * _NEARLY_MAX)), most)
+
+
+def _grid_s(video: VideoTrack) -> float:
+    """The time of the first frame, if it lasted as long as the others."""
+    return video.start_s if video.grid_start_s is None else video.grid_start_s
 
 
 def _phase_s(start_s: float, rate: Fraction) -> Fraction:

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from processors.contract import Work, outputs_of, params_of
 from processors.errors import LanguageNotSupported, Skipped
-from processors.media.cues import cues, plain_text, subrip, webvtt
+from processors.media.cues import ReadingSpeed, cues
+from processors.media.subtitle_files import plain_text, subrip, webvtt
 from processors.models.backends import first_success
 from processors.models.speech import RemoteSpeech, Speech, SpeechBackend, Transcription
 from schemas.audio import AudioOutputs
@@ -54,9 +55,10 @@ class Transcriber:
             model=replace(result.model, backend=backend),
             segments=result.segments,
         )
-        await asyncio.to_thread(write, work.output, transcript)
+        speed = ReadingSpeed(params.chars_per_s, params.wide_chars_per_s)
+        await asyncio.to_thread(write, work.output, transcript, speed)
         work.report(1.0, {})
-        return _outputs(work, transcript)
+        return _outputs(work, transcript, speed)
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,16 @@ class _BackendRun:
             )
 
 
-def write(folder: Path, transcript: Transcript) -> None:
+def write(folder: Path, transcript: Transcript, speed: ReadingSpeed) -> None:
     """Write the step's files. Blocking."""
-    captions = cues(transcript.segments)
+    captions = cues(transcript.segments, speed)
     (folder / VTT).write_text(webvtt(captions))
     (folder / SRT).write_text(subrip(captions))
     (folder / TEXT).write_text(plain_text(transcript.segments))
     (folder / TRANSCRIPT).write_bytes(msgspec.json.format(msgspec.json.encode(transcript), indent=1))
 
 
-def _outputs(work: Work, transcript: Transcript) -> TranscribeOutputs:
+def _outputs(work: Work, transcript: Transcript, speed: ReadingSpeed) -> TranscribeOutputs:
     return TranscribeOutputs(
         vtt=work.key(VTT),
         srt=work.key(SRT),
@@ -103,4 +105,6 @@ def _outputs(work: Work, transcript: Transcript) -> TranscribeOutputs:
         language_confidence=transcript.language_confidence,
         segments=len(transcript.segments),
         model=transcript.model,
+        chars_per_s=speed.chars_per_s,
+        wide_chars_per_s=speed.wide_chars_per_s,
     )

@@ -44,6 +44,8 @@ class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     interlaced: bool = False
     duration_s: float | None = None
     start_s: float = 0.0
+    #: A time on the grid of its frames, near `start_s`; unset where the first frame lies on it or the rate is uneven.
+    grid_start_s: float | None = None
 
 
 class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

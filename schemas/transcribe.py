@@ -1,5 +1,7 @@
 """The step `transcribe`: speech as captions and as data."""
 
+from typing import Annotated
+
 import msgspec
 
 from schemas.steps import StepKind
@@ -7,11 +9,20 @@ from schemas.steps import StepKind
 STEP = StepKind(name="transcribe", slots=1, heavy=True, source=False)
 
 
+#: So slow that two lines are shown for the longest time, up to as fast as nobody speaks.
+_CharsPerS = Annotated[float, msgspec.Meta(ge=5, le=100)]
+_WideCharsPerS = Annotated[float, msgspec.Meta(ge=2, le=100)]
+
+
 class TranscribeParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Parameters of the step. Models are settings."""
 
     #: Spoken language, ISO 639-1; unset: detected.
     language: str | None = None
+    #: Reading speed of captions, characters per second: they stay long enough, as far as speech allows.
+    chars_per_s: _CharsPerS = 20.0
+    #: The same in Chinese, Japanese and Korean.
+    wide_chars_per_s: _WideCharsPerS = 9.0
 
 
 class Caption(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,3 +107,6 @@ class TranscribeOutputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     language_confidence: float | None = None
     segments: int
     model: SpeechModel
+    #: Reading speed of the captions, characters per second; the same in Chinese, Japanese and Korean.
+    chars_per_s: float = 20.0
+    wide_chars_per_s: float = 9.0

@@ -100,9 +100,13 @@ def _bounded(gain_db: float, limit_dbtp: float) -> Aim:
 
 
 def miss(reached: Loudness, target_lufs: float, peak_dbtp: float) -> float:
-    """How far a result is from what is accepted, in dB; 0: near enough."""
+    """How far a result is from what is accepted, in dB; 0: near enough.
+
+    A peak counts twice: it is a maximum, while loudness has a tolerance of 1 LU. Source: EBU R 128,
+    version 4.0; Apple Podcasts, audio requirements.
+    """
     over_db = max(0.0, reached.peak_dbfs - peak_dbtp - _OVER_DB)
-    return over_db + max(0.0, abs(reached.lufs - target_lufs) - _MISS_LU)
+    return 2 * over_db + max(0.0, abs(reached.lufs - target_lufs) - _MISS_LU)
 
 
 def limits(aim: Aim, measured: Loudness) -> bool:

@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 
 from processors.media.colours import HDR_TRANSFERS, has_alpha
+from processors.media.frame_grid import grid_start_s
 from schemas.base import Json
 from schemas.probe import AudioTrack, SubtitleTrack, VideoTrack
 
@@ -67,11 +68,15 @@ def count(tracks: Sequence[Json], kind: str) -> int:
     return sum(t.get("codec_type") == kind and not _is_still(t) for t in tracks)
 
 
-def video_track(track: Json, *, start_s: float, duration_s: float | None) -> VideoTrack:
-    """What later steps need to know of it."""
+def video_track(
+    track: Json, *, start_s: float, duration_s: float | None, frame_times_s: Collection[float] = ()
+) -> VideoTrack:
+    """What later steps need to know of it. `frame_times_s`: times of some of its frames, on the clock of `start_s`."""
     rotation, mirrored = orientation(track)
     width, height = display_size(track, rotation)
     interlaced = track.get("field_order") in _INTERLACED
+    rate = steady_rate(track, interlaced)
+    grid_s = grid_start_s(frame_times_s, rate, start_s)
     transfer = track.get("color_transfer")
     return VideoTrack(
         index=int(track["index"]),
@@ -81,7 +86,7 @@ def video_track(track: Json, *, start_s: float, duration_s: float | None) -> Vid
         width_px=width,
         height_px=height,
         fps=round(float(average_rate(track)), 3),
-        frame_rate=_text(steady_rate(track, interlaced)),
+        frame_rate=_text(rate),
         rotation_deg=rotation,
         mirrored=mirrored,
         sample_aspect_ratio=_text(pixel_aspect(track), ":"),
@@ -95,6 +100,7 @@ def video_track(track: Json, *, start_s: float, duration_s: float | None) -> Vid
         interlaced=interlaced,
         duration_s=duration_s,
         start_s=start_s,
+        grid_start_s=None if grid_s is None else round(grid_s, 6),
     )
 
 

@@ -21,9 +21,10 @@ _OUTPUT_BYTES = 16 * 1024**2
 _LINE_BYTES = 64 * 1024
 #: Longest number of microseconds: 30,000 years.
 _NUMBER_DIGITS = 18
-#: ffmpeg's AAC encoder without noise shaping in time, with which sharp sounds came out up to 9 dB above their peak (80
-#: kbit/s mono, ffmpeg 5.1). Source: ffmpeg-codecs(1), aac_tns.
-AAC = {"c:a": "aac", "aac_tns": 0}
+#: ffmpeg's AAC encoder without noise shaping in time, with which sharp sounds came out up to 9 dB above their peak, and
+#: without noise in place of bands, with which a beep came out 4 dB above it and high voices metallic (80 kbit/s mono,
+#: ffmpeg 5.1). Source: ffmpeg-codecs(1), aac_tns and aac_pns; obsproject/obs-studio#12490.
+AAC = {"c:a": "aac", "aac_tns": 0, "aac_pns": 0}
 #: Silence before sound that begins late, and in its gaps. In place of aresample's first_pts, which fills from the start
 #: again wherever the form of the sound changes. Source: ffmpeg(1), -async; fftools/ffmpeg_filter.c, `reconfiguration`.
 FILL_SOUND = ("-async", "1")

@@ -12,13 +12,14 @@ import orjson
 
 from processors.audio import audio_args, selected_tracks
 from processors.errors import AnswerInvalid, OutputInvalid, ProcessingError
-from processors.media.cues import cues, overlaps, subrip, webvtt
+from processors.media.cues import cues, overlaps
 from processors.media.hls import read_media_playlist
 from processors.media.loudness import first_aim, normalising, read_loudness
 from processors.media.mp4 import Init, fragment_in, read_init
 from processors.media.profiles import load_profiles
 from processors.media.sniff import HEAD_BYTES, Container, recognise, sniff
 from processors.media.storyboard import storyboard
+from processors.media.subtitle_files import subrip, webvtt
 from processors.media.truncation import missing_bytes
 from processors.models.protocol import InvalidFrame, decode, length_of
 from processors.models.speech import segments_of
@@ -81,7 +82,7 @@ def _planned(shown: dict[str, Any], packets: bytes) -> None:
         shots = [Shot(at_s, "x.jpg", source) for at_s in thumbnail_times(media.video, 3)]
         made.append(shots_args(source, media, media.video, shots, 640))
         board = storyboard(media.video.start_s + (media.video.duration_s or 0.0), 160, 90)
-        made.append(storyboard_args(source, media, media.video, board, source, keyframes=False))
+        made.append(storyboard_args(source, media, media.video, board, source, skips="default"))
     if tracks := selected_tracks(media, ("eng",)):
         made.append(audio_args(source, media, tracks, ()))
     bad = [word for args in made for word in args if re.search(r"\b(nan|inf)\b", word)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tests.hostile.boxes import Box, boxes
 from tests.hostile.cases import Case, Materials, of
-from tests.hostile.seeds import RECIPES
+from tests.hostile.seeds import SEEDS
 
 #: Top-level length, then what 64 bits hold; None: only 32 bits.
 _LENGTHS: dict[str, tuple[int, int | None]] = {
@@ -25,7 +25,7 @@ _FLIPS = (1, 8, 64, 512)
 
 def whole(materials: Materials) -> Iterator[Case]:
     """Good ones: what shows that the others fail for a reason."""
-    for name in RECIPES:
+    for name in SEEDS:
         yield Case(name=f"whole/{name}", make=of(materials.seeds[name]), filename=f"film.{name}")
     yield Case(name="whole/mp4 with more behind it", make=of(materials.seeds["mp4"] + b"\0\0\0\x10free" + bytes(8)))
 
@@ -43,7 +43,7 @@ def cut_at_boxes(materials: Materials) -> Iterator[Case]:
 
 def cut_anywhere(materials: Materials) -> Iterator[Case]:
     """The same of containers without boxes."""
-    for name in RECIPES:
+    for name in SEEDS:
         content = materials.seeds[name]
         for percent in (1, 5, 20, 50, 80, 99):
             part = content[: max(1, len(content) * percent // 100)]
@@ -88,7 +88,7 @@ def wrong_counts(materials: Materials) -> Iterator[Case]:
 def flipped(materials: Materials) -> Iterator[Case]:
     """Bits that changed on the way, in the first kilobytes or anywhere; as many variants as are drawn."""
     for variant in range(12):
-        for name in RECIPES:
+        for name in SEEDS:
             for flips in _FLIPS:
                 for share in (0.1, 1.0):
                     title = f"flip/{name} {flips} in {share:.0%} #{variant}"
@@ -107,7 +107,7 @@ def _flips(materials: Materials, name: str, flips: int, share: float, title: str
 
 def shuffled(materials: Materials) -> Iterator[Case]:
     """Pieces of one file in another order, doubled, or of two files."""
-    names = list(RECIPES)
+    names = list(SEEDS)
     for variant in range(4):
         for name in names:
             title = f"shuffle/{name} #{variant}"

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from processors.media import sniff
 from processors.tools.sandbox import detect
 from tests.hostile.cases import Case, Materials
 from tests.hostile.corpus import drawn, everything
 from tests.hostile.run import run, told
+from tests.hostile.seeds import SEEDS, Seeds
 
 _SEED, _CASES, _EVERY = 7, 500, 10
 
@@ -17,6 +19,17 @@ async def test_hostile_files_harm_nobody_and_are_told_what_is_wrong_with_them(tm
     assert whole == []
     assert [told(verdict) for verdict in verdicts if verdict.violations] == []
     assert {"completed", "corrupt-media", "unsupported-media"} <= {verdict.outcome.code for verdict in verdicts}
+
+
+def test_every_container_that_is_accepted_has_a_seed(tmp_path: Path) -> None:
+    seeds = Seeds(tmp_path)
+    accepted = {item for item in vars(sniff).values() if isinstance(item, sniff.Container)}
+    (tmp_path / "file").touch()
+    recognised = set()
+    for name in SEEDS:
+        (tmp_path / "file").write_bytes(seeds[name])
+        recognised.add(sniff.recognise(tmp_path / "file"))
+    assert recognised == accepted
 
 
 def _few(materials: Materials) -> list[Case]:

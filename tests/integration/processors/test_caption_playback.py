@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
 
 from processors.captions import Captioner
+from processors.media.cues import ReadingSpeed
 from processors.transcribe import write
 from schemas.captions import CaptionsOutputs
 from schemas.transcribe import SpeechModel, TranscribeOutputs, Transcript, TranscriptSegment
@@ -57,7 +58,7 @@ async def published(bench: Bench, clip: Clips, tmp_path: Path) -> AsyncIterator[
     heard = tmp_path / "heard"
     heard.mkdir()
     model = SpeechModel(backend="test")
-    write(heard, Transcript(language="en", duration_ms=3000, model=model, segments=(_SPOKEN,)))
+    write(heard, Transcript(language="en", duration_ms=3000, model=model, segments=(_SPOKEN,)), ReadingSpeed())
 
     async def fetch(key: str) -> Path:
         return heard / Path(key).name

@@ -70,6 +70,14 @@ def test_times_count_from_the_start_of_the_file() -> None:
     assert found.duration_s == pytest.approx(10.0)
 
 
+def test_the_grid_of_frames_is_measured_from_the_end_of_the_file() -> None:
+    ends = _ends(*(f"0,{0.018 + number / 25:.6f},N/A,0.04,__" for number in range(240)))
+    found = probe_outputs({"streams": [_VIDEO], "format": {}}, ends, MP4, Sizes(1))
+    assert found.video is not None
+    assert found.video.start_s == 0.0
+    assert found.video.grid_start_s == pytest.approx(0.018)
+
+
 def test_a_file_that_ends_early_is_processed_up_to_there_with_a_warning() -> None:
     found = probe_outputs(_SHOWN, _ends("0,3.96,3.9,0.04,__", "1,3.9,3.9,0.02,K_"), MP4, Sizes(1000, 500))
     assert found.duration_s == pytest.approx(4.0)

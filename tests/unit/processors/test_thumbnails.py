@@ -8,7 +8,7 @@ import pytest
 from processors.contract import Work
 from processors.errors import Skipped
 from processors.media.storyboard import storyboard
-from processors.stills import Shot, fitted, shots_args, storyboard_args, thumbnail_times
+from processors.stills import CHEAPEST_FIRST, Shot, fitted, shots_args, storyboard_args, thumbnail_times
 from processors.thumbnails import Thumbnailer
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
@@ -72,13 +72,18 @@ def test_shots_from_the_beginning_are_one_decode() -> None:
 
 def test_the_storyboard_takes_the_first_keyframe_of_every_slot() -> None:
     board = storyboard(11.0, 90, 160)
-    args = shlex.join(storyboard_args(Path("/in/source"), _MEDIA, _VIDEO, board, Path("/s"), keyframes=True))
+    args = shlex.join(storyboard_args(Path("/in/source"), _MEDIA, _VIDEO, board, Path("/s"), skips="nokey"))
     assert "-skip_frame nokey" in args
     assert "select=lt(t\\,11.000000)*(eq(selected_n\\,0)+gt(floor(t/1.000000+0.000001)\\," in args
     assert "[s0]scale=160:90:flags=bicubic[s1];[s1]transpose=clock" in args
     assert "tile=10x2" in args
-    every = shlex.join(storyboard_args(Path("/in/source"), _MEDIA, _VIDEO, board, Path("/s"), keyframes=False))
-    assert "-skip_frame" not in every
+
+
+def test_a_storyboard_decodes_no_more_than_it_must() -> None:
+    board = storyboard(11.0, 90, 160)
+    source, scratch = Path("/in/source"), Path("/s")
+    every = [storyboard_args(source, _MEDIA, _VIDEO, board, scratch, skips=skips) for skips in CHEAPEST_FIRST]
+    assert [args[args.index("-skip_frame") + 1] for args in every] == ["nokey", "noref", "default"]
 
 
 async def test_sound_alone_has_no_pictures(tmp_path: Path) -> None:

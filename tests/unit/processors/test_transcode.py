@@ -59,9 +59,8 @@ def test_one_decode_two_sizes_and_sound_once() -> None:
         "-threads 2 hls/{0}/index.m3u8"
     )
     audio = (
-        "-f hls -aac_tns 0 -af aresample=48000,aformat=sample_fmts=fltp:channel_layouts=stereo -b:a 128000 -c:a aac "
-        + hls
-        + " -output_ts_offset 0.100000 -t 10.500000 hls/{0}/index.m3u8"
+        "-f hls -aac_pns 0 -aac_tns 0 -af aresample=48000,aformat=sample_fmts=fltp:channel_layouts=stereo -b:a 128000 "
+        "-c:a aac " + hls + " -output_ts_offset 0.100000 -t 10.500000 hls/{0}/index.m3u8"
     )
     assert _args(_MEDIA) == (
         "-f mov -analyzeduration 10000000 -format_whitelist mov -max_pixels 1000 -noautorotate -probesize 20971520 "
@@ -163,3 +162,9 @@ def test_pictures_keep_their_moments_where_the_film_begins_between_two_frames(
     assert args.count(f"-output_ts_offset {float(planned.start_s + planned.phase_s):.6f}") == (
         2 + (not planned.phase_s)
     )
+
+
+def test_a_first_picture_off_the_grid_of_the_others_does_not_move_them() -> None:
+    """Fragmented MP4: its first frame lasts 61 ms, and every flash was 19 ms late."""
+    planned = plan(_video(frame_rate="25/1", start_s=0.0, grid_start_s=-0.0186), _PROFILE)
+    assert planned.phase_s == Fraction("-0.0186")

@@ -2,12 +2,13 @@
 """Every cue of 22 generated transcripts in 11 languages and 10 scripts keeps the caption rules."""
 
 import random
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import pytest
 
-from processors.media.cues import cues
+from processors.media.cues import ReadingSpeed, cues
 from schemas.transcribe import TranscriptSegment, Word
 from tests.inputs.judges.text import broken, broken_between
 from tests.inputs.observed import Cue
@@ -135,6 +136,45 @@ def test_every_cue_of_a_transcript_can_be_read(name: str, timed: bool) -> None:
     assert [wrong for cue in shown for wrong in broken(cue)] == []
     assert [wrong for one, two in pairwise(shown) for wrong in broken_between(one, two)] == []
     assert _letters("".join("".join(cue.lines) for cue in shown)) == _letters("".join(one.text for one in transcript))
+
+
+#: A cue is shown at most so long after its start, and after the first word of the next one; and a gap's length.
+_LONGEST_MS, _LATE_MS, _GAP_MS = 7000, 500, 84
+
+
+@pytest.mark.parametrize("speed", [(5.0, 2.0), (12.0, 5.0), (25.0, 12.0)], ids=str)
+@pytest.mark.parametrize("timed", [True, False], ids=["with word times", "without"])
+@pytest.mark.parametrize("name", _LANGUAGES)
+def test_every_cue_keeps_the_reading_speed_or_is_shown_as_long_as_speech_allows(
+    name: str, timed: bool, speed: tuple[float, float]
+) -> None:
+    transcript, reading = _transcript(_LANGUAGES[name], timed=timed), ReadingSpeed(*speed)
+    found = cues(transcript, reading)
+    first_words_ms = [cue.start_ms for cue in found[1:]] + [found[-1].end_ms + _LONGEST_MS]
+    if timed:
+        first_words_ms = [*_first_words_ms(transcript, [_letters("".join(cue.lines)) for cue in found])[1:], 10**9]
+    for cue, next_ms in zip(found, first_words_ms, strict=True):
+        needed_ms = reading.needed_ms("".join(cue.lines))  # at least: a space between lines may be one letter more
+        allowed_ms = min(next_ms + (_LATE_MS if timed else 0), cue.start_ms + _LONGEST_MS) - _GAP_MS
+        assert cue.end_ms - cue.start_ms >= needed_ms or cue.end_ms >= allowed_ms, cue
+    assert _letters("".join("".join(cue.lines) for cue in found)) == _letters("".join(one.text for one in transcript))
+
+
+def _first_words_ms(transcript: Sequence[TranscriptSegment], texts: Sequence[str]) -> list[int]:
+    """When the first word of each text begins."""
+    starts_ms = [
+        word.start_ms for segment in transcript for word in segment.words for _ in _letters(word.text)
+    ]  # of every letter
+    begins = accumulate((len(text) for text in texts[:-1]), initial=0)
+    return [starts_ms[at] for at in begins]
+
+
+def test_slower_readers_get_longer_cues() -> None:
+    words = ["Nobody", "can", "read", "all", "of", "that", "so", "quickly", "and", "of", "that", "I", "am", "sure."]
+    spoken = tuple(Word(text=text, start_ms=at * 100, end_ms=at * 100 + 100) for at, text in enumerate(words))
+    transcript = [TranscriptSegment(id=0, start_ms=0, end_ms=spoken[-1].end_ms, text=" ".join(words), words=spoken)]
+    lasts_ms = [cues(transcript, ReadingSpeed(speed))[0].end_ms for speed in (30, 20, 12)]
+    assert lasts_ms == [2034, 3050, 5084]
 
 
 @pytest.mark.parametrize("end, clause", [("؟", "،"), ("۔", "؛"), ("।", ","), ("॥", ","), ("។", ","), ("။", "၊")])

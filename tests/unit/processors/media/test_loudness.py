@@ -68,10 +68,14 @@ def test_an_overshoot_lowers_the_limit_and_leaves_the_loudness_in_reach() -> Non
 
 
 @pytest.mark.parametrize(
-    "lufs, peak, missed", [(-16.4, -1.1, 0.0), (-17.5, -1.1, 1.0), (-16.0, -0.5, 0.5), (-14.5, 0.0, 2.0)]
+    "lufs, peak, missed", [(-16.4, -1.1, 0.0), (-17.5, -1.1, 1.0), (-16.0, -0.5, 1.0), (-14.5, 0.0, 3.0)]
 )
 def test_a_try_is_judged_by_loudness_and_peak(lufs: float, peak: float, missed: float) -> None:
     assert miss(_loud(lufs, peak), -16, -1.5) == pytest.approx(missed)
+
+
+def test_a_loudness_within_tolerance_is_chosen_before_a_peak_above_the_maximum() -> None:
+    assert miss(_loud(-17.0, -1.1), -16, -1.5) < miss(_loud(-16.0, -0.6), -16, -1.5)
 
 
 def track(index: int, channels: int = 2, language: str | None = None, *, default: bool = False) -> AudioTrack:
