@@ -42,6 +42,16 @@ INPUTS = (
     _captions("one word for half a minute", (0.0, 30.0, "Yes.")),
     _captions("words of a moment", (1.0, 1.05, "Yes."), (1.05, 1.1, "No."), (9.0, 9.01, "Perhaps.")),
     _captions("quick talk", (0.0, 11.5, _TALK)),
+    # Report: GeiserX/whisper-subs#151
+    _captions("a minute without punctuation", (0.0, 60.0, " ".join([_TALK.replace(",", "").rstrip(".")] * 4))),
+    # Report: Purfview/whisper-standalone-win#377
+    _captions("ten seconds in one piece", (2.0, 12.3, _TALK[:163])),
+    # Report: ggml-org/whisper.cpp#2837
+    _captions("many short words", *((at * 0.4, at * 0.4 + 0.2, f"No{'!' if at % 3 else '.'}") for at in range(30))),
+    # Report: iv-org/invidious#100
+    _captions("pieces that overlap", (1.0, 8.5, _TALK[:80]), (5.3, 11.0, _TALK[80:190])),
+    # Report: m-bain/whisperX#1315
+    _captions("a piece that begins before the last one", (6.0, 8.0, "It was the first of them."), (4.2, 9.0, _GERMAN)),
     Input(
         name="captions/offered with a film",
         make=film("film.mp4", seconds=6.0),

@@ -9,6 +9,8 @@ from tests.inputs.workshop import AAC, BT709, H264_AAC, H264_TS, X264
 _UPLOAD = "upload"
 _SD = "-vf scale=out_color_matrix=bt601:out_range=tv,format=yuv420p"
 
+_B_FRAMES = f"{BT709} {X264} -bf 2"
+
 #: Name, recipe, and what differs from 320x180 at 25 frames a second.
 _FILMS: tuple[tuple[str, str, str, dict[str, object], dict[str, object]], ...] = (
     ("MPEG-2 program stream", "camcorder.mpg", f"{_SD} -c:v mpeg2video -q:v 2 -g 12 -c:a mp2 -f vob", {}, {}),
@@ -48,6 +50,26 @@ _FILMS: tuple[tuple[str, str, str, dict[str, object], dict[str, object]], ...] =
     ("MP4 in fragments", "film.mp4", f"{H264_AAC} -movflags frag_keyframe+empty_moov+default_base_moof", {}, {}),
     # Report: gpac/mp4box.js#504
     ("MP4 in fragments with an index", "film.mp4", f"{H264_AAC} -movflags dash+frag_keyframe+global_sidx", {}, {}),
+    # Report: gpac/gpac#2135, mbunkus/mkvtoolnix#1889
+    ("MP4 in fragments, B-frames", "film.mp4", f"{_B_FRAMES} {AAC} -movflags frag_keyframe+delay_moov", {}, {}),
+    # Report: UltraStar-Deluxe/USDX#160. AVI has no times of presentation.
+    ("AVI, H.264 with B-frames", "karaoke.avi", f"{_B_FRAMES} -c:a libmp3lame", {}, {"sync_s": 0.045}),
+    # Report: OpenELEC/OpenELEC.tv#928
+    (
+        "AVI, MP3 of uneven bit rate",
+        "show.avi",
+        f"{_SD} -c:v mpeg4 -q:v 2 -g 25 -c:a libmp3lame -q:a 4",
+        {"seconds": 15.0, "flashes_s": (1.0, 7.0, 14.0)},
+        {"seconds": 15.0, "sync_s": 0.03},
+    ),
+    # Report: plumi/plumi.app#1082
+    (
+        "Windows Media, uneven rate",
+        "camera.wmv",
+        f"{_SD} -c:v wmv2 -q:v 2 -g 25 -c:a wmav2",
+        {"keeps": lambda number: number % 7 != 3},
+        {"fps": (), "frame_s": 0.08, "sync_s": 0.025},
+    ),
     # Report: Chocobozzz/PeerTube#4899
     ("M2TS", "camcorder.m2ts", f"{H264_TS} -mpegts_m2ts_mode 1", {}, {}),
     (
@@ -152,6 +174,12 @@ INPUTS = (
         name="containers/animated GIF",
         make=film("moving.gif", "", fps="10", size=(321, 181), sound_s=0.0),
         expected=plays_picture(3.0, fps=(10.0, 20.0), frame_s=0.1, size=(320, 180)),
+    ),
+    # Report: axiomatic-systems/Bento4#375
+    Input(
+        name="containers/MP4 in fragments, picture alone",
+        make=film("film.mp4", f"{_B_FRAMES} -movflags frag_keyframe+delay_moov", sound_s=0.0),
+        expected=plays_picture(3.0),
     ),
     # Report: Stickerifier/Stickerify#273, arthenica/ffmpeg-kit#343. ffmpeg before 8 does not decode it.
     Input(

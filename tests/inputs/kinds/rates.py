@@ -26,6 +26,19 @@ def _phone(number: int) -> bool:
     return number % 30 == 0 or (number % 7 != 3 and number % 11 != 5)
 
 
+def _late_guest(number: int) -> bool:
+    """A call's recording of a guest who came later: the first frame stands until then."""
+    return number == 0 or number >= 50
+
+
+def _settling(number: int) -> bool:
+    """A camera app, in steps of 1/120 s: 30 frames a second at first, then 24."""
+    return number % (4 if number < 240 else 5) == 0
+
+
+#: Frames up to 15 ms off their times, as a phone's live encoder stamps them.
+_JITTER = BT709.replace("-vf ", "-fps_mode vfr -vf setpts='PTS+0.015*sin(N*2.3)/TB',")
+
 INPUTS = (
     # Report: mpv-player/mpv#14615
     Input(
@@ -74,5 +87,35 @@ INPUTS = (
         name="rates/60 fps in Matroska",
         make=film("film.mkv", H264_AAC, fps="60"),
         expected=Plays(seconds=3.0, fps=(60.0,)),
+    ),
+    # Report: nschlia/ffmpegfs#174, nixxquality/WebMConverter#117
+    Input(
+        name="rates/24000/1001 fps on a clock of milliseconds",
+        make=film("film.mkv", fps="24000/1001"),
+        expected=Plays(seconds=3.0, fps=(24000 / 1001,), frame_s=0.042),
+    ),
+    # Report: immich-app/immich#31301
+    Input(
+        name="rates/59.33 fps on a clock of 1/600 s",
+        make=film("phone.mov", f"{BT709} {X264} -video_track_timescale 600 {AAC}", fps="178/3"),
+        expected=Plays(seconds=3.0, fps=(), frame_s=0.017),
+    ),
+    # Report: ennuicastr/ennuicastr#26
+    Input(
+        name="rates/first picture of two seconds",
+        make=film("guest.mkv", seconds=5.0, keeps=_late_guest, flashes_s=(3.0, 4.0)),
+        expected=Plays(seconds=5.0, frame_s=2.0),
+    ),
+    # Report: mirsadm/motioncam#119
+    Input(
+        name="rates/30 fps that settle at 24",
+        make=film("settling.mkv", fps="120", seconds=5.0, keeps=_settling, flashes_s=(1.0, 4.0)),
+        expected=Plays(seconds=5.0, fps=(), frame_s=0.042, sync_s=0.025),
+    ),
+    # Report: pedroSG94/RootEncoder#2044
+    Input(
+        name="rates/times that jitter",
+        make=film("live.mp4", f"{_JITTER} {X264} -video_track_timescale 90000 {AAC}"),
+        expected=Plays(seconds=3.0, fps=(), frame_s=0.06, sync_s=0.04),
     ),
 )

@@ -24,6 +24,16 @@ def _with_pauses(bed: Any) -> Any:
     return np.where((np.arange(len(bed)) // RATE_HZ) % 3 == 0, bed, 0.0)
 
 
+def _with_clicks(bed: Any) -> Any:
+    """A tenth of its level, and a loud sample in every second."""
+    return np.where(np.arange(len(bed)) % RATE_HZ == RATE_HZ // 2, 0.66, bed * 0.1)
+
+
+def _made(name: str, file: str, source: str, seconds: float) -> Input:
+    expected = plays_sound(seconds, has_pitch=False)
+    return Input(name=f"sounds/{name}", make=lavfi(file, f"-f lavfi -i {source}"), expected=expected)
+
+
 def _bed(name: str, file: str, encoded: str = "", shape: Any = lambda bed: bed, **more: Any) -> Input:
     seconds = more.pop("seconds", SECONDS)
     make = sound(file, encoded, shape=shape, seconds=seconds)
@@ -97,4 +107,16 @@ INPUTS = (
         ),
         expected=plays_sound(6.0, has_pitch=False),
     ),
+    # Report: nu774/qaac#31
+    _made("full-scale tone", "tone.wav", "aevalsrc=sin(2*PI*2000*t):s=48000:d=4", 4.0),
+    # Report: heygen-com/hyperframes#3644
+    _made(
+        "square wave and tone", "buzz.wav", "'aevalsrc=0.8*sgn(sin(2*PI*440*t))|0.6*sin(2*PI*997*t):s=48000:d=4'", 4.0
+    ),
+    # Report: jiixyj/loudness-scanner#22
+    _bed("MP3 whose peaks are above full scale", "loud.mp3", "-c:a libmp3lame -b:a 128k", shape=_gained(20.0)),
+    # Report: music-assistant/server#5101
+    _bed("quiet with clicks", "vinyl.flac", shape=_with_clicks),
+    # Report: obsproject/obs-studio#12490, miraclx/freyr-js#359
+    _spoken("high voice", "voice.wav", "", 7.0, speech(_SENTENCE, "voice.wav", voice="en-us+f5")),
 )
