@@ -1,7 +1,6 @@
 """The step `transcode`: an adaptive HLS ladder from one decode, proven before it is handed on."""
 
 import asyncio
-import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,206 +10,33 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import ffmpeg
 import msgspec
 
 from processors.contract import Work, outputs_of, params_of
 from processors.damage import Complaints, TrackDamage, track_damage
-from processors.errors import CorruptMedia, Fault, InvalidParams, NothingToShow
-from processors.media.channels import mixed
-from processors.media.colours import decoder_options, prepared, scaled, tagged
+from processors.errors import CorruptMedia, Fault, InvalidParams
 from processors.media.damage import damage_warnings
 from processors.media.encode_validation import PLAYLIST, Expected, ValidatedRendition, prove, prove_together
 from processors.media.hls import Variant, master_playlist
-from processors.media.ladder import Size, ladder
 from processors.media.profiles import Profile
-from processors.media.video_filters import Chain, deinterlaced, steady, steady_options, upright
+from processors.media.transcode_plan import Plan, plan
+from processors.renditions import AUDIO, FOLDER, transcode_args
 from processors.tools.cpu_priority import NICE_HEAVY
-from processors.tools.ffmpeg import AAC, Progress, ffmpeg_argv, file_url, input_options
+from processors.tools.ffmpeg import Progress, ffmpeg_argv
 from processors.tools.runner import Command, Runner
 from processors.tools.sandbox import FileAccess
 from schemas.base import OutputWarning
-from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
+from schemas.probe import ProbeOutputs
 from schemas.transcode import Rendition, TranscodeOutputs, TranscodeParams
 
-FOLDER = "hls"
-AUDIO = "audio"
-#: x264 with a B-pyramid holds back two frames; the clock of the segments starts later by them and a little.
-_HELD_BACK_FRAMES = 2
-_HELD_BACK_SLACK_S = Fraction(2, 100)
-#: At least this: sound starts one AAC frame early.
-_MIN_START_S = Fraction(1, 10)
 #: Samples in an AAC-LC frame. Source: ISO/IEC 14496-3.
 _AAC_FRAME = 1024
 #: Samples that ffmpeg's AAC encoder puts before the first one of the source; players decode and play them, as silence.
 #: Source: libavcodec/aacenc.c, initial_padding.
 _AAC_PRIMING = 1024
-#: A frame rate beyond the highest by no more than this is lowered to it: the averages of cameras are a little off.
-_NEARLY_MAX = Fraction(105, 100)
-#: No segment begins later than this before the end: of one that lasts a frame hls.js 1.7 never sees the end, and waits.
-_LEAST_TAIL_S = 0.5
 _NOTHING = "The file is damaged: neither picture nor sound can be decoded. Export or upload it again."
-#: Published beyond the media's duration at most: wrong time stamps in a damaged file would make an encode endless.
-_OVERTIME_S = 0.5
 #: Share of the progress that is the encode; the rest is the proof.
 _ENCODE_SHARE = 0.98
-#: Makes separately muxed video and sound start together, without an empty edit in front of B-frames.
-_SEGMENT_OPTIONS = "movflags=+frag_custom+dash+delay_moov+frag_discont"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What will be encoded, decided before anything runs."""
-
-    sizes: tuple[Size, ...]
-    #: Frames a second of every rendition.
-    rate: Fraction
-    segment_s: float
-    #: Where the media's clock starts in the segments.
-    start_s: Fraction
-    #: How far the grid of frames lies behind it, less than half a frame either way: a film seldom begins with its file.
-    phase_s: Fraction
-    duration_s: float
-    #: Whether every rendition is made to last that long: where the end cannot be decoded, the last picture stands, and
-    #: there is silence.
-    is_filled: bool = False
-
-
-def plan(media: ProbeOutputs, profile: Profile, *, is_filled: bool = False) -> Plan:
-    """The renditions, their rate and their cuts. Raises NothingToShow when there is no track."""
-    video = media.video
-    if not video and not media.audio:
-        raise NothingToShow("The file holds neither video nor sound that can be played.")
-    rate = _capped(Fraction(video.frame_rate), profile.video.max_fps) if video else Fraction(0)
-    phase_s = _phase_s(_grid_s(video), rate) if video else Fraction(0)
-    short = media.duration_s < profile.short_below_s
-    return Plan(
-        sizes=ladder(video.width_px, video.height_px, profile) if video else (),
-        rate=rate,
-        segment_s=profile.short_segment_s if short else profile.segment_s,
-        start_s=_start_s(rate, phase_s) if rate else _MIN_START_S,
-        phase_s=phase_s,
-        duration_s=media.duration_s,
-        is_filled=is_filled,
-    )
-
-
-def _capped(rate: Fraction, max_fps: float) -> Fraction:
-    """The rate divided by the smallest number that makes it low enough, so that frames are dropped evenly."""
-    most = Fraction(max_fps)
-    return min(rate / math.ceil(rate / (most * _NEARLY_MAX)), most)
-
-
-def _grid_s(video: VideoTrack) -> float:
-    """The time of the first frame, if it lasted as long as the others."""
-    return video.start_s if video.grid_start_s is None else video.grid_start_s
-
-
-def _phase_s(start_s: float, rate: Fraction) -> Fraction:
-    """From the nearest moment that is a multiple of a frame to the track's start."""
-    start = Fraction(start_s).limit_denominator(1_000_000)
-    return start - round(start * rate) / rate
-
-
-def _start_s(rate: Fraction, phase_s: Fraction) -> Fraction:
-    """Late enough that nothing is decoded before zero: neither held back frames nor a first one that comes early."""
-    early_s = max(-phase_s, Fraction(0))
-    return max(_HELD_BACK_FRAMES / rate + _HELD_BACK_SLACK_S + early_s, _MIN_START_S)
-
-
-def transcode_args(
-    source: Path, media: ProbeOutputs, profile: Profile, plan: Plan, *, cpus: int, max_pixels: int
-) -> list[str]:
-    """Arguments for ffmpeg: paths of what is written are relative to the output folder."""
-    reading = input_options(media.demuxer)
-    decoding = {**decoder_options(media.video), **steady_options(media.video)} if media.video else {}
-    options = {**reading, **decoding, "max_pixels": max_pixels, "threads": cpus, "noautorotate": None}
-    opened = ffmpeg.input(file_url(source), **options)
-    outputs = []
-    if media.video:
-        for size, picture in zip(plan.sizes, _pictures(opened, media.video, plan), strict=True):
-            outputs.append(_video_output(picture, size, profile, plan, cpus))
-    if media.audio:
-        outputs.append(_audio_output(opened, media.audio, profile, plan))
-    compiled: list[str] = ffmpeg.merge_outputs(*outputs).get_args()
-    return compiled
-
-
-def _pictures(opened: Chain, track: VideoTrack, plan: Plan) -> list[Chain]:
-    """One chain per rendition, decoded once."""
-    picture = deinterlaced(steady(opened[str(track.index)], track), track)
-    if plan.phase_s:  # `fps` moves every frame to a multiple of a frame: the output's offset gives the rest back
-        picture = picture.filter("setpts", f"PTS-({_us(plan.phase_s)})/TB")
-    even = picture.filter("fps", fps=_ratio(plan.rate), start_time=0)
-    missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
-    if plan.is_filled:
-        even = even.filter("tpad", stop_mode="clone", stop=-1).filter(
-            "trim", end=_us(plan.duration_s - 0.5 / plan.rate)
-        )
-    elif missing_s > 1 / plan.rate:  # the last picture stands while the sound goes on
-        even = even.filter("tpad", stop_mode="clone", stop_duration=_us(missing_s))
-    largest = plan.sizes[0]
-    turned, colours = prepared(upright(even, track), track, largest.width_px, largest.height_px)
-    copies = turned.filter_multi_output("split", len(plan.sizes)) if len(plan.sizes) > 1 else [turned]
-    return [
-        tagged(scaled(copies[place], size.width_px, size.height_px, colours)) for place, size in enumerate(plan.sizes)
-    ]
-
-
-def _sound_filters(track: AudioTrack, profile: Profile, plan: Plan) -> str:
-    """From the first moment to the last: gaps, a late start and an early end are silence."""
-    missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
-    padding = [f"apad=pad_dur={_us(missing_s)}"] if missing_s > 0 else []
-    if plan.is_filled:
-        padding = [f"apad=whole_dur={_us(plan.duration_s)}", f"atrim=end={_us(plan.duration_s)}"]
-    rate = f"aresample={profile.audio.sample_rate_hz}"
-    many = [f"{name}={_text(options)}" for name, options in mixed(track.channels)]
-    return ",".join([*many, rate, "aformat=sample_fmts=fltp:channel_layouts=stereo", *padding])
-
-
-def _text(options: Mapping[str, str]) -> str:
-    return ":".join(f"{name}={value}" for name, value in options.items())
-
-
-def _video_output(picture: Chain, size: Size, profile: Profile, plan: Plan, cpus: int) -> Chain:
-    recipe = profile.video
-    options = {
-        "c:v": "libx264",
-        "preset": recipe.preset,
-        "profile:v": "high",
-        "crf": recipe.crf,
-        "maxrate": size.max_bps,
-        "bufsize": round(size.max_bps * recipe.buffer_s),
-        "force_key_frames": f"expr:gte(t,n_forced*{profile.gop_s:g})*lt(t,{_us(plan.duration_s - _LEAST_TAIL_S)})",
-        "sc_threshold": 0,
-        "threads": cpus,
-    }
-    return _hls_output(picture, size.name, options, plan, plan.start_s + plan.phase_s)
-
-
-def _audio_output(opened: Chain, track: AudioTrack, profile: Profile, plan: Plan) -> Chain:
-    """Its filters stand apart from the pictures': where the form of the sound changes, they alone begin again."""
-    codec = {"af": _sound_filters(track, profile, plan), **AAC, "b:a": profile.audio.bit_rate_bps}
-    return _hls_output(opened[str(track.index)], AUDIO, codec, plan, plan.start_s)
-
-
-def _hls_output(track: Chain, name: str, codec: Mapping[str, Any], plan: Plan, start_s: Fraction) -> Chain:
-    options = {
-        **codec,
-        "map_metadata": -1,
-        "map_chapters": -1,
-        "t": _us(plan.duration_s + _OVERTIME_S),
-        "output_ts_offset": _us(start_s),
-        "f": "hls",
-        "hls_time": f"{plan.segment_s:g}",
-        "hls_playlist_type": "vod",
-        "hls_segment_type": "fmp4",
-        "hls_flags": "independent_segments",
-        "hls_segment_options": _SEGMENT_OPTIONS,
-        "hls_fmp4_init_filename": "init.mp4",
-        "hls_segment_filename": f"{FOLDER}/{name}/%05d.m4s",
-    }
-    return ffmpeg.output(track, f"{FOLDER}/{name}/{PLAYLIST}", **options)
 
 
 @dataclass(frozen=True)
@@ -395,12 +221,3 @@ def _rendition(work: Work, proven: ValidatedRendition, variant: Variant) -> Rend
         height_px=variant.height_px or None,
         fps=round(variant.fps, 3) or None,
     )
-
-
-def _ratio(rate: Fraction) -> str:
-    return f"{rate.numerator}/{rate.denominator}"
-
-
-def _us(duration_s: float | Fraction) -> str:
-    """Seconds as ffmpeg reads them, without an exponent."""
-    return f"{float(duration_s):.6f}"

@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from processors.media.sniff import (
+from processors.media.containers import (
     AAC,
     AC3,
     AIFF,
@@ -31,8 +31,8 @@ from processors.media.sniff import (
     WAVPACK,
     WEBM,
     Container,
-    sniff,
 )
+from processors.media.sniff import sniff
 
 Family = Literal["video", "audio", "image"]
 FAMILIES: tuple[Family, ...] = ("video", "audio", "image")

@@ -1,79 +1,50 @@
 """The container of a file, recognised by its first bytes: neither a name nor a Content-Type is believed."""
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from processors.errors import EmptyMedia, SourceMissing, UnsupportedMedia
-from processors.media.pictures import gif_moves, picture_name, png_moves, webp_moves
+from processors.media.containers import (
+    AAC,
+    AC3,
+    AIFF,
+    AMR,
+    APNG,
+    ASF,
+    AU,
+    AVI,
+    CAF,
+    DV,
+    EAC3,
+    FLAC,
+    FLV,
+    GIF,
+    MATROSKA,
+    MP2,
+    MP3,
+    MP4,
+    MPEG,
+    MPEGTS,
+    MXF,
+    OGG,
+    QUICKTIME,
+    REAL,
+    TRUE_AUDIO,
+    WAV,
+    WAVE64,
+    WAVPACK,
+    WEBM,
+    Container,
+)
+from processors.media.pictures import gif_moves, picture_name, png_moves
+from processors.media.refusals import named, verdict
 
 #: Enough for the longest signature: three packets of a transport stream with time codes.
 HEAD_BYTES = 4096
 
-#: Files that are uploaded by mistake. Source: ISO 32000-1, 7.5.2; PKWARE APPNOTE 4.3.7; RFC 1952.
-_NOT_MEDIA = (
-    (b"%PDF-", "a document (PDF)"),
-    (b"PK\x03\x04", "an archive (ZIP)"),
-    (b"Rar!\x1a\x07", "an archive (RAR)"),
-    (b"7z\xbc\xaf\x27\x1c", "an archive (7z)"),
-    (b"\x1f\x8b\x08", "an archive (gzip)"),
-)
-
-#: Video that nothing is around: no times, often a wrong frame rate. Source: ITU-T H.264 and H.265, annex B.
-_BARE = (
-    (re.compile(rb"\0{2,3}\x01[\x09\x27\x67]"), "H.264"),
-    (re.compile(rb"\0{2,3}\x01[\x40\x46]\x01"), "H.265"),
-)
+_ASK = "Upload a video or audio file (such as MP4, MOV, MKV, WebM, AVI, MPEG, WMV, MP3, M4A, WAV, FLAC or Ogg)."
 #: ID3 tags one after the other: of a segment of HLS, and its own.
 _MAX_TAGS = 3
-#: What a suffix looks like that people know.
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
-#: Longest part of a file's name that is repeated to whoever uploaded it.
-_NAME_CHARS = 100
-
-_ASK = "Upload a video or audio file (such as MP4, MOV, MKV, WebM, AVI, MPEG, WMV, MP3, M4A, WAV, FLAC or Ogg)."
-
-
-@dataclass(frozen=True)
-class Container:
-    """A container that we take."""
-
-    #: ffmpeg's short name for what reads it.
-    demuxer: str
-    #: For people.
-    name: str
-
-
-MP4 = Container("mov", "MP4")
-QUICKTIME = Container("mov", "QuickTime")
-MATROSKA = Container("matroska", "Matroska")
-WEBM = Container("matroska", "WebM")
-AVI = Container("avi", "AVI")
-MPEGTS = Container("mpegts", "MPEG-TS")
-MP3 = Container("mp3", "MP3")
-WAV = Container("wav", "WAV")
-OGG = Container("ogg", "Ogg")
-FLAC = Container("flac", "FLAC")
-AAC = Container("aac", "AAC")
-MPEG = Container("mpeg", "MPEG-PS")
-ASF = Container("asf", "Windows Media")
-FLV = Container("flv", "Flash Video")
-DV = Container("dv", "DV")
-AIFF = Container("aiff", "AIFF")
-CAF = Container("caf", "Core Audio")
-AC3 = Container("ac3", "AC-3")
-EAC3 = Container("eac3", "E-AC-3")
-WAVE64 = Container("w64", "Wave64")
-AU = Container("au", "AU")
-AMR = Container("amr", "AMR")
-MP2 = Container("mp3", "MPEG audio")
-MXF = Container("mxf", "MXF")
-REAL = Container("rm", "RealMedia")
-WAVPACK = Container("wv", "WavPack")
-TRUE_AUDIO = Container("tta", "True Audio")
-GIF = Container("gif", "GIF")
-APNG = Container("apng", "APNG")
 
 #: First bytes. Source: ISO/IEC 13818-1, 2.5.3.3; ASF specification 10.1; FLV specification, annex E.2; Apple, Core
 #: Audio Format; Sony Wave64; RFC 4867, 5; IEC 61834-2 (a frame's first header block, 525 and 625 lines); Sun, audio(4);
@@ -132,9 +103,9 @@ def recognise(source: Path, filename: str | None = None) -> Container:
     except OSError as error:
         raise SourceMissing("The uploaded file cannot be found any more.", detail=str(error)) from error
     if not head:
-        raise EmptyMedia(f"{_named(filename)} is empty: it has no bytes. Upload it again.")
+        raise EmptyMedia(f"{named(filename)} is empty: it has no bytes. Upload it again.")
     if container is None:
-        raise UnsupportedMedia(f"{_named(filename)} {_verdict(head, filename)}. {_ASK}")
+        raise UnsupportedMedia(f"{named(filename)} {verdict(head, filename)}. {_ASK}")
     return container
 
 
@@ -229,39 +200,3 @@ def _animation(head: bytes, file: BinaryIO) -> Container | None:
         case "PNG":
             return APNG if png_moves(file) else None
     return None
-
-
-def _named(filename: str | None) -> str:
-    if not filename:
-        return "The file"
-    return f"The file {filename if len(filename) <= _NAME_CHARS else filename[:_NAME_CHARS] + '…'!r}"
-
-
-def _verdict(head: bytes, filename: str | None) -> str:
-    if webp_moves(head):
-        return "is an animated WebP, which cannot be decoded here"
-    if picture := picture_name(head):
-        return f"is a picture ({picture}), not a video"
-    if bare := next((name for start, name in _BARE if start.match(head)), None):
-        return (
-            f"is {bare} video without a container: nothing in it says when a picture is shown. Put it into MP4 or MKV"
-        )
-    if other := _other(head):
-        return f"is {other}, not a video"
-    suffix = Path(filename).suffix if filename else ""
-    what = "a playlist" if head.lstrip().startswith(b"#EXTM3U") else "text" if _is_text(head) else None
-    if what is None:
-        return "is not in a media format that can be read here"
-    return f"is named {suffix} but holds {what}" if _SUFFIX.fullmatch(suffix) else f"holds {what}"
-
-
-def _other(head: bytes) -> str | None:
-    return next((name for magic, name in _NOT_MEDIA if head.startswith(magic)), None)
-
-
-def _is_text(head: bytes) -> bool:
-    try:
-        head[:-3].decode()  # the last character may be cut
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in head

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from processors.media import sniff
+from processors.media import containers
+from processors.media.sniff import recognise
 from processors.tools.sandbox import detect
 from tests.hostile.cases import Case, Materials
 from tests.hostile.corpus import drawn, everything
@@ -23,12 +24,12 @@ async def test_hostile_files_harm_nobody_and_are_told_what_is_wrong_with_them(tm
 
 def test_every_container_that_is_accepted_has_a_seed(tmp_path: Path) -> None:
     seeds = Seeds(tmp_path)
-    accepted = {item for item in vars(sniff).values() if isinstance(item, sniff.Container)}
+    accepted = {item for item in vars(containers).values() if isinstance(item, containers.Container)}
     (tmp_path / "file").touch()
     recognised = set()
     for name in SEEDS:
         (tmp_path / "file").write_bytes(seeds[name])
-        recognised.add(sniff.recognise(tmp_path / "file"))
+        recognised.add(recognise(tmp_path / "file"))
     assert recognised == accepted
 
 

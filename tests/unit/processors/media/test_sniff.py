@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.errors import EmptyMedia, InvalidMedia, SourceMissing, UnsupportedMedia
-from processors.media.sniff import (
+from processors.media.containers import (
     AAC,
     AC3,
     AIFF,
@@ -32,9 +32,8 @@ from processors.media.sniff import (
     WAV,
     WAVE64,
     WEBM,
-    recognise,
-    sniff,
 )
+from processors.media.sniff import recognise, sniff
 
 _TS = b"\x47" + bytes(187)
 _M2TS = bytes(4) + _TS

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from processors.errors import CorruptMedia, MediaTooLarge
-from processors.media.sniff import MATROSKA, MP4, MPEGTS, WAV, Container
-from processors.probe import Ends, Sizes, check_limits, check_tracks, probe_outputs
+from processors.media.containers import MATROSKA, MP4, MPEGTS, WAV, Container
+from processors.media.description import Sizes, probe_outputs
+from processors.media.track_ends import Ends
+from processors.media_limits import check_limits, check_tracks
 from processors.tools.limits import Limits
 
 _VIDEO = {

@@ -10,7 +10,8 @@ import pytest
 
 from processors.errors import NothingToShow
 from processors.media.profiles import load_profiles
-from processors.transcode import plan, transcode_args
+from processors.media.transcode_plan import plan
+from processors.renditions import transcode_args
 from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
 
 _PROFILE = load_profiles(Path(__file__).parents[3] / "deploy" / "profiles")["hls"]
