@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from tests.inputs.expected import Input, Plays
-from tests.inputs.recipes import film
+from tests.inputs.recipes import copied, film
 from tests.inputs.workshop import AAC, BT709, H264_AAC, X264
 
 
@@ -31,11 +31,7 @@ def _late_guest(number: int) -> bool:
     return number == 0 or number >= 50
 
 
-def _settling(number: int) -> bool:
-    """A camera app, in steps of 1/120 s: 30 frames a second at first, then 24."""
-    return number % (4 if number < 240 else 5) == 0
-
-
+_LOSSLESS = f"{BT709} -c:v libx264 -preset ultrafast -qp 0 -c:a flac"
 #: Frames up to 15 ms off their times, as a phone's live encoder stamps them.
 _JITTER = BT709.replace("-vf ", "-fps_mode vfr -vf setpts='PTS+0.015*sin(N*2.3)/TB',")
 
@@ -109,7 +105,13 @@ INPUTS = (
     # Report: mirsadm/motioncam#119
     Input(
         name="rates/30 fps that settle at 24",
-        make=film("settling.mkv", fps="120", seconds=5.0, keeps=_settling, flashes_s=(1.0, 4.0)),
+        make=copied(
+            "settling.mkv",
+            "-i {0} -i {1} -filter_complex '[0:v][0:a][1:v][1:a]concat=v=1:a=1[v][a]' -map [v] -map [a] -fps_mode vfr "
+            f"{X264} {BT709.partition('yuv420p')[2]} -c:a flac",
+            film("first.mkv", _LOSSLESS, fps="30", seconds=2.0, flashes_s=(1.0,)),
+            film("rest.mkv", _LOSSLESS, fps="24", seconds=3.0, clock_s=2.0, flashes_s=(1.5,)),
+        ),
         expected=Plays(seconds=5.0, fps=(), frame_s=0.042, sync_s=0.025),
     ),
     # Report: pedroSG94/RootEncoder#2044
