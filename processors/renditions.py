@@ -48,8 +48,9 @@ def transcode_args(
 def _pictures(opened: Chain, track: VideoTrack, plan: Plan) -> list[Chain]:
     """One chain per rendition, decoded once."""
     picture = deinterlaced(steady(opened[str(track.index)], track), track)
-    if plan.phase_s:  # `fps` moves every frame to a multiple of a frame: the output's offset gives the rest back
-        picture = picture.filter("setpts", f"PTS-({_us(plan.phase_s)})/TB")
+    # `fps` moves every frame to a multiple of a frame: the output's offset gives the phase back
+    if late_s := float(plan.phase_s) + track.decoder_delay_s:
+        picture = picture.filter("setpts", f"PTS-({_us(late_s)})/TB")
     even = picture.filter("fps", fps=_ratio(plan.rate), start_time=0)
     missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
     if plan.is_filled:

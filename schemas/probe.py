@@ -46,6 +46,8 @@ class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     start_s: float = 0.0
     #: A time on the grid of its frames, near `start_s`; unset where the first frame lies on it or the rate is uneven.
     grid_start_s: float | None = None
+    #: How late its frames are decoded, seconds: AVI has no presentation times, and B-frames wait for later ones.
+    decoder_delay_s: float = 0.0
 
 
 class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from processors.errors import CorruptMedia
 from processors.media.chapters import chapters
-from processors.media.containers import Container
+from processors.media.containers import AVI, Container
 from processors.media.damage import incomplete_warning, jump_warnings, truncation_warning
 from processors.media.track_ends import Ends
 from processors.media.tracks import (
@@ -61,7 +61,7 @@ def probe_outputs(description: Json, ends: Ends, container: Container, sizes: Si
         container=container.name,
         size_bytes=sizes.present,
         duration_s=round(total_s, 6),
-        video=_video(video, spans, ends, zero) if video else None,
+        video=_video(video, spans, ends, zero, lacks_times=container == AVI) if video else None,
         audio=audio_track(audio, **_times(spans[int(audio["index"])])) if audio else None,
         sounds=tuple(audio_track(track) for track in others) if len(others) > 1 else (),
         subtitles=subtitle_tracks(description["streams"]),
@@ -74,10 +74,12 @@ def probe_outputs(description: Json, ends: Ends, container: Container, sizes: Si
     )
 
 
-def _video(track: Json, spans: Mapping[int, tuple[float, float]], ends: Ends, zero: float) -> VideoTrack:
+def _video(
+    track: Json, spans: Mapping[int, tuple[float, float]], ends: Ends, zero: float, *, lacks_times: bool
+) -> VideoTrack:
     index = int(track["index"])
     times_s = [at_s - zero for at_s in ends.times_s.get(index, ())]
-    return video_track(track, **_times(spans[index]), frame_times_s=times_s)
+    return video_track(track, **_times(spans[index]), frame_times_s=times_s, lacks_times=lacks_times)
 
 
 def _warnings(

@@ -25,6 +25,8 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 _MAX_ASPECT = 8
 #: Taken where a file does not say how fast its pictures follow each other.
 _DEFAULT_RATE = Fraction(25)
+#: Source: ITU-T H.264, max_num_reorder_frames.
+_MAX_REORDERED = 16
 #: Slower than this and a picture is shown more than once: players can seek, and a delay of two frames stays short.
 _MIN_RATE = Fraction(10)
 #: ffmpeg's r_frame_rate is a guess of the steady rate behind uneven times, in which every frame has its moment: taken
@@ -69,9 +71,18 @@ def count(tracks: Sequence[Json], kind: str) -> int:
 
 
 def video_track(
-    track: Json, *, start_s: float, duration_s: float | None, frame_times_s: Collection[float] = ()
+    track: Json,
+    *,
+    start_s: float,
+    duration_s: float | None,
+    frame_times_s: Collection[float] = (),
+    lacks_times: bool = False,
 ) -> VideoTrack:
-    """What later steps need to know of it. `frame_times_s`: times of some of its frames, on the clock of `start_s`."""
+    """What later steps need to know of it.
+
+    `frame_times_s`: times of some of its frames, on the clock of `start_s`. `lacks_times`: whether its container has
+    times of decoding only.
+    """
     rotation, mirrored = orientation(track)
     width, height = display_size(track, rotation)
     interlaced = track.get("field_order") in _INTERLACED
@@ -101,6 +112,7 @@ def video_track(
         duration_s=duration_s,
         start_s=start_s,
         grid_start_s=None if grid_s is None else round(grid_s, 6),
+        decoder_delay_s=round(_reordered(track) / float(average_rate(track)), 6) if lacks_times else 0.0,
     )
 
 
@@ -198,6 +210,12 @@ def _text(value: Fraction, between: str = "/") -> str:
 
 def _pixels(track: Json) -> int:
     return int(track.get("width", 0)) * int(track.get("height", 0))
+
+
+def _reordered(track: Json) -> int:
+    """How many frames the decoder holds back. Source: ffmpeg, AVCodecParameters.video_delay."""
+    frames = track.get("has_b_frames", 0)
+    return frames if isinstance(frames, int) and 0 <= frames <= _MAX_REORDERED else 0
 
 
 def _word(track: Json, name: str) -> str | None:

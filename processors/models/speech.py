@@ -5,18 +5,17 @@ import base64
 import math
 import wave
 from array import array
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import msgspec
-
-from processors.errors import AnswerInvalid, LanguageNotSupported
+from processors.errors import LanguageNotSupported
 from processors.models.backends import Endpoint
 from processors.models.host import ModelHost
+from processors.models.speech_response import segments_of
 from processors.threads import in_thread
 from schemas.base import Json
 from schemas.transcribe import SpeechModel, TranscriptSegment, Word
@@ -121,21 +120,6 @@ def _word(raw: Json) -> Word:
     return Word(start_ms=start_ms, end_ms=end_ms, text=text, confidence=round(raw["confidence"], 3))
 
 
-class _Chunk(msgspec.Struct, frozen=True):
-    """One chunk of an endpoint's response."""
-
-    text: str
-    #: Start and end, seconds; the last end may be missing.
-    timestamp: tuple[float | None, float | None]
-
-
-class _Response(msgspec.Struct, frozen=True):
-    """The response of a speech recognition endpoint. Source: Hugging Face, Inference Providers."""
-
-    text: str
-    chunks: list[_Chunk] | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
 class RemoteSpeech:
     """An endpoint with Hugging Face's inference API."""
@@ -164,30 +148,6 @@ def _body(chunk: bytes, language: str | None) -> Json:
     if language:
         parameters["generate_kwargs"] = {"language": language}
     return {"inputs": base64.b64encode(chunk).decode(), "parameters": parameters}
-
-
-def _parsed(response: Any) -> _Response:
-    try:
-        return msgspec.convert(response, _Response)
-    except msgspec.ValidationError as error:
-        raise AnswerInvalid("The endpoint's response is not a transcript.", detail=str(error)) from error
-
-
-def segments_of(response: Any, start_s: float, end_s: float, number: int) -> list[TranscriptSegment]:
-    """Segments of an endpoint's response for one chunk, numbered from `number`. Raises AnswerInvalid."""
-    return list(_segments(_parsed(response), start_s, end_s, number))
-
-
-def _segments(response: _Response, start_s: float, end_s: float, number: int) -> Iterator[TranscriptSegment]:
-    chunks = response.chunks if response.chunks is not None else [_Chunk(response.text, (0.0, None))]
-    at_s = start_s
-    for chunk in chunks:
-        begin, end = chunk.timestamp
-        from_s = min(max(start_s + (begin or 0.0), at_s), end_s)
-        at_s = min(max(start_s + end, from_s), end_s) if end is not None else end_s
-        if chunk.text.strip():
-            yield TranscriptSegment(id=number, start_ms=_ms(from_s), end_ms=_ms(at_s), text=chunk.text.strip())
-            number += 1
 
 
 class SpeechChunk(NamedTuple):

@@ -27,7 +27,7 @@ from processors.media.transcode_plan import plan
 from processors.media.truncation import missing_bytes
 from processors.media_limits import check_limits
 from processors.models.protocol import InvalidFrame, decode, length_of
-from processors.models.speech import segments_of
+from processors.models.speech_response import segments_of
 from processors.probe import described
 from processors.renditions import transcode_args
 from processors.stills import Shot, shots_args, storyboard_args, thumbnail_times

@@ -51,7 +51,11 @@ INPUTS = (
     # Report: iv-org/invidious#100
     _captions("pieces that overlap", (1.0, 8.5, _TALK[:80]), (5.3, 11.0, _TALK[80:190])),
     # Report: m-bain/whisperX#1315
-    _captions("a piece that begins before the last one", (6.0, 8.0, "It was the first of them."), (4.2, 9.0, _GERMAN)),
+    _captions(
+        "a piece that begins before the last one",
+        (6.0, 8.0, "It was the first of them."),
+        (4.2, 9.0, "That is how it began."),
+    ),
     Input(
         name="captions/offered with a film",
         make=film("film.mp4", seconds=6.0),

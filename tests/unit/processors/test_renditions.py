@@ -169,3 +169,8 @@ def test_a_first_picture_off_the_grid_of_the_others_does_not_move_them() -> None
     """Fragmented MP4: its first frame lasts 61 ms, and every flash was 19 ms late."""
     planned = plan(_video(frame_rate="25/1", start_s=0.0, grid_start_s=-0.0186), _PROFILE)
     assert planned.phase_s == Fraction("-0.0186")
+
+
+def test_pictures_of_an_avi_with_b_frames_are_not_late() -> None:
+    """Without times of presentation the decoder gives each picture the time of one that came two frames later."""
+    assert "setpts=PTS-(0.080000)/TB" in _args(_video(decoder_delay_s=0.08))

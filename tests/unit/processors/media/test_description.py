@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from processors.errors import CorruptMedia, MediaTooLarge
-from processors.media.containers import MATROSKA, MP4, MPEGTS, WAV, Container
+from processors.media.containers import AVI, MATROSKA, MP4, MPEGTS, WAV, Container
 from processors.media.description import Sizes, probe_outputs
 from processors.media.track_ends import Ends
 from processors.media_limits import check_limits, check_tracks
@@ -78,6 +78,14 @@ def test_the_grid_of_frames_is_measured_from_the_end_of_the_file() -> None:
     assert found.video is not None
     assert found.video.start_s == 0.0
     assert found.video.grid_start_s == pytest.approx(0.018)
+
+
+@pytest.mark.parametrize("container, delay_s", [(AVI, 0.08), (MP4, 0.0)])
+def test_b_frames_are_late_where_a_container_has_no_times_of_presentation(container: Container, delay_s: float) -> None:
+    streams = [{**_VIDEO, "has_b_frames": 2}]
+    found = probe_outputs({"streams": streams, "format": {}}, _ends("0,N/A,9.96,0.04,__"), container, Sizes(1))
+    assert found.video is not None
+    assert found.video.decoder_delay_s == pytest.approx(delay_s)
 
 
 def test_a_file_that_ends_early_is_processed_up_to_there_with_a_warning() -> None:
