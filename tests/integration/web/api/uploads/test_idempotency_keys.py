@@ -164,3 +164,29 @@ async def test_nothing_is_kept_of_an_upload_that_control_refuses(
         assert (status, problem["code"]) == (409, "submission-refused")
     assert stored(make()) == before
     assert list((make().data_path / "web" / "web-1.uploads").iterdir()) == []
+
+
+async def test_of_many_requests_at_once_with_one_key_and_two_bodies_one_body_wins_on_all_replicas(
+    site: Site, make: Make, control: ControlStandIn
+) -> None:
+    key = {"Idempotency-Key": "at-once"}
+    bodies = [ITEM, {**ITEM, "filename": "other.mp4"}]
+    async with serve(make(KINOLOG_WEB__REPLICA="web-at-once")) as other:
+        asked = [(replica, body) for _ in range(5) for replica in (site, other) for body in bodies]
+        answers = await asyncio.gather(
+            *(replica.ask("POST", "/v1/assets", "anna-edits", json=body, headers=key) for replica, body in asked)
+        )
+    accepted = {body.get("filename") for (_, body), (status, _) in zip(asked, answers, strict=True) if status == 202}
+    assert len(accepted) == 1
+    codes = {answer.get("code") for status, answer in answers if status != 202}
+    assert codes == {"idempotency-key-reused"}
+    assert len({answer["data"]["job_id"] for status, answer in answers if status == 202}) == 1
+
+
+async def test_one_key_for_a_submission_and_an_upload_never_gives_the_others_job(
+    site: Site, control: ControlStandIn
+) -> None:
+    key = {"Idempotency-Key": "on-two-routes"}
+    assert (await site.ask("POST", "/v1/assets", "anna-edits", json=ITEM, headers=key))[0] == 202
+    status, problem = await site.ask("POST", "/v1/uploads", "anna-edits", data=b"media", headers=key)
+    assert (status, problem["code"]) == (409, "idempotency-key-reused")
