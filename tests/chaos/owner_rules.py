@@ -32,15 +32,21 @@ _COMMANDS = {
 
 def submissions_are_decided_in_time(evidence: Evidence) -> Iterator[str]:
     """A row within 5 s of the submission's record; time in which nobody decides its partition does not count."""
-    alive = _times_alive(evidence)
+    for job_id, waited_s in decision_times_s(evidence).items():
+        if waited_s > _DECIDED_S:
+            row = "its" if job_id in evidence.rows_since else "no"
+            yield f"{job_id} had {row} row after {waited_s:.1f} s of living control"
+
+
+def decision_times_s(evidence: Evidence) -> dict[str, float]:
+    """By job id, the time from its submission to its row in which a control was alive."""
+    alive, found = _times_alive(evidence), dict[str, float]()
     for command in _submits(evidence):
-        job_id = command.data["job_id"]
-        decided_at = evidence.rows_since.get(job_id)
-        end = float("inf") if decided_at is None else decided_at
+        end = evidence.rows_since.get(command.data["job_id"], float("inf"))
         spans = alive[command.partition]
         waited_s = sum(max(0.0, min(last, end) - max(first, command.at)) for first, last in spans)
-        if waited_s > _DECIDED_S:
-            yield f"{job_id} had {'no' if decided_at is None else 'its'} row after {waited_s:.1f} s of living control"
+        found[command.data["job_id"]] = max(waited_s, found.get(command.data["job_id"], 0.0))
+    return found
 
 
 def _times_alive(evidence: Evidence) -> dict[int, list[tuple[float, float]]]:

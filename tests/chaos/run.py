@@ -23,6 +23,7 @@ from tests.chaos.evidence import Evidence, listed, read_disk, read_log, read_log
 from tests.chaos.faults import Faults
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import Load, make_clip
+from tests.chaos.owner_rules import decision_times_s
 from tests.chaos.readers import dashboards, readers
 from tests.chaos.schedule import Allowed, describe, schedule, uses_bucket
 from tests.chaos.sightings import Sightings
@@ -45,6 +46,10 @@ class Report:
     faults: int = 0
     #: Seconds from the end of the faults until everything was at rest.
     rest_s: float = 0.0
+    #: Longest time from a submission to its row in which a control was alive, seconds.
+    slowest_decision_s: float = 0.0
+    #: Submissions that control refused.
+    refused: int = 0
     violations: list[str] = field(default_factory=list)
 
 
@@ -78,6 +83,8 @@ async def run(folder: Path, report: Report, allowed: Allowed, *, speech: Path | 
         ledger.close()
     read_processes(folder, evidence)
     report.jobs = len(evidence.jobs) + len(evidence.deleted)
+    report.refused = sum(bool(row.get("refused")) for row in evidence.jobs.values())
+    report.slowest_decision_s = round(max(decision_times_s(evidence).values(), default=0.0), 2)
     report.violations = check(evidence)
 
 
