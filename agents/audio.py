@@ -1,4 +1,4 @@
-"""media.step-requests.audio -> AudioMaker -> media.step-events."""
+"""media.step-requests -> AudioMaker -> media.step-events."""
 
 from processors.audio import AudioMaker
 from processors.tools.runner import Runner

@@ -1,4 +1,4 @@
-"""media.step-requests.captions -> Captioner -> media.step-events."""
+"""media.step-requests -> Captioner -> media.step-events."""
 
 from processors.captions import Captioner
 from processors.tools.runner import Runner

@@ -1,4 +1,4 @@
-"""media.step-requests.download -> Download -> media.step-events."""
+"""media.step-requests -> Download -> media.step-events."""
 
 from processors.download import Download
 from processors.fetch.fetcher import Fetcher

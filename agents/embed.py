@@ -1,4 +1,4 @@
-"""media.step-requests.embed -> Embedder -> media.step-events."""
+"""media.step-requests -> Embedder -> media.step-events."""
 
 from processors.embed import Embedder
 from processors.tools.runner import Runner

@@ -1,4 +1,4 @@
-"""media.step-requests.noop -> Noop -> media.step-events."""
+"""media.step-requests -> Noop -> media.step-events."""
 
 from processors.noop import Noop
 from processors.tools.runner import Runner

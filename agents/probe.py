@@ -1,4 +1,4 @@
-"""media.step-requests.probe -> Prober -> media.step-events."""
+"""media.step-requests -> Prober -> media.step-events."""
 
 from processors.probe import Prober
 from processors.tools.runner import Runner

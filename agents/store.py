@@ -1,4 +1,4 @@
-"""media.step-requests.store -> StorePush -> media.step-events."""
+"""media.step-requests -> StorePush -> media.step-events."""
 
 from processors.storage.object_store import open_store
 from processors.store import StorePush

@@ -1,4 +1,4 @@
-"""media.step-requests.thumbnails -> Thumbnailer -> media.step-events."""
+"""media.step-requests -> Thumbnailer -> media.step-events."""
 
 from processors.thumbnails import Thumbnailer
 from processors.tools.runner import Runner

@@ -1,4 +1,4 @@
-"""media.step-requests.transcode -> Transcoder -> media.step-events."""
+"""media.step-requests -> Transcoder -> media.step-events."""
 
 from processors.media.profiles import load_profiles
 from processors.tools.runner import Runner

@@ -1,4 +1,4 @@
-"""media.step-requests.transcribe -> Transcriber -> media.step-events."""
+"""media.step-requests -> Transcriber -> media.step-events."""
 
 import os
 

@@ -67,6 +67,8 @@ class ExecutorReport(Message, frozen=True, kw_only=True):
     draining: bool = False
     #: Number of the last poke that reached it; 0: none.
     poke: _Number = 0
+    #: Attempts that it was given lately and had no slot for.
+    refused: Annotated[tuple[HeldAttempt, ...], msgspec.Meta(max_length=MAX_LISTED)] = ()
     #: Large inputs on its disk, by asset id or URL hash, the latest first.
     cached: Annotated[tuple[_Id, ...], msgspec.Meta(max_length=MAX_CACHED)] = ()
 

@@ -82,6 +82,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     executor_id: str
     #: When control granted it.
     accepted_at: float
+    #: Session of the executor, fresh at each start of its process; empty: unknown.
+    session_id: str = ""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

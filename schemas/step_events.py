@@ -10,7 +10,7 @@ from schemas.transcribe import Caption
 
 
 class StepRequested(Message, frozen=True, kw_only=True):
-    """A request for one attempt of one step. Repeats have the same id and are harmless."""
+    """A request for one attempt of one step, to one executor. Repeats have the same id and are harmless."""
 
     TYPE: ClassVar[str] = "media.step.requested.v1"
 
@@ -24,7 +24,7 @@ class StepRequested(Message, frozen=True, kw_only=True):
     input: Input
     #: Time by control's clock; returned in AttemptAccepted.
     requested_at: float
-    #: Selects the step's request topic.
+    #: Order among waiting steps.
     priority: Priority = "normal"
     filename: str | None = None
     params: Json = {}
@@ -32,6 +32,12 @@ class StepRequested(Message, frozen=True, kw_only=True):
     inputs: dict[str, Json] = {}
     #: Remaining waits for a sleeping endpoint; 0: continue with the next backend.
     asleep_left: int = 0
+    #: Session id of the executor that it is for; others ignore it.
+    to: str = ""
+    #: Number of the dispatcher: an executor ignores requests of one that was replaced.
+    dispatcher: int = 0
+    #: Which CPU turn the attempt has: "full", "short", or "" for none.
+    turn: str = ""
 
 
 class StepEvent(Message, frozen=True, kw_only=True):
@@ -53,8 +59,10 @@ class AttemptAccepted(StepEvent, frozen=True, kw_only=True):
     executor_id: str
     #: `requested_at` of the request that was accepted.
     requested_at: float
-    #: Queue of the request: its partition on the topic of normal priority; offset by the partition count for others.
-    request_partition: int
+    #: Unused; control of a version before the dispatcher requires it.
+    request_partition: int = 0
+    #: Session of the executor.
+    session_id: str = ""
 
 
 class AttemptHeartbeat(StepEvent, frozen=True, kw_only=True):
@@ -73,7 +81,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     executor_id: str
     requested_at: float
-    request_partition: int
+    request_partition: int = 0
+    session_id: str = ""
 
 
 class AttemptEnded(StepEvent, frozen=True, kw_only=True):

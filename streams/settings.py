@@ -218,12 +218,14 @@ class LeaseTimes(Section, frozen=True, kw_only=True):
 
 
 class Dispatch(Section, frozen=True, kw_only=True):
-    """Detection of lost step requests."""
+    """Order and limits of the steps that wait for an executor, see docs/dispatch.md."""
 
-    #: Seconds until a request counts as lost after a later request of its partition was accepted.
-    overtaken_s: float = 30.0
-    #: Seconds until any other request counts as lost; doubles each time.
-    deadline_s: float = 3600.0
+    #: Shares of owners relative to each other, as JSON, e.g. {"news": 4}; 1 for those that are not named.
+    weights: dict[str, float] = {}
+    #: Maximum attempts of one owner at a time, over all steps and executors; unset: unlimited.
+    owner_cap: int | None = None
+    #: The same for single owners, as JSON, e.g. {"trial": 1}.
+    owner_caps: dict[str, int] = {}
 
 
 class Watchdog(Section, frozen=True, kw_only=True):
@@ -377,6 +379,8 @@ class Settings(Section, frozen=True, kw_only=True):
     data_dir: str = "./kinolog-data"
     #: Partitions of each topic that is keyed by job. Cannot be changed once the topics exist.
     partitions: int = 8
+    #: Partitions of the topic of step requests; several executors may share one. Cannot be changed once it exists.
+    request_partitions: int = 64
     #: Prefix of all topic names.
     topic_prefix: str = "media."
     #: Folder of pipeline files; unset: those included in kinolog.

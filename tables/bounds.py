@@ -65,9 +65,10 @@ def _check_ending(message: AttemptEnded) -> None:
 
 
 def _check_lease(message: AttemptAccepted | AttemptEnded, claim: AttemptAccepted | Claim) -> None:
-    if not _fits(message.lease_id, MAX_NAME_BYTES) or not _fits(claim.executor_id, MAX_OWNER_BYTES):
+    fits = _fits(message.lease_id, MAX_NAME_BYTES) and _fits(claim.session_id, MAX_NAME_BYTES)
+    if not fits or not _fits(claim.executor_id, MAX_OWNER_BYTES):
         limits = f"{MAX_NAME_BYTES} and {MAX_OWNER_BYTES} bytes of JSON"
-        raise OutOfBounds("invalid-message", f"lease_id and executor_id may have at most {limits}")
+        raise OutOfBounds("invalid-message", f"lease_id, session_id and executor_id may have at most {limits}")
 
 
 _CHECKS: dict[type[Message], Callable[[Any], None]] = {

@@ -108,14 +108,15 @@ def _end_key(job: Job) -> tuple[int, str] | None:
 def _step_effects(job: Job, step: Step) -> list[_StepEffect]:
     run, attempt, status = step.run, step.attempt, step.status
     if status == "waiting":
-        return [((run, attempt, "requested", step.dispatches), _requested)] if step.requested_at is not None else []
+        return [((run, attempt, "requested", step.dispatches), step_request)] if step.requested_at is not None else []
     if status == "active":
         started: _StepEffect = ((run, attempt, "started"), _started)
         return [started, ((run, attempt, "revoked"), _revoked)] if job.cancelling else [started]
     return [((run, attempt, status), _FACTS[status])] if status != "cancelled" else []
 
 
-def _requested(job: Job, step: Step) -> StepRequested:
+def step_request(job: Job, step: Step) -> StepRequested:
+    """The request for the current attempt of a step, to no executor yet."""
     return StepRequested(
         job_id=job.id,
         asset_id=job.asset_id,

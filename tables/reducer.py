@@ -22,6 +22,7 @@ from schemas.step_events import (
     AttemptFailed,
     AttemptHeartbeat,
     AttemptSkipped,
+    Claim,
     LeaseRevoked,
     StepEvent,
 )
@@ -165,7 +166,7 @@ def _accepted(job: Job | None, event: AttemptAccepted, now: float) -> Advance:
         return job, implied_effects(job)
     if not is_awaited(step, event):
         return job, [_revoke(event, event.lease_id, "superseded")]
-    started = _start(job, step, Lease(id=event.lease_id, executor_id=event.executor_id, accepted_at=now), now)
+    started = _start(job, step, _lease(event, event, now), now)
     return started, new_effects(job, started)
 
 
@@ -183,7 +184,7 @@ def _ended(job: Job | None, event: AttemptEnded, now: float) -> Advance:
     if claim is None or job is None or step is None or not is_awaited(step, event):
         return _changed(job, event, now)
     # The event claims and ends the attempt.
-    started = _start(job, step, Lease(id=event.lease_id, executor_id=claim.executor_id, accepted_at=now), now)
+    started = _start(job, step, _lease(event, claim, now), now)
     ended, effects = _changed(started, event, now)
     return ended, new_effects(job, started) + effects
 
@@ -198,6 +199,10 @@ def _changed(job: Job | None, event: StepEvent, now: float) -> Advance:
     if changed is step:
         return job, implied_effects(job)
     return _after(job, settle(replace(job, steps=_with(job.steps, changed)), now))
+
+
+def _lease(event: AttemptAccepted | AttemptEnded, claim: AttemptAccepted | Claim, now: float) -> Lease:
+    return Lease(id=event.lease_id, executor_id=claim.executor_id, accepted_at=now, session_id=claim.session_id)
 
 
 def _start(job: Job, step: Step, lease: Lease, now: float) -> Job:

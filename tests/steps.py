@@ -85,7 +85,7 @@ class Steps:
             inputs=inputs,
         )
         kind = step_kinds()[step]
-        attempt = Attempt(AttemptIdentity(requested, kind, f"lease_{asset_id}", "event", 0))
+        attempt = Attempt(AttemptIdentity(requested, kind, f"lease_{asset_id}", "event"))
         return _ending(step, await execute(attempt, processor or self.processors[step], self._resources))
 
 

@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from agents.control import decisions
+from agents.control.dispatch.host import Dispatching
 from agents.control.effects import SOURCE, EffectPublisher
 from agents.control.job_tables import JobTables
 from agents.control.record_changes import RecordChanges
@@ -28,8 +29,15 @@ log = logging.getLogger(__name__)
 class Control:
     """The consumer side of the state machine: reads records, writes rows, publishes effects."""
 
-    def __init__(self, app: KinologApp, settings: Settings, jobs: ChangelogTable, assets: ChangelogTable) -> None:
-        self._app, self._topics = app, names(settings)
+    def __init__(
+        self,
+        app: KinologApp,
+        settings: Settings,
+        jobs: ChangelogTable,
+        assets: ChangelogTable,
+        dispatcher: Dispatching,
+    ) -> None:
+        self._app, self._topics, self._dispatcher = app, names(settings), dispatcher
         self._tables = JobTables(jobs, assets, settings.partitions)
         self._publisher = EffectPublisher(app, settings)
         self._timers = Timers(app, settings, self._tables, self._publisher)
@@ -54,6 +62,7 @@ class Control:
             else:
                 with self._app.quarantine.handling(place):
                     (self._apply_each if crashes.times == LIMIT - 1 else self._apply_all)(message)
+            self._dispatcher.flush()
             await self._app.batch_sender.send_all()
         except Exception as error:  # rows or effects may be published in part, and only a replay repairs that
             log.exception("record failed")
@@ -110,6 +119,7 @@ class Control:
         is_recorded = changes.write(at)
         self._timers.apply(changes)
         self._publisher.publish(changes.effects, changes.now)
+        self._dispatcher.observe(changes.changed_rows, changes.now)
         return is_recorded
 
     async def recovered(self) -> None:
@@ -119,6 +129,7 @@ class Control:
         self._timers.restart(recovered.jobs, recovered.last_change_s)
         self._watermarks.clear()
         self._app.continuity.reclaim(recovered.applied)
+        self._dispatcher.restart(self._tables, owned)
         facts = {"partitions": len(owned), "rows": recovered.rows, "waiting": len(self._timers)}
         log.info("tables recovered", extra=facts)
 

@@ -11,7 +11,7 @@ from schemas.base import ErrorRecord
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
 from schemas.jobs import DeletedJob, Job
 from schemas.registry import message_types
-from schemas.step_events import AttemptAccepted, AttemptEnded, AttemptHeartbeat, StepEvent
+from schemas.step_events import AttemptHeartbeat, StepEvent
 from schemas.steps import step_kinds
 from tables.assets import MAX_ASSET_JOBS
 from tables.effects import Effects, implied_effects
@@ -27,7 +27,6 @@ _MEDIA_MESSAGES = frozenset(
     for kind in message_types().values()
     if issubclass(kind, (SubmitJob, CancelJob, RetryJob, DeleteJob, DeleteAsset, StepEvent))
 )
-_ENDINGS = frozenset(kind for kind in _MEDIA_MESSAGES if issubclass(kind, AttemptEnded))
 
 
 def apply(changes: RecordChanges, message: Any) -> None:
@@ -90,18 +89,10 @@ def _keep_job(changes: RecordChanges, before: Job | None, after: Job, message: A
     if after is not before or changes.replayed:
         effects += changes.keep(before, after)
     changes.effects += effects
-    if after is not before:
+    if after is not before or changes.replayed:
         changes.changed[after.id] = after
-    if _is_about_lease(message, effects):
-        changes.lease_messages.append(message)
-
-
-def _is_about_lease(message: Any, effects: Effects) -> bool:
-    """Whether deadlines follow from the message. A heartbeat with effects came from an executor that lost its lease."""
-    kind = type(message)
-    if kind is AttemptHeartbeat:
-        return not effects
-    return kind is AttemptAccepted or (kind in _ENDINGS and message.claim is not None)
+    if type(message) is AttemptHeartbeat and not effects:  # one with effects came from an executor that lost its lease
+        changes.heartbeats.append(message)
 
 
 def _apply_to_queue(changes: RecordChanges, message: PauseQueue | ResumeQueue) -> None:

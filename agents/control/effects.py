@@ -1,4 +1,4 @@
-"""EffectPublisher: sends requests, revokes and removals to executors, facts, and dead letters."""
+"""EffectPublisher: sends revokes and removals to executors, facts, and dead letters. Requests are the dispatcher's."""
 
 import logging
 from collections.abc import Callable
@@ -6,14 +6,12 @@ from typing import Any
 
 from schemas.base import ErrorRecord, Message
 from schemas.facts import JobCompleted
-from schemas.jobs import Job
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, QueueChanged, StepRequested
-from schemas.steps import step_kinds
 from streams.kafka.dead_letters import dead_letter
-from streams.kafka.envelope import BATCH_HEADERS, batch, binary, structured
+from streams.kafka.envelope import binary, structured
 from streams.kafka.partitioner import partition_of
-from streams.kafka.topics import names, request_queue
+from streams.kafka.topics import names
 from streams.settings import Settings
 from streams.worker.app import KinologApp
 from tables.effects import event_id
@@ -31,7 +29,7 @@ class EffectPublisher:
         self._app = app
         self._topics, self._partitions = names(settings), settings.partitions
         self._publishers: dict[type[Message], Callable[[Any, float], None]] = {
-            StepRequested: self._request,
+            StepRequested: lambda _message, _now: None,  # the dispatcher follows the rows
             QueueChanged: lambda m, now: self._broadcast(_structured(m, queue_key(m.step), now)),
             LeaseRevoked: lambda m, now: self._broadcast(_structured(m, m.asset_id, now)),
             RemoveArtifacts: self._remove,
@@ -47,22 +45,6 @@ class EffectPublisher:
         """Send an entry of the record `message` to the dead letters."""
         letter = dead_letter(message, raw, error, "control")
         self._app.batch_sender.put(self._topics.dead_letters, message.partition, *letter)
-
-    def request_queue(self, job: Job, step: str) -> int:
-        """Number of the request queue of a step, see streams.kafka.topics.request_queue."""
-        partition = partition_of(_request_key(job.asset_id, job.id, step), self._partitions)
-        return request_queue(partition, job.priority, self._partitions)
-
-    def _request(self, request: StepRequested, now: float) -> None:
-        """Send a request. Instant steps share a record; others get their own, because a record goes to one executor."""
-        topic = self._topics.step_requests(request.step, request.priority)
-        key = _request_key(request.asset_id, request.job_id, request.step)
-        partition = partition_of(key, self._partitions)
-        event = _structured(request, request.asset_id, now)
-        if _is_instant(request.step):
-            self._app.outbox.put(topic, partition, event)
-        else:
-            self._app.batch_sender.put(topic, partition, key.encode(), batch([event]), BATCH_HEADERS)
 
     def _remove(self, removal: RemoveArtifacts, now: float) -> None:
         partition = partition_of(removal.asset_id, self._partitions)
@@ -94,18 +76,6 @@ class EffectPublisher:
         self._app.batch_sender.put(self._topics.events, partition, asset_id.encode(), value, headers)
 
 
-def _request_key(asset_id: str, job_id: str, step: str) -> str:
-    """Partition key of a request: its asset where steps share records, else its job and step."""
-    return asset_id if _is_instant(step) else f"{job_id}/{step}"
-
-
-def _is_instant(step: str) -> bool:
-    kind = step_kinds().get(step)
-    return kind is not None and kind.instant
-
-
-def _structured(
-    effect: StepRequested | LeaseRevoked | RemoveArtifacts | QueueChanged, subject: str, now: float
-) -> bytes:
+def _structured(effect: LeaseRevoked | RemoveArtifacts | QueueChanged, subject: str, now: float) -> bytes:
     job_id = getattr(effect, "job_id", None)
     return structured(effect, event_id=event_id(effect), source=SOURCE, subject=subject, at=now, correlation_id=job_id)

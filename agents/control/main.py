@@ -1,4 +1,4 @@
-"""media.commands, media.step-events -> the state machine -> tables jobs and assets, step requests, facts, revokes.
+"""media.commands, media.step-events -> the state machine -> tables jobs and assets, facts, revokes; and the dispatcher.
 
 One agent with concurrency 1 is the only writer of the tables. A decision takes well under a millisecond.
 """
@@ -7,6 +7,7 @@ import logging
 from typing import IO, Any
 
 from agents.control.control import Control
+from agents.control.dispatch.host import DispatcherHost
 from agents.control.uploads import add_uploads_agent
 from streams.data_files import pipelines_dir
 from streams.kafka import record_parsing
@@ -52,7 +53,8 @@ def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
     """Add agents, tables and timers to `app`."""
     topics = names(settings)
     jobs, assets = (ChangelogTable(app, name, settings.partitions) for name in ("jobs", "assets"))
-    control = Control(app, settings, jobs, assets)
+    dispatcher = DispatcherHost(app, settings)
+    control = Control(app, settings, jobs, assets, dispatcher)
     fence = Fence(settings.kafka.session_timeout_s)
     guard = Guard(app, fence)
     app.continuity.skipped.watch((topics.commands, topics.step_events, topics.uploads))
@@ -74,6 +76,7 @@ def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
 
     add_uploads_agent(app, settings, pipelines, guard, control.mark_later)
     jobs.on_recover(control.recovered)
+    app.on_partitions_revoked.connect(lambda *_, **__: dispatcher.stop(), weak=False)
     app.write_watermarks = control.write_watermarks
 
     @app.task

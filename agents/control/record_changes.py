@@ -5,8 +5,8 @@ from typing import Any
 
 from agents.control.job_tables import DeletedAt, JobTables
 from agents.control.rejections import Rejected
-from schemas.base import Message
 from schemas.jobs import Asset, DeletedJob, Job, Queue
+from schemas.step_events import AttemptHeartbeat
 from streams.kafka.partitioner import partition_of
 from tables.assets import LISTED_JOBS, asset_effects, fold_asset, new_asset_effects, summary_of
 from tables.bounds import MAX_SUBMITTED_BYTES
@@ -41,7 +41,7 @@ class RecordChanges:
         "_unlisted",
         "changed",
         "effects",
-        "lease_messages",
+        "heartbeats",
         "now",
         "partition",
         "replayed",
@@ -56,8 +56,8 @@ class RecordChanges:
         self.effects: Effects = []
         #: Jobs in their last state, whose deadlines may have changed.
         self.changed: dict[str, Job] = {}
-        #: Messages that renew or accept a lease, in order.
-        self.lease_messages: list[Message] = []
+        #: Heartbeats that renew a lease, in order.
+        self.heartbeats: list[AttemptHeartbeat] = []
         self._jobs: dict[str, tuple[Job | DeletedJob, bytes]] = {}
         #: None: the asset is deleted.
         self._assets: dict[str, tuple[Asset, bytes] | None] = {}
@@ -141,6 +141,11 @@ class RecordChanges:
     def put_queue(self, queue: Queue) -> None:
         """Change a queue. Raises Rejected."""
         self._queues[QUEUE_PREFIX + queue.step] = (queue, _encode(queue))
+
+    @property
+    def changed_rows(self) -> list[Job | Queue]:
+        """Jobs and queues in their last state."""
+        return [*self.changed.values(), *(queue for queue, _ in self._queues.values())]
 
     def _own_unlisted(self, asset_id: str) -> UnlistedJobs:
         if asset_id not in self._unlisted:

@@ -8,7 +8,7 @@ from agents.control.effects import SOURCE, EffectPublisher
 from agents.control.job_tables import JobTables
 from agents.control.record_changes import RecordChanges
 from schemas.jobs import Job
-from schemas.step_events import AttemptHeartbeat, StepEvent
+from schemas.step_events import StepEvent
 from streams.kafka.envelope import structured
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
@@ -36,7 +36,7 @@ class Timers:
         self._app, self._tables, self._publisher = app, tables, publisher
         self._topic = names(settings).step_events
         self.clock = LogClock()
-        self._deadlines = Deadlines(settings.lease, settings.dispatch, publisher.request_queue)
+        self._deadlines = Deadlines(settings.lease)
         #: The delivery of the last event that was sent, when it was sent, and whether it is overdue.
         self._delivery: asyncio.Future[Any] | None = None
         self._sent_at, self._is_undelivered = 0.0, False
@@ -61,16 +61,10 @@ class Timers:
 
     def apply(self, changes: RecordChanges) -> None:
         """Update the deadlines of what a record has changed."""
-        for message in changes.lease_messages:
-            self._apply_lease_message(message, changes.now)
+        for heartbeat in changes.heartbeats:
+            self._deadlines.renew(heartbeat, changes.now)
         for job in changes.changed.values():
             self._deadlines.watch(job)
-
-    def _apply_lease_message(self, message: Any, now: float) -> None:
-        if isinstance(message, AttemptHeartbeat):
-            self._deadlines.renew(message, now)
-        else:
-            self._deadlines.accepted(message, getattr(message, "claim", message), now)
 
     def tick(self) -> None:
         """Send the events that are due, forget deleted jobs, repeat paused queues."""

@@ -34,9 +34,8 @@ class AttemptIdentity:
     request: StepRequested
     kind: StepKind
     lease_id: str
-    #: Id of the request's event, and the request queue it came from (streams.kafka.topics.request_queue).
+    #: Id of the request's event.
     request_event_id: str
-    request_partition: int
     #: Equal for repeats of the request.
     key: AttemptKey = field(init=False)
     #: Beginning of the ids of its events.
@@ -95,11 +94,15 @@ class Attempt:
     identity: AttemptIdentity
     #: Its position in the queue for the CPUs; None for a step that is not heavy.
     cpu_ticket: CpuTicket | None = None
+    #: Its step's slots; None: it needs none.
+    slots: asyncio.Semaphore | None = None
     on_progress: Callable[["Attempt"], None] | None = None
     on_caption: Callable[["Attempt", Caption], None] | None = None
     progress: Progress = field(init=False)
     sent: SentEvents = field(default_factory=SentEvents)
     state: Literal["accepted", "running", "ended"] = "accepted"
+    #: Whether it has a slot; until then another executor can start it at once.
+    has_slot: bool = False
     stop_reason: StopReason | None = None
     #: Whether AttemptAccepted was sent; the last event, where both are sent as one.
     is_claimed: bool = False

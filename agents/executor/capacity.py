@@ -1,67 +1,36 @@
-"""Capacity of an executor: slots per step, paused queues, and the budget of CPUs."""
+"""Capacity of an executor: slots per step, and the budget of CPUs."""
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
-
-from schemas.step_events import QueueChanged
+from collections.abc import Callable
 
 
 class Slots:
-    """The `size` slots for attempts of one step. A batch may overdraw them: none is free until enough are released."""
+    """The `size` slots for attempts of one step. One more attempt per slot may wait for it."""
 
     def __init__(self, size: int) -> None:
-        self._free = size
-        self._has_free = asyncio.Event()
-        self._has_free.set()
+        self.size = size
+        self._accepted = 0
+        #: Attempts get their slots in the order of acceptance.
+        self.turns = asyncio.Semaphore(size)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another attempt may be accepted."""
+        return self._accepted < 2 * self.size
 
     @property
     def free(self) -> int:
-        """Attempts that may still be accepted; 0 while overdrawn."""
-        return max(self._free, 0)
+        """Slots that no accepted attempt has or waits for."""
+        return max(self.size - self._accepted, 0)
 
-    def acquire(self) -> None:
-        """Take one slot, even if none is free."""
-        self._free -= 1
-        if self._free <= 0:
-            self._has_free.clear()
+    def add(self) -> None:
+        """An attempt was accepted."""
+        self._accepted += 1
 
-    def release(self) -> None:
-        """Return one slot."""
-        self._free += 1
-        if self._free > 0:
-            self._has_free.set()
-
-    async def wait_free(self) -> None:
-        """Return when a slot is free."""
-        await self._has_free.wait()
-
-
-class PausedQueues:
-    """Which of the steps' queues are paused."""
-
-    def __init__(self, steps: Iterable[str]) -> None:
-        self._running = {step: asyncio.Event() for step in steps}
-        self._changed_at: dict[str, float] = {}
-        for running in self._running.values():
-            running.set()
-
-    def apply(self, change: QueueChanged) -> None:
-        """Pause or resume a queue. Ignored when a newer change of the queue is known."""
-        if change.changed_at < self._changed_at.get(change.step, 0.0):
-            return
-        self._changed_at[change.step] = change.changed_at
-        running = self._running.get(change.step)
-        if running is not None:
-            running.clear() if change.paused else running.set()
-
-    def is_paused(self, step: str) -> bool:
-        """Whether the step's queue is paused."""
-        return not self._running[step].is_set()
-
-    async def wait_resumed(self, step: str) -> None:
-        """Return when the step's queue is not paused."""
-        await self._running[step].wait()
+    def remove(self) -> None:
+        """An accepted attempt has ended."""
+        self._accepted -= 1
 
 
 class CpuTicket:
@@ -75,6 +44,11 @@ class CpuTicket:
     def is_waiting(self) -> bool:
         """Whether the CPUs have not been granted yet."""
         return not self._granted.is_set()
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the CPUs are another attempt's."""
+        return self not in self._budget
 
     async def acquire(self) -> None:
         """Return when all tickets before this one are released."""
@@ -95,14 +69,16 @@ class CpuBudget:
     def __init__(self, cpus: int) -> None:
         self.cpus = cpus
         self._queue: deque[CpuTicket] = deque()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        #: Called when an attempt has given up the CPUs.
+        self.on_release: Callable[[], None] = lambda: None
+
+    def __contains__(self, ticket: CpuTicket) -> bool:
+        return ticket in self._queue
 
     def enqueue(self) -> CpuTicket:
         """A new ticket at the end of the queue."""
         ticket = CpuTicket(self)
         self._queue.append(ticket)
-        self._idle.clear()
         self._queue[0].grant()
         return ticket
 
@@ -113,14 +89,4 @@ class CpuBudget:
         self._queue.remove(ticket)
         if self._queue:
             self._queue[0].grant()
-        else:
-            self._idle.set()
-
-    @property
-    def is_free(self) -> bool:
-        """Whether no attempt has the CPUs or waits for them."""
-        return self._idle.is_set()
-
-    async def wait_free(self) -> None:
-        """Return when no attempt has the CPUs or waits for them."""
-        await self._idle.wait()
+        self.on_release()

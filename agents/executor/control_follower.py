@@ -1,4 +1,7 @@
-"""media.control -> revoked leases and paused queues. Every executor reads all of the topic, from its beginning."""
+"""What an executor reads without a group: revokes on `media.control`, all of them, and the requests on its address.
+
+An address is read from its end: what lies on it is for an earlier session.
+"""
 
 import asyncio
 import logging
@@ -14,6 +17,7 @@ from schemas.step_events import LeaseRevoked, QueueChanged
 from streams.kafka.envelope import Entry, Unreadable, read
 from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, open_reader
 from streams.kafka.retry import follow_forever
+from streams.kafka.topics import names
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -23,38 +27,40 @@ _READ_MS = 5_000
 _CATCH_UP_MS = 100
 
 OnRevoke = Callable[[LeaseRevoked], None]
-OnQueue = Callable[[QueueChanged], None]
+OnRequests = Callable[[Any], Awaitable[None]]
 OnInvalid = Callable[[InvalidRequest], Awaitable[None]]
 
 
 class ControlFollower:
-    """Follows the topic without a consumer group. `caught_up` is set once everything that was there at the start is
+    """Follows both topics without a consumer group. `caught_up` is set once everything that was there at the start is
     applied. An old revoke names a lease that has ended, and is ignored.
     """
 
     def __init__(
         self,
         settings: Settings,
-        topic: str,
         client_id: str,
+        address: int,
         *,
         on_revoke: OnRevoke,
-        on_queue: OnQueue,
+        on_requests: OnRequests,
         on_invalid: OnInvalid,
     ) -> None:
         self._settings = settings
-        self._topic = topic
+        topics = names(settings)
+        self._control = TopicPartition(topics.control, 0)
+        self._address = TopicPartition(topics.step_requests, address)
         self._client_id = client_id
         self._on_revoke = on_revoke
-        self._on_queue = on_queue
+        self._on_requests = on_requests
         self._on_invalid = on_invalid
         #: Next offset per partition: a new connection continues there.
         self._next: dict[TopicPartition, int] = {}
         self.caught_up = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow the topic until cancelled."""
-        await follow_forever(self._topic, self._connect, self._follow)
+        """Follow the topics until cancelled."""
+        await follow_forever("requests", self._connect, self._follow)
 
     def _connect(self) -> AbstractAsyncContextManager[Any]:
         # `earliest` counts only after a lost position: an old revoke names a lease that has ended.
@@ -68,34 +74,35 @@ class ControlFollower:
             wait_ms = _READ_MS if self.caught_up.is_set() else _CATCH_UP_MS
             for records in (await consumer.getmany(timeout_ms=wait_ms)).values():
                 for record in records:
-                    await self._apply_all(record)
+                    await self._apply_record(record)
             for tp in ends:
                 self._next[tp] = max(self._next[tp], await consumer.position(tp))
 
     async def _position(self, consumer: Any) -> dict[TopicPartition, int]:
-        """Seek to the next offset, or to the beginning. Returns the current end offset by partition."""
-        partitions = await self._partitions(consumer)
-        assign_paused(consumer, partitions)
-        unknown = [tp for tp in partitions if tp not in self._next]
-        if unknown:
-            self._next.update(await consumer.beginning_offsets(unknown))
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-        fetch_from(consumer, {tp: self._next[tp] for tp in partitions})
+        """Seek to the next offsets; at first to the beginning, and to the end of the address. Returns the current ends
+        by partition.
+        """
+        parts = [self._control, self._address]
+        assign_paused(consumer, parts)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(parts)
+        if not self._next:
+            self._next = {**await consumer.beginning_offsets([self._control]), self._address: ends[self._address]}
+        fetch_from(consumer, self._next)
         return ends
 
-    async def _partitions(self, consumer: Any) -> list[TopicPartition]:
-        while not (numbers := consumer.partitions_for_topic(self._topic)):
-            # A new topic is not known to every broker yet.
-            await consumer._client.force_metadata_update()
-            await asyncio.sleep(0.1)
-        return [TopicPartition(self._topic, number) for number in sorted(numbers)]
+    async def _apply_record(self, record: Any) -> None:
+        part = TopicPartition(record.topic, record.partition)
+        self._next[part] = record.offset + 1
+        if part == self._address:
+            await self._on_requests(record)
+        else:
+            await self._apply_all(record)
 
     async def _apply_all(self, record: Any) -> None:
         for entry in read(record.value, record.headers):
             error = self._apply(entry)
             if error is not None and self.caught_up.is_set():  # older ones were reported by an earlier process
                 await self._on_invalid(InvalidRequest(record, entry.content, error))
-        self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
 
     def _apply(self, entry: Entry | Unreadable) -> ErrorRecord | None:
         """Apply one entry. Returns the error, if any: it must not end this process at each start."""
@@ -106,8 +113,7 @@ class ControlFollower:
                 self._on_revoke(entry.message)
                 return None
             if isinstance(entry.message, QueueChanged):
-                self._on_queue(entry.message)
-                return None
+                return None  # for executors of a version before the dispatcher
         except Exception as error:
             log.exception("control message failed", extra={"type": entry.message.TYPE})
             return ErrorRecord(code="internal-error", message=f"the executor failed: {error!r}")

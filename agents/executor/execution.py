@@ -1,6 +1,7 @@
 """Execution of one attempt: source -> processor -> store, ending with exactly one event."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -59,7 +60,9 @@ async def execute(attempt: Attempt, processor: Processor, resources: AttemptReso
     try:
         if attempt.stop_reason is not None:
             return _stopped(attempt)
-        outputs = await _outputs(attempt, processor, resources)
+        async with attempt.slots or contextlib.nullcontext():
+            attempt.has_slot = True
+            outputs = await _outputs(attempt, processor, resources)
         return AttemptCompleted(**attempt.identity.event_fields, outputs=outputs)
     except asyncio.CancelledError as error:
         return _stopped(attempt) if attempt.stop_reason is not None else _failed(attempt, error)

@@ -1,131 +1,113 @@
-"""RequestIntake: pulls requests when there is capacity, accepts them, then acknowledges them."""
+"""RequestIntake: accepts the requests that are addressed to this executor, and refuses those that it has no slot for.
+
+Nothing is acknowledged: the dispatcher gives a request that is not accepted in time to another executor.
+"""
 
 import asyncio
+import contextvars
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from agents.executor.capacity import CpuBudget, PausedQueues
-from agents.executor.priorities import Precedence
+from agents.executor.attempts import Attempt
 from agents.executor.reports import Fatal
-from agents.executor.requests import InvalidRequest, RequestPuller, requests_of
-from agents.executor.running import RunningAttempts, StepRuntime
+from agents.executor.requests import InvalidRequest, objection
+from agents.executor.running import Request, RunningAttempts
+from agents.executor.session import ExecutorSession
 from schemas.base import ErrorRecord
-from schemas.jobs import Priority
+from schemas.executors import PokeExecutor
+from schemas.step_events import StepRequested
 from streams.kafka.dead_letters import dead_letter
+from streams.kafka.envelope import Entry, Unreadable, read
 from streams.kafka.producer import Producer
-from streams.kafka.topics import names, request_queue
+from streams.kafka.topics import names
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 class RequestIntake:
-    """The requests of one executor, on their way from the topics to its running attempts."""
+    """The requests of one executor, on their way from its address to its running attempts."""
 
     def __init__(
         self,
         settings: Settings,
         *,
+        steps: Collection[str],
         attempts: RunningAttempts,
-        paused: PausedQueues,
-        budget: CpuBudget,
+        session: ExecutorSession,
         producer: Producer,
         fatal: Fatal,
     ) -> None:
-        self._settings, self._topics = settings, names(settings)
-        self._attempts, self._paused, self._budget = attempts, paused, budget
+        self._topics, self._partitions, self._steps = names(settings), settings.partitions, steps
+        self._attempts, self._session = attempts, session
         self._producer, self._fatal = producer, fatal
-        self._is_closing = False
-        #: Set once requests may be pulled.
-        self.is_open = asyncio.Event()
+        self._beginning: set[asyncio.Task[None]] = set()
 
-    @property
-    def is_pulling(self) -> bool:
-        """Whether requests are pulled at all."""
-        return self.is_open.is_set() and not self._is_closing
-
-    def close(self) -> None:
-        """Pull no further requests."""
-        self._is_closing = True
-
-    async def serve(self, runtime: StepRuntime, stream: Any, priority: Priority, precedence: Precedence) -> None:
-        """Handle the stream of one topic until the app stops."""
-        await self.is_open.wait()
-        puller = RequestPuller(stream)
-        precedence.register(priority, puller.waiting)
-        try:
-            while True:
-                await self._wait_for_capacity(runtime, priority, precedence)
-                events = await puller.batch(1 if runtime.kind.heavy else runtime.slots.free)
-                if self._paused.is_paused(runtime.kind.name):
-                    await self._put_back(events)
-                    continue
-                precedence.took(priority, len(events))
-                await self._take(events, runtime.kind.name, priority)
-        except StopAsyncIteration:
-            return  # the app is stopping
-        finally:
-            puller.close()
-
-    async def _wait_for_capacity(self, runtime: StepRuntime, priority: Priority, precedence: Precedence) -> None:
-        """Return when a request may be pulled. A pulled request delays every rebalance until it is acknowledged."""
-        await self._paused.wait_resumed(runtime.kind.name)
-        await runtime.slots.wait_free()
-        if runtime.kind.heavy:
-            await self._budget.wait_free()
-        if not precedence.may_go(priority):
-            await precedence.turn(priority)
-            await self._wait_for_capacity(runtime, priority, precedence)  # it may be gone by now
-        if self._is_closing:
-            await asyncio.Event().wait()  # for ever: the app cancels this agent when it stops
-
-    async def _put_back(self, events: list[Any]) -> None:
-        """Move requests to the end of their partition: the queue was paused while they were pulled, and holding them
-        would delay every rebalance.
-        """
-        for event in events:
-            record = event.message
-            headers = list(dict(record.headers or ()).items())
+    async def receive(self, record: Any) -> None:
+        """Handle a record of the address. Never raises."""
+        admitted: list[Attempt] = []
+        for entry in read(record.value, record.headers):
             try:
-                await self._producer.deliver(record.topic, record.partition, record.key, record.value or b"", headers)
-            except KafkaError as error:
-                self._fatal("a request can never be returned to its queue", error=repr(error))
-            event.ack()
+                self._receive(entry, admitted)
+            except InvalidEntry as invalid:
+                await self.dead_letter(InvalidRequest(record, entry.content, invalid.error))
+            except Exception as error:  # a bug: the request is given to another executor
+                log.exception("request failed")
+                record_of_error = ErrorRecord(code="internal-error", message=repr(error))
+                await self.dead_letter(InvalidRequest(record, entry.content, record_of_error))
+        if admitted:
+            # A context of its own: the claims outlive the handling of this record.
+            beginning = asyncio.create_task(self._attempts.begin(admitted), context=contextvars.Context())
+            self._beginning.add(beginning)
+            beginning.add_done_callback(self._begun)
 
-    async def _take(self, events: list[Any], step: str, priority: Priority) -> None:
-        """Accept the requests of the events, then acknowledge them, in order. Never raises."""
-        try:
-            await self._accept(events, step, priority)
-        except Exception:  # a bug: an event that raises here would be redelivered for ever
-            log.exception("requests failed", extra={"step": step})
-            for event in events:
-                await self._accept_or_dead_letter(event, step, priority)
-        for event in events:
-            event.ack()
+    def _receive(self, entry: Entry | Unreadable, admitted: list[Attempt]) -> None:
+        if isinstance(entry, Unreadable):
+            raise InvalidEntry(entry.code, entry.reason)
+        message = entry.message
+        if isinstance(message, PokeExecutor):
+            if message.to == self._session.id:
+                self._session.poked(message.poke)
+        elif isinstance(message, StepRequested):
+            if message.to == self._session.id and message.dispatcher >= self._session.poke:
+                self._take(Request(message, entry.event.id), admitted)
+        else:
+            raise InvalidEntry("unexpected-type", f"{message.TYPE} is not a step request")
 
-    async def _accept(self, events: list[Any], step: str, priority: Priority) -> None:
-        queues = [request_queue(e.message.partition, priority, self._settings.partitions) for e in events]
-        parsed = [requests_of(e.message, step, queue) for e, queue in zip(events, queues, strict=True)]
-        await self._attempts.accept([request for requests, _ in parsed for request in requests])
-        for invalid in [entry for _, entries in parsed for entry in entries]:
-            await self.dead_letter(invalid)
+    def _take(self, request: Request, admitted: list[Attempt]) -> None:
+        requested = request.requested
+        if reason := objection(requested):
+            raise InvalidEntry("invalid-message", reason)
+        if self._attempts.is_known(requested):
+            return
+        is_offered = requested.step in self._steps
+        if not is_offered or self._session.is_draining or not self._attempts.has_room(requested.step):
+            self._session.refuse(requested)
+        elif (attempt := self._attempts.admit(request)) is not None:
+            admitted.append(attempt)
 
-    async def _accept_or_dead_letter(self, event: Any, step: str, priority: Priority) -> None:
-        """Accept one event of a failed batch. A request that was accepted with the batch is dropped as a repeat."""
-        try:
-            await self._accept([event], step, priority)
-        except Exception as error:
-            log.exception("request failed", extra={"step": step})
-            record = ErrorRecord(code="internal-error", message=repr(error))
-            await self.dead_letter(InvalidRequest(event.message, event.message.value or b"", record))
+    def _begun(self, beginning: asyncio.Task[None]) -> None:
+        self._beginning.discard(beginning)
+        if not beginning.cancelled() and (error := beginning.exception()) is not None:
+            self._fatal("attempts could not begin", error=repr(error))
 
     async def dead_letter(self, invalid: InvalidRequest) -> None:
         """Send an invalid request to the dead letters. Returns when the broker has it."""
         message = invalid.message
         letter = dead_letter(message, invalid.raw, invalid.error, "executor")
+        partition = message.partition % self._partitions
         try:
-            await self._producer.deliver(self._topics.dead_letters, message.partition, *letter)
+            await self._producer.deliver(self._topics.dead_letters, partition, *letter)
         except KafkaError as error:
             self._fatal("a dead letter can never be delivered", error=repr(error))
+
+
+class InvalidEntry(Exception):
+    """An entry is not a valid request."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.error = ErrorRecord(code=code, message=reason)

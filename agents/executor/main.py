@@ -1,6 +1,6 @@
-"""media.step-requests.<step> -> the step's processor -> media.step-events, media.progress.
+"""media.step-requests -> the step's processor -> media.step-events, media.progress; and reports on media.executors.
 
-No work runs inside the consumer's poll path: a request is acknowledged as soon as it is accepted.
+Requests come from the dispatcher in control, on the partition that this executor reads (its address).
 """
 
 import asyncio
@@ -12,24 +12,23 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from agents.executor.capacity import CpuBudget, PausedQueues, Slots
+from agents.executor.capacity import CpuBudget, Slots
 from agents.executor.control_follower import ControlFollower
 from agents.executor.execution import AttemptResources
 from agents.executor.identity import ExecutorName, claim
 from agents.executor.intake import RequestIntake
-from agents.executor.lanes import DEFAULT_LANE, processor_of, slots_of, steps_of
-from agents.executor.priorities import Precedence
+from agents.executor.lanes import processor_of, slots_of, steps_of
 from agents.executor.removals import add_removals_agent
 from agents.executor.reports import StepReporter
 from agents.executor.running import RunningAttempts, StepRuntime
 from agents.executor.scratch import Scratch
+from agents.executor.session import ExecutorSession
 from agents.executor.sources import Sources
 from processors.media.profiles import ProfileError
 from processors.storage.object_store import open_store
 from processors.storage.read_cache import LocalCache
 from processors.tools.runner import Runner
 from processors.tools.sandbox_choice import NoSandbox
-from schemas.jobs import PRIORITIES, Priority
 from schemas.step_events import LeaseRevoked
 from schemas.steps import StepKind
 from streams.kafka.executor_groups import group_of, leave_outdated
@@ -61,7 +60,7 @@ def main(settings: Settings, lane: str) -> int:
         require_store(settings)
         kinds = steps_of(settings, lane)
         name = claim(settings, lane)
-        executor = Executor(settings, name, kinds)
+        executor = Executor(settings, lane, name, kinds)
     except (SettingsError, ProfileError) as error:
         log.critical(str(error))
         return EX_CONFIG
@@ -69,7 +68,7 @@ def main(settings: Settings, lane: str) -> int:
         log.critical(str(error))
         return EX_SOFTWARE
     app = make_app(settings, group_of(lane), name.instance_id)
-    executor.join(app, lane)
+    executor.join(app)
     try:
         loop.run_until_complete(executor.require_sandbox())
     except NoSandbox as error:
@@ -82,50 +81,56 @@ def main(settings: Settings, lane: str) -> int:
 class Executor:
     """All parts of an executor process. Nothing runs or connects before its app starts."""
 
-    def __init__(self, settings: Settings, name: ExecutorName, kinds: list[StepKind]) -> None:
+    def __init__(self, settings: Settings, lane: str, name: ExecutorName, kinds: list[StepKind]) -> None:
         self._settings, self._name, self._topics = settings, name, names(settings)
         self._producer = Producer(settings, name.instance_id)
-        outbox = Outbox(self._producer.send)
-        self._reporter = StepReporter(outbox, self._topics, settings.partitions, name.instance_id, _fatal)
         self._runner = Runner(settings.limits, trials=scratch_of(settings, name.name))
         self._runtimes = step_runtimes(settings, kinds, self._runner)
-        self._paused = PausedQueues(kind.name for kind in kinds)
         self._resources = attempt_resources(settings, name.name)
+        self._session = ExecutorSession(
+            settings,
+            lane,
+            name.instance_id,
+            runtimes=self._runtimes,
+            cpus=self._resources.budget.cpus,
+            producer=self._producer,
+            fatal=_fatal,
+        )
+        outbox, partitions = Outbox(self._producer.send), settings.partitions
+        self._reporter = StepReporter(
+            outbox, self._topics, partitions, name.instance_id, session_id=self._session.id, fatal=_fatal
+        )
         self._attempts = RunningAttempts(self._runtimes, self._resources, self._reporter, settings.lease.heartbeat_s)
+        self._session.held = self._attempts.held
+        self._attempts.on_change = self._resources.budget.on_release = self._session.change
         self._intake = RequestIntake(
             settings,
+            steps=self._runtimes.keys(),
             attempts=self._attempts,
-            paused=self._paused,
-            budget=self._resources.budget,
+            session=self._session,
             producer=self._producer,
             fatal=_fatal,
         )
         self._control = ControlFollower(
             settings,
-            self._topics.control,
             name.instance_id,
+            self._session.address,
             on_revoke=self._revoke,
-            on_queue=self._paused.apply,
+            on_requests=self._intake.receive,
             on_invalid=self._intake.dead_letter,
         )
         self._assigned = asyncio.Event()
-        #: Topics of requests and removals that this executor subscribes to.
-        self.subscribed: list[str] = []
+        #: Topics that this executor subscribes to.
+        self.subscribed = [self._topics.removals]
         self._background: list[asyncio.Task[None]] = []
 
-    def join(self, app: KinologApp, lane: str) -> None:
-        """Add the agents and background tasks to `app`. The default lane also removes deleted files."""
+    def join(self, app: KinologApp) -> None:
+        """Add the removals agent and the background tasks to `app`."""
         self._app = app
-        app.may_wait = self._may_wait
+        app.may_wait = lambda: self._reporter.is_undelivered
         app.task(self._begin)
         app.on_partitions_assigned.connect(self._note_assignment)
-        for runtime in self._runtimes.values():
-            precedence = Precedence()
-            for priority in PRIORITIES:
-                self._add_agent(app, runtime, priority, precedence)
-        if lane == DEFAULT_LANE:
-            self.subscribed.append(self._topics.removals)
-            add_removals_agent(app, self._settings, self._resources.store, self._producer.deliver)
+        add_removals_agent(app, self._settings, self._resources.store, self._producer.deliver)
 
     async def require_sandbox(self) -> None:
         """Detect the sandbox if a step of the lane runs tools. Raises NoSandbox.
@@ -140,8 +145,9 @@ class Executor:
             log.warning("the sandbox cannot be tried yet", extra={"error": str(error)})
 
     async def drain(self) -> None:
-        """Stop accepting requests, let running work end, release the rest. Takes `executor.drain_s` + 7 s at most."""
-        self._intake.close()
+        """Refuse requests, let running work end, release the rest. Takes `executor.drain_s` + 7 s at most."""
+        self._session.is_draining = True
+        self._session.change()
         self._app.flow_control.suspend()
         self._app.consumer.stop_flow()
         log.info("draining", extra={"attempts": len(self._attempts)})
@@ -155,26 +161,19 @@ class Executor:
         await self._resources.scratch.sweep()
         await self._resources.sources.sweep()
         try:
-            await self._producer.start(self._topics.step_events, self._topics.progress)
+            await self._producer.start(self._topics.step_events, self._topics.progress, self._topics.executors)
         except KafkaError as error:
             _fatal("executor could not start: is the broker running?", error=repr(error))
         self._keep_running(self._control.run())
         self._keep_running(self._tick())
         await self._control.caught_up.wait()
-        self._intake.is_open.set()
+        self._keep_running(self._session.run())
         await self._assigned.wait()
         sd_notify.ready()
         log.info(
             "executor ready",
             extra={"executor": self._name.name, "steps": ",".join(self._runtimes), "cpus": self._resources.budget.cpus},
         )
-
-    def _may_wait(self) -> bool:
-        """Whether some requests are left waiting on purpose: no capacity, a paused queue, an unavailable broker."""
-        is_full = not all(runtime.slots.free for runtime in self._runtimes.values())
-        is_paused = any(self._paused.is_paused(step) for step in self._runtimes)
-        is_busy = not self._resources.budget.is_free
-        return is_full or is_busy or is_paused or self._reporter.is_undelivered or not self._intake.is_pulling
 
     def _note_assignment(self, *_: Any, **__: Any) -> None:
         self._assigned.set()
@@ -188,21 +187,6 @@ class Executor:
         while True:
             self._attempts.tick()
             await asyncio.sleep(_TICK_S)
-
-    def _add_agent(self, app: KinologApp, runtime: StepRuntime, priority: Priority, precedence: Precedence) -> None:
-        self.subscribed.append(self._topics.step_requests(runtime.kind.name, priority))
-        requests = app.topic(
-            self.subscribed[-1],
-            value_type=bytes,
-            value_serializer="raw",
-            key_serializer="raw",
-        )
-
-        async def serve(stream: Any) -> None:
-            await self._intake.serve(runtime, stream, priority, precedence)
-
-        name = f"executor-{runtime.kind.name}"
-        app.agent(requests, name=name if priority == "normal" else f"{name}-{priority}")(serve)
 
     def _revoke(self, revoked: LeaseRevoked) -> None:
         self._attempts.revoke(revoked.lease_id, revoked.reason)

@@ -41,11 +41,14 @@ class OutboundEvent(NamedTuple):
 class StepReporter:
     """Sends the events of one executor. `fatal` is called when an event can never be delivered."""
 
-    def __init__(self, outbox: Outbox, topics: Names, partitions: int, executor_id: str, fatal: Fatal) -> None:
+    def __init__(
+        self, outbox: Outbox, topics: Names, partitions: int, executor_id: str, *, session_id: str, fatal: Fatal
+    ) -> None:
         self._outbox = outbox
         self._topics = topics
         self._partitions = partitions
-        self._executor_id, self._source = executor_id, f"kinolog/{executor_id}"
+        self._executor_id, self._session_id = executor_id, session_id
+        self._source = f"kinolog/{executor_id}"
         self._fatal = fatal
         #: Whether the broker takes no events at the moment.
         self.is_undelivered = False
@@ -69,7 +72,7 @@ class StepReporter:
         return {
             "executor_id": self._executor_id,
             "requested_at": attempt.identity.request.requested_at,
-            "request_partition": attempt.identity.request_partition,
+            "session_id": self._session_id,
         }
 
     def heartbeat(self, attempt: Attempt) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from agents.executor.attempts import Attempt, AttemptIdentity, AttemptKey
@@ -12,6 +12,7 @@ from agents.executor.capacity import Slots
 from agents.executor.execution import AttemptResources, execute
 from agents.executor.reports import OutboundEvent, StepReporter
 from processors.contract import Processor
+from schemas.executors import HeldAttempt
 from schemas.step_events import AttemptFailed, StepEvent, StepRequested
 from schemas.steps import StepKind
 from streams.ids import new_id
@@ -36,8 +37,6 @@ class Request(NamedTuple):
     requested: StepRequested
     #: Id of its event.
     event_id: str
-    #: Its request queue, see streams.kafka.topics.request_queue.
-    partition: int
 
 
 class RunningAttempts:
@@ -56,16 +55,29 @@ class RunningAttempts:
         self._heartbeat_s = heartbeat_s
         self._by_key: dict[AttemptKey, Attempt] = {}
         self._by_lease: dict[str, Attempt] = {}
+        #: Called when an attempt was accepted or has ended.
+        self.on_change: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         return len(self._by_key)
 
-    async def accept(self, requests: Iterable[Request]) -> None:
-        """Claim the attempts in one batch, and start them once the broker has the claims. Repeats are dropped.
+    def is_known(self, requested: StepRequested) -> bool:
+        """Whether the attempt was accepted already."""
+        return _key(requested) in self._by_key
+
+    def has_room(self, step: str) -> bool:
+        """Whether another attempt of the step may be accepted."""
+        return self._runtimes[step].slots.has_room
+
+    def held(self) -> list[HeldAttempt]:
+        """The attempts that were accepted and have not ended, without those of instant steps."""
+        return [_held(attempt) for attempt in self._by_key.values() if not attempt.identity.kind.instant]
+
+    async def begin(self, admitted: Sequence[Attempt]) -> None:
+        """Claim the attempts in one batch, and start them once the broker has the claims.
 
         Instant steps start at once; those that are over by then are claimed and ended with one event.
         """
-        admitted = [attempt for request in requests if (attempt := self._admit(request)) is not None]
         for attempt in admitted:
             if attempt.identity.kind.instant:
                 self._start(attempt)
@@ -80,6 +92,7 @@ class RunningAttempts:
         for attempt in admitted:
             if attempt.task is None:
                 self._start(attempt)
+        self.on_change()
 
     def revoke(self, lease_id: str, reason: str) -> None:
         """Stop the work of a lease. Ignored when the lease is another executor's or has ended."""
@@ -100,7 +113,8 @@ class RunningAttempts:
     async def drain(self, drain_s: float) -> None:
         """Let running work end within `drain_s`, release the rest. Returns in `drain_s` + 4 s at most."""
         for attempt in list(self._by_key.values()):
-            if attempt.task is None or (attempt.cpu_ticket is not None and attempt.cpu_ticket.is_waiting):
+            waits_for_cpus = attempt.cpu_ticket is not None and attempt.cpu_ticket.is_waiting
+            if attempt.task is None or not attempt.has_slot or waits_for_cpus:
                 attempt.stop("released")  # it has not started: another executor can start it at once
         await self._wait_for_tasks(drain_s)
         for attempt in list(self._by_key.values()):
@@ -114,19 +128,19 @@ class RunningAttempts:
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
 
-    def _admit(self, request: Request) -> Attempt | None:
+    def admit(self, request: Request) -> Attempt | None:
+        """Accept a request, for `begin`; None for a repeat."""
         runtime = self._runtimes[request.requested.step]
-        identity = AttemptIdentity(
-            request.requested, runtime.kind, new_id("lease"), request.event_id, request.partition
-        )
+        identity = AttemptIdentity(request.requested, runtime.kind, new_id("lease"), request.event_id)
         if identity.key in self._by_key:
             return None
         attempt = Attempt(identity, on_progress=self._send_progress, on_caption=self._reporter.caption)
         # Registered from here on: a revoke may overtake the broker's acknowledgement of the claim.
         self._by_key[identity.key] = self._by_lease[identity.lease_id] = attempt
         attempt.cpu_ticket = self._resources.budget.enqueue() if runtime.kind.heavy else None
+        attempt.slots = runtime.slots.turns
         attempt.sent.last_heartbeat_at = time.monotonic()
-        runtime.slots.acquire()
+        runtime.slots.add()
         return attempt
 
     def _start(self, attempt: Attempt) -> None:
@@ -155,13 +169,24 @@ class RunningAttempts:
 
     def _forget(self, attempt: Attempt) -> None:
         del self._by_key[attempt.identity.key], self._by_lease[attempt.identity.lease_id]
-        self._runtimes[attempt.identity.request.step].slots.release()
+        self._runtimes[attempt.identity.request.step].slots.remove()
+        self.on_change()
 
     def _send_progress(self, attempt: Attempt) -> None:
         now = time.monotonic()
         if attempt.progress.due(now) and attempt.state != "ended":
             attempt.progress.sent(now)
             self._reporter.progress(attempt, attempt.progress.eta_s(now))
+
+
+def _key(requested: StepRequested) -> AttemptKey:
+    return AttemptKey(requested.job_id, requested.run, requested.step, requested.attempt)
+
+
+def _held(attempt: Attempt) -> HeldAttempt:
+    ticket = attempt.cpu_ticket
+    turn = "full" if ticket is not None and not ticket.is_released else ""
+    return HeldAttempt(**attempt.identity.key._asdict(), turn=turn)
 
 
 def outcome(event: StepEvent) -> str:

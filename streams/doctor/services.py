@@ -22,7 +22,7 @@ from streams.cluster import Cluster
 from streams.doctor.diagnosis import Finding, fine, problem, unreachable, warning
 from streams.doctor.machine import existing
 from streams.kafka.admin import TopicsError, TopicsReport, compare_topics
-from streams.kafka.executor_groups import executors_by_step, unserved_steps
+from streams.kafka.executor_reports import executors_by_step, unserved_steps
 from streams.process.folders import store_folder, write_error
 from streams.process.ports import is_free
 from streams.settings import Settings
@@ -142,25 +142,15 @@ async def queues(settings: Settings) -> Finding:
     if (cluster := _running_log(settings)) is None:
         return fine("Not running.")
     try:
-        executors = await _executors_by_step(settings, cluster)
+        executors = await executors_by_step(settings, cluster)
     except (KafkaError, OSError, TimeoutError):
         return warning("Unknown: Kafka does not respond.")
-    if executors is None:
-        return warning("Unknown: the executors are rebalancing.", "Try again in a moment.")
     if not any(executors.values()):
         return warning("No executor is running: all jobs wait.", "Start one: `kinolog executor`.")
     if idle := unserved_steps(executors):
         remedy = "Start an executor for them: see KINOLOG_EXECUTOR__LANES and the versions of the executors."
         return warning(f"No executor for {', '.join(idle)}: jobs with these steps wait.", remedy)
     return fine(f"All queues have executors, at most {max(executors.values())} each")
-
-
-async def _executors_by_step(settings: Settings, cluster: Cluster) -> dict[str, int] | None:
-    """Retried for a while if a group is rebalancing."""
-    deadline = time.monotonic() + _TIMEOUT_S
-    while (executors := await executors_by_step(settings, cluster)) is None and time.monotonic() < deadline:
-        await asyncio.sleep(0.5)
-    return executors
 
 
 async def _topics(settings: Settings, cluster: Cluster) -> Finding:

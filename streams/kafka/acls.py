@@ -111,7 +111,7 @@ def _web(settings: Settings) -> list[Acl]:
     return [
         *_topics(Operation.WRITE, topics.commands, topics.source_urls, topics.progress, topics.tokens, topics.audit),
         *_topics(Operation.READ, topics.jobs_changelog, topics.assets_changelog, topics.events, topics.progress),
-        *_topics(Operation.READ, topics.tokens, topics.audit, topics.dead_letters),
+        *_topics(Operation.READ, topics.tokens, topics.audit, topics.dead_letters, topics.executors),
         *_topics(Operation.READ, topics.commands, topics.uploads, topics.step_events),  # how far control is behind
         Acl(Resource.GROUP, GROUP_PREFIX, (Operation.DESCRIBE,), prefixed=True),
         Acl(Resource.GROUP, CONTROL_APP, (Operation.DESCRIBE,)),
@@ -123,7 +123,7 @@ def _control(settings: Settings) -> list[Acl]:
     topics = names(settings)
     rows = topics.jobs_changelog, topics.assets_changelog
     return [
-        *_topics(Operation.READ, topics.commands, topics.uploads, topics.step_events, *rows),
+        *_topics(Operation.READ, topics.commands, topics.uploads, topics.step_events, topics.executors, *rows),
         *_topics(Operation.WRITE, topics.commands, topics.step_events, topics.events, topics.progress, *rows),
         *_topics(Operation.WRITE, topics.control, topics.removals, topics.source_urls, topics.dead_letters),
         _requests(settings, Operation.WRITE),
@@ -135,8 +135,9 @@ def _executor(settings: Settings) -> list[Acl]:
     topics = names(settings)
     return [
         _requests(settings, Operation.READ),
-        *_topics(Operation.READ, topics.control, topics.removals, topics.source_urls),
+        *_topics(Operation.READ, topics.control, topics.removals, topics.source_urls, topics.executors),
         *_topics(Operation.WRITE, topics.step_events, topics.progress, topics.dead_letters, topics.source_urls),
+        *_topics(Operation.WRITE, topics.executors),
         Acl(Resource.GROUP, GROUP_PREFIX, (Operation.READ,), prefixed=True),
     ]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
@@ -11,13 +11,9 @@ from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import LeaveGroupRequest
 
-from schemas.jobs import PRIORITIES
-from schemas.steps import step_kinds
 from streams.cluster import Cluster
 from streams.kafka import patch_connection
 from streams.kafka.reader import started
-from streams.kafka.topics import names
-from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -62,26 +58,6 @@ async def leave_outdated(cluster: Cluster, group: str, client_id: str, topics: C
 async def _leave(admin: AIOKafkaAdminClient, group: str, member_id: str) -> None:
     coordinator = await admin.find_coordinator(group)
     await admin._send_request(LeaveGroupRequest(group, member_id), coordinator)
-
-
-async def executors_by_step(settings: Settings, cluster: Cluster) -> dict[str, int] | None:
-    """Number of executors per step; None while a group rebalances. Raises KafkaError, TimeoutError."""
-    async with asyncio.timeout(_TIMEOUT_S), _admin(cluster) as admin:
-        groups = [name for name, _ in await admin.list_consumer_groups() if name.startswith(GROUP_PREFIX)]
-        members = await _members(admin, groups) if groups else []
-    return None if members is None else count_by_step(settings, [member.assigned for member in members])
-
-
-def count_by_step(settings: Settings, assigned: Iterable[frozenset[str]]) -> dict[str, int]:
-    """Number of executors per step, of those with these assigned topics."""
-    known, topics = names(settings), list(assigned)
-    queues = {step: {known.step_requests(step, priority) for priority in PRIORITIES} for step in step_kinds()}
-    return {step: sum(not queue.isdisjoint(of_one) for of_one in topics) for step, queue in queues.items()}
-
-
-def unserved_steps(executors: Mapping[str, int]) -> list[str]:
-    """Steps without an executor."""
-    return [step for step, count in executors.items() if not count]
 
 
 def _admin(cluster: Cluster) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:

@@ -2,14 +2,10 @@
 
 from typing import NamedTuple
 
-from schemas.jobs import PRIORITIES, Priority
-from schemas.steps import step_kinds
 from streams.settings import Settings
 
 CONTROL_APP = "kinolog-control"
 _DAY_S = 86_400
-#: Normal first: its queue numbers are the partition numbers.
-_QUEUES: tuple[Priority, ...] = ("normal", "high", "low")
 #: Longest life of a full source URL: that of an upload event.
 _SOURCE_URL_S = 30 * _DAY_S
 
@@ -39,17 +35,8 @@ class Names(NamedTuple):
     audit: str
     jobs_changelog: str
     assets_changelog: str
-    prefix: str
-
-    def step_requests(self, step: str, priority: Priority = "normal") -> str:
-        """The request topic of one step and priority."""
-        topic = f"{self.prefix}step-requests.{step}"
-        return topic if priority == "normal" else f"{topic}.{priority}"
-
-
-def request_queue(partition: int, priority: Priority, partitions: int) -> int:
-    """Number of the queue of a request: each partition of each priority's topic is a queue."""
-    return partition + partitions * _QUEUES.index(priority)
+    step_requests: str
+    executors: str
 
 
 def names(settings: Settings) -> Names:
@@ -69,7 +56,8 @@ def names(settings: Settings) -> Names:
         audit=prefix + "audit",
         jobs_changelog=f"{CONTROL_APP}-jobs-changelog",
         assets_changelog=f"{CONTROL_APP}-assets-changelog",
-        prefix=prefix,
+        step_requests=prefix + "step-requests",
+        executors=prefix + "executors",
     )
 
 
@@ -84,11 +72,12 @@ def required_topics(settings: Settings) -> list[Topic]:
         n.events: settings.kafka.events_retention_s,
         n.removals: 7 * _DAY_S,
         n.dead_letters: 30 * _DAY_S,
-        **{n.step_requests(step, priority): 7 * _DAY_S for step in step_kinds() for priority in PRIORITIES},
     }
     topics = [Topic(name, count, _retention(seconds)) for name, seconds in kept.items()]
     topics.append(Topic(n.source_urls, count, _COMPACTED | _ENDING))
     topics.append(Topic(n.control, 1, _retention(_DAY_S)))
+    topics.append(Topic(n.step_requests, settings.request_partitions, _retention(_DAY_S)))
+    topics.append(Topic(n.executors, 1, _retention(_DAY_S)))
     topics.append(Topic(n.tokens, 1, _COMPACTED))
     topics.append(Topic(n.audit, 1, _retention(settings.kafka.audit_retention_s)))
     topics += [Topic(name, count, _COMPACTED) for name in (n.jobs_changelog, n.assets_changelog)]

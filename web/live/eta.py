@@ -5,15 +5,12 @@ audio steps it is the duration.
 """
 
 import statistics
-from typing import Any
 
 from cachetools import FIFOCache
 
 from schemas.jobs import Job, Step
+from tables.workload import work_of
 
-_AUDIO_STEPS = frozenset({"audio", "transcribe", "captions", "embed"})
-#: Work of packaging audio only, as the size of a picture: 320 x 180.
-_AUDIO_ONLY_PX = 57_600.0
 #: Latest runs of a step that the estimate is based on.
 _RUNS = 50
 
@@ -51,23 +48,6 @@ class EtaEstimator:
         if run not in runs:
             runs[run] = unit_s
             self._typical[step] = statistics.median(runs.values())
-
-
-def work_of(job: Job, step: str) -> float | None:
-    """Work of a step in units that compare between jobs; None before the probe has completed.
-
-    The probe itself, and steps of pipelines without one, cost about the same each time.
-    """
-    probe = next((other for other in job.steps if other.spec.name == "probe"), None)
-    if probe is None or step == "probe":
-        return 1.0
-    if probe.outputs is None:
-        return None
-    duration_s = max(float(probe.outputs.get("duration_s") or 0.0), 0.04)
-    if step in _AUDIO_STEPS:
-        return duration_s
-    video: dict[str, Any] | None = probe.outputs.get("video")
-    return float(video["width_px"] * video["height_px"] if video else _AUDIO_ONLY_PX) * duration_s
 
 
 def _took_s(step: Step) -> float | None:

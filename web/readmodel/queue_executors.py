@@ -1,4 +1,4 @@
-"""Number of executors per step, counted by consumer groups on demand."""
+"""Number of executors per step, counted by their reports on demand."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from aiokafka.errors import KafkaError
 
-from streams.kafka.executor_groups import executors_by_step
+from streams.kafka.executor_reports import executors_by_step
 from streams.settings import Settings
 
 log = logging.getLogger("kinolog.web")
@@ -44,8 +44,7 @@ class QueueExecutors:
 
     async def _refresh(self) -> None:
         try:
-            # While a group rebalances, the previous count is the best available.
-            self._counts = await executors_by_step(self._settings, self._settings.cluster) or self._counts
+            self._counts = await executors_by_step(self._settings, self._settings.cluster)
         except (KafkaError, OSError, TimeoutError) as error:
             log.debug("executors cannot be counted", extra={"error": repr(error)})
             self._counts = None

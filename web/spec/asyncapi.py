@@ -4,18 +4,20 @@ from typing import Any, get_args
 
 import msgspec
 
-from schemas import commands, facts, processes, step_events, uploads
+from schemas import commands, executors, facts, processes, step_events, uploads
 from schemas.access import TokenRow
 from schemas.audit import AuditRecorded
 from schemas.base import Message
 from schemas.clock import ClockProbed
+from schemas.executors import PokeExecutor
 from schemas.facts import DeadLetter
 from schemas.registry import message_types
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import LeaseRevoked, QueueChanged, StepCaptioned, StepProgressed, StepRequested
 from streams.kafka.topics import names
+from streams.release import release
 from streams.settings import Settings
-from web.spec.openapi import Document, Schemas, release
+from web.spec.openapi import Document, Schemas
 from web.views.models import LiveFrame
 
 _REF = "#/components/schemas/{name}"
@@ -41,6 +43,7 @@ _SOURCE_URL: Document = {
 _EXCEPTIONS: dict[type[Message], str] = {
     DeadLetter: "dead_letters",
     StepRequested: "step_requests",
+    PokeExecutor: "step_requests",
     StepProgressed: "progress",
     StepCaptioned: "progress",
     ClockProbed: "progress",
@@ -51,6 +54,7 @@ _EXCEPTIONS: dict[type[Message], str] = {
 }
 _MODULES = {
     commands.__name__: "commands",
+    executors.__name__: "executors",
     facts.__name__: "events",
     processes.__name__: "progress",
     step_events.__name__: "step_events",
@@ -113,14 +117,6 @@ def asyncapi(settings: Settings) -> Document:
 
 def _topic(settings: Settings, channel: str) -> Document:
     topics = names(settings)
-    if channel == "step_requests":
-        return {
-            "address": topics.step_requests("{step}"),
-            "description": "Requests for one step; one topic per step.",
-            "parameters": {"step": {"description": "Name of a step."}},
-            "servers": [{"$ref": "#/servers/kafka"}],
-            "messages": {},
-        }
     return {"address": getattr(topics, channel), "servers": [{"$ref": "#/servers/kafka"}], "messages": {}}
 
 

@@ -4,12 +4,12 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
 
 from streams.reference import field_comments
+from streams.release import release
 from web.http.problem_codes import CODES
 from web.http.problems import ProblemView
 from web.http.routing import Route, Routes
@@ -59,14 +59,6 @@ def openapi(route_list: tuple[Routes, ...]) -> Document:
         },
         "x-problems": dict(sorted(CODES.items())),
     }
-
-
-def release() -> str:
-    """The installed version."""
-    try:
-        return version("kinolog")
-    except PackageNotFoundError:
-        return "0"
 
 
 class Schemas:

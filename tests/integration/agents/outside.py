@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -14,14 +15,17 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.base import Message
-from schemas.commands import CancelJob, SubmitJob
+from schemas.commands import CancelJob, PauseQueue, ResumeQueue, SubmitJob
 from schemas.envelope import CloudEvent
+from schemas.executors import ExecutorReport, PokeExecutor, StepSlots
 from schemas.facts import DeadLetter
 from schemas.jobs import Input, StepSpec
+from streams.ids import new_id
 from streams.kafka.envelope import BATCH_HEADERS, Entry, batch, read, structured
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings, to_environ
+from tables.queues import queue_key
 
 #: A cold start of the process, and its first assignment.
 START_S = 60.0
@@ -45,6 +49,7 @@ class Outside:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.topics = settings, names(settings)
         self.received: list[tuple[CloudEvent, Message]] = []
+        self.session_id = new_id("session")
 
     async def open(self, stack: AsyncExitStack) -> None:
         self._producer = AIOKafkaProducer(bootstrap_servers=self.settings.bootstrap)
@@ -53,11 +58,33 @@ class Outside:
         self._consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.bootstrap, auto_offset_reset="earliest")
         await self._consumer.start()
         stack.push_async_callback(self._consumer.stop)
-        keyed = (self.topics.events, self.topics.dead_letters, self.topics.step_requests("noop"))
+        self._consumer.assign(self._places())
+        for work in (self._listen(), self._report()):
+            stack.callback(asyncio.create_task(work).cancel)
+
+    def _places(self) -> list[TopicPartition]:
+        keyed = (self.topics.events, self.topics.dead_letters)
         places = [TopicPartition(topic, number) for topic in keyed for number in range(self.settings.partitions)]
-        self._consumer.assign([*places, TopicPartition(self.topics.control, 0)])
-        listening = asyncio.create_task(self._listen())
-        stack.callback(listening.cancel)
+        return [*places, TopicPartition(self.topics.step_requests, 0), TopicPartition(self.topics.control, 0)]
+
+    async def _report(self) -> None:
+        """The reports of an executor, which answers pokes and accepts nothing by itself."""
+        for seq in itertools.count(1):
+            report = ExecutorReport(
+                executor_id="e1",
+                session_id=self.session_id,
+                address=0,
+                lane="default",
+                version="1",
+                seq=seq,
+                steps={"noop": StepSlots(slots=4096)},
+                poke=max((poke.poke for poke in self.all(PokeExecutor, to=self.session_id)), default=0),
+            )
+            event = structured(report, event_id=f"r-{seq}", source="test", subject="e1")
+            await self._producer.send_and_wait(
+                self.topics.executors, batch([event]), partition=0, headers=BATCH_HEADERS
+            )
+            await asyncio.sleep(0.2)
 
     async def _listen(self) -> None:
         async for record in self._consumer:
@@ -66,10 +93,11 @@ class Outside:
 
     async def send(self, message: Any, partition: int | None = None) -> None:
         """Send to the topic of the message's type, and to the partition of its asset unless another one is given."""
-        commands = isinstance(message, SubmitJob | CancelJob)
+        commands = isinstance(message, SubmitJob | CancelJob | PauseQueue | ResumeQueue)
         topic = self.topics.commands if commands else self.topics.step_events
-        place = partition_of(message.asset_id, self.settings.partitions) if partition is None else partition
-        event = structured(message, event_id=f"e-{time.time_ns()}", source="test", subject=message.asset_id)
+        subject = getattr(message, "asset_id", None) or queue_key(message.step)
+        place = partition_of(subject, self.settings.partitions) if partition is None else partition
+        event = structured(message, event_id=f"e-{time.time_ns()}", source="test", subject=subject)
         await self._producer.send_and_wait(topic, batch([event]), partition=place, headers=BATCH_HEADERS)
 
     def all(self, kind: type[Any], **fields: Any) -> list[Any]:

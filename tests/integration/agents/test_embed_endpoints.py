@@ -119,10 +119,10 @@ class Outcome:
         lease = f"lease_{self.step.attempt}"
         requested = self._requested
         self._advance(
-            AttemptAccepted(**_about(self.job), lease_id=lease, executor_id="e", requested_at=now, request_partition=0),
+            AttemptAccepted(**_about(self.job), lease_id=lease, executor_id="e", requested_at=now),
             now,
         )
-        attempt = Attempt(AttemptIdentity(requested, STEP, lease, "e", 0))
+        attempt = Attempt(AttemptIdentity(requested, STEP, lease, "e"))
         self._advance(await execute(attempt, self._processor, self._resources), now)
 
     def _advance(self, event: Any, now: float) -> None:

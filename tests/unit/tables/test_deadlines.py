@@ -1,19 +1,18 @@
-"""What is due when: retries, leases, lost requests."""
+"""What is due when: retries and leases."""
 
 from schemas.base import ErrorRecord
 from schemas.commands import SubmitJob
 from schemas.jobs import Input, Job, StepSpec
-from schemas.step_events import AttemptAccepted, AttemptFailed, AttemptHeartbeat, DispatchDue, LeaseExpired, RetryDue
-from streams.settings import Dispatch, LeaseTimes
+from schemas.step_events import AttemptAccepted, AttemptFailed, AttemptHeartbeat, LeaseExpired, RetryDue
+from streams.settings import LeaseTimes
 from tables.deadlines import Deadlines
 from tables.reducer import advance
 
 LEASE = LeaseTimes(ttl_s=45.0, heartbeat_s=10.0)
-DISPATCH = Dispatch(overtaken_s=30.0, deadline_s=3600.0)
 
 
 def clock() -> Deadlines:
-    return Deadlines(LEASE, DISPATCH, lambda job, step: 0)
+    return Deadlines(LEASE)
 
 
 def submitted(number: int, now: float) -> Job:
@@ -97,22 +96,10 @@ def test_a_retry_is_due_at_its_time_and_said_again_when_it_did_not_come_through(
     assert isinstance(due(watcher, job, at + 6), RetryDue)
 
 
-def test_a_request_overtaken_in_its_partition_is_lost_after_a_while() -> None:
-    watcher, first, second = clock(), submitted(1, 100.0), submitted(2, 101.0)
-    watcher.watch(first)
-    watcher.watch(second)
-    watcher.accepted(acceptance(second), acceptance(second), 110.0)
-    assert due(watcher, first, 139.0) is None
-    assert isinstance(due(watcher, first, 140.0), DispatchDue)
-
-
-def test_waiting_in_a_backlog_is_not_being_lost() -> None:
-    watcher, first, second = clock(), submitted(1, 100.0), submitted(2, 101.0)
-    watcher.watch(first)
-    watcher.watch(second)
-    watcher.accepted(acceptance(first), acceptance(first), 110.0)
-    assert due(watcher, second, 3_600.0) is None
-    assert isinstance(due(watcher, second, 3_701.0), DispatchDue)
+def test_a_step_that_waits_for_an_executor_has_no_deadline() -> None:
+    watcher, job = clock(), submitted(1, 100.0)
+    watcher.watch(job)
+    assert len(watcher) == 0 and due(watcher, job, 1e9) is None
 
 
 def test_ended_jobs_leave_the_heap() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from msgspec.structs import replace
 
 from schemas.base import Message
-from schemas.jobs import Input, Priority
+from schemas.executors import ExecutorReport, PokeExecutor
+from schemas.jobs import Input
 from schemas.removals import RemoveArtifacts
 from schemas.step_events import (
     AttemptAccepted,
@@ -24,7 +25,6 @@ from schemas.step_events import (
     AttemptHeartbeat,
     AttemptReleased,
     LeaseRevoked,
-    QueueChanged,
     StepProgressed,
     StepRequested,
 )
@@ -33,8 +33,7 @@ from streams.kafka.admin import apply_topics
 from streams.kafka.envelope import BATCH_HEADERS, Entry, batch, read, structured
 from streams.kafka.topics import Names, names
 from streams.settings import Settings, to_environ
-
-Eventually = Callable[..., Awaitable[Any]]
+from tests.conftest import eventually
 
 #: A cold start of the process on a busy machine, and the first fetch of new topics.
 START_S = 60.0
@@ -60,6 +59,8 @@ class Log:
         self.settings = settings
         self.topics: Names = names(settings)
         self.received: list[Message] = []
+        #: The latest report of the executor.
+        self.report: ExecutorReport | None = None
         self.dead_letters: list[bytes] = []
 
     async def open(self, stack: AsyncExitStack) -> None:
@@ -75,7 +76,7 @@ class Log:
             for topic in (self.topics.step_events, self.topics.progress, self.topics.dead_letters)
             for partition in range(self.settings.partitions)
         ]
-        self._consumer.assign(places)
+        self._consumer.assign([*places, TopicPartition(self.topics.executors, 0)])
         listening = asyncio.create_task(self._listen())
         stack.callback(listening.cancel)
 
@@ -85,16 +86,33 @@ class Log:
                 self.dead_letters.append(record.value)
             else:
                 entries = read(record.value, record.headers)
-                self.received += [entry.message for entry in entries if isinstance(entry, Entry)]
+                messages = [entry.message for entry in entries if isinstance(entry, Entry)]
+                self.received += messages
+                self.report = next((m for m in reversed(messages) if isinstance(m, ExecutorReport)), self.report)
 
-    async def request(self, *requests: StepRequested, priority: Priority = "normal") -> None:
+    async def request(self, *requests: StepRequested) -> None:
+        """Send requests to the executor, as soon as it reports."""
+        report = await self.session()
+        addressed = [replace(request, to=report.session_id, dispatcher=report.poke) for request in requests]
         events = [
-            structured(r, event_id=f"{r.job_id}/{r.attempt}", source="test", subject=r.asset_id) for r in requests
+            structured(r, event_id=f"{r.job_id}/{r.attempt}", source="test", subject=r.asset_id) for r in addressed
         ]
-        await self.raw(self.topics.step_requests("noop", priority), batch(events))
+        await self.raw(self.topics.step_requests, batch(events), report.address)
 
-    async def raw(self, topic: str, value: bytes) -> None:
-        await self._producer.send_and_wait(topic, value, partition=0, headers=BATCH_HEADERS)
+    async def session(self, other_than: str = "") -> ExecutorReport:
+        """The report of the executor; of a later session than `other_than`."""
+        await eventually(lambda: self.report is not None and self.report.session_id != other_than, START_S)
+        assert self.report is not None
+        return self.report
+
+    async def poke(self, number: int) -> None:
+        report = await self.session()
+        poke = PokeExecutor(to=report.session_id, poke=number)
+        event = structured(poke, event_id=f"p{number}", source="test", subject="e")
+        await self.raw(self.topics.step_requests, batch([event]), report.address)
+
+    async def raw(self, topic: str, value: bytes, partition: int = 0) -> None:
+        await self._producer.send_and_wait(topic, value, partition=partition, headers=BATCH_HEADERS)
 
     async def revoke(self, accepted: AttemptAccepted) -> None:
         message = LeaseRevoked(
@@ -107,10 +125,6 @@ class Log:
             reason="cancelled",
         )
         await self.raw(self.topics.control, batch([structured(message, event_id="r", source="test", subject="a")]))
-
-    async def change_queue(self, at: float, *, paused: bool) -> None:
-        message = QueueChanged(step="noop", paused=paused, changed_at=at)
-        await self.raw(self.topics.control, batch([structured(message, event_id="q", source="test", subject="q")]))
 
     def of(self, kind: type[Message], job_id: str) -> list[Any]:
         return [m for m in self.received if isinstance(m, kind) and getattr(m, "job_id", None) == job_id]
@@ -176,31 +190,30 @@ async def executor(log: Log, stack: AsyncExitStack) -> Process:
     return process
 
 
-async def test_a_request_is_accepted_worked_on_and_completed(
-    log: Log, executor: Process, eventually: Eventually
-) -> None:
+async def test_a_request_is_accepted_worked_on_and_completed(log: Log, executor: Process) -> None:
     await log.request(request("job_1", progress_messages=3, sleep_s=0.3))
     completed = (await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S))[0]
     accepted = log.of(AttemptAccepted, "job_1")[0]
-    assert (completed.lease_id, completed.attempt, accepted.request_partition) == (accepted.lease_id, 1, 0)
+    report = await log.session()
+    assert (completed.lease_id, completed.attempt) == (accepted.lease_id, 1)
+    assert (accepted.executor_id, accepted.session_id) == (report.executor_id, report.session_id)
     await eventually(lambda: [p.progress for p in log.of(StepProgressed, "job_1")] == [1 / 3, 2 / 3, 1.0])
 
 
-async def test_many_requests_in_one_record_all_complete(log: Log, executor: Process, eventually: Eventually) -> None:
-    jobs = [f"job_{n}" for n in range(100)]
+async def test_many_requests_in_one_record_all_complete(log: Log, executor: Process) -> None:
+    jobs = [f"job_{n}" for n in range(4)]
     await log.request(*[request(job) for job in jobs])
     await eventually(lambda: all(log.of(AttemptCompleted, job) for job in jobs), START_S)
     endings = [log.of(AttemptCompleted, job) for job in jobs]
-    assert [len(events) for events in endings] == [1] * 100
+    assert [len(events) for events in endings] == [1] * 4
     assert all(events[0].claim is not None for events in endings) and not log.of(AttemptAccepted, "job_1")
 
 
-async def test_a_bad_entry_becomes_a_dead_letter_and_its_neighbours_complete(
-    log: Log, executor: Process, eventually: Eventually
-) -> None:
-    good = structured(request("job_1"), event_id="e", source="test", subject="a")
-    await log.raw(log.topics.step_requests("noop"), batch([b'{"no": "event"}', good]))
-    await log.raw(log.topics.step_requests("noop"), b"\x00garbage")
+async def test_a_bad_entry_becomes_a_dead_letter_and_its_neighbours_complete(log: Log, executor: Process) -> None:
+    report = await log.session()
+    good = structured(replace(request("job_1"), to=report.session_id), event_id="e", source="test", subject="a")
+    await log.raw(log.topics.step_requests, batch([b'{"no": "event"}', good]), report.address)
+    await log.raw(log.topics.step_requests, b"\x00garbage", report.address)
     await log.raw(log.topics.control, b"\x00garbage")
     await log.request(request("../../etc"))
     await log.request(request("job_2"))
@@ -208,7 +221,7 @@ async def test_a_bad_entry_becomes_a_dead_letter_and_its_neighbours_complete(
     await eventually(lambda: len(log.dead_letters) >= 3)
 
 
-async def test_a_failing_step_says_why(log: Log, executor: Process, eventually: Eventually) -> None:
+async def test_a_failing_step_says_why(log: Log, executor: Process) -> None:
     await log.request(request("job_1", fail_with="broken"))
     await log.request(request("job_2", sleep_s="long"))
     failed = (await eventually(lambda: log.of(AttemptFailed, "job_1"), START_S))[0]
@@ -217,9 +230,7 @@ async def test_a_failing_step_says_why(log: Log, executor: Process, eventually: 
     assert (refused.error.code, refused.error.retriable) == ("invalid-params", False)
 
 
-async def test_a_lease_is_kept_alive_and_its_revoke_ends_the_work(
-    log: Log, executor: Process, eventually: Eventually
-) -> None:
+async def test_a_lease_is_kept_alive_and_its_revoke_ends_the_work(log: Log, executor: Process) -> None:
     await log.request(request("job_1", sleep_s=60.0))
     accepted = (await eventually(lambda: log.of(AttemptAccepted, "job_1"), START_S))[0]
     await eventually(lambda: len(log.of(AttemptHeartbeat, "job_1")) >= 2)
@@ -228,7 +239,7 @@ async def test_a_lease_is_kept_alive_and_its_revoke_ends_the_work(
     assert cancelled.lease_id == accepted.lease_id
 
 
-async def test_a_repeated_request_is_not_worked_on_twice(log: Log, executor: Process, eventually: Eventually) -> None:
+async def test_a_repeated_request_is_not_worked_on_twice(log: Log, executor: Process) -> None:
     await log.request(request("job_1", sleep_s=1.0))
     await eventually(lambda: log.of(AttemptAccepted, "job_1"), START_S)
     await log.request(request("job_1", sleep_s=1.0), request("job_2"))
@@ -236,17 +247,32 @@ async def test_a_repeated_request_is_not_worked_on_twice(log: Log, executor: Pro
     assert len(log.of(AttemptAccepted, "job_1")) == 1
 
 
-async def test_no_more_is_accepted_than_there_is_room_for(log: Log, executor: Process, eventually: Eventually) -> None:
-    for n in range(6):
+async def test_what_there_is_no_slot_for_is_refused_and_reported(log: Log, executor: Process) -> None:
+    for n in range(10):
         await log.request(request(f"job_{n}", sleep_s=1.5))
-    await eventually(lambda: sum(bool(log.of(AttemptAccepted, f"job_{n}")) for n in range(6)) == 4, START_S)
-    assert not log.of(AttemptCompleted, "job_0")
-    await eventually(lambda: all(log.of(AttemptCompleted, f"job_{n}") for n in range(6)), START_S)
+
+    def refused() -> list[str]:
+        reports = [m for m in log.received if isinstance(m, ExecutorReport)]
+        return [attempt.job_id for report in reports for attempt in report.refused]
+
+    await eventually(lambda: refused() == ["job_8", "job_9"])
+    await eventually(lambda: all(log.of(AttemptCompleted, f"job_{n}") for n in range(8)), START_S)
+    assert not log.of(AttemptAccepted, "job_8") and not log.of(AttemptAccepted, "job_9")
 
 
-async def test_sigterm_lets_short_work_end_and_releases_the_rest(
-    log: Log, executor: Process, eventually: Eventually
-) -> None:
+async def test_a_poke_is_answered_and_requests_of_earlier_dispatchers_are_ignored(log: Log, executor: Process) -> None:
+    report = await log.session()
+    await log.poke(7)
+    await eventually(lambda: log.report is not None and log.report.poke == 7)
+    late = replace(request("job_late"), to=report.session_id, dispatcher=6)
+    event = structured(late, event_id="late", source="test", subject="a")
+    await log.raw(log.topics.step_requests, batch([event]), report.address)
+    await log.request(request("job_1"))
+    await eventually(lambda: log.of(AttemptCompleted, "job_1"))
+    assert not log.of(AttemptCompleted, "job_late")
+
+
+async def test_sigterm_lets_short_work_end_and_releases_the_rest(log: Log, executor: Process) -> None:
     await log.request(request("job_1", sleep_s=60.0), request("job_2", sleep_s=0.7))
     await eventually(lambda: log.of(AttemptAccepted, "job_1") and log.of(AttemptAccepted, "job_2"), START_S)
     assert await executor.end() == 0
@@ -254,15 +280,16 @@ async def test_sigterm_lets_short_work_end_and_releases_the_rest(
     assert not log.of(AttemptReleased, "job_2")
 
 
-async def test_a_killed_executor_takes_up_what_it_had_not_accepted(
-    log: Log, executor: Process, eventually: Eventually
-) -> None:
-    await log.request(request("job_1"))
-    await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S)
+async def test_a_restarted_executor_ignores_what_was_given_to_the_session_before(log: Log, executor: Process) -> None:
+    before = await log.session()
     await executor.end(signal.SIGKILL)
-    await log.request(request("job_2"))
+    await log.request(request("job_old"))
     await executor.start()
-    await eventually(lambda: log.of(AttemptCompleted, "job_2"), START_S)
+    after = await log.session(other_than=before.session_id)
+    assert (after.executor_id, after.address, after.seq) == (before.executor_id, before.address, 1)
+    await log.request(request("job_new"))
+    await eventually(lambda: log.of(AttemptCompleted, "job_new"), START_S)
+    assert not log.of(AttemptCompleted, "job_old")
 
 
 def with_steps(settings: Settings, *steps: str) -> Settings:
@@ -271,56 +298,25 @@ def with_steps(settings: Settings, *steps: str) -> Settings:
     return replace(settings, executor=replace(settings.executor, lanes={lane: steps}))
 
 
-async def working_on_store(log: Log, process: Process, eventually: Eventually) -> None:
-    """Start the executor, and return once it takes requests for `store`."""
-    await process.start()
-    invalid = replace(request("job_store"), step="store", params={"to": 1})
-    event = structured(invalid, event_id="s", source="test", subject="a")
-    await log.raw(log.topics.step_requests("store"), batch([event]))
-    await eventually(lambda: log.of(AttemptFailed, "job_store"), START_S)
-
-
-@pytest.mark.parametrize("steps", [("store",), ("store", "probe")])
-async def test_an_executor_that_comes_back_with_other_steps_works_on_these(
-    log: Log, stack: AsyncExitStack, eventually: Eventually, steps: tuple[str, ...]
+async def test_an_executor_that_comes_back_with_other_steps_offers_these_at_once(
+    log: Log, stack: AsyncExitStack
 ) -> None:
     (lane,) = log.settings.executor.lanes
-    before = Process(with_steps(log.settings, *steps), lane)
+    before = Process(with_steps(log.settings, "store"), lane)
     stack.push_async_callback(before.end, signal.SIGKILL)
-    await working_on_store(log, before, eventually)
-    await log.request(request("job_1"))
+    await before.start()
+    session = await log.session()
+    assert set(session.steps) == {"store"}
     await before.end(signal.SIGKILL)  # the broker counts its session on
     after = Process(with_steps(log.settings, "store", "noop"), lane)
     stack.push_async_callback(after.end, signal.SIGKILL)
     await after.start()
-    await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S)
-
-
-#: Long enough to deliver a message, and to accept a request that must not be accepted.
-DELIVERY_S = 1.5
-
-
-async def test_a_paused_queue_is_left_alone_until_it_is_resumed_also_by_who_starts_meanwhile(
-    log: Log, executor: Process, eventually: Eventually
-) -> None:
+    assert set((await log.session(other_than=session.session_id)).steps) == {"store", "noop"}
     await log.request(request("job_1"))
     await eventually(lambda: log.of(AttemptCompleted, "job_1"), START_S)
-    await log.change_queue(5.0, paused=True)
-    await asyncio.sleep(DELIVERY_S)  # nothing is accepted
-    await log.request(request("job_2"))
-    await asyncio.sleep(DELIVERY_S)
-    await executor.end(signal.SIGKILL)
-    await executor.start()
-    await log.request(request("job_3"))
-    await asyncio.sleep(4 * DELIVERY_S)
-    assert not log.of(AttemptAccepted, "job_2") and not log.of(AttemptAccepted, "job_3")
-    await log.change_queue(6.0, paused=False)
-    await eventually(lambda: log.of(AttemptCompleted, "job_2") and log.of(AttemptCompleted, "job_3"), START_S)
 
 
-async def test_files_that_nothing_points_at_are_removed_and_newer_ones_stay(
-    log: Log, stack: AsyncExitStack, eventually: Eventually
-) -> None:
+async def test_files_that_nothing_points_at_are_removed_and_newer_ones_stay(log: Log, stack: AsyncExitStack) -> None:
     store = log.settings.data_path / "store"
     old = [store / "assets/a1/noop/1-old/x.ts", store / "uploads/a1/source", store / "assets/a2/noop/1-mine/x.ts"]
     new = [store / "assets/a1/noop/1-new/x.ts", store / "assets/a2/noop/1-other/x.ts"]
@@ -337,25 +333,3 @@ async def test_files_that_nothing_points_at_are_removed_and_newer_ones_stay(
     stack.push_async_callback(process.end, signal.SIGKILL)
     await eventually(lambda: not any(path.exists() for path in old), START_S)
     assert all(path.exists() for path in new)
-
-
-async def test_a_high_request_overtakes_waiting_ones_and_low_ones_come_after_all_others(
-    log: Log, executor: Process, eventually: Eventually
-) -> None:
-    await log.request(request("first"))
-    await eventually(lambda: log.of(AttemptCompleted, "first"), START_S)
-    normal = [f"normal_{n}" for n in range(16)]
-    for job in normal:
-        await log.request(request(job, sleep_s=0.5))
-    for n in range(4):
-        await log.request(request(f"low_{n}", sleep_s=0.1), priority="low")
-    await log.request(request("high", sleep_s=0.1), priority="high")
-    jobs = [*normal, *(f"low_{n}" for n in range(4)), "high"]
-    await eventually(lambda: all(log.of(AttemptCompleted, job) for job in jobs), START_S)
-    accepted = [m for m in log.received if isinstance(m, AttemptAccepted)]
-    order = [m.job_id for m in accepted]
-    assert order.index("high") < order.index("normal_10")
-    assert order.index("low_3") > order.index("normal_8")
-    lines = {m.job_id: m.request_partition for m in accepted}
-    partitions = log.settings.partitions
-    assert (lines["normal_0"], lines["high"], lines["low_0"]) == (0, partitions, 2 * partitions)

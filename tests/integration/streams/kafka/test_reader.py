@@ -11,7 +11,6 @@ from streams import audit
 from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
 from streams.kafka.producer import Producer
-from streams.kafka.topics import names
 from streams.settings import Settings, load
 from tests.broker_requests import Requests, requests
 from web.auth.api_tokens import TokenLog
@@ -36,9 +35,7 @@ async def _revokes(settings: Settings) -> None:
     async def never(_: Any) -> None:
         raise AssertionError("there is nothing on the topic")
 
-    follower = ControlFollower(
-        settings, names(settings).control, "reader-test", on_revoke=print, on_queue=print, on_invalid=never
-    )
+    follower = ControlFollower(settings, "reader-test", 0, on_revoke=print, on_requests=never, on_invalid=never)
     await _until(follower.run, follower.caught_up)
 
 

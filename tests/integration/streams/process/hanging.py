@@ -67,13 +67,6 @@ def never_take() -> None:
     hang(Control, "handle")
 
 
-def never_pull() -> None:
-    """Requests come in, there is room for them, and nobody pulls them."""
-    from agents.executor.requests import RequestPuller
-
-    hang(RequestPuller, "batch")
-
-
 def never_commit() -> None:
     """A commit waits for a delivery that never comes."""
     hang(app.KinologApp, "before_commit")
@@ -85,18 +78,17 @@ HANGS = {
     "rebalance": never_end_a_rebalance,
     "recovery": never_recover,
     "take": never_take,
-    "pull": never_pull,
     "commit": never_commit,
 }
 
 
 async def lay_out(settings: Settings) -> None:
-    """The topics, a row to recover, a record to take and one to pull."""
+    """The topics, a row to recover, records to take."""
     await apply_topics(settings)
     found = topics.names(settings)
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
     await producer.start()
-    for topic in (found.commands, found.step_requests("noop")):
+    for topic in (found.commands, found.removals):
         await producer.send_and_wait(topic, b"{}", partition=0)
     await producer.send_and_wait(found.jobs_changelog, b'{"at":{}}', key=b"@0", partition=0)
     await producer.stop()

@@ -31,7 +31,6 @@ HANGS = [
     Hang("rebalance", "executor", "REBALANCE_S", "rebalance does not end"),
     Hang("recovery", "control", "RECOVERY_S", "table recovery makes no progress"),
     Hang("take", "control", "LAG_S", "records waiting, none processed"),
-    Hang("pull", "executor", "LAG_S", "records waiting, none processed"),
     Hang("commit", "control", "LAG_S", "records processed, none committed"),
 ]
 

@@ -1,22 +1,26 @@
 """A world for tests of control, without Faust and Kafka: a log with compacted changelogs, and an app on it."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from types import SimpleNamespace
 from typing import Any
 
 from agents.control.control import Control
+from agents.control.job_tables import JobTables
 from schemas.base import Message
-from schemas.jobs import Asset, DeletedJob, Job
-from streams.kafka.envelope import BATCH_HEADERS, Entry, batch, read, structured
+from schemas.jobs import Asset, DeletedJob, Job, Queue
+from streams.kafka.envelope import BATCH_HEADERS, UNDECODABLE, Entry, batch, read, structured
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings
 from streams.worker.continuity import Continuity
 from streams.worker.quarantine import Quarantine, position_of
 from tables.changelog_table import ChangelogTable
-from tables.rows import decode_asset, split_rows
+from tables.dispatch.rows import is_ready
+from tables.effects import event_id, step_request
+from tables.rows import decode_asset, decode_job, split_rows
 
 PARTITIONS = 1
 
@@ -72,6 +76,28 @@ class App:
         return delivered
 
 
+class GivingAll:
+    """A dispatcher that gives every step that is ready at once, to an executor that does not exist."""
+
+    def __init__(self, log: "Log") -> None:
+        self._log = log
+
+    def restart(self, tables: JobTables, owned: Set[int]) -> None:
+        for key, row in tables.jobs.items():
+            with contextlib.suppress(*UNDECODABLE):
+                self.observe([decode_job(row)] if key[:1] not in ("@", "!", "~", "") else [], 0.0)
+
+    def stop(self) -> None: ...
+    def flush(self) -> None: ...
+
+    def observe(self, changed: Iterable[Job | Queue], at: float) -> None:
+        for job in [row for row in changed if isinstance(row, Job)]:
+            for step in job.steps:
+                if is_ready(step):
+                    request = step_request(job, step)
+                    self._log.published[event_id(request)] = request
+
+
 class Log:
     """The broker: compacted changelogs, and all published events by id."""
 
@@ -104,8 +130,8 @@ class Log:
     async def control(self) -> Control:
         """A new process, recovered from the changelogs."""
         app: Any = App(self)
-        tables = [ChangelogTable(app, name, PARTITIONS) for name in ("jobs", "assets")]
-        control = Control(app, self.settings, *tables)
+        jobs, assets = (ChangelogTable(app, name, PARTITIONS) for name in ("jobs", "assets"))
+        control = Control(app, self.settings, jobs, assets, GivingAll(self))
         await control.recovered()
         return control
 

@@ -93,7 +93,7 @@ def attempt_for(
     requested: StepRequested, kind: StepKind, lease_id: str = "lease_1", ticket: CpuTicket | None = None
 ) -> Attempt:
     """An accepted request."""
-    return Attempt(AttemptIdentity(requested, kind, lease_id, "e", 0), ticket)
+    return Attempt(AttemptIdentity(requested, kind, lease_id, "e"), ticket)
 
 
 def resources_below(folder: Path, cpus: int = 4) -> AttemptResources:

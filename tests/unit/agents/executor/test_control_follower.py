@@ -14,7 +14,6 @@ REVOKED = LeaseRevoked(job_id="j", asset_id="a", run=1, step="noop", attempt=1, 
 
 
 async def test_a_control_message_that_fails_does_not_end_the_executor() -> None:
-    followed: list[Any] = []
     invalid: list[InvalidRequest] = []
 
     def fail(message: Any) -> None:
@@ -23,14 +22,14 @@ async def test_a_control_message_that_fails_does_not_end_the_executor() -> None:
     async def dead_letter(request: InvalidRequest) -> None:
         invalid.append(request)
 
-    follower = ControlFollower(
-        Settings(), "media.control", "e", on_revoke=fail, on_queue=followed.append, on_invalid=dead_letter
-    )
+    async def never(record: Any) -> None:
+        raise AssertionError("this is not a record of the address")
+
+    follower = ControlFollower(Settings(), "e", 3, on_revoke=fail, on_requests=never, on_invalid=dead_letter)
     follower.caught_up.set()
     events = [structured(m, event_id="e", source="test", subject="a") for m in (REVOKED, PAUSED)]
-    await follower._apply_all(
+    await follower._apply_record(
         SimpleNamespace(topic="media.control", partition=0, offset=4, value=batch(events), headers=BATCH_HEADERS)
     )
-    assert followed == [PAUSED]
     assert [request.error.code for request in invalid] == ["internal-error"]
     assert list(follower._next.values()) == [5]

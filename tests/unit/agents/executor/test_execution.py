@@ -219,7 +219,7 @@ async def test_heavy_work_has_all_cpus_and_only_one_at_a_time(resources: Attempt
     attempts[1].stop("cancelled")
     await asyncio.gather(*[execute(attempt, FakeProcessor(work_hard), resources) for attempt in attempts])
     assert most == [1, 1, 1]
-    await resources.budget.wait_free()
+    assert not resources.budget.enqueue().is_waiting
 
 
 async def test_the_cpus_are_given_back_when_the_source_is_missing(resources: AttemptResources) -> None:
@@ -227,7 +227,7 @@ async def test_the_cpus_are_given_back_when_the_source_is_missing(resources: Att
     requested = request(step="heavy", input=Input(object="none"))
     attempt = attempt_for(requested, HEAVY, ticket=ticket)
     await execute(attempt, FakeProcessor(write_poster), resources)
-    await resources.budget.wait_free()
+    assert not resources.budget.enqueue().is_waiting
 
 
 async def test_leftovers_of_a_killed_process_are_swept(resources: AttemptResources) -> None:

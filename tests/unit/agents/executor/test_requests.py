@@ -1,62 +1,104 @@
-"""Requests are pulled in batches, and an invalid one affects no other."""
+"""Requests are taken from the address by the executor that they name, and an invalid one affects no other."""
 
 import asyncio
-from collections import deque
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-from agents.executor.requests import RequestPuller, requests_of
+from agents.executor.intake import RequestIntake
+from agents.executor.running import Request
 from schemas.base import Message
-from schemas.step_events import AttemptReleased
+from schemas.executors import HeldAttempt, PokeExecutor
+from schemas.facts import DeadLetter
+from schemas.step_events import AttemptReleased, StepRequested
+from streams.kafka.envelope import Entry, read
+from streams.settings import Settings
 from tests.unit.agents.executor.fakes import entry, record, request
 
 
-class FakeStream:
-    """A Faust stream of whatever is in its queue; pulls while `lost` never return, as after a rebalance."""
+class FakeAttempts:
+    """Has room for two attempts; one of the jobs is a bug."""
 
-    def __init__(self, *events: Any) -> None:
-        self.waiting = deque(events)
-        self.lost = False
-        self.channel = SimpleNamespace(queue=SimpleNamespace(empty=lambda: not self.waiting))
+    def __init__(self) -> None:
+        self.admitted: list[str] = []
+        self.begun: list[str] = []
 
-    def noack(self) -> Self:
-        return self
+    def is_known(self, requested: StepRequested) -> bool:
+        return requested.job_id in self.admitted
 
-    async def events(self) -> Any:
-        while self.waiting:
-            if self.lost:
-                await asyncio.Event().wait()
-            yield self.waiting.popleft()
+    def has_room(self, _step: str) -> bool:
+        return len(self.admitted) < 2
 
+    def admit(self, request: Request) -> str:
+        if request.requested.job_id == "bug":
+            raise RuntimeError("a bug")
+        self.admitted.append(request.requested.job_id)
+        return request.requested.job_id
 
-async def test_a_batch_is_what_waits_up_to_the_capacity() -> None:
-    puller = RequestPuller(FakeStream(1, 2, 3, 4))
-    assert await puller.batch(3) == [1, 2, 3]
-    assert await puller.batch(3) == [4]
-    with pytest.raises(StopAsyncIteration):
-        await puller.batch(3)
+    async def begin(self, admitted: list[str]) -> None:
+        self.begun += admitted
 
 
-async def test_a_queue_that_was_cleared_does_not_hold_up_what_was_pulled() -> None:
-    stream = FakeStream(1, 2)
-    puller = RequestPuller(stream)
-    stream.lost = False
-    first = asyncio.create_task(puller.batch(1))
-    assert await first == [1]
-    stream.lost = True
-    stuck = asyncio.create_task(puller.batch(2))
-    await asyncio.sleep(0)
-    assert not stuck.done()
-    stuck.cancel()
-    puller.close()
+class FakeSession:
+    id, poke, is_draining = "mine", 5, False
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+
+    def refuse(self, requested: StepRequested) -> None:
+        self.refused.append(requested.job_id)
+
+    def poked(self, number: int) -> None:
+        self.poke = number
 
 
-def test_every_request_of_a_record_is_understood() -> None:
-    requests, invalid = requests_of(record(*[entry(request(f"job_{n}")) for n in range(256)]), "plain")
-    assert [r.requested.job_id for r in requests] == [f"job_{n}" for n in range(256)]
-    assert (requests[0].event_id, requests[0].partition, invalid) == ("e", 1, [])
+class World:
+    """An intake among fakes."""
+
+    def __init__(self) -> None:
+        self.attempts, self.session, self.codes = FakeAttempts(), FakeSession(), list[str]()
+        fakes: dict[str, Any] = {"attempts": self.attempts, "session": self.session}
+        producer: Any = SimpleNamespace(deliver=self._deliver)
+        self.intake = RequestIntake(Settings(), steps={"plain"}, producer=producer, fatal=print, **fakes)
+
+    async def _deliver(self, _topic: str, _partition: int, _key: Any, value: bytes, headers: Any) -> None:
+        letters = [found.message for found in read(value, headers) if isinstance(found, Entry)]
+        self.codes += [letter.error.code for letter in letters if isinstance(letter, DeadLetter)]
+
+    async def receive(self, *entries: bytes) -> None:
+        await self.intake.receive(record(*entries))
+        await asyncio.sleep(0)
+
+
+def mine(job_id: str = "job_1", **changes: Any) -> bytes:
+    return entry(request(job_id, **{"to": "mine", "dispatcher": 5, **changes}))
+
+
+async def test_only_the_executor_that_a_request_names_takes_it() -> None:
+    world = World()
+    await world.receive(mine("a"), mine("b", to="another"), mine("c", dispatcher=4), mine("a"))
+    assert (world.attempts.begun, world.session.refused, world.codes) == (["a"], [], [])
+
+
+async def test_after_a_poke_requests_of_earlier_dispatchers_are_ignored() -> None:
+    world = World()
+    await world.receive(entry(PokeExecutor(to="another", poke=9)), mine("a"), entry(PokeExecutor(to="mine", poke=7)))
+    await world.receive(mine("b"), mine("c", dispatcher=7))
+    assert world.attempts.begun == ["a", "c"]
+
+
+async def test_what_there_is_no_slot_for_is_refused_at_once() -> None:
+    world = World()
+    await world.receive(mine("a"), mine("b"), mine("c"), mine("d", step="unknown"))
+    assert (world.attempts.begun, world.session.refused) == (["a", "b"], ["c", "d"])
+
+
+async def test_an_executor_that_drains_takes_nothing() -> None:
+    world = World()
+    world.session.is_draining = True
+    await world.receive(mine("a"))
+    assert (world.attempts.begun, world.session.refused) == ([], ["a"])
 
 
 def released() -> Message:
@@ -64,7 +106,8 @@ def released() -> Message:
 
 
 def foreign(**changes: Any) -> Message:
-    return type(request())(**{**{f: getattr(request(), f) for f in request().__struct_fields__}, **changes})
+    known = {**{f: getattr(request(), f) for f in request().__struct_fields__}, "to": "mine", "dispatcher": 5}
+    return type(request())(**{**known, **changes})
 
 
 @pytest.mark.parametrize(
@@ -72,14 +115,19 @@ def foreign(**changes: Any) -> Message:
     [
         (b'{"no": "event"}', "not-an-event"),
         (entry(released()), "unexpected-type"),
-        (entry(request(step="transcode")), "invalid-message"),
         (entry(foreign(asset_id="../../etc")), "invalid-message"),
         (entry(foreign(asset_id="a/b")), "invalid-message"),
         (entry(foreign(job_id="")), "invalid-message"),
         (entry(foreign(attempt=0)), "invalid-message"),
+        (mine("bug"), "internal-error"),
     ],
 )
-def test_what_is_no_request_is_told_apart_from_its_neighbours(bad: bytes, code: str) -> None:
-    requests, invalid = requests_of(record(entry(request("job_1")), bad, entry(request("job_2"))), "plain")
-    assert [r.requested.job_id for r in requests] == ["job_1", "job_2"]
-    assert [entry.error.code for entry in invalid] == [code]
+async def test_an_invalid_request_is_a_dead_letter_and_its_neighbours_are_taken(bad: bytes, code: str) -> None:
+    world = World()
+    await world.receive(mine("job_1"), bad, mine("job_2"))
+    assert (world.attempts.begun, world.codes) == (["job_1", "job_2"], [code])
+
+
+def test_an_attempt_is_named_alike_in_requests_and_reports() -> None:
+    names = HeldAttempt.__struct_fields__
+    assert set(names) - {"turn"} <= set(StepRequested.__struct_fields__)

@@ -54,7 +54,7 @@ class Floor:
         self.processors = {kind.name: FakeProcessor(self._work) for kind in (PLAIN, HEAVY, QUICK)}
         self.runtimes = {k.name: StepRuntime(k, Slots(k.slots), self.processors[k.name]) for k in (PLAIN, HEAVY, QUICK)}
         self.outbox = Outbox(self.log.send)
-        reporter = StepReporter(self.outbox, names(Settings()), 8, "exec-1", fatal)
+        reporter = StepReporter(self.outbox, names(Settings()), 8, "exec-1", session_id="s1", fatal=fatal)
         self.attempts = RunningAttempts(self.runtimes, resources_below(folder), reporter, heartbeat_s)
 
     async def _work(self, work: Work) -> None:
@@ -62,7 +62,8 @@ class Floor:
         await self.go.wait()
 
     async def accept(self, *requests: StepRequested) -> None:
-        await self.attempts.accept([Request(r, f"event/{r.job_id}", 3) for r in requests])
+        admitted = [self.attempts.admit(Request(r, f"event/{r.job_id}")) for r in requests]
+        await self.attempts.begin([attempt for attempt in admitted if attempt is not None])
 
     async def published(self, kind: type[Any], count: int = 1) -> list[Any]:
         await eventually(lambda: len(self.log.of(kind)) >= count)
@@ -89,7 +90,7 @@ async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
 async def test_an_attempt_is_claimed_worked_on_and_ended(floor: Floor) -> None:
     await floor.accept(request())
     accepted = floor.log.of(AttemptAccepted)[0]
-    assert (accepted.executor_id, accepted.request_partition, accepted.requested_at) == ("exec-1", 3, 1.0)
+    assert (accepted.executor_id, accepted.session_id, accepted.requested_at) == ("exec-1", "s1", 1.0)
     floor.go.set()
     completed = (await floor.published(AttemptCompleted))[0]
     assert completed.lease_id == accepted.lease_id
@@ -130,7 +131,7 @@ async def test_what_takes_no_time_is_claimed_and_ended_with_one_event(floor: Flo
     completed = floor.log.of(AttemptCompleted)
     assert len({event.lease_id for event in completed}) == 200 and not floor.log.of(AttemptAccepted)
     assert [event.claim for event in completed] == 200 * [
-        Claim(executor_id="exec-1", requested_at=1.0, request_partition=3)
+        Claim(executor_id="exec-1", requested_at=1.0, session_id="s1")
     ]
     assert len(floor.attempts) == 0 and floor.runtimes["quick"].slots.free == QUICK.slots
 

@@ -21,11 +21,13 @@ from yarl import URL
 
 from schemas.base import ErrorRecord
 from schemas.jobs import Job, Step, StepSpec
-from streams.kafka.envelope import iso_time
+from streams.kafka.envelope import BATCH_HEADERS, iso_time
+from streams.kafka.producer import Producer
 from streams.kafka.topics import names
 from streams.settings import Settings
 from tables.rows import decode_job
 from tests.conftest import eventually
+from tests.integration.streams.kafka.test_executor_reports import report_of
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make, site
 from tests.integration.web.served import Site, serve
@@ -361,23 +363,25 @@ async def watching(url: URL, job_id: str) -> AsyncIterator[AsyncIterator[str]]:
 
 async def test_a_queue_that_no_executor_takes_from_is_shown(site: Site, make: Make, control: ControlStandIn) -> None:
     settings = make()
-    topic = names(settings).step_requests("noop")
 
     async def shown() -> dict[str, int]:
         _, body = await site.ask("GET", "/v1/queues", "anna-views")
         return {queue["name"]: queue.get("executors") for queue in body["data"]}
 
     assert (await shown())["noop"] == 0
-    async with AIOKafkaConsumer(topic, bootstrap_servers=settings.bootstrap, group_id="kinolog-exec-shown"):
+    producer = Producer(settings, "reports")
+    await producer.start()
 
-        async def one_takes() -> bool:
-            return (await shown())["noop"] == 1
+    async def one_takes() -> bool:
+        await producer.deliver(names(settings).executors, 0, None, report_of("shown", {"noop"}), BATCH_HEADERS)
+        return (await shown())["noop"] == 1
 
-        await eventually(one_takes, 30)
-        assert (await shown())["probe"] == 0
-        _, text = await site.ask("GET", "/metrics")
-        assert b'kinolog_queue_executors{step="noop"} 1.0\n' in text
-        assert b'kinolog_queue_executors{step="probe"} 0.0\n' in text
+    await eventually(one_takes, 30)
+    await producer.stop(5)
+    assert (await shown())["probe"] == 0
+    _, text = await site.ask("GET", "/metrics")
+    assert b'kinolog_queue_executors{step="noop"} 1.0\n' in text
+    assert b'kinolog_queue_executors{step="probe"} 0.0\n' in text
 
 
 async def test_a_timeline_and_the_past_come_from_the_log(site: Site, control: ControlStandIn) -> None:

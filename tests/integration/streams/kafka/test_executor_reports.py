@@ -1,16 +1,18 @@
 """A queue that no executor takes from is named: to operators by `doctor`, to everyone by the counts."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 
+from schemas.executors import ExecutorReport, StepSlots
 from schemas.steps import step_kinds
 from streams.broker.process import Broker
 from streams.doctor import services
 from streams.kafka.admin import apply_topics
-from streams.kafka.executor_groups import executors_by_step, group_of
+from streams.kafka.envelope import BATCH_HEADERS, batch, structured
+from streams.kafka.executor_reports import executors_by_step
+from streams.kafka.producer import Producer
 from streams.kafka.topics import names
 from streams.settings import Settings
 from tests.conftest import MakeSettings, eventually
@@ -23,20 +25,35 @@ async def settings(broker: Broker, make_settings: MakeSettings) -> Settings:
     return found
 
 
+def report_of(name: str, steps: set[str]) -> bytes:
+    report = ExecutorReport(
+        executor_id=name,
+        session_id=f"{name}-1",
+        address=0,
+        lane="default",
+        version="1",
+        seq=1,
+        steps={step: StepSlots(slots=1) for step in steps},
+    )
+    return batch([structured(report, event_id=name, source="test", subject=name)])
+
+
 @pytest.fixture
 async def executors(settings: Settings) -> AsyncIterator[None]:
-    """Two executors of different lanes: one has every step but noop, the other only probe."""
-    topics = {step: names(settings).step_requests(step) for step in step_kinds()}
-    lanes = {"groups-most": [topics[step] for step in topics if step != "noop"], "groups-probe": [topics["probe"]]}
-    consumers: list[Any] = [
-        AIOKafkaConsumer(*lane_topics, bootstrap_servers=settings.bootstrap, group_id=group_of(lane))
-        for lane, lane_topics in lanes.items()
-    ]
-    for consumer in consumers:
-        await consumer.start()
+    """Reports of two executors: one has every step but noop, the other only probe."""
+    producer = Producer(settings, "reports")
+    await producer.start()
+
+    async def report() -> None:
+        while True:
+            for name, steps in (("most", step_kinds().keys() - {"noop"}), ("probe", {"probe"})):
+                await producer.deliver(names(settings).executors, 0, None, report_of(name, {*steps}), BATCH_HEADERS)
+            await asyncio.sleep(0.5)
+
+    reporting = asyncio.create_task(report())
     yield
-    for consumer in consumers:
-        await consumer.stop()
+    reporting.cancel()
+    await producer.stop(5)
 
 
 async def test_of_each_step_it_is_known_how_many_executors_have_it(settings: Settings, executors: None) -> None:

@@ -1,0 +1,209 @@
+"""ActiveDispatcher: a dispatcher that runs in this process, with the readers that feed it.
+
+It starts over after each failure of a reader: everything that it knows follows from rows, reports and step events.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Set
+from contextlib import AbstractAsyncContextManager
+from typing import Any, NoReturn
+
+from aiokafka import TopicPartition
+
+from agents.control.dispatch.open_jobs import OpenJobs
+from agents.control.dispatch.requests import DispatchSender
+from agents.control.job_tables import JobTables
+from schemas.executors import ExecutorReport
+from schemas.jobs import Job, Queue
+from schemas.steps import step_kinds
+from streams.kafka.executor_reports import DatedReport, read_recent, reports_of
+from streams.kafka.reader import FOLLOWER_MS, fetch_from, open_reader, read_between
+from streams.kafka.retry import follow_forever
+from streams.kafka.topics import names
+from streams.settings import Settings
+from streams.worker.app import KinologApp
+from tables.dispatch.dispatcher import Dispatcher
+from tables.dispatch.rows import observe_job, observe_queue
+from tables.dispatch.values import Rules
+from tables.log_clock import LogClock
+
+log = logging.getLogger(__name__)
+
+#: Seconds between checks of what is due: missed reports, requests that are not accepted.
+_TICK_S = 0.25
+#: Longest wait until step events are read to their end. A request may be given twice afterwards; the second acceptance
+#: is revoked.
+_READ_S = 15.0
+_POLL_S = 0.01
+
+
+class ActiveDispatcher:
+    """One dispatcher from its start to its end."""
+
+    def __init__(self, app: KinologApp, settings: Settings, tables: JobTables, owned: Set[int], changelog: str) -> None:
+        self._app, self._settings, self._tables, self._owned = app, settings, tables, owned
+        self._topics = names(settings)
+        self._reports = TopicPartition(self._topics.executors, 0)
+        remote = sorted(set(range(settings.partitions)) - owned)
+        self._remote = [TopicPartition(changelog, partition) for partition in remote]
+        self._clock = LogClock()
+        self._jobs = OpenJobs(tables, owned)
+        self._sender = DispatchSender(app, settings, self._jobs)
+        self._dispatcher: Dispatcher | None = None
+        #: Jobs and queues that were changed while the dispatcher loads.
+        self._changed: dict[str, Job | Queue] = {}
+        self._number = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start reading."""
+        self._task = asyncio.create_task(self._run(), name="dispatcher")
+
+    def stop(self) -> None:
+        """Stop at once: another process may be the dispatcher now."""
+        self._dispatcher = None
+        if self._task is not None:
+            self._task.cancel()
+
+    def observe(self, changed: Iterable[Job | Queue], at: float) -> None:
+        """Rows of this process were changed, `at` the time of their record."""
+        self._clock.observe(at)
+        for row in changed:
+            if isinstance(row, Job):
+                self._jobs.note(row)
+            self._observe(row)
+
+    def flush(self) -> None:
+        """Give what can be given."""
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            return
+        for give in dispatcher.give(self._clock.now()):
+            self._sender.request(give, self._number)
+
+    def _observe(self, row: Job | Queue) -> None:
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            self._changed[row.id if isinstance(row, Job) else f"~{row.step}"] = row
+        elif isinstance(row, Queue):
+            observe_queue(dispatcher, row)
+        else:
+            observe_job(dispatcher, row, self._clock.now())
+
+    async def _run(self) -> NoReturn:
+        await follow_forever(
+            "dispatcher", self._connect, self._dispatch, also=(ExceptionGroup,), on_failure=self._forget
+        )
+
+    def _forget(self) -> None:
+        self._dispatcher = None
+
+    def _connect(self) -> AbstractAsyncContextManager[Any]:
+        parts = [self._reports, *self._remote]
+        return open_reader(self._settings.cluster, parts, reset="earliest", wait_ms=FOLLOWER_MS)
+
+    async def _dispatch(self, reader: Any) -> None:
+        """Load, start, and follow until a reader fails."""
+        self._dispatcher = None
+        reports, end = await read_recent(reader, self._reports)
+        self._next = {self._reports: end}
+        self._clock.observe(max((at for _, at in reports), default=0.0))
+        number = max(int(time.time() * 1000), self._number, *(report.poke for report, _ in reports)) + 1
+        dispatcher = Dispatcher(step_kinds(), rules_of(self._settings), number)
+        for queue in self._tables.paused.values():
+            observe_queue(dispatcher, queue)
+        async for job in self._jobs.own():
+            observe_job(dispatcher, job, self._clock.now())
+        await self._read_remote(reader, dispatcher)
+        self._begin(dispatcher, number, reports)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(reader))
+            group.create_task(self._tick(dispatcher))
+            group.create_task(self._read_events(dispatcher))
+
+    async def _read_remote(self, reader: Any, dispatcher: Dispatcher) -> None:
+        if not self._remote:
+            return
+        starts, ends = await reader.beginning_offsets(self._remote), await reader.end_offsets(self._remote)
+        async for record in read_between(reader, starts, ends):
+            self._note_remote(record, dispatcher)
+        self._next |= ends
+
+    def _note_remote(self, record: Any, dispatcher: Dispatcher) -> None:
+        row = self._jobs.note_remote(record)
+        if isinstance(row, Queue):
+            observe_queue(dispatcher, row)
+        elif row is not None:
+            observe_job(dispatcher, row, self._clock.now())
+
+    def _begin(self, dispatcher: Dispatcher, number: int, reports: list[DatedReport]) -> None:
+        self._dispatcher, self._number = dispatcher, number
+        changed, self._changed = self._changed, {}
+        for row in changed.values():
+            self._observe(row)
+        for report, at in reports:
+            self._report(dispatcher, report, at)
+        pokes = dispatcher.begin(self._clock.now())
+        for poke in pokes:
+            self._sender.poke(poke)
+        log.info("dispatcher started", extra={"number": number, "executors": len(pokes)})
+
+    async def _follow(self, reader: Any) -> None:
+        fetch_from(reader, self._next)
+        while True:
+            for part, records in (await reader.getmany(timeout_ms=5_000)).items():
+                dispatcher = self._dispatcher
+                if dispatcher is None:
+                    return
+                for record in records:
+                    if part != self._reports:
+                        self._note_remote(record, dispatcher)
+                    for report, at in reports_of(record) if part == self._reports else ():
+                        self._clock.observe(at)
+                        self._report(dispatcher, report, at)
+            self.flush()
+
+    def _report(self, dispatcher: Dispatcher, report: ExecutorReport, at: float) -> None:
+        now = self._clock.now()
+        for lost in dispatcher.report(report, at, now):
+            self._sender.expire(lost, now)
+        for held in report.refused:
+            key = (held.job_id, held.run, held.step, held.attempt)
+            dispatcher.refused(key, report.session_id, report.seq - 1)
+
+    async def _tick(self, dispatcher: Dispatcher) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            dispatcher.tick(self._clock.now())
+            self.flush()
+
+    async def _read_events(self, dispatcher: Dispatcher) -> None:
+        """Report when step events are read to their end as it is once every executor has answered."""
+        while dispatcher.phase == "poking":
+            await asyncio.sleep(_POLL_S)
+        parts = [TopicPartition(self._topics.step_events, number) for number in range(self._settings.partitions)]
+        async with open_reader(self._settings.cluster, parts, reset="earliest") as reader:
+            starts, ends = await reader.beginning_offsets(parts), await reader.end_offsets(parts)
+        unread = {part for part in parts if ends[part] > starts[part]}
+        deadline = time.monotonic() + _READ_S
+        while any(self._applied(part) < ends[part] - 1 for part in unread):
+            if time.monotonic() > deadline:
+                log.warning("dispatcher gives before all step events are read")
+                break
+            await asyncio.sleep(_POLL_S)
+        dispatcher.caught_up()
+        self.flush()
+        log.info("dispatcher ready", extra={"number": self._number})
+
+    def _applied(self, part: TopicPartition) -> int:
+        if part.partition in self._owned:
+            return self._app.continuity.claimed(part.topic, part.partition)
+        return self._jobs.applied.get((part.topic, part.partition), -1)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The rules that a deployment has chosen."""
+    chosen = settings.dispatch
+    return Rules(weights=chosen.weights, owner_cap=chosen.owner_cap, owner_caps=chosen.owner_caps)

@@ -1,0 +1,81 @@
+"""DispatcherHost: runs the dispatcher while this process owns its partition.
+
+There is one dispatcher for all steps and executors: a step may be in several lanes, and an executor's CPUs are shared
+by all its steps. It belongs to the owner of one partition of `media.commands`: the group of control decides where it
+runs. Rows of partitions of other control processes are read from the changelog.
+"""
+
+import logging
+from collections.abc import Iterable, Set
+from typing import Protocol
+
+from agents.control.dispatch.active import ActiveDispatcher
+from agents.control.job_tables import JobTables
+from schemas.jobs import Job, Queue
+from streams.kafka.partitioner import partition_of
+from streams.settings import Settings
+from streams.worker.app import KinologApp
+
+log = logging.getLogger(__name__)
+
+#: Partition key of the dispatcher.
+_KEY = "dispatcher"
+
+
+class Dispatching(Protocol):
+    """What control reports to the dispatcher."""
+
+    def restart(self, tables: JobTables, owned: Set[int]) -> None:
+        """The tables hold the rows of the `owned` partitions now."""
+
+    def stop(self) -> None:
+        """Partitions are being revoked."""
+
+    def observe(self, changed: Iterable[Job | Queue], at: float) -> None:
+        """Rows were changed, `at` the time of their record."""
+
+    def flush(self) -> None:
+        """Give what can be given."""
+
+
+class DispatcherHost:
+    """The dispatcher of this process, if it has one."""
+
+    def __init__(self, app: KinologApp, settings: Settings) -> None:
+        self._app, self._settings = app, settings
+        self._partition = partition_of(_KEY, settings.partitions)
+        self._active: ActiveDispatcher | None = None
+
+    def restart(self, tables: JobTables, owned: Set[int]) -> None:
+        """See Dispatching."""
+        self.stop()
+        if self._partition in owned:
+            self._active = ActiveDispatcher(self._app, self._settings, tables, owned, tables.jobs.topic)
+            self._active.start()
+
+    def stop(self) -> None:
+        """See Dispatching."""
+        if self._active is not None:
+            self._active.stop()
+            self._active = None
+
+    def observe(self, changed: Iterable[Job | Queue], at: float) -> None:
+        """See Dispatching. Never raises."""
+        if self._active is not None:
+            try:
+                self._active.observe(changed, at)
+            except Exception as error:  # noqa: BLE001 - a bug: no record is to blame, and a new dispatcher reads the rows
+                self._start_over(self._active, error)
+
+    def flush(self) -> None:
+        """See Dispatching. Never raises."""
+        if self._active is not None:
+            try:
+                self._active.flush()
+            except Exception as error:  # noqa: BLE001 - as above
+                self._start_over(self._active, error)
+
+    def _start_over(self, active: ActiveDispatcher, error: Exception) -> None:
+        log.error("dispatcher failed", exc_info=error)
+        active.stop()
+        active.start()

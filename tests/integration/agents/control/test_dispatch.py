@@ -1,0 +1,226 @@
+"""Dispatch by real processes: controls and executors against a broker, and what a kill of any of them costs."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from msgspec.structs import replace
+
+from schemas.commands import PauseQueue, ResumeQueue
+from schemas.facts import JobCompleted, StepCompleted
+from schemas.jobs import StepSpec
+from schemas.step_events import AttemptAccepted, QueueChanged
+from streams.broker.process import Broker
+from streams.kafka.admin import apply_topics
+from streams.settings import Settings, to_environ
+from tests.conftest import MakeSettings
+from tests.integration.agents.outside import START_S, Outside, submit
+
+Eventually = Callable[..., Awaitable[Any]]
+
+
+class Processes:
+    """The processes of an installation, by name."""
+
+    def __init__(self, settings: Settings, log: Path, stack: AsyncExitStack) -> None:
+        self.settings, self._log, self._stack = settings, log, stack
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+
+    async def start(self, name: str, *command: str, **environ: str) -> None:
+        """`kinolog COMMAND`."""
+        known = {**os.environ, **to_environ(self.settings), **environ}
+        with self._log.open("ab") as log:
+            self._running[name] = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "streams.cli", *command, env=known, stderr=log
+            )
+        self._stack.push_async_callback(self.kill, name)
+
+    async def executor(self, name: str, **environ: str) -> None:
+        """An executor with this name."""
+        await self.start(name, "executor", KINOLOG_EXECUTOR__NAME=name, **environ)
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL."""
+        with suppress(ProcessLookupError):
+            self._running[name].kill()
+        await self._running[name].wait()
+
+    async def stop(self, name: str) -> int:
+        """SIGTERM. Returns the exit code."""
+        self._running[name].send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self._running[name].wait(), 30)
+
+
+class World(Outside):
+    """All that is not control or an executor: submits jobs, and reads what comes of them."""
+
+    def _places(self) -> list[TopicPartition]:
+        events = [TopicPartition(self.topics.step_events, number) for number in range(self.settings.partitions)]
+        return [*super()._places(), *events]
+
+    async def _report(self) -> None:
+        """Here are real executors."""
+
+    async def submit(self, *numbers: int, sleep_s: float = 0.0, **fields: Any) -> None:
+        for number in numbers:
+            job = submit(f"job_{number}", f"asset_{number}")
+            step = StepSpec(name="noop", params={"sleep_s": sleep_s})
+            await self.send(replace(job, steps=(step,), **fields))
+
+    def completed(self) -> set[str]:
+        return {fact.job_id for fact in self.all(JobCompleted)}
+
+    def published(self) -> list[str]:
+        """Ids of the published completions, repeats counted once."""
+        return sorted({event.id for event, message in self.received if isinstance(message, StepCompleted)})
+
+    def by(self) -> dict[str, str]:
+        """The executor that accepted each job first."""
+        accepted: dict[str, str] = {}
+        for claim in self.all(AttemptAccepted):
+            accepted.setdefault(claim.job_id, claim.executor_id)
+        return accepted
+
+
+@pytest.fixture
+async def installed(
+    fresh_broker: Broker, make_settings: MakeSettings, tmp_path: Path
+) -> AsyncIterator[tuple[Processes, World]]:
+    """One slot for each executor, short leases, and nothing running yet."""
+    settings = make_settings(
+        KINOLOG_KAFKA__BOOTSTRAP=fresh_broker.bootstrap,
+        KINOLOG_EXECUTOR__SLOTS='{"noop": 1}',
+        KINOLOG_EXECUTOR__DRAIN_S="5",
+        KINOLOG_LEASE__TTL_S="4",
+        KINOLOG_LEASE__HEARTBEAT_S="1",
+    )
+    await apply_topics(settings, 60)
+    async with AsyncExitStack() as stack:
+        processes, world = Processes(settings, tmp_path / "processes.log", stack), World(settings)
+        await world.open(stack)
+        try:
+            yield processes, world
+        finally:
+            sys.stderr.write((tmp_path / "processes.log").read_text(errors="replace")[-6000:])
+
+
+async def test_ready_steps_go_to_idle_executors_at_once(
+    installed: tuple[Processes, World], eventually: Eventually
+) -> None:
+    processes, world = installed
+    await processes.start("control", "control")
+    for name in ("a", "b"):
+        await processes.executor(name)
+    await world.submit(0)
+    await eventually(lambda: world.completed() == {"job_0"}, START_S)
+    for number in range(1, 9, 2):  # with a hash, two of a pair lie behind one another half of the time
+        await world.submit(number, number + 1, sleep_s=2.0)
+        await eventually(lambda pair={f"job_{number}", f"job_{number + 1}"}: pair <= world.by().keys())
+        assert len({world.by()[f"job_{n}"] for n in (number, number + 1)}) == 2
+        await eventually(lambda count=number + 2: len(world.completed()) == count, START_S)
+
+
+async def test_what_was_submitted_before_any_executor_is_done_by_the_first_one(
+    installed: tuple[Processes, World], eventually: Eventually
+) -> None:
+    processes, world = installed
+    await world.submit(*range(20))
+    await processes.start("control", "control")
+    await processes.executor("a")
+    await eventually(lambda: len(world.completed()) == 20, START_S)
+    assert len(world.all(AttemptAccepted)) <= 20 and len(world.published()) == 20
+
+
+async def test_work_of_a_killed_executor_is_done_by_another_and_by_the_one_that_comes_back(
+    installed: tuple[Processes, World], eventually: Eventually
+) -> None:
+    processes, world = installed
+    await processes.start("control", "control")
+    for name in ("a", "b"):
+        await processes.executor(name)
+    await world.submit(0)
+    await eventually(world.completed, START_S)
+    await world.submit(*range(1, 9), sleep_s=1.0)
+    await eventually(lambda: len(world.by().keys() - {"job_0"}) == 2)
+    await processes.kill("a")
+    await world.submit(9, 10)
+    await processes.executor("a")
+    await eventually(lambda: len(world.completed()) == 11, START_S)
+    assert len(world.published()) == 11
+
+
+async def test_another_control_dispatches_when_one_is_killed(
+    installed: tuple[Processes, World], eventually: Eventually
+) -> None:
+    processes, world = installed
+    for name in ("control-1", "control-2"):
+        await processes.start(name, "control")
+    for name in ("a", "b"):
+        await processes.executor(name)
+    await world.submit(*range(16))
+    await eventually(lambda: len(world.completed()) == 16, START_S)
+    for number, name in enumerate(("control-1", "control-2")):
+        first = 16 + 16 * number
+        await world.submit(*range(first, first + 16), sleep_s=0.3)
+        slow = {f"job_{number}" for number in range(first, first + 16)}
+        await eventually(lambda jobs=slow: jobs & world.by().keys())
+        await processes.kill(name)
+        await eventually(lambda count=first + 16: len(world.completed()) == count, START_S)
+        await processes.start(name, "control")
+    assert len(world.published()) == 48
+
+
+async def test_a_step_that_a_restarted_executor_adds_is_done(
+    installed: tuple[Processes, World], eventually: Eventually
+) -> None:
+    processes, world = installed
+    await processes.start("control", "control")
+    await processes.executor("a", KINOLOG_EXECUTOR__LANES='{"other": ["noop"]}')
+    await world.submit(0)
+    await asyncio.sleep(3)  # nobody takes it
+    assert not world.completed()
+    await processes.kill("a")
+    await processes.executor("a")
+    await eventually(lambda: world.completed() == {"job_0"}, START_S)
+
+
+async def test_a_paused_queue_gives_nothing_until_it_is_resumed_also_after_a_kill(
+    installed: tuple[Processes, World], eventually: Eventually
+) -> None:
+    processes, world = installed
+    await processes.start("control", "control")
+    await processes.executor("a")
+    await world.submit(0)
+    await eventually(world.completed, START_S)
+    await world.send(PauseQueue(step="noop"))
+    await eventually(lambda: world.all(QueueChanged, paused=True))
+    await world.submit(1)
+    await processes.kill("control")
+    await processes.start("control", "control")
+    await world.submit(2)
+    await asyncio.sleep(8)
+    assert world.completed() == {"job_0"}
+    await world.send(ResumeQueue(step="noop"))
+    await eventually(lambda: len(world.completed()) == 3, START_S)
+
+
+async def test_a_stopping_executor_leaves_its_work_to_another(
+    installed: tuple[Processes, World], eventually: Eventually
+) -> None:
+    processes, world = installed
+    await processes.start("control", "control")
+    await processes.executor("a")
+    await world.submit(0)
+    await eventually(world.completed, START_S)
+    await world.submit(1, 2, sleep_s=0.5)
+    assert await processes.stop("a") == 0
+    await processes.executor("b")
+    await eventually(lambda: len(world.completed()) == 3, START_S)
+    assert len(world.published()) == 3
