@@ -46,9 +46,9 @@ from web.readmodel.commands import Commands
 from web.readmodel.event_index import EventIndex
 from web.readmodel.event_indexer import EventIndexer
 from web.readmodel.event_log import EventLog
+from web.readmodel.executors import Executors
 from web.readmodel.log_clock import LogClock
 from web.readmodel.position import Position
-from web.readmodel.queue_executors import QueueExecutors
 from web.readmodel.read_model import Damaged, ReadModel
 from web.route_list import ROUTES
 from web.search.index import SearchIndex
@@ -177,7 +177,7 @@ def make_services(settings: Settings) -> Services:
         index=index,
         indexer=indexer,
         query_vectors=QueryVectors(embeddings(settings), settings.embed.query_timeout_s),
-        queue_executors=QueueExecutors(settings),
+        executors=Executors(settings),
         cache=cache,
         cache_sharing=_cache_sharing(settings, cache),
     )

@@ -1,6 +1,6 @@
 """The route list: the routes of every module of handlers, in the order of the OpenAPI document."""
 
-from web.api import assets, documents, health, live, media, metrics, search, stats, store_gc, tokens, ui
+from web.api import assets, documents, executors, health, live, media, metrics, search, stats, store_gc, tokens, ui
 from web.api.cache import downloads, maintenance, resolve
 from web.api.cache import routes as cache
 from web.api.jobs import bulk, events, export
@@ -24,6 +24,7 @@ ROUTES: tuple[Routes, ...] = (
     export.routes,
     bulk.routes,
     stats.routes,
+    executors.routes,
     search.routes,
     live.routes,
     media.routes,

@@ -30,9 +30,9 @@ from web.readmodel.commands import Commands
 from web.readmodel.event_index import EventIndex
 from web.readmodel.event_indexer import EventIndexer
 from web.readmodel.event_log import EventLog
+from web.readmodel.executors import Executors
 from web.readmodel.log_clock import LogClock
 from web.readmodel.position import Position
-from web.readmodel.queue_executors import QueueExecutors
 from web.readmodel.read_model import ReadModel
 from web.search.index import SearchIndex
 from web.search.indexer import Indexer
@@ -80,7 +80,7 @@ class Services:
     index: SearchIndex
     indexer: Indexer
     query_vectors: QueryVectors
-    queue_executors: QueueExecutors
+    executors: Executors
     #: Recent uses of cached media on this replica; safe to lose.
     cache: CacheUsage = field(default_factory=CacheUsage)
     #: Shares those with other replicas over Redis, if configured.

@@ -6,7 +6,7 @@ Nothing is acknowledged: the dispatcher gives a request that is not accepted in 
 import asyncio
 import contextvars
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -44,40 +44,59 @@ class RequestIntake:
         self._topics, self._partitions, self._steps = names(settings), settings.partitions, steps
         self._attempts, self._session = attempts, session
         self._producer, self._fatal = producer, fatal
-        self._beginning: set[asyncio.Task[None]] = set()
+        #: Accepted, to be claimed together.
+        self._admitted: list[Attempt] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def receive(self, record: Any) -> None:
         """Handle a record of the address. Never raises."""
-        admitted: list[Attempt] = []
         for entry in read(record.value, record.headers):
             try:
-                self._receive(entry, admitted)
+                self._receive(entry)
             except InvalidEntry as invalid:
                 await self.dead_letter(InvalidRequest(record, entry.content, invalid.error))
             except Exception as error:  # a bug: the request is given to another executor
                 log.exception("request failed")
-                record_of_error = ErrorRecord(code="internal-error", message=repr(error))
-                await self.dead_letter(InvalidRequest(record, entry.content, record_of_error))
-        if admitted:
-            # A context of its own: the claims outlive the handling of this record.
-            beginning = asyncio.create_task(self._attempts.begin(admitted), context=contextvars.Context())
-            self._beginning.add(beginning)
-            beginning.add_done_callback(self._begun)
+                internal_error = ErrorRecord(code="internal-error", message=repr(error))
+                await self.dead_letter(InvalidRequest(record, entry.content, internal_error))
+        self._begin()
 
-    def _receive(self, entry: Entry | Unreadable, admitted: list[Attempt]) -> None:
+    def _receive(self, entry: Entry | Unreadable) -> None:
         if isinstance(entry, Unreadable):
             raise InvalidEntry(entry.code, entry.reason)
         message = entry.message
         if isinstance(message, PokeExecutor):
             if message.to == self._session.id:
-                self._session.poked(message.poke)
+                self._answer(message.poke)
         elif isinstance(message, StepRequested):
             if message.to == self._session.id and message.dispatcher >= self._session.poke:
-                self._take(Request(message, entry.event.id), admitted)
+                self._take(Request(message, entry.event.id))
         else:
             raise InvalidEntry("unexpected-type", f"{message.TYPE} is not a step request")
 
-    def _take(self, request: Request, admitted: list[Attempt]) -> None:
+    def _answer(self, poke: int) -> None:
+        """Answer a poke once the claims of what was accepted before it are on the log."""
+        self._session.poked(poke)
+        self._begin()
+        self._keep(self._answer_after(tuple(self._tasks), poke))
+
+    async def _answer_after(self, claims: tuple[asyncio.Task[None], ...], poke: int) -> None:
+        if claims:
+            await asyncio.wait(claims)
+        self._session.answer(poke)
+
+    def _begin(self) -> None:
+        admitted, self._admitted = self._admitted, []
+        if admitted:
+            self._keep(self._attempts.begin(admitted))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` in a context of its own: it outlives the handling of its record."""
+        task = asyncio.create_task(work, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _take(self, request: Request) -> None:
         requested = request.requested
         if reason := objection(requested):
             raise InvalidEntry("invalid-message", reason)
@@ -87,11 +106,11 @@ class RequestIntake:
         if not is_offered or self._session.is_draining or not self._attempts.has_room(requested.step):
             self._session.refuse(requested)
         elif (attempt := self._attempts.admit(request)) is not None:
-            admitted.append(attempt)
+            self._admitted.append(attempt)
 
-    def _begun(self, beginning: asyncio.Task[None]) -> None:
-        self._beginning.discard(beginning)
-        if not beginning.cancelled() and (error := beginning.exception()) is not None:
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
             self._fatal("attempts could not begin", error=repr(error))
 
     async def dead_letter(self, invalid: InvalidRequest) -> None:

@@ -55,7 +55,7 @@ class RunningAttempts:
         self._heartbeat_s = heartbeat_s
         self._by_key: dict[AttemptKey, Attempt] = {}
         self._by_lease: dict[str, Attempt] = {}
-        #: Called when an attempt was accepted or has ended.
+        #: Called when what `held` returns has changed.
         self.on_change: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
@@ -92,7 +92,8 @@ class RunningAttempts:
         for attempt in admitted:
             if attempt.task is None:
                 self._start(attempt)
-        self.on_change()
+        if not all(attempt.identity.kind.instant for attempt in admitted):
+            self.on_change()
 
     def revoke(self, lease_id: str, reason: str) -> None:
         """Stop the work of a lease. Ignored when the lease is another executor's or has ended."""
@@ -170,7 +171,8 @@ class RunningAttempts:
     def _forget(self, attempt: Attempt) -> None:
         del self._by_key[attempt.identity.key], self._by_lease[attempt.identity.lease_id]
         self._runtimes[attempt.identity.request.step].slots.remove()
-        self.on_change()
+        if not attempt.identity.kind.instant:
+            self.on_change()
 
     def _send_progress(self, attempt: Attempt) -> None:
         now = time.monotonic()

@@ -47,8 +47,8 @@ class ExecutorSession:
         self._cpus = cpus
         #: Returns the attempts that were accepted and have not ended.
         self.held: Callable[[], list[HeldAttempt]] = list
-        #: Number of the last poke.
-        self.poke = 0
+        #: Number of the last poke, and of the last one that was answered.
+        self.poke = self._answered = 0
         self.is_draining = False
         self._seq = 0
         #: Refused since the last report.
@@ -60,8 +60,12 @@ class ExecutorSession:
         self._changed.set()
 
     def poked(self, number: int) -> None:
-        """A dispatcher that starts asks for a report."""
+        """A dispatcher starts: requests of earlier ones do not count any more."""
         self.poke = max(self.poke, number)
+
+    def answer(self, number: int) -> None:
+        """Answer a poke: what was accepted before it is on the log."""
+        self._answered = max(self._answered, number)
         self.change()
 
     def refuse(self, requested: StepRequested) -> None:
@@ -109,6 +113,6 @@ class ExecutorSession:
             cpus=self._cpus,
             short_turns=0,
             draining=self.is_draining,
-            poke=self.poke,
+            poke=self._answered,
             refused=tuple(refused[:MAX_LISTED]),
         )

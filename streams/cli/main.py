@@ -13,6 +13,7 @@ import click
 
 from streams.cli.cache import cache
 from streams.cli.common import JSON, Output, client_command, end, streaming_command
+from streams.cli.executors import executor_table
 from streams.cli.groups import FAILED, OK, Command, Commands, print_error
 from streams.cli.jobs import jobs
 from streams.cli.ops import operations
@@ -28,7 +29,7 @@ _OUTPUTS = {"txt": "text", "vtt": "vtt", "srt": "srt", "json": "transcript"}
 SECTIONS = {
     "Start": ("demo", "up", "doctor"),
     "Media": ("submit", "watch", "jobs", "search", "transcript", "cache"),
-    "Operation": ("stats", "queues", "topics", "token", "audit", "gc"),
+    "Operation": ("stats", "queues", "executors", "topics", "token", "audit", "gc"),
     "Processes": ("control", "executor", "web"),
 }
 
@@ -182,6 +183,13 @@ async def stats(client: "Client", as_of: str | None) -> Output:
     """Count jobs by pipeline and status, and assets by status."""
     counts = await client.stats(as_of=as_of)
     return Output([counts], stats_lines(counts))
+
+
+@client_command(cli, "executors", examples=("kinolog executors",))
+async def executors(client: "Client") -> Output:
+    """List the executors, and what each of them runs."""
+    found = await client.executors()
+    return Output(found, executor_table(found))
 
 
 @cli.command("demo", cls=Command, examples=("kinolog demo", "kinolog demo --file talk.mp4 --exit"))

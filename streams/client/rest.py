@@ -149,6 +149,10 @@ class Client:
         """Every step's queue: whether it is paused, its executors, its jobs by the step's status."""
         return _items(await self._request("GET", "/v1/queues"))
 
+    async def executors(self) -> list[dict[str, Any]]:
+        """Every executor that has reported lately; needs an admin's token."""
+        return _items(await self._request("GET", "/v1/executors"))
+
     async def change_queue(self, step: str, *, paused: bool) -> None:
         """Pause or resume a step's queue; needs an admin's token. Raises NotFound."""
         await self._request("POST", f"/v1/queues/{quote(step, safe='')}/{'pause' if paused else 'resume'}")

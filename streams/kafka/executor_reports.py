@@ -50,19 +50,29 @@ async def read_recent(reader: Any, part: TopicPartition) -> tuple[list[DatedRepo
     return [report for record in records for report in reports_of(record)], ends[part]
 
 
-async def executors_by_step(settings: Settings, cluster: Cluster) -> dict[str, int]:
-    """Number of executors per step. Raises KafkaError, TimeoutError."""
+async def latest_reports(settings: Settings, cluster: Cluster) -> list[DatedReport]:
+    """The latest report of each executor that has reported in the last minute. Raises KafkaError, TimeoutError."""
     part = TopicPartition(names(settings).executors, 0)
     async with asyncio.timeout(_TIMEOUT_S), open_reader(cluster, [part], reset="earliest") as reader:
         reports, _ = await read_recent(reader, part)
-    return count_by_step(reports, time.time())
+    return list({dated.report.executor_id: dated for dated in reports}.values())
+
+
+async def executors_by_step(settings: Settings, cluster: Cluster) -> dict[str, int]:
+    """Number of executors per step. Raises KafkaError, TimeoutError."""
+    return count_by_step(await latest_reports(settings, cluster), time.time())
+
+
+def silent_before(reports: Iterable[DatedReport], now: float) -> float:
+    """Executors whose latest report is not after this time are silent. `now`: this machine's time."""
+    newest = max((dated.at for dated in reports), default=0.0)
+    return max(newest, now - _CLOCKS_DIFFER_S) - SILENT_S
 
 
 def count_by_step(reports: Iterable[DatedReport], now: float) -> dict[str, int]:
     """Number of executors per step: those that report and stay. `now`: this machine's time."""
     latest = {dated.report.executor_id: dated for dated in reports}
-    newest = max((dated.at for dated in latest.values()), default=0.0)
-    since = max(newest, now - _CLOCKS_DIFFER_S) - SILENT_S
+    since = silent_before(latest.values(), now)
     alive = [report for report, at in latest.values() if at > since and not report.draining]
     return {step: sum(step in report.steps for report in alive) for step in step_kinds()}
 

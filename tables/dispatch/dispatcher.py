@@ -178,8 +178,11 @@ class Dispatcher:
 
     # Time
 
-    def tick(self, now: float) -> None:
-        """Act on what is due."""
+    def tick(self, now: float, read_until: float | None = None) -> None:
+        """Act on what is due. `read_until`: step events that were written before are known; by default, all are.
+
+        An attempt counts as not accepted only where its acceptance would be known.
+        """
         while self._later and self._later[0][0] <= now:
             attempt = self.ledger.attempts.get(heappop(self._later)[1])
             if attempt is not None and attempt.state == "later" and attempt.at <= now:
@@ -187,12 +190,16 @@ class Dispatcher:
         for session in self.ledger.executors.fall_silent(now):
             self._start.answered(session.report.session_id, now)
             self.ledger.take_back_given(session)
-        while self._given and self._given[0][0] <= now:
+        while self._given and self._given[0][0] <= (now if read_until is None else min(now, read_until)):
             _, key, at = self._given.popleft()
             attempt = self.ledger.attempts.get(key)
             if attempt is not None and attempt.state == "given" and attempt.at == at:
                 self._mute(attempt)
         self._start.tick(now)
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether something that was given may not have been accepted in time."""
+        return bool(self._given) and self._given[0][0] <= now
 
     def next_wake(self) -> float | None:
         """When `tick` has something to do; None: not before something else happens."""

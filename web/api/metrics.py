@@ -39,7 +39,7 @@ async def _gather(parts: Services) -> None:
         metrics.part_ends.labels(part).set(ends.ends)
         metrics.crash_loops.labels(part).set(is_looping(ends, time.time()))
     metrics.queue_executors.clear()
-    for step, count in (await parts.queue_executors.by_step() or {}).items():
+    for step, count in (await parts.executors.by_step() or {}).items():
         metrics.queue_executors.labels(step).set(count)
     by_status: Counter[str] = Counter()
     failed: Counter[str] = Counter()

@@ -50,7 +50,7 @@ async def show_queues(request: web.Request) -> web.Response:
     parts = services(request)
     counts = steps_by_status(await parts.model.read(queries.counts, caller_of(request).scope))
     paused = await parts.model.read(queries.paused)
-    executors = await parts.queue_executors.by_step() or {}
+    executors = await parts.executors.by_step() or {}
     return data_response(
         [_queue(name, counts[name], paused.get(name), executors.get(name, UNSET)) for name in step_kinds()]
     )

@@ -36,7 +36,7 @@ async def background_tasks(app: web.Application) -> AsyncIterator[None]:
     yield
     await cancel_all(running)
     await parts.query_vectors.close()
-    await parts.queue_executors.close()
+    await parts.executors.close()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.to_thread(parts.model.close)
         await asyncio.to_thread(parts.index.close)

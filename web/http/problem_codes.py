@@ -48,6 +48,7 @@ CODES: dict[str, str] = {
     "job-running": "The job has not ended: cancel it first, and wait for its end.",
     "key-of-deleted-job": "The job of this Idempotency-Key was deleted: use a new key.",
     "log-too-long": "The part of the log that this request needs is too long to read.",
+    "log-unreadable": "The Kafka log cannot be read at the moment: try again.",
     "method-not-allowed": "The path does not support this method.",
     "missing-file": "The form has no file.",
     "missing-parameter": "A required query parameter is missing.",

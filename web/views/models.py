@@ -3,7 +3,7 @@
 A field of type `… | UnsetType` is absent when it has no value; any other is always present.
 """
 
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -260,6 +260,29 @@ class QueueView(View, frozen=True, kw_only=True):
     failed: int
     cancelled: int
     skipped: int
+
+
+ExecutorStatus = Literal["active", "draining", "silent"]
+
+
+class ExecutorView(View, frozen=True, kw_only=True):
+    """An executor by its latest report."""
+
+    id: str
+    #: Its steps are those of this lane.
+    lane: str
+    #: Version of the program; `outdated` if web has another one.
+    version: str
+    outdated: bool
+    #: "active", "draining" (it stops and takes nothing more) or "silent" (its reports are missing).
+    status: ExecutorStatus
+    reported_at: str
+    #: Attempts of each step that it runs at a time.
+    slots: dict[str, int]
+    #: Number of attempts of each step that it has accepted; those of steps that take no time are not counted.
+    active: dict[str, int]
+    #: CPUs that heavy steps share.
+    cpus: int
 
 
 class SubmittedItem(View, frozen=True, kw_only=True):

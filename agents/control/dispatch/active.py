@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from aiokafka import TopicPartition
 
+from agents.control.dispatch.event_ends import EventEnds
 from agents.control.dispatch.open_jobs import OpenJobs
 from agents.control.dispatch.requests import DispatchSender
 from agents.control.job_tables import JobTables
@@ -51,9 +52,10 @@ class ActiveDispatcher:
         self._clock = LogClock()
         self._jobs = OpenJobs(tables, owned)
         self._sender = DispatchSender(app, settings, self._jobs)
+        self._event_ends = EventEnds(settings, app.continuity, self._jobs, owned)
         self._dispatcher: Dispatcher | None = None
-        #: Jobs and queues that were changed while the dispatcher loads.
-        self._changed: dict[str, Job | Queue] = {}
+        #: Jobs that were changed while the dispatcher loads.
+        self._changed: set[str] = set()
         self._number = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -86,7 +88,7 @@ class ActiveDispatcher:
     def _observe(self, row: Job | Queue) -> None:
         dispatcher = self._dispatcher
         if dispatcher is None:
-            self._changed[row.id if isinstance(row, Job) else f"~{row.step}"] = row
+            self._changed |= {row.id} if isinstance(row, Job) else set()
         elif isinstance(row, Queue):
             observe_queue(dispatcher, row)
         else:
@@ -112,16 +114,16 @@ class ActiveDispatcher:
         self._clock.observe(max((at for _, at in reports), default=0.0))
         number = max(int(time.time() * 1000), self._number, *(report.poke for report, _ in reports)) + 1
         dispatcher = Dispatcher(step_kinds(), rules_of(self._settings), number)
-        for queue in self._tables.paused.values():
-            observe_queue(dispatcher, queue)
         async for job in self._jobs.own():
             observe_job(dispatcher, job, self._clock.now())
         await self._read_remote(reader, dispatcher)
         self._begin(dispatcher, number, reports)
-        async with asyncio.TaskGroup() as group:
+        async with (
+            open_reader(self._settings.cluster, self._event_ends.parts, reset="earliest") as ends_reader,
+            asyncio.TaskGroup() as group,
+        ):
             group.create_task(self._follow(reader))
-            group.create_task(self._tick(dispatcher))
-            group.create_task(self._read_events(dispatcher))
+            group.create_task(self._watch(dispatcher, ends_reader))
 
     async def _read_remote(self, reader: Any, dispatcher: Dispatcher) -> None:
         if not self._remote:
@@ -140,9 +142,12 @@ class ActiveDispatcher:
 
     def _begin(self, dispatcher: Dispatcher, number: int, reports: list[DatedReport]) -> None:
         self._dispatcher, self._number = dispatcher, number
-        changed, self._changed = self._changed, {}
-        for row in changed.values():
-            self._observe(row)
+        for queue in self._tables.paused.values():
+            self._observe(queue)
+        changed, self._changed = self._changed, set()
+        for job_id in changed:
+            if (job := self._jobs.get(job_id)) is not None:
+                self._observe(job)
         for report, at in reports:
             self._report(dispatcher, report, at)
         pokes = dispatcher.begin(self._clock.now())
@@ -173,34 +178,31 @@ class ActiveDispatcher:
             key = (held.job_id, held.run, held.step, held.attempt)
             dispatcher.refused(key, report.session_id, report.seq - 1)
 
-    async def _tick(self, dispatcher: Dispatcher) -> None:
-        while True:
-            await asyncio.sleep(_TICK_S)
-            dispatcher.tick(self._clock.now())
-            self.flush()
-
-    async def _read_events(self, dispatcher: Dispatcher) -> None:
-        """Report when step events are read to their end as it is once every executor has answered."""
+    async def _watch(self, dispatcher: Dispatcher, ends_reader: Any) -> None:
+        """Act on what is due, first on the start."""
         while dispatcher.phase == "poking":
             await asyncio.sleep(_POLL_S)
-        parts = [TopicPartition(self._topics.step_events, number) for number in range(self._settings.partitions)]
-        async with open_reader(self._settings.cluster, parts, reset="earliest") as reader:
-            starts, ends = await reader.beginning_offsets(parts), await reader.end_offsets(parts)
-        unread = {part for part in parts if ends[part] > starts[part]}
-        deadline = time.monotonic() + _READ_S
-        while any(self._applied(part) < ends[part] - 1 for part in unread):
-            if time.monotonic() > deadline:
-                log.warning("dispatcher gives before all step events are read")
-                break
-            await asyncio.sleep(_POLL_S)
+            dispatcher.tick(self._clock.now())
+        await self._read_events(ends_reader)
         dispatcher.caught_up()
-        self.flush()
         log.info("dispatcher ready", extra={"number": self._number})
+        while True:
+            self.flush()
+            await asyncio.sleep(_TICK_S)
+            dispatcher.tick(self._clock.now(), read_until=0.0)
+            if dispatcher.is_overdue(self._clock.now()):  # or its acceptance waits to be read
+                until = self._clock.now()
+                await self._read_events(ends_reader)
+                dispatcher.tick(self._clock.now(), read_until=until)
 
-    def _applied(self, part: TopicPartition) -> int:
-        if part.partition in self._owned:
-            return self._app.continuity.claimed(part.topic, part.partition)
-        return self._jobs.applied.get((part.topic, part.partition), -1)
+    async def _read_events(self, ends_reader: Any) -> None:
+        """Return when step events are applied up to their end as it is now."""
+        ends, deadline = await self._event_ends.now(ends_reader), time.monotonic() + _READ_S
+        while not self._event_ends.are_applied(ends):
+            if time.monotonic() > deadline:
+                log.warning("dispatcher goes on before all step events are read")
+                return
+            await asyncio.sleep(_POLL_S)
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -224,3 +224,22 @@ async def test_a_stopping_executor_leaves_its_work_to_another(
     await processes.executor("b")
     await eventually(lambda: len(world.completed()) == 3, START_S)
     assert len(world.published()) == 3
+
+
+async def test_a_high_job_and_a_second_owner_do_not_wait_behind_the_jobs_of_the_first(
+    installed: tuple[Processes, World], eventually: Eventually
+) -> None:
+    processes, world = installed
+    await processes.start("control", "control")
+    await processes.executor("a")
+    await world.submit(0)
+    await eventually(world.completed, START_S)
+    await world.submit(*range(1, 13), sleep_s=0.5, owner="anna")
+    await world.submit(13, sleep_s=0.5, priority="low", owner="anna")
+    await world.submit(14, sleep_s=0.5, owner="bert")
+    await world.submit(15, sleep_s=0.5, priority="high", owner="anna")
+    await eventually(lambda: len(world.completed()) == 16, START_S)
+    order = [claim.job_id for claim in world.all(AttemptAccepted) if claim.job_id != "job_0"]
+    before = {job: order.index(job) for job in ("job_12", "job_13", "job_14", "job_15")}
+    assert before["job_15"] < before["job_12"] and before["job_14"] < before["job_12"]
+    assert before["job_14"] <= 5 and before["job_15"] <= 5, order

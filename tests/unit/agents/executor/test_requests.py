@@ -14,6 +14,7 @@ from schemas.facts import DeadLetter
 from schemas.step_events import AttemptReleased, StepRequested
 from streams.kafka.envelope import Entry, read
 from streams.settings import Settings
+from tests.conftest import eventually
 from tests.unit.agents.executor.fakes import entry, record, request
 
 
@@ -23,6 +24,8 @@ class FakeAttempts:
     def __init__(self) -> None:
         self.admitted: list[str] = []
         self.begun: list[str] = []
+        self.log_is_available = asyncio.Event()
+        self.log_is_available.set()
 
     def is_known(self, requested: StepRequested) -> bool:
         return requested.job_id in self.admitted
@@ -38,6 +41,7 @@ class FakeAttempts:
 
     async def begin(self, admitted: list[str]) -> None:
         self.begun += admitted
+        await self.log_is_available.wait()
 
 
 class FakeSession:
@@ -45,6 +49,10 @@ class FakeSession:
 
     def __init__(self) -> None:
         self.refused: list[str] = []
+        self.answered: list[int] = []
+
+    def answer(self, number: int) -> None:
+        self.answered.append(number)
 
     def refuse(self, requested: StepRequested) -> None:
         self.refused.append(requested.job_id)
@@ -86,6 +94,15 @@ async def test_after_a_poke_requests_of_earlier_dispatchers_are_ignored() -> Non
     await world.receive(entry(PokeExecutor(to="another", poke=9)), mine("a"), entry(PokeExecutor(to="mine", poke=7)))
     await world.receive(mine("b"), mine("c", dispatcher=7))
     assert world.attempts.begun == ["a", "c"]
+
+
+async def test_a_poke_is_answered_once_what_was_accepted_before_it_is_on_the_log() -> None:
+    world = World()
+    world.attempts.log_is_available.clear()
+    await world.receive(mine("a"), entry(PokeExecutor(to="mine", poke=7)), mine("b", dispatcher=7))
+    assert (world.attempts.begun, world.session.answered) == (["a", "b"], [])
+    world.attempts.log_is_available.set()
+    await eventually(lambda: world.session.answered == [7])
 
 
 async def test_what_there_is_no_slot_for_is_refused_at_once() -> None:

@@ -582,3 +582,15 @@ class TestExplanations:
         attempts = lane.dispatcher.ledger.attempts
         assert attempts["memo", "transcode"].cost_s == pytest.approx(2.0)
         assert attempts["memo", "transcode"].line.short and not attempts["film", "transcode"].line.short
+
+
+def test_a_request_counts_as_lost_only_when_its_acceptance_would_be_known() -> None:
+    lane = Lane(report("a"), report("b"))
+    lane.ready(ready("1"))
+    [first] = lane.give()
+    lane.now += 3.0
+    lane.dispatcher.tick(lane.now, read_until=lane.now - 2.5)
+    assert lane.dispatcher.is_overdue(lane.now) and not lane.give()
+    lane.dispatcher.tick(lane.now, read_until=lane.now)
+    [second] = lane.give()
+    assert second.session_id != first.session_id
