@@ -5,7 +5,6 @@ by all its steps. It belongs to the owner of one partition of `media.commands`: 
 runs. Rows of partitions of other control processes are read from the changelog.
 """
 
-import logging
 from collections.abc import Iterable, Set
 from typing import Protocol
 
@@ -15,8 +14,6 @@ from schemas.jobs import Job, Queue
 from streams.kafka.partitioner import partition_of
 from streams.settings import Settings
 from streams.worker.app import KinologApp
-
-log = logging.getLogger(__name__)
 
 #: Partition key of the dispatcher.
 _KEY = "dispatcher"
@@ -32,10 +29,10 @@ class Dispatching(Protocol):
         """Partitions are being revoked."""
 
     def observe(self, changed: Iterable[Job | Queue], at: float) -> None:
-        """Rows were changed, `at` the time of their record."""
+        """Rows were changed, `at` the time of their record. Never raises."""
 
     def flush(self) -> None:
-        """Give what can be given."""
+        """Give what can be given. Never raises."""
 
 
 class DispatcherHost:
@@ -60,22 +57,11 @@ class DispatcherHost:
             self._active = None
 
     def observe(self, changed: Iterable[Job | Queue], at: float) -> None:
-        """See Dispatching. Never raises."""
+        """See Dispatching."""
         if self._active is not None:
-            try:
-                self._active.observe(changed, at)
-            except Exception as error:  # noqa: BLE001 - a bug: no record is to blame, and a new dispatcher reads the rows
-                self._start_over(self._active, error)
+            self._active.observe(changed, at)
 
     def flush(self) -> None:
-        """See Dispatching. Never raises."""
+        """See Dispatching."""
         if self._active is not None:
-            try:
-                self._active.flush()
-            except Exception as error:  # noqa: BLE001 - as above
-                self._start_over(self._active, error)
-
-    def _start_over(self, active: ActiveDispatcher, error: Exception) -> None:
-        log.error("dispatcher failed", exc_info=error)
-        active.stop()
-        active.start()
+            self._active.flush()
