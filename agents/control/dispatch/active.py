@@ -19,7 +19,7 @@ from agents.control.job_tables import JobTables
 from schemas.executors import ExecutorReport
 from schemas.jobs import Job, Queue
 from schemas.steps import step_kinds
-from streams.kafka.executor_reports import DatedReport, read_recent, reports_of
+from streams.kafka.executor_reports import SILENT_S, DatedReport, read_recent, reports_of, silent_before
 from streams.kafka.reader import FOLLOWER_MS, fetch_from, open_reader, read_between
 from streams.kafka.retry import follow_forever
 from streams.kafka.topics import names
@@ -51,7 +51,9 @@ class ActiveDispatcher:
         self._reports = TopicPartition(self._topics.executors, 0)
         remote = sorted(set(range(settings.partitions)) - owned)
         self._remote = [TopicPartition(changelog, partition) for partition in remote]
+        #: The log's time, for events; the dispatcher has a clock that nobody sets.
         self._clock = LogClock()
+        self._started = time.time() - time.monotonic()
         self._jobs = OpenJobs(tables, owned)
         self._sender = DispatchSender(app, settings, self._jobs)
         self._event_ends = EventEnds(settings, app.continuity, self._jobs, owned)
@@ -105,7 +107,7 @@ class ActiveDispatcher:
         self._next_flush, self._flushed_at = None, asyncio.get_running_loop().time()
         dispatcher = self._dispatcher
         try:
-            for give in dispatcher.give(self._clock.now()) if dispatcher is not None else ():
+            for give in dispatcher.give(self._now()) if dispatcher is not None else ():
                 self._sender.request(give, self._number)
         except Exception as error:  # noqa: BLE001 - as above
             self._start_over(error)
@@ -116,6 +118,9 @@ class ActiveDispatcher:
         self.stop()
         self.start()
 
+    def _now(self) -> float:
+        return self._started + time.monotonic()
+
     def _observe(self, row: Job | Queue) -> None:
         dispatcher = self._dispatcher
         if dispatcher is None:
@@ -123,12 +128,10 @@ class ActiveDispatcher:
         elif isinstance(row, Queue):
             observe_queue(dispatcher, row)
         else:
-            observe_job(dispatcher, row, self._clock.now())
+            observe_job(dispatcher, row, self._now())
 
     async def _run(self) -> NoReturn:
-        await follow_forever(
-            "dispatcher", self._connect, self._dispatch, also=(ExceptionGroup,), on_failure=self._forget
-        )
+        await follow_forever("dispatcher", self._connect, self._dispatch, also=(Exception,), on_failure=self._forget)
 
     def _forget(self) -> None:
         self._dispatcher = None
@@ -142,11 +145,10 @@ class ActiveDispatcher:
         self._dispatcher = None
         reports, end = await read_recent(reader, self._reports)
         self._next = {self._reports: end}
-        self._clock.observe(max((at for _, at in reports), default=0.0))
         number = max(int(time.time() * 1000), self._number, *(report.poke for report, _ in reports)) + 1
         dispatcher = Dispatcher(step_kinds(), rules_of(self._settings), number)
         async for job in self._jobs.own():
-            observe_job(dispatcher, job, self._clock.now())
+            observe_job(dispatcher, job, self._now())
         await self._read_remote(reader, dispatcher)
         self._begin(dispatcher, number, reports)
         async with (
@@ -169,7 +171,7 @@ class ActiveDispatcher:
         if isinstance(row, Queue):
             observe_queue(dispatcher, row)
         elif row is not None:
-            observe_job(dispatcher, row, self._clock.now())
+            observe_job(dispatcher, row, self._now())
 
     def _begin(self, dispatcher: Dispatcher, number: int, reports: list[DatedReport]) -> None:
         self._dispatcher, self._number = dispatcher, number
@@ -179,9 +181,11 @@ class ActiveDispatcher:
         for job_id in changed:
             if (job := self._jobs.get(job_id)) is not None:
                 self._observe(job)
-        for report, at in reports:
-            self._report(dispatcher, report, at)
-        pokes = dispatcher.begin(self._clock.now())
+        now, latest = self._now(), {dated.report.executor_id: dated for dated in reports}
+        fresh = silent_before(latest.values(), time.time()) + SILENT_S
+        for report, at in latest.values():
+            self._report(dispatcher, report, now - max(fresh - at, 0.0))
+        pokes = dispatcher.begin(self._now())
         for poke in pokes:
             self._sender.poke(poke)
         log.info("dispatcher started", extra={"number": number, "executors": len(pokes)})
@@ -196,15 +200,14 @@ class ActiveDispatcher:
                 for record in records:
                     if part != self._reports:
                         self._note_remote(record, dispatcher)
-                    for report, at in reports_of(record) if part == self._reports else ():
-                        self._clock.observe(at)
-                        self._report(dispatcher, report, at)
+                    for report, _ in reports_of(record) if part == self._reports else ():
+                        self._report(dispatcher, report, self._now())
             self.flush()
 
     def _report(self, dispatcher: Dispatcher, report: ExecutorReport, at: float) -> None:
-        now = self._clock.now()
-        for lost in dispatcher.report(report, at, now):
-            self._sender.expire(lost, now)
+        """`at` by the dispatcher's clock: reports are read in the order of the log, whatever the broker dates them."""
+        for lost in dispatcher.report(report, at, self._now()):
+            self._sender.expire(lost, self._clock.now())
         for held in report.refused:
             key = (held.job_id, held.run, held.step, held.attempt)
             dispatcher.refused(key, report.session_id, report.seq - 1)
@@ -213,18 +216,18 @@ class ActiveDispatcher:
         """Act on what is due, first on the start."""
         while dispatcher.phase == "poking":
             await asyncio.sleep(_POLL_S)
-            dispatcher.tick(self._clock.now())
+            dispatcher.tick(self._now())
         await self._read_events(ends_reader)
         dispatcher.caught_up()
         log.info("dispatcher ready", extra={"number": self._number})
         while True:
             self.flush()
             await asyncio.sleep(_TICK_S)
-            dispatcher.tick(self._clock.now(), read_until=0.0)
-            if dispatcher.is_overdue(self._clock.now()):  # or its acceptance waits to be read
-                until = self._clock.now()
+            dispatcher.tick(self._now(), read_until=0.0)
+            if dispatcher.is_overdue(self._now()):  # or its acceptance waits to be read
+                until = self._now()
                 await self._read_events(ends_reader)
-                dispatcher.tick(self._clock.now(), read_until=until)
+                dispatcher.tick(self._now(), read_until=until)
 
     async def _read_events(self, ends_reader: Any) -> None:
         """Return when step events are applied up to their end as it is now."""
