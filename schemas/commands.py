@@ -1,6 +1,8 @@
 """Commands on `media.commands`, from web, the CLI and the uploads agent to control."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+import msgspec
 
 from schemas.base import Message
 from schemas.jobs import Input, Priority, StepSpec
@@ -88,4 +90,15 @@ class ResumeQueue(Message, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "media.queue.resume.v1"
 
     step: str
+    requested_by: str | None = None
+
+
+class LimitQueue(Message, frozen=True, kw_only=True):
+    """Limit the active attempts of a step, over all executors. A repeat changes nothing."""
+
+    TYPE: ClassVar[str] = "media.queue.limit.v1"
+
+    step: str
+    #: Unset: any number.
+    max_active: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
     requested_by: str | None = None

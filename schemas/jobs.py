@@ -179,15 +179,17 @@ class DeletedJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """State of a step's queue, once it was paused or resumed. Row with key `~<step>`."""
+    """State of a step's queue, once it was paused, resumed or limited. Row with key `~<step>`."""
 
     step: str
-    #: Executors accept no new attempts.
+    #: No attempts are given to executors.
     paused: bool
-    #: Time of the last change.
+    #: Time of the last pause or resumption; of the first change where there was none.
     changed_at: float
-    #: Caller of the last change.
+    #: Caller of that change.
     changed_by: str | None = None
+    #: Maximum number of active attempts over all executors; unset: any number.
+    max_active: int | None = None
     #: As in Job; its partition is that of `queue:<step>`.
     at: dict[str, int] = {}
 

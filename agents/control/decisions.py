@@ -8,20 +8,20 @@ from agents.control.record_changes import RecordChanges
 from agents.control.rejections import Rejected
 from agents.control.transitions import advance_checked
 from schemas.base import ErrorRecord
-from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
+from schemas.commands import CancelJob, DeleteAsset, DeleteJob, LimitQueue, PauseQueue, ResumeQueue, RetryJob, SubmitJob
 from schemas.jobs import DeletedJob, Job
 from schemas.registry import message_types
 from schemas.step_events import AttemptHeartbeat, StepEvent
 from schemas.steps import step_kinds
 from tables.assets import MAX_ASSET_JOBS
 from tables.effects import Effects, implied_effects
-from tables.queues import advance_queue, queue_effects, queue_key
+from tables.queues import QueueCommand, advance_queue, queue_effects, queue_key
 from tables.reducer import Advance, State
 from tables.refused_jobs import refused_job
 from tables.submissions import reused_event_id
 
 # Sets of types: a chain of `isinstance` takes as long as the decision itself.
-_QUEUE_COMMANDS = frozenset({PauseQueue, ResumeQueue})
+_QUEUE_COMMANDS = frozenset({PauseQueue, ResumeQueue, LimitQueue})
 _MEDIA_MESSAGES = frozenset(
     kind
     for kind in message_types().values()
@@ -95,7 +95,7 @@ def _keep_job(changes: RecordChanges, before: Job | None, after: Job, message: A
         changes.heartbeats.append(message)
 
 
-def _apply_to_queue(changes: RecordChanges, message: PauseQueue | ResumeQueue) -> None:
+def _apply_to_queue(changes: RecordChanges, message: QueueCommand) -> None:
     if message.step not in step_kinds():
         raise Rejected("unknown-step", f"there is no step {message.step!r}")
     changes.require_partition(queue_key(message.step), f"the queue of {message.step}")

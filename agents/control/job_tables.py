@@ -39,8 +39,8 @@ class JobTables:
     refused: RefusedIndex = field(default_factory=RefusedIndex)
     #: Deleted jobs that are still remembered, oldest first.
     deleted: deque[DeletedAt] = field(default_factory=deque)
-    #: Paused queues by step.
-    paused: dict[str, Queue] = field(default_factory=dict)
+    #: Queues that were ever changed, by step.
+    queues: dict[str, Queue] = field(default_factory=dict)
 
     def job(self, job_id: str) -> State:
         """The job, or what remains of a deleted one."""

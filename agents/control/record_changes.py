@@ -192,9 +192,7 @@ class RecordChanges:
             if isinstance(row, DeletedJob):
                 self._tables.deleted.append(DeletedAt(row.deleted_at, row.id, self.partition))
         for queue, _ in self._queues.values():
-            self._tables.paused.pop(queue.step, None)
-            if queue.paused:
-                self._tables.paused[queue.step] = queue
+            self._tables.queues[queue.step] = queue
 
 
 def _encode(row: Job | Asset | DeletedJob | Queue, max_bytes: int = MAX_ROW_BYTES - MAX_AT_BYTES) -> bytes:

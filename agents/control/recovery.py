@@ -42,7 +42,7 @@ def rebuild_indexes(tables: JobTables, owned: Set[int]) -> Recovered:
     jobs = [row for _, row, _ in rows if isinstance(row, Job)]
     deleted = [DeletedAt(row.deleted_at, row.id, p) for p, row, _ in rows if isinstance(row, DeletedJob)]
     tables.deleted = deque(sorted(deleted))
-    tables.paused = {row.step: row for _, row, _ in rows if isinstance(row, Queue) and row.paused}
+    tables.queues = {row.step: row for _, row, _ in rows if isinstance(row, Queue)}
     tables.refused.rebuild(jobs)
     accepted = [job for job in jobs if not job.refused]
     tables.unlisted.rebuild(accepted, LISTED_JOBS, partial(_listed, tables), partial(_has_row, tables))

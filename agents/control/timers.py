@@ -74,7 +74,7 @@ class Timers:
         self._forget_deleted(now)
         if now >= self._repeat_paused_at:
             self._repeat_paused_at = now + _REPEAT_PAUSED_S
-            paused = self._tables.paused.values()
+            paused = [queue for queue in self._tables.queues.values() if queue.paused]
             self._publisher.publish([effect for queue in paused for effect in queue_effects(queue)], now)
 
     def _delivers(self, now: float) -> bool:

@@ -16,7 +16,7 @@ _HEADS = ("QUEUE", "STATE", "EXECUTORS", "QUEUED", "ACTIVE", "DELAYED", "COMPLET
 
 @click.group()
 def queues() -> None:
-    """List, pause and resume the queues of the steps."""
+    """List, pause, resume and limit the queues of the steps."""
 
 
 @client_command(queues, "list", examples=("kinolog queues list",))
@@ -40,6 +40,19 @@ async def resume(client: "Client", step: str) -> Output:
     """Resume the queue of STEP."""
     await client.change_queue(step, paused=False)
     return Output([{"name": step, "paused": False}], [f"Resumed {step}."])
+
+
+@client_command(queues, "limit", examples=("kinolog queues limit transcode 2", "kinolog queues limit transcode none"))
+@click.argument("step")
+@click.argument("max_active", metavar="N|none")
+async def limit(client: "Client", step: str, max_active: str) -> Output:
+    """Run at most N attempts of STEP at a time. Running work continues."""
+    if not (max_active.isdecimal() or max_active == "none"):
+        raise click.BadParameter("must be a number, or none", param_hint="N|none")
+    count = None if max_active == "none" else int(max_active)
+    await client.limit_queue(step, count)
+    text = f"Lifted the limit of {step}." if count is None else f"Limited {step} to {count} at a time."
+    return Output([{"name": step, "max_active": count}], [text])
 
 
 def queue_table(found: Sequence[Mapping[str, Any]]) -> list[str]:

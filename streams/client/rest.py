@@ -157,6 +157,10 @@ class Client:
         """Pause or resume a step's queue; needs an admin's token. Raises NotFound."""
         await self._request("POST", f"/v1/queues/{quote(step, safe='')}/{'pause' if paused else 'resume'}")
 
+    async def limit_queue(self, step: str, max_active: int | None) -> None:
+        """Limit the active attempts of a step; None lifts the limit. Needs an admin's token. Raises NotFound."""
+        await self._request("PATCH", f"/v1/queues/{quote(step, safe='')}", json={"max_active": max_active})
+
     async def create_token(self, **fields: str | float | None) -> dict[str, Any]:
         """Create an API token: role, owner, label, ttl_s, requests_per_s. Only this response has the secret `token`."""
         body = {name: value for name, value in fields.items() if value is not None}

@@ -26,6 +26,7 @@ def observe_queue(dispatcher: Dispatcher, queue: Queue) -> None:
         dispatcher.pause(queue.step)
     else:
         dispatcher.resume(queue.step)
+    dispatcher.limit(queue.step, queue.max_active)
 
 
 def is_ready(step: Step) -> bool:

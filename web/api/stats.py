@@ -1,26 +1,29 @@
 """/v1/stats and /v1/queues: counts, equal to those of the lists at the same moment; pause and resume queues."""
 
 from collections.abc import Iterable
-from typing import get_args
+from typing import Annotated, get_args
 
+import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from schemas.commands import PauseQueue, ResumeQueue
+from schemas.commands import LimitQueue, PauseQueue, ResumeQueue
 from schemas.jobs import AssetStatus, JobStatus
 from schemas.steps import step_kinds
 from streams.kafka.envelope import iso_time
-from web.api.common import AfterQuery, data_response, wait_for_cursor
+from tables.queues import QueueCommand
+from web.api.common import AfterQuery, data_response, json_body, wait_for_cursor
 from web.api.jobs.as_of import AsOfQuery, counts_at, requested_moment
 from web.auth.middleware import caller_of
+from web.http.cursors import WriteCursor
 from web.http.problems import not_found
 from web.http.routing import Routes
 from web.readmodel import queries
 from web.readmodel.job_groups import STEP_STATUSES
 from web.readmodel.queries import CountRow, Counts
 from web.services import services
-from web.views.models import Answer, QueueChange, QueueView, Stats
+from web.views.models import Answer, QueueChange, QueueLimit, QueueView, Stats
 
 routes = Routes("Statistics")
 
@@ -28,6 +31,13 @@ _JOB_STATUSES: tuple[str, ...] = get_args(JobStatus)
 _ASSET_STATUSES: tuple[str, ...] = get_args(AssetStatus)
 #: Longest wait for control, so that the queue shows the change when the response is sent.
 _APPLIED_S = 5.0
+
+
+class NewLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PATCH /v1/queues/{step}`."""
+
+    #: Maximum number of active attempts over all executors; null: any number.
+    max_active: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None
 
 
 @routes.get("/v1/stats", query=AsOfQuery, responses={200: Answer[Stats]}, problems=(400, 410, 503))
@@ -50,10 +60,9 @@ async def show_queues(request: web.Request) -> web.Response:
     parts = services(request)
     counts = steps_by_status(await parts.model.read(queries.counts, caller_of(request).scope))
     paused = await parts.model.read(queries.paused)
-    executors = await parts.executors.by_step() or {}
-    return data_response(
-        [_queue(name, counts[name], paused.get(name), executors.get(name, UNSET)) for name in step_kinds()]
-    )
+    executors, limits = await parts.executors.by_step() or {}, await parts.model.read(queries.limits)
+    queues = [_queue(name, counts[name], paused.get(name), executors.get(name, UNSET)) for name in step_kinds()]
+    return data_response([replace(queue, max_active=limits.get(queue.name)) for queue in queues])
 
 
 @routes.post("/v1/queues/{step}/pause", access="admin", responses={202: Answer[QueueChange]}, problems=(404, 503))
@@ -68,13 +77,42 @@ async def resume_queue(request: web.Request) -> web.Response:
     return await _change(request, ResumeQueue)
 
 
+@routes.on(
+    "PATCH",
+    "/v1/queues/{step}",
+    access="admin",
+    body=NewLimit,
+    responses={202: Answer[QueueLimit]},
+    problems=(400, 404, 413, 415, 422, 503),
+)
+async def limit_queue(request: web.Request) -> web.Response:
+    """Limit the active attempts of a step over all executors: 202. Running attempts continue; null lifts the limit."""
+    step, body = _step(request), await json_body(request, NewLimit)
+    cursor = await _apply(
+        request, LimitQueue(step=step, max_active=body.max_active, requested_by=caller_of(request).owner)
+    )
+    return data_response(QueueLimit(name=step, max_active=body.max_active), status=202, cursor=cursor)
+
+
 async def _change(request: web.Request, command: type[PauseQueue | ResumeQueue]) -> web.Response:
-    step, parts = request.match_info["step"], services(request)
+    step = _step(request)
+    cursor = await _apply(request, command(step=step, requested_by=caller_of(request).owner))
+    return data_response(QueueChange(name=step, paused=command is PauseQueue), status=202, cursor=cursor)
+
+
+def _step(request: web.Request) -> str:
+    step = request.match_info["step"]
     if step not in step_kinds():
         raise not_found("queue")
-    cursor = await parts.commands.send([command(step=step, requested_by=caller_of(request).owner)])
+    return step
+
+
+async def _apply(request: web.Request, command: QueueCommand) -> WriteCursor:
+    """Send the command, and wait until it shows."""
+    parts = services(request)
+    cursor = await parts.commands.send([command])
     await parts.position.until(lambda: parts.position.has_applied("jobs", cursor), _APPLIED_S)
-    return data_response(QueueChange(name=step, paused=command is PauseQueue), status=202, cursor=cursor)
+    return cursor
 
 
 def stats(counts: Counts, pipelines: Iterable[str]) -> Stats:

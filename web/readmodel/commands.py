@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from cachetools import FIFOCache
 
 from schemas.clock import ClockProbed
-from schemas.commands import CancelJob, DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, RetryJob, SubmitJob
+from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
 from streams.ids import new_id
 from streams.kafka import patch_connection
 from streams.kafka.batch_sender import MAX_BATCH_BYTES
@@ -21,7 +21,7 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.retry import retry_forever
 from streams.kafka.topics import names
 from streams.settings import Settings
-from tables.queues import queue_key
+from tables.queues import QueueCommand, queue_key
 from tables.source_urls import secret_url, with_public_url
 from web.http.cursors import WriteCursor
 from web.http.problems import Problem, unavailable
@@ -29,7 +29,6 @@ from web.readmodel.position import Position
 
 log = logging.getLogger("kinolog.web")
 
-QueueCommand = PauseQueue | ResumeQueue
 Command = SubmitJob | CancelJob | RetryJob | DeleteJob | DeleteAsset | QueueCommand
 
 #: Timeout of a write. The producer's is shorter, so that the outcome is mostly known.

@@ -205,7 +205,7 @@ def _history_row(change: JobChange) -> tuple[object, ...]:
 
 def _queue_rows(changes: Sequence[Change[Queue]]) -> list[tuple[object, ...]]:
     return [
-        (change.id, queue.paused, queue.changed_at, queue.changed_by, change.partition, change.offset)
+        (change.id, queue.paused, queue.changed_at, queue.changed_by, change.partition, change.offset, queue.max_active)
         for change in changes
         if (queue := change.row) is not None
     ]

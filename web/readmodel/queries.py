@@ -197,3 +197,8 @@ def jobs_before_step(db: sqlite3.Connection, step: str, limit: int) -> list[Job]
 def paused(db: sqlite3.Connection) -> dict[str, float]:
     """Steps whose queue is paused, and since when."""
     return dict(db.execute("SELECT step, changed_at FROM queues WHERE paused").fetchall())
+
+
+def limits(db: sqlite3.Connection) -> dict[str, int]:
+    """Maximum number of active attempts, of steps that have a limit."""
+    return dict(db.execute("SELECT step, max_active FROM queues WHERE max_active IS NOT NULL").fetchall())

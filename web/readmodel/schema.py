@@ -1,7 +1,7 @@
 """The read model's tables and the statements that write them. Everything in it can be rebuilt from the log."""
 
 #: Version of the tables below; a file of another version is recreated.
-VERSION = 6
+VERSION = 7
 
 TABLES = """
 -- One row: the source log, the last time at which nothing was missing, and the sequence number of the last change.
@@ -42,10 +42,10 @@ CREATE INDEX jobs_asset ON jobs (asset_id, created_at, id);
 CREATE TABLE progress_positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
 -- Ids of deleted jobs, for as long as control remembers them: a repeated submission must not return one of these.
 CREATE TABLE deleted_jobs (id TEXT PRIMARY KEY) WITHOUT ROWID;
--- Steps whose queue was ever paused, and the changelog record of the last pause or resume.
+-- Steps whose queue was ever changed, and the changelog record of the last pause or resume.
 CREATE TABLE queues (
   step TEXT PRIMARY KEY, paused INTEGER NOT NULL, changed_at REAL NOT NULL, changed_by TEXT,
-  partition INTEGER NOT NULL, offset INTEGER NOT NULL
+  partition INTEGER NOT NULL, offset INTEGER NOT NULL, max_active INTEGER
 );
 CREATE TABLE assets (
   n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, status TEXT NOT NULL, owner TEXT,
@@ -98,9 +98,10 @@ PUT_DELETED_JOB = "INSERT OR IGNORE INTO deleted_jobs VALUES (?)"
 FORGET_DELETED_JOB = "DELETE FROM deleted_jobs WHERE id = ?"
 
 PUT_QUEUE = """
-INSERT INTO queues VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (step)
+INSERT INTO queues VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (step)
 DO UPDATE SET paused = excluded.paused, changed_at = excluded.changed_at, changed_by = excluded.changed_by,
-partition = excluded.partition, offset = excluded.offset WHERE paused != excluded.paused
+partition = excluded.partition, max_active = excluded.max_active,
+offset = CASE WHEN paused != excluded.paused THEN excluded.offset ELSE offset END
 """
 
 PUT_CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"

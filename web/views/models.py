@@ -216,6 +216,14 @@ class QueueChange(View, frozen=True, kw_only=True):
     paused: bool
 
 
+class QueueLimit(View, frozen=True, kw_only=True):
+    """The limit of a queue after a change."""
+
+    #: Name of the step.
+    name: str
+    max_active: int | None
+
+
 class DeletedAsset(View, frozen=True, kw_only=True):
     """An asset whose deletion was accepted."""
 
@@ -248,6 +256,8 @@ class QueueView(View, frozen=True, kw_only=True):
     paused: bool
     #: Time of the pause.
     paused_at: str | UnsetType = UNSET
+    #: Maximum number of active attempts over all executors; null: any number.
+    max_active: int | None = None
     #: Number of executors that run the step. 0: jobs wait until one is started. Absent while unknown.
     executors: int | UnsetType = UNSET
     #: Waiting for other steps or for an executor.

@@ -175,7 +175,7 @@ class ActiveDispatcher:
 
     def _begin(self, dispatcher: Dispatcher, number: int, reports: list[DatedReport]) -> None:
         self._dispatcher, self._number = dispatcher, number
-        for queue in self._tables.paused.values():
+        for queue in self._tables.queues.values():
             self._observe(queue)
         changed, self._changed = self._changed, set()
         for job_id in changed:

@@ -15,7 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.base import Message
-from schemas.commands import CancelJob, PauseQueue, ResumeQueue, SubmitJob
+from schemas.commands import CancelJob, SubmitJob
 from schemas.envelope import CloudEvent
 from schemas.executors import ExecutorReport, PokeExecutor, StepSlots
 from schemas.facts import DeadLetter
@@ -25,7 +25,7 @@ from streams.kafka.envelope import BATCH_HEADERS, Entry, batch, read, structured
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings, to_environ
-from tables.queues import queue_key
+from tables.queues import QueueCommand, queue_key
 
 #: A cold start of the process, and its first assignment.
 START_S = 60.0
@@ -93,7 +93,7 @@ class Outside:
 
     async def send(self, message: Any, partition: int | None = None) -> None:
         """Send to the topic of the message's type, and to the partition of its asset unless another one is given."""
-        commands = isinstance(message, SubmitJob | CancelJob | PauseQueue | ResumeQueue)
+        commands = isinstance(message, SubmitJob | CancelJob | QueueCommand)
         topic = self.topics.commands if commands else self.topics.step_events
         subject = getattr(message, "asset_id", None) or queue_key(message.step)
         place = partition_of(subject, self.settings.partitions) if partition is None else partition

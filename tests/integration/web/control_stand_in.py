@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from msgspec.structs import replace
 
 from schemas.base import ErrorRecord, Message
-from schemas.commands import DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, SubmitJob
+from schemas.commands import DeleteAsset, DeleteJob, SubmitJob
 from schemas.facts import JobFact
 from schemas.jobs import Asset, DeletedJob, Job
 from schemas.processes import ControlReported
@@ -20,7 +20,7 @@ from streams.kafka.topics import names
 from streams.settings import Settings
 from tables.assets import fold_asset, forget_job
 from tables.effects import event_id
-from tables.queues import advance_queue, queue_key
+from tables.queues import QueueCommand, advance_queue, queue_key
 from tables.reducer import State, advance
 from tables.refused_jobs import refused_job
 from tables.rows import QUEUE_PREFIX, deleted_key, encode_row, watermark_row
@@ -82,7 +82,7 @@ class ControlStandIn:
             await asyncio.sleep(1.0)
 
     async def _take(self, message: Message) -> None:
-        if isinstance(message, PauseQueue | ResumeQueue):
+        if isinstance(message, QueueCommand):
             queue, _ = advance_queue(None, message, time.time())
             partition = partition_of(queue_key(queue.step), self._settings.partitions)
             await self._write(self._topics.jobs_changelog, partition, QUEUE_PREFIX + queue.step, encode_row(queue))

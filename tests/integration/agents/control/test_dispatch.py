@@ -13,10 +13,10 @@ import pytest
 from aiokafka import TopicPartition
 from msgspec.structs import replace
 
-from schemas.commands import PauseQueue, ResumeQueue
+from schemas.commands import LimitQueue, PauseQueue, ResumeQueue
 from schemas.facts import JobCompleted, StepCompleted
 from schemas.jobs import StepSpec
-from schemas.step_events import AttemptAccepted, QueueChanged
+from schemas.step_events import AttemptAccepted, AttemptCompleted, QueueChanged
 from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
 from streams.settings import Settings, to_environ
@@ -80,6 +80,16 @@ class World(Outside):
     def published(self) -> list[str]:
         """Ids of the published completions, repeats counted once."""
         return sorted({event.id for event, message in self.received if isinstance(message, StepCompleted)})
+
+    def most_active(self, jobs: set[str]) -> int:
+        """How many of these jobs were worked on at a time, at most."""
+        changes = [
+            (event.time or "", 1 if isinstance(message, AttemptAccepted) else -1, message.job_id)
+            for event, message in self.received
+            if isinstance(message, AttemptAccepted | AttemptCompleted)
+        ]
+        changes = sorted(change for change in changes if change[2] in jobs)  # of one moment, ends come first
+        return max(sum(change for _, change, _ in changes[: n + 1]) for n in range(len(changes)))
 
     def by(self) -> dict[str, str]:
         """The executor that accepted each job first."""
@@ -243,3 +253,22 @@ async def test_a_high_job_and_a_second_owner_do_not_wait_behind_the_jobs_of_the_
     before = {job: order.index(job) for job in ("job_12", "job_13", "job_14", "job_15")}
     assert before["job_15"] < before["job_12"] and before["job_14"] < before["job_12"]
     assert before["job_14"] <= 5 and before["job_15"] <= 5, order
+
+
+async def test_a_limit_holds_over_all_executors_until_it_is_lifted(
+    installed: tuple[Processes, World], eventually: Eventually
+) -> None:
+    processes, world = installed
+    await processes.start("control", "control")
+    for name in ("a", "b"):
+        await processes.executor(name)
+    await world.submit(0)
+    await eventually(world.completed, START_S)
+    await world.send(LimitQueue(step="noop", max_active=1))
+    await world.submit(*range(1, 5), sleep_s=1.0)
+    await eventually(lambda: len(world.completed()) == 5, START_S)
+    assert world.most_active({f"job_{number}" for number in range(1, 5)}) == 1
+    await world.send(LimitQueue(step="noop", max_active=None))
+    await world.submit(5, 6, sleep_s=3.0)
+    await eventually(lambda: {"job_5", "job_6"} <= world.by().keys())
+    assert not {"job_5", "job_6"} & world.completed()

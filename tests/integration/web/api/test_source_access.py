@@ -144,7 +144,7 @@ TAKING_NONE = {
     *("POST /v1/cache-assets", "GET /v1/cache-assets", "GET /v1/cache-assets/stats"),
     *("GET /v1/cache-assets/{asset_id}", "POST /v1/cache-assets/retry-failed", "POST /v1/cache-assets/cleanup"),
     *("POST /v1/store/gc", "GET /v1/stats", "GET /v1/queues", "GET /v1/executors"),
-    *("POST /v1/queues/{step}/pause", "POST /v1/queues/{step}/resume"),
+    *("POST /v1/queues/{step}/pause", "POST /v1/queues/{step}/resume", "PATCH /v1/queues/{step}"),
     *("POST /v1/tokens", "GET /v1/tokens", "DELETE /v1/tokens/{token_id}", "POST /v1/live/tickets"),
     *("GET /v1/live", "GET /v1/live/sse", "GET /healthz", "GET /readyz", "GET /metrics"),
     *("GET /openapi.json", "GET /asyncapi.json", "GET /docs", "GET /", "GET /favicon.ico", "GET /static/{path:.+}"),

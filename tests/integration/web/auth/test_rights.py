@@ -79,6 +79,8 @@ ASKS: dict[str, Ask] = {
     "POST /v1/store/gc": Ask("/v1/store/gc", 200, body={}),
     "GET /v1/stats": Ask("/v1/stats", 200),
     "GET /v1/queues": Ask("/v1/queues", 200),
+    "GET /v1/executors": Ask("/v1/executors", 200),
+    "PATCH /v1/queues/{step}": Ask("/v1/queues/noop", 202, body={"max_active": 2}),
     "POST /v1/queues/{step}/pause": Ask("/v1/queues/noop/pause", 202),
     "POST /v1/queues/{step}/resume": Ask("/v1/queues/noop/resume", 202),
     "GET /media/{asset_id}/{path:.+}": Ask("/media/{asset}/probe/1-a/file.txt", 200, True),

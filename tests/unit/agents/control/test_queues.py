@@ -1,6 +1,6 @@
 """Pausing a queue: decided by control, kept in its table, published to running and new executors."""
 
-from schemas.commands import PauseQueue, ResumeQueue
+from schemas.commands import LimitQueue, PauseQueue, ResumeQueue
 from schemas.step_events import QueueChanged
 from streams.kafka.partitioner import partition_of
 from tables.queues import queue_key
@@ -38,3 +38,14 @@ async def test_a_queue_that_does_not_exist_cannot_be_paused() -> None:
     log = Log()
     await log.send(await log.control(), PauseQueue(step="dishes"))
     assert not log.all(QueueChanged) and not log.changelogs["jobs"].keys() - {b"@0"}
+
+
+async def test_a_limit_outlives_control_and_a_pause() -> None:
+    log = Log()
+    control = await log.control()
+    await log.send(control, LimitQueue(step="noop", max_active=2), PauseQueue(step="noop"), ResumeQueue(step="noop"))
+    again = await log.control()
+    queue = again._tables.queues["noop"]
+    assert (queue.max_active, queue.paused) == (2, False)
+    await log.send(again, LimitQueue(step="noop", max_active=None))
+    assert (await log.control())._tables.queues["noop"].max_active is None

@@ -73,6 +73,14 @@ def test_a_lease_of_an_unknown_session_occupies_nobody() -> None:
     assert given(lane, before_the_dispatcher, other) == [("probe", 1)]
 
 
+def test_a_limited_queue_gives_so_many_at_a_time() -> None:
+    lane, queue = Lane(report("a")), Queue(step="probe", paused=False, changed_at=1.0, max_active=1)
+    observe_queue(lane.dispatcher, queue)
+    assert given(lane, submitted()[0], replace(submitted()[0], id="job_2")) == [("probe", 1)]
+    observe_queue(lane.dispatcher, replace(queue, max_active=None))
+    assert [give.job_id for give in lane.give()] == ["job_2"]
+
+
 def test_a_paused_queue_gives_nothing_until_it_is_resumed() -> None:
     lane, paused = Lane(report("a")), Queue(step="probe", paused=True, changed_at=1.0)
     observe_queue(lane.dispatcher, paused)
