@@ -60,7 +60,7 @@ class OpenJobs:
 
     def note_remote(self, record: object) -> Job | Queue | None:
         """Apply a changelog record of another process's partition. Returns the job or queue that it changed."""
-        key, value = record.key.decode(errors="replace"), record.value  # type: ignore[attr-defined]  # aiokafka's
+        key, value = (record.key or b"").decode(errors="replace"), record.value  # type: ignore[attr-defined]  # aiokafka's
         if value is None or fault_of(record.headers) is not None:  # type: ignore[attr-defined]
             self._remote.pop(key, None)
             return None

@@ -62,4 +62,5 @@ def test_how_far_other_processes_have_read_is_known_from_their_rows() -> None:
     jobs.note_remote(record("@3", watermark_row(3, {"events": 9, "commands": 4})[1]))
     jobs.note_remote(record("job_1", encode_with_offsets(job(1), {"events": 8})))
     jobs.note_remote(record("job_2", b"\xff"))
+    jobs.note_remote(SimpleNamespace(key=None, value=b"{}", partition=3, headers=()))
     assert jobs.applied == {("events", 3): 9, ("commands", 3): 4}
