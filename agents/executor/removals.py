@@ -32,7 +32,7 @@ Deliver = Callable[[str, int, bytes | None, bytes | None, list[tuple[str, bytes]
 
 
 def add_removals_agent(app: KinologApp, settings: Settings, store: ObjectStore, deliver: Deliver) -> None:
-    """Add the agent to the app of the default lane's executor."""
+    """Add the agent to an executor's app. Each lane has its own group and does every removal: a repeat is harmless."""
     topics = names(settings)
     source = app.topic(topics.removals, value_type=bytes, value_serializer="raw", key_serializer="raw")
 
