@@ -115,8 +115,8 @@ def _step_effects(job: Job, step: Step) -> list[_StepEffect]:
     return [((run, attempt, status), _FACTS[status])] if status != "cancelled" else []
 
 
-def step_request(job: Job, step: Step) -> StepRequested:
-    """The request for the current attempt of a step, to no executor yet."""
+def step_request(job: Job, step: Step, **given: Any) -> StepRequested:
+    """The request for the current attempt of a step; `given`: fields that name the executor, none yet by default."""
     return StepRequested(
         job_id=job.id,
         asset_id=job.asset_id,
@@ -130,11 +130,14 @@ def step_request(job: Job, step: Step) -> StepRequested:
         params=step.spec.params,
         inputs=_inputs(job, step),
         asleep_left=max(0, MAX_ASLEEP - step.asleep),
+        **given,
     )
 
 
 def _inputs(job: Job, step: Step) -> dict[str, Json]:
     """Outputs of every step that `step` runs after, directly or indirectly."""
+    if not step.spec.after:
+        return {}
     before: set[str] = set(step.spec.after)
     for other in reversed(job.steps):  # steps are in topological order
         if other.spec.name in before:

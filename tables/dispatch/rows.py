@@ -1,6 +1,7 @@
 """What the rows of jobs and queues say to a dispatcher. Rows may be repeated: what is known already changes nothing."""
 
 from schemas.jobs import Job, Queue, Step
+from schemas.steps import step_kinds
 from tables.dispatch.dispatcher import Dispatcher
 from tables.dispatch.values import ReadyStep
 from tables.workload import work_of
@@ -12,9 +13,9 @@ def observe_job(dispatcher: Dispatcher, job: Job, now: float) -> None:
         if not step.attempt:
             continue
         if is_ready(step):
-            dispatcher.ready(ready_step(job, step), now)
+            dispatcher.ready(ready_step(job, step, now), now)
         elif step.status == "active" and step.lease is not None:
-            dispatcher.accepted(ready_step(job, step), step.lease.session_id, now)
+            dispatcher.accepted(ready_step(job, step, now), step.lease.session_id, now)
         else:
             key = (job.id, step.run, step.spec.name, step.attempt)
             dispatcher.ended(key, now, completed=step.status == "completed")
@@ -39,15 +40,20 @@ def is_open(job: Job) -> bool:
     return any(is_ready(step) or step.status == "active" for step in job.steps)
 
 
-def ready_step(job: Job, step: Step) -> ReadyStep:
-    """A step whose time has come, as the dispatcher takes it."""
+def ready_step(job: Job, step: Step, now: float) -> ReadyStep:
+    """A step whose time has come, as the dispatcher takes it.
+
+    Instant steps go in the order in which they became ready: those of one record of commands then share a record of
+    requests and one of step events, and each record costs as much as ten of them.
+    """
     name = step.spec.name
+    kind = step_kinds().get(name)
     return ReadyStep(
         job_id=job.id,
         step=name,
         run=step.run,
         attempt=step.attempt,
-        since=job.created_at,
+        since=now if kind is not None and kind.instant else job.created_at,
         priority=job.priority,
         owner=job.owner,
         size=work_of(job, name),

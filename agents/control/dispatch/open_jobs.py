@@ -54,6 +54,8 @@ class OpenJobs:
     def note(self, job: Job) -> None:
         """A job of this process's table was changed."""
         self._latest.pop(job.id, None)
+        if job.status in JOB_ENDED:
+            return
         self._latest[job.id] = job
         if len(self._latest) > _CACHED:
             del self._latest[next(iter(self._latest))]

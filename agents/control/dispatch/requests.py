@@ -1,7 +1,5 @@
 """What a dispatcher sends: requests and pokes to the partitions of executors, and the ends of lost leases."""
 
-from msgspec.structs import replace
-
 from agents.control.dispatch.open_jobs import OpenJobs
 from schemas.executors import PokeExecutor
 from schemas.jobs import Job, Step
@@ -30,7 +28,7 @@ class DispatchSender:
         found = self._find((give.job_id, give.run, give.step, give.attempt))
         if found is None or not is_ready(found[1]):
             return False
-        request = replace(step_request(*found), to=give.session_id, dispatcher=dispatcher, turn=give.turn)
+        request = step_request(*found, to=give.session_id, dispatcher=dispatcher, turn=give.turn)
         event = structured(
             request,
             event_id=event_id(request),

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from schemas.commands import CancelJob
 from schemas.executors import HeldAttempt
-from schemas.jobs import Job, Queue
+from schemas.jobs import Job, Queue, StepSpec
 from schemas.step_events import AttemptCompleted, AttemptFailed, RetryDue
 from tables.dispatch.rows import is_open, observe_job, observe_queue
 from tests.unit.tables.dispatch.lane import Lane, report
@@ -87,3 +87,22 @@ def test_a_paused_queue_gives_nothing_until_it_is_resumed() -> None:
     assert given(lane, submitted()[0]) == []
     observe_queue(lane.dispatcher, replace(paused, paused=False))
     assert [give.step for give in lane.give()] == ["probe"]
+
+
+def test_instant_jobs_of_one_record_stay_together() -> None:
+    """Mixed by age, each record of a backlog in eight partitions became eight small ones: half the jobs a second."""
+    lane = Lane(report("a", slots={"noop": 2}))
+    first, second = [[instant(n) for n in numbers] for numbers in ((1, 3, 5, 7), (2, 4, 6, 8))]
+    for job in first + second:
+        lane.now += 0.001
+        observe_job(lane.dispatcher, job, lane.now)
+    groups = []
+    while gives := lane.give():
+        lane.end(*gives)
+        groups.append([int(give.job_id) for give in gives])
+    assert groups == [[1, 3], [5, 7], [2, 4], [6, 8]]
+
+
+def instant(number: int) -> Job:
+    job = submitted((StepSpec(name="noop"),))[0]
+    return replace(job, id=str(number), created_at=float(number))
