@@ -46,6 +46,8 @@ class ExecutorReport(Message, frozen=True, kw_only=True):
     executor_id: _Id
     #: Fresh at each start of the process: the name that requests carry in `to`.
     session_id: _Id
+    #: Fresh for each name and data folder: two processes that report under one name from two homes are both alive.
+    home: Annotated[str, msgspec.Meta(max_length=100)] = ""
     #: Partition of the lane's request topic that it reads.
     address: _Number
     lane: _Id

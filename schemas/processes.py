@@ -14,3 +14,5 @@ class ControlReported(Message, frozen=True, kw_only=True):
     control: str
     #: Assigned partitions of `media.commands`.
     partitions: tuple[int, ...]
+    #: Whether this process gives steps to executors; unset: another one does. False for long: its dispatcher fails.
+    dispatching: bool | None = None

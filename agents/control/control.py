@@ -155,7 +155,11 @@ class Control:
             return  # no broker: one waiting report is enough
         partitions = self._owned()
         if self._app.is_reading and partitions:
-            report = ControlReported(control=self._app.conf.broker_client_id, partitions=tuple(sorted(partitions)))
+            report = ControlReported(
+                control=self._app.conf.broker_client_id,
+                partitions=tuple(sorted(partitions)),
+                dispatching=self._dispatcher.is_giving,
+            )
             encoded = structured(report, event_id=new_id("report"), source=SOURCE, subject=report.control)
             self._report_delivery = self._app.outbox.put(self._topics.progress, 0, encoded)
 

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from agents.executor.capacity import CpuBudget, Slots
 from agents.executor.control_follower import ControlFollower
 from agents.executor.execution import AttemptResources
-from agents.executor.identity import ExecutorName, claim
+from agents.executor.identity import ExecutorName, claim, require_alone
 from agents.executor.intake import RequestIntake
 from agents.executor.lanes import processor_of, slots_of, steps_of
 from agents.executor.removals import add_removals_agent
@@ -60,6 +60,7 @@ def main(settings: Settings, lane: str) -> int:
         require_store(settings)
         kinds = steps_of(settings, lane)
         name = claim(settings, lane)
+        loop.run_until_complete(require_alone(settings, name))
         executor = Executor(settings, lane, name, kinds)
     except (SettingsError, ProfileError) as error:
         log.critical(str(error))
@@ -91,6 +92,7 @@ class Executor:
             settings,
             lane,
             name.instance_id,
+            home=name.home,
             runtimes=self._runtimes,
             cpus=self._resources.budget.cpus,
             producer=self._producer,

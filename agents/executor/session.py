@@ -35,13 +35,14 @@ class ExecutorSession:
         lane: str,
         executor_id: str,
         *,
+        home: str,
         runtimes: Mapping[str, StepRuntime],
         cpus: int,
         producer: Producer,
         fatal: Fatal,
     ) -> None:
         self._topic, self._producer, self._fatal = names(settings).executors, producer, fatal
-        self.id, self.executor_id, self._lane = new_id("session"), executor_id, lane
+        self.id, self.executor_id, self._lane, self._home = new_id("session"), executor_id, lane, home
         self.address = address_of(executor_id, settings.request_partitions)
         self._steps = {step: StepSlots(slots=runtime.slots.size, short=False) for step, runtime in runtimes.items()}
         self._cpus = cpus
@@ -104,6 +105,7 @@ class ExecutorSession:
         return ExecutorReport(
             executor_id=self.executor_id,
             session_id=self.id,
+            home=self._home,
             address=self.address,
             lane=self._lane,
             version=release(),

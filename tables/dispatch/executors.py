@@ -40,6 +40,8 @@ class Executors:
         self._kinds, self._silent_s = kinds, silent_s
         self._by_executor: dict[str, Session] = {}
         self._by_id: dict[str, Session] = {}
+        #: Sessions that were replaced: a second process of the same name must not take turns with the current one.
+        self._replaced: dict[str, None] = {}
         self._index = SlotIndex()
         #: Sessions whose free capacity for a step has changed, by step.
         self._changed: dict[str, dict[str, Session]] = {}
@@ -77,7 +79,7 @@ class Executors:
             return None
         session = Session(report, at, poke)
         if known is not None:
-            self._remove(known)
+            self._replace(known)
         self._by_executor[report.executor_id] = self._by_id[report.session_id] = session
         unlisted = session.take_report(report, at)
         self._note_cached(session, (), report.cached)
@@ -87,9 +89,9 @@ class Executors:
 
     def _is_refused(self, report: ExecutorReport, at: float, known: Session | None) -> bool:
         """Whether the report of a session that is not known is an old one, or one too many."""
-        if known is None:
-            return report.session_id in self._by_id or len(self._by_executor) >= MAX_EXECUTORS
-        return report.session_id in self._by_id or at < known.reported_at
+        if report.session_id in self._by_id or report.session_id in self._replaced:
+            return True
+        return len(self._by_executor) >= MAX_EXECUTORS if known is None else at < known.reported_at
 
     def _renew(self, session: Session, report: ExecutorReport, at: float) -> Reported | None:
         if report.seq <= session.report.seq:
@@ -196,6 +198,12 @@ class Executors:
         for step in counted.keys() | steps.keys():
             self._slots[step] = self._slots.get(step, 0) + steps.get(step, 0) - counted.get(step, 0)
         self._counted[session.report.session_id] = steps
+
+    def _replace(self, session: Session) -> None:
+        self._remove(session)
+        self._replaced[session.report.session_id] = None
+        if len(self._replaced) > MAX_EXECUTORS:
+            del self._replaced[next(iter(self._replaced))]
 
     def _remove(self, session: Session) -> None:
         session.silent = True

@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.processes import ControlReported
 from streams.kafka.reader import open_reader
 from streams.kafka.retry import follow_forever
 from streams.kafka.topics import names
@@ -17,6 +18,9 @@ from web.readmodel.position import Position
 #: Seconds without a report of a partition, or without progress in a backlog, after which control counts as stopped.
 #: A restart of control takes 2 to 7 s, and clients must learn of a failed one within 10 s.
 SILENT_S, STUCK_S = 9.0, 8.5
+#: Seconds without a dispatcher that gives, after which it counts as stopped. It starts within 7 s, and again within
+#: 17 s when its reader of reports has stopped.
+UNDISPATCHED_S = 20.0
 #: Interval between checks of the ends of the topics. Longer pauses of this process do not count.
 _CHECK_S = 1.0
 #: Partitions that one message lists.
@@ -33,10 +37,16 @@ class ControlState:
         #: Next offset of each source with a backlog, and since when.
         self._backlog: dict[_Source, tuple[int, float]] = {}
         self._ends: dict[_Source, int] = {}
+        #: Since when a control process reports that its dispatcher gives nothing.
+        self._undispatched_at: float | None = None
 
-    def reported(self, partitions: Iterable[int], now: float) -> None:
-        """Note a report of a control process with these partitions."""
+    def reported(self, partitions: Iterable[int], now: float, *, dispatching: bool | None = None) -> None:
+        """Note a report of a control process with these partitions; `dispatching`: see ControlReported."""
         self._reported_at.update({n: now for n in partitions if n in self._reported_at})
+        if dispatching:
+            self._undispatched_at = None
+        elif dispatching is not None and self._undispatched_at is None:
+            self._undispatched_at = now
 
     def observe(self, next_offsets: Mapping[_Source, int], ends: Mapping[_Source, int], now: float) -> None:
         """Note the applied and the end offset of each source."""
@@ -62,6 +72,9 @@ class ControlState:
             longest_s = max(now - at for at in stuck.values())
             backlog = _listed(self._describe(source) for source in sorted(stuck))
             reasons.append(f"control has applied nothing for {longest_s:.0f} s on {backlog}")
+        idle_s = now - self._undispatched_at if self._undispatched_at is not None else 0.0
+        if idle_s > UNDISPATCHED_S:
+            reasons.append(f"the dispatcher has given no step to an executor for {idle_s:.0f} s: see control's log")
         return reasons
 
     def _describe(self, source: _Source) -> str:
@@ -90,9 +103,9 @@ class ControlWatch:
         self._state = ControlState(settings.partitions, 0.0)
         self._consumer: Any = None
 
-    def reported(self, partitions: Iterable[int]) -> None:
-        """Note a report of a control process with these partitions."""
-        self._state.reported(partitions, self._now())
+    def reported(self, report: ControlReported) -> None:
+        """Note a report of a control process."""
+        self._state.reported(report.partitions, self._now(), dispatching=report.dispatching)
 
     def troubles(self) -> list[str]:
         """Reasons why control is not working; empty when it is."""

@@ -45,9 +45,9 @@ class ProgressFollower:
         model: ReadModel,
         progress: Progress,
         hub: Hub,
-        on_report: Callable[[tuple[int, ...]], None] = lambda _: None,
+        on_report: Callable[[ControlReported], None] = lambda _: None,
     ) -> None:
-        """`on_report` is called with the partitions of each report of a control process."""
+        """`on_report` is called with each report of a control process."""
         self._settings, self._on_report = settings, on_report
         self._model = model
         self._progress = progress
@@ -157,7 +157,7 @@ class ProgressFollower:
             if job is not None:
                 self._hub.publish_caption(job, message)
         elif isinstance(message, ControlReported):
-            self._on_report(message.partitions)
+            self._on_report(message)
 
 
 def start_of(first: int, end: int, known: int | None) -> int:

@@ -14,7 +14,9 @@ from aiokafka import TopicPartition
 
 from agents.control.dispatch.event_ends import EventEnds
 from agents.control.dispatch.open_jobs import OpenJobs
+from agents.control.dispatch.reader_watch import watch_reader
 from agents.control.dispatch.requests import DispatchSender
+from agents.control.dispatch.rules import rules_of
 from agents.control.job_tables import JobTables
 from schemas.executors import ExecutorReport
 from schemas.jobs import Job, Queue
@@ -27,7 +29,6 @@ from streams.settings import Settings
 from streams.worker.app import KinologApp
 from tables.dispatch.dispatcher import Dispatcher
 from tables.dispatch.rows import observe_job, observe_queue
-from tables.dispatch.values import Rules
 from tables.log_clock import LogClock
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,11 @@ class ActiveDispatcher:
         if self._next_flush is not None:
             self._next_flush.cancel()
             self._next_flush = None
+
+    @property
+    def is_giving(self) -> bool:
+        """Whether it has started, and gives."""
+        return self._dispatcher is not None and self._dispatcher.phase == "giving"
 
     def observe(self, changed: Iterable[Job | Queue], at: float) -> None:
         """Rows of this process were changed, `at` the time of their record. Never raises."""
@@ -157,6 +163,7 @@ class ActiveDispatcher:
         ):
             group.create_task(self._follow(reader))
             group.create_task(self._watch(dispatcher, ends_reader))
+            group.create_task(watch_reader(reader, ends_reader, [self._reports, *self._remote]))
 
     async def _read_remote(self, reader: Any, dispatcher: Dispatcher) -> None:
         if not self._remote:
@@ -237,9 +244,3 @@ class ActiveDispatcher:
                 log.warning("dispatcher goes on before all step events are read")
                 return
             await asyncio.sleep(_POLL_S)
-
-
-def rules_of(settings: Settings) -> Rules:
-    """The rules that a deployment has chosen."""
-    chosen = settings.dispatch
-    return Rules(weights=chosen.weights, owner_cap=chosen.owner_cap, owner_caps=chosen.owner_caps)

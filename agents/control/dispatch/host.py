@@ -22,6 +22,10 @@ _KEY = "dispatcher"
 class Dispatching(Protocol):
     """What control reports to the dispatcher."""
 
+    @property
+    def is_giving(self) -> bool | None:
+        """Whether the dispatcher of this process gives; None: it has none."""
+
     def restart(self, tables: JobTables, owned: Set[int]) -> None:
         """The tables hold the rows of the `owned` partitions now."""
 
@@ -42,6 +46,11 @@ class DispatcherHost:
         self._app, self._settings = app, settings
         self._partition = partition_of(_KEY, settings.partitions)
         self._active: ActiveDispatcher | None = None
+
+    @property
+    def is_giving(self) -> bool | None:
+        """See Dispatching."""
+        return self._active.is_giving if self._active is not None else None
 
     def restart(self, tables: JobTables, owned: Set[int]) -> None:
         """See Dispatching."""

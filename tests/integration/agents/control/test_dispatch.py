@@ -19,6 +19,7 @@ from schemas.jobs import StepSpec
 from schemas.step_events import AttemptAccepted, AttemptCompleted, QueueChanged
 from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
+from streams.process.exit import EX_SOFTWARE
 from streams.settings import Settings, to_environ
 from tests.conftest import MakeSettings
 from tests.integration.agents.outside import START_S, Outside, submit
@@ -51,6 +52,10 @@ class Processes:
         with suppress(ProcessLookupError):
             self._running[name].kill()
         await self._running[name].wait()
+
+    async def ended(self, name: str) -> int:
+        """Wait until it ends by itself. Returns the exit code."""
+        return await asyncio.wait_for(self._running[name].wait(), START_S)
 
     async def stop(self, name: str) -> int:
         """SIGTERM. Returns the exit code."""
@@ -272,3 +277,22 @@ async def test_a_limit_holds_over_all_executors_until_it_is_lifted(
     await world.submit(5, 6, sleep_s=3.0)
     await eventually(lambda: {"job_5", "job_6"} <= world.by().keys())
     assert not {"job_5", "job_6"} & world.completed()
+
+
+async def test_a_second_executor_of_the_same_name_starts_only_when_the_first_has_ended(
+    installed: tuple[Processes, World], tmp_path: Path, eventually: Eventually
+) -> None:
+    processes, world = installed
+    await processes.start("control", "control")
+    await processes.executor("a")
+    await world.submit(0)
+    await eventually(world.completed, START_S)
+    elsewhere = {"KINOLOG_EXECUTOR__NAME": "a", "KINOLOG_DATA_DIR": str(tmp_path / "elsewhere")}
+    await processes.start("twin", "executor", **elsewhere)
+    assert await processes.ended("twin") == EX_SOFTWARE
+    await world.submit(1)
+    await eventually(lambda: len(world.completed()) == 2, START_S)
+    await processes.kill("a")
+    await processes.start("twin", "executor", **elsewhere)
+    await world.submit(2)
+    await eventually(lambda: len(world.completed()) == 3, START_S)

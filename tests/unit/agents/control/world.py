@@ -87,6 +87,8 @@ class GivingAll:
             with contextlib.suppress(*UNDECODABLE):
                 self.observe([decode_job(row)] if key[:1] not in ("@", "!", "~", "") else [], 0.0)
 
+    is_giving: bool | None = None
+
     def stop(self) -> None: ...
     def flush(self) -> None: ...
 

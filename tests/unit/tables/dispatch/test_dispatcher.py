@@ -225,6 +225,21 @@ def test_a_report_of_the_session_before_changes_nothing() -> None:
     assert lane.give()[0].session_id == "a/2"
 
 
+def test_two_processes_of_one_name_do_not_take_turns() -> None:
+    """Each report of one would end what the other works on."""
+    lane = Lane(report("a"))
+    lane.report(report("a", start=2))
+    lane.ready(ready("j"))
+    (given,) = lane.give()
+    lane.accept(given)
+    for seq in range(2, 6):
+        lane.wait(1.0)
+        assert lane.report(report("a", seq, start=1)) == []
+        assert lane.report(report("a", seq, start=2, attempts=listed(given))) == []
+    lane.ready(ready("k"))
+    assert lane.give()[0].session_id == "a/2"
+
+
 def test_a_silent_executor_loses_what_it_has_not_accepted_and_keeps_what_it_has() -> None:
     lane = Lane(report("a"))
     lane.ready(ready("j"))

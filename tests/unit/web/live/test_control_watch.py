@@ -1,6 +1,6 @@
 """Readiness reports a control that has stopped, and no short pause."""
 
-from web.live.control_watch import SILENT_S, STUCK_S, ControlState
+from web.live.control_watch import SILENT_S, STUCK_S, UNDISPATCHED_S, ControlState
 
 UPLOADS, COMMANDS = ("media.uploads", 1), ("media.commands", 0)
 
@@ -76,3 +76,17 @@ def test_a_report_of_partitions_that_do_not_exist_here_changes_nothing() -> None
     state = ControlState(1, 0.0)
     state.reported([0, 7, -1], 5.0)
     assert "partition 7" not in str(state.troubles(60.0))
+
+
+def test_a_dispatcher_that_does_not_start_is_noticed_and_no_restart_of_control() -> None:
+    state = ControlState(2, 0.0)
+    state.reported([0], 1.0, dispatching=True)
+    state.reported([0], 2.0, dispatching=False)
+    state.reported([1], 2.5)
+    state.reported([0, 1], 2.0 + UNDISPATCHED_S, dispatching=False)
+    assert state.troubles(2.0 + UNDISPATCHED_S) == []
+    state.reported([0, 1], 3.0 + UNDISPATCHED_S, dispatching=False)
+    [reason] = state.troubles(3.0 + UNDISPATCHED_S)
+    assert "dispatcher" in reason
+    state.reported([0, 1], 4.0 + UNDISPATCHED_S, dispatching=True)
+    assert state.troubles(4.0 + UNDISPATCHED_S) == []
