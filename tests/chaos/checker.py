@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.chaos.attempt_rules import ATTEMPT_RULES
 from tests.chaos.evidence import Entry, Evidence, Row
 from tests.chaos.owner_rules import OWNER_RULES, rows_of
 
@@ -416,6 +417,7 @@ RULES: tuple[Rule, ...] = (
     processes_ended_honestly,
     no_process_met_a_bug,
     *OWNER_RULES,
+    *ATTEMPT_RULES,
 )
 
 

@@ -1,6 +1,7 @@
 """Makes the faults of a schedule happen."""
 
 import asyncio
+import random
 import signal
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +31,8 @@ _GARBAGE = [
 ]
 #: Between the processes of one role in a rolling restart.
 _ROLL_S = 3.0
+#: From a signal to an executor that comes and goes to the next: it starts within 2 s, and its leases last 4 s.
+_CHURN_S = (2.0, 4.0)
 
 
 class Faults:
@@ -72,6 +75,15 @@ class Faults:
         for name in ROLES[fault.target]:
             self._world.services[name].send(signal.SIGTERM)
             await asyncio.sleep(_ROLL_S)
+
+    async def _churn(self, fault: Fault) -> None:
+        """An executor joins, and leaves and dies before a lease of its could end."""
+        chance, until = random.Random(fault.at_s), asyncio.get_running_loop().time() + fault.lasts_s
+        guest = await self._world.join(fault.target)
+        while (left_s := until - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(left_s, chance.uniform(*_CHURN_S)))
+            guest.send(chance.choice((signal.SIGKILL, signal.SIGTERM)))
+        await guest.retire()
 
     async def _clock(self, fault: Fault) -> None:
         clockwork.set_clock(self._world.clocks[fault.target], fault.amount)

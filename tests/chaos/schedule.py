@@ -7,6 +7,8 @@ from typing import NamedTuple
 CONTROLS = ("control-1", "control-2")
 EXECUTORS = ("executor-1", "executor-2", "executor-3")
 WEBS = ("web-1", "web-2")
+#: An executor that comes and goes.
+GUEST = "executor-4"
 ROLES = {"control": CONTROLS, "executor": EXECUTORS, "web": WEBS}
 #: Their disks are small, and can be filled.
 SMALL_DISKS = ("executor-3", "web-2")
@@ -93,6 +95,7 @@ def _troubles(nodes: Sequence[str], seconds: float, allowed: Allowed) -> list[Tr
         *(Trouble("freeze", names, (FREEZE_S, FREEZE_S)) for names in ROLES.values()),
         Trouble("stop", CONTROLS + EXECUTORS + WEBS),
         Trouble("roll", tuple(ROLES), (10.0, 10.0)),
+        Trouble("churn", (GUEST,), (12.0, 18.0)),
         Trouble("clock", CONTROLS, (4.0, 12.0), _JUMPS_S),
         Trouble("garbage"),
         *(Trouble("abuse", (name,), (5.0, 10.0)) for name in WEBS),

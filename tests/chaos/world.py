@@ -21,7 +21,7 @@ from tests.chaos.callers import OPERATOR, TOKENS
 from tests.chaos.nodes import Nodes, OneNode, ThreeNodes
 from tests.chaos.origin import Origin
 from tests.chaos.processes import Service
-from tests.chaos.schedule import CONTROLS, EXECUTORS, SMALL_DISKS, WEBS, Allowed
+from tests.chaos.schedule import CONTROLS, EXECUTORS, GUEST, SMALL_DISKS, WEBS, Allowed
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 PARTITIONS = 4
@@ -140,19 +140,26 @@ class World:
             "KINOLOG_KAFKA__REPLICATION_FACTOR": str(self.nodes.replicas),
             "KINOLOG_REDIS__URL": f"redis://127.0.0.1:{self.ports['redis']}/0",
             "KINOLOG_DOWNLOAD__ALLOW_HOSTS": f"127.0.0.1:{self.origin.port}",
-            **({"KINOLOG_EXECUTOR__NAME": name} if name in EXECUTORS else {}),
+            **({"KINOLOG_EXECUTOR__NAME": name} if name in (*EXECUTORS, GUEST) else {}),
             **({"KINOLOG_WEB__PORT": str(self.ports[name]), "KINOLOG_WEB__REPLICA": name} if name in WEBS else {}),
         }
 
     def _make_services(self) -> list[Service]:
         redis = ["redis-server", "--port", str(self.ports["redis"]), "--bind", "127.0.0.1", "--save", ""]
         services = [Service("redis", [*redis, "--dir", str(self.folder)], os.environ, self.folder / "redis.log")]
-        for name in (*CONTROLS, *EXECUTORS, *WEBS):
-            argv = [sys.executable, "-P", "-m", *self._module(name)]
-            inherited = {n: value for n, value in os.environ.items() if not n.startswith("KINOLOG_")}
-            environ = {**inherited, "PYTHONPATH": _ROOT, **self._environ(name)}
-            services.append(Service(name, argv, environ, self.folder / f"{name}.log"))
-        return services
+        return services + [self._service(name) for name in (*CONTROLS, *EXECUTORS, *WEBS)]
+
+    def _service(self, name: str) -> Service:
+        argv = [sys.executable, "-P", "-m", *self._module(name)]
+        inherited = {n: value for n, value in os.environ.items() if not n.startswith("KINOLOG_")}
+        environ = {**inherited, "PYTHONPATH": _ROOT, **self._environ(name)}
+        return Service(name, argv, environ, self.folder / f"{name}.log")
+
+    async def join(self, name: str) -> Service:
+        """Start a process that is not always there."""
+        service = self.services.setdefault(name, self._service(name))
+        await service.start()
+        return service
 
     def _module(self, name: str) -> list[str]:
         role = name.partition("-")[0]
