@@ -1,6 +1,6 @@
 """`make bench`: measures this checkout on this machine; writes docs/figures.md, docs/figures.svg and README's lines.
 
-python -m tests.bench.figures [PART…] [--runs N] [--json]    parts: whole, throughput, interface, cache, models
+python -m tests.bench.figures [PART…] [--runs N] [--json]  parts: whole, throughput, makespan, interface, cache, models
 """
 
 import argparse
@@ -19,7 +19,7 @@ import uvloop
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKS = ("<!-- bench: begin -->", "<!-- bench: end -->")
-PARTS = ("whole", "throughput", "interface", "cache", "models")
+PARTS = ("whole", "throughput", "makespan", "interface", "cache", "models")
 COLD_START = "cold `kinolog up` -> ready"
 ONE_JOB = "submit -> completed of one no-op job"
 BARE_PIPELINE = "wall time of the pipeline `video` / its commands bare, one after another"

@@ -1,6 +1,6 @@
 """The parts of `make bench`, each a list of figures."""
 
-from tests.bench import cache, interface, models, throughput, timelines, whole
+from tests.bench import cache, interface, makespan, models, throughput, timelines, whole
 from tests.bench.figures import Figure
 
 
@@ -58,6 +58,7 @@ async def of_models(_runs: int) -> list[Figure]:
 PARTS = {
     "whole": whole.figures,
     "throughput": throughput.figures,
+    "makespan": makespan.figures,
     "interface": of_interface,
     "cache": cache.figures,
     "models": of_models,

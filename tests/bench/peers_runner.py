@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
@@ -61,6 +61,13 @@ class Peers:
                 took_ms: list[float] = json.loads(submitter.stdout.readline())
         return took_ms
 
+    def bullmq_makespan_s(self, workers: int, lengths_s: Sequence[float]) -> float:
+        """Seconds until jobs of these lengths have ended, by workers with one job at a time."""
+        task = json.dumps({"workers": workers, "lengths_ms": [round(1000 * length_s) for length_s in lengths_s]})
+        with redis_server(*_DURABLE) as port, self._node("naps", port, task) as naps:
+            assert naps.stdout is not None
+            return float(naps.stdout.readline()) / 1000
+
     def python(self, name: str, jobs: int) -> float:
         """Jobs a second of celery or arq."""
         with redis_server(*_DURABLE) as port:
@@ -69,7 +76,7 @@ class Peers:
         return float(done.stdout)
 
     @contextmanager
-    def _node(self, mode: str, port: int, count: int) -> Iterator["subprocess.Popen[str]"]:
+    def _node(self, mode: str, port: int, count: int | str) -> Iterator["subprocess.Popen[str]"]:
         command = ["node", "bullmq.mjs", mode, str(port), str(count)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=self._folder)
         try:

@@ -60,8 +60,9 @@ class Measured(NamedTuple):
 class Plane:
     """Broker, control and executor, as processes."""
 
-    def __init__(self, folder: Path, **environ: str) -> None:
+    def __init__(self, folder: Path, *, executors: int = 1, **environ: str) -> None:
         self._folder = folder
+        self._names = ("control", "executor", *(f"executor-{number}" for number in range(2, executors + 1)))
         base = {
             "KINOLOG_DATA_DIR": str(folder),
             "KINOLOG_KAFKA__PORT": "0",
@@ -79,13 +80,15 @@ class Plane:
         await self._broker.wait_ready()
         self.settings = load({**self._base, "KINOLOG_KAFKA__BOOTSTRAP": self._broker.bootstrap})
         await apply_topics(self.settings, 60)
-        for name in ("control", "executor"):
+        for name in self._names:
             self._start(name)
 
     def _start(self, name: str) -> None:
         environ = {**os.environ, **to_environ(self.settings)}
         with (self._folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(kinolog_argv(name), env=environ, stderr=log, stdout=log)
+            self._processes[name] = subprocess.Popen(
+                kinolog_argv(name.partition("-")[0]), env=environ, stderr=log, stdout=log
+            )
 
     async def restart(self, name: str, number: int) -> None:
         """Send a signal, wait for the end, start again."""

@@ -1,6 +1,8 @@
 // BullMQ on Redis, the peer of the control plane.
 //   node bullmq.mjs work PORT PROGRESS        a worker with 100 jobs at a time; says "ready", then a line per 1,000 ended
 //   node bullmq.mjs submit PORT JOBS          adds them in bulk; prints when it began (ms since the epoch)
+//   node bullmq.mjs naps PORT '{"workers": N, "lengths_ms": […]}'   workers with one job at a time, which sleep; prints
+//                                             the milliseconds from the first job's addition to the last one's end
 //   node bullmq.mjs trips PORT JOBS           one job at a time, added -> finished; prints the milliseconds of each
 import Redis from 'ioredis';
 import { Queue, QueueEvents, Worker } from 'bullmq';
@@ -37,6 +39,24 @@ async function submit() {
   await queue.close();
 }
 
+async function naps() {
+  const { workers, lengths_ms } = JSON.parse(process.argv[4]);
+  const queue = new Queue('bench', options());
+  let left = lengths_ms.length;
+  const ended = new Promise((resolve) => {
+    const nap = (job) => new Promise((wake) => setTimeout(wake, job.data.ms));
+    for (let n = 0; n < workers; n++) {
+      const worker = new Worker('bench', nap, { ...options(), concurrency: 1 });
+      worker.on('completed', () => --left || resolve(Date.now()));
+    }
+  });
+  await queue.waitUntilReady();
+  await new Promise((ready) => setTimeout(ready, 1000)); // the workers wait for jobs by then
+  const began = Date.now();
+  await queue.addBulk(lengths_ms.map((ms) => ({ name: 'nap', data: { ms } })));
+  console.log((await ended) - began);
+}
+
 async function trips() {
   const queue = new Queue('bench', options());
   const events = new QueueEvents('bench', options());
@@ -53,5 +73,5 @@ async function trips() {
   await queue.close();
 }
 
-await { work, submit, trips }[mode]();
+await { work, submit, naps, trips }[mode]();
 if (mode !== 'work') process.exit(0); // our connections would keep it
