@@ -31,8 +31,8 @@ _GARBAGE = [
 ]
 #: Between the processes of one role in a rolling restart.
 _ROLL_S = 3.0
-#: From a signal to an executor that comes and goes to the next: it starts within 2 s, and its leases last 4 s.
-_CHURN_S = (2.0, 4.0)
+#: How long an executor that comes and goes works: its leases last 4 s.
+_CHURN_S = (0.5, 4.0)
 
 
 class Faults:
@@ -80,10 +80,17 @@ class Faults:
         """An executor joins, and leaves and dies before a lease of its could end."""
         chance, until = random.Random(fault.at_s), asyncio.get_running_loop().time() + fault.lasts_s
         guest = await self._world.join(fault.target)
-        while (left_s := until - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(min(left_s, chance.uniform(*_CHURN_S)))
+        while asyncio.get_running_loop().time() < until:
+            await self._starts(fault.target, until)
+            await asyncio.sleep(chance.uniform(*_CHURN_S))
             guest.send(chance.choice((signal.SIGKILL, signal.SIGTERM)))
         await guest.retire()
+
+    async def _starts(self, name: str, until: float) -> None:
+        """Return when the process has begun once more to take work."""
+        before = self._world.times_ready(name)
+        while asyncio.get_running_loop().time() < until and self._world.times_ready(name) == before:
+            await asyncio.sleep(0.2)
 
     async def _clock(self, fault: Fault) -> None:
         clockwork.set_clock(self._world.clocks[fault.target], fault.amount)

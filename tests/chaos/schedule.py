@@ -95,7 +95,7 @@ def _troubles(nodes: Sequence[str], seconds: float, allowed: Allowed) -> list[Tr
         *(Trouble("freeze", names, (FREEZE_S, FREEZE_S)) for names in ROLES.values()),
         Trouble("stop", CONTROLS + EXECUTORS + WEBS),
         Trouble("roll", tuple(ROLES), (10.0, 10.0)),
-        Trouble("churn", (GUEST,), (12.0, 18.0)),
+        Trouble("churn", (GUEST,), (15.0, 25.0)),
         Trouble("clock", CONTROLS, (4.0, 12.0), _JUMPS_S),
         Trouble("garbage"),
         *(Trouble("abuse", (name,), (5.0, 10.0)) for name in WEBS),

@@ -144,6 +144,11 @@ class World:
             **({"KINOLOG_WEB__PORT": str(self.ports[name]), "KINOLOG_WEB__REPLICA": name} if name in WEBS else {}),
         }
 
+    def times_ready(self, name: str) -> int:
+        """How often an executor has begun to take work."""
+        log = self.logs[name]
+        return log.read_text(errors="replace").count('"executor ready"') if log.exists() else 0
+
     def _make_services(self) -> list[Service]:
         redis = ["redis-server", "--port", str(self.ports["redis"]), "--bind", "127.0.0.1", "--save", ""]
         services = [Service("redis", [*redis, "--dir", str(self.folder)], os.environ, self.folder / "redis.log")]
