@@ -81,15 +81,19 @@ def topics() -> None:
 operations.add_command(topics)
 
 
-@local_command(topics, "apply", examples=("kinolog topics apply",))
-def apply(*, as_json: bool) -> None:
+@local_command(topics, "apply", examples=("kinolog topics apply", "kinolog topics apply --prune"))
+@click.option("--prune", is_flag=True, help="Delete topics of earlier versions that no process uses any more.")
+def apply(*, prune: bool, as_json: bool) -> None:
     """Create missing topics, and check the others. Safe to repeat."""
     settings = with_running_log(load())
     from streams.kafka.admin import apply_topics
+    from streams.kafka.old_topics import prune as prune_old
     from streams.process import logs
 
     logs.configure(settings, "topics")
     report = asdict(asyncio.run(apply_topics(settings)))
+    if prune:
+        report |= asyncio.run(prune_old(settings))._asdict()
     found = [f"{kind.replace('_', ' ')}: {line}" for kind, lines in report.items() for line in lines]
     finish(Output([report], found or ["All topics are up to date."]), as_json=as_json)
 

@@ -52,6 +52,7 @@ class Operation(IntEnum):
     READ = 3
     WRITE = 4
     CREATE = 5
+    DELETE = 6
     ALTER = 7
     DESCRIBE = 8
     DESCRIBE_CONFIGS = 10
@@ -149,6 +150,7 @@ def _operator(settings: Settings) -> list[Acl]:
         Acl(Resource.TOPIC, settings.topic_prefix, configure, prefixed=True),
         *(Acl(Resource.TOPIC, rows, configure) for rows in (topics.jobs_changelog, topics.assets_changelog)),
         *_topics(Operation.READ, topics.audit),  # `kinolog audit verify`
+        Acl(Resource.TOPIC, f"{topics.step_requests}.", (Operation.DELETE,), prefixed=True),  # `topics apply --prune`
         Acl(Resource.GROUP, _OWN_PREFIX, (Operation.DESCRIBE,), prefixed=True),
     ]
 

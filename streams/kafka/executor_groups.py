@@ -22,6 +22,7 @@ GROUP_PREFIX = "kinolog-exec-"
 #: States in which the broker describes all members. Source: Kafka's DescribeGroups, group states.
 _SETTLED = ("Stable", "Empty", "Dead")
 _TIMEOUT_S = 5.0
+_SETTLE_S = 0.5
 
 
 class Member(NamedTuple):
@@ -46,7 +47,7 @@ async def leave_outdated(cluster: Cluster, group: str, client_id: str, topics: C
     would never be assigned (KIP-345). Call before joining. Failures are ignored: the old session expires by itself.
     """
     try:
-        async with asyncio.timeout(_TIMEOUT_S), _admin(cluster) as admin:
+        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster) as admin:
             for member in await _members(admin, [group]) or ():
                 if member.client_id == client_id and member.subscribed != frozenset(topics):
                     log.info("leaving the group: the steps of this executor changed", extra={"group": group})
@@ -55,12 +56,23 @@ async def leave_outdated(cluster: Cluster, group: str, client_id: str, topics: C
         log.debug("group cannot be described", extra={"group": group, "error": repr(error)})
 
 
+async def subscribed_topics(admin: AIOKafkaAdminClient) -> frozenset[str]:
+    """The topics that members of executors' groups subscribe to. Raises KafkaError."""
+    groups = [group for group, *_ in await admin.list_consumer_groups() if group.startswith(GROUP_PREFIX)]
+    members = await _members(admin, groups)
+    while members is None:  # a group rebalances
+        await asyncio.sleep(_SETTLE_S)
+        members = await _members(admin, groups)
+    return frozenset(topic for member in members for topic in member.subscribed)
+
+
 async def _leave(admin: AIOKafkaAdminClient, group: str, member_id: str) -> None:
     coordinator = await admin.find_coordinator(group)
     await admin._send_request(LeaveGroupRequest(group, member_id), coordinator)
 
 
-def _admin(cluster: Cluster) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
+def admin_client(cluster: Cluster) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
+    """A client that is started, and closed at the end. Raises KafkaError."""
     patch_connection.install()
     admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(_TIMEOUT_S * 1000))
     return started(admin, admin.close)

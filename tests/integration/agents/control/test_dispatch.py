@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from msgspec.structs import replace
 
 from schemas.commands import LimitQueue, PauseQueue, ResumeQueue
-from schemas.facts import JobCompleted, StepCompleted
+from schemas.facts import JobCompleted, JobSubmitted, StepCompleted, StepStarted
 from schemas.jobs import StepSpec
 from schemas.step_events import AttemptAccepted, AttemptCompleted, QueueChanged
 from streams.broker.process import Broker
@@ -296,3 +296,29 @@ async def test_a_second_executor_of_the_same_name_starts_only_when_the_first_has
     await processes.start("twin", "executor", **elsewhere)
     await world.submit(2)
     await eventually(lambda: len(world.completed()) == 3, START_S)
+
+
+async def test_what_an_executor_of_the_version_before_has_accepted_is_its_own_and_the_rest_is_given_to_others(
+    installed: tuple[Processes, World], eventually: Eventually
+) -> None:
+    """It read topics of its own, and does not name its session. One of two such executors dies."""
+    processes, world = installed
+    await world.submit(*range(1, 6))
+    await processes.start("control", "control")
+    about = {number: _about(number) for number in (1, 2)}
+    await eventually(lambda: len(world.all(JobSubmitted)) == 5, START_S)
+    for number, fields in about.items():
+        await world.send(AttemptAccepted(**fields, executor_id=f"old-{number}", requested_at=0.0))
+    await eventually(lambda: len(world.all(StepStarted)) == 2, START_S)
+    await processes.executor("a")
+    await eventually(lambda: {"job_3", "job_4", "job_5"} <= world.completed(), START_S)
+    await world.send(AttemptCompleted(**about[1]))
+    await eventually(lambda: len(world.completed()) == 5, START_S)
+    assert len(world.published()) == 5
+    assert world.by()["job_1"] == "old-1"
+
+
+def _about(number: int) -> dict[str, Any]:
+    """The first attempt of a job's step, and a lease on it."""
+    names = {"job_id": f"job_{number}", "asset_id": f"asset_{number}", "step": "noop", "lease_id": f"lease_{number}"}
+    return {**names, "run": 1, "attempt": 1}
