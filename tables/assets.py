@@ -18,6 +18,7 @@ LISTED_JOBS = 50
 #: Most jobs of one asset, ended or not. Control deletes an asset with all of its jobs at once, which takes about a
 #: second for so many.
 MAX_ASSET_JOBS = 10_000
+_WITHOUT_OUTCOME = frozenset({"waiting", "active", "delayed", "cancelled"})
 
 
 def fold_asset(asset: Asset | None, job: Job, unlisted: UnlistedJobs | None = None) -> Asset:
@@ -177,6 +178,8 @@ def _status(asset: Asset, jobs: Mapping[str, AssetJob], others: Set[Kind], *, ke
 
 def _with_outcomes(asset: Asset, job: Job) -> Asset:
     """`asset` with the steps of `job` that published outputs, or without which it completed, where they are newer."""
+    if all(step.status in _WITHOUT_OUTCOME for step in job.steps):
+        return asset
     outputs, published_at, missing = dict(asset.outputs), dict(asset.published_at), dict(asset.missing)
     for step in job.steps:
         finished_at = step.finished_at or 0.0

@@ -27,6 +27,8 @@ def job_warnings(job: Job) -> tuple[StepWarning, ...]:
 
 def asset_warnings(asset: Asset) -> tuple[StepWarning, ...]:
     """As `job_warnings`, by the newest outcome of each step over all completed jobs of the asset."""
+    if not asset.missing and all("warnings" not in outputs for outputs in asset.outputs.values()):
+        return ()
     missing = (
         StepWarning(step=name, code=step.code, message=step.message)
         for name, step in asset.missing.items()

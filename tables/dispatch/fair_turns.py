@@ -117,7 +117,7 @@ class FairTurns:
     def take(self, turn: Candidate, span: int) -> None:
         """Give the candidate its turn, at the charge `span`."""
         state = self._owners[turn.owner]
-        state.lines[turn.line].remove(turn.entry)
+        state.lines[turn.line].pop(0)  # `first` gives the oldest one
         tag = max(state.tag, self._virtual - MAX_LAG)
         self._virtual = max(self._virtual, tag) + span // (len(self._owners) + 1)
         state.span += (span - state.span) // _SMOOTHING

@@ -39,8 +39,10 @@ class PriorityQueue:
 
     def first(self, lines: Collection[Line], held: Collection[str]) -> Chosen | None:
         """The attempt whose turn it is among those of `lines`; not of owners that are `held`, see FairTurns.first."""
-        due = [rank for rank in reversed(_CLASSES) if self._overtaken[rank] >= self._patience]
-        for rank in (*due, *_CLASSES):
+        waiting = [rank for rank in _CLASSES if not self.classes[rank].is_empty]
+        if len(waiting) > 1:
+            waiting[:0] = [rank for rank in reversed(waiting) if self._overtaken[rank] >= self._patience]
+        for rank in waiting:
             candidate = self.classes[rank].first(lines, held)
             if candidate is not None:
                 return Chosen(rank, candidate)

@@ -48,13 +48,14 @@ def ready_step(job: Job, step: Step, now: float) -> ReadyStep:
     """
     name = step.spec.name
     kind = step_kinds().get(name)
+    is_instant = kind is not None and kind.instant
     return ReadyStep(
         job_id=job.id,
         step=name,
         run=step.run,
         attempt=step.attempt,
-        since=now if kind is not None and kind.instant else job.created_at,
+        since=now if is_instant else job.created_at,
         priority=job.priority,
         owner=job.owner,
-        size=work_of(job, name),
+        size=None if is_instant else work_of(job, name),
     )

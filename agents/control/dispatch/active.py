@@ -89,10 +89,16 @@ class ActiveDispatcher:
         """Rows of this process were changed, `at` the time of their record. Never raises."""
         try:
             self._clock.observe(at)
+            now, dispatcher = self._now(), self._dispatcher
             for row in changed:
-                if isinstance(row, Job):
-                    self._jobs.note(row)
-                self._observe(row)
+                if isinstance(row, Queue):
+                    self._observe_queue(row)
+                    continue
+                self._jobs.note(row)
+                if dispatcher is None:
+                    self._changed.add(row.id)
+                else:
+                    observe_job(dispatcher, row, now)
         except Exception as error:  # noqa: BLE001 - a bug: no record is to blame for it
             self._start_over(error)
 
@@ -127,14 +133,9 @@ class ActiveDispatcher:
     def _now(self) -> float:
         return self._started + time.monotonic()
 
-    def _observe(self, row: Job | Queue) -> None:
-        dispatcher = self._dispatcher
-        if dispatcher is None:
-            self._changed |= {row.id} if isinstance(row, Job) else set()
-        elif isinstance(row, Queue):
-            observe_queue(dispatcher, row)
-        else:
-            observe_job(dispatcher, row, self._now())
+    def _observe_queue(self, queue: Queue) -> None:
+        if self._dispatcher is not None:
+            observe_queue(self._dispatcher, queue)
 
     async def _run(self) -> NoReturn:
         await follow_forever("dispatcher", self._connect, self._dispatch, also=(Exception,), on_failure=self._forget)
@@ -183,11 +184,11 @@ class ActiveDispatcher:
     def _begin(self, dispatcher: Dispatcher, number: int, reports: list[DatedReport]) -> None:
         self._dispatcher, self._number = dispatcher, number
         for queue in self._tables.queues.values():
-            self._observe(queue)
+            self._observe_queue(queue)
         changed, self._changed = self._changed, set()
         for job_id in changed:
             if (job := self._jobs.get(job_id)) is not None:
-                self._observe(job)
+                observe_job(dispatcher, job, self._now())
         now, latest = self._now(), {dated.report.executor_id: dated for dated in reports}
         fresh = silent_before(latest.values(), time.time()) + SILENT_S
         for report, at in latest.values():
