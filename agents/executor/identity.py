@@ -63,7 +63,7 @@ async def require_alone(settings: Settings, name: ExecutorName) -> None:
 
 async def _report_from_elsewhere(settings: Settings, name: ExecutorName) -> ExecutorReport | None:
     """The last report under this name, if it is recent and from another data folder."""
-    reports = await latest_reports(settings, settings.bootstrap)
+    reports = await latest_reports(settings, settings.cluster)
     since = silent_before(reports, time.time())
     found = [report for report, at in reports if report.executor_id == name.instance_id and at > since]
     return found[0] if found and found[0].home != name.home else None
