@@ -148,7 +148,7 @@ def _written(settings: Settings) -> dict[Role, set[str]]:
     return {
         "web": {topics.commands, topics.source_urls, topics.progress, topics.tokens, topics.audit},
         "control": decisions | rows | requests | {topics.source_urls, topics.dead_letters},
-        "executor": {topics.step_events, topics.progress, topics.dead_letters, topics.source_urls},
+        "executor": {topics.step_events, topics.progress, topics.executors, topics.dead_letters, topics.source_urls},
         "operator": set(),
         "producer": {topics.uploads},
         "consumer": set(),
