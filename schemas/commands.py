@@ -26,6 +26,8 @@ class SubmitJob(Message, frozen=True, kw_only=True):
     owner: str | None = None
     filename: str | None = None
     passthrough: str | None = None
+    #: When the job is to start, seconds since the epoch; unset: at once.
+    run_at: float | None = None
     body_hash: str | None = None
 
 

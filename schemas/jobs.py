@@ -145,6 +145,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     filename: str | None = None
     #: Opaque text of the submitter, returned unchanged.
     passthrough: str | None = None
+    #: Its first run starts then, not before; unset: at once.
+    run_at: float | None = None
     #: First acceptance of a step.
     started_at: float | None = None
     finished_at: float | None = None

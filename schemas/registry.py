@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from schemas import audit, clock, commands, executors, facts, processes, removals, step_events, uploads
+from schemas import audit, clock, commands, executors, facts, processes, queues, removals, step_events, uploads
 from schemas.base import Message
 
-_MODULES = (audit, clock, commands, executors, facts, processes, removals, step_events, uploads)
+_MODULES = (audit, clock, commands, executors, facts, processes, queues, removals, step_events, uploads)
 
 
 @cache

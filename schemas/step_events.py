@@ -159,6 +159,15 @@ class LeaseExpired(StepEvent, frozen=True, kw_only=True):
     decided_at: float = 0.0
 
 
+class JobDue(Message, frozen=True, kw_only=True):
+    """Deadline from control: the time has come at which the job was to start."""
+
+    TYPE: ClassVar[str] = "media.job.due.v1"
+
+    job_id: str
+    asset_id: str
+
+
 class DispatchDue(StepEvent, frozen=True, kw_only=True):
     """Deadline from control: no executor accepted the request; request the attempt again."""
 

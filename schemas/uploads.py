@@ -24,5 +24,8 @@ class UploadCompleted(Message, frozen=True, kw_only=True):
     priority: str = "normal"
     #: Opaque text of the submitter, at most 4,096 characters.
     passthrough: str | None = None
+    #: When its job is to start: ISO 8601 with a zone, at most 366 days after the event's record and not before it.
+    #: Unset: at once.
+    run_at: str | None = None
     #: Owner of the asset. Not checked.
     owner: str | None = None

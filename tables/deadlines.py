@@ -8,15 +8,18 @@ import heapq
 from typing import NamedTuple
 
 from schemas.jobs import JOB_ENDED, Job, Lease, Step
-from schemas.step_events import AttemptHeartbeat, LeaseExpired, RetryDue, StepEvent
+from schemas.step_events import AttemptHeartbeat, JobDue, LeaseExpired, RetryDue, StepEvent
 from streams.settings import LeaseTimes
+from tables.scheduling import is_scheduled
 
 #: Seconds after which an event is sent again that the reducer has not applied.
 _RESEND_S = 5.0
 #: The heap is rebuilt when it has this many entries more than twice the current ones.
 _MIN_COMPACT = 1_000
 
+#: Job id and step name; the start of a job that is to start later has no step name.
 _StepKey = tuple[str, str]
+_START = ""
 
 
 class _Renewal(NamedTuple):
@@ -52,6 +55,10 @@ class Deadlines:
 
     def watch(self, job: Job) -> None:
         """Update the deadlines of a changed job."""
+        if is_scheduled(job):
+            self._schedule((job.id, _START), job.run_at or 0.0)
+        elif job.run_at is not None:
+            self._forget((job.id, _START))
         for step in job.steps:
             step_key = (job.id, step.spec.name)
             if job.status in JOB_ENDED or not _waits(step):
@@ -73,8 +80,10 @@ class Deadlines:
                 return step_key
         return None
 
-    def event_for(self, job: Job, step_name: str, now: float) -> StepEvent | None:
-        """The event that is due for the step, if any. The step is scheduled again."""
+    def event_for(self, job: Job, step_name: str, now: float) -> StepEvent | JobDue | None:
+        """The event that is due for the step, if any, or for the start of the job. It is scheduled again."""
+        if step_name == _START:
+            return self._start_of(job, now)
         step = next((s for s in job.steps if s.spec.name == step_name), None)
         if step is None or job.status in JOB_ENDED or not _waits(step):
             return None
@@ -83,6 +92,13 @@ class Deadlines:
         self._schedule(step_key, due_at if due_at > now else now + _RESEND_S)
         progress = self._renewal(step_key, step.lease).progress if step.lease is not None else 0.0
         return _event(job, step, progress, now) if due_at <= now else None
+
+    def _start_of(self, job: Job, now: float) -> JobDue | None:
+        if not is_scheduled(job) or job.run_at is None:
+            return None
+        is_due = job.run_at <= now
+        self._schedule((job.id, _START), now + _RESEND_S if is_due else job.run_at)
+        return JobDue(job_id=job.id, asset_id=job.asset_id) if is_due else None
 
     def _due_at(self, step_key: _StepKey, step: Step) -> float:
         if step.status == "delayed":

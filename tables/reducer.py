@@ -23,12 +23,13 @@ from schemas.step_events import (
     AttemptHeartbeat,
     AttemptSkipped,
     Claim,
+    JobDue,
     LeaseRevoked,
     StepEvent,
 )
 from tables.effects import Effects, deletion_effects, implied_effects, new_effects
 from tables.job_warnings import is_incomplete
-from tables.scheduling import settle
+from tables.scheduling import is_scheduled, settle
 from tables.step_transitions import TRANSITIONS, is_awaited, is_current, owns
 
 #: A job, the mark of a deleted job, or None for an unknown job.
@@ -80,6 +81,7 @@ def _submit(job: Job | None, event: SubmitJob, now: float) -> Advance:
         owner=event.owner,
         filename=event.filename,
         passthrough=event.passthrough,
+        run_at=event.run_at,
         body_hash=event.body_hash,
     )
     settled = settle(submitted, now)
@@ -92,6 +94,13 @@ def _on_cancel(job: Job | None, _event: CancelJob, now: float) -> Advance:
 
 def _on_retry(job: Job | None, event: RetryJob, now: float) -> Advance:
     return (None, []) if job is None else _after(job, _retry(job, event, now))
+
+
+def _on_due(job: Job | None, _event: JobDue, now: float) -> Advance:
+    if job is None or not is_scheduled(job):
+        return job, []
+    started = settle(job, now)
+    return (job, []) if is_scheduled(started) else _after(job, started)
 
 
 def _cancel(job: Job, now: float) -> Job:
@@ -216,6 +225,7 @@ _HANDLERS: dict[type[Message], Callable[[Job | None, Any, float], Advance]] = {
     SubmitJob: _submit,
     CancelJob: _on_cancel,
     RetryJob: _on_retry,
+    JobDue: _on_due,
     DeleteJob: _delete,
     AttemptAccepted: _accepted,
     AttemptHeartbeat: _heartbeat,

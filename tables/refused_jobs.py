@@ -43,6 +43,7 @@ def _row(message: SubmitJob, error: ErrorRecord, now: float) -> Job:
         owner=message.owner,
         filename=message.filename,
         passthrough=message.passthrough,
+        run_at=message.run_at,
         body_hash=message.body_hash,
         error=bounded_error(error),
         refused=True,

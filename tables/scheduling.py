@@ -11,11 +11,11 @@ from schemas.jobs import STEP_ENDED, STEP_PASSED, Job, Step
 
 def settle(job: Job, now: float) -> Job:
     """Request the steps that may start, cancel those that must not, and end the job when all have ended."""
-    ending = is_ending(job)
+    ending, early = is_ending(job), job.run_at is not None and now < job.run_at and is_scheduled(job)
     steps: list[Step] = []
     passed: dict[str, Step] = {}
     for before in job.steps:  # steps are in topological order
-        step = _settle_step(job, before, passed, ending, now)
+        step = before if early and not ending else _settle_step(job, before, passed, ending, now)
         if is_passed(step):
             passed[step.spec.name] = step
         steps.append(step)
@@ -54,6 +54,12 @@ def _end_job(job: Job, now: float) -> Job:
 def is_ending(job: Job) -> bool:
     """Whether no further step starts: the job was cancelled, or a required step has failed finally."""
     return job.cancelling or any(step.status == "failed" and not step.spec.optional for step in job.steps)
+
+
+def is_scheduled(job: Job) -> bool:
+    """Whether the job waits for the time at which it is to start."""
+    waits = job.run_at is not None and job.run == 1 and job.status == "waiting"
+    return waits and not any(step.attempt or step.status in STEP_ENDED for step in job.steps)
 
 
 def is_passed(step: Step) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,11 @@ _DIGEST_CHARS = 40
 #: Longest file name that is kept, characters.
 MAX_FILENAME = 255
 
+#: How far ahead a job may be scheduled, seconds.
+MAX_AHEAD_S = 366 * 86_400
+#: How far past the time may be, seconds: clocks differ, and requests are repeated. The job starts at once.
+MAX_LATE_S = 300.0
+
 #: First step of a job whose input is a URL. Only video and audio can be processed.
 _DOWNLOAD = StepSpec(name="download", params={"families": ["video", "audio"]}, weight=10)
 
@@ -53,7 +59,8 @@ def submission(
     now: float,
     body_hash: str | None = None,
 ) -> SubmitJob:
-    """The command for `upload`. Raises Refused: unknown-pipeline, invalid-input, -id, -passthrough, -priority, -owner.
+    """The command for `upload`. Raises Refused: unknown-pipeline, invalid-input, -id, -passthrough, -priority, -run-at,
+    -owner.
 
     The command always fits into a record.
     """
@@ -84,8 +91,28 @@ def submission(
         owner=upload.owner,
         filename=upload.filename[:MAX_FILENAME] if upload.filename else None,
         passthrough=upload.passthrough,
+        run_at=checked_run_at(upload.run_at, now),
         body_hash=body_hash,
     )
+
+
+def checked_run_at(text: str | None, now: float) -> float | None:
+    """The time at which a job is to start, seconds since the epoch; None: at once. Raises Refused: invalid-run-at."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        at = moment.timestamp() if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        at = None
+    if at is None:
+        example = "an ISO 8601 time with a zone, e.g. 2026-01-31T12:00:00Z"
+        raise Refused("invalid-run-at", f"run_at is {text[:_QUOTED]!r}, but must be {example}")
+    if at > now + MAX_AHEAD_S:
+        raise Refused("invalid-run-at", f"run_at is more than {MAX_AHEAD_S // 86_400} days ahead")
+    if at < now - MAX_LATE_S:
+        raise Refused("invalid-run-at", f"run_at is {text[:_QUOTED]!r}, which is in the past")
+    return at if at > now else None
 
 
 def event_hash(upload: UploadCompleted, position: str) -> str:

@@ -38,6 +38,7 @@ from web.http.security_headers import add_headers, identified
 from web.live.catch_up import CatchUp
 from web.live.changelog_follower import ChangelogFollower
 from web.live.control_watch import ControlWatch
+from web.live.executor_changes import ExecutorChanges
 from web.live.hub import GOING_AWAY, Hub
 from web.live.progress import Progress
 from web.live.progress_follower import ProgressFollower
@@ -134,6 +135,7 @@ def make_services(settings: Settings) -> Services:
     clock = LogClock(commands.date)
     cache = CacheUsage(clock.now_or_none)
     indexer = Indexer(model, position, store, index)
+    executors = Executors(settings)
     control = ControlWatch(settings, position, time.monotonic)
     progress_follower = ProgressFollower(settings, model, progress, hub, control.reported)
     return Services(
@@ -177,7 +179,8 @@ def make_services(settings: Settings) -> Services:
         index=index,
         indexer=indexer,
         query_vectors=QueryVectors(embeddings(settings), settings.embed.query_timeout_s),
-        executors=Executors(settings),
+        executors=executors,
+        executor_changes=ExecutorChanges(executors, hub, progress),
         cache=cache,
         cache_sharing=_cache_sharing(settings, cache),
     )

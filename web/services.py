@@ -22,6 +22,7 @@ from web.http.metrics import Metrics
 from web.live.catch_up import CatchUp
 from web.live.changelog_follower import ChangelogFollower
 from web.live.control_watch import ControlWatch
+from web.live.executor_changes import ExecutorChanges
 from web.live.hub import Hub
 from web.live.progress import Progress
 from web.live.progress_follower import ProgressFollower
@@ -81,6 +82,7 @@ class Services:
     indexer: Indexer
     query_vectors: QueryVectors
     executors: Executors
+    executor_changes: ExecutorChanges
     #: Recent uses of cached media on this replica; safe to lose.
     cache: CacheUsage = field(default_factory=CacheUsage)
     #: Shares those with other replicas over Redis, if configured.

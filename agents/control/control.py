@@ -25,6 +25,9 @@ from tables.changelog_table import ChangelogTable
 
 log = logging.getLogger(__name__)
 
+#: The broker has set the timestamp. Source: Kafka protocol, RecordBatch attributes, timestamp type.
+_LOG_APPEND_TIME = 1
+
 
 class Control:
     """The consumer side of the state machine: reads records, writes rows, publishes effects."""
@@ -162,6 +165,17 @@ class Control:
             )
             encoded = structured(report, event_id=new_id("report"), source=SOURCE, subject=report.control)
             self._report_delivery = self._app.outbox.put(self._topics.progress, 0, encoded)
+            self._report_delivery.add_done_callback(self._observe_delivery)
+
+    def _observe_delivery(self, delivery: asyncio.Future[Any]) -> None:
+        """The broker has dated a report: it tells the log's time also where nothing else is written.
+
+        After a restart the clock would otherwise go on from the newest row, and a job that was to start while no
+        control ran would start late by that long.
+        """
+        metadata = delivery.result() if not delivery.cancelled() and delivery.exception() is None else None
+        if metadata is not None and metadata.timestamp_type == _LOG_APPEND_TIME:
+            self._timers.observe(metadata.timestamp / 1000)
 
     def _owned(self) -> set[int]:
         return {tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topics.commands}

@@ -11,7 +11,7 @@ from schemas.base import ErrorRecord
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, LimitQueue, PauseQueue, ResumeQueue, RetryJob, SubmitJob
 from schemas.jobs import DeletedJob, Job
 from schemas.registry import message_types
-from schemas.step_events import AttemptHeartbeat, StepEvent
+from schemas.step_events import AttemptHeartbeat, JobDue, StepEvent
 from schemas.steps import step_kinds
 from tables.assets import MAX_ASSET_JOBS
 from tables.effects import Effects, implied_effects
@@ -25,7 +25,7 @@ _QUEUE_COMMANDS = frozenset({PauseQueue, ResumeQueue, LimitQueue})
 _MEDIA_MESSAGES = frozenset(
     kind
     for kind in message_types().values()
-    if issubclass(kind, (SubmitJob, CancelJob, RetryJob, DeleteJob, DeleteAsset, StepEvent))
+    if issubclass(kind, (SubmitJob, CancelJob, RetryJob, JobDue, DeleteJob, DeleteAsset, StepEvent))
 )
 
 

@@ -8,7 +8,7 @@ from agents.control.effects import SOURCE, EffectPublisher
 from agents.control.job_tables import JobTables
 from agents.control.record_changes import RecordChanges
 from schemas.jobs import Job
-from schemas.step_events import StepEvent
+from schemas.step_events import JobDue, StepEvent
 from streams.kafka.envelope import structured
 from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
@@ -97,8 +97,9 @@ class Timers:
             if event is not None:
                 self._send(event, now)
 
-    def _send(self, event: StepEvent, now: float) -> None:
-        event_id = f"{event.job_id}/{event.run}/{event.step}/{event.attempt}/{event.TYPE}"
+    def _send(self, event: StepEvent | JobDue, now: float) -> None:
+        about = (event.job_id,) if isinstance(event, JobDue) else (event.job_id, event.run, event.step, event.attempt)
+        event_id = "/".join(map(str, (*about, event.TYPE)))
         encoded = structured(
             event, event_id=event_id, source=SOURCE, subject=event.asset_id, correlation_id=event.job_id
         )

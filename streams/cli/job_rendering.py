@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from streams.cli.rendering import Job, age, columns, name_of_source, outcome, page_url, problem, warning_lines
-from streams.cli.views import changes
+from streams.cli.views import changes, held_text
 
 _HEADS = ("ID", "NAME", "STATUS", "AGE", "STEP", "CODE")
 _WIDE_HEADS = ("PROGRESS", "PIPELINE", "OWNER", "PRIORITY", "RUN", "ASSET", "CREATED", "MESSAGE")
@@ -15,6 +15,7 @@ _FIELDS = {
     "run": "run",
     "passthrough": "passthrough",
     "created": "created_at",
+    "starts": "run_at",
     "started": "started_at",
     "finished": "finished_at",
 }
@@ -48,10 +49,12 @@ def _rest(job: Job) -> tuple[str, ...]:
 
 
 def current_steps(job: Job) -> str:
-    """The step that runs, and those held up by a paused queue."""
-    paused = [step["name"] for step in job["steps"] if step.get("paused")]
-    running = [job["current_step"]] if job.get("current_step") not in (None, *paused) else []
-    return ", ".join([*running, *(f"{name} (queue paused)" for name in paused)])
+    """The step that runs, and those held up by a paused queue, or because no executor offers them."""
+    if job.get("run_at") and job["status"] == "waiting" and not any(step.get("attempt") for step in job["steps"]):
+        return f"starts {job['run_at']}"
+    held = {step["name"]: reason for step in job["steps"] if (reason := held_text(step))}
+    running = [job["current_step"]] if job.get("current_step") not in (None, *held) else []
+    return ", ".join([*running, *(f"{name} ({reason})" for name, reason in held.items())])
 
 
 def name_of(job: Job) -> str:

@@ -51,6 +51,7 @@ for _group in (cache, jobs, queues, token, *operations.commands.values()):
         "kinolog submit talk.mp4 --watch",
         "kinolog submit *.mp4 --pipeline video",
         "kinolog submit https://example.org/a.mp4 --passthrough order-17",
+        "kinolog submit talk.mp4 --at 2026-12-24T22:00:00+01:00",
     ),
 )
 @click.argument("sources", nargs=-1, required=True, metavar="FILE|URL…")
@@ -58,6 +59,7 @@ for _group in (cache, jobs, queues, token, *operations.commands.values()):
 @click.option("--pipeline", help="Pipeline to run. Default: the service's.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]), help="Priority of the jobs' steps.")
 @click.option("--passthrough", metavar="TEXT", help="Your own text, returned with the job.")
+@click.option("--at", "run_at", metavar="TIME", help="Start then, ISO 8601 with a zone; at most 366 days ahead.")
 async def submit(client: "Client", *, sources: Sequence[str], watch: bool, as_json: bool, **options: str | None) -> int:
     """Upload files, or name URLs, and start a job for each."""
     from streams.client import Rejected

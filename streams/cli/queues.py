@@ -11,7 +11,19 @@ from streams.cli.rendering import columns
 if TYPE_CHECKING:
     from streams.client import Client
 
-_HEADS = ("QUEUE", "STATE", "EXECUTORS", "QUEUED", "ACTIVE", "DELAYED", "COMPLETED", "FAILED", "SKIPPED")
+_HEADS = (
+    "QUEUE",
+    "STATE",
+    "EXECUTORS",
+    "SLOTS",
+    "LIMIT",
+    "QUEUED",
+    "ACTIVE",
+    "DELAYED",
+    "COMPLETED",
+    "FAILED",
+    "SKIPPED",
+)
 
 
 @click.group()
@@ -60,13 +72,22 @@ def queue_table(found: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [
         (
             queue["name"],
-            "paused" if queue["paused"] else "open",
+            _state(queue),
             str(queue.get("executors", "?")),
-            *(str(queue[name.lower()]) for name in _HEADS[3:]),
+            str(queue.get("slots", "?")),
+            "-" if queue["max_active"] is None else str(queue["max_active"]),
+            *(str(queue[name.lower()]) for name in _HEADS[5:]),
         )
         for queue in found
     ]
     return columns(_HEADS, rows)
+
+
+def _state(queue: Mapping[str, Any]) -> str:
+    """Paused, open, or why nothing starts."""
+    if queue["paused"]:
+        return "paused"
+    return {"no_executor": "no executor", "capped": "at its limit"}.get(queue.get("reason", ""), "open")
 
 
 def stats_lines(counts: Mapping[str, Any]) -> list[str]:

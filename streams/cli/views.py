@@ -108,7 +108,7 @@ def _bars() -> "Progress":
 def _coloured(step: dict[str, Any]) -> str:
     from rich.markup import escape
 
-    style = "yellow" if step.get("paused") else _STYLES.get(step["status"], "default")
+    style = "yellow" if held_text(step) else _STYLES.get(step["status"], "default")
     return f"[{style}]{escape(printable(remark(step)))}[/]"
 
 
@@ -119,14 +119,14 @@ def changes(before: Job | None, after: Job) -> list[str]:
     return [
         f"{step['name']:<12} {percent(step):>3.0f} %  {remark(step)}"
         for step in changed
-        if before or step["status"] != "waiting" or step.get("paused")
+        if before or step["status"] != "waiting" or held_text(step)
     ]
 
 
 def _milestone(step: dict[str, Any] | None) -> tuple[object, ...]:
     if step is None:
         return ()
-    return step["status"], step.get("paused"), step.get("attempt"), int(percent(step) // _LINE_EVERY)
+    return step["status"], held_text(step), step.get("attempt"), int(percent(step) // _LINE_EVERY)
 
 
 def percent(step: dict[str, Any]) -> float:
@@ -134,16 +134,23 @@ def percent(step: dict[str, Any]) -> float:
     return 100.0 if step["status"] in ("completed", "skipped") else float(step.get("progress") or 0.0)
 
 
+def held_text(step: dict[str, Any]) -> str:
+    """Why a step cannot start before somebody does something; empty for any other."""
+    if step.get("paused"):
+        return "queue paused"
+    return "no executor" if step.get("no_executor") else ""
+
+
 def remark(step: dict[str, Any]) -> str:
     """State, attempts, time and error of a step, in a few words."""
     words = [step["status"]]
     if (step.get("attempt") or 0) > 1:
         words.append(f"attempt {step['attempt']} of {step.get('attempts', '?')}")
-    if step.get("paused"):
-        words.append("queue paused")
+    if held := held_text(step):
+        words.append(held)
     if step["status"] == "waiting" and step.get("queue_position"):
         words.append(f"position {step['queue_position']} in the queue")
-    if step["status"] == "active" and step.get("eta_s") is not None:
+    if (step["status"] == "active" or step.get("queue_position")) and step.get("eta_s") is not None:
         words.append(f"{step['eta_s']:.0f} s left")
     if (took_s := elapsed_s(step)) is not None:
         words.append(f"{took_s:.1f} s")

@@ -33,19 +33,33 @@ def _with_progress(job: Job, frame: LiveFrame) -> Job:
 
 
 def _with_queue(job: Job, frame: LiveFrame) -> Job:
-    """A frame lists positions of some jobs; `paused` applies to every job that waits in the queue."""
+    """A frame lists positions of some jobs; `paused` and `reason` apply to every job that waits in the queue."""
     held = [step for step in job["steps"] if step["name"] == frame["step"] and step["status"] in ("waiting", "delayed")]
     if not held:
         return job
     steps = [_queued(step, frame, job["id"]) if step in held else step for step in job["steps"]]
-    return {**job, "steps": steps, **({"eta_s": None} if frame.get("paused") else {})}
+    return {**job, "steps": steps, **({"eta_s": None} if _is_held(frame) else {})}
 
 
 def _queued(step: dict[str, Any], frame: LiveFrame, job_id: str) -> dict[str, Any]:
-    position = frame["positions"].get(job_id) if step["status"] == "waiting" else None
-    moved = {**step, **({"queue_position": position} if position else {})}
-    moved.pop("paused", None)
-    if frame.get("paused"):
+    reason = _reason(frame)
+    moved = {name: value for name, value in step.items() if name not in ("paused", "no_executor")}
+    if step["status"] == "waiting" and job_id in frame["positions"]:
+        moved |= {"queue_position": frame["positions"][job_id], "eta_s": frame.get("eta_s", {}).get(job_id)}
+    if "waiting_reason" in moved:
+        moved["waiting_reason"] = reason or ("owner_cap" if step["waiting_reason"] == "owner_cap" else "queued")
+    if _is_held(frame) and ("waiting_reason" in moved or "queue_position" in moved):
+        moved[reason] = True
+    if _is_held(frame) or moved.get("eta_s") is None:
         moved.pop("eta_s", None)
-        moved |= {"paused": True} if "queue_position" in moved else {}
     return moved
+
+
+def _reason(frame: LiveFrame) -> str:
+    """Why nothing of the queue starts; empty when it does."""
+    return frame.get("reason") or ("paused" if frame.get("paused") else "")
+
+
+def _is_held(frame: LiveFrame) -> bool:
+    """Whether nobody knows when the queue goes on."""
+    return _reason(frame) in ("paused", "no_executor")

@@ -59,10 +59,12 @@ class Client:
         pipeline: str | None = None,
         passthrough: str | None = None,
         priority: str | None = None,
+        run_at: str | None = None,
         idempotency_key: str | None = None,
         on_sent: Callable[[int], None] | None = None,
     ) -> Submitted:
-        """Upload a file in chunks, and start its job. `on_sent` is called with the number of bytes sent so far.
+        """Upload a file in chunks, and start its job. `on_sent` is called with the number of bytes sent so far;
+        `run_at`: when the job is to start, ISO 8601 with a zone.
 
         Raises OSError when the file cannot be read. Safe to repeat only with an idempotency key.
         """
@@ -71,7 +73,9 @@ class Client:
         response = await self._request(
             "POST",
             "/v1/uploads",
-            params=_present(filename=path.name, pipeline=pipeline, passthrough=passthrough, priority=priority),
+            params=_present(
+                filename=path.name, pipeline=pipeline, passthrough=passthrough, priority=priority, run_at=run_at
+            ),
             headers={**headers, **_idempotency(idempotency_key)},
             data=_chunks(path, on_sent),
         )
@@ -84,10 +88,11 @@ class Client:
         pipeline: str | None = None,
         passthrough: str | None = None,
         priority: str | None = None,
+        run_at: str | None = None,
         idempotency_key: str | None = None,
     ) -> Submitted:
         """Start a job on stored or remote media: `source` is {"object": KEY}, {"url": …} or {"path": …}."""
-        options = _present(pipeline=pipeline, passthrough=passthrough, priority=priority)
+        options = _present(pipeline=pipeline, passthrough=passthrough, priority=priority, run_at=run_at)
         body = {"input": dict(source), **options}
         return _submitted(await self._request("POST", "/v1/assets", json=body, headers=_idempotency(idempotency_key)))
 

@@ -71,10 +71,20 @@ def silent_before(reports: Iterable[DatedReport], now: float) -> float:
 
 def count_by_step(reports: Iterable[DatedReport], now: float) -> dict[str, int]:
     """Number of executors per step: those that report and stay. `now`: this machine's time."""
+    alive = _alive(reports, now)
+    return {step: sum(step in report.steps for report in alive) for step in step_kinds()}
+
+
+def slots_by_step(reports: Iterable[DatedReport], now: float) -> dict[str, int]:
+    """Attempts of each step that these executors run at a time."""
+    offers = [report.steps for report in _alive(reports, now)]
+    return {step: sum(steps[step].slots for steps in offers if step in steps) for step in step_kinds()}
+
+
+def _alive(reports: Iterable[DatedReport], now: float) -> list[ExecutorReport]:
     latest = {dated.report.executor_id: dated for dated in reports}
     since = silent_before(latest.values(), now)
-    alive = [report for report, at in latest.values() if at > since and not report.draining]
-    return {step: sum(step in report.steps for report in alive) for step in step_kinds()}
+    return [report for report, at in latest.values() if at > since and not report.draining]
 
 
 def unserved_steps(executors: Mapping[str, int]) -> list[str]:

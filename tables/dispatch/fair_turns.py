@@ -7,12 +7,13 @@ Tags are integers, so that the order does not depend on rounding.
 Source: Goyal, Vin, Cheng, "Start-time Fair Queueing", SIGCOMM 1996.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from heapq import heapify, heappop, heappush
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sortedcontainers import SortedList
 
+from tables.dispatch.owner_turns import Owner, in_turn, index_within, size_of, wins_tie
 from tables.dispatch.values import Entry, Line
 
 #: Tag units in one second of service at weight 1.
@@ -35,27 +36,11 @@ class Candidate(NamedTuple):
     entry: Entry
 
 
-class _Owner:
-    """An owner with waiting attempts."""
-
-    __slots__ = ("changed", "lines", "name", "size", "span", "tag")
-
-    def __init__(self, name: str, tag: int, span: int) -> None:
-        self.name, self.tag = name, tag
-        #: Number of the last change of the tag: of equal tags the one that has waited longest goes first.
-        self.changed = 0
-        #: By how much a turn raises the tag on average: the guess for the next ones.
-        self.span = span
-        self.size = 0
-        #: Waiting attempts, oldest first. SortedList carries no types.
-        self.lines: dict[Line, Any] = {}
-
-
 class FairTurns:
     """The waiting attempts of one priority class."""
 
     def __init__(self) -> None:
-        self._owners: dict[str, _Owner] = {}
+        self._owners: dict[str, Owner] = {}
         #: Tags of owners without waiting attempts that lead virtual time.
         self._resting: dict[str, int] = {}
         self._heaps: dict[Line, list[tuple[int, int, str]]] = {}
@@ -70,6 +55,10 @@ class FairTurns:
         """Waiting attempts, without those of the `skipped` lines."""
         return sum(size for line, size in self._sizes.items() if line not in skipped)
 
+    def waiting(self, step: str) -> int:
+        """Waiting attempts of a step."""
+        return sum(size for line, size in self._sizes.items() if line.step == step)
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
@@ -80,7 +69,7 @@ class FairTurns:
         state = self._owners.get(owner)
         if state is None:
             tag = max(self._virtual, self._resting.pop(owner, 0) - refund)
-            state = self._owners[owner] = _Owner(owner, tag, self._span)
+            state = self._owners[owner] = Owner(owner, tag, self._span)
             state.changed = self._next_change()
         elif refund:
             self._retag(state, state.tag - refund)
@@ -152,17 +141,21 @@ class FairTurns:
     def index(self, owner: str, entry: Entry, skipped: Collection[Line] = ()) -> int:
         """How many attempts go before this one, if every turn takes what its owner's take on average. O(owners)."""
         mine = self._owners[owner]
-        before = total = _index_within(mine, entry, skipped)
+        before = total = index_within(mine, entry, skipped)
         at = mine.tag + before * mine.span
         for other in self._owners.values():
             if other.tag > at or other is mine:
                 continue
             turns, rest = divmod(at - other.tag, other.span)
-            if rest or _wins_tie(other, turns, mine, before, at):
+            if rest or wins_tie(other, turns, mine, before, at):
                 turns += 1
-            size = _size_of(other, skipped) if skipped else other.size
+            size = size_of(other, skipped) if skipped else other.size
             total += min(size, turns)
         return total
+
+    def in_turn(self, skipped: Collection[Line] = ()) -> Iterator[tuple[Entry, Line]]:
+        """What waits in the order in which it goes, as `index` counts. O(owners), then O(log owners) for each."""
+        return in_turn(self._owners.values(), self._changes, skipped)
 
     def _top(self, line: Line, held: Collection[str]) -> tuple[int, int, str] | None:
         heap = self._heaps.get(line)
@@ -174,20 +167,20 @@ class FairTurns:
             heappop(heap)
         return None
 
-    def _retag(self, state: _Owner, tag: int) -> None:
+    def _retag(self, state: Owner, tag: int) -> None:
         state.tag = min(max(tag, 0), self._virtual + MAX_LEAD)
         state.changed = self._next_change()
         for line in state.lines:
             self._push(state, line)
 
-    def _push(self, state: _Owner, line: Line) -> None:
+    def _push(self, state: Owner, line: Line) -> None:
         heap = self._heaps.setdefault(line, [])
         heappush(heap, (state.tag, state.changed, state.name))
         if len(heap) > 2 * len(self._owners) + _SLACK:
             heap[:] = [(o.tag, o.changed, o.name) for o in self._owners.values() if line in o.lines]
             heapify(heap)
 
-    def _left(self, state: _Owner, line: Line) -> None:
+    def _left(self, state: Owner, line: Line) -> None:
         """An attempt of the owner has gone from `line`."""
         self._sizes[line] -= 1
         state.size -= 1
@@ -197,7 +190,7 @@ class FairTurns:
             del self._owners[state.name]
             self._rest(state)
 
-    def _rest(self, state: _Owner) -> None:
+    def _rest(self, state: Owner) -> None:
         if not self._owners:  # the end of a busy period: everybody starts equal
             self._virtual = max(self._virtual, state.tag, *self._resting.values())
             self._resting.clear()
@@ -213,27 +206,3 @@ class FairTurns:
     def _next_change(self) -> int:
         self._changes += 1
         return self._changes
-
-
-def _index_within(owner: _Owner, entry: Entry, skipped: Collection[Line]) -> int:
-    return sum(int(entries.bisect_left(entry)) for line, entries in owner.lines.items() if line not in skipped)
-
-
-def _size_of(owner: _Owner, skipped: Collection[Line]) -> int:
-    return sum(len(entries) for line, entries in owner.lines.items() if line not in skipped)
-
-
-def _wins_tie(other: _Owner, theirs: int, mine: _Owner, ours: int, at: int) -> bool:
-    """Whether turn number `theirs` of `other` goes before turn `ours` of `mine`, both at tag `at`, numbered from 0.
-
-    Of equal tags the one whose owner had its turn before that earlier goes first, and so on backwards.
-    """
-    while theirs and ours:
-        if other.span == mine.span and (common := min(theirs, ours) - 1) > 0:
-            theirs, ours, at = theirs - common, ours - common, at - common * mine.span
-        previous = other.tag if theirs == 1 else at - other.span
-        previous_mine = mine.tag if ours == 1 else at - mine.span
-        if previous != previous_mine:
-            return previous < previous_mine
-        theirs, ours, at = theirs - 1, ours - 1, previous
-    return other.changed < mine.changed if theirs == ours else theirs == 0

@@ -1,6 +1,6 @@
 """The order of the attempts that compete for the same capacity: priority classes with ageing, then owners in turn."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from schemas.jobs import PRIORITIES
@@ -63,6 +63,19 @@ class PriorityQueue:
         sizes = [turns.size(skipped) for turns in self.classes]
         return turn_of(rank, ahead, sizes, self._overtaken, self._patience)
 
+    def in_turn(self, skipped: Collection[Line] = ()) -> Iterator[tuple[Entry, Line]]:
+        """What waits in the order in which it goes, as `position` counts."""
+        classes = [turns.in_turn(skipped) for turns in self.classes]
+        sizes, overtaken = [turns.size(skipped) for turns in self.classes], [*self._overtaken]
+        while any(sizes):
+            served = _next_class(sizes, overtaken, self._patience)
+            _serve(served, sizes, overtaken, self._patience)
+            yield next(classes[served])
+
+    def waiting(self, step: str) -> int:
+        """Attempts of a step that wait."""
+        return sum(turns.waiting(step) for turns in self.classes)
+
 
 def turn_of(rank: int, ahead: int, sizes: Sequence[int], overtaken: Sequence[int], patience: int) -> int:
     """From 1: the turn of the class's attempt that has `ahead` of its class before it. Takes a bounded number of steps.
@@ -81,10 +94,15 @@ def turn_of(rank: int, ahead: int, sizes: Sequence[int], overtaken: Sequence[int
         if served == rank and ahead == 0:
             return turn
         ahead -= served == rank
-        sizes[served] -= 1
-        overtaken[served] = 0
-        for lower in _CLASSES[served + 1 :]:
-            overtaken[lower] = min(overtaken[lower] + 1, patience) if sizes[lower] else 0
+        _serve(served, sizes, overtaken, patience)
+
+
+def _serve(served: int, sizes: list[int], overtaken: list[int], patience: int) -> None:
+    """Count a turn of the class `served`."""
+    sizes[served] -= 1
+    overtaken[served] = 0
+    for lower in _CLASSES[served + 1 :]:
+        overtaken[lower] = min(overtaken[lower] + 1, patience) if sizes[lower] else 0
 
 
 def _next_class(sizes: Sequence[int], overtaken: Sequence[int], patience: int) -> int:

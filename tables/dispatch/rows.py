@@ -54,7 +54,7 @@ def ready_step(job: Job, step: Step, now: float) -> ReadyStep:
         step=name,
         run=step.run,
         attempt=step.attempt,
-        since=now if is_instant else job.created_at,
+        since=now if is_instant else max(job.created_at, job.run_at or 0.0),
         priority=job.priority,
         owner=job.owner,
         size=None if is_instant else work_of(job, name),

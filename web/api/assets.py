@@ -59,6 +59,8 @@ class NewAsset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     passthrough: str | None = None
     #: high, normal or low: the order among waiting jobs.
     priority: str = "normal"
+    #: When the job is to start: ISO 8601 with a zone, at most 366 days ahead. Unset: at once.
+    run_at: str | None = None
     #: Owner of the new asset and job; only admins may set another than their own.
     owner: str | None = None
 

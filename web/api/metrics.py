@@ -38,9 +38,7 @@ async def _gather(parts: Services) -> None:
     for part, ends in run_dir.kept_ends(parts.settings).items():
         metrics.part_ends.labels(part).set(ends.ends)
         metrics.crash_loops.labels(part).set(is_looping(ends, time.time()))
-    metrics.queue_executors.clear()
-    for step, count in (await parts.executors.by_step() or {}).items():
-        metrics.queue_executors.labels(step).set(count)
+    await _gather_queues(parts)
     by_status: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     for row in (await parts.model.read(queries.counts, None)).rows:
@@ -52,3 +50,13 @@ async def _gather(parts: Services) -> None:
         metrics.failed_steps.labels(step).set(count)
     for status in get_args(JobStatus):
         metrics.jobs.labels(status).set(by_status[status])
+
+
+async def _gather_queues(parts: Services) -> None:
+    metrics, queues = parts.metrics, parts.progress.queues
+    metrics.queue_executors.clear()
+    for step, count in (await parts.executors.by_step() or {}).items():
+        metrics.queue_executors.labels(step).set(count)
+    metrics.queue_waiting.clear()
+    for step, waiting in queues.waiting().items():
+        metrics.queue_waiting.labels(step, queues.reason(step)).set(waiting)

@@ -1,7 +1,7 @@
 """/v1/stats and /v1/queues: counts, equal to those of the lists at the same moment; pause and resume queues."""
 
 from collections.abc import Iterable
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import msgspec
 from aiohttp import web
@@ -60,9 +60,17 @@ async def show_queues(request: web.Request) -> web.Response:
     parts = services(request)
     counts = steps_by_status(await parts.model.read(queries.counts, caller_of(request).scope))
     paused = await parts.model.read(queries.paused)
-    executors, limits = await parts.executors.by_step() or {}, await parts.model.read(queries.limits)
+    limits, executors = await parts.model.read(queries.limits), await parts.executors.by_step() or {}
+    slots, reason = parts.executors.slots(), parts.progress.queues.reason
     queues = [_queue(name, counts[name], paused.get(name), executors.get(name, UNSET)) for name in step_kinds()]
-    return data_response([replace(queue, max_active=limits.get(queue.name)) for queue in queues])
+    return data_response(
+        [
+            replace(
+                queue, max_active=limits.get(queue.name), slots=slots.get(queue.name, UNSET), reason=reason(queue.name)
+            )
+            for queue in queues
+        ]
+    )
 
 
 @routes.post("/v1/queues/{step}/pause", access="admin", responses={202: Answer[QueueChange]}, problems=(404, 503))
@@ -128,7 +136,7 @@ def stats(counts: Counts, pipelines: Iterable[str]) -> Stats:
     )
 
 
-def _queue(name: str, counts: dict[str, int], paused_at: float | None, executors: int | UnsetType) -> QueueView:
+def _queue(name: str, counts: dict[str, Any], paused_at: float | None, executors: int | UnsetType) -> QueueView:
     since = UNSET if paused_at is None else iso_time(paused_at)
     return QueueView(name=name, paused=paused_at is not None, paused_at=since, executors=executors, **counts)
 

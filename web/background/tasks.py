@@ -36,7 +36,6 @@ async def background_tasks(app: web.Application) -> AsyncIterator[None]:
     yield
     await cancel_all(running)
     await parts.query_vectors.close()
-    await parts.executors.close()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.to_thread(parts.model.close)
         await asyncio.to_thread(parts.index.close)
@@ -49,6 +48,8 @@ def _tasks(parts: Services) -> list[_Task]:
         parts.progress_follower.run,
         parts.control.run,
         parts.hub.run,
+        parts.executors.run,
+        parts.executor_changes.run,
         parts.commands.run,
         parts.clock.run,
         parts.tokens.run,

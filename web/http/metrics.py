@@ -47,6 +47,12 @@ class Metrics:
             ("step",),
             registry=registry,
         )
+        self.queue_waiting = Gauge(
+            "kinolog_queue_waiting",
+            "Attempts of a step that wait for an executor, and why none can start, if so.",
+            ("step", "reason"),
+            registry=registry,
+        )
         self.ready = Gauge("kinolog_ready", "1 when the read model has caught up with the log.", registry=registry)
         self.deciding = Gauge("kinolog_control_deciding", "1 while control processes the log.", registry=registry)
         self.dead_letters = Gauge(

@@ -37,6 +37,7 @@ CODES: dict[str, str] = {
     "invalid-pipeline": "Unknown pipeline.",
     "invalid-priority": "Unknown priority: use high, normal or low.",
     "invalid-query": "The search text is empty or too long.",
+    "invalid-run-at": "The time to start is not an ISO 8601 time with a zone, is past, or is too far ahead.",
     "invalid-signature": "The request's signature is missing, wrong or too old.",
     "invalid-sort": "The list cannot be sorted by this.",
     "invalid-status": "Unknown status.",

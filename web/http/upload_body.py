@@ -14,7 +14,7 @@ _CHUNK_BYTES = 256 * 1024
 #: Longest text field of a form, bytes; maximum number of parts.
 _FIELD_BYTES, _MOST_PARTS = 64 * 1024, 100
 #: Form fields with the meaning of the query parameters of the same names.
-FIELDS = ("filename", "pipeline", "passthrough", "priority", "owner")
+FIELDS = ("filename", "pipeline", "passthrough", "priority", "run_at", "owner")
 
 T = TypeVar("T")
 

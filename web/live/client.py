@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from web.live.ws_frames import Frame
@@ -42,6 +42,9 @@ class Client:
         #: Latest queue frame by step: to be sent, and last sent.
         self._queue_frames: dict[str, Frame] = {}
         self._sent_queue_frames: dict[str, Frame] = {}
+        #: Latest frame by executor: to be sent, and last sent.
+        self._executor_frames: dict[str, Frame] = {}
+        self._sent_executor_frames: dict[str, Frame] = {}
         #: Whether it may lack positions in queues that have not changed since it joined.
         self.needs_positions = True
         self._progress_due = 0.0
@@ -77,6 +80,14 @@ class Client:
             self._queue_frames[step] = frame
             self._wakeup.set()
 
+    def add_executors(self, frames: Mapping[str, Frame]) -> None:
+        """Keep the latest frame of each executor until the next batch, unless the last one sent was the same."""
+        changed = {name: frame for name, frame in frames.items() if self._sent_executor_frames.get(name) is not frame}
+        self._executor_frames |= changed
+        self._sent_executor_frames = dict(frames)
+        if changed:
+            self._wakeup.set()
+
     def add_caption(self, frame: Frame) -> None:
         """Queue a caption. A slow client loses the oldest ones: the step's outputs have all of them."""
         self._captions.append(frame)
@@ -90,6 +101,7 @@ class Client:
         self._captions.clear()
         self._progress.clear()
         self._queue_frames.clear()
+        self._executor_frames.clear()
 
     def skip_to(self, seq: int) -> None:
         """Drop changes up to `seq`, also future ones: the client has them from the read model.
@@ -110,10 +122,10 @@ class Client:
                 return self._take_changes()
             if self._captions:
                 return self._take_captions()
-            has_batch = bool(self._progress or self._queue_frames)
+            has_batch = bool(self._progress or self._queue_frames or self._executor_frames)
             if has_batch and loop.time() >= self._progress_due:
                 self._progress_due = loop.time() + PROGRESS_EVERY_S
-                return [*self._take_progress(), *self._take_queue_frames()]
+                return [*self._take_progress(), *self._take_queue_frames(), *self._take_executor_frames()]
             self._wakeup.clear()
             await self._wait(self._progress_due - loop.time() if has_batch else None)
 
@@ -148,4 +160,9 @@ class Client:
         self._sent_queue_frames |= self._queue_frames
         frames = list(self._queue_frames.values())
         self._queue_frames.clear()
+        return frames
+
+    def _take_executor_frames(self) -> list[Frame]:
+        frames = list(self._executor_frames.values())
+        self._executor_frames.clear()
         return frames

@@ -35,8 +35,12 @@ class EtaEstimator:
 
         None without past runs of the step, or while its work is not known.
         """
-        typical, work = self._typical.get(step.spec.name), work_of(job, step.spec.name)
-        return None if typical is None or work is None else round(typical * work * (1.0 - progress), 1)
+        return self.duration_s(step.spec.name, work_of(job, step.spec.name), 1.0 - progress)
+
+    def duration_s(self, step: str, work: float | None, share: float = 1.0) -> float | None:
+        """Seconds that a share of the step takes; None as above."""
+        typical = self._typical.get(step)
+        return None if typical is None or work is None else round(typical * work * share, 1)
 
     def clear(self) -> None:
         """Forget all runs: all rows are read again."""

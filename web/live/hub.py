@@ -8,8 +8,8 @@ from schemas.jobs import Job
 from schemas.step_events import StepCaptioned
 from web.live.client import Client, CloseReason
 from web.live.progress import Progress, ProgressChange
-from web.live.queue_changes import queue_frames
-from web.live.ws_frames import Frame, caption_frame, change_frame, cursor_at, job_frame, progress_frame, queue_frame
+from web.live.queue_changes import empty_frame, queue_frames
+from web.live.ws_frames import Frame, caption_frame, change_frame, cursor_at, job_frame, progress_frame
 from web.readmodel.audience import Audience, audience_of
 from web.readmodel.position import Position
 from web.readmodel.projector import JobChange
@@ -100,26 +100,34 @@ class Hub:
         """
         queues, clients = self._progress.queues, self._clients()
         everything = any(client.needs_positions for client in clients)
+        switched = queues.take_switched()
+        for step in switched:
+            self.publish_switch(step)
         steps = queues.take_changed() | (queues.steps() if everything else set())
-        for step in steps if clients else ():
-            frames = queue_frames(self._subscriptions_to, queues, step)
+        for step in steps - switched if clients else ():
+            frames = self._queue_frames(step)
             for client in clients if frames else ():
                 if (frame := frames.get(client.subscription)) is not None:
                     client.add_queue(step, frame)
         for client in clients:
             client.needs_positions = False
 
-    def publish_pause(self, step: str) -> None:
-        """Send the queue's frame to every client: jobs far behind, of which no position is sent, are paused as well."""
+    def publish_switch(self, step: str) -> None:
+        """Send the queue's frame to every client: jobs far behind, of which no position is sent, are held as well."""
+        self.version += 1
         if not self._by_topic:
             return
-        queues = self._progress.queues
-        frames, other = (
-            queue_frames(self._subscriptions_to, queues, step),
-            queue_frame(step, {}, paused=step in queues.paused),
-        )
+        frames, other = self._queue_frames(step), empty_frame(self._progress.queues, step)
         for client in self._clients():
             client.add_queue(step, frames.get(client.subscription, other))
+
+    def _queue_frames(self, step: str) -> dict[Subscription, Frame]:
+        progress = self._progress
+        return queue_frames(self._subscriptions_to, progress.queues, progress.queued_s, step)
+
+    def subscribed(self, topic: str) -> list[Client]:
+        """Clients that subscribe to this topic."""
+        return list(self._by_topic.get(topic, ()))
 
     def named(self, most: int) -> Subscription:
         """Subscriptions by id of a job or asset, at most `most`."""

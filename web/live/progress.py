@@ -3,10 +3,11 @@
 from collections import OrderedDict
 from typing import NamedTuple
 
-from schemas.jobs import JOB_ENDED, Job
+from schemas.jobs import JOB_ENDED, Job, Step
 from schemas.step_events import StepCaptioned, StepProgressed
+from tables.scheduling import is_scheduled
 from web.live.eta import EtaEstimator
-from web.live.queue_positions import Queues
+from web.live.queue_positions import QueuedJob, Queues
 from web.readmodel.changelog import is_queued
 from web.readmodel.job_progress import NO_LIVE, Live, job_progress
 from web.views.build import LiveOverlay
@@ -60,14 +61,31 @@ class Progress:
         live, run = self.live(job.id, job.run), self._runs.get(job.id)
         names = [step.spec.name for step in job.steps if is_queued(step)]  # the row may be newer, or older
         positions = {name: n for name in names if (n := self.queues.position(job.id, name)) is not None}
+        reasons = {name: self.queues.waiting_reason(job.id, name) for name in names}
         remaining_s = {
             step.spec.name: seconds
             for step in job.steps
-            if not self.queues.is_held(step)
-            and (seconds := self._eta.remaining_s(job, step, live.get(step.spec.name, 0.0))) is not None
+            if (seconds := self._remaining_s(job, step, live.get(step.spec.name, 0.0))) is not None
         }
         parts = run.parts if run is not None and run.run == job.run else {}
-        return LiveOverlay(live, parts, positions, remaining_s, self.queues.paused)
+        return LiveOverlay(live, parts, positions, remaining_s, reasons)
+
+    def may_see(self, job_id: str, owner: str | None) -> bool:
+        """Whether `owner` (None: an admin) may see that running job."""
+        job = self._active.get(job_id)
+        return owner is None or (job is not None and job.owner == owner)
+
+    def queued_s(self, job: QueuedJob, step: str) -> float | None:
+        """Seconds until a step that waits for an executor is done: the wait, and what the step takes."""
+        wait_s, takes_s = self.queues.wait_s(job.job_id, step), self._eta.duration_s(step, job.work.get(step))
+        return None if wait_s is None or takes_s is None else round(wait_s + takes_s, 1)
+
+    def _remaining_s(self, job: Job, step: Step, progress: float) -> float | None:
+        if self.queues.is_held(step) or is_scheduled(job):
+            return None
+        takes_s = self._eta.remaining_s(job, step, progress)
+        wait_s = self.queues.wait_s(job.id, step.spec.name) if is_queued(step) else 0.0
+        return None if wait_s is None or takes_s is None else round(wait_s + takes_s, 1)
 
     def live(self, job_id: str, run: int) -> Live:
         """Live progress by step of that run."""

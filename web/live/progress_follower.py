@@ -12,6 +12,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.base import Message
 from schemas.processes import ControlReported
+from schemas.queues import QueueReported
 from schemas.step_events import StepCaptioned, StepProgressed
 from streams.kafka.envelope import Entry, read
 from streams.kafka.reader import FOLLOWER_MS, fetch_from, open_reader
@@ -156,6 +157,8 @@ class ProgressFollower:
             job = self._progress.captioned_job(message)
             if job is not None:
                 self._hub.publish_caption(job, message)
+        elif isinstance(message, QueueReported):
+            self._progress.queues.report(message)
         elif isinstance(message, ControlReported):
             self._on_report(message)
 

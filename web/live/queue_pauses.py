@@ -24,7 +24,7 @@ async def publish_pause(model: ReadModel, hub: Hub, step: str, seq: int) -> None
     """
     if not len(hub):
         return
-    hub.publish_pause(step)
+    hub.publish_switch(step)
     newest = {job.id: job for job in await model.read(queries.jobs_before_step, step, _NEWEST)}
     for job in newest.values():
         hub.publish_again(job, seq)

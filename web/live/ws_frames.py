@@ -15,6 +15,8 @@ from web.views.build import job_view, percent
 from web.views.models import (
     CaptionFrame,
     DeletedFrame,
+    ExecutorFrame,
+    ExecutorView,
     JobFrame,
     JobView,
     LiveFrame,
@@ -113,9 +115,14 @@ def progress_frame(change: ProgressChange) -> Frame:
     )
 
 
-def queue_frame(step: str, positions: dict[str, int], *, paused: bool) -> Frame:
+def queue_frame(view: QueueFrame) -> Frame:
     """Positions of jobs in a step's queue, and whether it is paused."""
-    return _frame(QueueFrame(step=step, paused=paused, positions=positions))
+    return _frame(view)
+
+
+def executor_frame(view: ExecutorView) -> Frame:
+    """An executor as it is now."""
+    return _frame(ExecutorFrame(executor=view))
 
 
 def caption_frame(job: Job, event: StepCaptioned) -> Frame:

@@ -1,4 +1,6 @@
-"""Subscriptions of live clients: `all`, `job:ID`, `asset:ID`, `queue:STEP`, `owner:NAME`, and who may see what."""
+"""Subscriptions of live clients: `all`, `executors`, `job:ID`, `asset:ID`, `queue:STEP`, `owner:NAME`, and who may see
+what.
+"""
 
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -64,7 +66,9 @@ def parse(text: str, owner: str | None) -> Subscription:
 
 def _require_known(topic: str) -> None:
     kind, _, name = topic.partition(":")
-    if topic == "all" or (name and (kind in ("job", "asset", "owner") or (kind == "queue" and name in step_kinds()))):
+    if topic in ("all", "executors") or (
+        name and (kind in ("job", "asset", "owner") or (kind == "queue" and name in step_kinds()))
+    ):
         return
-    known = "all, job:ID, asset:ID, queue:STEP or owner:NAME"
+    known = "all, executors, job:ID, asset:ID, queue:STEP or owner:NAME"
     raise Problem(400, "invalid-subscription", f"unknown subscription {topic[:80]!r}: use {known}")

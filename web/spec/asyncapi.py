@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from schemas import commands, executors, facts, processes, step_events, uploads
+from schemas import commands, executors, facts, processes, queues, step_events, uploads
 from schemas.access import TokenRow
 from schemas.audit import AuditRecorded
 from schemas.base import Message
@@ -57,6 +57,7 @@ _MODULES = {
     executors.__name__: "executors",
     facts.__name__: "events",
     processes.__name__: "progress",
+    queues.__name__: "progress",
     step_events.__name__: "step_events",
     uploads.__name__: "uploads",
 }

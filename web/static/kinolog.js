@@ -10,7 +10,8 @@
  * @typedef {"waiting"|"active"|"completed"|"failed"|"cancelled"} JobStatus
  * @typedef {{code: string, message: string, retriable: boolean, detail?: string}} JobError
  * @typedef {{name: string, status: string, progress: number, attempt: number, attempts: number, started_at: ?string,
- *   finished_at: ?string, eta_s?: ?number, queue_position?: number, paused?: boolean, error?: JobError, outputs?: Object, retry_at?: string, reason?: string}} Step
+ *   finished_at: ?string, eta_s?: ?number, queue_position?: number, waiting_reason?: string, paused?: boolean,
+ *   no_executor?: boolean, error?: JobError, outputs?: Object, retry_at?: string, reason?: string}} Step
  * @typedef {{id: string, asset_id: string, pipeline: string, status: JobStatus, progress: number, current_step: ?string,
  *   run: number, created_at: string, updated_at: string, started_at: ?string, finished_at: ?string, error?: JobError,
  *   passthrough?: string, filename?: string, owner?: string, cancelling?: boolean, steps: Step[]}} Job
@@ -251,21 +252,32 @@ function progressed(job, frame) {
 
 /**
  * `job` after a queue frame; the same object when nothing of it has changed. The frame has positions of some jobs; that
- * the queue is paused concerns every job with that step to come: it has no ETA.
+ * the queue is paused, or that no executor offers the step, concerns every job with that step to come: it has no ETA.
  * @param {Job} job @param {Frame} frame @returns {Job}
  */
 export function queued(job, frame) {
   const step = job.steps.find(({ name }) => name === frame.step);
   if (step?.status !== "waiting" && step?.status !== "delayed") return job;
-  const queue_position = (step.status === "waiting" && frame.positions[job.id]) || step.queue_position;
-  const isPaused = Boolean(frame.paused && queue_position);
-  const isPromised = frame.paused && (step.eta_s != null || job.eta_s != null);
-  if (queue_position === step.queue_position && isPaused === Boolean(step.paused) && !isPromised) return job;
-  const { paused: _paused, eta_s, ...rest } = step;
-  const now = { ...rest, ...present({ queue_position, paused: isPaused || null, eta_s: frame.paused ? null : eta_s }) };
-  const steps = job.steps.map((other) => (other === step ? now : other));
-  return { ...job, steps, ...(frame.paused ? { eta_s: null } : {}) };
+  const now = waiting(step, frame, step.status === "waiting" ? frame.positions[job.id] : undefined, job.id);
+  const eta_s = isHeld(frame) ? null : job.eta_s;
+  if (JSON.stringify(now) === JSON.stringify(step) && eta_s === job.eta_s) return job;
+  return { ...job, steps: job.steps.map((other) => (other === step ? now : other)), eta_s };
 }
+
+/** A step that has yet to start, after a queue frame. */
+function waiting(step, frame, listed, id) {
+  const { paused: _paused, no_executor: _none, waiting_reason: before, queue_position: last, eta_s: old, ...rest } = step;
+  const queue_position = listed ?? last;
+  const reason = reasonOf(frame);
+  const waiting_reason = before && (reason || (before === "owner_cap" ? before : "queued"));
+  const held = isHeld(frame) && (before || queue_position) ? { [reason]: true } : {};
+  const eta_s = isHeld(frame) ? null : listed ? frame.eta_s?.[id] : old;
+  return { ...rest, ...present({ queue_position, waiting_reason, ...held, eta_s }) };
+}
+
+const reasonOf = (frame) => frame.reason || (frame.paused ? "paused" : "");
+/** Whether nobody knows when the queue goes on. */
+const isHeld = (frame) => ["paused", "no_executor"].includes(reasonOf(frame));
 
 const path = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
 const present = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value != null));

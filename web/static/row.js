@@ -1,7 +1,7 @@
 // One job's row: what it shows, and how it changes.
 
 import { clone, put } from "./dom.js";
-import { age, canRetry, duration, hasEnded, kind, output, pausedQueue, place, seconds, statusText, stepNote, title, warningText } from "./words.js";
+import { age, canRetry, duration, hasEnded, heldStep, isHeld, kind, output, place, seconds, statusText, stepNote, title, warningText } from "./words.js";
 
 /** An empty row for the job with this id; `updateRow` fills it. */
 export function newRow(id) {
@@ -34,7 +34,7 @@ export function updateRow(row, job) {
   if (row.job === job) return;
   row.job = job;
   put(row.node.dataset, "status", job.status);
-  put(row.node.dataset, "paused", String(Boolean(pausedQueue(job))));
+  put(row.node.dataset, "held", String(Boolean(heldStep(job))));
   put(row.name, "textContent", title(job));
   put(row.name, "title", job.id);
   put(row.status, "textContent", statusText(job));
@@ -75,7 +75,7 @@ function updateStep(row, step) {
   const node = row.steps.get(step.name);
   const [name, , bar] = node.children;
   put(node.dataset, "status", step.status);
-  put(node.dataset, "paused", String(Boolean(step.paused)));
+  put(node.dataset, "held", String(isHeld(step)));
   put(node, "title", hint(step));
   put(name, "textContent", step.name);
   put(bar, "value", step.status === "skipped" ? 0 : step.progress); // the view counts a skipped step as done
@@ -84,6 +84,7 @@ function updateStep(row, step) {
 
 function hint(step) {
   if (step.error && step.status !== "completed") return `${step.error.code}: ${step.error.message}`;
+  if (step.no_executor) return `No executor runs ${step.name}. Start one: kinolog executor.`;
   if (!step.paused) return "";
   return `The ${step.name} queue is paused.${step.queue_position ? ` This job is ${place(step)}.` : ""}`;
 }

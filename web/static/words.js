@@ -32,8 +32,9 @@ export const output = (job, name) => job.steps.findLast((step) => step.outputs?.
 /** The job's status in a word or two. */
 export function statusText(job) {
   if (job.cancelling && !hasEnded(job)) return "Cancelling";
-  const paused = pausedQueue(job);
-  if (paused) return `Paused · ${paused} queue`;
+  const held = heldStep(job);
+  if (held) return held.paused ? `Paused · ${held.name} queue` : `Waiting · no executor for ${held.name}`;
+  if (isScheduled(job)) return `Starts ${new Date(job.run_at).toLocaleString()}`;
   if (job.status === "active") return `${Math.floor(job.progress)} %`;
   if (job.status === "completed") return output(job, "master") ? "Ready" : "Done";
   return { waiting: "Waiting", failed: "Failed", cancelled: "Cancelled" }[job.status] ?? job.status;
@@ -66,27 +67,35 @@ function position(ms) {
   return `${h}:${String(m).padStart(2, "0")}:${String(s).padStart(2, "0")}`;
 }
 
-/** Name of the paused queue that the job waits in; undefined when there is none, or another step runs. */
-export function pausedQueue(job) {
+/** The step that cannot start: its queue is paused, or no executor offers it; undefined while another step runs. */
+export function heldStep(job) {
   if (hasEnded(job) || job.steps.some(({ status }) => status === "active")) return undefined;
-  return job.steps.find(({ paused }) => paused)?.name;
+  return job.steps.find(isHeld);
 }
 
 /** The note next to a step's progress bar. `now_ms` since the epoch. */
 export const stepNote = (step, now_ms) => STEP_NOTES[step.status]?.(step, now_ms) ?? step.status;
 
 const STEP_NOTES = {
-  waiting: (step) => (step.paused ? "paused" : ["waiting", place(step)].filter(Boolean).join(" · ")),
+  waiting: (step) => heldText(step) || ["waiting", place(step), left(step)].filter(Boolean).join(" · "),
   active: (step) => [tries(step), `${Math.floor(step.progress)} %`, left(step)].filter(Boolean).join(" · "),
   delayed: (step, now_ms) => retryNote((Date.parse(step.retry_at) - now_ms) / 1000),
   completed: (step) => (step.started_at && step.finished_at ? duration(seconds(step)) : "done"),
   skipped: (step) => (step.reason ? step.reason.replaceAll("-", " ") : "skipped"),
 };
 
+/** Whether the job waits for the time at which it is to start. */
+const isScheduled = ({ run_at, status, run, steps }) =>
+  Boolean(run_at) && status === "waiting" && run === 1 && !steps.some(({ attempt }) => attempt);
+
+/** Whether somebody has to do something before the step can start. */
+export const isHeld = (step) => Boolean(step.paused || step.no_executor);
+const heldText = (step) => (step.paused ? "paused" : step.no_executor ? "no executor" : "");
+
 /** The position of a step in its queue; "" for one that is in none. */
 export const place = (step) => (step.queue_position ? `no. ${step.queue_position} in queue` : "");
 const tries = (step) => (step.attempt > 1 ? `try ${step.attempt}/${Math.max(step.attempts, step.attempt)}` : "");
-const left = (step) => (step.eta_s ? `${duration(step.eta_s)} left` : "");
+const left = (step) => (step.eta_s && (step.status === "active" || step.queue_position) ? `${duration(step.eta_s)} left` : "");
 const retryNote = (wait_s) => (wait_s >= 1 ? `retry in ${duration(wait_s)}` : "retrying");
 
 /** Seconds between the start and the end of a job or step. */

@@ -1,7 +1,7 @@
 """Views of jobs, steps and assets from their rows and the live overlay. Pure."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -13,7 +13,7 @@ from tables.job_warnings import asset_warnings, job_warnings
 from tables.source_urls import published
 from web.readmodel.changelog import duration_s, is_queued
 from web.readmodel.job_progress import Live, job_progress, step_progress
-from web.views.models import AssetJobView, AssetView, ErrorView, JobView, StepView
+from web.views.models import AssetJobView, AssetView, ErrorView, JobView, StepView, WaitingReason
 
 T = TypeVar("T")
 
@@ -26,10 +26,10 @@ class LiveOverlay(NamedTuple):
     parts: Mapping[str, Mapping[str, float]] = {}
     #: Position in the step's queue, from 1, by step name.
     positions: Mapping[str, int] = {}
-    #: Seconds until a step is done, by step name; without steps whose queue is paused.
+    #: Seconds until a step is done, by step name; without steps that cannot start.
     remaining_s: Mapping[str, float] = {}
-    #: Steps whose queue is paused.
-    paused: Collection[str] = ()
+    #: Why a step waits for an executor, by step name.
+    reasons: Mapping[str, WaitingReason] = {}
 
 
 _NO_OVERLAY = LiveOverlay()
@@ -58,6 +58,7 @@ def job_view(job: Job, overlay: LiveOverlay = _NO_OVERLAY) -> JobView:
         filename=_present(job.filename),
         owner=_present(job.owner),
         priority=job.priority if job.priority != "normal" else UNSET,
+        run_at=_present(_time(job.run_at)),
         cancelling=job.cancelling or UNSET,
         eta_s=remaining_s(job, overlay.remaining_s),
         duration_s=_present(duration_s(job)),
@@ -66,7 +67,8 @@ def job_view(job: Job, overlay: LiveOverlay = _NO_OVERLAY) -> JobView:
 
 
 def remaining_s(job: Job, by_step: Mapping[str, float]) -> float | None:
-    """Seconds until the job is done, without waits for executors: the sum over its steps, which share the machine.
+    """Seconds until the job is done: the sum over its steps, which share the machine, and the waits of those queued.
+
     None when the job has ended, or when there is no estimate for one of the remaining steps.
     """
     if job.status in JOB_ENDED:
@@ -80,6 +82,7 @@ def step_view(step: Step, overlay: LiveOverlay = _NO_OVERLAY) -> StepView:
     """The view of a step, as part of its job's view."""
     name, live = step.spec.name, overlay.live
     parts = overlay.parts.get(name, {}) if step.status == "active" else {}
+    reason = overlay.reasons.get(name, "queued") if is_queued(step) else None
     return StepView(
         name=step.spec.name,
         status=step.status,
@@ -95,7 +98,9 @@ def step_view(step: Step, overlay: LiveOverlay = _NO_OVERLAY) -> StepView:
         optional=step.spec.optional or UNSET,
         parts={part: percent(share) for part, share in parts.items()} or UNSET,
         queue_position=_present(overlay.positions.get(name)),
-        paused=(is_queued(step) and name in overlay.paused) or UNSET,
+        waiting_reason=_present(reason),
+        paused=reason == "paused" or UNSET,
+        no_executor=reason == "no_executor" or UNSET,
         eta_s=_present(overlay.remaining_s.get(name) if step.status in ("active", "waiting", "delayed") else None),
     )
 

@@ -10,9 +10,12 @@ from msgspec import UNSET, UnsetType
 
 from schemas.base import StepWarning
 from schemas.jobs import AssetStatus, Input, JobStatus, Priority, StepStatus
+from schemas.queues import BlockedReason
 from web.http.problems import ProblemView
 
 T = TypeVar("T")
+#: Why a step waits for an executor; "queued": for its turn.
+WaitingReason = Literal["paused", "no_executor", "capped", "owner_cap", "queued"]
 #: ISO 8601 in UTC with milliseconds.
 Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
@@ -74,12 +77,17 @@ class StepView(View, frozen=True, kw_only=True):
     optional: bool | UnsetType = UNSET
     #: Progress of a running step by part, e.g. by rendition, 0-100.
     parts: dict[str, float] | UnsetType = UNSET
-    #: Position in the step's queue while it waits for an executor, from 1.
+    #: Turn that the step gets among those that wait for the same executors, from 1; absent beyond the first 500.
     queue_position: int | UnsetType = UNSET
+    #: Why the step waits, while it waits for an executor: its queue is paused, no executor offers the step, as many of
+    #: it or of its owner's are active as may be, or others go first.
+    waiting_reason: WaitingReason | UnsetType = UNSET
     #: True while the step waits in a paused queue; absent otherwise.
     paused: bool | UnsetType = UNSET
-    #: Estimated seconds until the step is done, based on its past durations. Absent without history, and before the
-    #: start while the queue is paused.
+    #: True while the step waits and no executor offers it; absent otherwise.
+    no_executor: bool | UnsetType = UNSET
+    #: Estimated seconds until the step is done: the wait for an executor, and past durations. Absent without history,
+    #: and while the step cannot start.
     eta_s: float | UnsetType = UNSET
 
 
@@ -111,10 +119,12 @@ class JobView(View, frozen=True, kw_only=True):
     owner: str | UnsetType = UNSET
     #: Priority in queues; absent when it is normal.
     priority: Priority | UnsetType = UNSET
+    #: When the job is to start, if it was submitted for later; past once it has started.
+    run_at: Time | UnsetType = UNSET
     #: True from a cancel until the running steps have ended.
     cancelling: bool | UnsetType = UNSET
-    #: Estimated seconds of work until the job is done, based on past durations of its steps. Null without history, and
-    #: while the queue of a remaining step is paused.
+    #: Estimated seconds until the job is done: past durations of its steps, and the wait of those that are queued. Null
+    #: without history, and while a remaining step cannot start.
     eta_s: float | None
     #: Seconds from the start of the first step to the end, once the job has ended.
     duration_s: float | UnsetType = UNSET
@@ -260,6 +270,10 @@ class QueueView(View, frozen=True, kw_only=True):
     max_active: int | None = None
     #: Number of executors that run the step. 0: jobs wait until one is started. Absent while unknown.
     executors: int | UnsetType = UNSET
+    #: Attempts that they run at a time.
+    slots: int | UnsetType = UNSET
+    #: Why nothing of the queue starts although jobs wait: "paused", "no_executor" or "capped"; empty when it does.
+    reason: BlockedReason = ""
     #: Waiting for other steps or for an executor.
     waiting: int
     #: Waiting for an executor.
@@ -272,7 +286,15 @@ class QueueView(View, frozen=True, kw_only=True):
     skipped: int
 
 
-ExecutorStatus = Literal["active", "draining", "silent"]
+ExecutorStatus = Literal["active", "draining", "silent", "gone"]
+
+
+class ExecutorAttempt(View, frozen=True, kw_only=True):
+    """An attempt that an executor has accepted and not yet ended."""
+
+    job_id: str
+    step: str
+    attempt: int
 
 
 class ExecutorView(View, frozen=True, kw_only=True):
@@ -284,13 +306,16 @@ class ExecutorView(View, frozen=True, kw_only=True):
     #: Version of the program; `outdated` if web has another one.
     version: str
     outdated: bool
-    #: "active", "draining" (it stops and takes nothing more) or "silent" (its reports are missing).
+    #: "active", "draining" (it stops and takes nothing more) or "silent" (its reports are missing); in live frames also
+    #: "gone" (they have been missing for a minute).
     status: ExecutorStatus
     reported_at: str
     #: Attempts of each step that it runs at a time.
     slots: dict[str, int]
     #: Number of attempts of each step that it has accepted; those of steps that take no time are not counted.
     active: dict[str, int]
+    #: Those of jobs that the caller may see, at most 256.
+    attempts: list[ExecutorAttempt]
     #: CPUs that heavy steps share.
     cpus: int
 
@@ -363,8 +388,18 @@ class QueueFrame(View, frozen=True, kw_only=True, tag_field="type", tag="queue")
     step: str
     #: Whether the queue is paused. Applies to every job that waits in it, in `positions` or not.
     paused: bool
+    #: Why nothing of the queue starts, for every job that waits in it; empty when it does.
+    reason: BlockedReason = ""
     #: Queue position by job id, from 1; only the first jobs of the subscription.
     positions: dict[str, int]
+    #: Estimated seconds until the step is done, by job id, of the jobs in `positions` that can start.
+    eta_s: dict[str, float] = {}
+
+
+class ExecutorFrame(View, frozen=True, kw_only=True, tag_field="type", tag="executor"):
+    """A new or changed executor, for subscribers of `executors`; a later frame supersedes it."""
+
+    executor: ExecutorView
 
 
 class CaptionFrame(View, frozen=True, kw_only=True, tag_field="type", tag="caption"):
@@ -381,7 +416,7 @@ class CaptionFrame(View, frozen=True, kw_only=True, tag_field="type", tag="capti
     language: str | None
 
 
-LiveFrame = SnapshotFrame | JobFrame | DeletedFrame | ProgressFrame | QueueFrame | CaptionFrame
+LiveFrame = SnapshotFrame | JobFrame | DeletedFrame | ProgressFrame | QueueFrame | ExecutorFrame | CaptionFrame
 
 
 class FoundPassage(View, frozen=True, kw_only=True):

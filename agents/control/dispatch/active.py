@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 
 from agents.control.dispatch.event_ends import EventEnds
 from agents.control.dispatch.open_jobs import OpenJobs
+from agents.control.dispatch.queue_reporter import QueueReporter
 from agents.control.dispatch.reader_watch import watch_reader
 from agents.control.dispatch.requests import DispatchSender
 from agents.control.dispatch.rules import rules_of
@@ -57,6 +58,7 @@ class ActiveDispatcher:
         self._started = time.time() - time.monotonic()
         self._jobs = OpenJobs(tables, owned)
         self._sender = DispatchSender(app, settings, self._jobs)
+        self._queue_reporter = QueueReporter(app, settings)
         self._event_ends = EventEnds(settings, app.continuity, self._jobs, owned)
         self._dispatcher: Dispatcher | None = None
         #: Jobs that were changed while the dispatcher loads.
@@ -232,6 +234,7 @@ class ActiveDispatcher:
             self.flush()
             await asyncio.sleep(_TICK_S)
             dispatcher.tick(self._now(), read_until=0.0)
+            self._queue_reporter.report(dispatcher.ledger, self._number)
             if dispatcher.is_overdue(self._now()):  # or its acceptance waits to be read
                 until = self._now()
                 await self._read_events(ends_reader)

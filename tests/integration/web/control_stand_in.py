@@ -13,6 +13,7 @@ from schemas.commands import DeleteAsset, DeleteJob, SubmitJob
 from schemas.facts import JobFact
 from schemas.jobs import Asset, DeletedJob, Job
 from schemas.processes import ControlReported
+from schemas.queues import BlockedReason, QueueReported
 from schemas.step_events import StepProgressed
 from streams.kafka.envelope import Entry, batch, binary, read, structured
 from streams.kafka.partitioner import partition_of
@@ -25,6 +26,7 @@ from tables.reducer import State, advance
 from tables.refused_jobs import refused_job
 from tables.rows import QUEUE_PREFIX, deleted_key, encode_row, watermark_row
 from tests.conftest import eventually
+from tests.unit.web.queue_order import reports_of
 
 
 class ControlStandIn:
@@ -38,6 +40,9 @@ class ControlStandIn:
         self.assets: dict[str, Asset] = {}
         #: Set, it refuses every new submission with it, as control does that knows better than web.
         self.refusal: ErrorRecord | None = None
+        self._reported: set[str] = set()
+        #: Why no queue starts anything.
+        self.reason: BlockedReason = ""
         #: Whether it says once a second that it decides.
         self.reports = True
         #: Cleared, it takes no command.
@@ -78,8 +83,15 @@ class ControlStandIn:
             if self.reports:
                 report = ControlReported(control="stand-in", partitions=tuple(range(self._settings.partitions)))
                 event = structured(report, event_id="r", source="test", subject="stand-in")
-                await self._producer.send_and_wait(self._topics.progress, batch([event]), partition=0)
+                queues = [structured(q, event_id="q", source="test", subject=q.step) for q in self._queues()]
+                await self._producer.send_and_wait(self._topics.progress, batch([event, *queues]), partition=0)
             await asyncio.sleep(1.0)
+
+    def _queues(self) -> list[QueueReported]:
+        """As a dispatcher reports them."""
+        reports = reports_of(self.jobs.values(), self._reported)
+        self._reported |= {report.step for report in reports}
+        return [replace(report, reason=self.reason) for report in reports]
 
     async def _take(self, message: Message) -> None:
         if isinstance(message, QueueCommand):

@@ -8,7 +8,7 @@ import pytest
 from schemas.jobs import Input, StepSpec
 from schemas.uploads import UploadCompleted
 from tables.pipelines import InvalidPipeline, load_pipelines, ordered
-from tables.submissions import Refused, checked_input, submission
+from tables.submissions import MAX_AHEAD_S, Refused, checked_input, checked_run_at, submission
 
 PIPELINES = {"standard": (StepSpec(name="probe"),)}
 
@@ -135,3 +135,21 @@ def test_a_loop_of_links_is_refused(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").symlink_to(tmp_path / "film.mp4")
     with pytest.raises(Refused, match="loop of symbolic links"):
         checked_input(Input(path=str(tmp_path / "film.mp4")), (str(tmp_path),))
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "2026-01-31T12:00:00", "", "9" * 9999, "2026-13-01T00:00:00Z", "-1"])
+def test_a_time_to_start_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(Refused) as refused:
+        checked_run_at(text, 0.0)
+    assert refused.value.code == "invalid-run-at" and len(str(refused.value)) < 500
+
+
+def test_a_time_to_start_is_neither_past_nor_years_ahead() -> None:
+    noon = 1_769_860_800.0
+    assert checked_run_at("2026-01-31T12:00:00Z", noon - 1.0) == noon
+    assert checked_run_at("2026-01-31T13:00:00+01:00", noon - 1.0) == noon
+    assert checked_run_at("2026-01-31T12:00:00Z", noon + 60.0) is None, "a repeated request, or a clock that is behind"
+    for now, text in ((noon + 301.0, "past"), (noon - MAX_AHEAD_S - 1.0, "366 days")):
+        with pytest.raises(Refused, match=text):
+            checked_run_at("2026-01-31T12:00:00Z", now)
+    assert submitted(UploadCompleted(input=Input(object="a"))).run_at is None

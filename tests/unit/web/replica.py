@@ -10,6 +10,7 @@ import msgspec
 
 from schemas.jobs import Asset, Job, Queue, Watermark
 from streams.settings import Settings, Web
+from tests.unit.web.queue_order import reports_of
 from tests.unit.web.rows import NOW, record, tombstone
 from web.http.cursors import LiveCursor, load
 from web.live.catch_up import CatchUp
@@ -39,6 +40,7 @@ class Replica:
         self.follower = ChangelogFollower(self.settings, self.model, self.position, self.progress, self.hub)
         self.catch_up = CatchUp(self.model, self.position, self.progress, self.hub, self.settings.web)
         self._offsets = [0] * PARTITIONS
+        self._jobs: dict[str, Job] = {}
 
     async def begin(self) -> None:
         """An empty log, caught up with."""
@@ -61,6 +63,18 @@ class Replica:
         jobs = [self._record(row) for row in rows if not isinstance(row, Asset)]
         assets = [record(row, 0) for row in rows if isinstance(row, Asset)]
         await self.take({"jobs": jobs, "assets": assets})
+        self._dispatch(rows)
+
+    def _dispatch(self, rows: Sequence[object]) -> None:
+        """The dispatcher reports the queues after a change."""
+        for row in rows:
+            if isinstance(row, Job):
+                self._jobs[row.id] = row
+            elif isinstance(row, str):
+                self._jobs.pop(row, None)
+        queues = self.progress.queues
+        for report in reports_of(self._jobs.values(), queues.steps()):
+            queues.report(report)
 
     async def take(self, batch: Batch) -> None:
         await self.follower.take(batch)
@@ -138,13 +152,23 @@ class Listener:
                 continue
             if step["status"] == "waiting" and job["id"] in frame["positions"]:
                 step["queue_position"] = frame["positions"][job["id"]]
+                self._estimate(job, step, frame["eta_s"].get(job["id"]))
+            if "waiting_reason" in step:
+                step["waiting_reason"] = frame["reason"] or "queued"
             if not frame["paused"]:
                 step.pop("paused", None)
                 continue
             job["eta_s"] = None
             step.pop("eta_s", None)
-            if "queue_position" in step:
+            if "waiting_reason" in step:
                 step["paused"] = True
+
+    def _estimate(self, job: dict[str, Any], step: dict[str, Any], eta_s: float | None) -> None:
+        """All jobs here have one step."""
+        step.pop("eta_s", None)
+        job["eta_s"] = eta_s
+        if eta_s is not None:
+            step["eta_s"] = eta_s
 
     async def read(self) -> None:
         """Read what is queued now."""

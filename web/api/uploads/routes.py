@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +11,13 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from processors.storage.errors import ObjectTooLarge, StoreError
 from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
+from tables.submissions import checked_run_at
 from web.api.common import data_response
 from web.api.uploads.submissions import (
     SubmissionIds,
@@ -51,6 +54,8 @@ class UploadQuery(msgspec.Struct, frozen=True, kw_only=True):
     passthrough: str | None = None
     #: high, normal or low: the order among waiting jobs.
     priority: str | None = None
+    #: When its job is to start: ISO 8601 with a zone, at most 366 days ahead. Unset: once the upload is complete.
+    run_at: str | None = None
     #: Owner of the new asset and job; only admins may set another than their own.
     owner: str | None = None
 
@@ -63,6 +68,8 @@ class Slot(NamedTuple):
     ids: SubmissionIds
     #: Key in the store.
     key: str
+    #: When the request began: the time to start may come during the upload.
+    begun_at: float
 
 
 @routes.post(
@@ -95,7 +102,7 @@ async def upload(request: web.Request) -> web.Response:
 def _slot(parts: Services, principal: Principal, new_ids: SubmissionIds) -> Slot:
     """A new key for each repeated request: bytes that a job already reads are never overwritten."""
     suffix = f"-{secrets.token_hex(6)}" if new_ids.repeatable else ""
-    return Slot(parts, principal, new_ids, f"uploads/{new_ids.asset_id}/source{suffix}")
+    return Slot(parts, principal, new_ids, f"uploads/{new_ids.asset_id}/source{suffix}", time.time())
 
 
 def _query(request: web.Request) -> dict[str, str]:
@@ -118,8 +125,10 @@ def _command(slot: Slot, fields: dict[str, str], digest: str) -> SubmitJob:
     values: dict[str, Any] = {name: fields[name] for name in FIELDS if fields.get(name)}
     values["owner"] = owner_for(slot.principal, values.get("owner"))
     upload = UploadCompleted(input=Input(object=slot.key), **values)
-    body_hash = fingerprint("upload", upload.filename, upload.pipeline, upload.passthrough, upload.owner, digest)
-    return submit_command(slot.parts, upload, slot.ids, body_hash)
+    named = (upload.filename, upload.pipeline, upload.passthrough, upload.owner, digest)
+    body_hash = fingerprint("upload", *named, *([upload.run_at] if upload.run_at else []))
+    run_at = checked_run_at(upload.run_at, slot.begun_at)
+    return replace(submit_command(slot.parts, replace(upload, run_at=None), slot.ids, body_hash), run_at=run_at)
 
 
 async def _receive(request: web.Request, slot: Slot, query: dict[str, str]) -> SubmitJob:

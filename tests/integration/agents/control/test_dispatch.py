@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from schemas.commands import LimitQueue, PauseQueue, ResumeQueue
 from schemas.facts import JobCompleted, JobSubmitted, StepCompleted, StepStarted
 from schemas.jobs import StepSpec
+from schemas.queues import QueueReported
 from schemas.step_events import AttemptAccepted, AttemptCompleted, QueueChanged
 from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
@@ -68,7 +69,7 @@ class World(Outside):
 
     def _places(self) -> list[TopicPartition]:
         events = [TopicPartition(self.topics.step_events, number) for number in range(self.settings.partitions)]
-        return [*super()._places(), *events]
+        return [*super()._places(), *events, TopicPartition(self.topics.progress, 0)]
 
     async def _report(self) -> None:
         """Here are real executors."""
@@ -85,6 +86,11 @@ class World(Outside):
     def published(self) -> list[str]:
         """Ids of the published completions, repeats counted once."""
         return sorted({event.id for event, message in self.received if isinstance(message, StepCompleted)})
+
+    def queue(self) -> QueueReported:
+        """The latest report of the queue."""
+        reports = self.all(QueueReported, step="noop")
+        return reports[-1] if reports else QueueReported(step="noop", dispatcher=0)
 
     def most_active(self, jobs: set[str]) -> int:
         """How many of these jobs were worked on at a time, at most."""

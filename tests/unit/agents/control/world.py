@@ -72,7 +72,7 @@ class App:
             self._log.queued.append((event, delivered))
         else:
             self._log.publish(batch([event]), BATCH_HEADERS)
-            delivered.set_result(None)
+            delivered.set_result(self._log.dated())
         return delivered
 
 
@@ -114,9 +114,20 @@ class Log:
         self.commands: list[Message] = []
         #: Timestamp of the next record.
         self.now = 1_000.0
+        #: The broker's time, as it dates deliveries; unset: it does not.
+        self.broker_time: float | None = None
         #: Whether the broker takes nothing; the events that wait for it.
         self.is_away = False
         self.queued: list[tuple[bytes, asyncio.Future[Any]]] = []
+
+    def dated(self) -> Any:
+        """Metadata of a delivery."""
+        at = self.broker_time
+        return SimpleNamespace(timestamp=at * 1000, timestamp_type=1) if at is not None else None
+
+    async def settle(self) -> None:
+        """Let callbacks of deliveries run."""
+        await asyncio.sleep(0)
 
     def write(self, name: str, key: bytes, value: bytes | None) -> None:
         if value is None:

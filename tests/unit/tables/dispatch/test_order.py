@@ -69,6 +69,7 @@ def test_a_position_is_the_turn_at_which_an_attempt_goes(queue: PriorityQueue) -
     assert len(order) == len(rank_of)
     for position, candidate in enumerate(order, 1):
         assert queue.position(rank_of[candidate.entry], candidate.owner, candidate.entry) == position
+    assert list(queue.in_turn()) == [(candidate.entry, candidate.line) for candidate in order]
 
 
 @given(queues, st.sampled_from(LINES))
@@ -76,7 +77,9 @@ def test_a_position_does_not_count_what_cannot_go(queue: PriorityQueue, skipped:
     if any(not turns.is_empty and not turns.size({skipped}) for turns in queue.classes):
         return  # a class of which nothing can go is not overtaken
     rank_of, left = ranks(queue), tuple(line for line in LINES if line != skipped)
-    for position, candidate in enumerate(drained(queue, left), 1):
+    order = drained(queue, left)
+    assert list(queue.in_turn({skipped})) == [(candidate.entry, candidate.line) for candidate in order]
+    for position, candidate in enumerate(order, 1):
         assert queue.position(rank_of[candidate.entry], candidate.owner, candidate.entry, {skipped}) == position
 
 

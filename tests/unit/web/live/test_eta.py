@@ -3,6 +3,7 @@
 from typing import Any
 
 from schemas.jobs import Job
+from tests.unit.web.queue_order import report_of
 from tests.unit.web.rows import NOW, a_job, a_step
 from web.live.eta import EtaEstimator
 from web.live.progress import Progress
@@ -82,6 +83,7 @@ def test_the_view_shows_position_and_parts() -> None:
     progress = Progress()
     waiting = queued(1, 5.0)
     progress.update(waiting)
+    progress.queues.report(report_of("noop", [waiting.id]))
     assert job_view(waiting, progress.overlay(waiting)).steps[0].queue_position == 1
     running = media(2, 100, 10.0, "active")
     progress.update(running)

@@ -167,3 +167,15 @@ test("a paused queue holds every job that waits in it, and its end gives no time
   assert.deepEqual(folded(later, pause).steps, [step], "it is not in the queue yet");
   assert.equal(folded(waiting, { ...pause, step: "probe" }), waiting);
 });
+
+test("a queue frame tells when a waiting step will be done, and that no executor offers it", () => {
+  const step = { name: "noop", status: "waiting", progress: 0, waiting_reason: "queued" };
+  const frame = { type: "queue", step: "noop", paused: false, reason: "", positions: { job_1: 2 }, eta_s: { job_1: 7 } };
+  const moved = folded({ ...job("waiting"), eta_s: 3, steps: [step] }, frame);
+  assert.deepEqual(moved.steps, [{ ...step, queue_position: 2, eta_s: 7 }]);
+  const held = folded(moved, { ...frame, reason: "no_executor", positions: {}, eta_s: {} });
+  const { waiting_reason: _, ...rest } = step;
+  assert.deepEqual(held.steps, [{ ...rest, queue_position: 2, waiting_reason: "no_executor", no_executor: true }]);
+  assert.equal(held.eta_s, null);
+  assert.equal(folded(held, { ...frame, positions: {} }).steps[0].no_executor, undefined);
+});

@@ -1,57 +1,36 @@
-"""Executors by their reports: read on demand, once for all who need them."""
+"""Executors by their reports: as they come."""
 
-import asyncio
 import time
-from typing import Any
+from types import SimpleNamespace
 
-import pytest
-from aiokafka.errors import KafkaConnectionError
-
-from streams.kafka.executor_reports import DatedReport, silent_before
+from streams.kafka.executor_reports import silent_before
 from streams.settings import Settings
 from tests.unit.streams.kafka.test_executor_reports import dated
-from web.api.executors import executor_view
 from web.readmodel import executors as module
 from web.readmodel.executors import Executors
+from web.views.executors import executor_view
 
 
-async def counted(monkeypatch: pytest.MonkeyPatch, *outcomes: Any) -> tuple[Executors, list[int]]:
-    counts: list[int] = []
-
-    async def count(*_: object) -> Any:
-        await asyncio.sleep(0)
-        outcome = outcomes[len(counts)]
-        counts.append(1)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    monkeypatch.setattr(module, "latest_reports", count)
-    return Executors(Settings()), counts
+def test_the_latest_report_of_each_executor_counts_and_old_ones_are_forgotten() -> None:
+    executors, now = Executors(Settings()), time.time()
+    executors.take([dated("a", now - 200.0, "noop"), dated("b", now - 1.0), dated("b", now, "noop")])
+    assert executors.current() is None, "the log has not been read"
+    executors._known.set()
+    assert [(found.report.executor_id, list(found.report.steps)) for found in executors.current() or ()] == [
+        ("b", ["noop"])
+    ]
+    assert executors.slots()["noop"] == 1 and executors.slots()["probe"] == 0
 
 
-def two_with_noop() -> list[DatedReport]:
-    return [dated(name, time.time(), "noop") for name in ("a", "b")]
-
-
-async def test_concurrent_requests_share_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    executors, reads = await counted(monkeypatch, two_with_noop())
-    counts = await asyncio.gather(*(executors.by_step() for _ in range(50)))
-    assert [found and found["noop"] for found in counts] == [2] * 50 and len(reads) == 1
-    await executors.close()
-
-
-async def test_none_is_known_without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FRESH_S", -1.0)
-    executors, _ = await counted(monkeypatch, two_with_noop(), KafkaConnectionError("away"))
-    assert [found is None for found in (await executors.by_step(), await executors.by_step())] == [False, True]
-    await executors.close()
+def test_of_the_reports_of_a_busy_executor_only_the_last_one_is_decoded() -> None:
+    records = [SimpleNamespace(key=key, offset=n) for n, key in enumerate([b"a", b"b", b"a", None, None])]
+    assert [record.offset for record in module._last_by_key(records)] == [2, 1, 3, 4]
 
 
 def test_an_executor_is_marked_when_it_is_silent_drains_or_has_another_version() -> None:
     now = time.time()
     reports = [dated("a", now, "noop"), dated("b", now, draining=True), dated("c", now - 7.0)]
-    views = [executor_view(found, silent_before(reports, now), "1") for found in reports]
+    views = [executor_view(found, silent_before(reports, now), "1", lambda _: True) for found in reports]
     assert [view.status for view in views] == ["active", "draining", "silent"]
     assert (views[0].slots, views[0].outdated) == ({"noop": 1}, False)
-    assert executor_view(reports[0], 0.0, "2").outdated
+    assert executor_view(reports[0], 0.0, "2", lambda _: True).outdated
