@@ -78,6 +78,7 @@ class Queues:
         if message.dispatcher > self._dispatcher:
             self._dispatcher = message.dispatcher
             self._changed |= self._reports.keys()
+            self._switched |= {step for step in self._reports if self.reason(step)}
             self._reports = {}
         known = self._reports.get(message.step)
         if message.reason != self.reason(message.step):

@@ -59,6 +59,14 @@ def test_a_report_of_a_dispatcher_that_was_replaced_does_not_count() -> None:
     assert positions(queues, 1, 2) == [None, None], "the next dispatcher starts with nothing"
 
 
+def test_a_reason_that_the_next_dispatcher_does_not_repeat_is_taken_back() -> None:
+    queues = Queues()
+    queues.report(reported(1, reason="no_executor"))
+    assert queues.take_switched() == {"noop"}
+    queues.report(reported(1, number=2))
+    assert queues.take_switched() == {"noop"} and queues.reason("noop") == ""
+
+
 def test_positions_are_not_shown_for_ever_when_nobody_reports_any_more() -> None:
     clock = Clock()
     queues = Queues(clock)
