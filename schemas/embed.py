@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.steps import StepKind
 
-STEP = StepKind(name="embed", slots=1, heavy=True, source=False)
+STEP = StepKind(name="embed", slots=1, heavy=True, one_model=True, source=False)
 
 
 class EmbedParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

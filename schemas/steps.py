@@ -18,6 +18,8 @@ class StepKind(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     #: Waits for the executor's whole CPU budget; other steps run at low priority meanwhile.
     heavy: bool = False
+    #: Its attempts share one model, which serves one at a time.
+    one_model: bool = False
     #: Takes no time: many requests share one record.
     instant: bool = False
     #: Reads or writes files; otherwise it gets neither a source nor scratch space.

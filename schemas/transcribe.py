@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.steps import StepKind
 
-STEP = StepKind(name="transcribe", slots=1, heavy=True, source=False)
+STEP = StepKind(name="transcribe", slots=1, heavy=True, one_model=True, source=False)
 
 
 #: So slow that two lines are shown for the longest time, up to as fast as nobody speaks.

@@ -319,6 +319,9 @@ class Executor(Section, frozen=True, kw_only=True):
 
     #: CPU budget of the heavy steps of one executor, cores; 0: all cores of the machine.
     cpus: int = 0
+    #: Heavy attempts expected to take at most ten seconds that may run on one CPU beside the heavy attempt that has all
+    #: of them; 0: they wait for it.
+    short_turns: int = 1
     #: Maximum concurrent attempts per step, as JSON, e.g. {"transcode": 1}; unset: the default of the step.
     slots: dict[str, int] = {}
     #: Steps by lane, as JSON, e.g. {"gpu": ["transcribe"]}; all others are in the lane "default".

@@ -11,6 +11,8 @@ from schemas.step_events import StepEvent, StepRequested
 from schemas.steps import StepKind
 from schemas.transcribe import Caption
 
+#: The turn of a heavy attempt that is expected to be short.
+SHORT_TURN = "short"
 #: Why an attempt is stopped: its lease was revoked, or this executor shuts down.
 StopReason = Literal["cancelled", "released"]
 
@@ -58,6 +60,11 @@ class AttemptIdentity:
             "asset_id": request.asset_id,
             "lease_id": self.lease_id,
         }
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it runs beside the heavy attempt that has the CPUs, on one of them and without a slot."""
+        return self.kind.heavy and self.request.turn == SHORT_TURN
 
     @property
     def name(self) -> str:

@@ -103,7 +103,7 @@ class RequestIntake:
         if self._attempts.is_known(requested):
             return
         is_offered = requested.step in self._steps
-        if not is_offered or self._session.is_draining or not self._attempts.has_room(requested.step):
+        if not is_offered or self._session.is_draining or not self._attempts.has_room(requested):
             self._session.refuse(requested)
         elif (attempt := self._attempts.admit(request)) is not None:
             self._admitted.append(attempt)

@@ -102,8 +102,10 @@ class Executor:
         self._reporter = StepReporter(
             outbox, self._topics, partitions, name.instance_id, session_id=self._session.id, fatal=_fatal
         )
-        self._attempts = RunningAttempts(self._runtimes, self._resources, self._reporter, settings.lease.heartbeat_s)
-        self._session.held = self._attempts.held
+        self._attempts = RunningAttempts(
+            self._runtimes, self._resources, self._reporter, settings.lease.heartbeat_s, settings.executor.short_turns
+        )
+        self._session.held, self._session.runs_at_length = self._attempts.held, self._attempts.runs_at_length
         self._attempts.on_change = self._resources.budget.on_release = self._session.change
         self._intake = RequestIntake(
             settings,

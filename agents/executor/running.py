@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from agents.executor.attempts import Attempt, AttemptIdentity, AttemptKey
+from agents.executor.attempts import SHORT_TURN, Attempt, AttemptIdentity, AttemptKey
 from agents.executor.capacity import Slots
 from agents.executor.execution import AttemptResources, execute
 from agents.executor.reports import OutboundEvent, StepReporter
@@ -48,11 +48,13 @@ class RunningAttempts:
         resources: AttemptResources,
         reporter: StepReporter,
         heartbeat_s: float,
+        short_turns: int = 1,
     ) -> None:
+        """`short_turns`: heavy attempts that run on one CPU at a time, beside the one that has all."""
         self._runtimes = runtimes
         self._resources = resources
         self._reporter = reporter
-        self._heartbeat_s = heartbeat_s
+        self._heartbeat_s, self.short_turns = heartbeat_s, short_turns
         self._by_key: dict[AttemptKey, Attempt] = {}
         self._by_lease: dict[str, Attempt] = {}
         #: Called when what `held` returns has changed.
@@ -65,9 +67,16 @@ class RunningAttempts:
         """Whether the attempt was accepted already."""
         return _key(requested) in self._by_key
 
-    def has_room(self, step: str) -> bool:
-        """Whether another attempt of the step may be accepted."""
-        return self._runtimes[step].slots.has_room
+    def has_room(self, requested: StepRequested) -> bool:
+        """Whether another such attempt may be accepted."""
+        runtime = self._runtimes[requested.step]
+        if runtime.kind.heavy and requested.turn == SHORT_TURN:
+            return self.short_turns > sum(attempt.identity.is_short for attempt in self._by_key.values())
+        return runtime.slots.has_room
+
+    def runs_at_length(self, step: str) -> bool:
+        """Whether an attempt of the step runs that is not a short one."""
+        return any(key.step == step and not attempt.identity.is_short for key, attempt in self._by_key.items())
 
     def held(self) -> list[HeldAttempt]:
         """The attempts that were accepted and have not ended, without those of instant steps."""
@@ -138,10 +147,11 @@ class RunningAttempts:
         attempt = Attempt(identity, on_progress=self._send_progress, on_caption=self._reporter.caption)
         # Registered from here on: a revoke may overtake the broker's acknowledgement of the claim.
         self._by_key[identity.key] = self._by_lease[identity.lease_id] = attempt
-        attempt.cpu_ticket = self._resources.budget.enqueue() if runtime.kind.heavy else None
-        attempt.slots = runtime.slots.turns
         attempt.sent.last_heartbeat_at = time.monotonic()
-        runtime.slots.add()
+        if not identity.is_short:
+            attempt.cpu_ticket = self._resources.budget.enqueue() if runtime.kind.heavy else None
+            attempt.slots = runtime.slots.turns
+            runtime.slots.add()
         return attempt
 
     def _start(self, attempt: Attempt) -> None:
@@ -170,7 +180,8 @@ class RunningAttempts:
 
     def _forget(self, attempt: Attempt) -> None:
         del self._by_key[attempt.identity.key], self._by_lease[attempt.identity.lease_id]
-        self._runtimes[attempt.identity.request.step].slots.remove()
+        if not attempt.identity.is_short:
+            self._runtimes[attempt.identity.request.step].slots.remove()
         if not attempt.identity.kind.instant:
             self.on_change()
 
@@ -187,6 +198,8 @@ def _key(requested: StepRequested) -> AttemptKey:
 
 def _held(attempt: Attempt) -> HeldAttempt:
     ticket = attempt.cpu_ticket
+    if attempt.identity.is_short:
+        return HeldAttempt(**attempt.identity.key._asdict(), turn=SHORT_TURN)
     turn = "full" if ticket is not None and not ticket.is_released else ""
     return HeldAttempt(**attempt.identity.key._asdict(), turn=turn)
 

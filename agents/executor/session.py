@@ -44,7 +44,10 @@ class ExecutorSession:
         self._topic, self._producer, self._fatal = names(settings).executors, producer, fatal
         self.id, self.executor_id, self._lane, self._home = new_id("session"), executor_id, lane, home
         self.address = address_of(executor_id, settings.request_partitions)
-        self._steps = {step: StepSlots(slots=runtime.slots.size, short=False) for step, runtime in runtimes.items()}
+        self._runtimes = runtimes
+        self._short_turns = settings.executor.short_turns
+        #: Whether an attempt of the step runs that is not a short one.
+        self.runs_at_length: Callable[[str], bool] = lambda _: False
         self._cpus = cpus
         #: Returns the attempts that were accepted and have not ended.
         self.held: Callable[[], list[HeldAttempt]] = list
@@ -110,11 +113,17 @@ class ExecutorSession:
             lane=self._lane,
             version=release(),
             seq=self._seq,
-            steps=self._steps,
+            steps={step: self._offer(runtime) for step, runtime in self._runtimes.items()},
             attempts=tuple(self.held()[:MAX_LISTED]),
             cpus=self._cpus,
-            short_turns=0,
+            short_turns=self._short_turns,
             draining=self.is_draining,
             poke=self._answered,
             refused=tuple(refused[:MAX_LISTED]),
         )
+
+    def _offer(self, runtime: StepRuntime) -> StepSlots:
+        """A short attempt of a step whose model is taken for long would keep the short turn and wait."""
+        kind = runtime.kind
+        short = kind.heavy and not (kind.one_model and self.runs_at_length(kind.name))
+        return StepSlots(slots=runtime.slots.size, short=short)
