@@ -33,3 +33,23 @@ async def test_a_job_whose_time_came_while_control_was_down_does_not_wait_as_lon
     await log.settle()
     await control.tick()
     assert log.all(JobDue)
+
+
+async def test_a_job_whose_time_comes_while_the_broker_is_away_starts_once_it_is_back() -> None:
+    """Source: taskforcesh/bullmq#1658 and OptimalBits/bull#2015: it waited for the next job, or for a restart."""
+    log = Log()
+    control = await log.control()
+    await log.send(control, replace(submit(), run_at=1_050.0))
+    log.is_away = True
+    for _ in range(90):
+        control._timers.clock._offset_s += 1.0
+        await control.tick()
+    lost = log.reconnect()
+    assert len(lost) <= 20, "it is not sent again and again"
+    for _ in range(6):
+        control._timers.clock._offset_s += 1.0
+        await control.tick()
+    due = [*log.all(JobDue), *lost][0]
+    log.now = control._timers.clock.now()
+    await log.send(control, due, due)
+    assert len(log.all(StepRequested)) == 1

@@ -91,3 +91,15 @@ async def test_a_client_that_did_not_ask_for_executors_gets_none(replica: Replic
     listener = await replica.listen()
     changes.publish()
     assert await read(listener) == {}
+
+
+async def test_an_executor_that_is_idle_or_back_is_shown_so(replica: Replica) -> None:
+    """Source: mher/flower#457: an empty list of tasks did not replace the last one; #760: it stayed offline."""
+    executors, changes = started(replica, busy("a", 1, age_s=30.0), busy("b"))
+    listener = await replica.listen(subscription=parse("executors", None))
+    changes.publish()
+    assert (await read(listener))["a"]["status"] == "silent"
+    executors.take([busy("a")])
+    changes.publish()
+    again = (await read(listener))["a"]
+    assert (again["status"], again["active"], again["attempts"]) == ("active", {}, [])
