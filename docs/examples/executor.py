@@ -15,6 +15,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition  # noqa:
 BOOTSTRAP, PREFIX = os.environ["BOOTSTRAP"], os.environ.get("PREFIX", "media.")
 NAME, STEP, SLOTS = os.environ["NAME"], os.environ["STEP"], 2
 HEARTBEAT_S, REPORT_S = float(os.environ.get("HEARTBEAT_S", "10")), 2.0
+#: Credentials and TLS, as aiokafka's clients take them, in JSON.
+OPTIONS = json.loads(os.environ.get("KAFKA_OPTIONS", "{}"))
 HEADERS = [("content-type", b"application/cloudevents-batch+json")]
 Event = dict[str, Any]
 
@@ -114,8 +116,8 @@ def key_of(request: Event) -> Event:
 async def main() -> None:
     """Run until SIGTERM, then end what runs."""
     async with (
-        AIOKafkaProducer(bootstrap_servers=BOOTSTRAP, acks="all", enable_idempotence=True) as producer,
-        AIOKafkaConsumer(bootstrap_servers=BOOTSTRAP, fetch_max_wait_ms=500) as consumer,
+        AIOKafkaProducer(bootstrap_servers=BOOTSTRAP, **OPTIONS, acks="all", enable_idempotence=True) as producer,
+        AIOKafkaConsumer(bootstrap_servers=BOOTSTRAP, **OPTIONS, fetch_max_wait_ms=500) as consumer,
     ):
         executor = Executor(producer, len(await producer.partitions_for(PREFIX + "step-requests")))
         control, requests = (
