@@ -8,6 +8,8 @@ from streams.settings import Settings
 
 CONTROL_APP = "kinolog-control"
 _DAY_S = 86_400
+#: Longest validity of the token of a scheduler's call.
+SIGNED_CALL_S = 3600
 #: Normal first: its queue numbers are the partition numbers.
 _QUEUES: tuple[Priority, ...] = ("normal", "high", "low")
 #: Longest life of a full source URL: that of an upload event.
@@ -36,6 +38,7 @@ class Names(NamedTuple):
     dead_letters: str
     source_urls: str
     tokens: str
+    calls: str
     audit: str
     jobs_changelog: str
     assets_changelog: str
@@ -66,6 +69,7 @@ def names(settings: Settings) -> Names:
         dead_letters=prefix + "dead-letters",
         source_urls=prefix + "source-urls",
         tokens=prefix + "tokens",
+        calls=prefix + "calls",
         audit=prefix + "audit",
         jobs_changelog=f"{CONTROL_APP}-jobs-changelog",
         assets_changelog=f"{CONTROL_APP}-assets-changelog",
@@ -90,6 +94,7 @@ def required_topics(settings: Settings) -> list[Topic]:
     topics.append(Topic(n.source_urls, count, _COMPACTED | _ENDING))
     topics.append(Topic(n.control, 1, _retention(_DAY_S)))
     topics.append(Topic(n.tokens, 1, _COMPACTED))
+    topics.append(Topic(n.calls, 1, _retention(2 * SIGNED_CALL_S)))
     topics.append(Topic(n.audit, 1, _retention(settings.kafka.audit_retention_s)))
     topics += [Topic(name, count, _COMPACTED) for name in (n.jobs_changelog, n.assets_changelog)]
     return topics

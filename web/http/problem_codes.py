@@ -64,6 +64,7 @@ CODES: dict[str, str] = {
     "submission-refused": "The submission was refused after it was written; `detail` says why.",
     "tus-version": "Only tus 1.0.0 is supported.",
     "too-many-jobs": "The asset has the maximum number of jobs: delete some of them first.",
+    "too-many-keys": "The maximum number of signing keys was made or revoked within 30 days.",
     "too-many-failures": "Too many invalid tokens from this IP address: try again later.",
     "too-many-waiting-requests": "Too many of your requests wait for their turn: wait for their responses.",
     "too-many-live-connections": "You have too many live connections open, or all clients together: close some.",
