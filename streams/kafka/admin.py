@@ -156,6 +156,7 @@ async def _apply(admin: AIOKafkaAdminClient, settings: Settings, report: TopicsR
         await _create(admin, missing, settings.kafka.replication_factor, report)
     current = await _topics(admin)
     require_same_partitions(topics, current)
+    note_added_partitions(topics, current, report)
     note_few_replicas(topics, current, settings.kafka.replication_factor, report)
     await _align(admin, topics, current, report)
 
@@ -167,6 +168,7 @@ async def _compare(admin: AIOKafkaAdminClient, settings: Settings) -> TopicsRepo
     report = TopicsReport(created=[topic.name for topic in topics if topic.name not in current])
     configs = await _configs(admin, [topic.name for topic in existing]) if existing else {}
     note_few_replicas(existing, current, settings.kafka.replication_factor, report)
+    note_added_partitions(existing, current, report)
     for topic in existing:
         to_be_set(topic, configs[topic.name].effective, current[topic.name].replicas, report)
     return report
@@ -220,14 +222,28 @@ def require_same_partitions(topics: Iterable[Topic], current: Mapping[str, Exist
     for topic in topics:
         if topic.name not in current:
             raise for_code(3)(f"{topic.name} is not visible yet")
-        if current[topic.name].partitions != topic.partitions:
-            wrong.append(f"{topic.name} has {current[topic.name].partitions} partitions, not {topic.partitions}")
+        count = current[topic.name].partitions
+        if count != topic.partitions and not _has_grown(topic, count):
+            wrong.append(f"{topic.name} has {count} partitions, not {topic.partitions}")
     if wrong:
         raise TopicsError(
             "partitions-differ",
             f"{'; '.join(wrong)}. Keys would change partitions, so the number cannot be changed later. "
             "Set KINOLOG_PARTITIONS to the existing number, or use a new KINOLOG_TOPIC_PREFIX and KINOLOG_DATA_DIR.",
         )
+
+
+def note_added_partitions(topics: Iterable[Topic], current: Mapping[str, ExistingTopic], report: TopicsReport) -> None:
+    """Report topics with more partitions than kinolog uses."""
+    report.differing.extend(
+        f"{topic.name}: it has {current[topic.name].partitions} partitions, kinolog uses {topic.partitions}"
+        for topic in topics
+        if _has_grown(topic, current[topic.name].partitions)
+    )
+
+
+def _has_grown(topic: Topic, count: int) -> bool:
+    return topic.may_grow and count > topic.partitions
 
 
 def note_few_replicas(

@@ -23,6 +23,8 @@ class Topic(NamedTuple):
     partitions: int
     #: Topic settings by Kafka's names.
     config: dict[str, str]
+    #: Whether kinolog goes on when an operator has added partitions: it uses the first ones, of the uploads all.
+    may_grow: bool = True
 
 
 class Names(NamedTuple):
@@ -96,7 +98,9 @@ def required_topics(settings: Settings) -> list[Topic]:
     topics.append(Topic(n.tokens, 1, _COMPACTED))
     topics.append(Topic(n.calls, 1, _retention(2 * SIGNED_CALL_S)))
     topics.append(Topic(n.audit, 1, _retention(settings.kafka.audit_retention_s)))
-    topics += [Topic(name, count, _COMPACTED) for name in (n.jobs_changelog, n.assets_changelog)]
+    # Their number of partitions tells added ones from another KINOLOG_PARTITIONS, with which keys would move.
+    changelogs = (n.jobs_changelog, n.assets_changelog)
+    topics += [Topic(name, count, _COMPACTED, may_grow=False) for name in changelogs]
     return topics
 
 

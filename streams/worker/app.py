@@ -21,6 +21,7 @@ from faust.types import TP
 from streams.cluster import Cluster, KafkaSecurity
 from streams.kafka.batch_sender import MAX_BATCH_BYTES, BatchSender
 from streams.kafka.outbox import Outbox
+from streams.kafka.topics import names
 from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.process.folders import is_refusal
 from streams.process.watchdog import LoopBeat, Watchdog
@@ -31,6 +32,7 @@ from streams.worker.commit_offsets import add_skipped
 from streams.worker.continuity import Continuity
 from streams.worker.hang_probes import watches
 from streams.worker.quarantine import Quarantine, count_crash, is_about_content, position_of
+from streams.worker.topic_ids import TopicIds
 
 _DAY_S = 86_400
 #: Timeout of a stop, seconds; then the process exits anyway, and nothing is lost.
@@ -55,6 +57,10 @@ class KinologApp(faust.App):
     continuity: Continuity
     #: Crash counts of records.
     quarantine: Quarantine
+    #: Ids of the topics that it reads.
+    topic_ids: TopicIds
+    #: Topics of which all partitions are read, also added ones.
+    growing_topics: frozenset[str]
     #: Groups events into records.
     outbox: Outbox
     #: Groups records into batches.
@@ -105,12 +111,15 @@ class KinologApp(faust.App):
         end_process(code, reason, **facts)
 
     def pass_skipped(self) -> Iterable[TP]:
-        """Move claims and commits past offsets without records where no record follows. Returns the partitions."""
+        """Move claims and commits past offsets without records where no record follows. Returns the partitions whose
+        applied offsets are in rows.
+        """
         passed = self.continuity.pass_skipped()
         for tp, (start, end) in passed.items():
-            self.continuity.claim(tp.topic, tp.partition, end - 1)
             add_skipped(self.consumer, tp, start, end)
-        return passed
+            if self.continuity.is_in_rows(tp):
+                self.continuity.claim(tp.topic, tp.partition, end - 1)
+        return [tp for tp in passed if self.continuity.is_in_rows(tp)]
 
     @property
     def kafka_producer(self) -> Any:
@@ -198,7 +207,8 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
     app.cluster = settings.cluster
     app.continuity = Continuity()
     app.outbox = Outbox(app.send_record)
-    app.quarantine = Quarantine()
+    app.quarantine, app.topic_ids = Quarantine(), TopicIds()
+    app.growing_topics = frozenset({names(settings).uploads})
     app.batch_sender = BatchSender(
         lambda: app.kafka_producer,
         functools.partial(_undelivered_because_of, app),

@@ -21,6 +21,8 @@ class Continuity:
     """
 
     def __init__(self) -> None:
+        #: Topics whose partitions are not those of the tables: their offsets are only in the broker's commits.
+        self.without_rows: frozenset[str] = frozenset()
         self._claimed: dict[tuple[str, int], int] | None = None
         self._expected: dict[TP, int] = {}
         self.skipped = SkippedOffsets()
@@ -40,9 +42,14 @@ class Continuity:
         """Highest applied offset; -1 if there is none."""
         return (self._claimed or {}).get((topic, partition), -1)
 
+    def forget(self, tp: TP) -> None:
+        """Drop what is known of a partition: its topic was created again."""
+        (self._claimed or {}).pop((tp.topic, tp.partition), None)
+        self._expected.pop(tp, None)
+
     def needs_beginning(self, tp: TP, committed: int | None) -> bool:
         """Whether `start` needs the log start."""
-        return committed is None or (self._claimed is not None and self.claimed(*tp) < 0)
+        return committed is None or (self.is_in_rows(tp) and self.claimed(*tp) < 0)
 
     def start(self, tp: TP, committed: int | None, beginning: int) -> int:
         """Start of reading: the commit, or after the applied offset if that is lower. A partition without an applied
@@ -50,9 +57,13 @@ class Continuity:
         """
         if committed is None:
             return beginning
-        if self._claimed is None:
+        if not self.is_in_rows(tp):
             return committed
         return max(min(committed, self.claimed(*tp) + 1), beginning)
+
+    def is_in_rows(self, tp: TP) -> bool:
+        """Whether rows carry the applied offset of a partition."""
+        return self._claimed is not None and tp.topic not in self.without_rows
 
     def expect(self, starts: Mapping[TP, int]) -> None:
         """Set the starts of reading; replaces earlier ones."""
