@@ -58,6 +58,10 @@ class Kafka(Section, frozen=True, kw_only=True):
     home: str | None = None
     #: Replication factor of the topics that `topics apply` creates.
     replication_factor: int = 1
+    #: When the broker syncs records of topics with one replica to its disk. 0: commands, upload events and tokens
+    #: before it acknowledges them, rows, facts and audit within a second; N: all of these every N ms, so that a power
+    #: cut loses acknowledged commands of that time; -1: when the operating system does.
+    flush_ms: Annotated[int, msgspec.Meta(ge=-1)] = 0
     #: Retention of `media.events`, seconds; -1: for ever. Facts have owners, file names, public URLs and passthrough,
     #: also of deleted assets. Timelines and counts of the past end there.
     events_retention_s: int = 365 * 86_400

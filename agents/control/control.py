@@ -7,6 +7,7 @@ from typing import Any
 from agents.control import decisions
 from agents.control.effects import SOURCE, EffectPublisher
 from agents.control.job_tables import JobTables
+from agents.control.lost_records import lost_records, put_right
 from agents.control.record_changes import RecordChanges
 from agents.control.recovery import rebuild_indexes
 from agents.control.rejections import Rejected
@@ -21,6 +22,7 @@ from streams.settings import Settings
 from streams.worker.app import KinologApp
 from streams.worker.quarantine import LIMIT, position_of, quarantined
 from tables.changelog_table import ChangelogTable
+from tables.rows import AppliedOffsets
 
 log = logging.getLogger(__name__)
 
@@ -118,9 +120,21 @@ class Control:
         recovered = rebuild_indexes(self._tables, owned)
         self._timers.restart(recovered.jobs, recovered.last_change_s)
         self._watermarks.clear()
-        self._app.continuity.reclaim(recovered.applied)
+        existing = await self._existing(owned, recovered.applied)
+        complete = {source: min(offset, recovered.complete[source]) for source, offset in existing.items()}
+        self._app.continuity.reclaim(existing, complete)
         facts = {"partitions": len(owned), "rows": recovered.rows, "waiting": len(self._timers)}
         log.info("tables recovered", extra=facts)
+
+    async def _existing(self, owned: set[int], applied: AppliedOffsets) -> AppliedOffsets:
+        """Applied offsets of records that the log has; others are taken out of the rows."""
+        topics = (self._topics.commands, self._topics.step_events, self._topics.uploads)
+        ends = await self._app.log_ends(source for source in applied if source[0] in topics)
+        if not (lost := lost_records(applied, ends)):
+            return applied
+        existing = put_right(self._tables, owned, applied, lost)
+        await self._app.batch_sender.send_all()
+        return existing
 
     async def tick(self) -> None:
         """Send what is due, and write watermarks. To be called every second."""

@@ -17,7 +17,9 @@ STAGING_AGE_S = 6 * 3600.0
 
 
 class LocalStore(ObjectReader):
-    """Objects as files below `root`. Writes rename staged files, so readers never see part of an object."""
+    """Objects as files below `root`. Writes rename staged files, so readers never see part of an object; when they
+    return, it survives a power cut.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -65,7 +67,7 @@ class LocalStore(ObjectReader):
             with path.open("wb") as file:
                 async for part in batched(chunks):
                     await in_thread(file.write, part)
-            await in_thread(local_files.move_into_place, path, self.root / key)
+            await in_thread(local_files.publish_file, path, self.root, key)
         except BaseException:
             await in_thread(path.unlink, True)
             raise

@@ -21,7 +21,7 @@ from aiokafka.errors import (
 
 from streams.cluster import Cluster
 from streams.kafka import patch_connection
-from streams.kafka.topics import Topic, durability, required_topics
+from streams.kafka.topics import Topic, required_topics
 from streams.settings import Settings
 
 #: DescribeConfigs: set on the topic itself. Source: Kafka protocol guide, config_source DYNAMIC_TOPIC_CONFIG.
@@ -192,8 +192,7 @@ def _raise_for(code: int, subject: str, message: str | None = None) -> None:
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicas: int, report: TopicsReport) -> None:
-    safe = durability(replicas)
-    requests = [NewTopic(t.name, t.partitions, replicas, topic_configs=t.config | safe) for t in topics]
+    requests = [NewTopic(t.name, t.partitions, replicas, topic_configs=t.config_of(replicas)) for t in topics]
     response = await admin.create_topics(requests)
     for name, code, message in response.topic_errors:
         if code == TopicAlreadyExistsError.errno:
@@ -270,7 +269,7 @@ async def _align(
 def to_be_set(topic: Topic, effective: Mapping[str, str], replicas: int, report: TopicsReport) -> dict[str, str]:
     """A topic's settings that differ and may be changed; all differences are added to the report."""
     safe = {}
-    for name, value in (topic.config | durability(replicas)).items():
+    for name, value in topic.config_of(replicas).items():
         current = effective.get(name)
         if current == value or _is_stricter(name, current, value):
             continue

@@ -12,6 +12,10 @@ _DAY_S = 86_400
 SIGNED_CALL_S = 3600
 #: Normal first: its queue numbers are the partition numbers.
 _QUEUES: tuple[Priority, ...] = ("normal", "high", "low")
+#: Interval of rows and facts, which control writes again from the commands, and of the audit.
+_FLUSH_MS = 500
+#: Kafka's default.
+_NEVER = str(2**63 - 1)
 #: Longest life of a full source URL: that of an upload event.
 _SOURCE_URL_S = 30 * _DAY_S
 
@@ -25,6 +29,12 @@ class Topic(NamedTuple):
     config: dict[str, str]
     #: Whether kinolog goes on when an operator has added partitions: it uses the first ones, of the uploads all.
     may_grow: bool = True
+    #: Further ones while it has one replica.
+    alone: dict[str, str] = {}
+
+    def config_of(self, replicas: int) -> dict[str, str]:
+        """Settings of the topic with this many replicas."""
+        return self.config | durability(replicas) | (self.alone if replicas == 1 else {})
 
 
 class Names(NamedTuple):
@@ -80,7 +90,7 @@ def names(settings: Settings) -> Names:
 
 
 def required_topics(settings: Settings) -> list[Topic]:
-    """All topics that must exist, without the settings of `durability`."""
+    """All topics that must exist."""
     n, count = names(settings), settings.partitions
     kept = {
         n.uploads: 30 * _DAY_S,
@@ -101,7 +111,18 @@ def required_topics(settings: Settings) -> list[Topic]:
     # Their number of partitions tells added ones from another KINOLOG_PARTITIONS, with which keys would move.
     changelogs = (n.jobs_changelog, n.assets_changelog)
     topics += [Topic(name, count, _COMPACTED, may_grow=False) for name in changelogs]
-    return topics
+    return [topic._replace(alone=_flushing(topic.name, n, settings.kafka.flush_ms)) for topic in topics]
+
+
+def _flushing(topic: str, n: Names, flush_ms: int) -> dict[str, str]:
+    """When the only replica of a topic syncs its records, see KINOLOG_KAFKA__FLUSH_MS.
+
+    With more replicas an acknowledged record is on another machine. Source: Kafka documentation, flush.messages.
+    """
+    every_record = flush_ms == 0 and topic in (n.uploads, n.commands, n.tokens, n.calls, n.source_urls)
+    is_repeated = topic in (n.step_events, n.progress, n.control) or topic.startswith(n.step_requests(""))
+    interval_ms = "" if flush_ms < 0 or every_record or is_repeated else str(flush_ms or _FLUSH_MS)
+    return {"flush.messages": "1" if every_record else _NEVER, "flush.ms": interval_ms or _NEVER}
 
 
 def durability(replicas: int) -> dict[str, str]:

@@ -24,14 +24,18 @@ class Continuity:
         #: Topics whose partitions are not those of the tables: their offsets are only in the broker's commits.
         self.without_rows: frozenset[str] = frozenset()
         self._claimed: dict[tuple[str, int], int] | None = None
+        #: Applied offsets that every table has; None: `_claimed`.
+        self._resumed: dict[tuple[str, int], int] | None = None
         self._expected: dict[TP, int] = {}
         self.skipped = SkippedOffsets()
 
-    def reclaim(self, claims: Mapping[tuple[str, int], int]) -> None:
+    def reclaim(
+        self, claims: Mapping[tuple[str, int], int], complete: Mapping[tuple[str, int], int] | None = None
+    ) -> None:
         """Replace the applied offsets: (topic, partition) -> highest applied offset. Called after a table recovery, so
-        never in an app without tables.
+        never in an app without tables. `complete`: those that no table has lost, from where reading starts.
         """
-        self._claimed = dict(claims)
+        self._claimed, self._resumed = dict(claims), None if complete is None else dict(complete)
 
     def claim(self, topic: str, partition: int, offset: int) -> None:
         """Note that `offset` is applied, by a row that was written. A lower offset than before changes nothing."""
@@ -44,12 +48,17 @@ class Continuity:
 
     def forget(self, tp: TP) -> None:
         """Drop what is known of a partition: its topic was created again."""
-        (self._claimed or {}).pop((tp.topic, tp.partition), None)
+        for known in (self._claimed, self._resumed):
+            (known or {}).pop((tp.topic, tp.partition), None)
         self._expected.pop(tp, None)
 
     def needs_beginning(self, tp: TP, committed: int | None) -> bool:
         """Whether `start` needs the log start."""
-        return committed is None or (self.is_in_rows(tp) and self.claimed(*tp) < 0)
+        return committed is None or (self.is_in_rows(tp) and self._complete(*tp) < 0)
+
+    def _complete(self, topic: str, partition: int) -> int:
+        known = self._claimed if self._resumed is None else self._resumed
+        return (known or {}).get((topic, partition), -1)
 
     def start(self, tp: TP, committed: int | None, beginning: int) -> int:
         """Start of reading: the commit, or after the applied offset if that is lower. A partition without an applied
@@ -59,7 +68,7 @@ class Continuity:
             return beginning
         if not self.is_in_rows(tp):
             return committed
-        return max(min(committed, self.claimed(*tp) + 1), beginning)
+        return max(min(committed, self._complete(*tp) + 1), beginning)
 
     def is_in_rows(self, tp: TP) -> bool:
         """Whether rows carry the applied offset of a partition."""

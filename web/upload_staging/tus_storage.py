@@ -10,6 +10,7 @@ from typing import IO
 
 import msgspec
 
+from processors.storage.durability import sync
 from streams.ids import ID_PATTERN
 from streams.process.files import write_atomically
 from streams.process.locks import try_lock
@@ -63,6 +64,7 @@ class TusStorage:
         self.data(upload.id).touch()
         _set_mtime(self.data(upload.id), self._now())
         write_atomically(home / "upload.json", msgspec.json.encode(upload))
+        sync(self._folder)
 
     def lock(self, upload_id: str) -> IO[bytes] | None:
         """Lock an upload against all processes until the returned file is closed; None while another holds the lock.
@@ -103,6 +105,10 @@ class TusStorage:
         """Add bytes at the end. Raises OSError."""
         with self._appending(upload_id) as file:
             file.write(block)
+
+    def sync(self, upload_id: str) -> None:
+        """Return when the added bytes survive a power cut: before a client is told that it need not keep them."""
+        sync(self.data(upload_id))
 
     def set_size(self, upload: TusUpload, size_bytes: int) -> TusUpload:
         """Note the size of an upload that was created without one."""

@@ -119,6 +119,8 @@ async def show_tus_upload(request: web.Request) -> web.Response:
     try:
         async with _turn(request, _id(request)):
             upload, offset = await _find(request, _id(request))
+            # The client need not keep what is before the offset.
+            await asyncio.to_thread(tus_folder(services(request)).sync, upload.id)
             return web.Response(headers=_described(upload, offset) | await _state(services(request), upload))
     except Problem as problem:
         if problem.status != 404 or (headers := await _finished(request)) is None:

@@ -51,6 +51,13 @@ def test_reading_starts_at_the_commit_or_before_it_where_rows_vouch_for_less() -
     assert continuity.start(PLACE, None, 7) == 7
 
 
+def test_reading_starts_before_what_one_of_the_tables_has_lost_and_it_still_counts_as_a_repeat() -> None:
+    continuity = Continuity()
+    continuity.reclaim({("media.commands", 3): 20}, {("media.commands", 3): 12})
+    assert continuity.start(PLACE, 50, 0) == 13
+    assert continuity.claimed(*PLACE) == 20
+
+
 def test_a_partition_no_row_vouches_for_is_replayed_from_the_log_start() -> None:
     continuity = Continuity()
     continuity.reclaim({})
