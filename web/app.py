@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from processors.storage.disk_reserve import DiskReserve
 from processors.storage.errors import ObjectNotFound, StoreError
 from processors.storage.object_store import open_store
 from streams.data_files import pipelines_dir
@@ -132,7 +133,8 @@ def make_services(settings: Settings) -> Services:
     tokens, tickets = TokenLog(access), Tickets(keys[0])
     media_keys = SigningKeys(access, keys, max(MAX_TTL_S, settings.cache.url_ttl_s))
     authenticator = Authenticator(settings, tokens, tickets)
-    store = open_store(settings.store_url, public_endpoint=settings.store.public_endpoint)
+    reserve = DiskReserve(settings.limits.disk_reserve_bytes)
+    store = open_store(settings.store_url, public_endpoint=settings.store.public_endpoint, reserve=reserve)
     index = SearchIndex(home / f"{settings.web.replica}.search")
     event_index = EventIndex(home / f"{settings.web.replica}.events", settings.web.past_counts_bytes)
     commands = Commands(settings, position)
@@ -145,6 +147,7 @@ def make_services(settings: Settings) -> Services:
         settings=settings,
         pipelines=pipelines,
         store=store,
+        reserve=reserve,
         bucket_origin=BucketOrigin(store, redirect=settings.store.redirect),
         model=model,
         position=position,

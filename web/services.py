@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from processors.storage.disk_reserve import DiskReserve
 from processors.storage.object_store import ObjectStore
 from streams.kafka.producer import Producer
 from streams.settings import Settings
@@ -53,6 +54,8 @@ class Services:
     settings: Settings
     pipelines: Pipelines
     store: ObjectStore
+    #: Of the local disks.
+    reserve: DiskReserve
     bucket_origin: BucketOrigin
     model: ReadModel
     position: Position

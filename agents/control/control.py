@@ -16,6 +16,7 @@ from agents.control.watermarks import Watermarks
 from schemas.base import ErrorRecord
 from schemas.processes import ControlReported
 from streams.ids import new_id
+from streams.kafka.clock_skew import SkewAlarm
 from streams.kafka.envelope import Entry, Unreadable, fault_of, read, structured
 from streams.kafka.topics import names
 from streams.settings import Settings
@@ -36,6 +37,7 @@ class Control:
         self._publisher = EffectPublisher(app, settings)
         self._timers = Timers(app, settings, self._tables, self._publisher)
         self._watermarks = Watermarks(app.continuity, settings, self._tables)
+        self._skew = SkewAlarm()
         #: The delivery of the last report of this process.
         self._report_delivery: asyncio.Future[Any] | None = None
 
@@ -161,6 +163,7 @@ class Control:
             report = ControlReported(control=self._app.conf.broker_client_id, partitions=tuple(sorted(partitions)))
             encoded = structured(report, event_id=new_id("report"), source=SOURCE, subject=report.control)
             self._report_delivery = self._app.outbox.put(self._topics.progress, 0, encoded)
+            self._skew.watch(self._report_delivery)
 
     def _owned(self) -> set[int]:
         return {tp.partition for tp in self._app.consumer.assignment() if tp.topic == self._topics.commands}

@@ -9,6 +9,7 @@ CODES: dict[str, str] = {
     "broker-unavailable": "The Kafka log cannot be written. Repeat with an Idempotency-Key.",
     "checksum-mismatch": "The bytes differ from their Upload-Checksum: send them again.",
     "disk-full": "The service's disk is full.",
+    "disk-reserved": "The rest of the service's disk is reserved: nothing more can be uploaded for now.",
     "expectation-failed": "The Expect header has an unsupported value.",
     "filter-required": "A bulk command needs a filter; nothing was changed.",
     "forbidden": "The token's role does not allow this.",
