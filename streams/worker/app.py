@@ -106,7 +106,7 @@ class KinologApp(faust.App):
         parts = [TopicPartition(*source) for source in sources]
         if not parts:
             return {}
-        ends = await retry_forever("log ends", lambda: ends_with_open_transactions(self.bootstrap, parts))
+        ends = await retry_forever("log ends", lambda: ends_with_open_transactions(self.cluster, parts))
         return {(part.topic, part.partition): end for part, end in ends.items()}
 
     async def commit_all(self) -> None:

@@ -60,6 +60,15 @@ class Continuity:
         known = self._claimed if self._resumed is None else self._resumed
         return (known or {}).get((topic, partition), -1)
 
+    def existing(self, tp: TP, committed: int, end: int) -> int | None:
+        """The commit, or what replaces one beyond the log's end: new records get the offsets of those that it has lost.
+
+        Without rows nothing says which: None, all records are read again.
+        """
+        if committed <= end:
+            return committed
+        return end if self.is_in_rows(tp) else None
+
     def start(self, tp: TP, committed: int | None, beginning: int) -> int:
         """Start of reading: the commit, or after the applied offset if that is lower. A partition without an applied
         offset is replayed from the log start: that is harmless, a hole is not.

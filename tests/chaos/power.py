@@ -106,7 +106,7 @@ async def _examine(system: System, ledger: Ledger) -> None:
             try:
                 job = await api.ended(job_id, max(deadline - time.monotonic(), 1.0))
             except AssertionError as error:
-                ledger.violations.append(f"job lost or stuck: {error}"[:600])
+                ledger.violations.append(f"job lost or stuck: {error}"[:1200])
                 continue
             if job["status"] != "completed":
                 ledger.violations.append(f"{job_id} is {job['status']}: {json.dumps(job)[:400]}")
@@ -133,7 +133,7 @@ async def _require_obedience(api: Api, ledger: Ledger) -> None:
             if job["status"] != "cancelled":
                 ledger.violations.append(f"the cancel of {job_id} was ignored: it is {job['status']}")
     except (AssertionError, aiohttp.ClientError) as error:
-        ledger.violations.append(f"a command was ignored: {error}"[:600])
+        ledger.violations.append(f"a command was ignored: {error}"[:1200])
     await api.post("/v1/queues/noop/resume")
 
 

@@ -75,7 +75,7 @@ async def claims(settings: Settings) -> dict[tuple[str, int], int]:
     topics, last = names(settings), dict[tuple[str, int, bytes], bytes | None]()
     tables = (topics.jobs_changelog, topics.assets_changelog)
     parts = [TopicPartition(table, partition) for table in tables for partition in range(settings.partitions)]
-    async with open_reader(settings.bootstrap, parts, reset="earliest") as reader:
+    async with open_reader(settings.cluster, parts, reset="earliest") as reader:
         async for record in read_to_end(reader, parts):
             last[record.topic, record.partition, record.key] = record.value
     rows = [(partition, _at(value)) for (_, partition, _), value in last.items() if value is not None]
