@@ -128,9 +128,7 @@ async def _seek_in_thread(
     return starts
 
 
-async def _committed(
-    app: Any, consumer: Any, ends: dict[TopicPartition, int]
-) -> dict[TopicPartition, int | None]:
+async def _committed(app: Any, consumer: Any, ends: dict[TopicPartition, int]) -> dict[TopicPartition, int | None]:
     """The committed offset of each partition; one of a deleted topic of this name, or beyond the log's end, does not
     count.
     """

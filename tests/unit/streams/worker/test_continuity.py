@@ -60,9 +60,9 @@ def test_reading_starts_before_what_one_of_the_tables_has_lost_and_it_still_coun
 
 def test_a_commit_beyond_the_end_of_a_log_that_lost_records_skips_no_new_one() -> None:
     continuity = Continuity()
-    assert (continuity.existing(5, 5), continuity.existing(6, 5)) == (5, None)
+    assert (continuity.existing(PLACE, 5, 5), continuity.existing(PLACE, 6, 5)) == (5, None)
     continuity.reclaim({("media.commands", 3): 2})
-    assert continuity.existing(6, 5) == 5
+    assert continuity.existing(PLACE, 6, 5) == 5
 
 
 def test_a_partition_no_row_vouches_for_is_replayed_from_the_log_start() -> None:
