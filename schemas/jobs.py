@@ -170,6 +170,8 @@ class DeletedJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prefixes: tuple[str, ...] = ()
     #: Whether it has a URL on `media.source-urls`, to be deleted.
     has_source_url: bool = False
+    #: As in Job: another upload event with the same id is recognised.
+    body_hash: str | None = None
     #: As in Job.
     at: dict[str, int] = {}
 

@@ -204,8 +204,10 @@ def _canonical(state: State) -> bytes:
 
     Errors are cut: rows of versions without bounds have longer ones.
     """
-    if not isinstance(state, Job):
-        return b"" if state is None else _encode(replace(state, at={}))
+    if isinstance(state, DeletedJob):  # those of earlier versions have no `body_hash`
+        return _encode(replace(state, at={}, body_hash=None))
+    if state is None:
+        return b""
     if state.refused:  # the reason depends on other jobs of the asset
         return _encode(replace(state, at={}, error=None))
     steps = tuple(replace(step, error=_bounded(step.error)) for step in state.steps)

@@ -140,6 +140,7 @@ def _delete(job: Job | None, event: DeleteJob, now: float) -> Advance:
         owner=job.owner,
         prefixes=_published_prefixes(job) if event.artifacts else (),
         has_source_url=job.input.url_offset is not None,
+        body_hash=job.body_hash,
     )
     return deleted, deletion_effects(deleted)
 

@@ -63,7 +63,7 @@ def _apply_to_job(changes: RecordChanges, message: Any) -> None:
     before = changes.job(message.job_id)
     if before is None and isinstance(message, SubmitJob):
         _require_free_asset(changes, message)
-    if isinstance(before, Job) and isinstance(message, SubmitJob):
+    if before is not None and isinstance(message, SubmitJob):
         _require_same_event(before, message)
     after, effects = _decide(changes, before, message)
     if isinstance(after, Job) and after.refused:
@@ -117,8 +117,10 @@ def _apply_to_queue(changes: RecordChanges, message: PauseQueue | ResumeQueue) -
     changes.effects += effects
 
 
-def _require_same_event(job: Job, message: SubmitJob) -> None:
-    """Reject an upload event that has the id of another one: its job would never exist."""
+def _require_same_event(job: Job | DeletedJob, message: SubmitJob) -> None:
+    """Reject an upload event that has the id of another one: its job would never exist. Rows remember the first one,
+    also after a takeover and after the job's deletion.
+    """
     reason = reused_event_id(job.body_hash, message.body_hash)
     if reason is not None:
         raise Rejected("id-reused", reason)

@@ -15,7 +15,7 @@ Row = dict[str, Any]
 _PAGE = 500
 #: What web's log says of an upload that broke off while the store was away.
 _POSTPONED = "incomplete upload cannot be removed"
-_TOPICS = ("media.events", "media.commands", "media.step-events", "media.dead-letters")
+_TOPICS = ("media.events", "media.commands", "media.step-events", "media.progress", "media.dead-letters")
 _CHANGELOGS = ("kinolog-control-jobs-changelog", "kinolog-control-assets-changelog")
 
 
@@ -28,6 +28,8 @@ class Entry(NamedTuple):
     id: str
     type: str
     data: Row
+    #: The broker's time of its record, seconds since the epoch.
+    at: float = 0.0
 
 
 @dataclass
@@ -43,10 +45,14 @@ class Evidence:
     assets: dict[str, Row] = field(default_factory=dict)
     #: What is left of deleted jobs, by job id.
     deleted: dict[str, Row] = field(default_factory=dict)
-    #: What each replica lists: {"jobs": …, "assets": …} by id.
+    #: When the first row of a job was written, by job id, seconds since the epoch.
+    rows_since: dict[str, float] = field(default_factory=dict)
+    #: What each replica lists: {"jobs": …, "assets": …} by id; "web-1": all, "web-1 bert": what that owner is shown.
     replicas: dict[str, dict[str, dict[str, Row]]] = field(default_factory=dict)
-    #: What each replica's live frames said of each job at last.
+    #: What each replica's live frames said of each job at last; names as above.
     dashboards: dict[str, dict[str, Row]] = field(default_factory=dict)
+    #: Where each caller (a token) first saw an id or a marker.
+    sightings: dict[tuple[str, str], str] = field(default_factory=dict)
     #: What the program's own proof says, `kinolog doctor --rebuild-check --json`, line by line.
     rebuilt: list[Row] = field(default_factory=list)
     #: Keys of the store.
@@ -64,6 +70,10 @@ class Evidence:
         """Entries of one topic."""
         return self.log.get(topic, [])
 
+    def asked(self, what: str) -> list[Row]:
+        """Lines of the ledger."""
+        return [line for line in self.ledger if line["what"] == what]
+
 
 async def read_log(bootstrap: str, evidence: Evidence) -> None:
     """Read all topics from their beginning to what is there now."""
@@ -76,7 +86,7 @@ async def read_log(bootstrap: str, evidence: Evidence) -> None:
             evidence.log[topic] = [entry for r in await _records(consumer, topic) for entry in entries(r)]
         for topic in _CHANGELOGS:
             for record in await _records(consumer, topic):
-                _keep_row(evidence, topic, record.key.decode(), record.value)
+                _keep_row(evidence, topic, record)
     finally:
         await consumer.stop()
 
@@ -124,24 +134,29 @@ def entries(record: Any) -> list[Entry]:
 
 
 def _entry(record: Any, event: Row) -> Entry:
-    return Entry(record.topic, record.partition, record.offset, str(event.get("id")), str(event["type"]), event["data"])
+    place, about = (record.topic, record.partition, record.offset), (str(event.get("id")), str(event["type"]))
+    return Entry(*place, *about, event["data"], record.timestamp / 1000)
 
 
-def _keep_row(evidence: Evidence, topic: str, key: str, value: bytes | None) -> None:
+def _keep_row(evidence: Evidence, topic: str, record: Any) -> None:
+    key: str = record.key.decode()
     if key[0] in "@~":
         return
     rows = evidence.assets if "assets" in topic else evidence.deleted if key[0] == "!" else evidence.jobs
-    if value is None:
+    if record.value is None:
         rows.pop(key.lstrip("!"), None)
     else:
-        rows[key.lstrip("!")] = json.loads(value)
+        rows[key.lstrip("!")] = json.loads(record.value)
+        if rows is evidence.jobs:
+            evidence.rows_since.setdefault(key, record.timestamp / 1000)
 
 
-async def read_replicas(urls: Mapping[str, str], token: str, evidence: Evidence) -> None:
-    """Page through what each replica lists."""
+async def read_replicas(urls: Mapping[str, str], token: str, suffix: str, evidence: Evidence) -> None:
+    """Page through what each replica lists for a token; `suffix` of its name in the evidence."""
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
         for name, url in urls.items():
-            evidence.replicas[name] = {kind: await listed(session, url, kind) for kind in ("jobs", "assets")}
+            lists = {kind: await listed(session, url, kind) for kind in ("jobs", "assets")}
+            evidence.replicas[f"{name}{suffix}"] = lists
 
 
 async def listed(session: aiohttp.ClientSession, url: str, kind: str) -> dict[str, Row]:

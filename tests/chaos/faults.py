@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from tests.chaos import clockwork, disks, garbage, network
+from tests.chaos.abuse import abuse
 from tests.chaos.ledger import Ledger
 from tests.chaos.schedule import ROLES, Fault
 from tests.chaos.world import World
@@ -76,6 +77,10 @@ class Faults:
         clockwork.set_clock(self._world.clocks[fault.target], fault.amount)
         await asyncio.sleep(fault.lasts_s)
         clockwork.set_clock(self._world.clocks[fault.target], 0.0)
+
+    async def _abuse(self, fault: Fault) -> None:
+        outcomes = await abuse(self._world.urls[fault.target], fault.lasts_s)
+        self._ledger.note("abused", replica=fault.target, outcomes=outcomes)
 
     # What they lean on
 

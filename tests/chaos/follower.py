@@ -6,14 +6,16 @@ from typing import Any
 
 import aiohttp
 
+from tests.chaos.sightings import Sightings
+
 _AGAIN_S = 0.5
 
 
 class Dashboard:
-    """Every job as the live frames of one replica tell it."""
+    """Every job as the live frames of one replica tell it to a token."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self._url, self._token = url, token
+    def __init__(self, url: str, token: str, sightings: Sightings | None = None) -> None:
+        self._url, self._token, self._sightings = url, token, sightings
         self._cursor: str | None = None
         self.jobs: dict[str, dict[str, Any]] = {}
         #: Frames seen, by type.
@@ -35,6 +37,8 @@ class Dashboard:
         ) as socket:
             async for message in socket:
                 if message.type == aiohttp.WSMsgType.TEXT:
+                    if self._sightings is not None:
+                        self._sightings.note(self._token, "a live frame", message.data)
                     self._take(message.json())
 
     def _take(self, frame: dict[str, Any]) -> None:

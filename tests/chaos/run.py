@@ -6,30 +6,33 @@ and garbage lies on every topic, as the seed decides. Then everything must come 
 
 import argparse
 import asyncio
-import contextlib
 import json
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
 from tests.chaos import disks, network
+from tests.chaos.callers import OPERATOR, OWNERS, VIEWERS
 from tests.chaos.checker import ENDED, check
 from tests.chaos.evidence import Evidence, listed, read_disk, read_log, read_logs, read_processes, read_replicas
 from tests.chaos.faults import Faults
-from tests.chaos.follower import Dashboard
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import Load, make_clip
+from tests.chaos.owner_rules import decision_times_s
+from tests.chaos.readers import dashboards, readers
 from tests.chaos.schedule import Allowed, describe, schedule, uses_bucket
-from tests.chaos.world import TOKEN, World
+from tests.chaos.sightings import Sightings
+from tests.chaos.world import World
 
 #: Until everything must have come to rest: leases end, retries and dispatch deadlines come.
 REST_S = 120.0
+#: Whose lists are read at the end: all, and each owner's. The suffix names the owner.
+_TOKENS = {"": OPERATOR, **{f" {owner}": viewer.token for owner, viewer in zip(OWNERS, VIEWERS, strict=True)}}
 
 
 @dataclass
@@ -43,28 +46,34 @@ class Report:
     faults: int = 0
     #: Seconds from the end of the faults until everything was at rest.
     rest_s: float = 0.0
+    #: Longest time from a submission to its row in which a control was alive, seconds.
+    slowest_decision_s: float = 0.0
+    #: Submissions that control refused.
+    refused: int = 0
     violations: list[str] = field(default_factory=list)
 
 
 async def run(folder: Path, report: Report, allowed: Allowed, *, speech: Path | None = None) -> None:
     """Run and check; the report is filled in."""
     world = World(folder, report.brokers, allowed, bucket=uses_bucket(report.seed))
-    ledger, evidence = Ledger(folder / "ledger.jsonl"), Evidence()
-    evidence.ledger = ledger.lines
+    ledger, evidence, sightings = Ledger(folder / "ledger.jsonl"), Evidence(), Sightings()
+    evidence.ledger, evidence.sightings = ledger.lines, sightings.seen
     faults = schedule(report.seed, report.seconds, world.nodes.names, allowed)
     report.faults = len(faults)
     _say(f"seed {report.seed}, {report.seconds:.0f} s, {report.brokers} broker(s): {', '.join(describe(faults))}")
     try:
         await world.start()
         load = Load(world, ledger, report.seed, make_clip(folder / "clip.mp4"))
-        async with dashboards(world) as boards:
-            async with asyncio.TaskGroup() as group:
+        async with dashboards(world.urls, sightings) as boards:
+            reading = readers(world.urls, ledger, sightings, report.seed, load.made.jobs)
+            async with reading, load.connected(), asyncio.TaskGroup() as group:
                 group.create_task(load.run(report.seconds))
                 group.create_task(Faults(world, ledger, _say).run(faults))
                 if speech is not None:
                     group.create_task(load.standard(speech))
             report.rest_s = await come_to_rest(world, ledger)
-            await read_replicas(world.urls, TOKEN, evidence)
+            for suffix, token in _TOKENS.items():
+                await read_replicas(world.urls, token, suffix, evidence)
             evidence.rebuilt = await world.rebuild_check()
             evidence.dashboards = {name: board.jobs for name, board in boards.items()}
         await _stop_and_look(world, evidence)
@@ -74,6 +83,8 @@ async def run(folder: Path, report: Report, allowed: Allowed, *, speech: Path | 
         ledger.close()
     read_processes(folder, evidence)
     report.jobs = len(evidence.jobs) + len(evidence.deleted)
+    report.refused = sum(bool(row.get("refused")) for row in evidence.jobs.values())
+    report.slowest_decision_s = round(max(decision_times_s(evidence).values(), default=0.0), 2)
     report.violations = check(evidence)
 
 
@@ -88,23 +99,10 @@ async def _stop_and_look(world: World, evidence: Evidence) -> None:
     read_logs(world.logs, evidence)
 
 
-@contextlib.asynccontextmanager
-async def dashboards(world: World) -> AsyncIterator[dict[str, Dashboard]]:
-    """One that follows each replica."""
-    boards = {name: Dashboard(url, TOKEN) for name, url in world.urls.items()}
-    tasks = [asyncio.create_task(board.run()) for board in boards.values()]
-    try:
-        yield boards
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 async def come_to_rest(world: World, ledger: Ledger) -> float:
     """Return how long it took until every replica lists every job that was accepted, all ended; REST_S at most."""
     began = time.monotonic()
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {OPERATOR}"}) as session:
         quiet = 0
         while quiet < 3 and time.monotonic() - began < REST_S:
             await asyncio.sleep(1.0)

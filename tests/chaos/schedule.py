@@ -95,6 +95,7 @@ def _troubles(nodes: Sequence[str], seconds: float, allowed: Allowed) -> list[Tr
         Trouble("roll", tuple(ROLES), (10.0, 10.0)),
         Trouble("clock", CONTROLS, (4.0, 12.0), _JUMPS_S),
         Trouble("garbage"),
+        *(Trouble("abuse", (name,), (5.0, 10.0)) for name in WEBS),
         Trouble("redis-kill"),
         Trouble("origin-down", lasts_s=(3.0, 6.0)),
         Trouble("broker-kill", nodes),

@@ -17,12 +17,12 @@ from streams.process.ports import free_port
 from streams.settings import Settings, load
 from tests.chaos import clockwork, disks
 from tests.chaos.bucket import Bucket
+from tests.chaos.callers import OPERATOR, TOKENS
 from tests.chaos.nodes import Nodes, OneNode, ThreeNodes
 from tests.chaos.origin import Origin
 from tests.chaos.processes import Service
 from tests.chaos.schedule import CONTROLS, EXECUTORS, SMALL_DISKS, WEBS, Allowed
 
-TOKEN = "chaos"
 _ROOT = str(Path(__file__).resolve().parents[2])
 PARTITIONS = 4
 #: Room on the small disks, in the store, and for a broker's log, which is never filled.
@@ -45,7 +45,9 @@ _TIMES = {
     "KINOLOG_EXECUTOR__DRAIN_S": "3",
     "KINOLOG_EXECUTOR__CPUS": "1",
     "KINOLOG_WEB__LIVE_SNAPSHOT_JOBS": "100000",
-    "KINOLOG_AUTH__TOKEN": TOKEN,
+    "KINOLOG_AUTH__TOKEN": OPERATOR,
+    "KINOLOG_AUTH__TOKENS": json.dumps(TOKENS),
+    "KINOLOG_STORE__OWNER_PREFIXES": json.dumps({"*": ["x", "nowhere"]}),
     "KINOLOG_AUTH__SIGNING_SECRET": "chaos" * 7,
     "KINOLOG_DOWNLOAD__STALL_S": "5",
     "KINOLOG_LOG_FORMAT": "json",

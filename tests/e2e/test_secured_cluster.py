@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,10 @@ from tests.secured_broker import SecuredBroker, secured_broker
 _READY_S = 120.0
 
 
-@pytest.fixture
-async def broker() -> AsyncIterator[SecuredBroker]:
-    async with secured_broker(ROLES) as running:
+@pytest.fixture(scope="module")
+def broker() -> Iterator[SecuredBroker]:
+    """One for all tests; those that write forged records come last."""
+    with secured_broker(ROLES) as running:
         yield running
 
 
@@ -59,8 +60,8 @@ async def test_a_job_is_done_by_processes_that_have_only_the_rights_of_their_rol
     broker: SecuredBroker, settings: Settings, tmp_path: Path, clip: Path
 ) -> None:
     async with running(broker, settings, tmp_path) as api:
-        accepted = await api.upload(clip, pipeline="standard")
-        job = await api.ended(accepted["job_id"], within_s=180)
+        accepted = await api.upload(clip, pipeline="video")
+        job = await api.ended(accepted["job_id"], within_s=280)
         assert job["status"] == "completed", job
         await _publish(broker.by_password("producer"), names(settings).uploads)
         async with asyncio.timeout(60):
@@ -119,6 +120,25 @@ async def _publish(cluster: Cluster, topic: str) -> None:
         await producer.send_and_wait(topic, value, headers=[(name, text.encode()) for name, text in headers.items()])
 
 
+async def test_a_wrong_password_is_reported_as_such(broker: SecuredBroker, settings: Settings) -> None:
+    with pytest.raises(TopicsError, match="uthentication"):
+        await apply_topics(settings.with_cluster(broker.by_password("operator", "wrong")), within_s=5)
+
+
+async def test_client_certificates_are_enough(broker: SecuredBroker, settings: Settings) -> None:
+    owned = settings.with_cluster(broker.by_certificate("admin"))
+    assert (await apply_topics(owned)).created == []
+    producer = Producer(owned, "a-certificate")
+    await producer.start(names(settings).events)
+    try:
+        await producer.deliver(names(settings).events, 0, b"key", b"value", [])
+    finally:
+        await producer.stop(5)
+    part = TopicPartition(names(settings).events, 0)
+    async with open_reader(owned.cluster, [part], reset="earliest") as reader:
+        assert b"value" in [record.value async for record in read_to_end(reader, [part])]
+
+
 #: What each role writes; everything else is refused.
 def _written(settings: Settings) -> dict[Role, set[str]]:
     topics = names(settings)
@@ -152,22 +172,3 @@ async def _accepts(producer: Any, topic: str) -> bool:
     except TopicAuthorizationFailedError:
         return False
     return True
-
-
-async def test_a_wrong_password_is_reported_as_such(broker: SecuredBroker, settings: Settings) -> None:
-    with pytest.raises(TopicsError, match="uthentication"):
-        await apply_topics(settings.with_cluster(broker.by_password("operator", "wrong")), within_s=5)
-
-
-async def test_client_certificates_are_enough(broker: SecuredBroker, settings: Settings) -> None:
-    owned = settings.with_cluster(broker.by_certificate("admin"))
-    assert (await apply_topics(owned)).created == []
-    producer = Producer(owned, "a-certificate")
-    await producer.start(names(settings).events)
-    try:
-        await producer.deliver(names(settings).events, 0, b"key", b"value", [])
-    finally:
-        await producer.stop(5)
-    part = TopicPartition(names(settings).events, 0)
-    async with open_reader(owned.cluster, [part], reset="earliest") as reader:
-        assert [record.value async for record in read_to_end(reader, [part])] == [b"value"]

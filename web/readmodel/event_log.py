@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.facts import JobSubmitted
 from streams.kafka.partitioner import partition_of
 from streams.kafka.reader import open_reader, read_between
 from streams.kafka.topics import names
@@ -35,7 +36,8 @@ class JobHistory(NamedTuple):
     """Events of one job, in order, each once."""
 
     facts: list[Fact]
-    #: Whether these are all of the job's events; if not, the newest of them.
+    #: Whether these are all of the job's events; if not, the newest of them: topic retention has removed the others, or
+    #: they are too many.
     complete: bool
 
 
@@ -57,11 +59,12 @@ class EventLog:
             records = await _records(consumer, part, job_id, since - SKEW_S, known)
             if records is None:
                 records = await _records(consumer, part, job_id, since - SKEW_S) or []
-        seen: dict[str, Fact] = {}
-        for record in records:
-            for fact in facts_of(record) if until is None or record.timestamp <= until * 1000 else ():
-                seen.setdefault(fact.id, fact)
-        return JobHistory(list(seen.values()), complete=len(records) < MAX_JOB_EVENTS)
+            facts = _each_once(records)
+            complete = _starts_with_submission(facts) or not await _is_cut(consumer, part, facts, since - SKEW_S)
+        return JobHistory(
+            [fact for fact in facts if until is None or fact.at <= until],
+            complete=complete and len(records) < MAX_JOB_EVENTS,
+        )
 
     async def _known(self, part: TopicPartition, job_id: str) -> IndexedEvents | None:
         try:
@@ -81,6 +84,25 @@ class EventLog:
             raise unavailable("log-too-long", "the log is too long to be read for this request", 60) from error
         except (KafkaError, OSError) as error:
             raise unavailable("broker-unavailable", "the log cannot be reached: try again", 2) from error
+
+
+def _each_once(records: Sequence[ConsumerRecord]) -> list[Fact]:
+    seen: dict[str, Fact] = {}
+    for record in records:
+        for fact in facts_of(record):
+            seen.setdefault(fact.id, fact)
+    return list(seen.values())
+
+
+def _starts_with_submission(facts: Sequence[Fact]) -> bool:
+    message = facts[0].message if facts else None
+    return isinstance(message, JobSubmitted) and message.run == 1
+
+
+async def _is_cut(consumer: Any, part: TopicPartition, facts: Sequence[Fact], since: float) -> bool:
+    """Whether the log begins behind the submission of the job. A new job's may not be on it yet."""
+    begin, end = (await consumer.beginning_offsets([part]))[part], (await consumer.end_offsets([part]))[part]
+    return begin > 0 and (bool(facts) or await _first_since(consumer, part, since, end) <= begin)
 
 
 async def _records(

@@ -46,6 +46,38 @@ class PastJob:
 _ENDS: dict[type[JobFact], JobStatus] = {JobCompleted: "completed", JobFailed: "failed", JobCancelled: "cancelled"}
 
 
+def before_first(job: Job, first: Fact) -> PastJob | None:
+    """The job just before the first event that is left of it, as far as its current row tells: topic retention has
+    removed the earlier ones. None for an event that is not about a job.
+    """
+    message = first.message
+    if not isinstance(message, JobFact):
+        return None
+    started_at = job.started_at if job.started_at is not None and job.started_at < first.at else None
+    steps = (_step_before(step, message.run, first.at) for step in job.steps)
+    return PastJob(
+        job.id,
+        job.asset_id,
+        job.pipeline,
+        job.owner,
+        created_at=job.created_at,
+        updated_at=first.at,
+        status="waiting" if started_at is None else "active",
+        run=max(message.run - isinstance(message, JobSubmitted), 1),
+        started_at=started_at,
+        steps={step.spec.name: step for step in steps if step is not None},
+    )
+
+
+def _step_before(step: Step, run: int, at: float) -> Step | None:
+    """The state of a step at that moment in that run, as far as its current row tells; None: it was waiting."""
+    if step.finished_at is not None and step.finished_at <= at and step.status in STEP_ENDED:
+        return step
+    if step.run == run and step.started_at is not None and step.started_at <= at:
+        return Step(spec=step.spec, run=run, attempt=1, status="active", started_at=step.started_at)
+    return None
+
+
 def fold(job: PastJob | None, fact: Fact) -> PastJob | None:
     """`job` after `fact`; None once it has been deleted. A repeated event changes nothing."""
     message = fact.message

@@ -194,6 +194,14 @@ class EventView(View, frozen=True, kw_only=True):
     reason: str | UnsetType = UNSET
 
 
+class Timeline(View, frozen=True, kw_only=True):
+    """The events of a job."""
+
+    data: list[EventView]
+    #: True when earlier events are not kept: topic retention has removed them, or they are more than 1,000.
+    incomplete: bool | UnsetType = UNSET
+
+
 class Affected(View, frozen=True, kw_only=True):
     """Number of jobs that a command was sent to."""
 

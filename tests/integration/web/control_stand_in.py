@@ -8,8 +8,8 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from msgspec.structs import replace
 
-from schemas.base import Message
-from schemas.commands import DeleteAsset, DeleteJob, PauseQueue, ResumeQueue
+from schemas.base import ErrorRecord, Message
+from schemas.commands import DeleteAsset, DeleteJob, PauseQueue, ResumeQueue, SubmitJob
 from schemas.facts import JobFact
 from schemas.jobs import Asset, DeletedJob, Job
 from schemas.processes import ControlReported
@@ -22,6 +22,7 @@ from tables.assets import fold_asset, forget_job
 from tables.effects import event_id
 from tables.queues import advance_queue, queue_key
 from tables.reducer import State, advance
+from tables.refused_jobs import refused_job
 from tables.rows import QUEUE_PREFIX, deleted_key, encode_row, watermark_row
 from tests.conftest import eventually
 
@@ -35,6 +36,8 @@ class ControlStandIn:
         self.jobs: dict[str, Job] = {}
         self.deleted: dict[str, DeletedJob] = {}
         self.assets: dict[str, Asset] = {}
+        #: Set, it refuses every new submission with it, as control does that knows better than web.
+        self.refusal: ErrorRecord | None = None
         #: Whether it says once a second that it decides.
         self.reports = True
         #: Cleared, it takes no command.
@@ -90,6 +93,9 @@ class ControlStandIn:
             return
         job_id = getattr(message, "job_id", "")
         before: State = self.jobs.get(job_id) or self.deleted.get(job_id)
+        if isinstance(message, SubmitJob) and before is None and self.refusal is not None:
+            await self._refuse(message, self.refusal)
+            return
         after, effects = advance(before, message, time.time())
         await self.publish([effect for effect in effects if isinstance(effect, JobFact)])
         if isinstance(after, DeletedJob) and isinstance(before, Job) and isinstance(message, DeleteJob):
@@ -99,6 +105,14 @@ class ControlStandIn:
             await self._write(self._topics.jobs_changelog, partition, deleted_key(after.id), encode_row(after))
         elif isinstance(after, Job) and after is not before:
             await self.put(after)
+
+    async def _refuse(self, message: SubmitJob, error: ErrorRecord) -> None:
+        """Write a row of its own for the submission; it belongs to no asset."""
+        job = refused_job(message, error, time.time())
+        assert job is not None
+        self.jobs[job.id] = job
+        partition = partition_of(job.asset_id, self._settings.partitions)
+        await self._write(self._topics.jobs_changelog, partition, job.id, encode_row(job))
 
     async def publish(self, facts: Sequence[Any]) -> None:
         """Write facts to `media.events`."""
@@ -120,6 +134,8 @@ class ControlStandIn:
 
     async def _forget(self, job: Job, *, artifacts: bool) -> None:
         await self.delete(job.id)
+        if job.refused:
+            return
         left = forget_job(self.assets.pop(job.asset_id), job, (), artifacts=artifacts)
         if left is not None:
             self.assets[left.id] = left

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos import checker, evidence
+from tests.chaos import checker, evidence, owner_rules
 from tests.chaos.evidence import Entry, Evidence
 
 _CODE = {"asset_id": "a", "job_id": "j", "run": 1}
@@ -182,9 +182,9 @@ def test_each_spoiled_run_is_found_by_its_rule(spoil: Callable[[Evidence], None]
 
 
 def test_the_checker_shares_no_code_with_the_program() -> None:
-    for module in (checker, evidence):
+    for module in (checker, evidence, owner_rules):
         tree = ast.parse(Path(str(module.__file__)).read_text())
         imports = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         imports += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
         foreign = {name for name in imports if name.partition(".")[0] not in sys.stdlib_module_names}
-        assert foreign <= {"aiohttp", "aiokafka", "tests.chaos.evidence"}
+        assert foreign <= {"aiohttp", "aiokafka", "tests.chaos.evidence", "tests.chaos.owner_rules"}

@@ -20,7 +20,7 @@ def test_a_seed_is_a_schedule_within_its_time(seed: int) -> None:
 
 def test_a_long_run_has_every_kind() -> None:
     kinds = {fault.kind for fault in schedule(1, 300, _NODES, _ALL)}
-    assert kinds >= {"kill", "freeze", "stop", "roll", "clock", "garbage", "redis-kill", "origin-down"}
+    assert kinds >= {"kill", "freeze", "stop", "roll", "clock", "garbage", "abuse", "redis-kill", "origin-down"}
     assert kinds >= {"broker-kill", "broker-down", "broker-freeze", "disk-full", "disk-slow", "cut"}
     assert kinds >= {"store-full", "store-slow"}
     assert kinds.isdisjoint({"store-errors", "store-down"})

@@ -12,7 +12,8 @@ from web.api.common import AfterQuery
 from web.api.log_reads import read_log
 from web.http.disconnection import while_connected
 from web.http.problems import Problem, not_found
-from web.readmodel.history import PastJob, as_row, fold
+from web.readmodel.event_log import JobHistory
+from web.readmodel.history import PastJob, as_row, before_first, fold
 from web.readmodel.list_query import moment
 from web.readmodel.past_counts import TooOld
 from web.readmodel.queries import Counts
@@ -41,14 +42,24 @@ async def job_at(request: web.Request, job: Job, at: float) -> Job:
     """Rebuild the job as it was at that moment. Raises Problem: 404 before its submission, 410, 429, 503."""
     events = services(request).events
     history = await read_log(request, lambda: events.of_job(job.asset_id, job.id, job.created_at, at))
-    past: PastJob | None = None
-    for fact in history.facts:
-        past = fold(past, fact)
+    past = past_job(job, history)
     if past is not None:
         return as_row(past, job)
-    if history.complete:
+    if history.complete or at < job.created_at:
         raise not_found("job at that time")
-    raise Problem(410, "history-too-old", "only the newest events of this job are kept, and they are later")
+    if job.updated_at <= at:
+        return job
+    raise Problem(410, "history-too-old", "the events of this job up to that moment are not kept")
+
+
+def past_job(job: Job, history: JobHistory) -> PastJob | None:
+    """The fold of a job's events; None before the first one."""
+    past: PastJob | None = None
+    if history.facts and not history.complete:
+        past = before_first(job, history.facts[0])
+    for fact in history.facts:
+        past = fold(past, fact)
+    return past
 
 
 async def counts_at(request: web.Request, owner: str | None, at: float) -> Counts:

@@ -7,14 +7,14 @@ from msgspec import UNSET, UnsetType
 
 from schemas.facts import JobFailed, StepFact, StepFailed, StepRetried, StepSkipped, StepStarted
 from streams.kafka.envelope import iso_time
-from web.api.common import AfterQuery, data_response, visible_job
+from web.api.common import AfterQuery, json_response, visible_job
 from web.api.log_reads import read_log
 from web.auth.middleware import caller_of
 from web.http.routing import Routes
 from web.readmodel.facts import Fact
 from web.services import services
 from web.views.build import error_view
-from web.views.models import Answer, EventView
+from web.views.models import EventView, Timeline
 
 routes = Routes("Jobs")
 
@@ -22,15 +22,15 @@ routes = Routes("Jobs")
 @routes.get(
     "/v1/jobs/{job_id}/events",
     query=AfterQuery,
-    responses={200: Answer[list[EventView]]},
+    responses={200: Timeline},
     problems=(400, 404, 429, 503),
 )
 async def show_events(request: web.Request) -> web.Response:
-    """List a job's events in order: time, step and attempt, duration, error. At most the newest 1,000."""
+    """List a job's events in order: time, step and attempt, duration, error. `incomplete`: older ones are not kept."""
     job = await visible_job(request, caller_of(request), request.match_info["job_id"])
     events = services(request).events
     history = await read_log(request, lambda: events.of_job(job.asset_id, job.id, job.created_at))
-    return data_response(timeline(history.facts))
+    return json_response(Timeline(data=timeline(history.facts), incomplete=UNSET if history.complete else True))
 
 
 def timeline(facts: list[Fact]) -> list[EventView]:

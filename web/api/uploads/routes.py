@@ -168,10 +168,13 @@ async def _submit(slot: Slot, submitted: SubmitJob, entry: Path) -> web.Response
 
 
 async def _keep_one(slot: Slot, entry: Path) -> None:
-    """Keep the bytes of the first upload with an Idempotency-Key, which its job reads; delete the others'."""
+    """Keep the bytes of the first upload with an Idempotency-Key, which its job reads; delete the others'.
+
+    A refused job reads none.
+    """
     parts = slot.parts
     job = await parts.model.read(queries.job, slot.ids.job_id) if slot.ids.repeatable else None
-    if not slot.ids.repeatable or (job is not None and job.input.object == slot.key):
+    if not slot.ids.repeatable or (job is not None and job.input.object == slot.key and not job.refused):
         await parts.journal.end(entry)
     elif job is None and not await parts.model.read(queries.is_deleted, slot.ids.job_id):
         parts.journal.leave(entry)

@@ -101,16 +101,45 @@ async def test_a_pause_that_is_read_again_after_its_end_pauses_nobody() -> None:
     assert [change.paused for change in log.all(QueueChanged)] == [False]
 
 
-async def test_an_event_with_the_id_of_another_one_is_rejected_and_its_repeat_is_not() -> None:
-    log, first = Log(), UploadCompleted(input=Input(object="a"))
-    used = replace(submit(), body_hash=event_hash(first, "uploads/0/7"))
-    again = replace(used, body_hash=event_hash(first, "uploads/3/1"))
-    other = replace(used, body_hash=event_hash(UploadCompleted(input=Input(object="b")), "uploads/0/8"))
-    control = await log.control()
-    await log.send(control, used, again, submit())
-    assert log.all(DeadLetter) == []
-    await log.send(control, other)
+#: An upload event's job, the same event at another position, and another event with its id.
+_FIRST = UploadCompleted(input=Input(object="a"))
+USED = replace(submit(), body_hash=event_hash(_FIRST, "uploads/0/7"))
+AGAIN = replace(USED, body_hash=event_hash(_FIRST, "uploads/3/1"))
+OTHER = replace(USED, body_hash=event_hash(UploadCompleted(input=Input(object="b")), "uploads/0/8"))
+
+
+def require_both_positions(log: Log) -> None:
     [letter] = log.all(DeadLetter)
     assert letter.error.code == "id-reused"
     assert "uploads/0/7" in letter.error.message and "uploads/0/8" in letter.error.message
-    assert log.jobs["job_1"].body_hash == used.body_hash
+
+
+async def test_an_event_with_the_id_of_another_one_is_rejected_and_its_repeat_is_not() -> None:
+    log = Log()
+    control = await log.control()
+    await log.send(control, USED, AGAIN, submit())
+    assert log.all(DeadLetter) == []
+    await log.send(control, OTHER)
+    require_both_positions(log)
+    assert log.jobs["job_1"].body_hash == USED.body_hash
+
+
+async def test_a_control_that_takes_over_knows_which_events_have_used_their_ids() -> None:
+    log = Log()
+    await log.send(await log.control(), USED)
+    await log.send(await log.control(), AGAIN)
+    assert log.all(DeadLetter) == []
+    await log.send(await log.control(), OTHER)
+    require_both_positions(log)
+    await log.replay(await log.control(), range(3))  # whoever reads it again, it is one dead letter, by its id
+    require_both_positions(log)
+
+
+async def test_an_event_with_the_id_of_a_deleted_job_does_not_vanish_silently() -> None:
+    log = Log()
+    await log.send(await log.control(), USED, ACCEPTED, DONE, DeleteJob(**OF_JOB))
+    await log.send(await log.control(), AGAIN)
+    assert log.all(DeadLetter) == []
+    await log.send(await log.control(), OTHER)
+    require_both_positions(log)
+    assert not log.jobs

@@ -13,7 +13,7 @@ from tests.unit.web.readmodel.crowd import Said, crowd
 from tests.unit.web.rows import NOW
 from web.api.jobs.events import timeline
 from web.readmodel.facts import Fact
-from web.readmodel.history import PastJob, as_row, fold
+from web.readmodel.history import PastJob, as_row, before_first, fold
 from web.views.models import ErrorView
 
 
@@ -47,6 +47,24 @@ def test_at_every_moment_a_job_was_what_its_row_said() -> None:
         if not row.cancelling:  # no fact says that a cancel is on its way
             assert (then.status, then.run, _states(then)) == (row.status, row.run, _states(row))
             assert then.error == row.error
+
+
+def test_wherever_retention_cuts_a_job_its_last_state_is_that_of_its_row() -> None:
+    events, jobs = story()
+    checked = 0
+    for job_id in list(jobs)[:60]:
+        own = [(fact, row) for fact, row in events if row.id == job_id]
+        facts, last = [fact for fact, _ in own], own[-1][1]
+        for cut in range(1, len(facts)):
+            past = before_first(jobs[job_id], facts[cut])
+            for fact in facts[cut:]:
+                past = fold(past, fact)
+            assert past is not None
+            if not last.cancelling:
+                then = as_row(past, jobs[job_id])
+                assert (then.status, then.run, _states(then)) == (last.status, last.run, _states(last)), (cut, own)
+                checked += 1
+    assert checked > 100
 
 
 def test_a_retry_takes_back_that_something_was_left_out_because_of_a_failure() -> None:

@@ -1,9 +1,12 @@
-"""The Idempotency-Key of a deleted job: rejected forever, and no bytes of the repeated request are kept."""
+"""The Idempotency-Key of a deleted or refused job: rejected forever, and no bytes of the request are kept."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import pytest
+
+from schemas.base import ErrorRecord
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make, site
@@ -12,6 +15,7 @@ from tests.integration.web.spec.test_interface import stored
 
 __all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
 
+TAKEN = ErrorRecord(code="asset-of-another-owner", message="asset_1 does not belong to anna")
 ITEM = {"input": {"object": "media/clip.mp4"}, "pipeline": "noop"}
 
 
@@ -101,3 +105,88 @@ async def test_a_resumed_upload_whose_job_was_deleted_is_not_put_into_the_store_
     before = stored(make())
     await tus_completion.complete(site.parts, upload)
     assert stored(make()) == before and folder.find(upload.id) is None
+
+
+@pytest.fixture
+def refusing(control: ControlStandIn) -> Iterator[ControlStandIn]:
+    """Control knows of another owner's job that has won the race for the asset; web does not."""
+    control.refusal = TAKEN
+    yield control
+    control.refusal = None
+
+
+async def test_a_submission_that_control_refuses_is_refused_with_its_key_by_every_replica(
+    site: Site, make: Make, refusing: ControlStandIn
+) -> None:
+    key = {"Idempotency-Key": "contested"}
+    async with serve(make(KINOLOG_WEB__REPLICA="web-refused")) as other:
+        for replica in (site, other, site):
+            status, problem = await replica.ask("POST", "/v1/assets", "anna-edits", json=ITEM, headers=key)
+            assert (status, problem["code"]) == (409, "submission-refused")
+            assert problem["detail"] == f"{TAKEN.code}: {TAKEN.message}"
+    refusing.refusal = None  # the same key later: the decision stands, whatever would be decided now
+    status, problem = await site.ask("POST", "/v1/assets", "anna-edits", json=ITEM, headers=key)
+    assert (status, problem["code"]) == (409, "submission-refused")
+
+
+async def test_of_a_list_each_refused_item_says_why_and_its_job_can_be_deleted(
+    site: Site, refusing: ControlStandIn
+) -> None:
+    key = {"Idempotency-Key": "contested-list"}
+    status, body = await site.ask("POST", "/v1/assets", "anna-edits", json=[ITEM, ITEM], headers=key)
+    assert status == 202
+    assert [one["error"]["code"] for one in body["data"]] == ["submission-refused"] * 2
+    _, listed = await site.ask("GET", f"/v1/jobs?status=failed&after={body['cursor']}", "anna-edits")
+    job = next(job for job in listed["data"] if job["error"]["code"] == TAKEN.code)
+    assert (await site.ask("POST", f"/v1/jobs/{job['id']}/retry", "anna-edits"))[1]["code"] == "not-retryable"
+    status, body = await site.ask("DELETE", f"/v1/jobs/{job['id']}", "anna-edits")
+    assert status == 202
+    assert (await site.ask("GET", f"/v1/jobs/{job['id']}?after={body['cursor']}", "anna-edits"))[0] == 404
+
+
+async def test_the_key_of_a_refused_submission_with_another_body_is_a_used_key(
+    site: Site, refusing: ControlStandIn
+) -> None:
+    key = {"Idempotency-Key": "contested-twice"}
+    await site.ask("POST", "/v1/assets", "anna-edits", json=ITEM, headers=key)
+    other = {**ITEM, "filename": "other.mp4"}
+    status, problem = await site.ask("POST", "/v1/assets", "anna-edits", json=other, headers=key)
+    assert (status, problem["code"]) == (409, "idempotency-key-reused")
+
+
+async def test_nothing_is_kept_of_an_upload_that_control_refuses(
+    site: Site, make: Make, refusing: ControlStandIn
+) -> None:
+    before = stored(make())
+    for _ in range(2):
+        key = {"Idempotency-Key": "contested-upload"}
+        status, problem = await site.ask("POST", "/v1/uploads", "anna-edits", data=b"media", headers=key)
+        assert (status, problem["code"]) == (409, "submission-refused")
+    assert stored(make()) == before
+    assert list((make().data_path / "web" / "web-1.uploads").iterdir()) == []
+
+
+async def test_of_many_requests_at_once_with_one_key_and_two_bodies_one_body_wins_on_all_replicas(
+    site: Site, make: Make, control: ControlStandIn
+) -> None:
+    key = {"Idempotency-Key": "at-once"}
+    bodies = [ITEM, {**ITEM, "filename": "other.mp4"}]
+    async with serve(make(KINOLOG_WEB__REPLICA="web-at-once")) as other:
+        asked = [(replica, body) for _ in range(5) for replica in (site, other) for body in bodies]
+        answers = await asyncio.gather(
+            *(replica.ask("POST", "/v1/assets", "anna-edits", json=body, headers=key) for replica, body in asked)
+        )
+    accepted = {body.get("filename") for (_, body), (status, _) in zip(asked, answers, strict=True) if status == 202}
+    assert len(accepted) == 1
+    codes = {answer.get("code") for status, answer in answers if status != 202}
+    assert codes == {"idempotency-key-reused"}
+    assert len({answer["data"]["job_id"] for status, answer in answers if status == 202}) == 1
+
+
+async def test_one_key_for_a_submission_and_an_upload_never_gives_the_others_job(
+    site: Site, control: ControlStandIn
+) -> None:
+    key = {"Idempotency-Key": "on-two-routes"}
+    assert (await site.ask("POST", "/v1/assets", "anna-edits", json=ITEM, headers=key))[0] == 202
+    status, problem = await site.ask("POST", "/v1/uploads", "anna-edits", data=b"media", headers=key)
+    assert (status, problem["code"]) == (409, "idempotency-key-reused")
