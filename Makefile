@@ -18,7 +18,7 @@ TUS := .venv/tus.min.js
 # Test files run in parallel: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e chaos bench simulate hostile inputs fuzz properties screenshot lock docs clean tools browser compiler clients
+.PHONY: setup demo test lint types unit integration e2e chaos power bench simulate hostile inputs fuzz properties screenshot lock docs clean tools browser compiler clients
 
 setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(TUS)
 
@@ -55,6 +55,10 @@ CHAOS = $(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --seconds 
 chaos: setup
 	@$(CHAOS) --brokers 1
 	@$(CHAOS) --brokers 3
+
+# Takes the power from a running system CUTS times, and looks for what was acknowledged.
+power: setup
+	@$(BIN)/python -m tests.chaos.power --cuts $(or $(CUTS),20) $(if $(SEED),--seed $(SEED))
 
 # Measures, and writes docs/figures.md and README's lines.
 bench: setup

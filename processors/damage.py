@@ -1,22 +1,28 @@
 """Locates damage of a source: decodes a track once more, with a log that has times, and writes nothing."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import ffmpeg
+from msgspec.structs import replace
 
-from processors.errors import Fault, InvalidMedia, ProcessingError
-from processors.media.damage import DamageLog, Span, is_complaint
+from processors.errors import CorruptMedia, Fault, InvalidMedia, ProcessingError
+from processors.media.damage import DamageLog, Span, damage_warnings, is_complaint
+from processors.tools.cpu_priority import NICE_HEAVY
 from processors.tools.ffmpeg import LineSplitter, ffmpeg_argv, file_url, input_options
 from processors.tools.runner import Command, Runner, ignore
 from processors.tools.sandbox import FileAccess
+from schemas.base import OutputWarning
 from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
 
 log = logging.getLogger(__name__)
 
 #: Where broadcasts are joined packets count as corrupt, since their counters start again, and nothing else is wrong.
 _JOINABLE, _SEAM_S = "mpegts", 0.2
+_NOTHING = "The file is damaged: neither picture nor sound can be decoded. Export or upload it again."
 #: Every line counts, with its level.
 _LOGLEVEL = "repeat+level+info"
 
@@ -77,3 +83,31 @@ async def track_damage(
         return TrackDamage(spans=())
     spans = found.spans(media.duration_s, _SEAM_S if media.demuxer == _JOINABLE else 0.0)
     return TrackDamage(spans=spans, decodable=found.decodable)
+
+
+async def damage_of_tracks(
+    runner: Runner, source: Path, media: ProbeOutputs, *, threads: int
+) -> dict[str, TrackDamage]:
+    """The damage of "picture" and "sound", of those that the media has, for a heavy step."""
+    tracks = {"picture": media.video, "sound": media.audio}
+    return {
+        what: await track_damage(runner, source, media, track, threads=threads, nice=NICE_HEAVY)
+        for what, track in tracks.items()
+        if track
+    }
+
+
+def decodable(media: ProbeOutputs, damage: Mapping[str, TrackDamage]) -> ProbeOutputs:
+    """The media without tracks of which nothing can be decoded. Raises CorruptMedia if none is left."""
+    lost = {what for what, one in damage.items() if not one.decodable}
+    video, audio = (
+        None if what in lost else track for what, track in (("picture", media.video), ("sound", media.audio))
+    )
+    if not video and not audio:
+        raise CorruptMedia(_NOTHING)
+    return replace(media, video=video, audio=audio)
+
+
+def warnings_of_tracks(damage: Mapping[str, TrackDamage], duration_s: float) -> tuple[OutputWarning, ...]:
+    """A warning for each damaged stretch."""
+    return tuple(chain.from_iterable(damage_warnings(what, one.spans, duration_s) for what, one in damage.items()))

@@ -7,15 +7,15 @@ from typing import Any
 
 import ffmpeg
 
-from processors.media.channels import mixed
-from processors.media.colours import decoder_options, prepared, scaled, tagged
+from processors.media.colours import decoder_options
 from processors.media.encode_validation import PLAYLIST
 from processors.media.ladder import Size
 from processors.media.profiles import Profile
 from processors.media.transcode_plan import Plan
-from processors.media.video_filters import Chain, deinterlaced, steady, steady_options, upright
+from processors.media.video_filters import Chain, steady_options
+from processors.media.whole_tracks import even_pictures, us, whole_sound
 from processors.tools.ffmpeg import AAC, file_url, input_options
-from schemas.probe import AudioTrack, ProbeOutputs, VideoTrack
+from schemas.probe import AudioTrack, ProbeOutputs
 
 FOLDER = "hls"
 AUDIO = "audio"
@@ -37,49 +37,13 @@ def transcode_args(
     opened = ffmpeg.input(file_url(source), **options)
     outputs = []
     if media.video:
-        for size, picture in zip(plan.sizes, _pictures(opened, media.video, plan), strict=True):
+        pictures = even_pictures(opened, media.video, plan.sizes, plan.rate, plan.duration_s, is_filled=plan.is_filled)
+        for size, picture in zip(plan.sizes, pictures, strict=True):
             outputs.append(_video_output(picture, size, profile, plan, cpus))
     if media.audio:
         outputs.append(_audio_output(opened, media.audio, profile, plan))
     compiled: list[str] = ffmpeg.merge_outputs(*outputs).get_args()
     return compiled
-
-
-def _pictures(opened: Chain, track: VideoTrack, plan: Plan) -> list[Chain]:
-    """One chain per rendition, decoded once."""
-    picture = deinterlaced(steady(opened[str(track.index)], track), track)
-    # `fps` moves every frame to a multiple of a frame: the output's offset gives the phase back
-    if late_s := float(plan.phase_s) + track.decoder_delay_s:
-        picture = picture.filter("setpts", f"PTS-({_us(late_s)})/TB")
-    even = picture.filter("fps", fps=_ratio(plan.rate), start_time=0)
-    missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
-    if plan.is_filled:
-        even = even.filter("tpad", stop_mode="clone", stop=-1).filter(
-            "trim", end=_us(plan.duration_s - 0.5 / plan.rate)
-        )
-    elif missing_s > 1 / plan.rate:  # the last picture stands while the sound goes on
-        even = even.filter("tpad", stop_mode="clone", stop_duration=_us(missing_s))
-    largest = plan.sizes[0]
-    turned, colours = prepared(upright(even, track), track, largest.width_px, largest.height_px)
-    copies = turned.filter_multi_output("split", len(plan.sizes)) if len(plan.sizes) > 1 else [turned]
-    return [
-        tagged(scaled(copies[place], size.width_px, size.height_px, colours)) for place, size in enumerate(plan.sizes)
-    ]
-
-
-def _sound_filters(track: AudioTrack, profile: Profile, plan: Plan) -> str:
-    """From the first moment to the last: gaps, a late start and an early end are silence."""
-    missing_s = plan.duration_s - track.start_s - (track.duration_s or 0)
-    padding = [f"apad=pad_dur={_us(missing_s)}"] if missing_s > 0 else []
-    if plan.is_filled:
-        padding = [f"apad=whole_dur={_us(plan.duration_s)}", f"atrim=end={_us(plan.duration_s)}"]
-    rate = f"aresample={profile.audio.sample_rate_hz}"
-    many = [f"{name}={_text(options)}" for name, options in mixed(track.channels)]
-    return ",".join([*many, rate, "aformat=sample_fmts=fltp:channel_layouts=stereo", *padding])
-
-
-def _text(options: Mapping[str, str]) -> str:
-    return ":".join(f"{name}={value}" for name, value in options.items())
 
 
 def _video_output(picture: Chain, size: Size, profile: Profile, plan: Plan, cpus: int) -> Chain:
@@ -91,7 +55,7 @@ def _video_output(picture: Chain, size: Size, profile: Profile, plan: Plan, cpus
         "crf": recipe.crf,
         "maxrate": size.max_bps,
         "bufsize": round(size.max_bps * recipe.buffer_s),
-        "force_key_frames": f"expr:gte(t,n_forced*{profile.gop_s:g})*lt(t,{_us(plan.duration_s - _LEAST_TAIL_S)})",
+        "force_key_frames": f"expr:gte(t,n_forced*{profile.gop_s:g})*lt(t,{us(plan.duration_s - _LEAST_TAIL_S)})",
         "sc_threshold": 0,
         "threads": cpus,
     }
@@ -100,7 +64,8 @@ def _video_output(picture: Chain, size: Size, profile: Profile, plan: Plan, cpus
 
 def _audio_output(opened: Chain, track: AudioTrack, profile: Profile, plan: Plan) -> Chain:
     """Its filters stand apart from the pictures': where the form of the sound changes, they alone begin again."""
-    codec = {"af": _sound_filters(track, profile, plan), **AAC, "b:a": profile.audio.bit_rate_bps}
+    filters = whole_sound(track, profile.audio.sample_rate_hz, plan.duration_s, is_filled=plan.is_filled)
+    codec = {"af": filters, **AAC, "b:a": profile.audio.bit_rate_bps}
     return _hls_output(opened[str(track.index)], AUDIO, codec, plan, plan.start_s)
 
 
@@ -109,8 +74,8 @@ def _hls_output(track: Chain, name: str, codec: Mapping[str, Any], plan: Plan, s
         **codec,
         "map_metadata": -1,
         "map_chapters": -1,
-        "t": _us(plan.duration_s + _OVERTIME_S),
-        "output_ts_offset": _us(start_s),
+        "t": us(plan.duration_s + _OVERTIME_S),
+        "output_ts_offset": us(start_s),
         "f": "hls",
         "hls_time": f"{plan.segment_s:g}",
         "hls_playlist_type": "vod",
@@ -121,12 +86,3 @@ def _hls_output(track: Chain, name: str, codec: Mapping[str, Any], plan: Plan, s
         "hls_segment_filename": f"{FOLDER}/{name}/%05d.m4s",
     }
     return ffmpeg.output(track, f"{FOLDER}/{name}/{PLAYLIST}", **options)
-
-
-def _ratio(rate: Fraction) -> str:
-    return f"{rate.numerator}/{rate.denominator}"
-
-
-def _us(duration_s: float | Fraction) -> str:
-    """Seconds as ffmpeg reads them, without an exponent."""
-    return f"{float(duration_s):.6f}"

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from processors.contract import Work, outputs_of, params_of
-from processors.damage import Complaints, TrackDamage, track_damage
+from processors.damage import Complaints, TrackDamage, damage_of_tracks, decodable, warnings_of_tracks
 from processors.errors import CorruptMedia, Fault, InvalidParams
-from processors.media.damage import damage_warnings
 from processors.media.encode_validation import PLAYLIST, Expected, ValidatedRendition, prove, prove_together
 from processors.media.hls import Variant, master_playlist
 from processors.media.profiles import Profile
@@ -34,7 +32,6 @@ _AAC_FRAME = 1024
 #: Samples that ffmpeg's AAC encoder puts before the first one of the source; players decode and play them, as silence.
 #: Source: libavcodec/aacenc.c, initial_padding.
 _AAC_PRIMING = 1024
-_NOTHING = "The file is damaged: neither picture nor sound can be decoded. Export or upload it again."
 #: Share of the progress that is the encode; the rest is the proof.
 _ENCODE_SHARE = 0.98
 
@@ -69,7 +66,7 @@ class Transcoder:
         master = work.output / FOLDER / "master.m3u8"
         await asyncio.to_thread(master.write_text, master_playlist(*variants))
         work.report(1.0, {})
-        return _outputs(work, ladder, variants, _warnings(damage, media.duration_s))
+        return _outputs(work, ladder, variants, warnings_of_tracks(damage, media.duration_s))
 
     def _profile(self, name: str) -> Profile:
         if name not in self.profiles:
@@ -128,26 +125,9 @@ class Encode:
 
     async def damage(self) -> dict[str, TrackDamage]:
         """The damage of picture and sound; decodes them once more if there were complaints."""
-        tracks = {"picture": self.media.video, "sound": self.media.audio}
         if not self.complaints.count:
             return {}
-        scan = partial(track_damage, self.runner, self.source, self.media, threads=self.work.cpus, nice=NICE_HEAVY)
-        return {what: await scan(track) for what, track in tracks.items() if track}
-
-
-def decodable(media: ProbeOutputs, damage: Mapping[str, TrackDamage]) -> ProbeOutputs:
-    """The media without tracks of which nothing can be decoded. Raises CorruptMedia if none is left."""
-    lost = {what for what, one in damage.items() if not one.decodable}
-    video, audio = (
-        None if what in lost else track for what, track in (("picture", media.video), ("sound", media.audio))
-    )
-    if not video and not audio:
-        raise CorruptMedia(_NOTHING)
-    return msgspec.structs.replace(media, video=video, audio=audio)
-
-
-def _warnings(damage: Mapping[str, TrackDamage], duration_s: float) -> tuple[OutputWarning, ...]:
-    return tuple(chain.from_iterable(damage_warnings(what, one.spans, duration_s) for what, one in damage.items()))
+        return await damage_of_tracks(self.runner, self.source, self.media, threads=self.work.cpus)
 
 
 def _expected(media: ProbeOutputs, profile: Profile, planned: Plan) -> tuple[list[Expected], Expected | None]:

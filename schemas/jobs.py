@@ -246,7 +246,9 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: dict[str, int] = {}
 
 
-class Watermark(msgspec.Struct, frozen=True, kw_only=True):
+class Watermark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Applied offsets of a partition, also where no row changed. Row with key `@<partition>`; scans skip it."""
 
     at: dict[str, int]
+    #: Topics whose last records the log has lost: larger offsets in earlier rows are void.
+    lost: tuple[str, ...] = ()

@@ -19,8 +19,9 @@ from streams.cluster import Cluster, KafkaSecurity
 PREFIX = "KINOLOG_"
 #: Scheme, host, and perhaps a path.
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
-#: Shortest key of HS256. Source: RFC 7518 section 3.2.
-_MIN_HS256_BYTES = 32
+#: Shortest key of HMAC-SHA256: one signature is enough to try keys offline. Source: RFC 2104 section 3, RFC 7518
+#: section 3.2.
+_MIN_KEY_BYTES = 32
 _OWNER_PREFIXES = f"{PREFIX}STORE__OWNER_PREFIXES"
 
 
@@ -29,6 +30,12 @@ class SettingsError(Exception):
 
 
 Anonymous = Literal["uploads", "all", "none"]
+
+
+def _require_long(name: str, *keys: str | None) -> None:
+    """Raise ValueError that names the setting if one of its keys can be guessed from what it signs."""
+    if any(key is not None and len(key.encode()) < _MIN_KEY_BYTES for key in keys):
+        raise ValueError(f"{name}: has fewer than {_MIN_KEY_BYTES} bytes: it can be guessed (openssl rand -hex 32)")
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +58,10 @@ class Kafka(Section, frozen=True, kw_only=True):
     home: str | None = None
     #: Replication factor of the topics that `topics apply` creates.
     replication_factor: int = 1
+    #: When the broker syncs records of topics with one replica to its disk. 0: commands, upload events and tokens
+    #: before it acknowledges them, rows, facts and audit within a second; N: all of these every N ms, so that a power
+    #: cut loses acknowledged commands of that time; -1: when the operating system does.
+    flush_ms: Annotated[int, msgspec.Meta(ge=-1)] = 0
     #: Retention of `media.events`, seconds; -1: for ever. Facts have owners, file names, public URLs and passthrough,
     #: also of deleted assets. Timelines and counts of the past end there.
     events_retention_s: int = 365 * 86_400
@@ -98,8 +109,15 @@ class Web(Section, frozen=True, kw_only=True):
     live_per_caller: int = 200
     #: Maximum number of live connections of this replica; 0: unlimited.
     live_connections: int = 2000
-    #: Maximum number of connections of this replica; beyond it the oldest idle one is closed for a new one.
+    #: Maximum number of connections of this replica; beyond it one that has sent no request yet, or else the longest
+    #: idle one, is closed for a new one.
     max_connections: int = 4096
+    #: Maximum number of connections of one IP address (of IPv6: one /64 network); 0: unlimited. Not behind trusted
+    #: proxies, whose clients share addresses.
+    connections_per_address: int = 2048
+    #: Maximum number of new connections of one IP address a second, with bursts of `connections_per_address`; 0:
+    #: unlimited. Beyond both limits connections are reset before anything is read.
+    connects_per_s: float = 500.0
     #: Seconds until an idle connection is closed, or one whose request headers are not complete. Longer than the idle
     #: timeout of a reverse proxy in front.
     idle_s: float = 75.0
@@ -164,8 +182,7 @@ class Jwt(Section, frozen=True, kw_only=True):
     leeway_s: Annotated[float, msgspec.Meta(ge=0, le=300)] = 10.0
 
     def __post_init__(self) -> None:
-        if self.secret is not None and len(self.secret.encode()) < _MIN_HS256_BYTES:
-            raise ValueError(f"{PREFIX}AUTH__JWT__SECRET: has fewer than {_MIN_HS256_BYTES} bytes: it can be guessed")
+        _require_long(f"{PREFIX}AUTH__JWT__SECRET", self.secret)
         for name in ("issuer", "audience") if self.secret or self.jwks else ():
             if getattr(self, name) is None:
                 raise ValueError(f'{PREFIX}AUTH__JWT__{name.upper()}: is required with a secret or a JWKS ("*": any)')
@@ -178,7 +195,8 @@ class Auth(Section, frozen=True, kw_only=True):
     token: str | None = None
     #: Further fixed tokens, as JSON, e.g. [{"token": "…", "owner": "anna", "role": "editor"}].
     tokens: tuple[FixedToken, ...] = ()
-    #: Key that signs media URLs, shared by all replicas; unset: created in a file below the data directory.
+    #: Key that signs media URLs, shared by all replicas, at least 32 bytes, e.g. of `openssl rand -hex 32`; unset:
+    #: created in a file below the data directory.
     signing_secret: str | None = None
     #: Earlier keys whose media URLs are still accepted, as JSON: for a rotation. Without them those URLs are revoked.
     previous_signing_secrets: tuple[str, ...] = ()
@@ -192,13 +210,17 @@ class Auth(Section, frozen=True, kw_only=True):
     #: of other sites in the user's browser.
     enabled: bool = True
 
+    def __post_init__(self) -> None:
+        _require_long(f"{PREFIX}AUTH__SIGNING_SECRET", self.signing_secret)
+        _require_long(f"{PREFIX}AUTH__PREVIOUS_SIGNING_SECRETS", *self.previous_signing_secrets)
+
 
 class Compat(Section, frozen=True, kw_only=True):
     """Compatibility routes of the systems that kinolog replaces, see docs/compat.md."""
 
     #: Store key of an attachment's media; {id} is replaced by its id.
     attachment_object: str = "attachments/{id}"
-    #: Key that signs the requests of a scheduler; unset: such requests are rejected.
+    #: Key that signs the requests of a scheduler, at least 32 bytes; unset: such requests are rejected.
     signing_key: str | None = None
     #: Next signing key, for rotation; both are accepted.
     next_signing_key: str | None = None
@@ -206,6 +228,10 @@ class Compat(Section, frozen=True, kw_only=True):
     owner: str | None = None
     #: Pipelines by step of the compatibility routes, as JSON, where their names differ: {"audio-convert": "audio"}.
     step_pipelines: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        _require_long(f"{PREFIX}COMPAT__SIGNING_KEY", self.signing_key)
+        _require_long(f"{PREFIX}COMPAT__NEXT_SIGNING_KEY", self.next_signing_key)
 
 
 class LeaseTimes(Section, frozen=True, kw_only=True):

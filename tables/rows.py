@@ -23,11 +23,19 @@ QUEUE_PREFIX = "~"
 #: (uploads, 30 days).
 DELETED_TTL_S = 31 * 86_400.0
 
+
+class _Applied(msgspec.Struct):
+    """What every row may carry."""
+
+    at: dict[str, int] = {}
+
+
 _encode = msgspec.json.Encoder().encode
 _job_decoder = msgspec.json.Decoder(Job)
 _asset_decoder = msgspec.json.Decoder(Asset)
 _deleted_decoder = msgspec.json.Decoder(DeletedJob)
 _queue_decoder = msgspec.json.Decoder(Queue)
+_applied_decoder = msgspec.json.Decoder(_Applied)
 _watermark_decoder = msgspec.json.Decoder(Watermark)
 
 
@@ -79,9 +87,9 @@ def decode_queue(encoded: bytes) -> Queue:
     return _queue_decoder.decode(encoded)
 
 
-def watermark_row(partition: int, at: dict[str, int]) -> tuple[str, bytes]:
-    """Key and value of the row that records the applied offsets of `partition`."""
-    return f"{WATERMARK_PREFIX}{partition}", _encode(Watermark(at=at))
+def watermark_row(partition: int, at: dict[str, int], lost: tuple[str, ...] = ()) -> tuple[str, bytes]:
+    """Key and value of the row that records the applied offsets of `partition`. `lost`: see Watermark."""
+    return f"{WATERMARK_PREFIX}{partition}", _encode(Watermark(at=at, lost=lost))
 
 
 def watermark_partition(key: str) -> int | None:
@@ -94,6 +102,11 @@ def decode_watermark(encoded: bytes) -> dict[str, int]:
     return _watermark_decoder.decode(encoded).at
 
 
+def applied_of(row: bytes) -> dict[str, int]:
+    """Highest applied offset by topic, of any row."""
+    return _applied_decoder.decode(row).at
+
+
 AppliedOffsets = dict[tuple[str, int], int]
 
 
@@ -104,6 +117,16 @@ def applied_offsets(rows: Iterable[tuple[int, dict[str, int]]]) -> AppliedOffset
         for topic, offset in at.items():
             applied[topic, partition] = max(offset, applied.get((topic, partition), -1))
     return applied
+
+
+Row = Job | Asset | DeletedJob | Queue
+
+
+def decode_row(key: str, encoded: bytes, *, is_asset: bool) -> Row | None:
+    """A row of the jobs or the assets table; None for a watermark."""
+    if watermark_partition(key) is not None:
+        return None
+    return decode_asset(encoded) if is_asset else _DECODERS.get(key[0], decode_job)(encoded)
 
 
 def split_rows(

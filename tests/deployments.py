@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 #: What an operator has to choose.
 SECRETS = {
     "KINOLOG_AUTH__TOKEN": "deployed",
-    "KINOLOG_AUTH__SIGNING_SECRET": "signed",
+    "KINOLOG_AUTH__SIGNING_SECRET": "signed" * 6,
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",
 }

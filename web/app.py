@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from processors.storage.disk_reserve import DiskReserve
 from processors.storage.errors import ObjectNotFound, StoreError
 from processors.storage.object_store import open_store
 from streams.data_files import pipelines_dir
@@ -18,11 +19,14 @@ from tables.pipelines import load_pipelines
 from tables.submissions import Refused
 from web.api.documents import add_documents
 from web.api.uploads.tus_headers import add_version
+from web.auth.access_rows import access_log
 from web.auth.api_tokens import TokenLog
 from web.auth.audit import Audit, auditing
 from web.auth.browser_requests import browser_guard
 from web.auth.middleware import Authenticator, authentication, counted_caller
-from web.auth.signed_urls import Signer, signing_keys
+from web.auth.signed_calls import SignedCalls
+from web.auth.signed_urls import MAX_TTL_S, Signer, signing_keys
+from web.auth.signing_keys import SigningKeys
 from web.auth.tickets import Tickets
 from web.background.tasks import background_tasks
 from web.cache.usage import CacheUsage
@@ -126,9 +130,12 @@ def make_services(settings: Settings) -> Services:
     auth = settings.auth
     keys = signing_keys(auth.signing_secret, auth.previous_signing_secrets, home / "signing.key")
     access_producer = Producer(settings, f"kinolog-web-{settings.web.replica}-notary")
-    tokens, tickets = TokenLog(settings, access_producer), Tickets(keys[0])
+    access = access_log(settings, access_producer)
+    tokens, tickets = TokenLog(access), Tickets(keys[0])
+    media_keys = SigningKeys(access, keys, max(MAX_TTL_S, settings.cache.url_ttl_s))
     authenticator = Authenticator(settings, tokens, tickets)
-    store = open_store(settings.store_url, public_endpoint=settings.store.public_endpoint)
+    reserve = DiskReserve(settings.limits.disk_reserve_bytes)
+    store = open_store(settings.store_url, public_endpoint=settings.store.public_endpoint, reserve=reserve)
     index = SearchIndex(home / f"{settings.web.replica}.search")
     event_index = EventIndex(home / f"{settings.web.replica}.events", settings.web.past_counts_bytes)
     commands = Commands(settings, position)
@@ -142,6 +149,7 @@ def make_services(settings: Settings) -> Services:
         settings=settings,
         pipelines=pipelines,
         store=store,
+        reserve=reserve,
         bucket_origin=BucketOrigin(store, redirect=settings.store.redirect),
         model=model,
         position=position,
@@ -167,7 +175,10 @@ def make_services(settings: Settings) -> Services:
         event_index=event_index,
         event_indexer=EventIndexer(settings, position, event_index),
         journal=Journal(home / f"{settings.web.replica}.uploads"),
+        access=access,
         tokens=tokens,
+        signing_keys=media_keys,
+        signed_calls=SignedCalls(settings, access_producer),
         tickets=tickets,
         authenticator=authenticator,
         sessions=Sessions(authenticator),
@@ -175,7 +186,7 @@ def make_services(settings: Settings) -> Services:
         audit=Audit(settings, access_producer),
         access_producer=access_producer,
         metrics=Metrics(),
-        signer=Signer(*keys),
+        signer=Signer(media_keys.current),
         index=index,
         indexer=indexer,
         query_vectors=QueryVectors(embeddings(settings), settings.embed.query_timeout_s),

@@ -1,6 +1,20 @@
 """The route list: the routes of every module of handlers, in the order of the OpenAPI document."""
 
-from web.api import assets, documents, executors, health, live, media, metrics, search, stats, store_gc, tokens, ui
+from web.api import (
+    assets,
+    documents,
+    executors,
+    health,
+    live,
+    media,
+    metrics,
+    search,
+    signing_keys,
+    stats,
+    store_gc,
+    tokens,
+    ui,
+)
 from web.api.cache import downloads, maintenance, resolve
 from web.api.cache import routes as cache
 from web.api.jobs import bulk, events, export
@@ -30,6 +44,7 @@ ROUTES: tuple[Routes, ...] = (
     media.routes,
     store_gc.routes,
     tokens.routes,
+    signing_keys.routes,
     health.routes,
     metrics.routes,
     documents.routes,

@@ -22,6 +22,8 @@ from streams.worker import patch_fetch_wait, patch_metadata_retry
 from tables.pipelines import InvalidPipeline
 from web.app import make_app
 from web.background.tasks import BROKEN
+from web.http.admission import Admission
+from web.http.listener import BoundedSite
 from web.http.patch_connections import BoundedRunner
 from web.readmodel.read_model import ReplicaInUse
 from web.services import SERVICES
@@ -66,19 +68,27 @@ def main(settings: Settings) -> int:
         return runner.run(_serve(app, settings))
 
 
-def make_runner(app: web.Application, settings: Web) -> web.AppRunner:
+def make_runner(app: web.Application, settings: Web) -> BoundedRunner:
     """The server of the application, not set up yet."""
     most = _raise_file_limit(settings.max_connections)
     return BoundedRunner(
         app,
         most=most,
         stall_s=settings.send_stall_s,
+        admission=admission_of(settings),
         keepalive_timeout=settings.idle_s,
         access_log=None,
         shutdown_timeout=_DRAIN_S,
         lingering_time=2.0,
         **SERVER_OPTIONS,
     )
+
+
+def admission_of(settings: Web) -> Admission:
+    """Which connections are accepted. Behind trusted proxies all have the proxies' addresses, and any number is."""
+    if settings.trusted_proxies > 0:
+        return Admission(per_address=0, per_s=0)
+    return Admission(settings.connections_per_address, settings.connects_per_s)
 
 
 def _raise_file_limit(most: int) -> int:
@@ -103,8 +113,7 @@ async def _serve(app: web.Application, settings: Settings) -> int:
     runner = make_runner(app, settings.web)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.web.host, settings.web.port, backlog=1024)
-        await site.start()
+        await BoundedSite(runner, settings.web.host, settings.web.port).start()
         log.info("listening", extra={"url": _url(runner)})
         return await _wait_for_end(stop, app)
     except OSError as error:

@@ -5,14 +5,18 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from processors.storage.disk_reserve import DiskReserve
 from processors.storage.object_store import ObjectStore
 from streams.kafka.producer import Producer
 from streams.settings import Settings
 from tables.pipelines import Pipelines
+from web.auth.access_rows import AccessLog
 from web.auth.api_tokens import TokenLog
 from web.auth.audit import Audit
 from web.auth.middleware import Authenticator
+from web.auth.signed_calls import SignedCalls
 from web.auth.signed_urls import Signer
+from web.auth.signing_keys import SigningKeys
 from web.auth.tickets import Tickets
 from web.cache.usage import CacheUsage
 from web.http.bucket_origin import BucketOrigin
@@ -51,6 +55,8 @@ class Services:
     settings: Settings
     pipelines: Pipelines
     store: ObjectStore
+    #: Of the local disks.
+    reserve: DiskReserve
     bucket_origin: BucketOrigin
     model: ReadModel
     position: Position
@@ -68,7 +74,10 @@ class Services:
     event_index: EventIndex
     event_indexer: EventIndexer
     journal: Journal
+    access: AccessLog
     tokens: TokenLog
+    signing_keys: SigningKeys
+    signed_calls: SignedCalls
     tickets: Tickets
     authenticator: Authenticator
     sessions: Sessions

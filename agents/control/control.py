@@ -8,6 +8,7 @@ from agents.control import decisions
 from agents.control.dispatch.host import Dispatching
 from agents.control.effects import SOURCE, EffectPublisher
 from agents.control.job_tables import JobTables
+from agents.control.lost_records import lost_records, put_right
 from agents.control.record_changes import RecordChanges
 from agents.control.recovery import rebuild_indexes
 from agents.control.rejections import Rejected
@@ -16,12 +17,14 @@ from agents.control.watermarks import Watermarks
 from schemas.base import ErrorRecord
 from schemas.processes import ControlReported
 from streams.ids import new_id
+from streams.kafka.clock_skew import SkewAlarm
 from streams.kafka.envelope import Entry, Unreadable, fault_of, read, structured
 from streams.kafka.topics import names
 from streams.settings import Settings
 from streams.worker.app import KinologApp
 from streams.worker.quarantine import LIMIT, position_of, quarantined
 from tables.changelog_table import ChangelogTable
+from tables.rows import AppliedOffsets
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class Control:
         self._publisher = EffectPublisher(app, settings)
         self._timers = Timers(app, settings, self._tables, self._publisher)
         self._watermarks = Watermarks(app.continuity, settings, self._tables)
+        self._skew = SkewAlarm()
         #: The delivery of the last report of this process.
         self._report_delivery: asyncio.Future[Any] | None = None
 
@@ -131,10 +135,22 @@ class Control:
         recovered = rebuild_indexes(self._tables, owned)
         self._timers.restart(recovered.jobs, recovered.last_change_s)
         self._watermarks.clear()
-        self._app.continuity.reclaim(recovered.applied)
+        existing = await self._existing(owned, recovered.applied)
+        complete = {source: min(offset, recovered.complete[source]) for source, offset in existing.items()}
+        self._app.continuity.reclaim(existing, complete)
         self._dispatcher.restart(self._tables, owned)
         facts = {"partitions": len(owned), "rows": recovered.rows, "waiting": len(self._timers)}
         log.info("tables recovered", extra=facts)
+
+    async def _existing(self, owned: set[int], applied: AppliedOffsets) -> AppliedOffsets:
+        """Applied offsets of records that the log has; others are taken out of the rows."""
+        topics = (self._topics.commands, self._topics.step_events, self._topics.uploads)
+        ends = await self._app.log_ends(source for source in applied if source[0] in topics)
+        if not (lost := lost_records(applied, ends)):
+            return applied
+        existing = put_right(self._tables, owned, applied, lost)
+        await self._app.batch_sender.send_all()
+        return existing
 
     async def tick(self) -> None:
         """Send what is due, and write watermarks. To be called every second."""
@@ -166,6 +182,7 @@ class Control:
             encoded = structured(report, event_id=new_id("report"), source=SOURCE, subject=report.control)
             self._report_delivery = self._app.outbox.put(self._topics.progress, 0, encoded)
             self._report_delivery.add_done_callback(self._observe_delivery)
+            self._skew.watch(self._report_delivery)
 
     def _observe_delivery(self, delivery: asyncio.Future[Any]) -> None:
         """The broker has dated a report: it tells the log's time also where nothing else is written.

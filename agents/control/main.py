@@ -3,11 +3,13 @@
 One agent with concurrency 1 is the only writer of the tables. A decision takes well under a millisecond.
 """
 
+import asyncio
 import logging
 from typing import IO, Any
 
 from agents.control.control import Control
 from agents.control.dispatch.host import DispatcherHost
+from agents.control.source_topics import watch_topics
 from agents.control.uploads import add_uploads_agent
 from streams.data_files import pipelines_dir
 from streams.kafka import record_parsing
@@ -83,6 +85,12 @@ def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
     async def stay_alive() -> None:
         sd_notify.ready()
         await fence.run()
+
+    @app.task
+    async def watch() -> None:
+        while not app.is_reading:
+            await asyncio.sleep(_TICK_S)
+        await watch_topics(settings, app.conf.broker_client_id).run()
 
     @app.timer(_TICK_S)
     async def tick() -> None:

@@ -1,5 +1,6 @@
 """Recovery: everything that control derives from its rows, rebuilt after a change of the owned partitions."""
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Collection, Iterator, Set
@@ -7,12 +8,21 @@ from functools import partial
 from typing import NamedTuple
 
 from agents.control.job_tables import DeletedAt, JobTables
-from schemas.jobs import DeletedJob, Job, Queue
+from schemas.jobs import Asset, DeletedJob, Job, Queue
 from streams.kafka.envelope import UNDECODABLE
 from streams.kafka.partitioner import partition_of
 from tables.assets import LISTED_JOBS
 from tables.queues import queue_key
-from tables.rows import AppliedOffsets, applied_offsets, decode_asset, split_rows
+from tables.rows import (
+    AppliedOffsets,
+    Row,
+    applied_of,
+    applied_offsets,
+    decode_asset,
+    decode_watermark,
+    split_rows,
+    watermark_partition,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +43,8 @@ class Recovered(NamedTuple):
     last_change_s: float
     #: Applied offset by source topic and partition.
     applied: AppliedOffsets
+    #: The same, where the assets have it too: a power cut may take the last rows of one table only.
+    complete: AppliedOffsets
     rows: int
 
 
@@ -47,7 +59,20 @@ def rebuild_indexes(tables: JobTables, owned: Set[int]) -> Recovered:
     accepted = [job for job in jobs if not job.refused]
     tables.unlisted.rebuild(accepted, LISTED_JOBS, partial(_listed, tables), partial(_has_row, tables))
     last_change_s = max((_changed_at(row) for _, row, _ in rows), default=0.0)
-    return Recovered(jobs, last_change_s, applied_offsets((partition, at) for partition, _, at in rows), len(rows))
+    applied = applied_offsets((partition, at) for partition, _, at in rows)
+    assets = applied_offsets(_asset_offsets(tables))
+    complete = {source: min(offset, assets.get(source, -1)) for source, offset in applied.items()}
+    return Recovered(jobs, last_change_s, applied, complete, len(rows))
+
+
+def _asset_offsets(tables: JobTables) -> Iterator[tuple[int, dict[str, int]]]:
+    """Partition and applied offsets of each row of the assets."""
+    for key, encoded in tables.assets.items():
+        with contextlib.suppress(*UNDECODABLE, ValueError):
+            if (partition := watermark_partition(key)) is not None:
+                yield partition, decode_watermark(encoded)
+            else:
+                yield partition_of(key, tables.partitions), applied_of(encoded)
 
 
 def _readable_rows(tables: JobTables) -> Iterator[_OwnedRow]:
@@ -61,9 +86,17 @@ def _readable_rows(tables: JobTables) -> Iterator[_OwnedRow]:
 
 
 def _partition(tables: JobTables, key: str, row: Job | DeletedJob | Queue | None) -> int:
-    if row is None:
-        return int(key[1:])
-    return partition_of(queue_key(row.step) if isinstance(row, Queue) else row.asset_id, tables.partitions)
+    return int(key[1:]) if row is None else partition_of_row(tables.partitions, row)
+
+
+def partition_of_row(partitions: int, row: Row) -> int:
+    """The partition of a row's records."""
+    match row:
+        case Queue():
+            return partition_of(queue_key(row.step), partitions)
+        case Asset():
+            return partition_of(row.id, partitions)
+    return partition_of(row.asset_id, partitions)
 
 
 def _listed(tables: JobTables, asset_id: str) -> Collection[str]:

@@ -38,8 +38,9 @@ def add_uploads_agent(
         async for event in stream.events():
             await guard.check(event.message)
             await _handle(app, settings, pipelines, event.message)
-            app.continuity.claim(topics.uploads, event.message.partition, event.message.offset)
-            mark(event.message.partition)
+            if app.continuity.is_in_rows(event.message.tp):
+                app.continuity.claim(topics.uploads, event.message.partition, event.message.offset)
+                mark(event.message.partition)
 
 
 async def _handle(app: KinologApp, settings: Settings, pipelines: Pipelines, message: Any) -> None:
@@ -107,7 +108,7 @@ def _submit(app: KinologApp, settings: Settings, command: SubmitJob) -> None:
 
 async def _dead_letter(app: KinologApp, settings: Settings, message: Any, raw: bytes, error: ErrorRecord) -> None:
     letter = dead_letter(message, raw, error, "uploads")
-    await app.send_record(names(settings).dead_letters, message.partition, *letter)
+    await app.send_record(names(settings).dead_letters, message.partition % settings.partitions, *letter)
 
 
 def command_for(

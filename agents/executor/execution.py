@@ -18,8 +18,10 @@ from agents.executor.scratch import Scratch, Space
 from agents.executor.sources import Sources, downloaded
 from processors.contract import Processor, Work
 from processors.errors import OutputsTooLarge, Skipped
+from processors.storage.disk_reserve import DiskReserve
 from processors.storage.errors import StoreError
 from processors.storage.local_files import files_below
+from processors.storage.local_store import LocalStore
 from processors.storage.object_store import ObjectStore
 from processors.threads import in_thread
 from schemas.base import Json
@@ -52,6 +54,8 @@ class AttemptResources(NamedTuple):
     budget: CpuBudget
     #: Full URLs of sources; unset: inputs have them.
     urls: SourceUrls | None = None
+    #: Of the disks of the scratch space and the store.
+    reserve: DiskReserve = DiskReserve()
 
 
 async def execute(attempt: Attempt, processor: Processor, resources: AttemptResources) -> StepEvent:
@@ -80,10 +84,16 @@ async def _outputs(attempt: Attempt, processor: Processor, resources: AttemptRes
     if not attempt.identity.kind.files:
         return _as_json(await processor.process(_fileless_work(attempt)))
     name = f"{attempt.identity.request.step}-{attempt.identity.name}"
+    if isinstance(resources.store, LocalStore):
+        resources.reserve.require(resources.store.root)
     async with resources.scratch.space(name) as space:
-        source = await _source(attempt, resources, space)
-        outputs = _as_json(await _processed(attempt, processor, resources, source, space))
-        await _publish(attempt, resources.store, space.output)
+        return await resources.reserve.guard(space.folder, _written(attempt, processor, resources, space))
+
+
+async def _written(attempt: Attempt, processor: Processor, resources: AttemptResources, space: Space) -> Json:
+    source = await _source(attempt, resources, space)
+    outputs = _as_json(await _processed(attempt, processor, resources, source, space))
+    await _publish(attempt, resources.store, space.output)
     return outputs
 
 

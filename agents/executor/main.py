@@ -25,6 +25,7 @@ from agents.executor.scratch import Scratch
 from agents.executor.session import ExecutorSession
 from agents.executor.sources import Sources
 from processors.media.profiles import ProfileError
+from processors.storage.disk_reserve import DiskReserve
 from processors.storage.object_store import open_store
 from processors.storage.read_cache import LocalCache
 from processors.tools.runner import Runner
@@ -211,7 +212,8 @@ def step_runtimes(settings: Settings, kinds: list[StepKind], runner: Runner) -> 
 
 def attempt_resources(settings: Settings, executor_name: str) -> AttemptResources:
     """The resources that the attempts of an executor share."""
-    store = open_store(settings.store_url)
+    reserve = DiskReserve(settings.limits.disk_reserve_bytes)
+    store = open_store(settings.store_url, reserve=reserve)
     inputs = LocalCache(settings.data_path / "inputs" / executor_name, settings.store.local_cache_bytes)
     return AttemptResources(
         store=store,
@@ -219,6 +221,7 @@ def attempt_resources(settings: Settings, executor_name: str) -> AttemptResource
         sources=Sources(store, tuple(Path(root) for root in settings.store.input_roots), inputs),
         budget=CpuBudget(settings.executor.cpus or len(os.sched_getaffinity(0))),
         urls=SourceUrls(settings),
+        reserve=reserve,
     )
 
 

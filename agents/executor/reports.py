@@ -18,6 +18,7 @@ from schemas.step_events import (
     StepProgressed,
 )
 from schemas.transcribe import Caption
+from streams.kafka.clock_skew import SkewAlarm
 from streams.kafka.envelope import structured
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_of
@@ -50,6 +51,7 @@ class StepReporter:
         self._executor_id, self._session_id = executor_id, session_id
         self._source = f"kinolog/{executor_id}"
         self._fatal = fatal
+        self._skew = SkewAlarm()
         #: Whether the broker takes no events at the moment.
         self.is_undelivered = False
 
@@ -85,6 +87,7 @@ class StepReporter:
             **attempt.identity.event_fields, executor_id=self._executor_id, progress=attempt.progress.value
         )
         sent.last_heartbeat = self._outbox.put(*self._step_event(attempt, message, f"heartbeat/{sent.heartbeats}"))
+        self._skew.watch(sent.last_heartbeat)
 
     def progress(self, attempt: Attempt, eta_s: float | None) -> None:
         """Send the progress of an attempt without waiting."""

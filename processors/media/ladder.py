@@ -38,6 +38,11 @@ def ladder(width_px: int, height_px: int, profile: Profile) -> tuple[Size, ...]:
     return tuple(_size(width_px, height_px, rung) for rung in rungs)
 
 
+def fitted(width_px: int, height_px: int, box: Rung) -> Size:
+    """One size, in proportion and even: the source's own, or the largest that fits into the box."""
+    return _size(width_px, height_px, box)
+
+
 def _own_rung(width_px: int, height_px: int, rung: Rung, profile: Profile) -> Rung:
     """The source's own size in place of its largest rung, where it lies between that and the next larger one."""
     larger = [each for each in profile.ladder if each.height_px > rung.height_px]

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from processors.storage.durability import sync, sync_parents, sync_tree
+
 #: Folder of incomplete writes below a store's root. Hidden, so no key can name it.
 STAGING = ".staging"
 #: `errno` of a full disk or quota.
@@ -40,32 +42,41 @@ def move_into_place(source: Path, target: Path) -> None:
                 raise
 
 
+def publish_staged(path: Path, root: Path, key: str) -> None:
+    """Move a staged file or folder, whose content is synced, to `root/key`, and sync the move. Raises OSError."""
+    move_into_place(path, root / key)
+    sync_parents(root / key, root)
+
+
 def publish_folder(folder: Path, root: Path, key: str) -> None:
-    """Make `folder` readable and move it to `root/key` atomically, replacing an earlier one."""
+    """Make `folder` readable and move it to `root/key` atomically and durably, replacing an earlier one."""
     make_readable(folder)
     target = root / key
     if target.exists():
         remove_tree(target, root)
+    sync_tree(folder, files_below(folder))
     try:
-        move_into_place(folder, target)
+        publish_staged(folder, root, key)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_into_place(folder, root, target)
+        _copy_into_place(folder, root, key)
 
 
 def publish_file(path: Path, root: Path, key: str) -> None:
-    """Move the file `path` to `root/key` atomically, replacing an earlier one."""
+    """Move the file `path` to `root/key` atomically and durably, replacing an earlier one."""
     path.chmod(0o644)
+    sync(path)
     try:
-        move_into_place(path, root / key)
+        publish_staged(path, root, key)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         copy = staging_path(root)
         try:
             shutil.copyfile(path, copy)
-            move_into_place(copy, root / key)
+            sync(copy)
+            publish_staged(copy, root, key)
         finally:
             copy.unlink(missing_ok=True)
 
@@ -80,19 +91,21 @@ def link_file(source: Path, root: Path, key: str) -> None:
             raise
         except OSError:
             shutil.copyfile(source, second)
-        move_into_place(second, root / key)
+            sync(second)
+        publish_staged(second, root, key)
     finally:
         second.unlink(missing_ok=True)
 
 
-def _copy_into_place(folder: Path, root: Path, target: Path) -> None:
+def _copy_into_place(folder: Path, root: Path, key: str) -> None:
     copy = staging_path(root)
     try:
         for path in files_below(folder):  # copytree hides the errno of a full disk
             (copy / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy / path.relative_to(folder))
         make_readable(copy)
-        move_into_place(copy, target)
+        sync_tree(copy, files_below(copy))
+        publish_staged(copy, root, key)
     finally:
         shutil.rmtree(copy, ignore_errors=True)  # exists only after an error, which is being raised
     shutil.rmtree(folder, ignore_errors=True)  # the copy is complete; the caller removes the folder anyway

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from obstore.store import from_url
 
 from processors.storage import local_files
 from processors.storage.byte_streams import batched, limited
+from processors.storage.disk_reserve import NO_RESERVE, DiskReserve
 from processors.storage.errors import mapped_errors
 from processors.storage.keys import checked_key
 from processors.storage.object_reader import ObjectReader, StoredObject
@@ -17,10 +19,12 @@ STAGING_AGE_S = 6 * 3600.0
 
 
 class LocalStore(ObjectReader):
-    """Objects as files below `root`. Writes rename staged files, so readers never see part of an object."""
+    """Objects as files below `root`. Writes rename staged files, so readers never see part of an object; when they
+    return, it survives a power cut.
+    """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, reserve: DiskReserve = NO_RESERVE) -> None:
+        self.root, self._reserve = root, reserve
         root.mkdir(parents=True, exist_ok=True)
         super().__init__(from_url(root.as_uri()))
 
@@ -64,8 +68,12 @@ class LocalStore(ObjectReader):
         try:
             with path.open("wb") as file:
                 async for part in batched(chunks):
-                    await in_thread(file.write, part)
-            await in_thread(local_files.move_into_place, path, self.root / key)
+                    await in_thread(self._append, file, part)
+            await in_thread(local_files.publish_file, path, self.root, key)
         except BaseException:
             await in_thread(path.unlink, True)
             raise
+
+    def _append(self, file: IO[bytes], part: bytes) -> None:
+        self._reserve.require(self.root, len(part))
+        file.write(part)

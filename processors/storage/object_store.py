@@ -6,6 +6,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from processors.storage.bucket_store import BucketStore
+from processors.storage.disk_reserve import NO_RESERVE, DiskReserve
 from processors.storage.local_store import LocalStore
 from processors.storage.object_reader import StoredObject
 
@@ -73,9 +74,14 @@ class ObjectStore(Protocol):
         ...
 
 
-def open_store(url: str, *, retry_s: float = 60.0, public_endpoint: str | None = None) -> ObjectStore:
-    """The store at `url`: "file:///folder", or a bucket, see BucketStore. Raises ValueError, OSError, BaseError."""
+def open_store(
+    url: str, *, retry_s: float = 60.0, public_endpoint: str | None = None, reserve: DiskReserve = NO_RESERVE
+) -> ObjectStore:
+    """The store at `url`: "file:///folder", or a bucket, see BucketStore. Raises ValueError, OSError, BaseError.
+
+    `reserve`: of the folder's disk.
+    """
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return LocalStore(Path(unquote(parts.path)))
+        return LocalStore(Path(unquote(parts.path)), reserve)
     return BucketStore(url, retry_s=retry_s, public_endpoint=public_endpoint)

@@ -25,6 +25,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tool_file_bytes: int = 32 * 1024**3
     #: Disk space for all files that one tool writes, bytes; checked about once a second.
     tool_disk_bytes: int = 64 * 1024**3
+    #: Free space of each local disk that media may not use, bytes; at most a tenth of the disk. Below it uploads are
+    #: rejected, incomplete resumable uploads are removed, oldest first, and steps are tried again later. 0: none.
+    disk_reserve_bytes: int = 1024**3
     #: Time limit of one tool: this many seconds, plus `tool_time_factor` x the media's duration.
     tool_time_s: float = 120.0
     #: See tool_time_s.

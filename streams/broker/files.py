@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from processors.storage.durability import sync, sync_tree
 from processors.tools.child_process import tethered
 from streams.broker.jvm import BrokerError, Jvm
 from streams.process.files import write_atomically
@@ -42,13 +43,15 @@ PROPERTIES = {
     "metadata.max.idle.interval.ms": "0",
     "controlled.shutdown.enable": "false",
     "num.network.threads": "1",
-    "num.io.threads": "2",
+    "num.io.threads": "8",
     "num.recovery.threads.per.data.dir": "2",
     "background.threads": "2",
     "queued.max.requests": "100",
     "log.cleaner.threads": "1",
     "log.cleaner.dedupe.buffer.size": "2097152",
     "log.retention.check.interval.ms": "30000",
+    # How often `flush.ms` of topics is looked at: see KINOLOG_KAFKA__FLUSH_MS.
+    "log.flush.scheduler.interval.ms": "250",
 }
 
 _LOCK = "lock"
@@ -98,8 +101,15 @@ async def format_log(folder: Path, jvm: Jvm, access: Mapping[str, str]) -> None:
         write_properties(staging / "server.properties", Ports(9092, 9093, 9094), access)
         arguments = ["format", "--standalone", "--ignore-formatted", "-t", cluster, "-c", "server.properties"]
         await _run_tool(jvm.command("kafka.tools.StorageTool", *arguments), staging)
-        (staging / "log").rename(folder / "log")
+        await asyncio.to_thread(_move_synced, staging / "log", folder / "log")
         shutil.rmtree(staging)
+
+
+def _move_synced(source: Path, target: Path) -> None:
+    """Kafka does not sync what it formats, and an empty file of it keeps the broker from starting for ever."""
+    sync_tree(source, [path for path in source.rglob("*") if path.is_file()])
+    source.rename(target)
+    sync(target.parent)
 
 
 async def _run_tool(command: list[str], folder: Path) -> None:

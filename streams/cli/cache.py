@@ -59,10 +59,11 @@ async def list_cached(client: "Client", **query: str | int | None) -> Output:
     return Output([page], [*lines, *next_page(page, "kinolog cache list")])
 
 
-@client_command(cache, "stats", examples=("kinolog cache stats",))
-async def stats(client: "Client") -> Output:
+@client_command(cache, "stats", examples=("kinolog cache stats", "kinolog cache stats --owner anna"))
+@click.option("--owner", help="Only of this owner (needs an admin's token).")
+async def stats(client: "Client", owner: str | None) -> Output:
     """Show how much is cached, and how often it was used."""
-    found = await client.cache_stats()
+    found = await client.cache_stats(owner=owner)
     return Output([found], stats_lines(found))
 
 

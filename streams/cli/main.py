@@ -16,6 +16,7 @@ from streams.cli.common import JSON, Output, client_command, end, streaming_comm
 from streams.cli.executors import executor_table
 from streams.cli.groups import FAILED, OK, Command, Commands, print_error
 from streams.cli.jobs import jobs
+from streams.cli.keys import keys
 from streams.cli.ops import operations
 from streams.cli.queues import queues, stats_lines
 from streams.cli.rendering import name_of_source, outcome, page_url, passages, print_json, print_line, warning_lines
@@ -29,7 +30,7 @@ _OUTPUTS = {"txt": "text", "vtt": "vtt", "srt": "srt", "json": "transcript"}
 SECTIONS = {
     "Start": ("demo", "up", "doctor"),
     "Media": ("submit", "watch", "jobs", "search", "transcript", "cache"),
-    "Operation": ("stats", "queues", "executors", "topics", "token", "audit", "gc"),
+    "Operation": ("stats", "queues", "executors", "topics", "token", "keys", "audit", "gc"),
     "Processes": ("control", "executor", "web"),
 }
 
@@ -40,7 +41,7 @@ def cli() -> None:
     """Media processing on a Kafka log: a file goes in, a playable asset comes out, live."""
 
 
-for _group in (cache, jobs, queues, token, *operations.commands.values()):
+for _group in (cache, jobs, keys, queues, token, *operations.commands.values()):
     cli.add_command(_group)
 
 

@@ -179,6 +179,18 @@ class Client:
         """Revoke a token on every replica; safe to repeat. Raises NotFound."""
         return _content(await self._request("DELETE", f"/v1/tokens/{quote(token_id, safe='')}"))
 
+    async def signing_keys(self) -> list[dict[str, Any]]:
+        """Every key that signs media URLs, without the key itself; needs an admin's token."""
+        return _items(await self._request("GET", "/v1/keys"))
+
+    async def rotate_signing_key(self) -> dict[str, Any]:
+        """Make a key that signs media URLs from now on; those of earlier keys are valid until they expire."""
+        return _content(await self._request("POST", "/v1/keys"))
+
+    async def revoke_signing_key(self, key_id: str) -> dict[str, Any]:
+        """Reject all media URLs of a key; safe to repeat. Raises NotFound."""
+        return _content(await self._request("DELETE", f"/v1/keys/{quote(key_id, safe='')}"))
+
     async def add_cache_assets(self, urls: Sequence[str]) -> list[dict[str, Any]]:
         """Download each URL, at most 1,000: {"url", "id", "status"} of each, or its "error"."""
         return _items(await self._request("POST", "/v1/cache-assets", json={"urls": list(urls)}))
@@ -191,9 +203,9 @@ class Client:
         """One page of cached media: {"data": […], "next_cursor": …}. Filters: status, updated_before, cursor …"""
         return await self._request("GET", "/v1/cache-assets", params=_present(**filters))
 
-    async def cache_stats(self) -> dict[str, Any]:
-        """Counts, bytes and hits of the cache."""
-        return _content(await self._request("GET", "/v1/cache-assets/stats"))
+    async def cache_stats(self, *, owner: str | None = None) -> dict[str, Any]:
+        """Counts, bytes and hits of the cache; `owner`: only of that one, for admins."""
+        return _content(await self._request("GET", "/v1/cache-assets/stats", params=_present(owner=owner)))
 
     async def retry_failed_downloads(self) -> int:
         """Retry every failed download of the cache; their number."""

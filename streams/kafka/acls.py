@@ -112,7 +112,8 @@ def _web(settings: Settings) -> list[Acl]:
     return [
         *_topics(Operation.WRITE, topics.commands, topics.source_urls, topics.progress, topics.tokens, topics.audit),
         *_topics(Operation.READ, topics.jobs_changelog, topics.assets_changelog, topics.events, topics.progress),
-        *_topics(Operation.READ, topics.tokens, topics.audit, topics.dead_letters, topics.executors),
+        *_topics(Operation.READ, topics.tokens, topics.calls, topics.audit, topics.dead_letters, topics.executors),
+        *_topics(Operation.WRITE, topics.calls),
         *_topics(Operation.READ, topics.commands, topics.uploads, topics.step_events),  # how far control is behind
         Acl(Resource.GROUP, GROUP_PREFIX, (Operation.DESCRIBE,), prefixed=True),
         Acl(Resource.GROUP, CONTROL_APP, (Operation.DESCRIBE,)),

@@ -21,7 +21,7 @@ from aiokafka.errors import (
 
 from streams.cluster import Cluster
 from streams.kafka import patch_connection
-from streams.kafka.topics import Topic, durability, required_topics
+from streams.kafka.topics import Topic, required_topics
 from streams.settings import Settings
 
 #: DescribeConfigs: set on the topic itself. Source: Kafka protocol guide, config_source DYNAMIC_TOPIC_CONFIG.
@@ -156,6 +156,7 @@ async def _apply(admin: AIOKafkaAdminClient, settings: Settings, report: TopicsR
         await _create(admin, missing, settings.kafka.replication_factor, report)
     current = await _topics(admin)
     require_same_partitions(topics, current)
+    note_added_partitions(topics, current, report)
     note_few_replicas(topics, current, settings.kafka.replication_factor, report)
     await _align(admin, topics, current, report)
 
@@ -167,6 +168,7 @@ async def _compare(admin: AIOKafkaAdminClient, settings: Settings) -> TopicsRepo
     report = TopicsReport(created=[topic.name for topic in topics if topic.name not in current])
     configs = await _configs(admin, [topic.name for topic in existing]) if existing else {}
     note_few_replicas(existing, current, settings.kafka.replication_factor, report)
+    note_added_partitions(existing, current, report)
     for topic in existing:
         to_be_set(topic, configs[topic.name].effective, current[topic.name].replicas, report)
     return report
@@ -190,8 +192,7 @@ def _raise_for(code: int, subject: str, message: str | None = None) -> None:
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicas: int, report: TopicsReport) -> None:
-    safe = durability(replicas)
-    requests = [NewTopic(t.name, t.partitions, replicas, topic_configs=t.config | safe) for t in topics]
+    requests = [NewTopic(t.name, t.partitions, replicas, topic_configs=t.config_of(replicas)) for t in topics]
     response = await admin.create_topics(requests)
     for name, code, message in response.topic_errors:
         if code == TopicAlreadyExistsError.errno:
@@ -220,14 +221,28 @@ def require_same_partitions(topics: Iterable[Topic], current: Mapping[str, Exist
     for topic in topics:
         if topic.name not in current:
             raise for_code(3)(f"{topic.name} is not visible yet")
-        if current[topic.name].partitions != topic.partitions:
-            wrong.append(f"{topic.name} has {current[topic.name].partitions} partitions, not {topic.partitions}")
+        count = current[topic.name].partitions
+        if count != topic.partitions and not _has_grown(topic, count):
+            wrong.append(f"{topic.name} has {count} partitions, not {topic.partitions}")
     if wrong:
         raise TopicsError(
             "partitions-differ",
             f"{'; '.join(wrong)}. Keys would change partitions, so the number cannot be changed later. "
             "Set KINOLOG_PARTITIONS to the existing number, or use a new KINOLOG_TOPIC_PREFIX and KINOLOG_DATA_DIR.",
         )
+
+
+def note_added_partitions(topics: Iterable[Topic], current: Mapping[str, ExistingTopic], report: TopicsReport) -> None:
+    """Report topics with more partitions than kinolog uses."""
+    report.differing.extend(
+        f"{topic.name}: it has {current[topic.name].partitions} partitions, kinolog uses {topic.partitions}"
+        for topic in topics
+        if _has_grown(topic, current[topic.name].partitions)
+    )
+
+
+def _has_grown(topic: Topic, count: int) -> bool:
+    return topic.may_grow and count > topic.partitions
 
 
 def note_few_replicas(
@@ -254,7 +269,7 @@ async def _align(
 def to_be_set(topic: Topic, effective: Mapping[str, str], replicas: int, report: TopicsReport) -> dict[str, str]:
     """A topic's settings that differ and may be changed; all differences are added to the report."""
     safe = {}
-    for name, value in (topic.config | durability(replicas)).items():
+    for name, value in topic.config_of(replicas).items():
         current = effective.get(name)
         if current == value or _is_stricter(name, current, value):
             continue

@@ -22,7 +22,7 @@ GROUP_PREFIX = "kinolog-exec-"
 #: States in which the broker describes all members. Source: Kafka's DescribeGroups, group states.
 _SETTLED = ("Stable", "Empty", "Dead")
 _TIMEOUT_S = 5.0
-_SETTLE_S = 0.5
+_RETRY_S = 0.2
 
 
 class Member(NamedTuple):
@@ -31,8 +31,9 @@ class Member(NamedTuple):
     id: str
     client_id: str
     subscribed: frozenset[str]
-    #: Topics with partitions assigned to it.
+    #: Topics with partitions assigned to it, and these partitions.
     assigned: frozenset[str]
+    partitions: frozenset[tuple[str, int]]
 
 
 def group_of(lane: str) -> str:
@@ -61,9 +62,36 @@ async def subscribed_topics(admin: AIOKafkaAdminClient) -> frozenset[str]:
     groups = [group for group, *_ in await admin.list_consumer_groups() if group.startswith(GROUP_PREFIX)]
     members = await _members(admin, groups)
     while members is None:  # a group rebalances
-        await asyncio.sleep(_SETTLE_S)
+        await asyncio.sleep(_RETRY_S)
         members = await _members(admin, groups)
     return frozenset(topic for member in members for topic in member.subscribed)
+
+
+async def leave(cluster: Cluster, group: str, client_id: str) -> None:
+    """End the membership of this process, so that its next start causes a new assignment. Failures are ignored: the
+    group assigns again once the session has expired.
+    """
+    try:
+        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster) as admin:
+            while (members := await _members(admin, [group])) is None:
+                await asyncio.sleep(_RETRY_S)
+            for member in members:
+                if member.client_id == client_id:
+                    await _leave(admin, group, member.id)
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.warning("group not left", extra={"group": group, "error": repr(error)})
+
+
+async def assigned_partitions(cluster: Cluster, group: str, topic: str) -> set[int] | None:
+    """Partitions of a topic that members of the group have; None while it rebalances or cannot be described."""
+    try:
+        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster) as admin:
+            members = await _members(admin, [group])
+    except (KafkaError, OSError, TimeoutError):
+        return None
+    if members is None:
+        return None
+    return {number for member in members for name, number in member.partitions if name == topic}
 
 
 async def _leave(admin: AIOKafkaAdminClient, group: str, member_id: str) -> None:
@@ -92,5 +120,5 @@ async def _members(admin: AIOKafkaAdminClient, groups: Sequence[str]) -> list[Me
 
 def _member(member_id: str, client_id: str, _host: str, metadata: bytes, assignment: bytes, *_: Any) -> Member:
     subscribed = ConsumerProtocol.METADATA.decode(metadata).subscription
-    assigned = {part.topic for part in ConsumerProtocol.ASSIGNMENT.decode(assignment).partitions()}
-    return Member(member_id, client_id, frozenset(subscribed), frozenset(assigned))
+    parts = frozenset(tuple(part) for part in ConsumerProtocol.ASSIGNMENT.decode(assignment).partitions())
+    return Member(member_id, client_id, frozenset(subscribed), frozenset(topic for topic, _ in parts), parts)

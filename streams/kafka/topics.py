@@ -6,6 +6,12 @@ from streams.settings import Settings
 
 CONTROL_APP = "kinolog-control"
 _DAY_S = 86_400
+#: Longest validity of the token of a scheduler's call.
+SIGNED_CALL_S = 3600
+#: Interval of rows and facts, which control writes again from the commands, and of the audit.
+_FLUSH_MS = 500
+#: Kafka's default.
+_NEVER = str(2**63 - 1)
 #: Longest life of a full source URL: that of an upload event.
 _SOURCE_URL_S = 30 * _DAY_S
 
@@ -17,6 +23,14 @@ class Topic(NamedTuple):
     partitions: int
     #: Topic settings by Kafka's names.
     config: dict[str, str]
+    #: Whether kinolog goes on when an operator has added partitions: it uses the first ones, of the uploads all.
+    may_grow: bool = True
+    #: Further ones while it has one replica.
+    alone: dict[str, str] = {}
+
+    def config_of(self, replicas: int) -> dict[str, str]:
+        """Settings of the topic with this many replicas."""
+        return self.config | durability(replicas) | (self.alone if replicas == 1 else {})
 
 
 class Names(NamedTuple):
@@ -32,6 +46,7 @@ class Names(NamedTuple):
     dead_letters: str
     source_urls: str
     tokens: str
+    calls: str
     audit: str
     jobs_changelog: str
     assets_changelog: str
@@ -53,6 +68,7 @@ def names(settings: Settings) -> Names:
         dead_letters=prefix + "dead-letters",
         source_urls=prefix + "source-urls",
         tokens=prefix + "tokens",
+        calls=prefix + "calls",
         audit=prefix + "audit",
         jobs_changelog=f"{CONTROL_APP}-jobs-changelog",
         assets_changelog=f"{CONTROL_APP}-assets-changelog",
@@ -62,7 +78,7 @@ def names(settings: Settings) -> Names:
 
 
 def required_topics(settings: Settings) -> list[Topic]:
-    """All topics that must exist, without the settings of `durability`."""
+    """All topics that must exist."""
     n, count = names(settings), settings.partitions
     kept = {
         n.uploads: 30 * _DAY_S,
@@ -79,9 +95,23 @@ def required_topics(settings: Settings) -> list[Topic]:
     topics.append(Topic(n.step_requests, settings.request_partitions, _retention(_DAY_S)))
     topics.append(Topic(n.executors, 1, _retention(_DAY_S)))
     topics.append(Topic(n.tokens, 1, _COMPACTED))
+    topics.append(Topic(n.calls, 1, _retention(2 * SIGNED_CALL_S)))
     topics.append(Topic(n.audit, 1, _retention(settings.kafka.audit_retention_s)))
-    topics += [Topic(name, count, _COMPACTED) for name in (n.jobs_changelog, n.assets_changelog)]
-    return topics
+    # Their number of partitions tells added ones from another KINOLOG_PARTITIONS, with which keys would move.
+    changelogs = (n.jobs_changelog, n.assets_changelog)
+    topics += [Topic(name, count, _COMPACTED, may_grow=False) for name in changelogs]
+    return [topic._replace(alone=_flushing(topic.name, n, settings.kafka.flush_ms)) for topic in topics]
+
+
+def _flushing(topic: str, n: Names, flush_ms: int) -> dict[str, str]:
+    """When the only replica of a topic syncs its records, see KINOLOG_KAFKA__FLUSH_MS.
+
+    With more replicas an acknowledged record is on another machine. Source: Kafka documentation, flush.messages.
+    """
+    every_record = flush_ms == 0 and topic in (n.uploads, n.commands, n.tokens, n.calls, n.source_urls)
+    is_repeated = topic in (n.step_events, n.progress, n.control, n.step_requests, n.executors)
+    interval_ms = "" if flush_ms < 0 or every_record or is_repeated else str(flush_ms or _FLUSH_MS)
+    return {"flush.messages": "1" if every_record else _NEVER, "flush.ms": interval_ms or _NEVER}
 
 
 def durability(replicas: int) -> dict[str, str]:

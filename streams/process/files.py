@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+from processors.storage.durability import sync
+
 
 def write_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     """Replace the content of `path`. One writer at a time. Never has wider rights than `mode`. Raises OSError."""
@@ -14,7 +16,7 @@ def write_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> Non
     staged.unlink(missing_ok=True)
     _write_synced(staged, content, mode)
     staged.replace(path)
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def create_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> bool:
@@ -27,7 +29,7 @@ def create_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> bo
         return False
     finally:
         staged.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync(path.parent)
     return True
 
 
@@ -36,11 +38,3 @@ def _write_synced(path: Path, content: str | bytes, mode: int) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import faust
 import uvloop
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faust.sensors import Monitor
 from faust.types import TP
@@ -21,6 +22,9 @@ from faust.types import TP
 from streams.cluster import Cluster, KafkaSecurity
 from streams.kafka.batch_sender import MAX_BATCH_BYTES, BatchSender
 from streams.kafka.outbox import Outbox
+from streams.kafka.reader import ends_with_open_transactions
+from streams.kafka.retry import retry_forever
+from streams.kafka.topics import names
 from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.process.folders import is_refusal
 from streams.process.watchdog import LoopBeat, Watchdog
@@ -31,6 +35,7 @@ from streams.worker.commit_offsets import add_skipped
 from streams.worker.continuity import Continuity
 from streams.worker.hang_probes import watches
 from streams.worker.quarantine import Quarantine, count_crash, is_about_content, position_of
+from streams.worker.topic_ids import TopicIds
 
 _DAY_S = 86_400
 #: Timeout of a stop, seconds; then the process exits anyway, and nothing is lost.
@@ -55,6 +60,10 @@ class KinologApp(faust.App):
     continuity: Continuity
     #: Crash counts of records.
     quarantine: Quarantine
+    #: Ids of the topics that it reads.
+    topic_ids: TopicIds
+    #: Topics of which all partitions are read, also added ones.
+    growing_topics: frozenset[str]
     #: Groups events into records.
     outbox: Outbox
     #: Groups records into batches.
@@ -92,6 +101,14 @@ class KinologApp(faust.App):
             count_crash(self.consumer, position, repr(error), committed)
         end_process(EX_SOFTWARE, "record not handled", error=repr(error))
 
+    async def log_ends(self, sources: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Offset after the last record of each partition. Waits for the broker."""
+        parts = [TopicPartition(*source) for source in sources]
+        if not parts:
+            return {}
+        ends = await retry_forever("log ends", lambda: ends_with_open_transactions(self.cluster, parts))
+        return {(part.topic, part.partition): end for part, end in ends.items()}
+
     async def commit_all(self) -> None:
         """Commit everything that was handled, so that the next process does not repeat it."""
         if self.write_watermarks is not None:
@@ -105,12 +122,15 @@ class KinologApp(faust.App):
         end_process(code, reason, **facts)
 
     def pass_skipped(self) -> Iterable[TP]:
-        """Move claims and commits past offsets without records where no record follows. Returns the partitions."""
+        """Move claims and commits past offsets without records where no record follows. Returns the partitions whose
+        applied offsets are in rows.
+        """
         passed = self.continuity.pass_skipped()
         for tp, (start, end) in passed.items():
-            self.continuity.claim(tp.topic, tp.partition, end - 1)
             add_skipped(self.consumer, tp, start, end)
-        return passed
+            if self.continuity.is_in_rows(tp):
+                self.continuity.claim(tp.topic, tp.partition, end - 1)
+        return [tp for tp in passed if self.continuity.is_in_rows(tp)]
 
     @property
     def kafka_producer(self) -> Any:
@@ -198,7 +218,8 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
     app.cluster = settings.cluster
     app.continuity = Continuity()
     app.outbox = Outbox(app.send_record)
-    app.quarantine = Quarantine()
+    app.quarantine, app.topic_ids = Quarantine(), TopicIds()
+    app.growing_topics = frozenset({names(settings).uploads})
     app.batch_sender = BatchSender(
         lambda: app.kafka_producer,
         functools.partial(_undelivered_because_of, app),

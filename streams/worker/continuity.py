@@ -21,15 +21,21 @@ class Continuity:
     """
 
     def __init__(self) -> None:
+        #: Topics whose partitions are not those of the tables: their offsets are only in the broker's commits.
+        self.without_rows: frozenset[str] = frozenset()
         self._claimed: dict[tuple[str, int], int] | None = None
+        #: Applied offsets that every table has; None: `_claimed`.
+        self._resumed: dict[tuple[str, int], int] | None = None
         self._expected: dict[TP, int] = {}
         self.skipped = SkippedOffsets()
 
-    def reclaim(self, claims: Mapping[tuple[str, int], int]) -> None:
+    def reclaim(
+        self, claims: Mapping[tuple[str, int], int], complete: Mapping[tuple[str, int], int] | None = None
+    ) -> None:
         """Replace the applied offsets: (topic, partition) -> highest applied offset. Called after a table recovery, so
-        never in an app without tables.
+        never in an app without tables. `complete`: those that no table has lost, from where reading starts.
         """
-        self._claimed = dict(claims)
+        self._claimed, self._resumed = dict(claims), None if complete is None else dict(complete)
 
     def claim(self, topic: str, partition: int, offset: int) -> None:
         """Note that `offset` is applied, by a row that was written. A lower offset than before changes nothing."""
@@ -40,9 +46,28 @@ class Continuity:
         """Highest applied offset; -1 if there is none."""
         return (self._claimed or {}).get((topic, partition), -1)
 
+    def forget(self, tp: TP) -> None:
+        """Drop what is known of a partition: its topic was created again."""
+        for known in (self._claimed, self._resumed):
+            (known or {}).pop((tp.topic, tp.partition), None)
+        self._expected.pop(tp, None)
+
     def needs_beginning(self, tp: TP, committed: int | None) -> bool:
         """Whether `start` needs the log start."""
-        return committed is None or (self._claimed is not None and self.claimed(*tp) < 0)
+        return committed is None or (self.is_in_rows(tp) and self._complete(*tp) < 0)
+
+    def _complete(self, topic: str, partition: int) -> int:
+        known = self._claimed if self._resumed is None else self._resumed
+        return (known or {}).get((topic, partition), -1)
+
+    def existing(self, tp: TP, committed: int, end: int) -> int | None:
+        """The commit, or what replaces one beyond the log's end: new records get the offsets of those that it has lost.
+
+        Without rows nothing says which: None, all records are read again.
+        """
+        if committed <= end:
+            return committed
+        return end if self.is_in_rows(tp) else None
 
     def start(self, tp: TP, committed: int | None, beginning: int) -> int:
         """Start of reading: the commit, or after the applied offset if that is lower. A partition without an applied
@@ -50,9 +75,13 @@ class Continuity:
         """
         if committed is None:
             return beginning
-        if self._claimed is None:
+        if not self.is_in_rows(tp):
             return committed
-        return max(min(committed, self.claimed(*tp) + 1), beginning)
+        return max(min(committed, self._complete(*tp) + 1), beginning)
+
+    def is_in_rows(self, tp: TP) -> bool:
+        """Whether rows carry the applied offset of a partition."""
+        return self._claimed is not None and tp.topic not in self.without_rows
 
     def expect(self, starts: Mapping[TP, int]) -> None:
         """Set the starts of reading; replaces earlier ones."""

@@ -15,8 +15,8 @@ Symptom: an event was fetched, dropped when the streams were cleared for recover
 Further: tables are read in batches before Faust would read them record by record
 (streams/worker/patch_table_recovery.py); the changelog partitions are paused in aiokafka itself after recovery (or
 they would be fetched, never read, and delay every fetch by 100 ms); fetches do not keep each other waiting
-(streams/worker/patch_fetch_wait.py); a failed metadata request is repeated (streams/worker/patch_metadata_retry.py); a
-commit waits until every send is on the broker.
+(streams/worker/patch_fetch_wait.py); added partitions are not assigned (streams/worker/patch_assignment.py); a failed
+metadata request is repeated (streams/worker/patch_metadata_retry.py); a commit waits until every send is on the broker.
 """
 
 import asyncio
@@ -36,11 +36,10 @@ from faust.types import TP
 
 from streams.kafka import patch_connection, record_parsing
 from streams.kafka.reader import ISOLATION
-from streams.worker import patch_fetch_wait, patch_metadata_retry
+from streams.worker import patch_assignment, patch_fetch_wait, patch_metadata_retry
 from streams.worker.commit_offsets import _add_gap, _new_offset
-from streams.worker.continuity import Continuity
 from streams.worker.patch_table_recovery import read_changelogs
-from streams.worker.quarantine import Quarantine, commit_with_metadata
+from streams.worker.quarantine import commit_with_metadata
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +66,7 @@ def install() -> None:
             )
     for owner, function in _REPLACEMENTS:
         setattr(owner, function.__name__, function)
+    patch_assignment.install()
     patch_fetch_wait.install()
     patch_metadata_retry.install()
     patch_connection.install()
@@ -101,9 +101,9 @@ async def _seek(self: Any) -> None:
     assigned = self.assignment()
     sources = [TopicPartition(*tp) for tp in assigned if not self._is_changelog_tp(tp)]
     changelogs = [TopicPartition(*tp) for tp in assigned if self._is_changelog_tp(tp)]
-    continuity, quarantine, consumer = self.app.continuity, self.app.quarantine, self._thread._consumer
-    starts = await self._thread.call_thread(_seek_in_thread, consumer, sources, changelogs, continuity, quarantine)
-    continuity.expect({TP(*tp): offset for tp, offset in starts.items()})
+    ends = {TopicPartition(*tp): end for tp, end in (await self.app.log_ends(sources)).items()}
+    starts = await self._thread.call_thread(_seek_in_thread, self.app, self._thread._consumer, ends, changelogs)
+    self.app.continuity.expect({TP(*tp): offset for tp, offset in starts.items()})
     for tp, offset in starts.items():
         for known in (self._acked, self._acked_index, self._gap):
             known.pop(TP(*tp), None)
@@ -111,19 +111,13 @@ async def _seek(self: Any) -> None:
 
 
 async def _seek_in_thread(
-    consumer: Any,
-    sources: list[TopicPartition],
-    changelogs: list[TopicPartition],
-    continuity: Continuity,
-    quarantine: Quarantine,
+    app: Any, consumer: Any, ends: dict[TopicPartition, int], changelogs: list[TopicPartition]
 ) -> dict[TopicPartition, int]:
     """Seek, in the consumer's own thread. Requests the log start only if nothing else is known: ListOffsets queues
     behind the long-polling fetch (1.5-3 s instead of 10 ms).
     """
-    committed: dict[TopicPartition, int | None] = dict.fromkeys(sources)
-    for tp, known in (await consumer._coordinator.fetch_committed_offsets(sources)).items():
-        committed[tp] = known.offset if known.offset >= 0 else None
-        quarantine.load(TP(*tp), known.metadata or "")
+    continuity, sources = app.continuity, list(ends)
+    committed = await _committed(app, consumer, ends)
     unknown = [tp for tp in sources if continuity.needs_beginning(TP(*tp), committed[tp])]
     beginning = await consumer.beginning_offsets(unknown) if unknown else {}
     starts = {tp: continuity.start(TP(*tp), committed[tp], beginning.get(tp, 0)) for tp in sources}
@@ -134,11 +128,32 @@ async def _seek_in_thread(
     return starts
 
 
+async def _committed(app: Any, consumer: Any, ends: dict[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+    """The committed offset of each partition; one of a deleted topic of this name, or beyond the log's end, does not
+    count.
+    """
+    committed: dict[TopicPartition, int | None] = dict.fromkeys(ends)
+    await app.topic_ids.load(consumer._client, {tp.topic for tp in ends})
+    # Assigned independently of the tables: another process may have the rows of these partitions.
+    app.continuity.without_rows = app.topic_ids.of_other_size(app.conf.topic_partitions) & app.growing_topics
+    for tp, known in (await consumer._coordinator.fetch_committed_offsets(list(ends))).items():
+        if app.topic_ids.is_of_another(tp.topic, known.metadata or ""):
+            log.error("topic was created again: it is read from its beginning", extra={"topic": tp.topic})
+            app.continuity.forget(TP(*tp))
+            continue
+        committed[tp] = app.continuity.existing(TP(*tp), known.offset, ends[tp]) if known.offset >= 0 else None
+        if known.offset > ends[tp]:
+            fields = {"topic": tp.topic, "partition": tp.partition, "committed": known.offset, "end": ends[tp]}
+            log.error("the log has lost records that were read", extra=fields)
+        app.quarantine.load(TP(*tp), known.metadata or "")
+    return committed
+
+
 def _create_worker_consumer(self: Any, transport: Any) -> Any:
     """AIOKafkaConsumerThread._create_worker_consumer, with the isolation level and the commit metadata."""
     consumer = _stock_create_worker_consumer(self, transport)
     consumer._isolation_level = ISOLATION
-    consumer.commit = functools.partial(commit_with_metadata, self.app.quarantine, consumer.commit)
+    consumer.commit = functools.partial(commit_with_metadata, self.app.quarantine, self.app.topic_ids, consumer.commit)
     return consumer
 
 

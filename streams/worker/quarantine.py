@@ -27,6 +27,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from schemas.base import ErrorRecord
+from streams.worker.topic_ids import TopicIds, without_topic_id
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Quarantine:
         """Load the counts from the metadata of a committed offset; unknown metadata is ignored."""
         self._crashes.pop(tp, None)
         with contextlib.suppress(msgspec.MsgspecError):
-            self._crashes[tp] = {known.offset: known for known in _decode(metadata)}
+            self._crashes[tp] = {known.offset: known for known in _decode(without_topic_id(metadata))}
 
     def metadata(self, tp: TP, committed: int) -> str:
         """Metadata for a commit of `committed`: the counts of later records."""
@@ -156,7 +157,10 @@ def _fields(position: RecordPosition) -> dict[str, Any]:
     return {"topic": position.tp.topic, "partition": position.tp.partition, "offset": position.offset}
 
 
-async def commit_with_metadata(quarantine: Quarantine, commit: Any, offsets: Mapping[Any, Any]) -> None:
-    """AIOKafkaConsumer.commit with the counts as metadata. `offsets`: numbers, or aiokafka's OffsetAndMetadata."""
+async def commit_with_metadata(
+    quarantine: Quarantine, topic_ids: TopicIds, commit: Any, offsets: Mapping[Any, Any]
+) -> None:
+    """AIOKafkaConsumer.commit with topic id and counts as metadata. `offsets`: numbers, or OffsetAndMetadata."""
     plain = {tp: known if isinstance(known, int) else known.offset for tp, known in offsets.items()}
-    await commit({tp: OffsetAndMetadata(n, quarantine.metadata(TP(*tp), n)) for tp, n in plain.items()})
+    texts = {tp: topic_ids.add_to(tp.topic, quarantine.metadata(TP(*tp), n)) for tp, n in plain.items()}
+    await commit({tp: OffsetAndMetadata(n, texts[tp]) for tp, n in plain.items()})

@@ -25,26 +25,42 @@ async def _peak_mb(replica: Abused, peak: list[float]) -> None:
 
 
 def _attacker(url: str, sockets: int, only: str) -> subprocess.Popen[str]:
-    """The attacks, in a process of their own: the other owner's waits are measured here."""
-    command = [sys.executable, "-m", "tests.abuse.attacker", url, "--sockets", str(sockets), "--only", only]
+    """The attacks, in a process of their own: the other owner's waits are measured here.
+
+    It stands for other machines, so it gets the processor time that web and this process leave.
+    """
+    command = [
+        "nice",
+        "-n",
+        "19",
+        sys.executable,
+        "-m",
+        "tests.abuse.attacker",
+        url,
+        "--sockets",
+        str(sockets),
+        "--only",
+        only,
+    ]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-async def abuse(replica: Abused, seconds: float, sockets: int, only: str) -> dict[str, object]:
-    """Figures of a quiet while, and of an abused one."""
-    await replica.others_wait_s(3.0)  # it warms up
-    quiet, _ = await replica.others_wait_s(_QUIET_S)
+async def abuse(replica: Abused, target: str, options: argparse.Namespace) -> dict[str, object]:
+    """Figures of `replica` in a quiet period, and while the replica at the URL `target` is abused."""
+    seconds, address = options.seconds, options.address
+    await replica.others_wait_s(3.0, address)  # it warms up
+    quiet, _ = await replica.others_wait_s(_QUIET_S, address)
     before_mb, peak = replica.memory_mb(), [0.0]
     sampling = asyncio.create_task(_peak_mb(replica, peak))
     began_cpu = replica.cpu_s()
-    attacker = _attacker(replica.url, sockets, only)
-    waits, wrong = await replica.others_wait_s(seconds)
+    attacker = _attacker(target, options.sockets, options.only)
+    waits, wrong = await replica.others_wait_s(seconds, address)
     cpu = (replica.cpu_s() - began_cpu) / seconds
     outcomes, _ = await asyncio.to_thread(attacker.communicate, "")
     sampling.cancel()
     await asyncio.sleep(5.0)
     return {
-        "sockets": sockets,
+        "sockets": options.sockets,
         "seconds": seconds,
         "quiet_ms": quantiles_ms(quiet),
         "abused_ms": quantiles_ms(waits),
@@ -62,11 +78,18 @@ def main() -> None:
     parser.add_argument("--sockets", type=int, default=10_000)
     parser.add_argument("--jobs", type=int, default=3_000)
     parser.add_argument("--only", default="", help="Names of attacks, separated by commas.")
+    parser.add_argument(
+        "--neighbour",
+        action="store_true",
+        help="Abuse a second replica on this machine: shows what the shared processors alone cost.",
+    )
+    parser.add_argument("--address", default="127.0.0.2", help="Of the other owner; the abuser has 127.0.1.0/24.")
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with abused_replica(options.jobs) as replica:
-        print(json.dumps(uvloop.run(abuse(replica, options.seconds, options.sockets, options.only)), indent=1))
+    with abused_replica(options.jobs) as replica, abused_replica(options.jobs) as neighbour:
+        target = neighbour.url if options.neighbour else replica.url
+        print(json.dumps(uvloop.run(abuse(replica, target, options)), indent=1))
 
 
 if __name__ == "__main__":

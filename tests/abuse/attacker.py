@@ -19,7 +19,8 @@ class Attacker:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.outcomes = {attack.name: Outcomes() for attack in ATTACKS}
+        #: Each attack comes from an address of its own.
+        self.outcomes = {attack.name: Outcomes(source=f"127.0.1.{number}") for number, attack in enumerate(ATTACKS, 1)}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def begin(self, sockets: int, names: tuple[str, ...] = ()) -> None:

@@ -54,13 +54,14 @@ def _body(length: int) -> tuple[str, str]:
 
 
 async def _read_costly(url: str, outcomes: Outcomes) -> None:
-    async with aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {TOKEN}"}) as session:
+    headers, connector = {"Authorization": f"Bearer {TOKEN}"}, aiohttp.TCPConnector(local_addr=(outcomes.source, 0))
+    async with aiohttp.ClientSession(url, headers=headers, connector=connector) as session:
         for number in range(10**9):
             await _request(session, _COSTLY[number % len(_COSTLY)], outcomes)
 
 
 async def _guess_tokens(url: str, outcomes: Outcomes) -> None:
-    async with aiohttp.ClientSession(url) as session:
+    async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(local_addr=(outcomes.source, 0))) as session:
         for number in range(10**9):
             session.headers["Authorization"] = f"Bearer guess_{number}"
             await _request(session, "/v1/jobs", outcomes)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from aiohttp import web
 from msgspec.structs import replace
 
 from schemas.jobs import Job
@@ -26,6 +25,7 @@ from tables.reducer import advance
 from tests.unit.web.readmodel.crowd import ERRORS, submission
 from tests.unit.web.rows import record
 from web.app import make_app
+from web.http.listener import BoundedSite
 from web.server import ClientErrors, make_runner
 from web.services import SERVICES, Services
 
@@ -78,8 +78,7 @@ async def serve(folder: str, jobs: int) -> None:
     await fill(parts, population(jobs, ABUSER) + population(jobs // 10, OTHER))
     runner = make_runner(app, parts.settings.web)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
-    await site.start()
+    await BoundedSite(runner, "127.0.0.1", 0).start()
     tasks = [asyncio.create_task(parts.hub.run()), asyncio.create_task(parts.sessions.run())]
     host, port = runner.addresses[0][:2]
     print(json.dumps({"url": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)

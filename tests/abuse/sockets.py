@@ -30,6 +30,8 @@ def head(method: str, path: str, token: str, *more: str) -> bytes:
 class Outcomes:
     """The responses to one kind of abuse, by status."""
 
+    #: IP address of its connections.
+    source: str = "127.0.0.1"
     counts: Counter[str] = field(default_factory=Counter)
 
     def note(self, first_line: bytes) -> None:
@@ -65,7 +67,9 @@ async def hold(where: Address, sends: bytes, outcomes: Outcomes, drip: bytes = b
     loop = asyncio.get_running_loop()
     while True:
         with contextlib.suppress(OSError):
-            _, connection = await loop.create_connection(lambda: Unread(sends, outcomes), *where)
+            _, connection = await loop.create_connection(
+                lambda: Unread(sends, outcomes), *where, local_addr=(outcomes.source, 0)
+            )
             try:
                 while not connection.closed.done():
                     await asyncio.wait([connection.closed], timeout=every_s)

@@ -5,7 +5,9 @@ import errno
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.abuse.attacker import Attacker
@@ -71,6 +73,41 @@ async def test_sockets_that_send_nothing_do_not_keep_others_out(replica: Abused)
     assert wrong == []
     assert replica.open_files() < 1_200
     await attacker.end()
+
+
+async def test_a_client_that_is_in_use_keeps_its_connection_while_others_are_closed(replica: Abused) -> None:
+    """The oldest connection was closed between two of its requests: each of them had to connect through the flood."""
+    connects: list[Any] = []
+
+    async def connected(*details: Any) -> None:
+        connects.append(details)
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_create_end.append(connected)
+    headers = {"Authorization": "Bearer bert-views"}
+    attacker = Attacker(replica.url)
+    async with aiohttp.ClientSession(replica.url, headers=headers, trace_configs=[tracing]) as session:
+        for number in range(30):
+            async with session.get("/v1/jobs?limit=1") as response:
+                assert response.status == 200
+                await response.read()
+            if number == 0:
+                await attacker.begin(2_500, ("silent", "slow-headers"))
+    await attacker.end()
+    assert len(connects) == 1
+
+
+async def test_a_flood_of_connections_of_one_address_is_refused_and_another_connects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KINOLOG_WEB__CONNECTIONS_PER_ADDRESS", "50")
+    with abused_replica() as replica:
+        attacker = Attacker(replica.url)
+        await attacker.begin(500, ("silent",))
+        _, wrong = await replica.others_wait_s(2.0, "127.0.0.2")
+        assert wrong == []
+        assert replica.open_files() < 150
+        await attacker.end()
 
 
 async def test_a_flood_of_messages_ends_its_websocket_and_no_other(replica: Abused) -> None:

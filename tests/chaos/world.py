@@ -46,7 +46,7 @@ _TIMES = {
     "KINOLOG_AUTH__TOKEN": OPERATOR,
     "KINOLOG_AUTH__TOKENS": json.dumps(TOKENS),
     "KINOLOG_STORE__OWNER_PREFIXES": json.dumps({"*": ["x", "nowhere"]}),
-    "KINOLOG_AUTH__SIGNING_SECRET": "chaos",
+    "KINOLOG_AUTH__SIGNING_SECRET": "chaos" * 7,
     "KINOLOG_DOWNLOAD__STALL_S": "5",
     "KINOLOG_LOG_FORMAT": "json",
 }

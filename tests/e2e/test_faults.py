@@ -107,7 +107,7 @@ async def test_garbage_on_every_topic_becomes_dead_letters_and_stops_nothing(fra
     # Every process reads these for itself: each would bury the same record again at every start.
     # A source's URL is read by its offset, and nobody looks at the records between.
     # Partition 0 of the requests may be no executor's address.
-    alone = {topics.progress, topics.control, topics.tokens, topics.audit, topics.source_urls}
+    alone = {topics.progress, topics.control, topics.tokens, topics.calls, topics.audit, topics.source_urls}
     needed = set(inputs) - alone - {topics.executors, topics.step_requests}
 
     missing = set(needed)

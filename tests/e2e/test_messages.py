@@ -49,7 +49,14 @@ async def test_every_message_on_the_log_and_every_frame_is_what_the_document_say
     settings = load({})
     topics = names(settings)
     # Rows and URLs are no messages; uploads are written by others, invalid ones by other tests.
-    others = {topics.tokens, topics.jobs_changelog, topics.assets_changelog, topics.source_urls, topics.uploads}
+    others = {
+        topics.tokens,
+        topics.calls,
+        topics.jobs_changelog,
+        topics.assets_changelog,
+        topics.source_urls,
+        topics.uploads,
+    }
     for record in await records(system.cluster, *({topic.name for topic in required_topics(settings)} - others)):
         checker.check_record(record)
     assert checker.seen >= SAID

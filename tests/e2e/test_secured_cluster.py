@@ -146,7 +146,7 @@ def _written(settings: Settings) -> dict[Role, set[str]]:
     rows = {topics.jobs_changelog, topics.assets_changelog}
     decisions = {topics.commands, topics.step_events, topics.events, topics.progress, topics.control, topics.removals}
     return {
-        "web": {topics.commands, topics.source_urls, topics.progress, topics.tokens, topics.audit},
+        "web": {topics.commands, topics.source_urls, topics.progress, topics.tokens, topics.audit} | {topics.calls},
         "control": decisions | rows | requests | {topics.source_urls, topics.dead_letters},
         "executor": {topics.step_events, topics.progress, topics.executors, topics.dead_letters, topics.source_urls},
         "operator": set(),

@@ -34,7 +34,7 @@ from web.auth.jwt_tokens import JwtTokens
 from web.auth.principal import Principal
 from web.auth.signed_urls import Signer
 from web.auth.tickets import Tickets
-from web.compat.signature import signed_message_id
+from web.compat.signature import signed_call
 from web.http.byte_ranges import Span, Unsatisfiable, etag_matches, range_allowed, span
 from web.http.cursors import InvalidCursor, LiveCursor, PageCursor, WriteCursor, dump
 from web.http.cursors import load as load_cursor
@@ -143,7 +143,7 @@ def web_token(content: bytes) -> None:
 def grants(content: bytes) -> None:
     """Signed paths, tickets of live connections and signed requests: nothing that was made up is let in."""
     grant, _, rest = header_text(content).partition("/")
-    signer = Signer(b"k" * 32)
+    signer = Signer(lambda _: (b"k" * 32,))
     assert not signer.allows(grant, rest, 0.0)
     assert not signer.allows_object(grant, rest, 0.0)
     assert Tickets(b"k" * 32).redeem(header_text(content), 0.0) is None
@@ -158,7 +158,7 @@ async def _is_refused(headers: dict[str, str], body: bytes) -> bool:
 
     request: Any = SimpleNamespace(headers=headers, read=read_body, match_info={"step": "compress"})
     try:
-        await signed_message_id(request, (_SECRET, None), time.time())
+        await signed_call(request, (_SECRET, None), time.time())
     except Problem:
         return True
     return False

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import orjson
 
-from processors.audio import audio_args, selected_tracks
 from processors.errors import AnswerInvalid, OutputInvalid, ProcessingError
 from processors.media.containers import Container
 from processors.media.cues import cues, overlaps
@@ -30,6 +29,7 @@ from processors.models.protocol import InvalidFrame, decode, length_of
 from processors.models.speech_response import segments_of
 from processors.probe import described
 from processors.renditions import transcode_args
+from processors.sound_files import audio_args, selected_tracks
 from processors.stills import Shot, shots_args, storyboard_args, thumbnail_times
 from processors.tools.ffmpeg import LineSplitter, Progress
 from processors.tools.limits import Limits

@@ -25,6 +25,7 @@ from web.api.uploads.submissions import (
 )
 from web.auth.middleware import caller_of
 from web.auth.principal import Principal
+from web.auth.signed_urls import MAX_TTL_S
 from web.http.problems import ERROR_TABLE, Problem, as_problem, problem_view
 from web.http.routing import Routes
 from web.readmodel.changelog import asset_rows
@@ -37,7 +38,7 @@ ASSETS = ListSpec("assets", frozenset(get_args(AssetStatus)), frozenset(), SORTS
 
 #: Most assets in one request.
 MAX_ITEMS = 1_000
-_DEFAULT_TTL_S, _MAX_TTL_S = 3600, 7 * 86_400
+_DEFAULT_TTL_S = 3600
 
 
 routes = Routes("Assets")
@@ -172,8 +173,8 @@ async def show_asset(request: web.Request) -> web.Response:
 async def play_asset(request: web.Request) -> web.Response:
     """Create signed URLs for a player; null where nothing is published yet."""
     body: PlaybackRequest = await json_body(request, PlaybackRequest)
-    if not 1 <= body.ttl_s <= _MAX_TTL_S:
-        raise Problem(422, "invalid-body", f"ttl_s must be a number from 1 to {_MAX_TTL_S}")
+    if not 1 <= body.ttl_s <= MAX_TTL_S:
+        raise Problem(422, "invalid-body", f"ttl_s must be a number from 1 to {MAX_TTL_S}")
     asset = await visible_asset(request, caller_of(request), request.match_info["asset_id"])
     expires = int(time.time()) + body.ttl_s
     signed = base_url(request) + services(request).signer.prefix(asset.id, expires)

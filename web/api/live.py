@@ -11,10 +11,10 @@ from aiohttp import WSMsgType, web
 from web.api.common import AfterQuery, visible_asset, visible_job, wait_for_cursor
 from web.auth.browser_requests import require_same_origin
 from web.auth.middleware import SUBPROTOCOL, caller_of
-from web.auth.token_bucket import Buckets
 from web.http.cursors import InvalidCursor, LiveCursor, load
 from web.http.problems import unavailable
 from web.http.routing import Routes
+from web.http.token_bucket import Buckets
 from web.live.client import TOO_SLOW, Client, CloseReason
 from web.live.senders import Send, event_sender, socket_sender
 from web.readmodel.subscriptions import Subscription, parse

@@ -17,9 +17,9 @@ from streams.kafka.producer import Producer
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.auth.middleware import PRINCIPAL, client_ip
-from web.auth.token_bucket import Buckets
 from web.http.problems import CODE, REQUEST_ID
 from web.http.routing import Handler, route_of
+from web.http.token_bucket import Buckets
 
 log = logging.getLogger("kinolog.web")
 
@@ -47,7 +47,7 @@ class Audit:
     def __init__(self, settings: Settings, producer: Producer) -> None:
         self._settings = settings
         self._producer = producer
-        self._topic = names(settings).audit
+        self.topic = names(settings).audit
         self._waiting: deque[_Waiting] = deque()
         self._news = asyncio.Event()
         #: Entries dropped because too many were waiting.
@@ -94,7 +94,7 @@ class Audit:
         """Send all entries in order, retrying until delivered; readers recognise a repeat by its hash."""
         while True:
             try:
-                deliveries = [await self._producer.send(self._topic, 0, None, one.value, one.headers) for one in group]
+                deliveries = [await self._producer.send(self.topic, 0, None, one.value, one.headers) for one in group]
                 await asyncio.gather(*deliveries)
                 self.flowing = True
                 return

@@ -17,7 +17,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from schemas.access import Role
 from streams.settings import Jwt
 from web.auth.principal import Principal
-from web.auth.token_bucket import Buckets
+from web.http.token_bucket import Buckets
 
 log = logging.getLogger("kinolog.web")
 

@@ -14,11 +14,11 @@ from web.auth.api_tokens import TokenLog
 from web.auth.jwt_tokens import JwtTokens
 from web.auth.principal import OPERATOR, Principal
 from web.auth.tickets import Tickets
-from web.auth.token_bucket import Buckets
 from web.http.fair_semaphore import CALLER
 from web.http.problems import Problem, unavailable
 from web.http.requests_at_once import is_counted
 from web.http.routing import Access, Handler, route_of
+from web.http.token_bucket import Buckets
 
 #: The websocket subprotocol; a browser adds a second one, "bearer.<token>", because it cannot set headers.
 SUBPROTOCOL = "kinolog"

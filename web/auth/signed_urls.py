@@ -4,23 +4,27 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from streams.process.files import create_atomically
 from streams.settings import SettingsError
 
+#: Longest validity of a URL that a client may request, seconds.
+MAX_TTL_S = 7 * 86_400
 #: Bytes of the signature in the path. Source: RFC 2104 section 5, at least half of the hash.
 _SIGNATURE_BYTES = 18
 #: Shortest key in the file, bytes.
-_MIN_KEY_BYTES = 16
+_MIN_KEY_BYTES = 32
 
 
 class Signer:
-    """Signs paths with the first of its keys, and verifies them with any: the others are those of before a rotation."""
+    """Signs paths with the first of the keys, and verifies them with any: the others are those of before a rotation."""
 
-    def __init__(self, *keys: bytes) -> None:
+    def __init__(self, keys: Callable[[float], Sequence[bytes]]) -> None:
+        """`keys`: at a time, seconds since the epoch. What it raises, every method raises."""
         self._keys = keys
 
     def prefix(self, asset_id: str, expires: int) -> str:
@@ -41,11 +45,11 @@ class Signer:
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
             return False
         given = signature.encode(errors="replace")
-        genuine = any(hmac.compare_digest(_signed(key, asset_id, int(expires)), given) for key in self._keys)
+        genuine = any(hmac.compare_digest(_signed(key, asset_id, int(expires)), given) for key in self._keys(now))
         return genuine and now < int(expires)
 
     def _signature(self, asset_id: str, expires: int) -> str:
-        return _signed(self._keys[0], asset_id, expires).decode()
+        return _signed(self._keys(time.time())[0], asset_id, expires).decode()
 
 
 def _signed(key: bytes, asset_id: str, expires: int) -> bytes:

@@ -10,7 +10,7 @@ async def write_audit(audit: Audit, producer: Producer) -> None:
 
     async def connect() -> None:
         try:
-            await producer.start()
+            await producer.start(audit.topic)
         except BaseException:
             await producer.stop(1.0)
             raise

@@ -52,7 +52,7 @@ def _tasks(parts: Services) -> list[_Task]:
         parts.executor_changes.run,
         parts.commands.run,
         parts.clock.run,
-        parts.tokens.run,
+        parts.access.run,
         parts.sessions.run,
         lambda: write_audit(parts.audit, parts.access_producer),
         parts.indexer.run,
@@ -61,6 +61,8 @@ def _tasks(parts: Services) -> list[_Task]:
         TusSweep(parts).run,
         job_retention(parts).run,
     ]
+    if parts.settings.compat.signing_key or parts.settings.compat.next_signing_key:
+        tasks.append(parts.signed_calls.run)
     if parts.settings.cache.max_bytes:
         tasks.append(CacheEviction(parts).run)
     if parts.cache_sharing is not None:

@@ -31,8 +31,10 @@ class TusSweep:
             await asyncio.sleep(_EVERY_S)
 
     async def sweep(self) -> None:
-        """Remove uploads that have expired; complete those that have all their bytes but no job."""
+        """Remove uploads that have expired, and incomplete ones whose disk is needed; complete those without a job."""
         folder = tus_folder(self._parts)
+        for upload in await asyncio.to_thread(folder.give_up):
+            log.warning("incomplete upload removed: the disk has only its reserve left", extra={"upload": upload.id})
         for upload in await asyncio.to_thread(folder.sweep):
             with contextlib.suppress(FileNotFoundError):  # completed meanwhile
                 async with LOCKS.locked(folder, upload.id):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from redis.asyncio import Redis
@@ -9,12 +10,16 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from web.cache.usage import MAX_USES, CacheUsage, Lookups
+from web.cache.lookups import Lookups
+from web.cache.usage import MAX_USES, CacheUsage
 
 log = logging.getLogger("kinolog.web")
 
 _EVERY_S = 2.0
-_COUNTS, _USED = "kinolog:cache:questions", "kinolog:cache:used"
+#: Hashes of lookups: of everybody, and of each owner.
+_COUNTS, _OWN_COUNTS, _USED = "kinolog:cache:questions", "kinolog:cache:lookups:", "kinolog:cache:used"
+#: Counts of an owner without lookups are dropped after 90 days.
+_OWN_COUNTS_S = 90 * 86_400
 
 
 class SharedCacheUsage:
@@ -36,7 +41,7 @@ class SharedCacheUsage:
         """Exchange new lookups every two seconds until cancelled."""
         try:
             while True:
-                if any(self._usage.unshared):
+                if not self._usage.lookups.is_shared:
                     await self.share()
                 await asyncio.sleep(_EVERY_S)
         finally:
@@ -46,17 +51,17 @@ class SharedCacheUsage:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def share(self) -> None:
-        """Send this replica's lookups and uses, and fetch the lookups of all replicas."""
-        unshared, self._usage.unshared = self._usage.unshared, Lookups()
+    async def share(self, owner: str | None = None) -> None:
+        """Send this replica's lookups and uses, and fetch the lookups of all replicas: of `owner`, and of everybody."""
+        lookups = self._usage.lookups
+        unshared = lookups.take_unshared()
         uses = {asset_id: at for asset_id, at in self._usage.used_at.items() if at > self._sent_until}
         try:
-            counts = await self._exchange(unshared, uses)
+            lookups.learn(await self._exchange(unshared, uses, {*unshared, owner, None}))
         except (RedisError, OSError, TimeoutError) as error:
-            self._usage.unshared = Lookups(*map(sum, zip(unshared, self._usage.unshared, strict=True)))
+            lookups.give_back(unshared)
             log.warning("cache lookups cannot be shared", extra={"error": str(error)[:200]})
             return
-        self._usage.shared = Lookups(*(int(counts.get(name, 0)) for name in Lookups._fields))
         self._sent_until = max(uses.values(), default=self._sent_until)
 
     async def learn_uses(self) -> None:
@@ -66,13 +71,27 @@ class SharedCacheUsage:
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("uses of cached media cannot be shared", extra={"error": str(error)[:200]})
 
-    async def _exchange(self, unshared: Lookups, uses: dict[str, float]) -> dict[str, str]:
+    async def _exchange(
+        self, unshared: Mapping[str | None, Lookups], uses: Mapping[str, float], fetched: Collection[str | None]
+    ) -> dict[str | None, Lookups]:
         async with self._redis.pipeline(transaction=True) as pipeline:
-            for name, more in unshared._asdict().items():
-                pipeline.hincrby(_COUNTS, name, more)
+            for owner, lookups in unshared.items():
+                for name, more in lookups._asdict().items():
+                    pipeline.hincrby(_counts_key(owner), name, more)
+                if owner is not None:
+                    pipeline.expire(_counts_key(owner), _OWN_COUNTS_S)
             if uses:
                 pipeline.zadd(_USED, uses, gt=True)
                 pipeline.zremrangebyrank(_USED, 0, -MAX_USES - 1)
-            pipeline.hgetall(_COUNTS)
-            counts: dict[str, str] = (await pipeline.execute())[-1]
-            return counts
+            for owner in fetched:
+                pipeline.hgetall(_counts_key(owner))
+            counts: list[dict[str, str]] = (await pipeline.execute())[-len(fetched) :]
+        return {owner: _lookups(found) for owner, found in zip(fetched, counts, strict=True)}
+
+
+def _counts_key(owner: str | None) -> str:
+    return _COUNTS if owner is None else _OWN_COUNTS + owner
+
+
+def _lookups(counts: Mapping[str, str]) -> Lookups:
+    return Lookups(*(int(counts.get(name, 0)) for name in Lookups._fields))

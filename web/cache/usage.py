@@ -2,22 +2,16 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
 
 from cachetools import FIFOCache, TTLCache
+
+from web.cache.lookups import LookupCounts
 
 #: Seconds after which an asset that was added is in the read model, or never will be.
 _PENDING_S = 30.0
 _MAX_PENDING = 100_000
 #: Assets whose last use is kept; for any other asset its download counts as its last use.
 MAX_USES = 100_000
-
-
-class Lookups(NamedTuple):
-    """Numbers of cache lookups by outcome."""
-
-    hits: int = 0
-    misses: int = 0
 
 
 class CacheUsage:
@@ -31,10 +25,7 @@ class CacheUsage:
         self._pending: TTLCache[str, None] = TTLCache(_MAX_PENDING, _PENDING_S)
         #: Time of each asset's last use, seconds since the epoch. The least recently set ones are dropped.
         self.used_at: FIFOCache[str, float] = FIFOCache(MAX_USES)
-        #: Lookups here that the other replicas do not know of yet.
-        self.unshared = Lookups()
-        #: Lookups of all replicas, as of the last exchange.
-        self.shared = Lookups()
+        self.lookups = LookupCounts()
 
     def add(self, asset_id: str) -> bool:
         """Note that an asset is being added; False when it is being added already."""
@@ -64,18 +55,3 @@ class CacheUsage:
         """Forget the uses of all other assets: they no longer exist."""
         for asset_id in self.used_at.keys() - set(asset_ids):
             del self.used_at[asset_id]
-
-    def count(self, *, hit: bool) -> None:
-        """Count one lookup."""
-        self.unshared = Lookups(self.unshared.hits + hit, self.unshared.misses + (not hit))
-
-    @property
-    def lookups(self) -> Lookups:
-        """All known lookups, of this and other replicas."""
-        return Lookups(self.shared.hits + self.unshared.hits, self.shared.misses + self.unshared.misses)
-
-    @property
-    def hit_ratio(self) -> float | None:
-        """Share of the lookups that were hits; None before the first."""
-        hits, misses = self.lookups
-        return round(hits / (hits + misses), 4) if hits + misses else None

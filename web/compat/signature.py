@@ -9,14 +9,14 @@ Source: RFC 2104; https://upstash.com/docs/qstash/howto/signature
 import base64
 import hashlib
 import hmac
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import jwt
 from aiohttp import web
-from cachetools import FIFOCache
 from jwt.types import Options
 
+from streams.kafka.topics import SIGNED_CALL_S
 from web.http.problems import Problem
 
 #: Validity of a signed request, seconds.
@@ -24,24 +24,35 @@ _FRESH_S = 300.0
 #: Tolerated clock difference of a token's `nbf`, `iat` and `exp`, seconds.
 _LEEWAY_S = 10.0
 _MAX_MESSAGE_ID_CHARS = 255
-#: Message by token id: a captured token cannot be sent again with another Upstash-Message-Id, which is not signed.
-_TOKENS: FIFOCache[str, str] = FIFOCache(100_000)
 
 
-async def signed_message_id(request: web.Request, keys: tuple[str | None, ...], now: float) -> str:
-    """The id of the message that a request carries, the same each time it is sent.
+class SignedCall(NamedTuple):
+    """A call whose signature is genuine."""
 
-    Raises Problem (401) for a request that no key has signed, or whose signature is too old or of another step.
+    #: Id of the message, the same each time it is sent.
+    message_id: str
+    #: Id of its token where the message's id is not signed: the token must not have been used for another message.
+    token_id: str | None = None
+
+
+async def signed_call(request: web.Request, keys: tuple[str | None, ...], now: float) -> SignedCall:
+    """Verify the signature of a request. Raises Problem (401) when no key has made it, or it is too old or of another
+    step.
     """
     body, step = await request.read(), request.match_info["step"]
     for key in filter(None, keys):
-        message_id = _of_token(request, key, body, step) or _of_signature(request, key, body, step, now)
-        if message_id is not None:
-            return message_id
-    raise Problem(401, "invalid-signature", "the request must be signed with the current or the next signing key")
+        call = _of_token(request, key, body, step, now) or _of_signature(request, key, body, step, now)
+        if call is not None:
+            return call
+    raise invalid_signature()
 
 
-def _of_signature(request: web.Request, key: str, body: bytes, step: str, now: float) -> str | None:
+def invalid_signature() -> Problem:
+    """The problem of a call that is not signed, or whose token was used for another message."""
+    return Problem(401, "invalid-signature", "the request must be signed with the current or the next signing key")
+
+
+def _of_signature(request: web.Request, key: str, body: bytes, step: str, now: float) -> SignedCall | None:
     signature, timestamp = request.headers.get("X-Signature", ""), request.headers.get("X-Timestamp", "")
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         return None
@@ -51,10 +62,10 @@ def _of_signature(request: web.Request, key: str, body: bytes, step: str, now: f
     is_genuine = hmac.compare_digest(f"sha256={digest}".encode(), signature.encode(errors="replace"))
     if not is_genuine or abs(now - int(timestamp)) > _FRESH_S:
         return None
-    return f"signature {digest}" if message_id is None else f"message {message_id[:_MAX_MESSAGE_ID_CHARS]}"
+    return SignedCall(f"signature {digest}" if message_id is None else _message(message_id))
 
 
-def _of_token(request: web.Request, key: str, body: bytes, step: str) -> str | None:
+def _of_token(request: web.Request, key: str, body: bytes, step: str, now: float) -> SignedCall | None:
     token = request.headers.get("Upstash-Signature")
     if token is None:
         return None
@@ -65,7 +76,10 @@ def _of_token(request: web.Request, key: str, body: bytes, step: str) -> str | N
         return None
     digest = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=")
     is_genuine = hmac.compare_digest(digest, str(claims["body"]).rstrip("=").encode(errors="replace"))
-    return _message_of(request, claims, token) if is_genuine and _is_for(claims, step) else None
+    if not is_genuine or not _is_for(claims, step) or claims["exp"] > now + SIGNED_CALL_S:
+        return None
+    token_id = str(claims.get("jti") or hashlib.sha256(token.encode()).hexdigest())
+    return SignedCall(_message(request.headers.get("Upstash-Message-Id", token_id)), token_id)
 
 
 def _is_for(claims: dict[str, Any], step: str) -> bool:
@@ -76,9 +90,5 @@ def _is_for(claims: dict[str, Any], step: str) -> bool:
         return False
 
 
-def _message_of(request: web.Request, claims: dict[str, Any], token: str) -> str | None:
-    """The id of the message, also of a later delivery with another token; None for a token of another message."""
-    token_id = str(claims.get("jti") or hashlib.sha256(token.encode()).hexdigest())
-    message_id = request.headers.get("Upstash-Message-Id", token_id)[:_MAX_MESSAGE_ID_CHARS]
-    known = _TOKENS.setdefault(token_id, message_id)
-    return f"message {message_id}" if known == message_id else None
+def _message(message_id: str) -> str:
+    return f"message {message_id[:_MAX_MESSAGE_ID_CHARS]}"

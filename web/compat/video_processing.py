@@ -27,7 +27,7 @@ from web.api.uploads.submissions import (
 )
 from web.auth.middleware import caller_of
 from web.auth.principal import Principal
-from web.compat.signature import signed_message_id
+from web.compat.signature import invalid_signature, signed_call
 from web.compat.video_processing_views import STATUSES, Item, Queue, Queued, Removed, StepDetail
 from web.http.cursors import PageCursor, dump
 from web.http.problems import Problem, not_found
@@ -88,14 +88,17 @@ async def queue_attachment(request: web.Request) -> web.Response:
 )
 async def run_step(request: web.Request) -> web.Response:
     """Start one step's pipeline on an attachment: compress, audio-convert, transcribe or embed; signed."""
-    compat = services(request).settings.compat
+    parts = services(request)
+    compat = parts.settings.compat
     await read_body(request)  # within its time; what is read is kept
-    message_id = await signed_message_id(request, (compat.signing_key, compat.next_signing_key), time.time())
+    call = await signed_call(request, (compat.signing_key, compat.next_signing_key), time.time())
+    if call.token_id is not None and not await parts.signed_calls.claim(call.token_id, call.message_id):
+        raise invalid_signature()
     step = request.match_info["step"]
     if step not in _STEPS:
         raise not_found("step")
     caller = Principal(compat.owner, "editor" if compat.owner else "admin", token_id="signature")  # noqa: S106  a name
-    new_ids = SubmissionIds(new_id("asset"), derived_id("job", "scheduler", compat.owner or "", message_id), True)
+    new_ids = SubmissionIds(new_id("asset"), derived_id("job", "scheduler", compat.owner or "", call.message_id), True)
     body: Attachment = await json_body(request, Attachment)
     return await _start(request, caller, body, compat.step_pipelines.get(step, step), new_ids)
 

@@ -30,7 +30,7 @@ _TEXTS = frozenset(
 )
 #: Below this the header costs more than compression saves.
 _LEAST_BYTES = 1024
-#: Above this compression runs in a thread.
+#: Above this compression and digests run in a thread.
 _THREAD_BYTES = 64 * 1024
 _BROTLI_QUALITY, _GZIP_LEVEL = 4, 5
 _PREFLIGHT_S = 600
@@ -89,12 +89,16 @@ async def conditional(request: web.Request, handler: Handler) -> web.StreamRespo
     body = response.body
     assert isinstance(body, bytes)
     # Weak, because it is the same for every Content-Encoding.
-    etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    etag = f'W/"{await asyncio.to_thread(_digest, body) if len(body) > _THREAD_BYTES else _digest(body)}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
     if etag_matches(request.headers.get(hdrs.IF_NONE_MATCH), etag):
         return web.Response(status=304, headers=headers)
     response.headers.update(headers)
     return response
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=12).hexdigest()
 
 
 @web.middleware

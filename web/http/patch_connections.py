@@ -1,16 +1,20 @@
 """aiohttp's server with a limit on connections: private parts of aiohttp 3.14 are used here and nowhere else.
 
-Beyond the limit the oldest connection without a request makes place for the new one, so that sockets that send nothing,
-or a header byte a minute, cost nobody else his connection. A connection that does not take what is sent is aborted.
+Beyond the limit a connection that has not sent a request yet makes place for the new one, else the one that is idle for
+longest, so that sockets that send nothing, or a header byte a minute, cost nobody else his connection. A connection
+that does not take what is sent is aborted.
 """
 
 import asyncio
 import logging
 import socket
 import struct
+from collections import OrderedDict
 from typing import Any
 
 from aiohttp import web
+
+from web.http.admission import Admission
 
 log = logging.getLogger("kinolog.web")
 
@@ -29,14 +33,17 @@ _REFUSAL = (
 class BoundedRunner(web.AppRunner):
     """An AppRunner whose server has at most `most` connections, and aborts those stalled for `stall_s`."""
 
-    def __init__(self, app: web.Application, *, most: int, stall_s: float, **options: Any) -> None:
+    def __init__(
+        self, app: web.Application, *, most: int, stall_s: float, admission: Admission, **options: Any
+    ) -> None:
         super().__init__(app, **options)
-        self._most, self._stall_s = most, stall_s
+        self._most, self._stall_s, self.admission = most, stall_s, admission
+        self.connections: Connections | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        limit_connections(server, self._most)
+        self.connections = Connections(server, self._most, self.admission)
         self._sweeping = asyncio.create_task(Sweeper(server, self._stall_s).run())
         return server
 
@@ -46,27 +53,66 @@ class BoundedRunner(web.AppRunner):
         await super()._cleanup_server()
 
 
-def limit_connections(server: web.Server, most: int) -> None:
-    """Limit the connections of a server."""
-    opened = server.connection_made
+class Connections:
+    """The connections of a server: a limit on them, and of which address each is."""
 
-    def connection_made(handler: Any, transport: asyncio.Transport) -> None:
-        opened(handler, transport)
+    def __init__(self, server: web.Server, most: int, admission: Admission) -> None:
+        self._server, self._most, self._admission = server, most, admission
+        self._opened, self._lost = server.connection_made, server.connection_lost
+        #: Connections that had no request when they were last looked at, the oldest first.
+        self._silent: OrderedDict[Any, None] = OrderedDict()
+        self._addresses: dict[Any, str] = {}
+        server.connection_made = self._connection_made  # type: ignore[method-assign]
+        server.connection_lost = self._connection_lost  # type: ignore[method-assign]
+
+    async def establish(self, accepted: socket.socket, address: str) -> None:
+        """Serve an accepted socket whose address admission has counted."""
+        handler = self._server()
+        self._addresses[handler] = address
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: handler, accepted)
+        except OSError:  # the client has left
+            self._leave(handler)
+            accepted.close()
+
+    def _connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
+        self._opened(handler, transport)
+        self._silent[handler] = None
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-        if len(server._connections) > most and not _close_idle(server, but=handler):
+        if len(self._server._connections) > self._most and not self._close_idle(handler):
             transport.write(_REFUSAL)
             handler.force_close()
 
-    server.connection_made = connection_made  # type: ignore[method-assign]
+    def _connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
+        self._lost(handler, exc)
+        self._silent.pop(handler, None)
+        self._leave(handler)
 
+    def _leave(self, handler: Any) -> None:
+        if (address := self._addresses.pop(handler, None)) is not None:
+            self._admission.leave(address)
 
-def _close_idle(server: web.Server, but: Any) -> bool:
-    """Close the oldest connection without a request. Returns whether there was one."""
-    for handler in server._connections:
-        if handler._current_request is None and not handler._force_close and handler is not but:
-            handler.force_close()
-            return True
-    return False
+    def _close_idle(self, newest: Any) -> bool:
+        """Close the oldest connection that has sent no request, else the longest idle one. Whether there was one."""
+        closed = self._oldest_silent(newest) or self._longest_idle(newest)
+        if closed is not None:
+            closed.force_close()
+        return closed is not None
+
+    def _oldest_silent(self, newest: Any) -> Any:
+        while (handler := next(iter(self._silent))) is not newest:
+            del self._silent[handler]
+            if handler._request_count == 0 and not handler._force_close:
+                return handler
+        return None
+
+    def _longest_idle(self, newest: Any) -> Any:
+        idle = [
+            handler
+            for handler in self._server._connections
+            if handler._current_request is None and not handler._force_close and handler is not newest
+        ]
+        return min(idle, key=lambda handler: handler._next_keepalive_close_time, default=None)
 
 
 class Sweeper:

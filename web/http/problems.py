@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
+from processors.storage.disk_reserve import ReserveReached
 from processors.storage.local_files import DISK_FULL
 from web.http.cursors import InvalidCursor
 from web.http.fair_semaphore import QueueFull
@@ -102,6 +103,9 @@ def as_problem(error: Exception, table: ErrorTable) -> Problem | None:
 
 
 def _of_disk(error: OSError) -> Problem | None:
+    if isinstance(error, ReserveReached):
+        detail = "the service's disk has no space for this: its last part is reserved"
+        return Problem(507, "disk-reserved", detail, CLOSE | {"Retry-After": "60"})
     is_full = error.errno in DISK_FULL
     return unavailable("disk-full", "the service's disk is full: try again later", 5) if is_full else None
 

@@ -189,7 +189,7 @@ class ChangelogFollower:
         offsets = self._position.offsets
         for record in batch.get("jobs", ()):
             offsets[record.partition] = max(offsets[record.partition], record.offset + 1)
-        self._position.note_applied(result.applied_offsets)
+        self._position.note_applied(result.applied_offsets, result.voided)
         for step in switched if not self._position.rebuilding else ():
             await publish_pause(self._model, self._hub, step, result.seq)
 

@@ -1,7 +1,7 @@
 """Health of control: from its reports and from applied offsets, without control's clock."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from schemas.processes import ControlReported
 from streams.kafka.reader import open_reader
 from streams.kafka.retry import follow_forever
+from streams.kafka.topic_versions import NO_ID, TopicVersion, topic_versions
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.readmodel.position import Position
@@ -39,6 +40,8 @@ class ControlState:
         self._ends: dict[_Source, int] = {}
         #: Since when a control process reports that its dispatcher gives nothing.
         self._undispatched_at: float | None = None
+        #: Topics that control reads and that do not exist.
+        self.missing: tuple[str, ...] = ()
 
     def reported(self, partitions: Iterable[int], now: float, *, dispatching: bool | None = None) -> None:
         """Note a report of a control process with these partitions; `dispatching`: see ControlReported."""
@@ -49,8 +52,9 @@ class ControlState:
             self._undispatched_at = now
 
     def observe(self, next_offsets: Mapping[_Source, int], ends: Mapping[_Source, int], now: float) -> None:
-        """Note the applied and the end offset of each source."""
+        """Note the applied and the end offset of each source that can be observed."""
         self._ends = dict(ends)
+        self._backlog = {source: known for source, known in self._backlog.items() if source in ends}
         for source, end in ends.items():
             next_offset = next_offsets[source]
             if next_offset >= end:
@@ -62,7 +66,7 @@ class ControlState:
         """Reasons why control is not working; empty when it is."""
         silent = [n for n, at in self._reported_at.items() if now - at > SILENT_S]
         stuck = {source: at for source, (_, at) in self._backlog.items() if now - at > STUCK_S}
-        reasons = []
+        reasons = [f"the topic {topic} does not exist" for topic in self.missing]
         if silent:
             longest_s = max(now - self._reported_at[n] for n in silent)
             reasons.append(
@@ -87,17 +91,21 @@ def _listed(items: Iterable[str]) -> str:
     return ", ".join(named[:_NAMED]) + (f" and {len(named) - _NAMED} more" if len(named) > _NAMED else "")
 
 
+def sources_of(versions: Mapping[str, TopicVersion | None], uploads: str, partitions: int) -> Iterator[TopicPartition]:
+    """The partitions whose applied offsets are in rows; those of uploads with another number of them are not."""
+    for topic, version in versions.items():
+        size = version.partitions if version is not None else 0
+        if size == partitions or (size > partitions and topic != uploads):
+            yield from (TopicPartition(topic, number) for number in range(partitions))
+
+
 class ControlWatch:
     """Periodic check of the topics that control reads. `reported` is called with each report on the log."""
 
     def __init__(self, settings: Settings, position: Position, clock: Callable[[], float]) -> None:
         self._settings, self._position, self._clock = settings, position, clock
         topics = names(settings)
-        self._sources = [
-            TopicPartition(topic, partition)
-            for topic in (topics.commands, topics.uploads, topics.step_events)
-            for partition in range(settings.partitions)
-        ]
+        self._topics, self._uploads = (topics.commands, topics.uploads, topics.step_events), topics.uploads
         self._dead_letters = [TopicPartition(topics.dead_letters, n) for n in range(settings.partitions)]
         self._ran_s, self._ran_at = 0.0, clock()
         self._state = ControlState(settings.partitions, 0.0)
@@ -137,12 +145,21 @@ class ControlWatch:
             self._consumer = None
 
     async def _check(self, consumer: Any) -> None:
-        ends = await consumer.end_offsets(self._sources)
-        next_offsets = {tp: self._position.applied(*tp) + 1 for tp in self._sources}
+        versions = await self._versions(consumer)
+        self._state.missing = tuple(topic for topic, version in versions.items() if version is None)
+        sources = list(sources_of(versions, self._uploads, self._settings.partitions))
+        ends = await consumer.end_offsets(sources)
+        next_offsets = {tp: self._position.applied(*tp) + 1 for tp in sources}
         untouched = [tp for tp, offset in next_offsets.items() if offset == 0 < ends[tp]]
         if untouched:  # retention may have removed everything unread
             next_offsets |= await consumer.beginning_offsets(untouched)
         self._state.observe(next_offsets, ends, self._now())
+
+    async def _versions(self, consumer: Any) -> dict[str, TopicVersion | None]:
+        try:
+            return await topic_versions(consumer._client, self._topics)
+        except NotImplementedError:  # brokers before Kafka 2.8: as declared
+            return dict.fromkeys(self._topics, TopicVersion(NO_ID, self._settings.partitions))
 
     def _now(self) -> float:
         """Seconds that this process has run: while web is stopped, control cannot be observed."""

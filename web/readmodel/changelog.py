@@ -27,6 +27,8 @@ class Watermarks(msgspec.Struct):
 
     #: Highest applied offset by source topic.
     at: dict[str, int] = {}
+    #: Topics whose last records the log has lost: larger offsets before this record are void.
+    lost: tuple[str, ...] = ()
 
 
 #: First characters of keys that belong to no job or asset: watermarks, deleted jobs, queues.
@@ -74,31 +76,41 @@ class ParsedRecords(NamedTuple, Generic[R]):
 
     changes: list[Change[R]]
     applied_offsets: AppliedOffsets
+    #: Source partitions whose earlier applied offsets are void.
+    voided: frozenset[tuple[str, int]] = frozenset()
 
 
 def parse_records(records: Iterable[Record], rows: "msgspec.json.Decoder[R]") -> ParsedRecords[R]:
     """Changes in order, and the applied offsets. A record that cannot be decoded is logged and skipped."""
     changes: list[Change[R]] = []
     applied: AppliedOffsets = {}
+    voided: set[tuple[str, int]] = set()
     for record in records:
         try:
-            at = _parse_record(record, rows, changes)
+            at, lost = _parse_record(record, rows, changes)
         except UNDECODABLE as error:
             fields = {"partition": record.partition, "offset": record.offset, "error": str(error)}
             log.warning("changelog record cannot be decoded", extra=fields)
             continue
+        for topic in lost:
+            voided.add((topic, record.partition))
+            applied[topic, record.partition] = -1
         for topic, offset in at.items():
             source = (topic, record.partition)
             applied[source] = max(offset, applied.get(source, -1))
-    return ParsedRecords(changes, applied)
+    return ParsedRecords(changes, applied, frozenset(voided))
 
 
-def _parse_record(record: Record, rows: "msgspec.json.Decoder[R]", changes: list[Change[R]]) -> dict[str, int]:
+def _parse_record(
+    record: Record, rows: "msgspec.json.Decoder[R]", changes: list[Change[R]]
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """The applied offsets and the lost topics of a record."""
     if record.key[:1] in _NO_ROWS:
-        return _watermarks.decode(record.value).at if record.value else {}
+        watermarks = _watermarks.decode(record.value) if record.value else Watermarks()
+        return watermarks.at, watermarks.lost
     row = None if record.value is None else rows.decode(record.value)
     changes.append(Change(record.partition, record.offset, record.key.decode(), row, record.value or b""))
-    return row.at if row is not None else {}
+    return (row.at if row is not None else {}), ()
 
 
 def queue_changes(records: Iterable[Record]) -> list[Change[Queue]]:

@@ -142,10 +142,17 @@ class Commands:
         )
         try:
             await producer.start()
+            await self._fetch_metadata(producer)
         except BaseException:
             await producer.stop()
             raise
         self._producer = producer
+
+    async def _fetch_metadata(self, producer: AIOKafkaProducer) -> None:
+        """Of the topics that are written: the first send to each would wait 100 ms for it."""
+        topics = names(self._settings)
+        for topic in (topics.commands, topics.progress, topics.source_urls):
+            await producer.partitions_for(topic)
 
     async def _disconnect(self) -> None:
         if self._producer is None:

@@ -11,14 +11,13 @@ from collections.abc import Awaitable, Callable
 
 from aiokafka.errors import KafkaError
 
+from streams.kafka.clock_skew import ALARM_S, skew
 from web.http.problems import Problem, unavailable
 
 log = logging.getLogger("kinolog.web")
 
 #: Interval between measurements, and after a failed one.
 _EVERY_S, _RETRY_S = 60.0, 0.25
-#: Difference between this machine's clock and the broker's that is logged as a warning.
-_ALARM_S = 5.0
 
 #: Writes a record; returns the broker's timestamp, seconds since the epoch.
 WriteTimestamp = Callable[[], Awaitable[float]]
@@ -82,7 +81,6 @@ class LogClock:
         received_at = time.time()
         self._offset_s = at - self._stopwatch()  # the response took a while: never ahead of the broker's clock
         self._measured.set()
-        # The timestamp lies between sending and response: only what is outside of both is a difference.
-        self.skew_s = sent_at - at if sent_at > at else min(received_at - at, 0.0)
-        if abs(self.skew_s) > _ALARM_S:
+        self.skew_s = skew(sent_at, at, received_at)
+        if abs(self.skew_s) > ALARM_S:
             log.warning("this machine's clock differs from the broker's", extra={"skew_s": round(self.skew_s, 1)})

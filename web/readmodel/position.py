@@ -1,7 +1,8 @@
 """The position of this replica in the changelogs, for readers that wait for their own writes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 
 from web.http.cursors import WriteCursor
 from web.readmodel.changelog import AppliedOffsets, Changelog
@@ -30,10 +31,16 @@ class Position:
         if rebuilding:
             self.caught_up.clear()
 
-    def note_applied(self, offsets: dict[Changelog, AppliedOffsets]) -> None:
-        """Record applied offsets and wake the tasks that wait for them."""
+    def note_applied(
+        self,
+        offsets: Mapping[Changelog, AppliedOffsets],
+        voided: Mapping[Changelog, Collection[tuple[str, int]]] = MappingProxyType({}),
+    ) -> None:
+        """Record applied offsets and wake the tasks that wait for them. `voided`: what is forgotten before."""
         for name, new in offsets.items():
             known = self._applied[name]
+            for source in voided.get(name, ()):
+                known.pop(source, None)
             for source, offset in new.items():
                 known[source] = max(offset, known.get(source, -1))
         self._wake()

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.jobs import Asset, Job, Queue
 from web.readmodel import schema
@@ -75,6 +75,8 @@ class BatchResult(NamedTuple):
     seq: int
     #: Applied offsets found in each changelog.
     applied_offsets: dict[Changelog, AppliedOffsets]
+    #: Source partitions whose earlier applied offsets are void, in each changelog.
+    voided: dict[Changelog, frozenset[tuple[str, int]]]
 
 
 class Projector:
@@ -105,7 +107,8 @@ class Projector:
             "jobs": rows.jobs.applied_offsets,
             "assets": rows.assets.applied_offsets,
         }
-        return BatchResult(changes, rows.assets.changes, rows.queues, self._seq, offsets)
+        voided: dict[Changelog, frozenset[tuple[str, int]]] = {"jobs": rows.jobs.voided, "assets": rows.assets.voided}
+        return BatchResult(changes, rows.assets.changes, rows.queues, self._seq, offsets, voided)
 
     def _write(
         self, rows: NewRows, positions: Mapping[tuple[Changelog, int], ReadPosition], *, keep_history: bool
@@ -122,8 +125,8 @@ class Projector:
                     db.executemany(schema.PUT_CHANGE, [_history_row(change) for change in changes])
                 db.executemany(schema.PUT_POSITION, [(*key, *position) for key, position in positions.items()])
                 db.execute("UPDATE log SET seq = ?", (self._seq + len(changes) + len(rows.queues),))
-                _put_applied(db, "jobs", rows.jobs.applied_offsets)
-                _put_applied(db, "assets", rows.assets.applied_offsets)
+                _put_applied(db, "jobs", rows.jobs)
+                _put_applied(db, "assets", rows.assets)
         except BaseException:
             self._jobs = JobTable(self._db, self._live)  # its state may not have been written
             raise
@@ -227,5 +230,6 @@ def _put_deleted(db: sqlite3.Connection, deleted: Mapping[str, bool]) -> None:
         db.executemany(schema.FORGET_DELETED_JOB, [(job_id,) for job_id, known in deleted.items() if not known])
 
 
-def _put_applied(db: sqlite3.Connection, name: Changelog, offsets: AppliedOffsets) -> None:
-    db.executemany(schema.PUT_APPLIED, [(name, *source, offset) for source, offset in offsets.items()])
+def _put_applied(db: sqlite3.Connection, name: Changelog, rows: ParsedRecords[Any]) -> None:
+    db.executemany(schema.VOID_APPLIED, [(name, *source) for source in rows.voided])
+    db.executemany(schema.PUT_APPLIED, [(name, *source, offset) for source, offset in rows.applied_offsets.items()])

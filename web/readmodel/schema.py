@@ -109,6 +109,7 @@ PUT_POSITION = """
 INSERT INTO positions VALUES (?, ?, ?, ?, ?) ON CONFLICT (changelog, partition)
 DO UPDATE SET next_offset = excluded.next_offset, tail = excluded.tail, floor = excluded.floor
 """
+VOID_APPLIED = "DELETE FROM applied WHERE changelog = ? AND topic = ? AND partition = ?"
 PUT_APPLIED = """
 INSERT INTO applied VALUES (?, ?, ?, ?) ON CONFLICT (changelog, topic, partition)
 DO UPDATE SET offset = max(offset, excluded.offset)

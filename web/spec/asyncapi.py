@@ -5,7 +5,7 @@ from typing import Any, get_args
 import msgspec
 
 from schemas import commands, executors, facts, processes, queues, step_events, uploads
-from schemas.access import TokenRow
+from schemas.access import SigningKeyRow, TokenRow, UsedToken
 from schemas.audit import AuditRecorded
 from schemas.base import Message
 from schemas.clock import ClockProbed
@@ -76,12 +76,17 @@ def frame_types() -> tuple[type[msgspec.Struct], ...]:
 def asyncapi(settings: Settings) -> Document:
     """Build the document; the settings have the topics' names."""
     messages = message_types()
-    schemas = Schemas([*messages.values(), *frame_types(), TokenRow], _REF)
+    schemas = Schemas([*messages.values(), *frame_types(), TokenRow, SigningKeyRow, UsedToken], _REF)
     channels: Document = {}
     for wire_name, kind in messages.items():
         channel = channels.setdefault(channel_of(kind), _topic(settings, channel_of(kind)))
         channel["messages"][_key(wire_name)] = {"$ref": f"#/components/messages/{_key(wire_name)}"}
-    channels["tokens"] = _topic(settings, "tokens") | {"messages": {"token": {"$ref": "#/components/messages/token"}}}
+    channels["tokens"] = _topic(settings, "tokens") | {
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in ("token", "signing_key")}
+    }
+    channels["calls"] = _topic(settings, "calls") | {
+        "messages": {"used_token": {"$ref": "#/components/messages/used_token"}}
+    }
     channels["source_urls"] = _topic(settings, "source_urls") | {
         "description": "Full URLs of jobs' sources; the key is the job's id.",
         "messages": {"source_url": {"$ref": "#/components/messages/source_url"}},
@@ -127,7 +132,9 @@ def _messages(schemas: Schemas) -> Document:
         for wire_name, kind in message_types().items()
     }
     messages |= {_frame(kind): {"name": _frame(kind), **_message(kind, schemas)} for kind in frame_types()}
-    return messages | {"token": {"name": "token", **_message(TokenRow, schemas)}, "source_url": _SOURCE_URL}
+    rows: dict[str, type[msgspec.Struct]] = {"token": TokenRow, "signing_key": SigningKeyRow, "used_token": UsedToken}
+    messages |= {name: {"name": name, **_message(kind, schemas)} for name, kind in rows.items()}
+    return messages | {"source_url": _SOURCE_URL}
 
 
 def _message(kind: type[msgspec.Struct], schemas: Schemas) -> Document:

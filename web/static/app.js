@@ -8,6 +8,7 @@ import { PAGE_JOBS, choose, counts, emptyState, fold, isFilter } from "./live.js
 import { Counter, Pages } from "./loading.js";
 import { artifact, signer } from "./posters.js";
 import { listenForSearch } from "./search.js";
+import { JobView } from "./job.js";
 import { UploadQueue } from "./uploads.js";
 import { announcement, group, output, title } from "./words.js";
 
@@ -70,7 +71,9 @@ function follow(token, call) {
     list.loaded([]);
     pages.load();
   };
-  const list = new JobList({ state, root: $("jobs"), sign, act: actions(call, sign), more });
+  const list = new JobList({ state, root: $("jobs"), sign, act: actions(call, sign, $("notice")), more });
+  const view = new JobView({ root: $("job-view"), call, sign, confirm, act: actions(call, sign, $("job-notice")) });
+  listenForRoute(view);
   const uploads = new UploadQueue({ root: $("uploads"), token, problem: (status, text) => new Problem(status, text) });
   listenForFiles(uploads);
   listenForFilter(state, list, pages);
@@ -82,7 +85,6 @@ function follow(token, call) {
     call,
     play: (hit) => openPassage(hit, sign),
   });
-  $("workspace").hidden = false;
   new Connection({
     token,
     cursor: () => state.cursor,
@@ -90,6 +92,7 @@ function follow(token, call) {
       const changes = fold(state, frame);
       list.changed(changes);
       uploads.arrived(frame);
+      view.arrived(frame);
       announce(frame, changes);
       if (mayCountDifferently(frame, changes)) counter.changed();
       if (frame.type === "snapshot" && frame.last !== false) pages.load();
@@ -107,7 +110,35 @@ function mayCountDifferently({ type, job }, changes) {
   return !before || !after || group(before) !== group(after);
 }
 
-const showLoading = (error) => notice(error ? `Jobs could not be loaded: ${error.message}` : "");
+/** Shows the job that the URL names, else the list; the place in the list is kept. */
+function listenForRoute(view) {
+  let list_px = 0;
+  const show = () => {
+    const id = location.hash.startsWith("#job_") ? location.hash.slice(1) : null;
+    if (id && !$("workspace").hidden) list_px = scrollY;
+    $("workspace").hidden = Boolean(id);
+    $("job-view").hidden = !id;
+    $("job-notice").hidden = true;
+    if (!id) document.title = "kinolog";
+    view.open(id);
+    scrollTo(0, id ? 0 : list_px);
+    if (id) $("job-view").focus({ preventScroll: true });
+  };
+  addEventListener("hashchange", show);
+  show();
+}
+
+/** Asks a person; resolves to whether the answer is yes. */
+function confirm(heading, text, yes) {
+  $("confirm-title").textContent = heading;
+  $("confirm-text").textContent = text;
+  $("confirm-yes").textContent = yes;
+  $("confirm").returnValue = "no";
+  $("confirm").showModal();
+  return new Promise((resolve) => $("confirm").addEventListener("close", () => resolve($("confirm").returnValue === "yes"), { once: true }));
+}
+
+const showLoading = (error) => notice($("notice"), error ? `Jobs could not be loaded: ${error.message}` : "");
 
 async function mayReconnect(call) {
   const accepted = await isAccepted(call);
@@ -129,17 +160,19 @@ function showConnection(state) {
   put($("connection"), "textContent", CONNECTION_TEXT[state]);
 }
 
-function actions(call, sign) {
+/** The commands of a job's buttons; their errors are shown in `place`. */
+function actions(call, sign, place) {
   const command = (action) => (job) => call("POST", `/v1/jobs/${encodeURIComponent(job.id)}/${action}`);
-  const run = { cancel: command("cancel"), retry: command("retry"), play: (job) => openPlayer(job, sign) };
+  const remove = (job) => call("DELETE", `/v1/jobs/${encodeURIComponent(job.id)}`);
+  const run = { cancel: command("cancel"), retry: command("retry"), delete: remove, play: (job) => openPlayer(job, sign) };
   return async function act(action, job, button) {
     button.ariaDisabled = String(action !== "play"); // until the job's next frame
-    notice("");
+    notice(place, "");
     try {
       await run[action](job);
     } catch (error) {
       button.ariaDisabled = "false";
-      notice(`${title(job)}: ${error.message}`);
+      notice(place, `${title(job)}: ${error.message}`);
     }
   };
 }
@@ -158,9 +191,9 @@ async function openPassage({ asset_id, filename, start_ms }, sign) {
   await play(filename ?? asset_id, sign.refresh(asset_id), start_ms / 1000);
 }
 
-function notice(text) {
-  $("notice").textContent = text;
-  $("notice").hidden = !text;
+function notice(place, text) {
+  place.textContent = text;
+  place.hidden = !text;
 }
 
 function listenForFiles(uploads) {

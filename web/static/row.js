@@ -16,7 +16,7 @@ export function newRow(id) {
     steps: new Map(),
     poster: part(".poster"),
     skim: part(".skim"),
-    name: part(".name"),
+    name: part(".name a"),
     status: part(".status"),
     pipeline: part(".pipeline"),
     time: part("time"),
@@ -37,6 +37,7 @@ export function updateRow(row, job) {
   put(row.node.dataset, "held", String(Boolean(heldStep(job))));
   put(row.name, "textContent", title(job));
   put(row.name, "title", job.id);
+  put(row.name, "href", new URL(`#${job.id}`, location.href).href);
   put(row.status, "textContent", statusText(job));
   put(row.pipeline, "textContent", job.pipeline);
   put(row.time, "dateTime", job.created_at);

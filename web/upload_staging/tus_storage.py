@@ -10,6 +10,8 @@ from typing import IO
 
 import msgspec
 
+from processors.storage.disk_reserve import NO_RESERVE, DiskReserve, ReserveReached
+from processors.storage.durability import sync
 from streams.ids import ID_PATTERN
 from streams.process.files import write_atomically
 from streams.process.locks import try_lock
@@ -49,8 +51,10 @@ class TusStorage:
     of its data to that. While the log's time is not known (None), nothing expires, and these times stay as they are.
     """
 
-    def __init__(self, folder: Path, expire_s: float, now: Callable[[], float | None]) -> None:
-        self._folder, self._expire_s, self._now = folder, expire_s, now
+    def __init__(
+        self, folder: Path, expire_s: float, now: Callable[[], float | None], reserve: DiskReserve = NO_RESERVE
+    ) -> None:
+        self._folder, self._expire_s, self._now, self._reserve = folder, expire_s, now, reserve
         #: Folders without an upload at the last sweep.
         self._incomplete: set[str] = set()
 
@@ -60,9 +64,15 @@ class TusStorage:
         if (home / "upload.json").exists():
             return
         home.mkdir(parents=True, exist_ok=True)
+        try:
+            self._reserve.require(home, upload.size_bytes or 0)
+        except ReserveReached:
+            home.rmdir()
+            raise
         self.data(upload.id).touch()
         _set_mtime(self.data(upload.id), self._now())
         write_atomically(home / "upload.json", msgspec.json.encode(upload))
+        sync(self._folder)
 
     def lock(self, upload_id: str) -> IO[bytes] | None:
         """Lock an upload against all processes until the returned file is closed; None while another holds the lock.
@@ -101,8 +111,13 @@ class TusStorage:
 
     def append(self, upload_id: str, block: bytes | bytearray) -> None:
         """Add bytes at the end. Raises OSError."""
+        self._reserve.require(self._folder, len(block))
         with self._appending(upload_id) as file:
             file.write(block)
+
+    def sync(self, upload_id: str) -> None:
+        """Return when the added bytes survive a power cut: before a client is told that it need not keep them."""
+        sync(self.data(upload_id))
 
     def set_size(self, upload: TusUpload, size_bytes: int) -> TusUpload:
         """Note the size of an upload that was created without one."""
@@ -112,6 +127,7 @@ class TusStorage:
 
     def stage(self, upload_id: str, block: bytes | bytearray) -> None:
         """Add bytes whose checksum is not verified yet; they do not count. Raises OSError."""
+        self._reserve.require(self._folder, len(block))
         with self._staged(upload_id).open("ab") as file:
             file.write(block)
 
@@ -167,6 +183,24 @@ class TusStorage:
             elif found[0].is_whole(found[1]):
                 complete.append(found[0])
         return complete
+
+    def give_up(self) -> list[TusUpload]:
+        """Delete incomplete uploads that nobody adds to, the ones without news for longest first, until the disk has
+        more than its reserve; returns them.
+        """
+        homes = list(self._folder.iterdir()) if self._folder.is_dir() else []
+        found = [state for home in homes if (state := self.find(home.name)) is not None]
+        idle = [upload for upload, size_bytes in found if not upload.is_whole(size_bytes)]
+        idle.sort(key=lambda upload: self.data(upload.id).stat().st_mtime)
+        return [upload for upload in idle if self._reserve.missing_bytes(self._folder) > 0 and self._give_up(upload)]
+
+    def _give_up(self, upload: TusUpload) -> bool:
+        held = self.lock(upload.id)
+        if held is None:
+            return False
+        with held:
+            self.remove(upload.id)
+        return True
 
     def owners(self) -> Counter[str | None]:
         """Number of uploads here, by owner."""

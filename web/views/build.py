@@ -34,7 +34,7 @@ class LiveOverlay(NamedTuple):
 
 _NO_OVERLAY = LiveOverlay()
 #: Name of the main file among a step's outputs.
-_MAIN_FILES = {"thumbnails": "poster", "audio": "audio", "transcribe": "vtt", "download": "object"}
+_MAIN_FILES = {"thumbnails": "poster", "audio": "audio", "compress": "video", "transcribe": "vtt", "download": "object"}
 
 
 def job_view(job: Job, overlay: LiveOverlay = _NO_OVERLAY) -> JobView:

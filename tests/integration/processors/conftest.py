@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from processors.audio import AudioMaker
+from processors.compress import Compressor
 from processors.contract import Processor, Report, Work
 from processors.media.profiles import load_profiles
 from processors.probe import Prober
@@ -46,6 +47,11 @@ RECIPES = {
     "-color_trc smpte2084 -color_primaries bt2020 -colorspace bt2020nc",
     "cover.png": "-f lavfi -i color=size=64x64 -frames:v 1",
     "sound.mp3": f"{_SOUND} -i {{cover.png}} -map 0 -map 1 -c:a libmp3lame -c:v copy -disposition:v attached_pic",
+    "beats.mp4": "-f lavfi -i color=black:size=640x360:rate=60:duration=4,drawbox=w=iw:h=ih:color=white:t=fill:"
+    "enable='between(t\\,2\\,2.5)',noise=alls=20:allf=t -f lavfi -i sine=frequency=1000:duration=4,"
+    f"volume=0:enable='lt(t\\,2)+gt(t\\,2.5)' {_X264} -b:v 4M -c:a aac",
+    "phone.mp4": "-i {beats.mp4} -c copy -metadata:s:v:0 rotate=90",
+    "squeezed.mp4": f"{_PICTURE} -vf scale=160:120,fps=5 -c:v libx264 -preset slow -crf 51",
     "sound.flac": _SOUND,
     "sound.wav": _SOUND,
     "soft.flac": "-f lavfi -i sine=duration=5 -af volume=-30dB",
@@ -123,6 +129,7 @@ class Bench:
             "transcode": Transcoder(chosen, profiles),
             "thumbnails": Thumbnailer(chosen),
             "audio": AudioMaker(chosen),
+            "compress": Compressor(chosen),
         }
         return found[step]
 

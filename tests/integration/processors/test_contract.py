@@ -17,7 +17,7 @@ from schemas.transcode import TranscodeOutputs
 from tests.e2e.system import processes_naming
 from tests.integration.processors.conftest import Bench, Clips
 
-_STEPS = ("probe", "transcode", "thumbnails", "audio")
+_STEPS = ("probe", "transcode", "thumbnails", "audio", "compress")
 each_step = pytest.mark.parametrize("step", _STEPS)
 
 

@@ -78,6 +78,8 @@ class FakeKinolog:
         #: Folder that is served as every asset's artifacts.
         self.media = media
         self.jobs: dict[str, Json] = {}
+        #: Events of each job, by its id.
+        self.events: dict[str, list[Json]] = {}
         self.calls: list[str] = []
         self.uploads: dict[str, bytes] = {}
         self.upload_keys: list[str] = []
@@ -149,6 +151,9 @@ class FakeKinolog:
         app.router.add_static("/static", STATIC)
         app.router.add_get("/v1/live", self._live)
         app.router.add_get("/v1/jobs", self._list)
+        app.router.add_get("/v1/jobs/{id}", self._job)
+        app.router.add_get("/v1/jobs/{id}/events", self._job_events)
+        app.router.add_delete("/v1/jobs/{id}", self._command)
         app.router.add_get("/v1/stats", self._stats)
         app.router.add_get("/v1/search", self._search)
         app.router.add_post("/v1/jobs/{id}/{action}", self._command)
@@ -205,6 +210,14 @@ class FakeKinolog:
         is_last = start + len(page) == len(found)
         return web.json_response({"data": page, "next_cursor": None if is_last else page[-1]["id"]})
 
+    async def _job(self, request: web.Request) -> web.StreamResponse:
+        if (found := self.jobs.get(request.match_info["id"])) is None:
+            return _refusal(404, {"code": "not-found", "detail": "Not found, or not yours."})
+        return web.json_response({"data": found})
+
+    async def _job_events(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"data": self.events.get(request.match_info["id"], [])})
+
     async def _stats(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response({"data": {"jobs": dict(Counter(job["status"] for job in self.jobs.values()))}})
 
@@ -213,7 +226,7 @@ class FakeKinolog:
         return web.json_response(self.found)
 
     async def _command(self, request: web.Request) -> web.StreamResponse:
-        self.calls.append(f"{request.match_info['action']} {request.match_info['id']}")
+        self.calls.append(f"{request.match_info.get('action', 'delete')} {request.match_info['id']}")
         if self.refusals:
             return _refusal(*self.refusals.pop(0))
         return web.json_response({"data": {"id": request.match_info["id"]}, "cursor": "c"}, status=202)

@@ -4,6 +4,9 @@ import pytest
 
 from streams.settings import Settings, SettingsError, load, to_environ
 
+#: The shortest key that is accepted, and the longest that is not.
+KEY, SHORT = "k" * 32, "s" * 31
+
 
 def test_nothing_set_gives_the_defaults() -> None:
     assert load({"PATH": "/bin"}) == Settings()
@@ -42,12 +45,24 @@ def test_an_empty_value_is_an_unset_one() -> None:
         {"KINOLOG_STORE__PUBLIC_ENDPOINT": "media.example.org"},
         {"KINOLOG_WEB__PUBLIC_URL": "media.example.org"},
         {"KINOLOG_WEB__PUBLIC_URL": "https://media.example.org/?kinolog"},
+        {"KINOLOG_AUTH__SIGNING_SECRET": SHORT},
+        {"KINOLOG_AUTH__SIGNING_SECRET": KEY, "KINOLOG_AUTH__PREVIOUS_SIGNING_SECRETS": f'["{KEY}", "{SHORT}"]'},
+        {"KINOLOG_AUTH__JWT__SECRET": SHORT},
+        {"KINOLOG_COMPAT__SIGNING_KEY": SHORT},
+        {"KINOLOG_COMPAT__SIGNING_KEY": KEY, "KINOLOG_COMPAT__NEXT_SIGNING_KEY": SHORT},
     ],
 )
 def test_a_bad_setting_is_named(environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError) as error:
         load(environ)
-    assert next(reversed(environ)).split("__")[0] in str(error.value)
+    name = next(reversed(environ))
+    assert (name if SHORT in environ[name] else name.split("__")[0]) in str(error.value)
+    assert SHORT not in str(error.value)
+
+
+def test_keys_of_32_bytes_are_accepted() -> None:
+    names = ("AUTH__SIGNING_SECRET", "COMPAT__SIGNING_KEY", "COMPAT__NEXT_SIGNING_KEY")
+    assert load({f"KINOLOG_{name}": KEY for name in names}).auth.signing_secret == KEY
 
 
 def test_child_processes_get_the_same_settings() -> None:

@@ -165,7 +165,7 @@ def _to_be_started(
         if one.problem is not None or one.asset_id in fresh:
             continue
         is_active = asset is not None and asset.status in _ACTIVE
-        parts.cache.count(hit=asset is not None and asset.status == "CACHED")
+        parts.cache.lookups.count(principal.owner, hit=asset is not None and asset.status == "CACHED")
         # A job that was written a moment ago, here, is not in the read model yet.
         if not is_active and parts.cache.add(one.asset_id):
             fresh[one.asset_id] = _submission(parts, principal, one)

@@ -15,6 +15,7 @@ from web.api.common import data_response, json_body
 from web.api.jobs.bulk import command_all, required
 from web.api.jobs.listing import JOBS
 from web.auth.middleware import caller_of
+from web.cache.lookups import Lookups
 from web.http.cursors import WriteCursor
 from web.http.routing import Routes
 from web.readmodel.commands import Command
@@ -32,6 +33,13 @@ class CleanupRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     older_than_days: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
+class CacheStatsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Query parameters of the statistics of the cache."""
+
+    #: Only of this owner; only admins see others'.
+    owner: str | None = None
+
+
 class CacheStats(View, frozen=True, kw_only=True):
     """Statistics of the cache."""
 
@@ -41,23 +49,35 @@ class CacheStats(View, frozen=True, kw_only=True):
     jobs: dict[str, int]
     #: Size of all cached media.
     bytes: int
-    #: Cache hits and misses: of all replicas with Redis, of this replica since its start without.
+    #: Cache hits and misses of the same owner: of all replicas with Redis, of this replica since its start without.
     hits: int
     misses: int
     #: Null before the first lookup.
     hit_ratio: float | None
 
 
-@routes.get("/v1/cache-assets/stats", responses={200: Answer[CacheStats]}, problems=(503,))
+@routes.get("/v1/cache-assets/stats", query=CacheStatsQuery, responses={200: Answer[CacheStats]}, problems=(503,))
 async def show_cache_stats(request: web.Request) -> web.Response:
-    """Count the caller's cached media and its bytes; show the hit ratio."""
-    parts = services(request)
+    """Count the caller's cached media, its bytes and its lookups; for admins everybody's, or those of one owner."""
+    parts, principal = services(request), caller_of(request)
+    owner = request.query.get("owner") or principal.scope
+    if not principal.sees(owner):
+        return data_response(_stats(({}, {}, 0), Lookups()))
     if parts.cache_sharing is not None:
-        await parts.cache_sharing.share()
-    counted, statuses, size_bytes = await parts.model.read(_counts, caller_of(request).scope)
-    lookups, hit_ratio = parts.cache.lookups._asdict(), parts.cache.hit_ratio
-    assets, jobs = dict.fromkeys(CACHE_STATUSES, 0) | counted, dict.fromkeys(get_args(JobStatus), 0) | statuses
-    return data_response(CacheStats(assets=assets, jobs=jobs, bytes=size_bytes, hit_ratio=hit_ratio, **lookups))
+        await parts.cache_sharing.share(owner)
+    return data_response(_stats(await parts.model.read(_counts, owner), parts.cache.lookups.of(owner)))
+
+
+def _stats(counts: tuple[dict[str, int], dict[str, int], int], lookups: Lookups) -> CacheStats:
+    assets, jobs, size_bytes = counts
+    return CacheStats(
+        assets=dict.fromkeys(CACHE_STATUSES, 0) | assets,
+        jobs=dict.fromkeys(get_args(JobStatus), 0) | jobs,
+        bytes=size_bytes,
+        hits=lookups.hits,
+        misses=lookups.misses,
+        hit_ratio=lookups.hit_ratio,
+    )
 
 
 @routes.post("/v1/cache-assets/retry-failed", responses={202: Answer[Affected]}, problems=(503,))

@@ -102,7 +102,7 @@ async def _locations(parts: Services, principal: Principal, ids: Sequence[str]) 
     for one in ids:
         location = locations.setdefault(one, _UNKNOWN)
         if one not in keys:
-            parts.cache.count(hit=location.key is not None)
+            parts.cache.lookups.count(principal.owner, hit=location.key is not None)
         if location.key is not None:
             parts.cache.use(one)
     return locations | await _objects(parts, principal, keys)

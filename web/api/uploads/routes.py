@@ -14,6 +14,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from processors.storage.errors import ObjectTooLarge, StoreError
+from processors.storage.local_store import LocalStore
 from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
@@ -77,7 +78,7 @@ class Slot(NamedTuple):
     query=UploadQuery,
     body=("application/octet-stream", "multipart/form-data"),
     responses={201: Answer[Submitted]},
-    problems=(400, 403, 408, 409, 410, 413, 422, 503),
+    problems=(400, 403, 408, 409, 410, 413, 422, 503, 507),
     idempotent=True,
     expect=defer_continue,
 )
@@ -119,6 +120,8 @@ def _require_size(parts: Services, announced: int | None) -> None:
     most = parts.settings.web.max_upload_bytes
     if announced is not None and announced > most:
         raise Problem(413, "upload-too-large", f"the upload has {announced} bytes; at most {most} are allowed", CLOSE)
+    if isinstance(parts.store, LocalStore):
+        parts.reserve.require(parts.store.root, announced or 0)
 
 
 def _command(slot: Slot, fields: dict[str, str], digest: str) -> SubmitJob:

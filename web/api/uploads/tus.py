@@ -55,7 +55,7 @@ async def show_tus(request: web.Request) -> web.Response:
 
 
 @routes.post(
-    PATH, body=(BYTES_TYPE,), responses={201: None}, problems=(400, 403, 404, 408, 409, 412, 413, 422, 429, 503)
+    PATH, body=(BYTES_TYPE,), responses={201: None}, problems=(400, 403, 404, 408, 409, 412, 413, 422, 429, 503, 507)
 )
 async def create_tus(request: web.Request) -> web.Response:
     """Create a resumable upload of `Upload-Length` bytes at `Location`. The response has the ids of its job.
@@ -119,6 +119,8 @@ async def show_tus_upload(request: web.Request) -> web.Response:
     try:
         async with _turn(request, _id(request)):
             upload, offset = await _find(request, _id(request))
+            # The client need not keep what is before the offset.
+            await asyncio.to_thread(tus_folder(services(request)).sync, upload.id)
             return web.Response(headers=_described(upload, offset) | await _state(services(request), upload))
     except Problem as problem:
         if problem.status != 404 or (headers := await _finished(request)) is None:
@@ -132,7 +134,7 @@ async def show_tus_upload(request: web.Request) -> web.Response:
     access="editor",
     body=(BYTES_TYPE,),
     responses={204: None},
-    problems=(400, 404, 408, 409, 412, 413, 415, 460, 503),
+    problems=(400, 404, 408, 409, 412, 413, 415, 460, 503, 507),
 )
 async def continue_tus(request: web.Request) -> web.Response:
     """Append bytes at `Upload-Offset`. Bytes received before a broken connection are kept; the last starts the job.
@@ -182,7 +184,7 @@ _OVERRIDES: dict[str, Handler] = {"HEAD": show_tus_upload, "PATCH": continue_tus
     f"{PATH}/{{upload_id}}",
     body=(BYTES_TYPE,),
     responses={200: None, 204: None},
-    problems=(400, 404, 405, 408, 409, 412, 413, 415, 460, 503),
+    problems=(400, 404, 405, 408, 409, 412, 413, 415, 460, 503, 507),
 )
 async def override_tus(request: web.Request) -> web.StreamResponse:
     """Do what `X-HTTP-Method-Override` says: HEAD, PATCH or DELETE, for clients that can send GET and POST only."""

@@ -51,7 +51,7 @@ def tus_folder(parts: Services) -> TusStorage:
     """The folder of resumable uploads."""
     settings = parts.settings.web
     folder = Path(settings.tus_dir) if settings.tus_dir else parts.settings.data_path / "web" / "tus"
-    return TusStorage(folder, settings.tus_expire_s, parts.clock.now_or_none)
+    return TusStorage(folder, settings.tus_expire_s, parts.clock.now_or_none, parts.reserve)
 
 
 def submission_of(parts: Services, upload: TusUpload) -> SubmitJob:

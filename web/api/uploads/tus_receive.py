@@ -18,7 +18,7 @@ from web.upload_staging.tus_storage import TusUpload
 
 
 async def receive(request: web.Request, upload: TusUpload, offset: int) -> int:
-    """Append the body; returns the new offset. Bytes received before a broken connection are kept.
+    """Append the body; returns the new offset, synced. Bytes received before a broken connection are kept.
 
     With `Upload-Checksum` all of them are kept or none. Raises Problem: 400, 408, 413, 460 for a wrong checksum.
     """
@@ -29,7 +29,9 @@ async def receive(request: web.Request, upload: TusUpload, offset: int) -> int:
     async def write(block: bytearray) -> None:
         await in_thread(folder.append, upload.id, block)
 
-    return offset + await _read(request, upload, offset, write)
+    size_bytes = await _read(request, upload, offset, write)
+    await in_thread(folder.sync, upload.id)
+    return offset + size_bytes
 
 
 async def _receive_verified(request: web.Request, upload: TusUpload, offset: int, expected: Checksum) -> int:
@@ -47,6 +49,7 @@ async def _receive_verified(request: web.Request, upload: TusUpload, offset: int
     if not hmac.compare_digest(digest.digest(), expected.digest):
         raise Problem(460, "checksum-mismatch", "the body differs from its Upload-Checksum: send it again")
     await in_thread(folder.append_staged, upload.id)
+    await in_thread(folder.sync, upload.id)
     return offset + size_bytes
 
 

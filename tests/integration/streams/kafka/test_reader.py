@@ -13,7 +13,7 @@ from streams.kafka.admin import apply_topics
 from streams.kafka.producer import Producer
 from streams.settings import Settings, load
 from tests.broker_requests import Requests, requests
-from web.auth.api_tokens import TokenLog
+from web.auth.access_rows import access_log
 
 __all__ = ["requests"]  # a fixture is found by its name in this module
 
@@ -27,7 +27,7 @@ async def settings(broker: Broker) -> Settings:
 
 
 async def _tokens(settings: Settings) -> None:
-    tokens = TokenLog(settings, Producer(settings, "reader-test"))
+    tokens = access_log(settings, Producer(settings, "reader-test"))
     await _until(tokens.run, tokens.caught_up)
 
 

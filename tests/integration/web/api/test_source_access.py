@@ -38,7 +38,7 @@ WHO = {
 }
 #: Whose signed calls the scheduler's are.
 SCHEDULER = "bert"
-SIGNING_KEY = "scheduler"
+SIGNING_KEY = "scheduler" * 4
 PREFIXES = {"*": ["media/{owner}", "shared"], "anna": ["legacy/", "ümlaut"], "bert": ["legacies"]}
 #: Where media lies that belongs to nobody but the admin, and who owns the rest; all of it holds "media of OWNER.".
 NOBODY = "nobody"
@@ -146,6 +146,7 @@ TAKING_NONE = {
     *("POST /v1/store/gc", "GET /v1/stats", "GET /v1/queues", "GET /v1/executors"),
     *("POST /v1/queues/{step}/pause", "POST /v1/queues/{step}/resume", "PATCH /v1/queues/{step}"),
     *("POST /v1/tokens", "GET /v1/tokens", "DELETE /v1/tokens/{token_id}", "POST /v1/live/tickets"),
+    *("GET /v1/keys", "POST /v1/keys", "DELETE /v1/keys/{key_id}"),
     *("GET /v1/live", "GET /v1/live/sse", "GET /healthz", "GET /readyz", "GET /metrics"),
     *("GET /openapi.json", "GET /asyncapi.json", "GET /docs", "GET /", "GET /favicon.ico", "GET /static/{path:.+}"),
     "GET /api/admin/media/jobs",

@@ -30,7 +30,7 @@ async def pair(make: Make, control: ControlStandIn) -> AsyncIterator[tuple[Site,
     async with AsyncExitStack() as stack:
         sites = [
             await stack.enter_async_context(
-                serve(make(KINOLOG_WEB__REPLICA=name, KINOLOG_AUTH__SIGNING_SECRET="one", **JWT))
+                serve(make(KINOLOG_WEB__REPLICA=name, KINOLOG_AUTH__SIGNING_SECRET="one" * 11, **JWT))
             )
             for name in ("web-a", "web-b")
         ]

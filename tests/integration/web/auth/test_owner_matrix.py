@@ -70,6 +70,28 @@ async def test_nothing_of_annas_is_in_a_response_that_no_key_is_needed_for(site:
     assert told == []
 
 
+async def test_no_response_changes_with_what_another_owner_does(site: Site, control: ControlStandIn) -> None:
+    """Counts, too: of jobs, bytes, cache lookups. /metrics alone is of the whole replica, for its operator."""
+    before = await _keyless_reads(site, control)
+    keys = await annas_things(site, control)
+    used = {"ids": [keys["cached asset"].annas, keys["transcribed asset"].annas]}
+    assert (await site.ask("POST", "/v1/cache-assets/resolve", "anna-views", json=used))[0] == 200
+    after = await _keyless_reads(site, control)
+    told = [f"{name}: {_difference(text, after[name])}" for name, text in before.items() if text != after[name]]
+    assert not told, "\n".join(told)
+
+
+async def _keyless_reads(site: Site, control: ControlStandIn) -> dict[str, str]:
+    reads = [
+        route for route in ALL_ROUTES if route.method == "GET" and "{" not in route.path and route.path != "/metrics"
+    ]
+    return {
+        f"{route.path} as {who}": _normal(await _shown(site, control, plain_request(route), who), {})
+        for route in reads
+        for who in (None, "bert-views", "bert-edits")
+    }
+
+
 async def test_each_kind_of_key_is_of_use_to_its_owner(site: Site, control: ControlStandIn) -> None:
     """The other test relies on it: what bert is not told of is there."""
     keys = await annas_things(site, control)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.redis_server import RedisServer, redis_server
+from web.cache.lookups import Lookups
 from web.cache.shared_usage import SharedCacheUsage
-from web.cache.usage import CacheUsage, Lookups
+from web.cache.usage import CacheUsage
 
 Replicas = list[tuple[CacheUsage, SharedCacheUsage]]
 
@@ -30,13 +31,17 @@ async def replicas(redis: RedisServer) -> AsyncIterator[Replicas]:
 async def test_lookups_at_all_replicas_make_the_hit_ratio(replicas: Replicas) -> None:
     (one, tells), (other, learns) = replicas
     for hit in (True, True, False):
-        one.count(hit=hit)
-    other.count(hit=True)
+        one.lookups.count("anna", hit=hit)
+    other.lookups.count("bert", hit=True)
     await tells.share()
     await learns.share()
-    assert (other.lookups, other.hit_ratio) == (Lookups(3, 1), 0.75)
+    assert (other.lookups.of(None), other.lookups.of(None).hit_ratio) == (Lookups(3, 1), 0.75)
     await tells.share()
-    assert one.lookups == other.lookups
+    assert one.lookups.of(None) == other.lookups.of(None)
+    await learns.share("anna")
+    assert other.lookups.of("anna") == one.lookups.of("anna") == Lookups(2, 1)
+    await tells.share("bert")
+    assert one.lookups.of("bert") == Lookups(1, 0)
 
 
 async def test_what_was_asked_for_anywhere_is_not_the_longest_unused(replicas: Replicas) -> None:
@@ -53,14 +58,15 @@ async def test_while_redis_is_away_a_replica_counts_on_and_shares_it_later(
     redis: RedisServer, replicas: Replicas
 ) -> None:
     (one, tells), (other, learns) = replicas
-    one.count(hit=True)
+    one.lookups.count("anna", hit=True)
     await tells.share()
     redis.stop()
-    one.count(hit=False)
+    one.lookups.count("anna", hit=False)
     await tells.share()
     await tells.learn_uses()
-    assert one.lookups == Lookups(1, 1)
+    assert one.lookups.of("anna") == Lookups(1, 1)
     await redis.start_again()  # empty: what was shared is lost, what was not is shared now
     await tells.share()
     await learns.share()
-    assert other.lookups == one.lookups == Lookups(0, 1)
+    await learns.share("anna")
+    assert other.lookups.of("anna") == other.lookups.of(None) == one.lookups.of("anna") == Lookups(0, 1)

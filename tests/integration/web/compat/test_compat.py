@@ -1,5 +1,6 @@
 """The routes of the replaced systems show the same jobs in their own terms."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -269,17 +270,20 @@ async def test_an_unknown_job_has_its_code_in_the_envelope(site: Site, control: 
         assert (status, envelope["success"], envelope["error"]["code"]) == (404, False, "JOB_NOT_FOUND")
 
 
+NOW, NEXT = "now" * 11, "next" * 8
+
+
 def signed(key: str, body: bytes, at: float) -> dict[str, str]:
     stamp = str(int(at))
     found = hmac.digest(key.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hex()
     return {"X-Timestamp": stamp, "X-Signature": f"sha256={found}", "Content-Type": "application/json"}
 
 
-@pytest.mark.parametrize("key, age_s, status", [("now", 0, 202), ("next", 0, 202), ("old", 0, 401), ("now", 900, 401)])
+@pytest.mark.parametrize("key, age_s, status", [(NOW, 0, 202), (NEXT, 0, 202), ("old", 0, 401), (NOW, 900, 401)])
 async def test_a_schedulers_call_is_taken_with_either_key_and_not_late(
     make: Make, control: ControlStandIn, key: str, age_s: int, status: int
 ) -> None:
-    environ = {"SIGNING_KEY": "now", "NEXT_SIGNING_KEY": "next", "STEP_PIPELINES": '{"compress": "noop"}'}
+    environ = {"SIGNING_KEY": NOW, "NEXT_SIGNING_KEY": NEXT, "STEP_PIPELINES": '{"compress": "noop"}'}
     async with serve(make(**{f"KINOLOG_COMPAT__{name}": value for name, value in environ.items()})) as site:
         body = b'{"attachment_id": 12}'
         headers = signed(key, body, time.time() - age_s)
@@ -288,14 +292,17 @@ async def test_a_schedulers_call_is_taken_with_either_key_and_not_late(
         assert (await site.ask("POST", path, None, data=body + b" ", headers=headers))[0] == 401
 
 
-@pytest.mark.parametrize("step, last", [("audio-convert", "audio"), ("transcribe", "transcribe"), ("embed", "embed")])
+@pytest.mark.parametrize(
+    "step, last",
+    [("compress", "compress"), ("audio-convert", "audio"), ("transcribe", "transcribe"), ("embed", "embed")],
+)
 async def test_a_schedulers_step_has_its_pipeline_as_shipped(
     make: Make, control: ControlStandIn, step: str, last: str
 ) -> None:
-    async with serve(make(KINOLOG_COMPAT__SIGNING_KEY="now")) as site:
+    async with serve(make(KINOLOG_COMPAT__SIGNING_KEY=NOW)) as site:
         body = json.dumps({"attachment_id": f"{step}-1"}).encode()
         path = f"/api/video-processing/steps/{step}"
-        status, queued = await site.ask("POST", path, None, data=body, headers=signed("now", body, time.time()))
+        status, queued = await site.ask("POST", path, None, data=body, headers=signed(NOW, body, time.time()))
         assert status == 202, queued
         await eventually(lambda: queued["queue_id"] in control.jobs)
         assert [one.spec.name for one in control.jobs[queued["queue_id"]].steps][-1] == last
@@ -347,6 +354,7 @@ async def test_a_call_that_is_sent_three_times_makes_one_job(make: Make, control
         "of upstash": of_upstash(body),
     }[form]
     async with serve(make(**SCHEDULER)) as site:
+        await calls_are_known(site)
         jobs = await calls(site, body, headers, headers, {**headers, "Idempotency-Key": "another"})
         assert len(set(jobs)) == 1 and jobs[0] in control.jobs, jobs
         elsewhere = await calls(site, body, headers, path=STEP_PATH.replace("compress", "embed"))
@@ -358,15 +366,56 @@ async def test_a_later_delivery_of_the_same_message_makes_no_second_job(make: Ma
     body = json.dumps({"attachment_id": f"later-{time.time_ns()}"}).encode()
     message = {"Upstash-Message-Id": f"msg_{time.time_ns()}"}
     async with serve(make(**SCHEDULER)) as site:
+        await calls_are_known(site)
         captured = of_upstash(body)
         jobs = await calls(site, body, {**captured, **message}, {**of_upstash(body), **message})
         assert len(set(jobs)) == 1 and jobs[0] in control.jobs
         assert await calls(site, body, {**captured, "Upstash-Message-Id": "another"}) == [401]
 
 
+async def test_a_captured_call_makes_no_second_job_at_any_replica(make: Make, control: ControlStandIn) -> None:
+    """The message's id is not signed: each replica has to know the tokens that were used at the others."""
+    body = json.dumps({"attachment_id": f"captured-{time.time_ns()}"}).encode()
+    captured, ids = of_upstash(body), [{"Upstash-Message-Id": f"msg_{time.time_ns()}_{n}"} for n in range(2)]
+    async with serve(make(KINOLOG_WEB__REPLICA="calls-a", **SCHEDULER)) as one:
+        async with serve(make(KINOLOG_WEB__REPLICA="calls-b", **SCHEDULER)) as two:
+            for site in (one, two):
+                await calls_are_known(site)
+            [job] = await calls(one, body, {**captured, **ids[0]})
+            assert job in control.jobs
+            assert await calls(two, body, {**captured, **ids[1]}) == [401]
+            assert await calls(two, body, {**captured, **ids[0]}) == [job]
+            race = of_upstash(body)
+            first, second = await asyncio.gather(
+                calls(one, body, {**race, **ids[0]}), calls(two, body, {**race, **ids[1]})
+            )
+            assert sorted([first == [401], second == [401]]) == [False, True]
+        async with serve(make(KINOLOG_WEB__REPLICA="calls-c", **SCHEDULER)) as later:
+            await calls_are_known(later)
+            assert await calls(later, body, {**captured, **ids[1]}) == [401]
+
+
+async def calls_are_known(site: Site) -> None:
+    """The replica has read the calls that were made before it started."""
+
+    async def known() -> bool:
+        body = json.dumps({"attachment_id": "known"}).encode()
+        return await calls(site, body, of_upstash(body)) != [503]
+
+    await eventually(known, 60)
+
+
+async def test_a_token_that_is_valid_for_days_is_refused(make: Make, control: ControlStandIn) -> None:
+    """Longer than used tokens are remembered."""
+    body = json.dumps({"attachment_id": f"days-{time.time_ns()}"}).encode()
+    async with serve(make(**SCHEDULER)) as site:
+        assert await calls(site, body, of_upstash(body, exp=int(time.time()) + 86_400)) == [401]
+
+
 async def test_a_scheduler_whose_clock_is_two_seconds_ahead_is_heard(make: Make, control: ControlStandIn) -> None:
     body = json.dumps({"attachment_id": f"ahead-{time.time_ns()}"}).encode()
     async with serve(make(**SCHEDULER)) as site:
+        await calls_are_known(site)
         [job] = await calls(site, body, of_upstash(body, ahead_s=2.5))
         assert job in control.jobs
         assert await calls(site, body, of_upstash(body, ahead_s=60)) == [401]

@@ -127,6 +127,8 @@ async def test_the_keyboard_stays_in_the_row_whose_button_went(open_page: OpenPa
     await kinolog.put(job(1, "cancelled"))
     await expect(row(page, "clip-1.mp4")).to_be_focused()
     await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="clip-1.mp4")).to_be_focused()
+    await page.keyboard.press("Tab")
     await expect(page.get_by_role("button", name="Retry clip-1.mp4")).to_be_focused()
 
 

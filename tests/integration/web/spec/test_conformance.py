@@ -110,6 +110,7 @@ async def test_every_frame_and_every_record_is_what_the_document_says(
     async with site.session.ws_connect(site.server.make_url("/v1/live?subscribe=all"), headers=headers) as live:
         known = await prepared(site, control)
         await site.ask("POST", "/v1/tokens", json={"role": "viewer", "owner": "carl"})
+        await site.ask("POST", "/v1/keys")
         await site.ask("POST", f"/v1/jobs/{known['job_id']}/cancel")
         await eventually(lambda: control.jobs[known["job_id"]].status == "cancelled")
         await control.delete(known["job_id"])
@@ -126,7 +127,8 @@ async def test_every_frame_and_every_record_is_what_the_document_says(
         checker.check_record(record)
     assert {"media_job_submit_v1", "media_audit_recorded_v1"} <= checker.seen
     for record in await records(settings.cluster, topics.tokens):
-        validator(document, "token").validate(json.loads(record.value))
+        kind = "signing_key" if record.key.startswith(b"key_") else "token"
+        validator(document, kind).validate(json.loads(record.value))
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/asyncapi.json", "/"])

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from processors.audio import selected_tracks
 from processors.errors import ToolFailed
 from processors.media.loudness import Aim, Loudness, first_aim, miss, next_aim, normalising, read_loudness
+from processors.sound_files import selected_tracks
 from schemas.probe import AudioTrack, ProbeOutputs
 
 _SAID = """[Parsed_ebur128_1 @ 0x55] Summary:

@@ -3,8 +3,8 @@
 import pytest
 
 from streams.kafka.admin import ExistingTopic, TopicsReport, note_few_replicas, to_be_set
-from streams.kafka.topics import Topic, durability, required_topics
-from streams.settings import Settings
+from streams.kafka.topics import Topic, durability, names, required_topics
+from streams.settings import Settings, load
 
 EVENTS = Topic("media.events", 8, {"cleanup.policy": "delete"})
 DEFAULTS = {"cleanup.policy": "delete", "min.insync.replicas": "1", "unclean.leader.election.enable": "true"}
@@ -42,3 +42,27 @@ def test_topics_with_fewer_replicas_than_the_settings_ask_for_are_named() -> Non
 
 def test_no_topic_sets_by_itself_what_follows_from_its_replicas() -> None:
     assert all(topic.config.keys().isdisjoint(durability(3)) for topic in required_topics(Settings()))
+
+
+def _flushed(flush_ms: int, replicas: int = 1) -> dict[str, tuple[str | None, str | None]]:
+    settings = load({"KINOLOG_KAFKA__FLUSH_MS": str(flush_ms)})
+    configs = {topic.name: topic.config_of(replicas) for topic in required_topics(settings)}
+    return {name: (config.get("flush.messages"), config.get("flush.ms")) for name, config in configs.items()}
+
+
+def test_the_only_replica_syncs_what_clients_rely_on_before_it_acknowledges_it() -> None:
+    n, never = names(Settings()), str(2**63 - 1)
+    flushed = _flushed(0)
+    assert {flushed[name] for name in (n.commands, n.uploads, n.tokens, n.source_urls)} == {("1", never)}
+    assert {flushed[name] for name in (n.jobs_changelog, n.assets_changelog, n.events, n.audit)} == {(never, "500")}
+    assert {flushed[name] for name in (n.step_events, n.progress, n.step_requests, n.executors)} == {(never, never)}
+
+
+def test_an_operator_trades_durability_for_speed() -> None:
+    commands, never = names(Settings()).commands, str(2**63 - 1)
+    assert _flushed(100)[commands] == (never, "100")
+    assert _flushed(-1)[commands] == (never, never)
+
+
+def test_replicas_need_no_sync_and_an_operators_own_settings_are_kept() -> None:
+    assert set(_flushed(0, replicas=3).values()) == {(None, None)}

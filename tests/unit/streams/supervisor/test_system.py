@@ -65,7 +65,7 @@ def test_a_checkout_that_is_not_installed_is_found_by_the_children() -> None:
 def test_executors_get_no_token_and_no_key_of_the_interface() -> None:
     settings = Settings(
         auth=Auth(token="t", tokens=(FixedToken(token="u", owner="o"),), signing_secret="s" * 32),
-        compat=Compat(signing_key="k"),
+        compat=Compat(signing_key="k" * 32),
     )
     environ = child_environ(without_secrets(below(settings)), {})
     assert not [name for name in environ if "AUTH" in name or "COMPAT" in name]

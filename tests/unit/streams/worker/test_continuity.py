@@ -51,6 +51,20 @@ def test_reading_starts_at_the_commit_or_before_it_where_rows_vouch_for_less() -
     assert continuity.start(PLACE, None, 7) == 7
 
 
+def test_reading_starts_before_what_one_of_the_tables_has_lost_and_it_still_counts_as_a_repeat() -> None:
+    continuity = Continuity()
+    continuity.reclaim({("media.commands", 3): 20}, {("media.commands", 3): 12})
+    assert continuity.start(PLACE, 50, 0) == 13
+    assert continuity.claimed(*PLACE) == 20
+
+
+def test_a_commit_beyond_the_end_of_a_log_that_lost_records_skips_no_new_one() -> None:
+    continuity = Continuity()
+    assert (continuity.existing(PLACE, 5, 5), continuity.existing(PLACE, 6, 5)) == (5, None)
+    continuity.reclaim({("media.commands", 3): 2})
+    assert continuity.existing(PLACE, 6, 5) == 5
+
+
 def test_a_partition_no_row_vouches_for_is_replayed_from_the_log_start() -> None:
     continuity = Continuity()
     continuity.reclaim({})
@@ -111,3 +125,22 @@ def test_whatever_is_skipped_and_repeated_a_lost_record_is_found(
     first_lost = min(lost - nothing, default=41)
     for offset in [o for o in range(41) if o not in nothing | lost] + [o for o in repeats if o not in nothing | lost]:
         assert continuity.accept(PLACE, offset) == (offset < first_lost)
+
+
+def test_a_topic_with_more_partitions_than_the_tables_starts_at_its_commits() -> None:
+    continuity = Continuity()
+    continuity.reclaim({("media.uploads", 0): 2})
+    continuity.without_rows = frozenset({"media.uploads"})
+    for tp in (TP("media.uploads", 0), TP("media.uploads", 2)):
+        assert not continuity.needs_beginning(tp, 5) and continuity.start(tp, 5, 0) == 5
+        assert continuity.needs_beginning(tp, None) and continuity.start(tp, None, 0) == 0
+    assert continuity.needs_beginning(TP("media.commands", 1), 5)
+
+
+def test_nothing_is_known_of_a_topic_that_was_created_again() -> None:
+    continuity = Continuity()
+    continuity.reclaim({("media.uploads", 0): 6})
+    tp = TP("media.uploads", 0)
+    continuity.forget(tp)
+    assert continuity.claimed(*tp) == -1
+    assert continuity.start(tp, None, 0) == 0

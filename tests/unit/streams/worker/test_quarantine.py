@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.worker.quarantine import Quarantine, RecordPosition, commit_with_metadata, is_about_content
+from streams.worker.topic_ids import TopicIds
 
 COMMANDS = TP("media.commands", 3)
 #: Source: Kafka, offset.metadata.max.bytes.
@@ -91,7 +92,7 @@ async def test_every_commit_keeps_it() -> None:
 
     place, other = TopicPartition(*COMMANDS), TopicPartition("media.uploads", 3)
     offsets = {place: OffsetAndMetadata(6, ""), other: 4}
-    await commit_with_metadata(counted(7), commit, offsets)
+    await commit_with_metadata(counted(7), TopicIds(), commit, offsets)
     assert committed == {
         place: OffsetAndMetadata(6, counted(7).metadata(COMMANDS, 6)),
         other: OffsetAndMetadata(4, ""),

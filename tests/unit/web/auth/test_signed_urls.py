@@ -9,7 +9,11 @@ import pytest
 from streams.settings import SettingsError
 from web.auth.signed_urls import Signer, signing_keys
 
-SIGNER = Signer(b"k" * 32)
+SIGNER = Signer(lambda _: (b"k" * 32,))
+
+
+def signer(keys: tuple[bytes, ...]) -> Signer:
+    return Signer(lambda _: keys)
 
 
 def grant(asset_id: str, expires: int) -> str:
@@ -50,12 +54,12 @@ def test_a_configured_secret_is_the_same_on_every_machine(tmp_path: Path) -> Non
 
 
 def test_a_rotation_keeps_addresses_until_the_old_key_is_revoked(tmp_path: Path) -> None:
-    old = Signer(*signing_keys("old", (), tmp_path / "a"))
+    old = signer(signing_keys("old", (), tmp_path / "a"))
     before = old.prefix("asset_1", 1000).removeprefix("/media/s/")
-    rotating = Signer(*signing_keys("new", ("old",), tmp_path / "a"))
+    rotating = signer(signing_keys("new", ("old",), tmp_path / "a"))
     after = rotating.prefix("asset_1", 1000).removeprefix("/media/s/")
     assert rotating.allows(before, "asset_1", 1.0) and rotating.allows(after, "asset_1", 1.0)
-    revoked = Signer(*signing_keys("new", (), tmp_path / "a"))
+    revoked = signer(signing_keys("new", (), tmp_path / "a"))
     assert revoked.allows(after, "asset_1", 1.0)
     assert not revoked.allows(before, "asset_1", 1.0) and not old.allows(after, "asset_1", 1.0)
 

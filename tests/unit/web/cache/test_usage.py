@@ -3,7 +3,7 @@
 import pytest
 
 from web.cache import usage
-from web.cache.usage import CacheUsage, Lookups
+from web.cache.usage import CacheUsage
 
 
 def test_uses_of_cached_media_are_compared_by_the_logs_time() -> None:
@@ -36,11 +36,3 @@ def test_uses_of_deleted_assets_are_dropped() -> None:
     cache.learn({"asset_1": 1.0, "asset_2": 2.0})
     cache.keep_only(["asset_2"])
     assert dict(cache.used_at) == {"asset_2": 2.0}
-
-
-def test_the_hit_ratio_is_that_of_all_replicas() -> None:
-    assert CacheUsage().hit_ratio is None
-    cache = CacheUsage()
-    cache.count(hit=False)
-    cache.shared = Lookups(hits=3, misses=0)
-    assert (cache.lookups, cache.hit_ratio) == (Lookups(3, 1), 0.75)

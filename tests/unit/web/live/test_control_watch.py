@@ -1,6 +1,9 @@
 """Readiness reports a control that has stopped, and no short pause."""
 
-from web.live.control_watch import SILENT_S, STUCK_S, UNDISPATCHED_S, ControlState
+from uuid import UUID
+
+from streams.kafka.topic_versions import TopicVersion
+from web.live.control_watch import SILENT_S, STUCK_S, UNDISPATCHED_S, ControlState, sources_of
 
 UPLOADS, COMMANDS = ("media.uploads", 1), ("media.commands", 0)
 
@@ -90,3 +93,23 @@ def test_a_dispatcher_that_does_not_start_is_noticed_and_no_restart_of_control()
     assert "dispatcher" in reason
     state.reported([0, 1], 4.0 + UNDISPATCHED_S, dispatching=True)
     assert state.troubles(4.0 + UNDISPATCHED_S) == []
+
+
+def test_a_topic_that_does_not_exist_is_reported_and_not_observed() -> None:
+    state = ControlState(1, 0.0)
+    state.reported([0], 1.0)
+    state.observe({UPLOADS: 3}, {UPLOADS: 9}, 1.0)
+    state.missing = ("media.uploads",)
+    state.observe({}, {}, 2.0)
+    state.reported([0], 2.0 + STUCK_S)
+    assert state.troubles(2.0 + STUCK_S) == ["the topic media.uploads does not exist"]
+    state.missing = ()
+    assert state.troubles(2.0 + STUCK_S) == []
+
+
+def test_only_partitions_whose_applied_offsets_are_in_rows_are_observed() -> None:
+    of_two, of_three = TopicVersion(UUID(int=1), 2), TopicVersion(UUID(int=2), 3)
+    versions = {"media.uploads": of_three, "media.commands": of_three, "media.step-events": of_two}
+    observed = [*sources_of({**versions, "gone": None}, "media.uploads", 2)]
+    assert observed == [(topic, n) for topic in ("media.commands", "media.step-events") for n in (0, 1)]
+    assert [*sources_of({"media.uploads": of_two}, "media.uploads", 2)] == [("media.uploads", 0), ("media.uploads", 1)]

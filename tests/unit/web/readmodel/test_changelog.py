@@ -29,6 +29,14 @@ def test_applied_offsets_are_the_highest_of_rows_and_watermarks() -> None:
     assert parse_records(rows, job_rows).applied_offsets == {("media.commands", 0): 7, ("x", 0): 1}
 
 
+def test_offsets_of_records_that_the_log_has_lost_are_void() -> None:
+    lost = Watermark(at={"media.commands": 2}, lost=("media.commands", "x"))
+    rows = [record(a_job(1, at={"media.commands": 7, "x": 3}), 0), record(lost, 1), record(a_job(2, at={"x": 0}), 2)]
+    parsed = parse_records(rows, job_rows)
+    assert parsed.applied_offsets == {("media.commands", 0): 2, ("x", 0): 0}
+    assert parsed.voided == {("media.commands", 0), ("x", 0)}
+
+
 def test_a_paused_queue_and_a_deleted_job_are_no_rows() -> None:
     deleted = Record(0, 1, 0, b"!job_000001", b"{}")
     records = [record(Queue(step="noop", paused=True, changed_at=NOW), 0), deleted]

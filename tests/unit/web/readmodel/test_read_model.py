@@ -108,6 +108,14 @@ async def test_applied_offsets_come_from_rows_and_watermarks(replica: Replica) -
     assert (await replica.model.read(queries.applied_offsets))["assets"] == {("media.commands", 0): 9}
 
 
+async def test_a_write_is_waited_for_again_once_the_log_has_lost_what_was_applied(replica: Replica) -> None:
+    await replica.write(Watermark(at={"media.commands": 7}))
+    await replica.write(Watermark(at={"media.commands": 2}, lost=("media.commands",)))
+    assert replica.position.has_applied("jobs", WriteCursor("a mark", {0: 2}))
+    assert not replica.position.has_applied("jobs", WriteCursor("a mark", {0: 3}))
+    assert (await replica.model.read(queries.applied_offsets))["jobs"] == {("media.commands", 0): 2}
+
+
 async def test_records_that_are_known_already_change_nothing(replica: Replica) -> None:
     first = record(a_job(1), 0)
     await replica.take({"jobs": [first, record(a_job(1, "active"), 1)]})

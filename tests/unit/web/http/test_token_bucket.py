@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.auth.token_bucket import Buckets
+from web.http.token_bucket import Buckets
 
 
 def test_a_burst_is_let_through_and_then_the_rate_holds() -> None:

@@ -1,0 +1,82 @@
+"""The listening sockets: a flood is refused, and without files for connections the event loop goes on."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.conftest import eventually
+from web.http import listener
+from web.http.admission import Admission
+from web.http.listener import Listener
+
+
+class Exhausted(socket.socket):
+    """A listening socket of a process that has no file for another connection, the first time."""
+
+    tries = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.tries += 1
+        if self.tries == 1:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return super().accept()
+
+
+@pytest.fixture
+async def listening() -> AsyncIterator[Exhausted]:
+    made = Exhausted()
+    made.setblocking(False)
+    made.bind(("127.0.0.1", 0))
+    made.listen(100)
+    yield made
+    made.close()
+
+
+def _serve(listening: Exhausted, admission: Admission) -> tuple[Listener, list[socket.socket]]:
+    served: list[socket.socket] = []
+
+    async def establish(connection: socket.socket, _address: str) -> None:
+        served.append(connection)
+
+    return Listener([listening], admission, establish), served
+
+
+async def test_without_files_it_pauses_and_accepts_later(
+    listening: Exhausted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It neither stops for good (python/asyncio#78) nor tries without end (joyent/libuv#690)."""
+    monkeypatch.setattr(listener, "_PAUSE_S", 0.2)
+    server, served = _serve(listening, Admission(0, 0))
+    with socket.create_connection(listening.getsockname()), caplog.at_level(logging.ERROR):
+        await eventually(lambda: served, 30)
+    assert listening.tries <= 3
+    assert [record.message for record in caplog.records] == ["cannot accept connections"]
+    served[0].close()
+    server.close()
+
+
+async def test_connections_beyond_the_limit_are_reset_and_earlier_ones_stay(listening: Exhausted) -> None:
+    listening.tries = 1
+    server, served = _serve(listening, Admission(per_address=2, per_s=0))
+    clients = [socket.create_connection(listening.getsockname()) for _ in range(5)]
+    await eventually(lambda: len([one for one in clients if _is_reset(one)]) == 3, 30)
+    assert len(served) == 2
+    for one in (*clients, *served):
+        one.close()
+    server.close()
+    await asyncio.sleep(0)
+
+
+def _is_reset(client: socket.socket) -> bool:
+    client.setblocking(False)
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
