@@ -7,7 +7,7 @@ import ipaddress
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -126,13 +126,13 @@ def _password(user: str) -> str:
     return f"the password of {user}".replace(" ", "-")
 
 
-@contextlib.contextmanager
-def secured_broker(users: Sequence[str]) -> Iterator[SecuredBroker]:
+@contextlib.asynccontextmanager
+async def secured_broker(users: Sequence[str]) -> AsyncIterator[SecuredBroker]:
     """A running broker with these SCRAM users beside "admin"."""
     with tempfile.TemporaryDirectory(prefix="kinolog-secured-") as name:
-        folder, jvm = Path(name), asyncio.run(find_jvm())
+        folder, jvm = Path(name), await find_jvm()
         broker = SecuredBroker(folder, users)
-        broker.write_files(jvm)
+        await asyncio.to_thread(broker.write_files, jvm)
         with (folder / "broker.log").open("wb") as log:
             process = subprocess.Popen(
                 tethered(jvm.command("kafka.Kafka", "server.properties")),
@@ -143,15 +143,11 @@ def secured_broker(users: Sequence[str]) -> Iterator[SecuredBroker]:
                 start_new_session=True,
             )
         try:
-            asyncio.run(_until_ready(broker, process, folder / "broker.log"))
+            async with asyncio.timeout(_READY_S):
+                while not await responds(broker.by_password("admin")):
+                    assert process.poll() is None, (folder / "broker.log").read_text()[-3000:]
+                    await asyncio.sleep(0.2)
             yield broker
         finally:
             process.kill()
             process.wait()
-
-
-async def _until_ready(broker: SecuredBroker, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    async with asyncio.timeout(_READY_S):
-        while not await responds(broker.by_password("admin")):
-            assert process.poll() is None, log.read_text()[-3000:]
-            await asyncio.sleep(0.2)

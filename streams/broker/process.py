@@ -1,6 +1,7 @@
 """The embedded broker: a single KRaft node on loopback, as a child process that dies with its parent."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import subprocess
@@ -181,6 +182,8 @@ async def responds(cluster: Cluster) -> bool:
     except OSError:
         return False  # not listening yet: tested without a Kafka client and its log lines
     writer.close()
+    with contextlib.suppress(OSError):  # reset by a broker that is starting
+        await writer.wait_closed()
     client = AIOKafkaClient(**cluster.client_options(), request_timeout_ms=2_000)
     try:
         await client.bootstrap()

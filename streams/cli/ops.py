@@ -228,7 +228,7 @@ def with_running_log(settings: Settings) -> Settings:
 @operations.command(cls=Command, examples=("kinolog control",))
 def control() -> None:
     """Run the process that decides."""
-    settings = load()
+    settings = with_running_log(load())
     from agents.control.main import main as run
 
     end(run(settings))
@@ -238,7 +238,7 @@ def control() -> None:
 @click.option("--lane", default="default", show_default=True, help="Its steps, from KINOLOG_EXECUTOR__LANES.")
 def executor(lane: str) -> None:
     """Run a process that executes steps."""
-    settings = load()
+    settings = with_running_log(load())
     from agents.executor.main import main as run
 
     end(run(settings, lane))
@@ -247,7 +247,7 @@ def executor(lane: str) -> None:
 @operations.command(cls=Command, examples=("kinolog web",))
 def web() -> None:
     """Run the HTTP interface and the page."""
-    settings = load()
+    settings = with_running_log(load())
     from web.server import main as run
 
     end(run(settings))

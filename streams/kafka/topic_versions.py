@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from aiokafka import TopicPartition
 from aiokafka.client import ConnectionGroup
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import LeaderNotAvailableError, UnknownTopicOrPartitionError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -20,6 +21,9 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from streams.cluster import Cluster
+from streams.kafka.reader import open_reader
 
 #: Kafka's id of no topic.
 NO_ID = UUID(int=0)
@@ -130,3 +134,14 @@ async def topic_versions(client: Any, topics: Sequence[str]) -> dict[str, TopicV
         elif not error_code:
             versions[name] = TopicVersion(topic_id, len(partitions))
     return versions
+
+
+async def ends_of_existing(cluster: Cluster, parts: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """Offsets after the last record, committed or not, of those of these partitions that exist. Raises KafkaError."""
+    async with open_reader(cluster, reset="none", isolation="read_uncommitted") as reader:
+        versions = await topic_versions(reader._client, sorted({part.topic for part in parts}))
+        if any(part.topic not in versions for part in parts):
+            raise LeaderNotAvailableError
+        existing = [part for part in parts if part.partition < (versions[part.topic] or ABSENT).partitions]
+        ends: dict[TopicPartition, int] = await reader.end_offsets(existing) if existing else {}
+        return ends

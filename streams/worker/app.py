@@ -22,8 +22,8 @@ from faust.types import TP
 from streams.cluster import Cluster, KafkaSecurity
 from streams.kafka.batch_sender import MAX_BATCH_BYTES, BatchSender
 from streams.kafka.outbox import Outbox
-from streams.kafka.reader import ends_with_open_transactions
 from streams.kafka.retry import retry_forever
+from streams.kafka.topic_versions import ends_of_existing
 from streams.kafka.topics import names
 from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.process.folders import is_refusal
@@ -102,11 +102,11 @@ class KinologApp(faust.App):
         end_process(EX_SOFTWARE, "record not handled", error=repr(error))
 
     async def log_ends(self, sources: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Offset after the last record of each partition. Waits for the broker."""
+        """Offset after the last record of each partition that exists. Waits for the broker."""
         parts = [TopicPartition(*source) for source in sources]
         if not parts:
             return {}
-        ends = await retry_forever("log ends", lambda: ends_with_open_transactions(self.cluster, parts))
+        ends = await retry_forever("log ends", lambda: ends_of_existing(self.cluster, parts))
         return {(part.topic, part.partition): end for part, end in ends.items()}
 
     async def commit_all(self) -> None:

@@ -102,7 +102,8 @@ async def _seek(self: Any) -> None:
     sources = [TopicPartition(*tp) for tp in assigned if not self._is_changelog_tp(tp)]
     changelogs = [TopicPartition(*tp) for tp in assigned if self._is_changelog_tp(tp)]
     ends = {TopicPartition(*tp): end for tp, end in (await self.app.log_ends(sources)).items()}
-    starts = await self._thread.call_thread(_seek_in_thread, self.app, self._thread._consumer, ends, changelogs)
+    consumer = self._thread._consumer
+    starts = await self._thread.call_thread(_seek_in_thread, self.app, consumer, sources, ends, changelogs)
     self.app.continuity.expect({TP(*tp): offset for tp, offset in starts.items()})
     for tp, offset in starts.items():
         for known in (self._acked, self._acked_index, self._gap):
@@ -111,13 +112,17 @@ async def _seek(self: Any) -> None:
 
 
 async def _seek_in_thread(
-    app: Any, consumer: Any, ends: dict[TopicPartition, int], changelogs: list[TopicPartition]
+    app: Any,
+    consumer: Any,
+    sources: list[TopicPartition],
+    ends: dict[TopicPartition, int],
+    changelogs: list[TopicPartition],
 ) -> dict[TopicPartition, int]:
     """Seek, in the consumer's own thread. Requests the log start only if nothing else is known: ListOffsets queues
     behind the long-polling fetch (1.5-3 s instead of 10 ms).
     """
-    continuity, sources = app.continuity, list(ends)
-    committed = await _committed(app, consumer, ends)
+    continuity = app.continuity
+    committed = await _committed(app, consumer, sources, ends)
     unknown = [tp for tp in sources if continuity.needs_beginning(TP(*tp), committed[tp])]
     beginning = await consumer.beginning_offsets(unknown) if unknown else {}
     starts = {tp: continuity.start(TP(*tp), committed[tp], beginning.get(tp, 0)) for tp in sources}
@@ -128,22 +133,25 @@ async def _seek_in_thread(
     return starts
 
 
-async def _committed(app: Any, consumer: Any, ends: dict[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+async def _committed(
+    app: Any, consumer: Any, sources: list[TopicPartition], ends: dict[TopicPartition, int]
+) -> dict[TopicPartition, int | None]:
     """The committed offset of each partition; one of a deleted topic of this name, or beyond the log's end, does not
     count.
     """
-    committed: dict[TopicPartition, int | None] = dict.fromkeys(ends)
-    await app.topic_ids.load(consumer._client, {tp.topic for tp in ends})
+    committed: dict[TopicPartition, int | None] = dict.fromkeys(sources)
+    await app.topic_ids.load(consumer._client, {tp.topic for tp in sources})
     # Assigned independently of the tables: another process may have the rows of these partitions.
     app.continuity.without_rows = app.topic_ids.of_other_size(app.conf.topic_partitions) & app.growing_topics
-    for tp, known in (await consumer._coordinator.fetch_committed_offsets(list(ends))).items():
+    for tp, known in (await consumer._coordinator.fetch_committed_offsets(sources)).items():
         if app.topic_ids.is_of_another(tp.topic, known.metadata or ""):
             log.error("topic was created again: it is read from its beginning", extra={"topic": tp.topic})
             app.continuity.forget(TP(*tp))
             continue
-        committed[tp] = app.continuity.existing(TP(*tp), known.offset, ends[tp]) if known.offset >= 0 else None
-        if known.offset > ends[tp]:
-            fields = {"topic": tp.topic, "partition": tp.partition, "committed": known.offset, "end": ends[tp]}
+        end = ends.get(tp, known.offset)  # none for a topic that does not exist
+        committed[tp] = app.continuity.existing(TP(*tp), known.offset, end) if known.offset >= 0 else None
+        if known.offset > end:
+            fields = {"topic": tp.topic, "partition": tp.partition, "committed": known.offset, "end": end}
             log.error("the log has lost records that were read", extra=fields)
         app.quarantine.load(TP(*tp), known.metadata or "")
     return committed

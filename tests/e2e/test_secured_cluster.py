@@ -5,12 +5,13 @@ import contextlib
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
@@ -26,17 +27,19 @@ from tests.chaos.processes import Service
 from tests.e2e.system import Api
 from tests.secured_broker import SecuredBroker, secured_broker
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 _READY_S = 120.0
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[SecuredBroker]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def broker() -> AsyncIterator[SecuredBroker]:
     """One for all tests; those that write forged records come last."""
-    with secured_broker(ROLES) as running:
+    async with secured_broker(ROLES) as running:
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def settings(broker: SecuredBroker, tmp_path: Path) -> Settings:
     """Settings of the operator, who has applied the topics; every role has its rights."""
     environ = {

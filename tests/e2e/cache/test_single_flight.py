@@ -63,10 +63,10 @@ def _holds_port(pid: int, port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def more(around: Caching, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
-    """Process ids of two executors beside the one of `kinolog up`, ready."""
+    """Process ids of two executors beside the one of `kinolog up`, ready: with its data directory they find its log."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("KINOLOG_")}
     environ |= around.environ
-    environ |= {"KINOLOG_DATA_DIR": str(around.system.data_dir), "KINOLOG_KAFKA__BOOTSTRAP": around.system.bootstrap}
+    environ |= {"KINOLOG_DATA_DIR": str(around.system.data_dir)}
     log_path = tmp_path_factory.mktemp("executors") / "log"
     command = [sys.executable, "-m", "streams.cli", "executor"]
     with log_path.open("wb") as log:
