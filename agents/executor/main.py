@@ -61,9 +61,10 @@ def main(settings: Settings, lane: str) -> int:
         require_store(settings)
         kinds = steps_of(settings, lane)
         name = claim(settings, lane)
-        loop.run_until_complete(require_alone(settings, name))
         executor = Executor(settings, lane, name, kinds)
-    except (SettingsError, ProfileError) as error:
+        loop.run_until_complete(executor.require_sandbox())
+        loop.run_until_complete(require_alone(settings, name))
+    except (SettingsError, ProfileError, NoSandbox) as error:
         log.critical(str(error))
         return EX_CONFIG
     except NameTaken as error:
@@ -71,11 +72,6 @@ def main(settings: Settings, lane: str) -> int:
         return EX_SOFTWARE
     app = make_app(settings, group_of(lane), name.instance_id)
     executor.join(app)
-    try:
-        loop.run_until_complete(executor.require_sandbox())
-    except NoSandbox as error:
-        log.critical(str(error))
-        return EX_CONFIG
     loop.run_until_complete(leave_outdated(settings.cluster, group_of(lane), name.instance_id, executor.subscribed))
     return run(app, loop, settings.watchdog, before_stop=executor.drain)
 

@@ -33,7 +33,7 @@ _CLIENTS = 8
 _ENDS_S = 150.0
 #: Requests that an executor accepts after a lost one of their partition show that it is lost.
 _LATER_JOBS = 60
-_LEASES = {"KINOLOG_LEASE__TTL_S": "4", "KINOLOG_LEASE__HEARTBEAT_S": "1", "KINOLOG_DISPATCH__OVERTAKEN_S": "5"}
+_LEASES = {"KINOLOG_LEASE__TTL_S": "4", "KINOLOG_LEASE__HEARTBEAT_S": "1"}
 
 
 @dataclass
