@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import io
 import urllib.request
 from collections import Counter
@@ -11,6 +12,8 @@ from xml.etree import ElementTree as ET
 
 import aiohttp
 from aiohttp import web
+from moto.core.responses import ActionResult
+from moto.s3 import responses
 from moto.server import ThreadedMotoServer
 
 BUCKET = "media"
@@ -19,9 +22,23 @@ _BROKEN = b"<Error><Code>InternalError</Code><Message>We encountered an internal
 _HOP = frozenset({"connection", "content-length", "transfer-encoding", "content-encoding", "date", "server"})
 
 
+class _Dated(ActionResult):
+    """A response of moto with multipart uploads that began a second ago.
+
+    moto says in 2010: the sweep of a web process that starts then removes one that has just begun.
+    """
+
+    def __init__(self, result: Any) -> None:
+        begun = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
+        for upload in result.get("Uploads", ()) if isinstance(result, dict) else ():
+            upload["Initiated"] = begun.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        super().__init__(result)
+
+
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
     """The URL of an empty S3 server."""
+    setattr(responses, "ActionResult", _Dated)  # noqa: B010 - an import of theirs
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
