@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -14,8 +13,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 from schemas.jobs import PRIORITIES
 from schemas.steps import step_kinds
 from streams.cluster import Cluster
-from streams.kafka import patch_connection
-from streams.kafka.reader import started
+from streams.kafka.admin_client import admin_client
 from streams.kafka.topics import names
 from streams.settings import Settings
 
@@ -52,7 +50,7 @@ async def leave_outdated(cluster: Cluster, group: str, client_id: str, topics: C
     would never be assigned (KIP-345). Call before joining. Failures are ignored: the old session expires by itself.
     """
     try:
-        async with asyncio.timeout(_TIMEOUT_S), _admin(cluster) as admin:
+        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster, _TIMEOUT_S) as admin:
             for member in await _members(admin, [group]) or ():
                 if member.client_id == client_id and member.subscribed != frozenset(topics):
                     log.info("leaving the group: the steps of this executor changed", extra={"group": group})
@@ -66,7 +64,7 @@ async def leave(cluster: Cluster, group: str, client_id: str) -> None:
     group assigns again once the session has expired.
     """
     try:
-        async with asyncio.timeout(_TIMEOUT_S), _admin(cluster) as admin:
+        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster, _TIMEOUT_S) as admin:
             while (members := await _members(admin, [group])) is None:
                 await asyncio.sleep(_RETRY_S)
             for member in members:
@@ -79,7 +77,7 @@ async def leave(cluster: Cluster, group: str, client_id: str) -> None:
 async def assigned_partitions(cluster: Cluster, group: str, topic: str) -> set[int] | None:
     """Partitions of a topic that members of the group have; None while it rebalances or cannot be described."""
     try:
-        async with asyncio.timeout(_TIMEOUT_S), _admin(cluster) as admin:
+        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster, _TIMEOUT_S) as admin:
             members = await _members(admin, [group])
     except (KafkaError, OSError, TimeoutError):
         return None
@@ -95,7 +93,7 @@ async def _leave(admin: AIOKafkaAdminClient, group: str, member_id: str) -> None
 
 async def executors_by_step(settings: Settings, cluster: Cluster) -> dict[str, int] | None:
     """Number of executors per step; None while a group rebalances. Raises KafkaError, TimeoutError."""
-    async with asyncio.timeout(_TIMEOUT_S), _admin(cluster) as admin:
+    async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster, _TIMEOUT_S) as admin:
         groups = [name for name, _ in await admin.list_consumer_groups() if name.startswith(GROUP_PREFIX)]
         members = await _members(admin, groups) if groups else []
     return None if members is None else count_by_step(settings, [member.assigned for member in members])
@@ -111,12 +109,6 @@ def count_by_step(settings: Settings, assigned: Iterable[frozenset[str]]) -> dic
 def unserved_steps(executors: Mapping[str, int]) -> list[str]:
     """Steps without an executor."""
     return [step for step, count in executors.items() if not count]
-
-
-def _admin(cluster: Cluster) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
-    patch_connection.install()
-    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(_TIMEOUT_S * 1000))
-    return started(admin, admin.close)
 
 
 async def _members(admin: AIOKafkaAdminClient, groups: Sequence[str]) -> list[Member] | None:
