@@ -10,14 +10,12 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 
 from streams.cluster import Cluster
-from streams.kafka import patch_connection
+from streams.kafka.admin_client import admin_client
 from streams.kafka.executor_groups import GROUP_PREFIX
-from streams.kafka.reader import started
 from streams.kafka.topics import CONTROL_APP, names
 from streams.settings import Settings
 
@@ -30,7 +28,7 @@ _ANY = "*"
 _OWN_PREFIX = "kinolog-"
 #: Name of the cluster as a resource. Source: Kafka, Resource.CLUSTER_NAME.
 _CLUSTER_NAME = "kafka-cluster"
-_TIMEOUT_MS = 15_000
+_TIMEOUT_S = 15.0
 #: Seconds within which a broker applies the rules, and between two checks.
 _APPLIED_S, _POLL_S = 30.0, 0.05
 #: "Any" of every kind of filter. Source: Kafka, the ANY constants of ResourceType, PatternType, AclOperation.
@@ -199,13 +197,12 @@ async def create_acls(cluster: Cluster, principal: str, acls: Iterable[Acl]) -> 
 
     Raises KafkaError, OSError (TimeoutError).
     """
-    patch_connection.install()
-    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=_TIMEOUT_MS)
     rules = [(acl, operation) for acl in acls for operation in acl.operations]
-    async with asyncio.timeout(_APPLIED_S), started(admin, admin.close):
+    expected = {_codes(acl, operation) for acl, operation in rules}
+    async with asyncio.timeout(_APPLIED_S), admin_client(cluster, _TIMEOUT_S) as admin:
         for acl, operation in rules:
             await _create(admin, principal, acl, operation)
-        while not await _applied(admin, principal) >= {_codes(acl, operation) for acl, operation in rules}:
+        while not await _applied(admin, principal) >= expected:
             await asyncio.sleep(_POLL_S)
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
@@ -21,11 +20,14 @@ from aiokafka.errors import (
 
 from streams.cluster import Cluster
 from streams.kafka import patch_connection
+from streams.kafka.admin_client import admin_client
 from streams.kafka.topics import Topic, required_topics
 from streams.settings import Settings
 
 #: DescribeConfigs: set on the topic itself. Source: Kafka protocol guide, config_source DYNAMIC_TOPIC_CONFIG.
 _SET_ON_TOPIC = 1
+#: Of each request, seconds.
+_TIMEOUT_S = 15.0
 #: Temporary errors that aiokafka does not count as retriable.
 _TEMPORARY = (BrokerNotAvailableError, KafkaTimeoutError)
 
@@ -83,7 +85,7 @@ async def apply_topics(settings: Settings, within_s: float = 30.0) -> TopicsRepo
     report = TopicsReport()
     while True:
         try:
-            async with _admin(settings.cluster) as admin:
+            async with admin_client(settings.cluster, _TIMEOUT_S) as admin:
                 await _apply(admin, settings, report)
                 return report
         except (KafkaError, OSError, TimeoutError) as error:
@@ -96,7 +98,7 @@ async def compare_topics(settings: Settings, cluster: Cluster, within_s: float) 
     deadline = time.monotonic() + within_s
     while True:
         try:
-            async with _admin(cluster) as admin:
+            async with admin_client(cluster, _TIMEOUT_S) as admin:
                 return await _compare(admin, settings)
         except (KafkaError, OSError, TimeoutError) as error:
             _raise_if_final(error, cluster.bootstrap, late=time.monotonic() > deadline)
@@ -107,7 +109,7 @@ async def topic_states(settings: Settings) -> list[TopicState]:
     """Every topic that kinolog uses, by name. Raises TopicsError (unreachable, refused)."""
     topics = sorted(required_topics(settings), key=lambda topic: topic.name)
     try:
-        async with _admin(settings.cluster) as admin:
+        async with admin_client(settings.cluster, _TIMEOUT_S) as admin:
             current = await _topics(admin)
             existing = [topic.name for topic in topics if topic.name in current]
             configs = await _configs(admin, existing) if existing else {}
@@ -136,17 +138,6 @@ def _raise_if_final(error: Exception, bootstrap: str, *, late: bool) -> None:
     if late:
         reason = "" if isinstance(error, KafkaConnectionError) else f": {error}"
         raise TopicsError("unreachable", f"Cannot reach the Kafka cluster at {bootstrap}{reason}") from error
-
-
-@asynccontextmanager
-async def _admin(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
-    patch_connection.install()
-    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=15_000)
-    try:
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()
 
 
 async def _apply(admin: AIOKafkaAdminClient, settings: Settings, report: TopicsReport) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Collection, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -12,8 +11,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import LeaveGroupRequest
 
 from streams.cluster import Cluster
-from streams.kafka import patch_connection
-from streams.kafka.reader import started
+from streams.kafka.admin_client import admin_client
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +46,7 @@ async def leave_outdated(cluster: Cluster, group: str, client_id: str, topics: C
     would never be assigned (KIP-345). Call before joining. Failures are ignored: the old session expires by itself.
     """
     try:
-        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster) as admin:
+        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster, _TIMEOUT_S) as admin:
             for member in await _members(admin, [group]) or ():
                 if member.client_id == client_id and member.subscribed != frozenset(topics):
                     log.info("leaving the group: the steps of this executor changed", extra={"group": group})
@@ -72,7 +70,7 @@ async def leave(cluster: Cluster, group: str, client_id: str) -> None:
     group assigns again once the session has expired.
     """
     try:
-        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster) as admin:
+        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster, _TIMEOUT_S) as admin:
             while (members := await _members(admin, [group])) is None:
                 await asyncio.sleep(_RETRY_S)
             for member in members:
@@ -85,7 +83,7 @@ async def leave(cluster: Cluster, group: str, client_id: str) -> None:
 async def assigned_partitions(cluster: Cluster, group: str, topic: str) -> set[int] | None:
     """Partitions of a topic that members of the group have; None while it rebalances or cannot be described."""
     try:
-        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster) as admin:
+        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster, _TIMEOUT_S) as admin:
             members = await _members(admin, [group])
     except (KafkaError, OSError, TimeoutError):
         return None
@@ -97,13 +95,6 @@ async def assigned_partitions(cluster: Cluster, group: str, topic: str) -> set[i
 async def _leave(admin: AIOKafkaAdminClient, group: str, member_id: str) -> None:
     coordinator = await admin.find_coordinator(group)
     await admin._send_request(LeaveGroupRequest(group, member_id), coordinator)
-
-
-def admin_client(cluster: Cluster) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
-    """A client that is started, and closed at the end. Raises KafkaError."""
-    patch_connection.install()
-    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(_TIMEOUT_S * 1000))
-    return started(admin, admin.close)
 
 
 async def _members(admin: AIOKafkaAdminClient, groups: Sequence[str]) -> list[Member] | None:

@@ -12,7 +12,8 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
-from streams.kafka.executor_groups import admin_client, subscribed_topics
+from streams.kafka.admin_client import admin_client
+from streams.kafka.executor_groups import subscribed_topics
 from streams.kafka.reader import open_reader
 from streams.kafka.topics import names
 from streams.settings import Settings
@@ -32,7 +33,7 @@ class Pruned(NamedTuple):
 
 async def prune(settings: Settings, resting_s: float = RESTING_S) -> Pruned:
     """Delete the old topics that no executor reads and no control writes. Raises KafkaError, TimeoutError."""
-    async with asyncio.timeout(_TIMEOUT_S), admin_client(settings.cluster) as admin:
+    async with asyncio.timeout(_TIMEOUT_S), admin_client(settings.cluster, _TIMEOUT_S) as admin:
         partitions = await _old_topics(admin, settings)
         used = in_use(partitions, await subscribed_topics(admin), await _written(settings, partitions, resting_s))
         deleted = sorted(partitions.keys() - used.keys())
