@@ -1,6 +1,7 @@
 """What an executor reads without a group: revokes on `media.control`, all of them, and the requests on its address.
 
-An address is read from its end: what lies on it is for an earlier session.
+An address is read from its end: what lies on it is for an earlier session. A reader that stops without an error is
+replaced: the executor would go on to report free slots, and accept nothing.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from schemas.base import ErrorRecord
 from schemas.step_events import LeaseRevoked, QueueChanged
 from streams.kafka.envelope import Entry, Unreadable, read
 from streams.kafka.reader import FOLLOWER_MS, assign_paused, fetch_from, open_reader
+from streams.kafka.reader_watch import run_watched, watch_reader
 from streams.kafka.retry import follow_forever
 from streams.kafka.topics import names
 from streams.settings import Settings
@@ -68,6 +70,11 @@ class ControlFollower:
 
     async def _follow(self, consumer: Any) -> None:
         ends = await self._position(consumer)
+        parts = list(ends)
+        async with open_reader(self._settings.cluster, parts, reset="earliest", client_id=self._client_id) as lookup:
+            await run_watched(self._read(consumer, ends), watch_reader(consumer, lookup, parts))
+
+    async def _read(self, consumer: Any, ends: dict[TopicPartition, int]) -> None:
         while True:
             if all(self._next[tp] >= end for tp, end in ends.items()):
                 self.caught_up.set()

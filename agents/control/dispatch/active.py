@@ -15,7 +15,6 @@ from aiokafka import TopicPartition
 from agents.control.dispatch.event_ends import EventEnds
 from agents.control.dispatch.open_jobs import OpenJobs
 from agents.control.dispatch.queue_reporter import QueueReporter
-from agents.control.dispatch.reader_watch import watch_reader
 from agents.control.dispatch.requests import DispatchSender
 from agents.control.dispatch.rules import rules_of
 from agents.control.job_tables import JobTables
@@ -24,6 +23,7 @@ from schemas.jobs import Job, Queue
 from schemas.steps import step_kinds
 from streams.kafka.executor_reports import SILENT_S, DatedReport, read_recent, reports_of, silent_before
 from streams.kafka.reader import FOLLOWER_MS, fetch_from, open_reader, read_between
+from streams.kafka.reader_watch import watch_reader
 from streams.kafka.retry import follow_forever
 from streams.kafka.topics import names
 from streams.settings import Settings

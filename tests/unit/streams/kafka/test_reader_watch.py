@@ -9,7 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from agents.control.dispatch.reader_watch import ReaderStalled, watch_reader
+from streams.kafka.reader_watch import ReaderStalled, watch_reader
 
 REPORTS, ROWS = TopicPartition("executors", 0), TopicPartition("rows", 3)
 TICK_S = 0.001

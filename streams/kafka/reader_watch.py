@@ -1,7 +1,7 @@
-"""ReaderWatch: finds a reader that has stopped without an error: records wait, and its position does not move."""
+"""Watches over readers: finds one that has stopped without an error: records wait, and its position does not move."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, NoReturn
 
 from aiokafka import TopicPartition
@@ -14,7 +14,7 @@ _CHECKS = 4
 Offsets = Mapping[TopicPartition, int]
 
 
-class ReaderStalled(Exception):
+class ReaderStalled(TimeoutError):
     """A reader has stopped."""
 
 
@@ -56,3 +56,16 @@ async def watch_reader(
             continue
         if what := stall.observe(positions, ends):
             raise ReaderStalled(what)
+
+
+async def run_watched(work: Coroutine[Any, Any, None], watching: Coroutine[Any, Any, NoReturn]) -> None:
+    """Run `work` until it ends or `watching` raises, and cancel the other. Raises what the first of them raises."""
+    tasks = [asyncio.create_task(work), asyncio.create_task(watching)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
