@@ -329,6 +329,9 @@ async def test_a_job_in_a_paused_queue_says_so_to_everybody_who_looks(site: Site
         found: dict[str, Any] = body["data"]["steps"][0]
         return found
 
+    async with asyncio.timeout(60):
+        while "queue_position" not in await step():  # control has not reported the queue yet
+            await asyncio.sleep(0.05)
     assert (await step())["paused"] is True
     url = site.server.make_url("/")
     headers = {"Authorization": "Bearer anna-views"}
