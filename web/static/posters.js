@@ -6,6 +6,8 @@ import { output, storyboard } from "./words.js";
 // A URL must outlive a long film and a pause: it is valid for a day and reused for half a day.
 const TTL_S = 86_400;
 const KEEP_MS = (TTL_S / 2) * 1000;
+// After so long a storyboard is requested again at the pointer's next movement.
+const LONGEST_MS = 10_000;
 
 /**
  * `sign(asset_id)`: the signed URLs {base_url, …} of an asset; cached, and requested once at a time.
@@ -59,7 +61,10 @@ export async function showPoster(row, sign) {
 export async function skim(row, { offsetX }, sign) {
   const key = output(row.job, "storyboard");
   if (!key) return;
-  row.cues ??= cues(row.job.asset_id, key, sign).catch(() => []); // without a storyboard the poster stays
+  row.cues ??= cues(row.job.asset_id, key, sign).catch(() => {
+    row.cues = undefined; // the poster stays, and the next movement tries again
+    return [];
+  });
   const found = await row.cues;
   const box = row.poster;
   const cue = found[Math.min(found.length - 1, Math.floor((found.length * offsetX) / box.clientWidth))];
@@ -68,8 +73,8 @@ export async function skim(row, { offsetX }, sign) {
 
 async function cues(asset_id, key, sign) {
   const url = new URL(artifact(await sign(asset_id), key));
-  const response = await fetch(url);
-  if (!response.ok) return [];
+  const response = await fetch(url, { signal: AbortSignal.timeout(LONGEST_MS) });
+  if (!response.ok) throw new Error(`storyboard: ${response.status}`);
   const found = storyboard(await response.text()).map((cue) => ({ ...cue, url: new URL(cue.image, url).href }));
   const sheets = new Map(found.map((cue) => [cue.url, new Image()]));
   await Promise.all([...sheets].map(([src, sheet]) => Object.assign(sheet, { src }).decode()));

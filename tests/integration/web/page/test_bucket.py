@@ -1,5 +1,7 @@
 """The page with a bucket on another origin: posters are shown, streams play, and the browser blocks nothing."""
 
+import asyncio
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +11,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import ClientSession
 from msgspec.structs import replace
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.browser import Complaints
 from tests.bucket import BUCKET, environ, faulty, make_bucket, moto
@@ -94,13 +96,41 @@ async def test_posters_storyboards_and_streams_of_a_bucket_are_seen_on_the_page(
 ) -> None:
     poster = row.get_by_role("button", name="Play clip")
     await expect(poster.locator("img")).to_have_js_property("naturalWidth", 320)
-    await poster.hover(position={"x": 130, "y": 20})
-    await expect(poster.locator(".skim")).to_be_visible()
+    await skimmed(poster)
     await poster.click()
     video = browser_page.locator("#video")
     await expect(video).to_have_js_property("ended", True)
     assert await video.evaluate("(video) => video.currentTime") >= CLIP_S - 0.2
     assert await video.evaluate("(video) => video.currentSrc.slice(0, 5)") == "blob:", "hls.js was not what played"
+
+
+async def skimmed(poster: Locator) -> None:
+    """Move the pointer over the poster, as a person does, until a frame is shown."""
+    async with asyncio.timeout(60):
+        for step in itertools.count():
+            await poster.hover(position={"x": 100 + step % 40, "y": 20})
+            if await poster.locator(".skim").is_visible():
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_a_storyboard_that_could_not_be_fetched_is_tried_again(
+    row: Locator, browser_page: Page, complaints: Complaints
+) -> None:
+    complaints.expect("storyboard.vtt")
+    failures = [503, None]  # None: the connection fails
+
+    async def fail(route: Route) -> None:
+        if not failures:
+            await route.continue_()
+        elif (status := failures.pop()) is None:
+            await route.abort()
+        else:
+            await route.fulfill(status=status)
+
+    await browser_page.route("**/storyboard.vtt*", fail)
+    await skimmed(row.get_by_role("button", name="Play clip"))
+    assert not failures
 
 
 async def test_the_browsers_own_player_plays_from_a_bucket(
