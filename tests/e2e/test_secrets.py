@@ -196,7 +196,9 @@ async def test_a_deleted_film_is_nowhere_but_on_topics_that_end(
         await eventually(lambda: _finds_nothing(api, PLANTED[2]), 120)
         assert [text for text in PLANTED if text in await _all_answers(api)] == []
         await _only_where_it_ends(downloading)
+        await eventually(lambda: _is_erased(downloading), 60)
     assert downloading.stop() == 0
+    assert list(_web_files_with_planted(downloading)) == []
     assert [text for text in PLANTED if text in downloading.log()] == []
     assert list(_rows_with_planted(downloading)) == []
 
@@ -248,6 +250,17 @@ async def _only_where_it_ends(system: System) -> None:
         elif any(planted in text for planted in PLANTED):
             assert record.topic.startswith(ENDING), record.topic
     assert [key for key, text in latest.items() if any(planted in text for planted in PLANTED)] == []
+
+
+async def _is_erased(system: System) -> bool:
+    return not any(_web_files_with_planted(system))
+
+
+def _web_files_with_planted(system: System) -> Iterator[str]:
+    """Files of web's replica with something planted in any byte, in use or not."""
+    for path in (system.data_dir / "web").rglob("*"):
+        if path.is_file() and any(planted.encode() in _read(path) for planted in PLANTED):
+            yield path.name
 
 
 def _rows_with_planted(system: System) -> Iterator[str]:

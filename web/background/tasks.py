@@ -13,6 +13,7 @@ from streams.process.tasks import cancel_all
 from tables.pipelines import load_retention
 from web.background.audit_writer import write_audit
 from web.background.cache_eviction import CacheEviction
+from web.background.erasing import Erasing
 from web.background.retention import JobRetention
 from web.background.store_cleanup import StoreCleanup
 from web.background.tus_sweep import TusSweep
@@ -60,6 +61,8 @@ def _tasks(parts: Services) -> list[_Task]:
         StoreCleanup(parts).run,
         TusSweep(parts).run,
         job_retention(parts).run,
+        Erasing("read model", parts.model.needs_erasure, parts.model.erase).run,
+        Erasing("search index", parts.index.needs_erasure, parts.index.erase).run,
     ]
     if parts.settings.compat.signing_key or parts.settings.compat.next_signing_key:
         tasks.append(parts.signed_calls.run)

@@ -16,6 +16,7 @@ def connect(path: Path) -> sqlite3.Connection:
     db = _connected(path, "rwc")
     # The file can be rebuilt: writes need not be durable.
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA secure_delete = ON")  # Debian's default, not everybody's; see erasure.py for the rest
     return db
 
 

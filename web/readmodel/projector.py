@@ -121,8 +121,9 @@ class Projector:
                 _put_assets(db, rows.assets.changes)
                 _put_deleted(db, rows.deleted)
                 db.executemany(schema.PUT_QUEUE, _queue_rows(rows.queues))
+                db.executemany(schema.DELETE_CHANGES, [(job_id,) for job_id in deleted_ids(rows.jobs.changes)])
                 if keep_history:
-                    db.executemany(schema.PUT_CHANGE, [_history_row(change) for change in changes])
+                    db.executemany(schema.PUT_CHANGE, [_history_row(change) for change in _without_deleted(changes)])
                 db.executemany(schema.PUT_POSITION, [(*key, *position) for key, position in positions.items()])
                 db.execute("UPDATE log SET seq = ?", (self._seq + len(changes) + len(rows.queues),))
                 _put_applied(db, "jobs", rows.jobs)
@@ -199,6 +200,12 @@ def _new_rows(batch: Batch) -> NewRows:
     return NewRows(
         parse_records(jobs, job_rows), parse_records(assets, asset_rows), queue_changes(jobs), deleted_jobs(jobs)
     )
+
+
+def _without_deleted(changes: Sequence[JobChange]) -> list[JobChange]:
+    """The changes without those of a job before its deletion: whoever resumes before them gets the deletion."""
+    deleted_at = {change.audience.job_id: change.seq for change in changes if change.job is None}
+    return [change for change in changes if change.seq >= deleted_at.get(change.audience.job_id, 0)]
 
 
 def _history_row(change: JobChange) -> tuple[object, ...]:

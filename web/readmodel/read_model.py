@@ -13,7 +13,8 @@ from streams.process.locks import Locked, lock
 from web.http.fair_semaphore import MAX_WAITING, FairSemaphore
 from web.readmodel import database_file, schema
 from web.readmodel.changelog import Changelog
-from web.readmodel.job_table import LiveOf, StoredProgress, encode_live, no_live
+from web.readmodel.erasure import Erasure
+from web.readmodel.job_table import LiveOf, StoredProgress, deleted_ids, encode_live, no_live
 from web.readmodel.projector import Batch, BatchResult, Projector, ReadPosition, transaction
 
 log = logging.getLogger("kinolog.web")
@@ -53,6 +54,9 @@ class ReadModel:
         self._lock = _locked(path.with_suffix(".lock"))
         #: Set when a reader or the writer found damage; the file must be rebuilt.
         self.damaged = threading.Event()
+        #: Set when the file may have something of what was deleted; also at start: the last process may have died.
+        self.needs_erasure = threading.Event()
+        self.needs_erasure.set()
         self._generation = 0
         self._local = threading.local()
         self._open_readers: list[sqlite3.Connection] = []
@@ -60,8 +64,7 @@ class ReadModel:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read-model-reader")
         # One caller never has all threads: another's first query waits for none of them.
         self._slots = FairSemaphore(_READERS, per_caller=_READERS - 1, queue=MAX_WAITING)
-        self._db = self._open()
-        self._projector = Projector(self._db, history, live)
+        self._use(self._open())
 
     def close(self) -> None:
         """Close the file after the running queries have ended."""
@@ -84,7 +87,11 @@ class ReadModel:
 
     async def apply(self, batch: Batch, *, keep_history: bool) -> BatchResult:
         """Apply one batch of records. A repeat is harmless."""
-        return await self._write(lambda: self._projector.apply(batch, keep_history=keep_history))
+        return await self._write(lambda: self._apply(batch, keep_history=keep_history))
+
+    async def erase(self) -> bool:
+        """Erase what deletions left in a part of the file; True at its end. Raises sqlite3.Error, OSError."""
+        return await self._write(self._erase_step)
 
     async def saved(self) -> Saved | None:
         """The state of the file; None when it is new."""
@@ -139,10 +146,20 @@ class ReadModel:
         self.damaged.set()  # until the file is complete again: the disk may be full
         self._db.close()
         self._generation += 1
-        self._db = self._create()
-        self._projector = Projector(self._db, self._history, self._live)
+        self._use(self._create())
         self._db.execute("INSERT INTO log VALUES (?, ?, 0, 0)", (cluster, partitions))
         self.damaged.clear()
+
+    def _use(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._projector = Projector(db, self._history, self._live)
+        self._erasure = Erasure(db, self._path)
+
+    def _apply(self, batch: Batch, *, keep_history: bool) -> BatchResult:
+        result = self._projector.apply(batch, keep_history=keep_history)
+        if deleted_ids(result.assets) or any(change.job is None for change in result.jobs):
+            self.needs_erasure.set()
+        return result
 
     def _open(self) -> sqlite3.Connection:
         reason = database_file.reason_to_replace(self._path, schema.VERSION)
@@ -154,6 +171,9 @@ class ReadModel:
     def _create(self) -> sqlite3.Connection:
         database_file.create(self._path, schema.TABLES, schema.VERSION)
         return _connect(self._path)
+
+    def _erase_step(self) -> bool:
+        return self._erasure.step()  # of the file as it is now: it may have been created again
 
     # In a reader's thread
 
@@ -185,9 +205,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = database_file.connect(path)
     db.execute("PRAGMA wal_autocheckpoint = 4000")
     db.execute("PRAGMA journal_size_limit = 67108864")
-    # The default cache is 2 MB, and Debian's SQLite overwrites deleted data: together half of the time of a change.
+    # The default is 2 MB; overwriting deleted data then takes half of the time of a change, and nothing with this.
     db.execute("PRAGMA cache_size = -32768")
-    db.execute("PRAGMA secure_delete = OFF")
     return db
 
 

@@ -55,12 +55,13 @@ CREATE TABLE asset_rows (n INTEGER PRIMARY KEY, row BLOB NOT NULL);
 CREATE INDEX assets_created ON assets (created_at, id);
 CREATE INDEX assets_status ON assets (status, created_at, id);
 CREATE INDEX assets_owner ON assets (owner, created_at, id);
--- The latest state changes of jobs, for clients that resume; a deleted job has no row.
+-- The latest state changes of jobs, for clients that resume. Of a deleted job only the deletion is kept, without a row.
 CREATE TABLE changes (
   seq INTEGER PRIMARY KEY, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
   job_id TEXT NOT NULL, asset_id TEXT NOT NULL, owner TEXT, steps TEXT NOT NULL, row BLOB
 );
 CREATE INDEX changes_place ON changes (partition, offset);
+CREATE INDEX changes_job ON changes (job_id);
 """
 
 FIND_JOB = "SELECT n, g FROM jobs WHERE id = ?"
@@ -105,6 +106,7 @@ offset = CASE WHEN paused != excluded.paused THEN excluded.offset ELSE offset EN
 """
 
 PUT_CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+DELETE_CHANGES = "DELETE FROM changes WHERE job_id = ? AND row IS NOT NULL"
 PUT_POSITION = """
 INSERT INTO positions VALUES (?, ?, ?, ?, ?) ON CONFLICT (changelog, partition)
 DO UPDATE SET next_offset = excluded.next_offset, tail = excluded.tail, floor = excluded.floor

@@ -22,6 +22,7 @@ from web.http.fair_semaphore import MAX_WAITING, FairSemaphore
 from web.readmodel import database_file
 from web.readmodel.projector import transaction
 from web.search import schema as sql
+from web.search.erasure import IndexErasure
 from web.search.text_query import gathered, spread
 from web.search.vector_file import Floats, Row, Vectors, VectorsMissing
 
@@ -87,7 +88,11 @@ class SearchIndex:
         self._spaces: dict[str, _OpenSpace] = {}
         #: Set when the index was recreated: everything must be indexed again.
         self.emptied = threading.Event()
+        #: Set when the file may have something of what was removed; also at start: the last process may have died.
+        self.needs_erasure = threading.Event()
+        self.needs_erasure.set()
         self._db = self._opened()
+        self._erasure = IndexErasure(self._db, self._path)
 
     def close(self) -> None:
         """Close the files after the running work has ended."""
@@ -114,6 +119,10 @@ class SearchIndex:
         """Remove assets. A repeat is harmless."""
         removed = list(asset_ids)
         await self._write(lambda: self._remove(removed))
+
+    async def erase(self) -> bool:
+        """Erase what removed assets left in a part of the file; True at its end. Raises sqlite3.Error, OSError."""
+        return await self._write(self._erase_step)
 
     async def find_words(self, query: str, owner: str | None, limit: int) -> list[Hit]:
         """Passages that match an FTS5 query, by BM25; of one owner, or of all (None)."""
@@ -196,7 +205,8 @@ class SearchIndex:
         """Delete an asset's passages; returns the (space, slot) of each vector."""
         slots = self._db.execute(sql.SLOTS_OF_ASSET, (asset_id,)).fetchall()
         self._db.execute("DELETE FROM passages WHERE asset_id = ?", (asset_id,))
-        self._db.execute("DELETE FROM assets WHERE id = ?", (asset_id,))
+        if self._db.execute("DELETE FROM assets WHERE id = ?", (asset_id,)).rowcount:
+            self.needs_erasure.set()
         return slots
 
     def _release(self, freed: Sequence[tuple[int, int]]) -> None:
@@ -234,6 +244,7 @@ class SearchIndex:
 
     def _recreate(self, reason: str) -> None:
         self._db = self._recreated(reason)
+        self._erasure = IndexErasure(self._db, self._path)
 
     def _recreated(self, reason: str) -> sqlite3.Connection:
         log.info("search index is recreated", extra={"reason": reason})
@@ -251,6 +262,9 @@ class SearchIndex:
         self._spaces = {}
         if db := getattr(self, "_db", None):
             db.close()
+
+    def _erase_step(self) -> bool:
+        return self._erasure.step()  # of the file as it is now: it may have been created again
 
     # In a reader's thread
 

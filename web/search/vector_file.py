@@ -55,8 +55,10 @@ class Vectors:
         if os.fstat(self._fd).st_size < size * dim * _FLOAT_BYTES:
             os.close(self._fd)
             raise VectorsMissing(f"{path} has fewer than {size} vectors")
+        os.ftruncate(self._fd, size * dim * _FLOAT_BYTES)  # without what a process wrote that died before publishing it
         self._view = self._filled(_View(self._mapped(0), np.zeros(0, np.int64), np.zeros(0, np.int64)), known)
         self._free = sorted(set(range(size)) - {row.slot for row in known}, reverse=True)
+        self._clear([slot for slot in self._free if self._view.matrix[slot].any()])
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self._view.passages))
@@ -74,15 +76,21 @@ class Vectors:
         return slots
 
     def publish(self, rows: Sequence[Row], removed: Sequence[int]) -> None:
-        """Make `rows` visible to searches, and clear the slots `removed`."""
+        """Make `rows` visible to searches, and free the slots `removed`."""
         view = self._filled(self._view, rows)
         view.passages[list(removed)] = 0
         self._view = view
-        self._free += removed
+        self.release(removed)
 
     def release(self, slots: Sequence[int]) -> None:
-        """Free slots that were written and will not be published."""
+        """Clear and free slots that searches do not see: a vector says what its passage is about."""
+        self._clear(slots)
         self._free += slots
+
+    def _clear(self, slots: Iterable[int]) -> None:
+        vector_bytes = self._dim * _FLOAT_BYTES
+        for slot in slots:
+            os.pwrite(self._fd, bytes(vector_bytes), slot * vector_bytes)
 
     def nearest(self, query: Floats, limit: int, owner: int | None) -> list[tuple[int, float]]:
         """(passage, inner product) of the best passages, best first; of one owner, or of all (None)."""

@@ -22,7 +22,8 @@ def test_a_job_without_an_owner_is_covered_by_no_owner() -> None:
 async def test_a_deleted_job_has_the_audience_of_its_last_row(tmp_path: Path) -> None:
     async with replica_below(tmp_path) as replica:
         await replica.write(a_job(1, steps=STEPS, owner="anna"))
+        [created] = await replica.model.read(live_queries.changes_after, 0, 10)
         await replica.write("job_000001")
-        created, deleted = await replica.model.read(live_queries.changes_after, 0, 10)
+        [deleted] = await replica.model.read(live_queries.changes_after, 0, 10)
     audience = Audience("job_000001", "asset_000001", "anna", ("probe", "transcode"))
     assert (created.audience, deleted.audience, deleted.job) == (audience, audience, None)

@@ -1,6 +1,7 @@
 """The read model: rows, history, applied offsets, and damaged files."""
 
 import asyncio
+import re
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -205,11 +206,66 @@ async def test_a_hole_that_compaction_left_ends_the_history(replica: Replica) ->
     assert await replica.model.read(live_queries.resume_seq, (5, 0)) == 2
 
 
-async def test_a_job_created_and_deleted_in_one_batch_leaves_only_history(replica: Replica) -> None:
+async def test_of_a_job_created_and_deleted_in_one_batch_only_the_deletion_is_kept(replica: Replica) -> None:
     await replica.take({"jobs": [record(a_job(1, owner="anna"), 0), tombstone("job_000001", 1)]})
     assert await ids(replica) == []
     changes = await replica.model.read(live_queries.changes_after, 0, 10)
-    assert [(change.job is None, change.audience.owner) for change in changes] == [(False, "anna"), (True, "anna")]
+    assert [(change.job is None, change.audience.owner) for change in changes] == [(True, "anna")]
+
+
+async def history(replica: Replica) -> list[tuple[str, bytes | None]]:
+    return await replica.model.read(lambda db: db.execute("SELECT job_id, row FROM changes ORDER BY seq").fetchall())
+
+
+async def test_the_rows_of_a_deleted_job_leave_the_history_and_its_deletion_stays(replica: Replica) -> None:
+    await replica.write(a_job(1, filename="planted.mp4"), a_job(3))
+    await replica.write(a_job(1, "active", filename="planted.mp4"))
+    await replica.write(a_job(1, "failed", filename="planted.mp4"), "job_000001", a_job(3, "active"))
+    kept = await history(replica)
+    assert [job_id for job_id, _ in kept] == ["job_000003", "job_000001", "job_000003"]
+    assert [row for job_id, row in kept if job_id == "job_000001"] == [None]
+
+
+async def test_a_client_that_resumes_before_a_job_was_deleted_gets_its_deletion(replica: Replica) -> None:
+    clients = [await replica.listen()]
+    for status in ("waiting", "active", "failed"):
+        await replica.write(a_job(1, status), a_job(2, status))
+        clients.append(await replica.listen())
+    await replica.write("job_000001")
+    for client in clients:
+        resumed = await replica.listen(client.cursor)
+        assert "snapshot" not in resumed.kinds
+        assert ("job_000001", "gone") in resumed.changes
+        for frame in resumed.frames:
+            client.take(frame)
+        assert client.jobs.keys() == {"job_000002"}
+        assert client.jobs["job_000002"]["status"] == "failed"
+
+
+async def test_a_trim_after_a_deletion_still_ends_in_deletions_for_all_who_resume(tmp_path: Path) -> None:
+    async with replica_below(tmp_path, live_history=20) as replica:
+        first = await replica.listen()
+        await replica.write(*(a_job(1, status) for status in ("waiting", "active", "failed")))
+        second = await replica.listen()
+        await replica.write("job_000001")
+        await replica.write(*(a_job(3, "active", updated_at=float(n)) for n in range(100)))
+        for client in (first, second):
+            for frame in (await replica.listen(client.cursor)).frames:
+                client.take(frame)
+            assert client.jobs.keys() == {"job_000003"}
+
+
+async def test_nothing_of_a_deleted_job_can_be_read_in_the_file(replica: Replica, tmp_path: Path) -> None:
+    for status in ("waiting", "active", "failed"):
+        named = (a_job(n, status, filename=f"planted{n:04}.mp4", passthrough="x" * 40 * n) for n in range(1, 60))
+        await replica.write(*named, an_asset(1, filename="planted0001.mp4"))
+    assert replica.model.needs_erasure.is_set(), "the last process may have died before it was done"
+    await replica.write(*(f"job_{n:06}" for n in range(1, 60, 2)))
+    await replica.take({"jobs": [], "assets": [tombstone("asset_000001", 3)]})
+    while not await replica.model.erase():
+        pass
+    content = b"".join(file.read_bytes() for file in tmp_path.glob("web-1.sqlite3*"))
+    assert {int(n) for n in re.findall(rb"planted(\d{4})", content)} == set(range(2, 60, 2))
 
 
 async def test_an_asset_created_again_has_nothing_of_the_deleted_one(replica: Replica) -> None:

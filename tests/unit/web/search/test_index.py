@@ -1,5 +1,6 @@
 """The search index: indexed passages are found by their owners, and a lost file is recreated."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -137,3 +138,39 @@ async def test_a_file_that_is_deleted_while_it_is_used_is_noticed(index: SearchI
     assert index.emptied.is_set()
     await index.put(embedded("asset_1", [0, 1]))
     assert len(await texts_of(index, '"about"')) == 2
+
+
+async def test_no_word_or_vector_of_a_removed_asset_is_left_in_the_files(index: SearchIndex, tmp_path: Path) -> None:
+    for n in range(40):
+        await index.put(
+            Entry(f"asset_{n}", "anna", "v1", said(f"ship planted{n:03} sails"), Embedded(SMALL, one_hot(1)))
+        )
+    await index.put(entry("asset_2", ["it was transcribed again"], source="v2"))
+    await index.remove(f"asset_{n}" for n in range(0, 40, 2))
+    await erased(index)
+    content = b"".join(file.read_bytes() for file in tmp_path.glob("web-1.search*") if file.is_file())
+    assert {int(n) for n in re.findall(rb"planted(\d{3})", content)} == set(range(1, 40, 2))
+    assert len(await texts_of(index, '"ship"')) == 10
+    assert await texts_of(index, '"planted004"') == []
+    vectors = np.fromfile(tmp_path / "web-1.vectors" / f"{SMALL.id}.f32", np.float32).reshape(-1, 4)
+    assert np.count_nonzero(vectors.any(axis=1)) == 20
+
+
+async def erased(index: SearchIndex) -> None:
+    """Everything that was removed before is erased."""
+    assert index.needs_erasure.is_set()
+    while not await index.erase():
+        pass
+
+
+async def test_passages_that_come_while_words_are_merged_are_found(index: SearchIndex) -> None:
+    for n in range(200):
+        await index.put(entry(f"asset_{n}", [" ".join(f"word{n * k % 997}" for k in range(200))]))
+    await index.remove(f"asset_{n}" for n in range(100))
+    n = 0
+    while not await index.erase():
+        n += 1
+        await index.put(entry(f"late_{n}", ["a late word"]))
+    assert n
+    assert len(await texts_of(index, '"late"')) == min(n, 10)
+    assert await texts_of(index, '"word1"') != []

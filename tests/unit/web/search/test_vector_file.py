@@ -34,3 +34,21 @@ def test_written_vectors_are_found_once_published_and_until_removed(tmp_path: Pa
     assert vectors.nearest(query, 5, None) == []
     assert vectors.write(np.zeros((1, 2), np.float32)) == [slot], "the slot is used again"
     vectors.close()
+
+
+def test_nothing_of_a_removed_vector_is_left_in_the_file(tmp_path: Path) -> None:
+    vectors = Vectors(tmp_path / "v.f32", 2)
+    kept, removed, unpublished = vectors.write(np.array([[1, 2], [3, 4], [5, 6]], np.float32))
+    vectors.publish([Row(kept, 1, 0), Row(removed, 2, 0)], [])
+    vectors.publish([], [removed])
+    vectors.release([unpublished])
+    assert np.fromfile(tmp_path / "v.f32", np.float32)[:6].tolist() == [1, 2, 0, 0, 0, 0]
+    vectors.close()
+
+
+def test_vectors_that_a_dead_process_left_are_cleared_at_start(tmp_path: Path) -> None:
+    vectors = Vectors(tmp_path / "v.f32", 2)
+    vectors.write(np.array([[1, 2], [3, 4], [5, 6]], np.float32))
+    vectors.close()
+    Vectors(tmp_path / "v.f32", 2, [Row(1, 7, 0)]).close()
+    assert np.fromfile(tmp_path / "v.f32", np.float32)[:6].tolist() == [0, 0, 3, 4, 0, 0]
