@@ -16,7 +16,7 @@ class AuditLink(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditRecorded(Message, frozen=True, kw_only=True):
-    """A modifying or refused request, or the opening of a chain."""
+    """A modifying or refused request, a refused record of the log, or the opening of a chain."""
 
     TYPE: ClassVar[str] = "media.audit.recorded.v1"
 
@@ -28,14 +28,14 @@ class AuditRecorded(Message, frozen=True, kw_only=True):
     prev: str
     #: When, seconds since the epoch.
     at: float
-    #: Method and route, e.g. "POST /v1/jobs/{job_id}/cancel", or "open".
+    #: Method and route, e.g. "POST /v1/jobs/{job_id}/cancel", or "refused-record", or "open".
     action: str
-    #: Path of the request.
+    #: Path of the request; topic, offset and key of a record.
     subject: str | None = None
     result: Literal["done", "refused", "failed"] = "done"
     #: HTTP status of the response.
     status: int | None = None
-    #: Problem code of an error.
+    #: Problem code of an error; of a record "unsigned", "forged" or "replayed".
     code: str | None = None
     #: Owner of the caller; unset for operators and unauthenticated callers.
     owner: str | None = None

@@ -195,10 +195,11 @@ class Auth(Section, frozen=True, kw_only=True):
     token: str | None = None
     #: Further fixed tokens, as JSON, e.g. [{"token": "…", "owner": "anna", "role": "editor"}].
     tokens: tuple[FixedToken, ...] = ()
-    #: Key that signs media URLs, shared by all replicas, at least 32 bytes, e.g. of `openssl rand -hex 32`; unset:
-    #: created in a file below the data directory.
+    #: Key that signs media URLs, API tokens and key rows on the log, shared by all replicas, at least 32 bytes, e.g. of
+    #: `openssl rand -hex 32`; unset: created in a file below the data directory. Without it every API token ends.
     signing_secret: str | None = None
-    #: Earlier keys whose media URLs are still accepted, as JSON: for a rotation. Without them those URLs are revoked.
+    #: Earlier keys whose media URLs and rows are still accepted, as JSON: for a rotation. Without them those URLs are
+    #: revoked; rows are signed again with the current key by the first start with both.
     previous_signing_secrets: tuple[str, ...] = ()
     #: Failed authentications of one IP address before responses are 429; one more is allowed every two seconds. Valid
     #: tokens are never limited, so choose fixed tokens that cannot be guessed.

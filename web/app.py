@@ -19,11 +19,13 @@ from tables.pipelines import load_pipelines
 from tables.submissions import Refused
 from web.api.documents import add_documents
 from web.api.uploads.tus_headers import add_version
-from web.auth.access_rows import access_log
+from web.auth.access_log import AccessLog
 from web.auth.api_tokens import TokenLog
 from web.auth.audit import Audit, auditing
 from web.auth.browser_requests import browser_guard
 from web.auth.middleware import Authenticator, authentication, counted_caller
+from web.auth.refused_records import RefusedRecords
+from web.auth.row_signatures import RowSigner
 from web.auth.signed_calls import SignedCalls
 from web.auth.signed_urls import MAX_TTL_S, Signer, signing_keys
 from web.auth.signing_keys import SigningKeys
@@ -130,7 +132,9 @@ def make_services(settings: Settings) -> Services:
     auth = settings.auth
     keys = signing_keys(auth.signing_secret, auth.previous_signing_secrets, home / "signing.key")
     access_producer = Producer(settings, f"kinolog-web-{settings.web.replica}-notary")
-    access = access_log(settings, access_producer)
+    signer, audit = RowSigner(keys), Audit(settings, access_producer)
+    refused_records = RefusedRecords(names(settings).tokens, audit)
+    access = AccessLog(settings, access_producer, signer, refused_records.add)
     tokens, tickets = TokenLog(access), Tickets(keys[0])
     media_keys = SigningKeys(access, keys, max(MAX_TTL_S, settings.cache.url_ttl_s))
     authenticator = Authenticator(settings, tokens, tickets)
@@ -176,14 +180,15 @@ def make_services(settings: Settings) -> Services:
         event_indexer=EventIndexer(settings, position, event_index),
         journal=Journal(home / f"{settings.web.replica}.uploads"),
         access=access,
+        refused_records=refused_records,
         tokens=tokens,
         signing_keys=media_keys,
-        signed_calls=SignedCalls(settings, access_producer),
+        signed_calls=SignedCalls(settings, access_producer, signer),
         tickets=tickets,
         authenticator=authenticator,
         sessions=Sessions(authenticator),
         live_limit=_live_limit(settings),
-        audit=Audit(settings, access_producer),
+        audit=audit,
         access_producer=access_producer,
         metrics=Metrics(),
         signer=Signer(media_keys.current),

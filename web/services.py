@@ -10,10 +10,11 @@ from processors.storage.object_store import ObjectStore
 from streams.kafka.producer import Producer
 from streams.settings import Settings
 from tables.pipelines import Pipelines
-from web.auth.access_rows import AccessLog
+from web.auth.access_log import AccessLog
 from web.auth.api_tokens import TokenLog
 from web.auth.audit import Audit
 from web.auth.middleware import Authenticator
+from web.auth.refused_records import RefusedRecords
 from web.auth.signed_calls import SignedCalls
 from web.auth.signed_urls import Signer
 from web.auth.signing_keys import SigningKeys
@@ -75,6 +76,7 @@ class Services:
     event_indexer: EventIndexer
     journal: Journal
     access: AccessLog
+    refused_records: RefusedRecords
     tokens: TokenLog
     signing_keys: SigningKeys
     signed_calls: SignedCalls

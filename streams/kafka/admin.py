@@ -264,7 +264,7 @@ def to_be_set(topic: Topic, effective: Mapping[str, str], replicas: int, report:
         current = effective.get(name)
         if current == value or _is_stricter(name, current, value):
             continue
-        harmful = deletes_records(name, current, value)
+        harmful = deletes_records(name, current, value) and not topic.is_endless  # all of them are set at once
         (report.differing if harmful else report.altered).append(
             f"{topic.name}: {name} is {current}, should be {value}"
         )

@@ -28,6 +28,11 @@ class Topic(NamedTuple):
     #: Further ones while it has one replica.
     alone: dict[str, str] = {}
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether no record is ever deleted."""
+        return (self.config.get("retention.ms"), self.config.get("retention.bytes")) == ("-1", "-1")
+
     def config_of(self, replicas: int) -> dict[str, str]:
         """Settings of the topic with this many replicas."""
         return self.config | durability(replicas) | (self.alone if replicas == 1 else {})
@@ -94,7 +99,7 @@ def required_topics(settings: Settings) -> list[Topic]:
     topics.append(Topic(n.control, 1, _retention(_DAY_S)))
     topics.append(Topic(n.step_requests, settings.request_partitions, _retention(_DAY_S)))
     topics.append(Topic(n.executors, 1, _retention(_DAY_S)))
-    topics.append(Topic(n.tokens, 1, _COMPACTED))
+    topics.append(Topic(n.tokens, 1, _ENDLESS))
     topics.append(Topic(n.calls, 1, _retention(2 * SIGNED_CALL_S)))
     topics.append(Topic(n.audit, 1, _retention(settings.kafka.audit_retention_s)))
     # Their number of partitions tells added ones from another KINOLOG_PARTITIONS, with which keys would move.
@@ -131,6 +136,8 @@ def _retention(seconds: int) -> dict[str, str]:
     return _DATED | {"cleanup.policy": "delete", "retention.ms": str(seconds if seconds < 0 else seconds * 1000)}
 
 
+#: Every record stays. In a compacted topic a forged record would remove the genuine one, a revocation for instance.
+_ENDLESS = _retention(-1) | {"retention.bytes": "-1"}
 #: Recovery reads these topics from the beginning, so they are compacted within 15 minutes.
 _COMPACTED = _DATED | {
     "cleanup.policy": "compact",

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import hashlib
+import json
 import os
 import sys
 import uuid
@@ -14,9 +16,10 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
+from msgspec.structs import replace
 
 from streams.cluster import Cluster
-from streams.kafka.acls import ROLES, Role, acls_of, create_acls
+from streams.kafka.acls import ROLES, Acl, Operation, Resource, Role, acls_of, create_acls
 from streams.kafka.admin import TopicsError, apply_topics, topic_states
 from streams.kafka.producer import Producer
 from streams.kafka.reader import open_reader, read_to_end
@@ -140,6 +143,72 @@ async def test_client_certificates_are_enough(broker: SecuredBroker, settings: S
     part = TopicPartition(names(settings).events, 0)
     async with open_reader(owned.cluster, [part], reset="earliest") as reader:
         assert b"value" in [record.value async for record in read_to_end(reader, [part])]
+
+
+async def test_an_executors_credential_grants_nothing_even_with_a_right_too_many(
+    broker: SecuredBroker, settings: Settings, tmp_path: Path
+) -> None:
+    """Its credential may write to the topic of tokens, by a mistake of the cluster's operator."""
+    own = await _with_own_topics(broker, settings)
+    tokens, executor = names(own).tokens, broker.by_password("executor")
+    mistake = [Acl(Resource.TOPIC, tokens, (Operation.READ, Operation.WRITE))]
+    await create_acls(broker.by_password("admin"), "User:executor", mistake)
+    async with running_web(broker, own, tmp_path) as api:
+        token_id, token = await _new_token(api)
+        async with AIOKafkaProducer(**executor.client_options()) as producer:
+            row = {"id": "tok_x", "digest": hashlib.sha256(b"known").hexdigest(), "role": "admin", "created_at": 1}
+            await producer.send_and_wait(tokens, json.dumps(row).encode(), key=b"tok_x")
+            await producer.send_and_wait(tokens, None, key=token_id.encode())
+        async with asyncio.timeout(60):
+            while "kinolog_refused_records 2.0" not in await _text(api, "/metrics"):
+                await asyncio.sleep(0.2)
+        assert await _status(api, "tok_x.known") == 401
+        assert await _status(api, token) == 200
+
+
+async def _with_own_topics(broker: SecuredBroker, settings: Settings) -> Settings:
+    own = replace(settings, topic_prefix="mistaken.")
+    for role in ("web", "operator"):
+        await create_acls(broker.by_password("admin"), f"User:{role}", acls_of(role, own))
+    await apply_topics(own)
+    return own
+
+
+@contextlib.asynccontextmanager
+async def running_web(broker: SecuredBroker, settings: Settings, folder: Path) -> AsyncIterator[Api]:
+    """Web with its own user, and nothing else."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("KINOLOG_")}
+    environ = inherited | to_environ(settings.with_cluster(broker.by_password("web")))
+    part = Service("web", [sys.executable, "-m", "streams.cli", "web"], environ, folder / "web.log")
+    headers = {"Authorization": f"Bearer {settings.auth.token}"}
+    try:
+        await part.start()
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{settings.web.port}", headers=headers) as session:
+            yield Api(session)
+    finally:
+        ended = await part.retire()
+    assert ended == 0
+
+
+async def _new_token(api: Api) -> tuple[str, str]:
+    """Of a viewer; web may still be starting."""
+    async with asyncio.timeout(_READY_S):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                status, body = await api.post("/v1/tokens", {"role": "viewer", "owner": "anna"})
+                if status == 201:
+                    return body["data"]["id"], body["data"]["token"]
+            await asyncio.sleep(0.2)
+
+
+async def _text(api: Api, path: str) -> str:
+    async with api.session.get(path) as response:
+        return await response.text()
+
+
+async def _status(api: Api, token: str) -> int:
+    async with api.session.get("/v1/jobs", headers={"Authorization": f"Bearer {token}"}) as response:
+        return response.status
 
 
 #: What each role writes; everything else is refused.

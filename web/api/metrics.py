@@ -35,6 +35,7 @@ async def _gather(parts: Services) -> None:
     metrics.audit_dropped.set(parts.audit.dropped)
     metrics.clock_skew.set(parts.clock.skew_s)
     metrics.tokens.set(len(parts.tokens.rows))
+    metrics.refused_records.set(parts.refused_records.count)
     for part, ends in run_dir.kept_ends(parts.settings).items():
         metrics.part_ends.labels(part).set(ends.ends)
         metrics.crash_loops.labels(part).set(is_looping(ends, time.time()))

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from schemas.access import TokenRow
 from streams.ids import new_id
-from web.auth.access_rows import AccessLog
+from web.auth.access_log import AccessLog
 
 _SECRET_BYTES = 32
 #: Digest that the secret of an unknown id is compared with, for constant time.

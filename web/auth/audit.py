@@ -32,8 +32,8 @@ _WAIT_S = 5.0
 #: Recorded refusals per IP address, burst and per second: a flood of requests must not flood the log.
 _REFUSALS_BURST, _REFUSALS_PER_S = 50.0, 1.0
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-#: Fields of the chain that `Chain.seal` fills in.
-_UNPLACED: dict[str, Any] = {"chain": "", "seq": 0, "prev": ""}
+#: Fields of an entry that `Chain.seal` fills in.
+UNPLACED: dict[str, Any] = {"chain": "", "seq": 0, "prev": ""}
 
 
 class _Waiting(NamedTuple):
@@ -85,7 +85,7 @@ class Audit:
         while True:
             try:
                 after = await last_link(self._settings)
-                return AuditRecorded(**_UNPLACED, at=time.time(), action="open", after=after)
+                return AuditRecorded(**UNPLACED, at=time.time(), action="open", after=after)
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("audit log unreachable", extra={"error": repr(error)})
                 await asyncio.sleep(_RETRY_S)
@@ -135,7 +135,7 @@ def entry_of(request: web.Request, response: web.StreamResponse, remote: str) ->
     route, principal = route_of(request), request.get(PRINCIPAL)
     refused = 400 <= response.status < 500
     return AuditRecorded(
-        **_UNPLACED,
+        **UNPLACED,
         at=time.time(),
         action=f"{request.method} {route.path if route else '?'}",
         subject=request.path[:500],

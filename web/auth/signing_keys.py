@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from schemas.access import SigningKeyRow
 from streams.ids import new_id
-from web.auth.access_rows import KEY_PREFIX, AccessLog
+from web.auth.access_log import AccessLog
+from web.auth.access_rows import KEY_PREFIX
 from web.http.problems import Problem, not_found, unavailable
 
 #: Rows of keys that ended so long ago are removed, seconds.

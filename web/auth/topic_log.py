@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar
 
@@ -45,12 +45,12 @@ class TopicLog(Generic[S]):
         self._next_offset = 0
         self._moved = asyncio.Condition()
 
-    async def write(self, key: str, value: bytes | None) -> None:
-        """Write a record; returns when it is on the log and in `state`. Raises Problem (503)."""
+    async def write(self, key: str, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+        """Write a record; returns when it is on the log and `state` was folded with it. Raises Problem (503)."""
         topic = self._partition.topic
         try:
             async with asyncio.timeout(_WRITE_S):
-                delivery = await self._producer.send(topic, 0, key.encode(), value, _JSON)
+                delivery = await self._producer.send(topic, 0, key.encode(), value, [*_JSON, *headers])
                 offset = (await delivery).offset
                 async with self._moved:
                     await self._moved.wait_for(lambda: self._next_offset > offset)

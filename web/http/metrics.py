@@ -75,6 +75,11 @@ class Metrics:
             "Seconds that this machine's clock is ahead of the broker's.",
             registry=registry,
         )
+        self.refused_records = Gauge(
+            "kinolog_refused_records",
+            "Records of tokens and keys on the log that nobody with the signing secret wrote, since the start.",
+            registry=registry,
+        )
         self.tokens = Gauge("kinolog_tokens", "API tokens, revoked ones included.", registry=registry)
 
 

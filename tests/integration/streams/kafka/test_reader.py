@@ -13,7 +13,8 @@ from streams.kafka.admin import apply_topics
 from streams.kafka.producer import Producer
 from streams.settings import Settings, load
 from tests.broker_requests import Requests, requests
-from web.auth.access_rows import access_log
+from web.auth.access_log import AccessLog
+from web.auth.row_signatures import RowSigner
 
 __all__ = ["requests"]  # a fixture is found by its name in this module
 
@@ -27,7 +28,8 @@ async def settings(broker: Broker) -> Settings:
 
 
 async def _tokens(settings: Settings) -> None:
-    tokens = access_log(settings, Producer(settings, "reader-test"))
+    producer = Producer(settings, "reader-test")
+    tokens = AccessLog(settings, producer, RowSigner([b"a secret"]), print)
     await _until(tokens.run, tokens.caught_up)
 
 

@@ -83,7 +83,7 @@ async def test_tokens_survive_a_replica_that_comes_from_nothing_and_are_stored_h
 ) -> None:
     token = await made(pair[0], role="viewer", owner="carl")
     assert token["token"].partition(".")[2] not in repr(pair[0].parts.tokens.rows)
-    async with serve(make(KINOLOG_WEB__REPLICA="web-c")) as third:
+    async with serve(make(KINOLOG_WEB__REPLICA="web-c", KINOLOG_AUTH__SIGNING_SECRET="one" * 11)) as third:
         await eventually(third.parts.tokens.caught_up.is_set, 30)
         assert await status_of(third, token["token"]) == 200
         listed = (await third.ask("GET", "/v1/tokens"))[1]["data"]

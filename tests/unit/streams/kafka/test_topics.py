@@ -26,6 +26,14 @@ def test_an_existing_topic_is_judged_by_the_replicas_that_it_has() -> None:
     assert to_be_set(EVENTS, DEFAULTS, 1, TopicsReport()) == safe
 
 
+def test_a_compacted_topic_becomes_endless_without_an_operator_and_no_other_becomes_deleting() -> None:
+    compacted = {"cleanup.policy": "compact", "retention.ms": "604800000", "retention.bytes": "-1"}
+    topics = {topic.name: topic for topic in required_topics(Settings())}
+    endless = to_be_set(topics[names(Settings()).tokens], compacted, 1, TopicsReport())
+    assert (endless["cleanup.policy"], endless["retention.ms"]) == ("delete", "-1")
+    assert "cleanup.policy" not in to_be_set(topics[names(Settings()).audit], compacted, 1, TopicsReport())
+
+
 def test_an_operator_who_asks_for_more_copies_keeps_them() -> None:
     stricter = DEFAULTS | {"min.insync.replicas": "3", "unclean.leader.election.enable": "false"}
     report = TopicsReport()
