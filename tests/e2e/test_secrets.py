@@ -39,7 +39,7 @@ ENDING = (
     "media.progress",
     "media.commands",
     "media.step-events",
-    "media.step-requests.",
+    "media.step-requests",
     "media.audit",
 )
 #: The topic on which full URLs are, and the one that upstream services write themselves.
