@@ -1,7 +1,7 @@
 # The entry point for developers and CI. Each target installs what it needs; repeating it is cheap.
 #   make demo [FILE=my.mp4] [EXIT=1]    make test    make setup    make bench    make chaos [SEED=1] [DURATION=300]
 #   make properties [EXAMPLES=20000]    make hostile [CASES=500] [SEED=1]    make fuzz [SECONDS=20]
-#   make inputs [ONLY=text]
+#   make inputs [ONLY=text]    make planted [ONLY=name] [JSON=1]
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,7 +18,7 @@ TUS := .venv/tus.min.js
 # Test files run in parallel: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e chaos power bench simulate hostile inputs fuzz properties screenshot lock docs clean tools browser compiler clients
+.PHONY: setup demo test lint types unit integration e2e chaos power bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
 
 setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(TUS)
 
@@ -81,6 +81,10 @@ hostile: setup
 # Runs real inputs through the real steps and examines the results; a run of all of them writes docs/inputs.md.
 inputs: setup
 	@$(BIN)/python -m tests.inputs $(if $(ONLY),'$(ONLY)')
+
+# Plants bugs in a copy of the code, and runs the tests that should notice; a run of all of them writes docs/planted.md.
+planted: setup
+	@nice -n 15 $(BIN)/python -m tests.planted $(if $(ONLY),--only '$(ONLY)') $(if $(JSON),--json)
 
 # Fuzzes every decoder of external input with atheris, SECONDS each; crashing inputs are kept in tests/fuzz/seeds.
 fuzz: .venv/.ready

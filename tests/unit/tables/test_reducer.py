@@ -3,6 +3,7 @@
 from itertools import count
 
 import pytest
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from schemas.base import ErrorRecord
@@ -114,6 +115,23 @@ def test_retriable_failures_are_tried_again_until_the_policy_ends() -> None:
             job, _ = apply(job, event_of(RetryDue, job, "probe"))
     assert job.status == "failed" and job.error == BUSY
     assert all(step.status in ("failed", "cancelled") for step in job.steps)
+
+
+def test_what_happens_to_another_attempt_has_another_event_id() -> None:
+    job, effects = submitted()
+    for attempt in range(1, POLICY.attempts + 1):
+        job, accepted = apply(job, accept(job, "probe", f"L{attempt}"))
+        job, failed = apply(job, event_of(AttemptFailed, job, "probe", lease_id=f"L{attempt}", error=BUSY))
+        due = [] if job.status == "failed" else [event_of(RetryDue, job, "probe")]
+        for event in due:
+            job, requested = apply(job, event)
+            effects += requested
+        effects += accepted + failed
+    by_id: dict[str, set[bytes]] = {}
+    for effect in effects:
+        by_id.setdefault(event_id(effect), set()).add(encode(effect))
+    assert job.status == "failed" and len(by_id) > 3 * POLICY.attempts
+    assert {an_id for an_id, said in by_id.items() if len(said) > 1} == set()
 
 
 def test_the_inputs_fault_is_never_retried() -> None:

@@ -149,6 +149,8 @@ def test_a_time_to_start_is_neither_past_nor_years_ahead() -> None:
     assert checked_run_at("2026-01-31T12:00:00Z", noon - 1.0) == noon
     assert checked_run_at("2026-01-31T13:00:00+01:00", noon - 1.0) == noon
     assert checked_run_at("2026-01-31T12:00:00Z", noon + 60.0) is None, "a repeated request, or a clock that is behind"
+    with pytest.raises(Refused, match="with a zone"):
+        checked_run_at("2026-01-31T12:00:00", noon - 1.0)
     for now, text in ((noon + 301.0, "past"), (noon - MAX_AHEAD_S - 1.0, "366 days")):
         with pytest.raises(Refused, match=text):
             checked_run_at("2026-01-31T12:00:00Z", now)

@@ -5,8 +5,9 @@ from agents.control.record_changes import RecordChanges
 from schemas.commands import SubmitJob
 from schemas.facts import DeadLetter
 from schemas.jobs import Asset, Input, Job, Step, StepSpec
+from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from tables.assets import LISTED_JOBS
-from tables.rows import decode_job
+from tables.rows import applied_of, decode_job
 from tests.unit.agents.control.world import Log
 
 
@@ -46,6 +47,23 @@ def job(number: int) -> Job:
         created_at=command.submitted_at,
         updated_at=1.0,
     )
+
+
+async def test_a_kill_between_the_rows_of_a_record_leaves_none_that_says_it_is_applied() -> None:
+    log = Log()
+    written: list[tuple[str, bytes]] = []
+
+    def write(name: str, _key: bytes, value: bytes | None) -> None:
+        written.append((name, value or b""))
+
+    control = await log.control()
+    log.write = write  # type: ignore[method-assign, assignment]  # the changelogs, in the order of their rows
+    events = [structured(submit(number), event_id=f"c{number}", source="test", subject="asset_1") for number in (1, 2)]
+    await control.handle(log.record(0, batch(events), BATCH_HEADERS))
+    await control.write_watermarks()
+    jobs = [value for name, value in written if name == "jobs"]
+    assert len(jobs) >= 2
+    assert [bool(applied_of(row)) for row in jobs] == [False] * (len(jobs) - 1) + [True]
 
 
 async def test_changes_of_a_record_are_seen_by_its_later_entries_and_by_nothing_else_before_they_are_written() -> None:

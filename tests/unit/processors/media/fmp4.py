@@ -36,7 +36,7 @@ def segment(
     """Every sample lasts `ticks`; the first has `flags`, and is shown `offset` after it is decoded."""
     tfhd = box(b"tfhd", struct.pack(">III", 0x020020, 1, OTHER))
     tfdt = box(b"tfdt", struct.pack(">IQ", 1 << 24, start))
-    rows = b"".join(struct.pack(">III", ticks, size, offset) for _ in range(samples))
+    rows = b"".join(struct.pack(">IIi", ticks, size, offset) for _ in range(samples))
     trun = box(b"trun", struct.pack(">IIII", 0xB05, samples, 0, flags), rows)
     return box(b"moof", box(b"traf", tfhd, tfdt, trun)) + box(b"mdat", bytes(samples * size))
 

@@ -30,6 +30,13 @@ def test_a_segment_is_measured(tmp_path: Path) -> None:
     assert found.starts_with_keyframe
 
 
+def test_a_picture_may_be_shown_before_its_decoding_time(tmp_path: Path) -> None:
+    (tmp_path / "0.m4s").write_bytes(segment(1000, 2, offset=-80))
+    found = read_fragment(tmp_path / "0.m4s", read_init(init()))
+    assert found.start_s == 1
+    assert found.shown_s == Fraction(920, 1000)
+
+
 def test_a_segment_that_begins_between_keyframes_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "0.m4s").write_bytes(segment(0, 2, flags=OTHER))
     found = read_fragment(tmp_path / "0.m4s", read_init(init()))

@@ -85,6 +85,8 @@ def test_a_mirrored_film_is_not_taken_for_one_that_is_upside_down(
     [
         (video(), 0, (1920, 1080)),
         (video(), 90, (1080, 1920)),
+        (video(), 180, (1920, 1080)),
+        (video(), 270, (1080, 1920)),
         (video(width=720, height=576, sample_aspect_ratio="64:45"), 0, (1024, 576)),
         (video(width=720, height=480, sample_aspect_ratio="8:9"), 0, (720, 540)),
         (video(width=321, height=241), 0, (320, 240)),

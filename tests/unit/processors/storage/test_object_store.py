@@ -16,6 +16,7 @@ from processors.storage.keys import InvalidKey, checked_key, content_type
 from processors.storage.local_files import DISK_FULL, STAGING, UnexpectedFile
 from processors.storage.local_store import LocalStore
 from processors.storage.object_store import ObjectStore, open_store
+from tests import disk_events
 
 
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
@@ -109,6 +110,20 @@ async def test_a_cancelled_stream_leaves_nothing(folder_store: LocalStore) -> No
     with pytest.raises(asyncio.CancelledError):
         await putting
     assert everything_below(folder_store.root) == set()
+
+
+async def test_a_stored_file_is_whole_after_a_power_cut(
+    folder_store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = disk_events.record(monkeypatch)
+    await folder_store.put("uploads/a/source", chunks(b"abc"), 10)
+    (tmp_path / "made").write_bytes(b"def")
+    await folder_store.put_file(tmp_path / "made", "uploads/b/source")
+    for key in ("uploads/a/source", "uploads/b/source"):
+        path = folder_store.local_path(key)
+        assert events.synced_before_renamed(path)
+        for folder in (path.parent, path.parent.parent, folder_store.root):
+            assert events.synced_after_renamed(path, folder)
 
 
 async def test_a_tree_is_published_with_its_folders(store: ObjectStore, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Objects of a bucket that are kept on disk, when several steps want them at once."""
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -39,6 +41,19 @@ async def test_everybody_gets_theirs_when_there_is_room_for_one(bucket: ObjectSt
     await asyncio.gather(*(cache.fetch(bucket, f"uploads/{letter}", target) for letter, target in wanted))
     assert [target.read_bytes()[:1].decode() for _, target in wanted] == [letter for letter, _ in wanted]
     assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) <= _MB
+
+
+async def test_the_longest_unused_object_goes_first(bucket: ObjectStore, tmp_path: Path) -> None:
+    cache = LocalCache(tmp_path / "cache", 2 * _MB)
+    for letter in "ab":
+        await cache.fetch(bucket, f"uploads/{letter}", tmp_path / letter)
+        os.utime(tmp_path / letter, (time.time() - 60, time.time() - 60))  # the same file as in the cache
+    await cache.fetch(bucket, "uploads/a", tmp_path / "a again")
+    await cache.fetch(bucket, "uploads/c", tmp_path / "c")
+    await cache.fetch(bucket, "uploads/a", tmp_path / "a later")
+    assert cache.fetched == 3
+    await cache.fetch(bucket, "uploads/b", tmp_path / "b again")
+    assert cache.fetched == 4
 
 
 async def test_who_waited_for_a_fetch_that_failed_tries_too(bucket: ObjectStore, tmp_path: Path) -> None:

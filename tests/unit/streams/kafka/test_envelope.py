@@ -1,8 +1,10 @@
 """Whatever stands in a record, every entry comes out, understood or with a reason."""
 
 import base64
+import time
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from streams.kafka.envelope import (
     Unreadable,
     batch,
     binary,
+    iso_time,
     read,
     structured,
     too_deep,
@@ -30,6 +33,17 @@ def test_a_batch_comes_back_in_order() -> None:
     entries = read(batch(event(n) for n in range(5)))
     assert [entry.event.id for entry in entries if isinstance(entry, Entry)] == ["0", "1", "2", "3", "4"]
     assert all(isinstance(entry, Entry) and entry.message == COMMAND for entry in entries)
+
+
+@pytest.mark.parametrize("zone, at", [("Asia/Kolkata", 1_000.5), ("America/St_Johns", 2_000.5)])
+def test_times_are_utc_in_whatever_zone_the_machine_is(monkeypatch: pytest.MonkeyPatch, zone: str, at: float) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert iso_time(at) == f"1970-01-01T00:{int(at) // 60:02}:{int(at) % 60:02}.500Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_bad_entry_spoils_itself_and_not_its_neighbours() -> None:

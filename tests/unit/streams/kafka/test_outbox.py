@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.kafka.outbox import MAX_EVENTS, Outbox
+from streams.kafka.outbox import MAX_BYTES, MAX_EVENTS, Outbox
 
 
 class Broker:
@@ -44,6 +44,17 @@ async def test_a_group_that_is_full_leaves_and_the_order_stays() -> None:
     await outbox.flush()
     assert [len(events) for _, _, events in broker.records] == [MAX_EVENTS, MAX_EVENTS, 1]
     assert [n for _, _, events in broker.records for n in events] == list(range(MAX_EVENTS * 2 + 1))
+    await outbox.close()
+
+
+async def test_large_events_leave_in_records_that_a_broker_takes() -> None:
+    broker = Broker()
+    outbox = Outbox(broker.send)
+    for letter in "abcdefgh":
+        outbox.put("t", 0, f'"{letter * (MAX_BYTES // 3)}"'.encode())
+    await outbox.flush()
+    assert max(sum(map(len, events)) for _, _, events in broker.records) <= MAX_BYTES
+    assert "".join(event[0] for _, _, events in broker.records for event in events) == "abcdefgh"
     await outbox.close()
 
 

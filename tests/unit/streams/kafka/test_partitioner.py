@@ -16,4 +16,5 @@ def test_a_key_stays_where_java_puts_it() -> None:
     # Source: Kafka's UtilsTest.testMurmur2: murmur2("21") == -973932308, "foobar" == -790332482.
     assert murmur2(b"21") == -973932308 & 0xFFFFFFFF
     assert murmur2(b"foobar") == -790332482 & 0xFFFFFFFF
-    assert partition_of("foobar", 8) == (-790332482 & 0x7FFFFFFF) % 8
+    for partitions in (1, 7, 8, 12, 48):
+        assert partition_of("foobar", partitions) == (-790332482 & 0x7FFFFFFF) % partitions

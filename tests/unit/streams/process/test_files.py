@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.process.files import create_atomically, write_atomically
+from tests import disk_events
 
 
 def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +22,14 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, "new", 0o600)
     assert path.read_text() == "old"
+
+
+def test_a_replaced_file_has_its_new_content_after_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "token"
+    write_atomically(path, "old", 0o600)
+    events = disk_events.record(monkeypatch)
+    write_atomically(path, "new", 0o600)
+    assert events.synced_before_renamed(path) and events.synced_after_renamed(path, tmp_path)
 
 
 def test_what_a_killed_process_left_does_not_stop_the_next(tmp_path: Path) -> None:

@@ -422,6 +422,20 @@ def test_the_limit_is_free_again_when_an_attempt_of_a_lost_executor_has_ended() 
     assert jobs(lane.give()) == ["k"]
 
 
+def test_requests_that_nobody_accepts_do_not_use_up_the_limit() -> None:
+    lane = Lane(report("a"), rules=Rules(owner_cap=1))
+    lane.dispatcher.limit("probe", 1)
+    lane.ready(ready("j", owner="ann"))
+    for seq in range(2, 5):
+        assert jobs(lane.give()) == ["j"]
+        lane.wait(2.1)
+        lane.report(report("a", seq))
+    lane.accept(*lane.give())
+    lane.dispatcher.ended(key_of(ready("j")), lane.now, completed=True)
+    lane.ready(ready("k", owner="ann"))
+    assert jobs(lane.give()) == ["k"]
+
+
 def test_no_more_of_an_owner_at_a_time_than_its_cap() -> None:
     lane = Lane(report("a"), report("b"), rules=Rules(owner_cap=2, owner_caps={"vip": 3, "shut": 0}))
     owners = ("ann", "ben", "shut", "vip")

@@ -74,6 +74,16 @@ async def test_a_client_that_can_only_post_overrides_the_method(site: Site, cont
         assert (refused.status, refused.headers["Allow"]) == (405, "HEAD,PATCH,DELETE")
 
 
+@pytest.mark.parametrize("wrong", ["0", "4", "6"])
+async def test_bytes_that_are_sent_again_are_kept_once(site: Site, control: ControlStandIn, wrong: str) -> None:
+    path = await created(site, 10)
+    assert (await send(site, "PATCH", path, data=b"01234", Upload_Offset="0")).offset == 5
+    assert (await send(site, "PATCH", path, data=b"01234", Upload_Offset=wrong)).status == 409
+    assert (await send(site, "HEAD", path)).offset == 5
+    last = await send(site, "PATCH", path, data=b"56789", Upload_Offset="5")
+    assert await job_bytes(site, control, last.headers["Kinolog-Job-Id"]) == b"0123456789"
+
+
 async def test_errors_have_the_version_of_the_protocol_too(site: Site) -> None:
     path = await created(site, 10)
     errors = [
