@@ -1,7 +1,5 @@
 """/v1/keys: list, rotate and revoke the keys that sign media URLs."""
 
-import time
-
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
@@ -34,23 +32,25 @@ class KeyView(View, frozen=True, kw_only=True):
 @routes.get("/v1/keys", access="admin", responses={200: Answer[list[KeyView]]}, problems=(503,))
 async def list_keys(request: web.Request) -> web.Response:
     """List the keys that sign media URLs, the newest first, those of the settings last."""
-    keys, now = services(request).signing_keys, time.time()
-    keys.current(now)
-    return data_response([_view(state) for state in keys.states(now)])
+    parts = services(request)
+    now = parts.clock.now()
+    parts.signing_keys.current(now)
+    return data_response([_view(state) for state in parts.signing_keys.states(now)])
 
 
 @routes.post("/v1/keys", access="admin", responses={201: Answer[KeyView]}, problems=(409, 503))
 async def rotate_key(request: web.Request) -> web.Response:
     """Make a key that signs media URLs from now on, on every replica. Earlier URLs are valid until they expire."""
-    state = await services(request).signing_keys.rotate(time.time(), _caller(request))
+    parts = services(request)
+    state = await parts.signing_keys.rotate(parts.clock.now(), _caller(request))
     return data_response(_view(state), status=201)
 
 
 @routes.delete("/v1/keys/{key_id}", access="admin", responses={200: Answer[KeyView]}, problems=(404, 409, 503))
 async def revoke_key(request: web.Request) -> web.Response:
     """Reject all media URLs of a key, on every replica. If it signs, another is made first. A repeat is harmless."""
-    keys, key_id = services(request).signing_keys, request.match_info["key_id"]
-    return data_response(_view(await keys.revoke(key_id, time.time(), _caller(request))))
+    parts, key_id = services(request), request.match_info["key_id"]
+    return data_response(_view(await parts.signing_keys.revoke(key_id, parts.clock.now(), _caller(request))))
 
 
 def _caller(request: web.Request) -> str:

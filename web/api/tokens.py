@@ -84,7 +84,7 @@ class Ticket(View, frozen=True, kw_only=True):
 )
 async def create_token(request: web.Request) -> web.Response:
     """Create an API token. It is shown only once; only its hash is stored."""
-    body, now = await json_body(request, NewToken), time.time()
+    body, now = await json_body(request, NewToken), services(request).clock.now()
     if body.role != "admin" and not body.owner:
         raise Problem(422, "invalid-body", "owner is required for the roles viewer and editor")
     if body.owner and not _OWNER.fullmatch(body.owner):
@@ -98,6 +98,7 @@ async def create_token(request: web.Request) -> web.Response:
             expires_at=None if body.ttl_s is None else now + body.ttl_s,
             created_by=principal.owner or principal.token_id,
             requests_per_s=body.requests_per_s,
+            created_at=now,
         )
     )
     return data_response(CreatedToken(**_fields(row, now), token=token), status=201)
@@ -113,7 +114,7 @@ async def list_tokens(request: web.Request) -> web.Response:
 @routes.delete("/v1/tokens/{token_id}", access="admin", responses={200: Answer[TokenView]}, problems=(404, 503))
 async def revoke_token(request: web.Request) -> web.Response:
     """Revoke a token on every replica; its live connections are closed. A repeat is harmless."""
-    tokens, now = services(request).tokens, time.time()
+    tokens, now = services(request).tokens, services(request).clock.now()
     row = tokens.rows.get(request.match_info["token_id"])
     if row is None:
         raise not_found("token")

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-import time
 from typing import Any
 
 import msgspec
@@ -70,4 +69,4 @@ def _digest(secret: str) -> str:
 
 def new_row(**fields: Any) -> TokenRow:
     """A row without id and digest, which `create` adds."""
-    return TokenRow(id="", digest="", created_at=time.time(), **fields)
+    return TokenRow(id="", digest="", **fields)

@@ -25,6 +25,9 @@ _MAX_KEYS = 100
 #: Each replica makes a key from its own clock, and signs for a moment longer than the log says.
 _SLACK_S = 3600.0
 
+#: Least difference between the times of two keys, seconds.
+_TICK_S = 0.001
+
 KeyStatus = Literal["signing", "accepted", "expired", "revoked"]
 
 
@@ -94,7 +97,9 @@ class SigningKeys:
         if len(self._log.state.keys) >= _MAX_KEYS:
             detail = f"{_MAX_KEYS} keys were made or revoked within 30 days, and more are not kept"
             raise Problem(409, "too-many-keys", detail)
-        row = SigningKeyRow(id=new_id(KEY_PREFIX), created_at=now, created_by=created_by)
+        latest = max((row.created_at or 0.0 for row in self._log.state.keys.values()), default=0.0)
+        # Later than every other, also than one that a clock ahead has dated: the latest key signs.
+        row = SigningKeyRow(id=new_id(KEY_PREFIX), created_at=max(now, latest + _TICK_S), created_by=created_by)
         await self._write(row)
         return self._find(row.id, now)
 

@@ -127,6 +127,8 @@ async def test_every_frame_and_every_record_is_what_the_document_says(
         checker.check_record(record)
     assert {"media_job_submit_v1", "media_audit_recorded_v1"} <= checker.seen
     for record in await records(settings.cluster, topics.tokens):
+        if record.value is None:  # the end of unsigned records
+            continue
         kind = "signing_key" if record.key.startswith(b"key_") else "token"
         validator(document, kind).validate(json.loads(record.value))
 
