@@ -65,6 +65,8 @@ class ExecutorReport(Message, frozen=True, kw_only=True):
     full_turns: _Count = 1
     #: Short heavy attempts that run beside them at a time, on one CPU and at a lower priority; 0: none.
     short_turns: _Count = 1
+    #: Isolation of the tools that it runs: "bubblewrap", "namespaces", or "bounds" (no sandbox); empty: it runs none.
+    sandbox: Annotated[str, msgspec.Meta(max_length=16)] = ""
     #: The process is stopping and takes nothing more.
     draining: bool = False
     #: Number of the last poke that reached it; 0: none.

@@ -95,6 +95,7 @@ class Executor:
             producer=self._producer,
             fatal=_fatal,
         )
+        self._session.isolation = lambda: self._runner.isolation.value if self._runner.isolation else ""
         outbox, partitions = Outbox(self._producer.send), settings.partitions
         self._reporter = StepReporter(
             outbox, self._topics, partitions, name.instance_id, session_id=self._session.id, fatal=_fatal

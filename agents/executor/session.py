@@ -51,6 +51,8 @@ class ExecutorSession:
         self._cpus = cpus
         #: Returns the attempts that were accepted and have not ended.
         self.held: Callable[[], list[HeldAttempt]] = list
+        #: Returns the isolation of tools, or "" before any was needed.
+        self.isolation: Callable[[], str] = str
         #: Number of the last poke, and of the last one that was answered.
         self.poke = self._answered = 0
         self.is_draining = False
@@ -117,6 +119,7 @@ class ExecutorSession:
             attempts=tuple(self.held()[:MAX_LISTED]),
             cpus=self._cpus,
             short_turns=self._short_turns,
+            sandbox=self.isolation(),
             draining=self.is_draining,
             poke=self._answered,
             refused=tuple(refused[:MAX_LISTED]),

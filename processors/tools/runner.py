@@ -19,6 +19,7 @@ from processors.tools.failures import NO_DISK, failure, overdue, processor_time_
 from processors.tools.limits import Limits
 from processors.tools.sandbox import (
     FileAccess,
+    Isolation,
     ResourceLimits,
     Sandbox,
     can_read,
@@ -67,6 +68,11 @@ class Runner:
     #: Folder for sandbox trials, swept at the next start in case a trial survives. None: the system's temporary folder.
     trials: Path | None = None
     _detecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def isolation(self) -> Isolation | None:
+        """The isolation of the tools; None until it was detected."""
+        return None if self._sandbox is None else self._sandbox.isolation
 
     async def sandbox(self) -> Sandbox:
         """The sandbox of this machine; the first call detects it. Raises NoSandbox, OSError."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from streams.cli.rendering import columns
 
-_HEADS = ("EXECUTOR", "LANE", "STATUS", "VERSION", "ACTIVE", "STEPS")
+_HEADS = ("EXECUTOR", "LANE", "STATUS", "VERSION", "SANDBOX", "ACTIVE", "STEPS")
 
 
 def executor_table(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -18,6 +18,7 @@ def executor_table(found: Sequence[Mapping[str, Any]]) -> list[str]:
             executor["lane"],
             executor["status"],
             executor["version"] + (" (outdated)" if executor["outdated"] else ""),
+            "NONE" if executor.get("sandbox") == "bounds" else executor.get("sandbox") or "-",
             ", ".join(f"{step} {count}" for step, count in executor["active"].items()) or "-",
             ", ".join(f"{step} {slots}" for step, slots in executor["slots"].items()),
         )

@@ -117,6 +117,14 @@ async def test_doctor_finds_the_running_system_whole(system: System) -> None:
     assert [found[part]["level"] for part in ("python", "java", "ffmpeg", "log", "web")] == ["ok"] * 5
 
 
+async def test_the_sandbox_of_the_executors_tools_is_shown_and_counted(system: System) -> None:
+    async with system.client() as api:
+        [executor] = await api.get("/v1/executors")
+        assert executor["sandbox"] in ("bubblewrap", "namespaces")
+        async with api.session.get("/metrics") as response:
+            assert f'kinolog_executors{{sandbox="{executor["sandbox"]}"}} 1.0' in await response.text()
+
+
 async def test_a_second_up_over_the_same_data_dir_is_refused_and_the_first_is_not_disturbed(system: System) -> None:
     second = kinolog(system, "up", "--json")
     assert second.returncode == 2 and str(system.process.pid) in second.stderr and second.stdout == ""

@@ -39,6 +39,7 @@ async def _gather(parts: Services) -> None:
     for part, ends in run_dir.kept_ends(parts.settings).items():
         metrics.part_ends.labels(part).set(ends.ends)
         metrics.crash_loops.labels(part).set(is_looping(ends, time.time()))
+    await _gather_executors(parts)
     await _gather_queues(parts)
     by_status: Counter[str] = Counter()
     failed: Counter[str] = Counter()
@@ -51,6 +52,13 @@ async def _gather(parts: Services) -> None:
         metrics.failed_steps.labels(step).set(count)
     for status in get_args(JobStatus):
         metrics.jobs.labels(status).set(by_status[status])
+
+
+async def _gather_executors(parts: Services) -> None:
+    metrics = parts.metrics.executors
+    metrics.clear()
+    for sandbox, count in Counter(dated.report.sandbox for dated in await parts.executors.reports() or ()).items():
+        metrics.labels(sandbox or "none").set(count)
 
 
 async def _gather_queues(parts: Services) -> None:

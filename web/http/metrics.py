@@ -41,6 +41,13 @@ class Metrics:
             ("step",),
             registry=registry,
         )
+        self.executors = Gauge(
+            "kinolog_executors",
+            "Executors of the last minute, by the sandbox of their tools: bubblewrap, namespaces, bounds (no sandbox), "
+            "none (they run no tools).",
+            ("sandbox",),
+            registry=registry,
+        )
         self.queue_executors = Gauge(
             "kinolog_queue_executors",
             "Executors that serve the queue of a step; absent while unknown.",

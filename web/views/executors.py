@@ -38,4 +38,5 @@ def executor_view(
             if may_see(attempt.job_id)
         ],
         cpus=report.cpus,
+        sandbox=report.sandbox or None,
     )

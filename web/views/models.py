@@ -318,6 +318,9 @@ class ExecutorView(View, frozen=True, kw_only=True):
     attempts: list[ExecutorAttempt]
     #: CPUs that heavy steps share.
     cpus: int
+    #: Isolation of ffmpeg: "bubblewrap", "namespaces", or "bounds" (it runs without a sandbox); null: it runs no such
+    #: step, or has an earlier version.
+    sandbox: str | None
 
 
 class SubmittedItem(View, frozen=True, kw_only=True):
