@@ -131,7 +131,7 @@ def test_what_happens_to_another_attempt_has_another_event_id() -> None:
     for effect in effects:
         by_id.setdefault(event_id(effect), set()).add(encode(effect))
     assert job.status == "failed" and len(by_id) > 3 * POLICY.attempts
-    assert {an_id for an_id, said in by_id.items() if len(said) > 1} == set()
+    assert {an_id for an_id, contents in by_id.items() if len(contents) > 1} == set()
 
 
 def test_the_inputs_fault_is_never_retried() -> None:

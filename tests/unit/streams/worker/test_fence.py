@@ -17,7 +17,7 @@ class Ended(Exception):
 
 
 class Clock:
-    """A clock that goes on when it is told to."""
+    """A clock that goes on by hand."""
 
     def __init__(self) -> None:
         self.now = 100.0
