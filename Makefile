@@ -1,7 +1,7 @@
 # The entry point for developers and CI. Each target installs what it needs; repeating it is cheap.
 #   make demo [FILE=my.mp4] [EXIT=1]    make test    make setup    make bench    make chaos [SEED=1] [DURATION=300]
 #   make properties [EXAMPLES=20000]    make hostile [CASES=500] [SEED=1]    make fuzz [SECONDS=20]
-#   make inputs [ONLY=text]    make planted [ONLY=name] [JSON=1]
+#   make inputs [ONLY=text]    make planted [ONLY=name] [JSON=1]    make deaths [COUNT=150]
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,7 +18,7 @@ TUS := .venv/tus.min.js
 # Test files run in parallel: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e chaos power bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
+.PHONY: setup demo test lint types unit integration e2e chaos deaths power bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
 
 setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(TUS)
 
@@ -55,6 +55,10 @@ CHAOS = $(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --seconds 
 chaos: setup
 	@$(CHAOS) --brokers 1
 	@$(CHAOS) --brokers 3
+
+# SIGKILL of control, executors, web and the broker, one a second or faster, until COUNT have died; adds to docs/deaths.md.
+deaths: setup
+	@$(BIN)/python -m tests.chaos.deaths $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 # Takes the power from a running system CUTS times, and looks for what was acknowledged.
 power: setup

@@ -65,6 +65,14 @@ class Faults:
     async def _kill(self, fault: Fault) -> None:
         self._world.services[fault.target].send(signal.SIGKILL)
 
+    async def _die(self, fault: Fault) -> None:
+        """SIGKILL of a process of the role that lives, or of any where none of the role does."""
+        services = self._world.services
+        living = [name for names in ROLES.values() for name in names if services[name].is_running]
+        candidates = [name for name in living if name in ROLES[fault.target]] or living
+        if candidates:
+            services[candidates[int(fault.amount) % len(candidates)]].send(signal.SIGKILL)
+
     async def _freeze(self, fault: Fault) -> None:
         await self._world.services[fault.target].freeze(fault.lasts_s)
 

@@ -8,9 +8,11 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.load import Load, make_clip
 from tests.chaos.owner_rules import decision_times_s
 from tests.chaos.readers import dashboards, readers
-from tests.chaos.schedule import Allowed, describe, schedule, uses_bucket
+from tests.chaos.schedule import Allowed, Fault, describe, schedule, uses_bucket
 from tests.chaos.sightings import Sightings
 from tests.chaos.world import World
 
@@ -44,6 +46,8 @@ class Report:
     brokers: int
     jobs: int = 0
     faults: int = 0
+    #: Processes that SIGKILL has ended, brokers among them.
+    deaths: int = 0
     #: Seconds from the end of the faults until everything was at rest.
     rest_s: float = 0.0
     #: Longest time from a submission to its row in which a control was alive, seconds.
@@ -53,12 +57,14 @@ class Report:
     violations: list[str] = field(default_factory=list)
 
 
-async def run(folder: Path, report: Report, allowed: Allowed, *, speech: Path | None = None) -> None:
-    """Run and check; the report is filled in."""
+async def run(
+    folder: Path, report: Report, allowed: Allowed, *, speech: Path | None = None, faults: Sequence[Fault] | None = None
+) -> None:
+    """Run and check; the report is filled in. `faults`: instead of those that the seed makes."""
     world = World(folder, report.brokers, allowed, bucket=uses_bucket(report.seed))
     ledger, evidence, sightings = Ledger(folder / "ledger.jsonl"), Evidence(), Sightings()
     evidence.ledger, evidence.sightings = ledger.lines, sightings.seen
-    faults = schedule(report.seed, report.seconds, world.nodes.names, allowed)
+    faults = faults or schedule(report.seed, report.seconds, world.nodes.names, allowed)
     report.faults = len(faults)
     _say(f"seed {report.seed}, {report.seconds:.0f} s, {report.brokers} broker(s): {', '.join(describe(faults))}")
     try:
@@ -71,6 +77,7 @@ async def run(folder: Path, report: Report, allowed: Allowed, *, speech: Path | 
                 group.create_task(Faults(world, ledger, _say).run(faults))
                 if speech is not None:
                     group.create_task(load.standard(speech))
+            report.deaths = _deaths(world, faults)
             report.rest_s = await come_to_rest(world, ledger)
             for suffix, token in _TOKENS.items():
                 await read_replicas(world.urls, token, suffix, evidence)
@@ -86,6 +93,11 @@ async def run(folder: Path, report: Report, allowed: Allowed, *, speech: Path | 
     report.refused = sum(bool(row.get("refused")) for row in evidence.jobs.values())
     report.slowest_decision_s = round(max(decision_times_s(evidence).values(), default=0.0), 2)
     report.violations = check(evidence)
+
+
+def _deaths(world: World, faults: Sequence[Fault]) -> int:
+    brokers = sum(fault.kind in ("broker-kill", "broker-down") for fault in faults)
+    return brokers + sum(service.ends.count(-signal.SIGKILL) for service in world.services.values())
 
 
 async def _stop_and_look(world: World, evidence: Evidence) -> None:

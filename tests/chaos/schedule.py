@@ -23,6 +23,11 @@ _STALLS_S = (0.2, 0.5, 2.0)
 #: How wrong control's clock gets, seconds.
 _JUMPS_S = (-7200, -600, -30, 30, 600, 7200)
 
+#: A dense schedule: deaths in a row, seconds between two of them, and seconds behind a row in which work gets on.
+_ROW, _DEATH_S, _CALM_S = 20, (0.4, 0.9), (8.0, 14.0)
+#: Whose deaths: of control and executors more than of web.
+_DYING = ("control", "control", "executor", "executor", "web")
+
 
 class Fault(NamedTuple):
     """Something that goes wrong."""
@@ -81,6 +86,22 @@ def schedule(seed: int, seconds: float, nodes: Sequence[str], allowed: Allowed) 
             found.append(fault)
             # The next one may begin while this one lasts.
             at_s += chance.uniform(*_GAP_S) + chance.choice((0.0, 0.5, 1.0)) * min(fault.lasts_s, FREEZE_S)
+
+
+def dense(seed: int, deaths: int, nodes: Sequence[str]) -> list[Fault]:
+    """Deaths in rows, in each one of a broker."""
+    chance = random.Random(f"deaths {seed}")
+    found: list[Fault] = []
+    at_s = 3.0
+    while len(found) < deaths:
+        row = min(_ROW, deaths - len(found))
+        brokers = chance.randrange(row)
+        for number in range(row):
+            at_s += chance.uniform(*_DEATH_S)
+            dies = Fault(at_s, "die", chance.choice(_DYING), amount=chance.randrange(100))
+            found.append(Fault(at_s, "broker-kill", chance.choice(nodes)) if number == brokers else dies)
+        at_s += chance.uniform(*_CALM_S)
+    return found
 
 
 def _fault(chance: random.Random, trouble: Trouble, at_s: float) -> Fault:

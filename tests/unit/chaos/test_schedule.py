@@ -1,8 +1,10 @@
 """A seed is a schedule: the same again, all of it within the run, every kind before one comes twice."""
 
+from itertools import pairwise
+
 import pytest
 
-from tests.chaos.schedule import Allowed, schedule
+from tests.chaos.schedule import ROLES, Allowed, dense, schedule
 
 _NODES = ("broker-1", "broker-2", "broker-3")
 _ALL = Allowed(small_disks=True, slow_disks=True, own_network=True)
@@ -36,3 +38,13 @@ def test_what_the_machine_does_not_allow_is_left_out() -> None:
     kinds = {fault.kind for seed in (1, 2) for fault in schedule(seed, 300, _NODES, _NOTHING)}
     assert kinds.isdisjoint({"disk-full", "disk-slow", "store-full", "store-slow", "cut"})
     assert "store-errors" in kinds
+
+
+@pytest.mark.parametrize("deaths", [1, 20, 150])
+def test_a_dense_schedule_has_a_death_a_second_or_more_and_pauses(deaths: int) -> None:
+    faults = dense(7, deaths, _NODES[:1])
+    gaps = [after.at_s - before.at_s for before, after in pairwise(faults)]
+    assert faults == dense(7, deaths, _NODES[:1]) and len(faults) == deaths
+    assert sum(gap > 1.0 for gap in gaps) == (deaths - 1) // 20
+    assert sum(fault.kind == "broker-kill" for fault in faults) == -(-deaths // 20)
+    assert {fault.target for fault in faults} <= {*ROLES, "broker-1"}
