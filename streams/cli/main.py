@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streams.cli.backup import backups
 from streams.cli.cache import cache
 from streams.cli.common import JSON, Output, client_command, end, streaming_command
 from streams.cli.executors import executor_table
@@ -30,7 +31,7 @@ _OUTPUTS = {"txt": "text", "vtt": "vtt", "srt": "srt", "json": "transcript"}
 SECTIONS = {
     "Start": ("demo", "up", "doctor"),
     "Media": ("submit", "watch", "jobs", "search", "transcript", "cache"),
-    "Operation": ("stats", "queues", "executors", "topics", "token", "keys", "audit", "gc"),
+    "Operation": ("stats", "queues", "executors", "topics", "token", "keys", "audit", "gc", "backup", "restore"),
     "Processes": ("control", "executor", "web"),
 }
 
@@ -41,7 +42,7 @@ def cli() -> None:
     """Media processing on a Kafka log: a file goes in, a playable asset comes out, live."""
 
 
-for _group in (cache, jobs, keys, queues, token, *operations.commands.values()):
+for _group in (cache, jobs, keys, queues, token, *operations.commands.values(), *backups.commands.values()):
     cli.add_command(_group)
 
 

@@ -287,6 +287,13 @@ def deletes_records(name: str, current: str | None, value: str) -> bool:
     return False
 
 
+async def set_on_topics(cluster: Cluster, topics: Sequence[str], changed: Mapping[str, str]) -> None:
+    """Set settings on existing topics, besides their own. `apply_topics` undoes it. Raises KafkaError, TopicsError."""
+    async with admin_client(cluster, _TIMEOUT_S) as admin:
+        for name, config in (await _configs(admin, topics)).items():
+            await _alter(admin, name, {**config.own, **changed})
+
+
 class TopicConfig(NamedTuple):
     """The settings of one topic."""
 

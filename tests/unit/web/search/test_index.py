@@ -174,3 +174,13 @@ async def test_passages_that_come_while_words_are_merged_are_found(index: Search
     assert n
     assert len(await texts_of(index, '"late"')) == min(n, 10)
     assert await texts_of(index, '"word1"') != []
+
+
+async def test_a_new_asset_is_not_found_by_the_words_of_a_removed_one_whose_number_it_gets(index: SearchIndex) -> None:
+    await index.put(entry("asset_1", ["zarquon sails"]))
+    [before] = await index.find_words('"zarquon"', None, 10)
+    await index.remove(["asset_1"])
+    await index.put(entry("asset_2", ["something else"]))
+    [after] = await index.find_words('"something"', None, 10)
+    assert after.n == before.n, "SQLite gives a free number again: otherwise this proves nothing"
+    assert await texts_of(index, '"zarquon"') == []

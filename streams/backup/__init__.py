@@ -1,0 +1,1 @@
+"""Backup and restore: the log, the signing secret and the store, as files."""

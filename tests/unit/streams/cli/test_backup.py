@@ -1,0 +1,48 @@
+"""`kinolog restore` refuses what would restore something else than was saved, before it reaches for a log."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from streams.backup.archive import VERSION, Manifest, new_folder, write_manifest
+from streams.cli.main import cli
+
+
+def a_backup(folder: Path, partitions: int = 8, topic_prefix: str = "media.") -> Path:
+    new_folder(folder)
+    manifest = Manifest(
+        version=VERSION,
+        created_at=1.0,
+        topic_prefix=topic_prefix,
+        partitions=partitions,
+        files=[],
+        objects=0,
+        object_bytes=0,
+        has_media=True,
+    )
+    write_manifest(folder, manifest)
+    return folder
+
+
+@pytest.mark.parametrize("partitions, topic_prefix", [(3, "media."), (8, "other.")])
+def test_keys_would_be_on_other_partitions_or_topics(tmp_path: Path, partitions: int, topic_prefix: str) -> None:
+    folder = a_backup(tmp_path / "backup", partitions, topic_prefix)
+    environ = {"KINOLOG_DATA_DIR": str(tmp_path / "data")}
+    result = CliRunner().invoke(cli, ["restore", str(folder)], env=environ)
+    assert result.exit_code == 2
+    assert "KINOLOG_PARTITIONS=" in result.output
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_without_a_backup_is_named(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["restore", str(tmp_path)], env={"KINOLOG_DATA_DIR": str(tmp_path / "data")})
+    assert result.exit_code == 2
+    assert "no complete backup" in result.output
+
+
+def test_a_backup_needs_a_running_log(tmp_path: Path) -> None:
+    environ = {"KINOLOG_DATA_DIR": str(tmp_path / "data"), "KINOLOG_KAFKA__PORT": "0"}
+    result = CliRunner().invoke(cli, ["backup", str(tmp_path / "backup")], env=environ)
+    assert result.exit_code == 3
+    assert not (tmp_path / "backup").exists()
