@@ -146,7 +146,7 @@ def make_services(settings: Settings) -> Services:
     clock = LogClock(commands.date)
     cache = CacheUsage(clock.now_or_none)
     indexer = Indexer(model, position, store, index)
-    executors = Executors(settings)
+    executors = Executors(settings, clock.best)
     control = ControlWatch(settings, position, time.monotonic)
     progress_follower = ProgressFollower(settings, model, progress, hub, control.reported)
     return Services(

@@ -95,6 +95,7 @@ async def test_a_replica_with_a_wrong_clock_forgets_and_deletes_nothing(lasting:
             await eventually(lambda: _kept_only(api, (jobs + more)[-KEPT:]), 60, 0.2)
             await _plays(api, film)
             await _plays(wrong, film)
+            assert [executor["status"] for executor in await wrong.get("/v1/executors")] == ["active"]
         assert _files(lasting) >= before
         assert [job["id"] for job in await api.get("/v1/jobs", pipeline="standard")] == [film["job_id"]]
         assert token["data"]["id"] in [row["id"] for row in await api.get("/v1/tokens") if row["good"]]

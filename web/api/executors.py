@@ -1,7 +1,5 @@
 """/v1/executors: the executors of the last minute, by their reports."""
 
-import time
-
 from aiohttp import web
 
 from streams.release import release
@@ -26,5 +24,6 @@ async def show_executors(request: web.Request) -> web.Response:
     reports = await parts.executors.reports()
     if reports is None:
         raise unavailable("log-unreadable", "The executors are not known at the moment: try again.")
-    views = executor_views(reports, time.time(), release(), lambda job_id: parts.progress.may_see(job_id, scope))
+    now = parts.executors.now()
+    views = executor_views(reports, now, release(), lambda job_id: parts.progress.may_see(job_id, scope))
     return data_response(views)

@@ -1,7 +1,6 @@
 """Executor frames for live clients that subscribe to `executors`: each executor at first, then those that change."""
 
 import asyncio
-import time
 
 from msgspec.structs import replace
 
@@ -46,7 +45,8 @@ class ExecutorChanges:
         reports, sent = self._executors.current(), self._sent.get(owner, {})
         if reports is None:
             return sent
-        views = executor_views(reports, time.time(), release(), lambda job_id: self._progress.may_see(job_id, owner))
+        now = self._executors.now()
+        views = executor_views(reports, now, release(), lambda job_id: self._progress.may_see(job_id, owner))
         gone = [replace(view, status="gone") for name, (view, _) in sent.items() if view.status == "silent"]
         known = {view.id: view for view in gone} | {view.id: view for view in views}
         return {name: _unchanged(sent.get(name), view) or (view, executor_frame(view)) for name, view in known.items()}

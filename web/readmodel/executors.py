@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -24,8 +24,9 @@ _EVERY_S = 0.2
 class Executors:
     """Follower of `media.executors`. Executors without a report for a minute are forgotten."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
+        """`now`: the time with which reports are compared, which the broker has dated; seconds since the epoch."""
+        self._settings, self.now = settings, now
         self._part = TopicPartition(names(settings).executors, 0)
         self._latest: dict[str, DatedReport] = {}
         self._known = asyncio.Event()
@@ -48,18 +49,18 @@ class Executors:
     async def by_step(self) -> Mapping[str, int] | None:
         """Number of executors by step; None while unknown."""
         reports = await self.reports()
-        return None if reports is None else count_by_step(reports, time.time())
+        return None if reports is None else count_by_step(reports, self.now())
 
     def slots(self) -> Mapping[str, int]:
         """Attempts that they run at a time, by step; empty while unknown."""
         reports = self.current()
-        return {} if reports is None else slots_by_step(reports, time.time())
+        return {} if reports is None else slots_by_step(reports, self.now())
 
     def take(self, reports: Iterable[DatedReport]) -> None:
         """Take over reports, in the order of the log."""
         self._latest |= {dated.report.executor_id: dated for dated in reports}
         newest = max((dated.at for dated in self._latest.values()), default=0.0)
-        since = max(newest, time.time() - RECENT_S) - RECENT_S
+        since = max(newest, self.now() - RECENT_S) - RECENT_S
         self._latest = {name: dated for name, dated in self._latest.items() if dated.at > since}
 
     def _connect(self) -> AbstractAsyncContextManager[Any]:

@@ -48,6 +48,11 @@ class LogClock:
         """The log's time; None while it is not known."""
         return None if self._offset_s is None else self._stopwatch() + self._offset_s
 
+    def best(self) -> float:
+        """The log's time; this machine's until it is known. For what is shown, not for what is deleted."""
+        known = self.now_or_none()
+        return time.time() if known is None else known
+
     def earlier(self) -> float:
         """The log's time or this machine's, whichever is earlier. Raises Problem (503) while the log's is not known.
 

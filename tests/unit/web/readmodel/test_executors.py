@@ -22,6 +22,14 @@ def test_the_latest_report_of_each_executor_counts_and_old_ones_are_forgotten() 
     assert executors.slots()["noop"] == 1 and executors.slots()["probe"] == 0
 
 
+def test_executors_are_alive_by_the_brokers_clock_whatever_this_machines_says() -> None:
+    long_ago = time.time() - 32 * 86_400.0
+    executors = Executors(Settings(), lambda: long_ago)
+    executors.take([dated("a", long_ago - 1.0, "noop")])
+    executors._known.set()
+    assert executors.slots()["noop"] == 1
+
+
 def test_of_the_reports_of_a_busy_executor_only_the_last_one_is_decoded() -> None:
     records = [SimpleNamespace(key=key, offset=n) for n, key in enumerate([b"a", b"b", b"a", None, None])]
     assert [record.offset for record in module._last_by_key(records)] == [2, 1, 3, 4]
