@@ -1,14 +1,15 @@
 // The page's entry point: reads the token, follows the jobs live, and wires clicks and files to the modules.
 
 import { Connection, ROOT } from "./connection.js";
-import { put } from "./dom.js";
+import { notice, put } from "./dom.js";
+import { JobView } from "./job.js";
 import { JobList } from "./jobs.js";
 import { Kinolog, Problem } from "./kinolog.js";
 import { PAGE_JOBS, choose, counts, emptyState, fold, isFilter } from "./live.js";
 import { Counter, Pages } from "./loading.js";
+import { pageRouter } from "./navigation.js";
 import { artifact, signer } from "./posters.js";
 import { listenForSearch } from "./search.js";
-import { JobView } from "./job.js";
 import { UploadQueue } from "./uploads.js";
 import { announcement, group, output, title } from "./words.js";
 
@@ -35,6 +36,9 @@ function takeToken() {
   return sessionStorage.getItem(TOKEN_KEY) ?? "";
 }
 
+// A link with a token that is pasted into an open page changes the hash only.
+addEventListener("hashchange", () => location.hash.startsWith("#token=") && location.reload());
+
 /** Whether the server accepts the token; an unreachable server has not rejected it. */
 async function isAccepted(call) {
   try {
@@ -54,14 +58,14 @@ async function start() {
 }
 
 function askForToken(message) {
-  $("workspace").hidden = true;
-  $("connection").hidden = true;
+  for (const id of ["page", "navigation", "connection"]) $(id).hidden = true;
   $("token-form").hidden = false;
   $("token-problem").textContent = message;
   $("token").focus();
 }
 
 function follow(token, call) {
+  for (const id of ["page", "navigation"]) $(id).hidden = false;
   const state = emptyState(...filterFromUrl());
   const sign = signer(call);
   const counter = new Counter({ call, onCounts: (found) => list.counted(counts(found)) });
@@ -72,8 +76,15 @@ function follow(token, call) {
     pages.load();
   };
   const list = new JobList({ state, root: $("jobs"), sign, act: actions(call, sign, $("notice")), more });
-  const view = new JobView({ root: $("job-view"), call, sign, confirm, act: actions(call, sign, $("job-notice")) });
-  listenForRoute(view);
+  const job = new JobView({ root: $("job-view"), call, sign, confirm, act: actions(call, sign, $("job-notice")) });
+  const router = pageRouter({ call, sign, confirm });
+  router.add("jobs", $("workspace"), { show() {} });
+  router.add("job", $("job-view"), {
+    show: (_params, id) => (notice($("job-notice"), ""), job.open(id)),
+    hide: () => job.open(null),
+    arrived: (frame) => job.arrived(frame),
+  });
+  router.start();
   const uploads = new UploadQueue({ root: $("uploads"), token, problem: (status, text) => new Problem(status, text) });
   listenForFiles(uploads);
   listenForFilter(state, list, pages);
@@ -92,7 +103,7 @@ function follow(token, call) {
       const changes = fold(state, frame);
       list.changed(changes);
       uploads.arrived(frame);
-      view.arrived(frame);
+      router.arrived(frame);
       announce(frame, changes);
       if (mayCountDifferently(frame, changes)) counter.changed();
       if (frame.type === "snapshot" && frame.last !== false) pages.load();
@@ -108,24 +119,6 @@ function mayCountDifferently({ type, job }, changes) {
   if (type !== "job") return type === "snapshot" || type === "deleted";
   const { before, after } = changes.find(({ id }) => id === job.id) ?? {};
   return !before || !after || group(before) !== group(after);
-}
-
-/** Shows the job that the URL names, else the list; the place in the list is kept. */
-function listenForRoute(view) {
-  let list_px = 0;
-  const show = () => {
-    const id = location.hash.startsWith("#job_") ? location.hash.slice(1) : null;
-    if (id && !$("workspace").hidden) list_px = scrollY;
-    $("workspace").hidden = Boolean(id);
-    $("job-view").hidden = !id;
-    $("job-notice").hidden = true;
-    if (!id) document.title = "kinolog";
-    view.open(id);
-    scrollTo(0, id ? 0 : list_px);
-    if (id) $("job-view").focus({ preventScroll: true });
-  };
-  addEventListener("hashchange", show);
-  show();
 }
 
 /** Asks a person; resolves to whether the answer is yes. */
@@ -189,11 +182,6 @@ async function openPlayer(job, sign) {
 async function openPassage({ asset_id, filename, start_ms }, sign) {
   const { play } = await import("./player.js");
   await play(filename ?? asset_id, sign.refresh(asset_id), start_ms / 1000);
-}
-
-function notice(place, text) {
-  place.textContent = text;
-  place.hidden = !text;
 }
 
 function listenForFiles(uploads) {

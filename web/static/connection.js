@@ -10,7 +10,7 @@ export const ROOT = new URL("..", import.meta.url).href;
 
 /** URL and subprotocols of the live socket; browsers cannot send headers there, so the token is a subprotocol. */
 export function liveTarget(root, cursor, token) {
-  const url = new URL("v1/live?subscribe=all", root);
+  const url = new URL("v1/live?subscribe=all,executors", root);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   if (cursor) url.searchParams.set("cursor", cursor);
   return { url: url.href, protocols: token ? ["kinolog", `bearer.${token}`] : ["kinolog"] };

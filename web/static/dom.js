@@ -1,4 +1,4 @@
-// The two things that every part of the page does with the document.
+// What every part of the page does with the document.
 
 /** A copy of the only element in the template with this id. */
 export const clone = (id) => document.getElementById(id).content.firstElementChild.cloneNode(true);
@@ -6,4 +6,23 @@ export const clone = (id) => document.getElementById(id).content.firstElementChi
 /** Sets a property only where it differs: a thousand unchanged assignments cost a layout. */
 export function put(node, property, value) {
   if (node[property] !== value) node[property] = value;
+}
+
+/** A new element with these properties and children: `build("button", {type: "button"}, "Retry")`. `dataset` is merged. */
+export function build(tag, { dataset = {}, ...properties } = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  Object.assign(node.dataset, dataset);
+  node.append(...children.flat().filter((child) => child != null && child !== ""));
+  return node;
+}
+
+/** A new element with this class and text. */
+export function element(tag, className = "", text = "") {
+  return Object.assign(document.createElement(tag), { className, textContent: text });
+}
+
+/** Shows a notice; an empty text hides it. */
+export function notice(place, text) {
+  place.textContent = text;
+  place.hidden = !text;
 }

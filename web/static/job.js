@@ -1,6 +1,6 @@
 // One job in full, at its own URL (#job_…): its attempts on an axis of time, files, details and events, live.
 
-import { put } from "./dom.js";
+import { element, put } from "./dom.js";
 import { folded } from "./kinolog.js";
 import { artifact } from "./posters.js";
 import { attempts, eventText, files, span } from "./timeline.js";
@@ -12,11 +12,6 @@ const EVENTS_EVERY_MS = 1_000;
 const MOST_FILES = 8;
 
 const $ = (id) => document.getElementById(id);
-
-/** A new element with this class and text. */
-function element(tag, className, text = "") {
-  return Object.assign(document.createElement(tag), { className, textContent: text });
-}
 
 /** The view of one job. `call` as of Kinolog, `sign` as of posters.js; `act(action, job, button)` runs a command. */
 export class JobView {

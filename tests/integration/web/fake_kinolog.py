@@ -80,6 +80,8 @@ class FakeKinolog:
         self.jobs: dict[str, Json] = {}
         #: Events of each job, by its id.
         self.events: dict[str, list[Json]] = {}
+        #: Executors as the list of them has them.
+        self.executors: list[Json] = []
         self.calls: list[str] = []
         self.uploads: dict[str, bytes] = {}
         self.upload_keys: list[str] = []
@@ -121,6 +123,11 @@ class FakeKinolog:
         for socket in self._sockets:
             await socket.send_json({"type": "queue", "step": step, "paused": paused, "positions": {}})
 
+    async def report(self, executor: Json) -> None:
+        """Sends an executor's frame."""
+        for socket in self._sockets:
+            await socket.send_json({"type": "executor", "executor": executor})
+
     async def delete(self, job_id: str) -> None:
         """Says that the job is gone."""
         del self.jobs[job_id]
@@ -155,6 +162,7 @@ class FakeKinolog:
         app.router.add_get("/v1/jobs/{id}/events", self._job_events)
         app.router.add_delete("/v1/jobs/{id}", self._command)
         app.router.add_get("/v1/stats", self._stats)
+        app.router.add_get("/v1/executors", self._executors)
         app.router.add_get("/v1/search", self._search)
         app.router.add_post("/v1/jobs/{id}/{action}", self._command)
         app.router.add_post("/v1/uploads", self._upload)
@@ -220,6 +228,9 @@ class FakeKinolog:
 
     async def _stats(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response({"data": {"jobs": dict(Counter(job["status"] for job in self.jobs.values()))}})
+
+    async def _executors(self, _request: web.Request) -> web.StreamResponse:
+        return web.json_response({"data": self.executors})
 
     async def _search(self, request: web.Request) -> web.StreamResponse:
         self.searches.append(request.query["q"])

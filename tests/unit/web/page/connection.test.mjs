@@ -40,7 +40,7 @@ test("waits grow to 15 s and are spread", () => {
 
 test("the token travels as a subprotocol, never in the address", () => {
   assert.deepEqual(liveTarget("https://x", "a b", "t"), {
-    url: "wss://x/v1/live?subscribe=all&cursor=a+b",
+    url: "wss://x/v1/live?subscribe=all%2Cexecutors&cursor=a+b",
     protocols: ["kinolog", "bearer.t"],
   });
   assert.deepEqual(liveTarget("http://x", null, "").protocols, ["kinolog"]);

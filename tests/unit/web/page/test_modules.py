@@ -9,8 +9,9 @@ import pytest
 from web.api.ui import STATIC
 
 _FOLDER = Path(__file__).parent
-_MODULES = sorted(STATIC.glob("*.js"))
-_IMPORT = re.compile(r'import \{([^}]+)\} from "(\./\w+\.js)"')
+_MODULES = sorted(path for path in STATIC.rglob("*.js") if "vendor" not in path.parts)
+_IMPORT = re.compile(r'import \{([^}]+)\} from "(\.\.?/[\w./]+\.js)"')
+_EXPORT = re.compile(r"export (?:async )?(?:const|function|class) (\w+)")
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in _FOLDER.glob("*.test.mjs")))
@@ -26,7 +27,7 @@ def test_a_module_parses(module: Path) -> None:
 @pytest.mark.parametrize("module", _MODULES, ids=lambda path: path.name)
 def test_a_module_imports_what_exists(module: Path) -> None:
     for names, source in _IMPORT.findall(module.read_text()):
-        exported = set(re.findall(r"export (?:async )?(?:const|function|class) (\w+)", (STATIC / source).read_text()))
+        exported = set(_EXPORT.findall((module.parent / source).read_text()))
         assert {name.strip() for name in names.split(",") if name.strip()} <= exported
 
 

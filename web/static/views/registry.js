@@ -1,0 +1,18 @@
+// The views of the page. Each is a module of its own, loaded when it is first shown:
+//
+//   export function createView(page) { return { show(params, id), hide(), arrived(frame) }; }
+//
+// `page`: {root, call, sign, confirm, act, me, replace} (see app.js). The view builds its DOM in `page.root`, an empty
+// <section>. `show` is called when the URL names the view, again when its parameters or its id change, and may be async;
+// `hide` when the page leaves it: it must stop timers and requests; `arrived` with every live frame while it is shown
+// ("snapshot" means that frames were missed). Only `createView` and `show` are required.
+
+/**
+ * Name in the URL -> {title, load, nav?, styles?}. `nav`: shown in the navigation, in this order; `styles`: style sheets
+ * below static/.
+ */
+export const VIEWS = {
+  jobs: { title: "Jobs", nav: true },
+  job: { title: "Job", parent: "jobs" },
+  executors: { title: "Executors", nav: true, load: () => import("./executors.js") },
+};
