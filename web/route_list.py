@@ -17,7 +17,7 @@ from web.api import (
 )
 from web.api.cache import downloads, maintenance, resolve
 from web.api.cache import routes as cache
-from web.api.jobs import bulk, events, export
+from web.api.jobs import bulk, counts, events, export
 from web.api.jobs import routes as jobs
 from web.api.uploads import direct, tus
 from web.api.uploads import routes as uploads
@@ -33,6 +33,7 @@ ROUTES: tuple[Routes, ...] = (
     cache.routes,
     resolve.routes,
     maintenance.routes,
+    counts.routes,
     jobs.routes,
     events.routes,
     export.routes,

@@ -1,4 +1,4 @@
-"""/v1/tokens: create, list and revoke API tokens. /v1/live/tickets: live connections without a token in the URL."""
+"""/v1/me: the caller. /v1/tokens: create, list, revoke API tokens. /v1/live/tickets: tickets for live connections."""
 
 import re
 import time
@@ -61,6 +61,17 @@ class CreatedToken(TokenView, frozen=True, kw_only=True):
     token: str
 
 
+class Caller(View, frozen=True, kw_only=True):
+    """The authenticated caller."""
+
+    #: Owner whose assets and jobs it may access; null: the operator, or an admin without an owner.
+    owner: str | None
+    #: "viewer" reads, "editor" writes, too, "admin" sees and does everything.
+    role: Role
+    #: Id of the token in the audit.
+    token_id: str
+
+
 class NewTicket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/live/tickets`; may be left out."""
 
@@ -73,6 +84,13 @@ class Ticket(View, frozen=True, kw_only=True):
 
     ticket: str
     expires_at: str
+
+
+@routes.get("/v1/me", responses={200: Answer[Caller]})
+async def show_caller(request: web.Request) -> web.Response:
+    """Show whom the token belongs to, and what it may do."""
+    principal = caller_of(request)
+    return data_response(Caller(owner=principal.owner, role=principal.role, token_id=principal.token_id))
 
 
 @routes.post(

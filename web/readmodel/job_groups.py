@@ -22,11 +22,14 @@ class Group(NamedTuple):
     status: str
     #: See step_states.
     states: str
+    #: Error code of a failed job; '' for any other.
+    code: str
 
 
 def group_of(job: Job) -> Group:
     """The current group of a job."""
-    return Group(job.owner or "", job.pipeline, job.status, step_states(job))
+    code = job.error.code if job.status == "failed" and job.error is not None else ""
+    return Group(job.owner or "", job.pipeline, job.status, step_states(job), code)
 
 
 class Groups:
@@ -34,7 +37,7 @@ class Groups:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        rows = db.execute("SELECT g, jobs, owner, pipeline, status, states FROM groups").fetchall()
+        rows = db.execute("SELECT g, jobs, owner, pipeline, status, states, code FROM groups").fetchall()
         self._groups = {g: Group._make(group) for g, _, *group in rows}
         self._numbers = {group: g for g, group in self._groups.items()}
         self._jobs = Counter({g: jobs for g, jobs, *_ in rows})

@@ -91,6 +91,8 @@ class Listing(NamedTuple):
     limit: int
     #: Values of the parameters in `spec.equals`.
     equals: dict[str, str]
+    #: The part of `conditions` that is on groups; all of them select whole groups if `is_grouped`.
+    groups: tuple[Condition, ...]
     #: Index to scan: SQLite chooses badly between that of the sort and that of a filter. None: SQLite's choice.
     scan_index: str | None
 
@@ -102,12 +104,17 @@ class Listing(NamedTuple):
     @property
     def where(self) -> str:
         """All conditions as one."""
-        return _joined(self._parts)
+        return joined(self._parts)
 
     @property
     def args(self) -> tuple[object, ...]:
         """Bound values of `where`."""
-        return _bound(self._parts)
+        return bound_values(self._parts)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether a job matches if and only if its group does."""
+        return self.words is None and len(self.conditions) == bool(self.groups)
 
     @property
     def source(self) -> str:
@@ -126,11 +133,11 @@ class Listing(NamedTuple):
         """
         if self.words is None or not self._is_covered or self.column != "created_at":
             return None
-        first = f"SELECT n, id, created_at AS value, words FROM {self.source} WHERE {_joined(self.conditions)}"  # noqa: S608
+        first = f"SELECT n, id, created_at AS value, words FROM {self.source} WHERE {joined(self.conditions)}"  # noqa: S608
         first += f" ORDER BY {self._by('created_at')} LIMIT {most}"
         condition, bound = self.words
         page = self._page(f"SELECT n, id, value FROM ({first}) WHERE {condition}")  # noqa: S608
-        return page, (*_bound(self.conditions), *bound)
+        return page, (*bound_values(self.conditions), *bound)
 
     @property
     def _is_covered(self) -> bool:
@@ -152,17 +159,19 @@ class Listing(NamedTuple):
         return f"SELECT id, value, row FROM ({page}) CROSS JOIN {rows} USING (n) ORDER BY {by}"  # noqa: S608
 
 
-def _joined(parts: Sequence[Condition]) -> str:
+def joined(parts: Sequence[Condition]) -> str:
+    """The conditions as one."""
     return " AND ".join(text for text, _ in parts) or "1"
 
 
-def _bound(parts: Sequence[Condition]) -> tuple[object, ...]:
+def bound_values(parts: Sequence[Condition]) -> tuple[object, ...]:
+    """Bound values of the conditions, in order."""
     return tuple(arg for _, some in parts for arg in some)
 
 
 def of_groups(parts: Sequence[Condition]) -> Condition:
     """The condition on jobs that their group matches all of `parts`."""
-    return f"g IN (SELECT g FROM groups WHERE {_joined(parts)})", _bound(parts)  # noqa: S608
+    return f"g IN (SELECT g FROM groups WHERE {joined(parts)})", bound_values(parts)  # noqa: S608
 
 
 def parse(query: Mapping[str, str], spec: ListSpec, owner: str | None) -> Listing:
@@ -186,7 +195,7 @@ def parse(query: Mapping[str, str], spec: ListSpec, owner: str | None) -> Listin
     conditions = [part for name, part in parts.items() if name not in spec.group_parameters]
     conditions += [*_times(query), *_after(query, spec, sort), *([of_groups(grouped)] if grouped else [])]
     scan_index = next((index for name, index in spec.selective_indexes.items() if name in query), spec.covering_index)
-    return Listing(spec, tuple(conditions), _search(query), sort, _limit(query), equals, scan_index)
+    return Listing(spec, tuple(conditions), _search(query), sort, _limit(query), equals, tuple(grouped), scan_index)
 
 
 def _equals(column: str, value: str, owner: str | None) -> Condition:

@@ -10,7 +10,7 @@ from schemas.jobs import JOB_ENDED, Asset, Job
 from web.readmodel.changelog import AppliedOffsets, Changelog, asset_rows, job_rows
 from web.readmodel.job_groups import step_counts
 from web.readmodel.job_table import StoredProgress, decode_live
-from web.readmodel.list_query import Listing, of_groups
+from web.readmodel.list_query import Condition, Listing, bound_values, joined, of_groups
 
 
 class Rule(NamedTuple):
@@ -29,6 +29,14 @@ class CountRow(NamedTuple):
     step: str
     status: str
     jobs: int
+
+
+class FailureGroup(NamedTuple):
+    """Failed jobs with the same error code."""
+
+    code: str
+    jobs: int
+    newest: Job
 
 
 class Counts(NamedTuple):
@@ -182,6 +190,36 @@ def _count_rows(groups: Iterable[tuple[str, str, str, int]]) -> list[CountRow]:
         for step, step_status in step_counts(states):
             totals[pipeline, step, step_status] += jobs
     return [CountRow(*key, jobs) for key, jobs in totals.items()]
+
+
+def count_by_status(db: sqlite3.Connection, listing: Listing) -> dict[str, int]:
+    """Number of jobs that match the listing's filters, by status."""
+    totals: Counter[str] = Counter()
+    if listing.is_grouped:
+        where, args = joined(listing.groups), bound_values(listing.groups)
+        groups = db.execute(f"SELECT status, sum(jobs) FROM groups WHERE {where} GROUP BY status", args)  # noqa: S608
+        return dict(groups.fetchall())
+    source = listing.source if listing.words is None else f"{listing.spec.table} NOT INDEXED"
+    counts = f"SELECT g, count(*) AS jobs FROM {source} WHERE {listing.where} GROUP BY g"  # noqa: S608
+    query = f"SELECT status, counts.jobs FROM ({counts}) AS counts CROSS JOIN groups USING (g)"  # noqa: S608
+    for status, jobs in db.execute(query, listing.args):
+        totals[status] += jobs
+    return dict(totals)
+
+
+def failures(db: sqlite3.Connection, owner: str | None, limit: int) -> list[FailureGroup]:
+    """Failed jobs by error code, the most frequent first, of one owner or of all (None)."""
+    failed: list[Condition] = [("status = 'failed'", ()), *([("owner = ?", (owner,))] if owner is not None else [])]
+    by_code = f"SELECT code, sum(jobs) FROM groups WHERE {joined(failed)} GROUP BY code ORDER BY 2 DESC, 1 LIMIT ?"  # noqa: S608
+    groups = db.execute(by_code, (*bound_values(failed), limit)).fetchall()
+    return [FailureGroup(code, jobs, _newest(db, [*failed, ("code = ?", (code,))])) for code, jobs in groups]
+
+
+def _newest(db: sqlite3.Connection, conditions: list[Condition]) -> Job:
+    condition, args = of_groups(conditions)
+    newest = f"SELECT n FROM jobs INDEXED BY jobs_narrow WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT 1"  # noqa: S608
+    (row,) = db.execute(f"SELECT row FROM job_rows WHERE n = ({newest})", args).fetchone()  # noqa: S608
+    return job_rows.decode(row)
 
 
 def jobs_before_step(db: sqlite3.Connection, step: str, limit: int) -> list[Job]:

@@ -1,7 +1,7 @@
 """The read model's tables and the statements that write them. Everything in it can be rebuilt from the log."""
 
 #: Version of the tables below; a file of another version is recreated.
-VERSION = 7
+VERSION = 8
 
 TABLES = """
 -- One row: the source log, the last time at which nothing was missing, and the sequence number of the last change.
@@ -17,12 +17,12 @@ CREATE TABLE applied (
   changelog TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
   PRIMARY KEY (changelog, topic, partition)
 ) WITHOUT ROWID;
--- Groups of jobs with the same owner ('' for none), pipeline, status and states of their steps. There are few, so
--- filters and statistics read these. `states` has "step=status" of each step, each between two spaces; `jobs` is the
--- number of jobs, never 0.
+-- Groups of jobs with the same owner ('' for none), pipeline, status, states of their steps and error code ('' for
+-- none). There are few, so filters and statistics read these. `states` has "step=status" of each step, each between two
+-- spaces; `jobs` is the number of jobs, never 0.
 CREATE TABLE groups (
   g INTEGER PRIMARY KEY, owner TEXT NOT NULL, pipeline TEXT NOT NULL, status TEXT NOT NULL, states TEXT NOT NULL,
-  jobs INTEGER NOT NULL
+  code TEXT NOT NULL, jobs INTEGER NOT NULL
 );
 -- Columns for searches and sorts are separate from the rows: a scan touches a tenth of the pages. `duration_s` is -1
 -- where there is none. `live`: live progress that no row has, as JSON, see job_table.py.
@@ -79,7 +79,7 @@ PUT_JOB_ROW = "INSERT OR REPLACE INTO job_rows VALUES (?, ?)"
 DELETE_JOB_ROW = "DELETE FROM job_rows WHERE n = ?"
 DELETE_JOB = "DELETE FROM jobs WHERE n = ?"
 
-ADD_GROUP = "INSERT INTO groups VALUES (?, ?, ?, ?, ?, 0)"
+ADD_GROUP = "INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?, 0)"
 COUNT_GROUP = "UPDATE groups SET jobs = jobs + ? WHERE g = ?"
 DELETE_GROUP = "DELETE FROM groups WHERE g = ?"
 

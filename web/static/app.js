@@ -3,21 +3,15 @@
 import { Connection, ROOT } from "./connection.js";
 import { notice, put } from "./dom.js";
 import { JobView } from "./job.js";
-import { JobList } from "./jobs.js";
-import { Kinolog, Problem } from "./kinolog.js";
-import { PAGE_JOBS, choose, counts, emptyState, fold, isFilter } from "./live.js";
-import { Counter, Pages } from "./loading.js";
+import { JobsView, takeOldFilter } from "./jobs_view.js";
+import { Kinolog, Problem, backoff_ms } from "./kinolog.js";
 import { pageRouter } from "./navigation.js";
 import { artifact, signer } from "./posters.js";
 import { listenForSearch } from "./search.js";
 import { UploadQueue } from "./uploads.js";
-import { announcement, group, output, title } from "./words.js";
+import { announcement, output, title } from "./words.js";
 
 const TOKEN_KEY = "kinolog.token";
-// Longest search text that the server accepts.
-const MAX_CHARS = 200;
-// Pause in typing after which the search is sent.
-const SEARCH_PAUSE_MS = 300;
 const CONNECTION_TEXT = { connecting: "Connecting…", live: "Live", lost: "Reconnecting…" };
 
 const $ = (id) => document.getElementById(id);
@@ -39,22 +33,33 @@ function takeToken() {
 // A link with a token that is pasted into an open page changes the hash only.
 addEventListener("hashchange", () => location.hash.startsWith("#token=") && location.reload());
 
-/** Whether the server accepts the token; an unreachable server has not rejected it. */
-async function isAccepted(call) {
-  try {
-    await call("GET", "/v1/jobs?limit=1");
-    return true;
-  } catch (error) {
-    return !(error instanceof Problem && error.status === 401);
+/** The caller as the server knows it: {owner, role}; null when it rejects the token. Waits for an unreachable server. */
+async function whoAmI(call) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return (await call("GET", "/v1/me")).data;
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) return null;
+      showConnection("lost");
+      await new Promise((resolve) => setTimeout(resolve, backoff_ms(tries, Math.random())));
+    }
   }
 }
 
 async function start() {
   const token = takeToken();
+  takeOldFilter();
   const kinolog = new Kinolog({ url: ROOT, token });
   const call = kinolog.call.bind(kinolog);
-  if (!token && !(await isAccepted(call))) return askForToken("");
-  follow(token, call);
+  const me = await whoAmI(call);
+  if (me) follow(token, call, me);
+  else rejected(token);
+}
+
+/** Asks for another token. */
+function rejected(token) {
+  sessionStorage.removeItem(TOKEN_KEY);
+  askForToken(token ? "This token is not valid." : "");
 }
 
 function askForToken(message) {
@@ -64,21 +69,14 @@ function askForToken(message) {
   $("token").focus();
 }
 
-function follow(token, call) {
+function follow(token, call, me) {
+  document.body.dataset.role = me.role;
   for (const id of ["page", "navigation"]) $(id).hidden = false;
-  const state = emptyState(...filterFromUrl());
   const sign = signer(call);
-  const counter = new Counter({ call, onCounts: (found) => list.counted(counts(found)) });
-  const pages = new Pages({ state, call, onChanges: (changes) => list.loaded(changes), onProblem: showLoading });
-  const more = () => {
-    state.limit += PAGE_JOBS;
-    list.loaded([]);
-    pages.load();
-  };
-  const list = new JobList({ state, root: $("jobs"), sign, act: actions(call, sign, $("notice")), more });
+  const jobs = new JobsView({ call, sign, me, confirm, act: actions(call, sign, $("notice")) });
   const job = new JobView({ root: $("job-view"), call, sign, confirm, act: actions(call, sign, $("job-notice")) });
-  const router = pageRouter({ call, sign, confirm });
-  router.add("jobs", $("workspace"), { show() {} });
+  const router = pageRouter({ call, sign, confirm, me });
+  router.add("jobs", $("workspace"), jobs);
   router.add("job", $("job-view"), {
     show: (_params, id) => (notice($("job-notice"), ""), job.open(id)),
     hide: () => job.open(null),
@@ -86,8 +84,7 @@ function follow(token, call) {
   });
   router.start();
   const uploads = new UploadQueue({ root: $("uploads"), token, problem: (status, text) => new Problem(status, text) });
-  listenForFiles(uploads);
-  listenForFilter(state, list, pages);
+  if (me.role !== "viewer") listenForFiles(uploads);
   listenForSearch({
     form: $("speech-form"),
     field: $("speech"),
@@ -98,48 +95,38 @@ function follow(token, call) {
   });
   new Connection({
     token,
-    cursor: () => state.cursor,
+    cursor: () => jobs.state.cursor,
     onFrame: (frame) => {
-      const changes = fold(state, frame);
-      list.changed(changes);
+      announce(frame, jobs.folded(frame));
       uploads.arrived(frame);
       router.arrived(frame);
-      announce(frame, changes);
-      if (mayCountDifferently(frame, changes)) counter.changed();
-      if (frame.type === "snapshot" && frame.last !== false) pages.load();
-      else pages.refill();
     },
     onState: showConnection,
     mayReconnect: () => mayReconnect(call),
   }).start();
 }
 
-/** Whether a frame may change the counts; one of a job that is not listed may. */
-function mayCountDifferently({ type, job }, changes) {
-  if (type !== "job") return type === "snapshot" || type === "deleted";
-  const { before, after } = changes.find(({ id }) => id === job.id) ?? {};
-  return !before || !after || group(before) !== group(after);
-}
-
 /** Asks a person; resolves to whether the answer is yes. */
-function confirm(heading, text, yes) {
+function confirm(heading, text, yes, no = "Keep") {
   $("confirm-title").textContent = heading;
   $("confirm-text").textContent = text;
   $("confirm-yes").textContent = yes;
+  $("confirm-no").textContent = no;
   $("confirm").returnValue = "no";
   $("confirm").showModal();
   return new Promise((resolve) => $("confirm").addEventListener("close", () => resolve($("confirm").returnValue === "yes"), { once: true }));
 }
 
-const showLoading = (error) => notice($("notice"), error ? `Jobs could not be loaded: ${error.message}` : "");
-
+/** Whether the server accepts the token; an unreachable server has not rejected it. */
 async function mayReconnect(call) {
-  const accepted = await isAccepted(call);
-  if (!accepted) {
-    sessionStorage.removeItem(TOKEN_KEY);
-    askForToken("This token is not valid.");
+  try {
+    await call("GET", "/v1/me");
+  } catch (error) {
+    if (!(error instanceof Problem && error.status === 401)) return true;
+    rejected(true);
+    return false;
   }
-  return accepted;
+  return true;
 }
 
 function announce({ type }, changes) {
@@ -203,35 +190,6 @@ function listenForFiles(uploads) {
 }
 
 const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
-
-/** Filter and search text of the URL. */
-function filterFromUrl() {
-  const query = new URL(location.href).searchParams;
-  const show = isFilter(query.get("show")) ? query.get("show") : "all";
-  return [show, (query.get("q") ?? "").slice(0, MAX_CHARS)];
-}
-
-/** Writes filter and search text to the URL, for reloads and links. */
-function writeToUrl(show, text) {
-  const url = new URL(location.href);
-  const set = (name, value) => (value ? url.searchParams.set(name, value) : url.searchParams.delete(name));
-  set("show", show === "all" ? "" : show);
-  set("q", text.trim());
-  history.replaceState(null, "", url);
-}
-
-function listenForFilter(state, list, pages) {
-  const refresh = (wait_ms) => {
-    const show = $("filter").querySelector(":checked").value;
-    list.loaded(choose(state, show, $("search").value));
-    writeToUrl(show, state.text);
-    pages.load(wait_ms);
-  };
-  $("filter").querySelector(`[value=${state.show}]`).checked = true;
-  $("search").value = state.text;
-  $("filter").addEventListener("change", () => refresh(0));
-  $("search").addEventListener("input", () => refresh(SEARCH_PAUSE_MS));
-}
 
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();

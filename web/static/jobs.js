@@ -1,48 +1,64 @@
-// The list of jobs: one row per job, kept by id, changed only where the job changed, drawn at most once a frame.
+// The list of jobs: one row per job, kept by id, changed only where the job changed, drawn at most once a frame. While the
+// pointer or the keyboard is in the list no row moves: what has come and gone is shown once it has left.
 
-import { put } from "./dom.js";
-import { PAGE_JOBS, hasMore, isLoaded, listed } from "./live.js";
+import { build, put } from "./dom.js";
+import { hasMore, isLoaded, isShort, listed, moreJobs } from "./live.js";
 import { showPoster, skim } from "./posters.js";
-import { newRow, updateTimes, updateRow } from "./row.js";
+import { newRow, updateRow, updateTimes } from "./row.js";
 
 /**
  * The list in `root` of the jobs in `state`. `act(action, job, button)` is called for "cancel", "retry" and "play",
- * `more()` for "Show more".
+ * `more()` for "Show more", `onRows(ids)` when other rows are shown.
  */
 export class JobList {
   #rows = new Map();
   #dirty = new Set();
   #stale = true;
   #queued = false;
-  #counts = null;
+  #total = null;
+  // Whether the rows that a person has asked for have come.
+  #isSettled = false;
   #sight = new IntersectionObserver((entries) => this.#sighted(entries), { rootMargin: "200px" });
 
-  constructor({ state, root, act, sign, more }) {
-    Object.assign(this, { state, root, act, sign });
+  constructor({ state, root, act, sign, more, onRows = () => {} }) {
+    Object.assign(this, { state, root, act, sign, onRows });
     root.addEventListener("click", (event) => this.#clicked(event));
-    document.getElementById("more").addEventListener("click", more);
-    setInterval(() => this.#rows.forEach((row) => updateTimes(row, Date.now())), 1000);
+    this.more = document.getElementById("more");
+    this.more.addEventListener("click", more);
+    this.news = build("button", { className: "button news", type: "button", hidden: true });
+    this.news.addEventListener("click", () => this.#arrange());
+    root.before(build("div", { className: "news-place", role: "status" }, this.news));
+    for (const kind of ["pointerleave", "focusout"]) root.addEventListener(kind, () => this.#drawLater());
+    setInterval(() => this.#tick(), 1000);
   }
 
   /** Takes note of changes that `fold` made. */
   changed(changes) {
     for (const { id, before, after } of changes) {
       this.#dirty.add(id);
-      if (!before || !after) this.#stale = true;
+      if (!before || !after || isElsewhere(this.state, before, after)) this.#stale = true;
     }
     this.#drawLater();
   }
 
-  /** Takes note of changes, and of another filter, limit or page. */
+  /** Takes note of a fetched page. */
   loaded(changes) {
     this.#stale = true;
     this.changed(changes);
   }
 
-  /** Takes note of how many jobs there are, by filter. */
-  counted(counts) {
-    this.#counts = counts;
-    this.loaded([]);
+  /** Takes note of another filter or limit, which a person has chosen: rows may move at once. */
+  chosen(changes) {
+    this.#isSettled = false;
+    this.loaded(changes);
+    this.#arrange();
+  }
+
+  /** Takes note of how many jobs match the filter; null: unknown. */
+  counted(total) {
+    this.#total = total;
+    this.#drawLater();
+    this.#summarise();
   }
 
   #drawLater() {
@@ -53,18 +69,40 @@ export class JobList {
 
   #draw() {
     this.#queued = false;
-    if (this.#stale) this.#arrange();
+    if (this.#stale && !this.#isHeld()) this.#arrange();
+    else if (this.#stale) this.#showNews();
     for (const id of this.#dirty) if (this.#rows.has(id)) this.#update(this.#rows.get(id));
     this.#dirty.clear();
   }
 
+  /** Whether a row would move while a person is about to press something in the list. */
+  #isHeld() {
+    if (!this.#isSettled || !(this.root.matches(":hover") || this.root.querySelector(":focus-visible"))) return false;
+    const ids = this.#listedIds();
+    return [...this.root.children].some((node, index) => node.dataset.id !== ids[index]); // rows may follow
+  }
+
+  #listedIds() {
+    return listed(this.state).slice(0, this.state.limit).map((job) => job.id);
+  }
+
   #arrange() {
     this.#stale = false;
-    const ids = listed(this.state.jobs).slice(0, this.state.limit).map((job) => job.id);
+    this.#isSettled = isLoaded(this.state) && !isShort(this.state);
+    const ids = this.#listedIds();
     const kept = new Set(ids);
     for (const row of [...this.#rows.values()]) if (!kept.has(row.id)) this.#forget(row);
     ids.forEach((id, index) => this.#place(id, index));
-    showSummary(this.state, this.#counts, ids.length);
+    put(this.news, "hidden", true);
+    this.#summarise();
+    this.onRows(ids);
+  }
+
+  #showNews() {
+    const ids = this.#listedIds();
+    const added = ids.filter((id) => !this.#rows.has(id)).length;
+    put(this.news, "textContent", added ? `Show ${added} new ${added === 1 ? "job" : "jobs"}` : "Update the list");
+    put(this.news, "hidden", false);
   }
 
   #forget(row) {
@@ -75,6 +113,7 @@ export class JobList {
 
   #place(id, index) {
     const row = this.#rows.get(id) ?? this.#add(id);
+    put(row.node.dataset, "gone", "false");
     // Moving a node that is in place already would take the keyboard focus from it.
     if (this.root.children[index] !== row.node) this.root.insertBefore(row.node, this.root.children[index] ?? null);
   }
@@ -90,8 +129,17 @@ export class JobList {
   }
 
   #update(row) {
-    updateRow(row, this.state.jobs.get(row.id));
+    const job = this.state.jobs.get(row.id);
+    put(row.node.dataset, "gone", String(!job)); // it stays until the pointer has left
+    if (!job) return;
+    updateRow(row, job);
     if (row.inSight) showPoster(row, this.sign);
+  }
+
+  #tick() {
+    const now_ms = Date.now();
+    for (const row of this.#rows.values()) if (row.inSight) updateTimes(row, now_ms);
+    if (this.#stale) this.#drawLater();
   }
 
   #sighted(entries) {
@@ -99,7 +147,9 @@ export class JobList {
       const row = this.#rows.get(target.dataset.id);
       if (!row) continue;
       row.inSight = isIntersecting;
-      if (isIntersecting) showPoster(row, this.sign);
+      if (!isIntersecting) continue;
+      updateTimes(row, Date.now());
+      showPoster(row, this.sign);
     }
   }
 
@@ -108,23 +158,20 @@ export class JobList {
     const row = this.#rows.get(target.closest(".job")?.dataset.id);
     if (row && button && button.ariaDisabled !== "true") this.act(button.dataset.action, row.job, button);
   }
-}
 
-function showSummary(state, counts, shown) {
-  for (const badge of document.querySelectorAll("[data-count]")) {
-    put(badge, "textContent", counts ? String(counts[badge.dataset.count]) : "");
+  #summarise() {
+    const shown = this.#rows.size;
+    put(this.more, "hidden", !hasMore(this.state) && shown >= this.state.jobs.size);
+    const others = (this.#total ?? 0) - shown;
+    put(this.more, "textContent", others > 0 ? `Show ${Math.min(others, moreJobs(this.state))} more of ${others}` : "Show more");
+    const isEmpty = isLoaded(this.state) && !hasMore(this.state) && shown === 0;
+    const isAll = !Object.keys(this.state.filter).some((name) => name !== "sort");
+    put(document.getElementById("empty"), "hidden", !isEmpty || !isAll);
+    put(document.getElementById("no-match"), "hidden", !isEmpty || isAll);
   }
-  const button = document.getElementById("more");
-  put(button, "hidden", !hasMore(state) && shown === state.jobs.size);
-  put(button, "textContent", moreText(state, counts, shown));
-  const isEmpty = isLoaded(state) && !hasMore(state) && shown === 0;
-  const isAll = state.show === "all" && !state.text.trim();
-  put(document.getElementById("empty"), "hidden", !isEmpty || !(isAll || counts?.all === 0));
-  put(document.getElementById("no-match"), "hidden", !isEmpty || isAll || counts?.all === 0);
 }
 
-/** The number of further jobs is known for a filter, not for a search. */
-function moreText({ show, text }, counts, shown) {
-  const others = text.trim() ? 0 : (counts?.[show] ?? 0) - shown;
-  return others > 0 ? `Show ${Math.min(others, PAGE_JOBS)} more of ${others}` : "Show more";
+/** Whether the change moves the job in the list's order. */
+function isElsewhere({ filter: { sort } }, before, after) {
+  return Boolean(sort?.includes("updated_at")) && before.updated_at !== after.updated_at;
 }

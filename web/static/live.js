@@ -2,62 +2,55 @@
 // Pure: no DOM, no clock, no socket.
 
 import { queued } from "./kinolog.js";
-import { group } from "./words.js";
+import { isMatch } from "./filter.js";
 
-/** Jobs that one click on "Show more" adds. */
+/** Jobs that the page lists at first. */
 export const PAGE_JOBS = 50;
 // The most that the server gives at once.
 const MOST_JOBS = 500;
-// New jobs beyond `limit` that are kept before the oldest ones are dropped.
+// New jobs beyond `limit` that are kept before the last ones are dropped.
 const SLACK_JOBS = 200;
 
 const STEP_ENDED = new Set(["completed", "failed", "cancelled", "skipped"]);
 
-// What each filter is for the server.
-const STATUSES = { all: "", running: "waiting,active", completed: "completed", failed: "failed,cancelled" };
-
-/** Whether there is a filter of that name. */
-export const isFilter = (show) => Object.hasOwn(STATUSES, show);
-
-// Values of `end`, the creation time of the last job that was fetched: no page fetched, the whole list fetched.
-const NOTHING = "~";
-const EVERYTHING = "";
-
 /**
- * An empty list. `jobs`: those that match the filter, down to `end`; `limit`: how many are shown; `next`: cursor of the
+ * An empty list. `jobs`: those that match `filter` (see filter.js), up to `end`; `limit`: how many are shown; `loaded`:
+ * "nothing", "part" or "all"; `end`: with "part", what the last job that was fetched is sorted by; `next`: cursor of the
  * next page, null for the first one; `missed`: frames received while a page is being fetched, null when none is;
  * `cursor`: of the last live frame.
  */
-export const emptyState = (show = "all", text = "") => ({
-  jobs: new Map(), show, text, limit: PAGE_JOBS, end: NOTHING, next: null, missed: null, cursor: null,
+export const emptyState = (filter = {}) => ({
+  jobs: new Map(), filter, limit: PAGE_JOBS, loaded: "nothing", end: null, next: null, missed: null, cursor: null,
 });
 
 /** Sets the filter, and keeps the jobs that match it. Returns the changes, as `fold` does. */
-export function choose(state, show, text) {
-  Object.assign(state, { show, text, limit: PAGE_JOBS });
+export function choose(state, filter) {
+  Object.assign(state, { filter, limit: PAGE_JOBS });
   startOver(state);
-  const others = [...state.jobs.values()].filter((job) => !matches(state, job));
+  const others = [...state.jobs.values()].filter((job) => !isMatch(filter, job));
   return others.map((job) => set(state, job.id, undefined));
 }
 
 /** Marks the list as not loaded: its jobs are shown until the first page replaces them. */
-export const startOver = (state) => Object.assign(state, { end: NOTHING, next: null, missed: null });
+export const startOver = (state) => Object.assign(state, { loaded: "nothing", end: null, next: null, missed: null });
 
 /** Whether a page has been fetched for this filter. */
-export const isLoaded = (state) => state.end !== NOTHING;
+export const isLoaded = (state) => state.loaded !== "nothing";
 
 /** Whether there are jobs beyond those that are known. */
-export const hasMore = (state) => isLoaded(state) && state.end !== EVERYTHING;
+export const hasMore = (state) => state.loaded === "part";
 
 /** Whether fewer jobs than `limit` are known. */
 export const isShort = (state) => !isLoaded(state) || (hasMore(state) && state.jobs.size < state.limit);
+
+/** Jobs that the next click on "Show more" adds: as many as are shown, so that thousands take a few clicks. */
+export const moreJobs = (state) => Math.min(MOST_JOBS, state.limit);
 
 /** The query of the next page, which `addPage` is called with. */
 export function nextPage(state) {
   state.missed = [];
   const missing = state.limit - (state.next ? state.jobs.size : 0);
-  const query = { status: STATUSES[state.show], q: state.text.trim(), cursor: state.next };
-  const given = Object.entries(query).filter(([, value]) => value);
+  const given = Object.entries({ ...state.filter, cursor: state.next }).filter(([, value]) => value);
   return { ...Object.fromEntries(given), limit: Math.min(MOST_JOBS, Math.max(PAGE_JOBS, missing)) };
 }
 
@@ -67,7 +60,7 @@ export function addPage(state, { data, next_cursor }) {
   for (const { id } of data) gone.delete(id);
   const changes = [...gone.keys()].map((id) => set(state, id, undefined));
   for (const job of data) changes.push(set(state, job.id, latest(state.jobs.get(job.id), job)));
-  state.end = next_cursor ? data.at(-1).created_at : EVERYTHING;
+  Object.assign(state, next_cursor ? { loaded: "part", end: data.at(-1)[order(state).column] } : { loaded: "all", end: null });
   state.next = next_cursor;
   const { missed } = state;
   state.missed = null;
@@ -96,10 +89,17 @@ const FOLDS = {
 
 function changed(state, job) {
   const before = state.jobs.get(job.id);
-  if (!before && job.created_at < state.end) return []; // beyond the pages that are loaded
+  if (!before && isBeyond(state, job)) return [];
   const after = latest(before, job);
-  if (matches(state, after)) return [set(state, job.id, after), ...trimmed(state)];
+  if (isMatch(state.filter, after) && !isBeyond(state, after)) return [set(state, job.id, after), ...trimmed(state)];
   return before ? [set(state, job.id, undefined)] : [];
+}
+
+/** Whether the job comes after the pages that are loaded. */
+function isBeyond(state, job) {
+  if (state.loaded !== "part") return state.loaded === "nothing" && !state.jobs.has(job.id);
+  const { column, sign } = order(state);
+  return sign * compare(job[column], state.end) > 0;
 }
 
 function moved(state, before, move) {
@@ -114,27 +114,27 @@ function set(state, id, after) {
   return { id, before, after };
 }
 
-/** Drops the oldest jobs of a list that grows without being paged; then the next page is the first one. */
+/** Drops the last jobs of a list that grows without being paged; then the next page is the first one. */
 function trimmed(state) {
   if (state.missed || state.jobs.size <= state.limit + SLACK_JOBS) return [];
-  const all = listed(state.jobs);
-  Object.assign(state, { end: all[state.limit - 1].created_at, next: null });
+  const all = listed(state);
+  Object.assign(state, { loaded: "part", end: all[state.limit - 1][order(state).column], next: null });
   return all.slice(state.limit).map(({ id }) => set(state, id, undefined));
 }
 
-/** The jobs of the list, newest first. */
-export const listed = (jobs) =>
-  [...jobs.values()].sort((a, b) => compare(b.created_at, a.created_at) || compare(b.id, a.id));
+/** Column and direction of the list, e.g. {column: "created_at", sign: -1} for newest first. */
+function order({ filter: { sort } }) {
+  return { column: sort?.replace("-", "") || "created_at", sign: sort && !sort.startsWith("-") ? 1 : -1 };
+}
+
+/** The jobs of the list, in its order. */
+export function listed(state) {
+  const { column, sign } = order(state);
+  return [...state.jobs.values()].sort((a, b) => sign * (compare(a[column], b[column]) || compare(a.id, b.id)));
+}
 
 // ISO 8601 in UTC sorts as text; localeCompare would cost 50 times as much.
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-
-/** Whether the job matches the filter, by the same rule as the server. */
-function matches({ show, text }, job) {
-  const needle = text.trim().toLowerCase();
-  const words = [job.id, job.asset_id, job.filename, job.passthrough, job.error?.code, job.error?.message];
-  return (show === "all" || group(job) === show) && (!needle || words.join("\n").toLowerCase().includes(needle));
-}
 
 /** `found`, unless `known` is newer. Progress does not fall within a run. */
 function latest(known, found) {
@@ -157,11 +157,4 @@ function progressed(job, frame) {
   const further = { ...step, progress: frame.progress, eta_s: frame.eta_s };
   const steps = job.steps.map((other) => (other === step ? further : other));
   return { ...job, steps, progress: Math.max(job.progress, frame.job_progress ?? 0) };
-}
-
-/** Counts by filter, from counts by status. */
-export function counts(jobs) {
-  const sum = (statuses) => statuses.split(",").reduce((total, status) => total + (jobs[status] ?? 0), 0);
-  const found = Object.fromEntries(Object.entries(STATUSES).map(([show, statuses]) => [show, sum(statuses)]));
-  return { ...found, all: Object.values(jobs).reduce((total, count) => total + count, 0) };
 }

@@ -59,13 +59,16 @@ export class Pages {
   }
 }
 
-/** Fetches the counts when they may have changed; `onCounts` gets them by status. */
+/**
+ * Fetches the counts when they may have changed; `onCounts` gets them by status. `query()`: the filter of what is counted.
+ * Counts of an earlier filter are not passed on.
+ */
 export class Counter {
   #isBusy = false;
   #isStale = false;
 
-  constructor({ call, onCounts }) {
-    Object.assign(this, { call, onCounts });
+  constructor({ call, onCounts, query = () => ({}) }) {
+    Object.assign(this, { call, onCounts, query });
   }
 
   changed() {
@@ -77,12 +80,16 @@ export class Counter {
     this.#isBusy = true;
     this.#isStale = false;
     const began_ms = performance.now();
+    const query = JSON.stringify(this.query());
     try {
-      this.onCounts((await get(this.call, "/v1/stats")).data.jobs);
+      const { data } = await get(this.call, "/v1/jobs/counts", this.query());
+      if (query === JSON.stringify(this.query())) this.onCounts(data.jobs);
     } catch (error) {
       this.#isStale = !isFinal(error);
     }
-    setTimeout(() => this.#again(), Math.max(COUNTS_EVERY_MS, COUNTS_REST * (performance.now() - began_ms)));
+    const isOther = query !== JSON.stringify(this.query());
+    const rest_ms = Math.max(COUNTS_EVERY_MS, COUNTS_REST * (performance.now() - began_ms));
+    setTimeout(() => this.#again(), isOther ? 0 : rest_ms);
   }
 
   #again() {

@@ -1,7 +1,20 @@
 // One job's row: what it shows, and how it changes.
 
 import { clone, put } from "./dom.js";
-import { age, canRetry, duration, hasEnded, heldStep, isHeld, kind, output, place, seconds, statusText, stepNote, title, warningText } from "./words.js";
+import { routeHash } from "./route.js";
+import {
+  age, canRetry, currentText, hasEnded, heldStep, kind, output, place, statusIcon, statusText, title, tookText, warningText,
+} from "./words.js";
+
+// Paths in a box of 16 x 16.
+const ICONS = {
+  waiting: "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11M8 5v3.2l2.2 1.6",
+  active: "M5 3.5v9l7-4.5z",
+  completed: "M3 8.5l3.5 3.5L13 4.5",
+  failed: "M8 2.5v7M8 12.7v.3",
+  cancelled: "M4 4l8 8M12 4l-8 8",
+  held: "M5.5 3.5v9M10.5 3.5v9",
+};
 
 /** An empty row for the job with this id; `updateRow` fills it. */
 export function newRow(id) {
@@ -13,15 +26,18 @@ export function newRow(id) {
     node,
     job: null,
     inSight: false,
-    steps: new Map(),
+    pick: part("[data-pick]"),
     poster: part(".poster"),
     skim: part(".skim"),
     name: part(".name a"),
-    status: part(".status"),
     pipeline: part(".pipeline"),
+    owner: part(".owner"),
+    icon: part(".status-icon path"),
+    status: part(".status"),
+    current: part(".current"),
+    bar: part("progress"),
     time: part("time"),
     took: part(".took"),
-    stepList: part(".steps"),
     error: part(".error"),
     warning: part(".warning"),
     cancel: part("[data-action=cancel]"),
@@ -36,17 +52,28 @@ export function updateRow(row, job) {
   put(row.node.dataset, "status", job.status);
   put(row.node.dataset, "held", String(Boolean(heldStep(job))));
   put(row.name, "textContent", title(job));
-  put(row.name, "title", job.id);
-  put(row.name, "href", new URL(`#${job.id}`, location.href).href);
-  put(row.status, "textContent", statusText(job));
+  put(row.name, "title", `${title(job)} (${job.id})`);
+  put(row.name, "href", new URL(routeHash("job", job.id), location.href).href);
+  put(row.pick, "ariaLabel", `Select ${title(job)}`);
   put(row.pipeline, "textContent", job.pipeline);
+  put(row.owner, "textContent", job.owner ?? "");
   put(row.time, "dateTime", job.created_at);
+  updateStatus(row, job);
   updateActions(row, job);
   updateError(row, job.error);
   put(row.warning, "textContent", warningText(job));
   put(row.warning, "hidden", !row.warning.textContent);
-  job.steps.forEach((step) => updateStep(row, step));
   updateTimes(row, Date.now());
+}
+
+function updateStatus(row, job) {
+  const path = ICONS[statusIcon(job)] ?? ICONS.waiting;
+  if (row.icon.getAttribute("d") !== path) row.icon.setAttribute("d", path);
+  put(row.status, "textContent", statusText(job));
+  put(row.bar, "hidden", hasEnded(job));
+  put(row.bar, "value", job.progress);
+  put(row.bar, "ariaLabel", `Progress of ${title(job)}`);
+  put(row.current, "title", hint(heldStep(job)));
 }
 
 function updateActions(row, job) {
@@ -67,35 +94,22 @@ function updateActions(row, job) {
 
 function updateError(row, error) {
   put(row.error, "hidden", !error);
+  put(row.error, "title", error?.message ?? "");
   put(row.error.firstElementChild, "textContent", error?.code ?? "");
   put(row.error.lastElementChild, "textContent", error?.message ?? "");
 }
 
-function updateStep(row, step) {
-  if (!row.steps.has(step.name)) row.steps.set(step.name, row.stepList.appendChild(clone("step-template")));
-  const node = row.steps.get(step.name);
-  const [name, , bar] = node.children;
-  put(node.dataset, "status", step.status);
-  put(node.dataset, "held", String(isHeld(step)));
-  put(node, "title", hint(step));
-  put(name, "textContent", step.name);
-  put(bar, "value", step.status === "skipped" ? 0 : step.progress); // the view counts a skipped step as done
-  put(bar, "ariaLabel", `${step.name} of ${title(row.job)}`);
-}
-
 function hint(step) {
-  if (step.error && step.status !== "completed") return `${step.error.code}: ${step.error.message}`;
+  if (!step) return "";
   if (step.no_executor) return `No executor runs ${step.name}. Start one: kinolog executor.`;
-  if (!step.paused) return "";
   return `The ${step.name} queue is paused.${step.queue_position ? ` This job is ${place(step)}.` : ""}`;
 }
 
 /** Updates the row's relative times to `now_ms`. */
 export function updateTimes(row, now_ms) {
   const { job } = row;
-  const took = job.status === "completed" && job.started_at ? `took ${duration(seconds(job))}` : "";
   put(row.time, "textContent", age(job.created_at, now_ms));
   put(row.time, "title", new Date(job.created_at).toLocaleString());
-  put(row.took, "textContent", [took, job.run > 1 ? `run ${job.run}` : ""].filter(Boolean).join(" · "));
-  for (const step of job.steps) put(row.steps.get(step.name).children[1], "textContent", stepNote(step, now_ms));
+  put(row.took, "textContent", [tookText(job, now_ms), job.run > 1 ? `run ${job.run}` : ""].filter(Boolean).join(" · "));
+  put(row.current, "textContent", currentText(job, now_ms));
 }

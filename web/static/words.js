@@ -40,6 +40,36 @@ export function statusText(job) {
   return { waiting: "Waiting", failed: "Failed", cancelled: "Cancelled" }[job.status] ?? job.status;
 }
 
+/** The status of a job as an icon shows it: "held" while somebody has to do something. */
+export const statusIcon = (job) => (heldStep(job) ? "held" : job.status);
+
+/** What runs now, or is waited for, e.g. "transcode 62 % · 30 s left, also audio"; "" for a job that has ended. */
+export function currentText(job, now_ms) {
+  if (hasEnded(job)) return "";
+  const [first, ...others] = currentSteps(job);
+  if (!first) return "";
+  const note = stepNote(first, now_ms).replace(/^waiting( · )?/, "");
+  const also = others.length ? `, also ${others.map(({ name }) => name).join(", ")}` : "";
+  return note ? `${first.name} ${note}${also}` : "";
+}
+
+/** The steps that decide when the job goes on, the first one of them the most telling. */
+function currentSteps({ steps }) {
+  const having = (condition) => steps.filter(condition);
+  const active = having(({ status }) => status === "active");
+  if (active.length) return active;
+  const delayed = having(({ status }) => status === "delayed");
+  if (delayed.length) return delayed;
+  return having((step) => step.status === "waiting" && (isHeld(step) || step.queue_position)).slice(0, 1);
+}
+
+/** How long the job ran, or runs; "" before its start. */
+export function tookText(job, now_ms) {
+  if (!job.started_at) return "";
+  if (!hasEnded(job)) return `for ${duration(Math.max(0, now_ms - Date.parse(job.started_at)) / 1000)}`;
+  return job.finished_at ? `took ${duration(seconds(job))}` : "";
+}
+
 /** What a completed job lacks or has damaged, and why; "" for any other job. */
 export function warningText(job) {
   const warnings = (job.status === "completed" && job.warnings) || [];

@@ -218,6 +218,27 @@ class Affected(View, frozen=True, kw_only=True):
     count: int
 
 
+class JobCounts(View, frozen=True, kw_only=True):
+    """Number of jobs by status, zeros included."""
+
+    jobs: dict[str, int]
+
+
+class FailureView(View, frozen=True, kw_only=True):
+    """Failed jobs with the same error code."""
+
+    #: Error code, as of `error_code` of the list.
+    code: str
+    #: Number of jobs.
+    jobs: int
+    #: Message of the newest of them.
+    message: str
+    #: Id of the newest of them.
+    job_id: str
+    #: Time at which the newest of them was created.
+    created_at: Time
+
+
 class QueueChange(View, frozen=True, kw_only=True):
     """State of a queue after a pause or resume."""
 

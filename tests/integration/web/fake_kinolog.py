@@ -80,9 +80,13 @@ class FakeKinolog:
         self.jobs: dict[str, Json] = {}
         #: Events of each job, by its id.
         self.events: dict[str, list[Json]] = {}
+        #: The caller's role.
+        self.role = "admin"
         #: Executors as the list of them has them.
         self.executors: list[Json] = []
         self.calls: list[str] = []
+        #: Commands to many jobs: (action, body).
+        self.bulks: list[tuple[str, Json]] = []
         self.uploads: dict[str, bytes] = {}
         self.upload_keys: list[str] = []
         self.protocols: list[str] = []
@@ -158,12 +162,15 @@ class FakeKinolog:
         app.router.add_static("/static", STATIC)
         app.router.add_get("/v1/live", self._live)
         app.router.add_get("/v1/jobs", self._list)
+        app.router.add_get("/v1/jobs/counts", self._counts)
         app.router.add_get("/v1/jobs/{id}", self._job)
         app.router.add_get("/v1/jobs/{id}/events", self._job_events)
         app.router.add_delete("/v1/jobs/{id}", self._command)
         app.router.add_get("/v1/stats", self._stats)
+        app.router.add_get("/v1/me", self._me)
         app.router.add_get("/v1/executors", self._executors)
         app.router.add_get("/v1/search", self._search)
+        app.router.add_post("/v1/jobs/{action:cancel|retry|clear}", self._bulk)
         app.router.add_post("/v1/jobs/{id}/{action}", self._command)
         app.router.add_post("/v1/uploads", self._upload)
         app.router.add_post("/v1/assets/{id}/playback", self._playback)
@@ -227,7 +234,16 @@ class FakeKinolog:
         return web.json_response({"data": self.events.get(request.match_info["id"], [])})
 
     async def _stats(self, _request: web.Request) -> web.StreamResponse:
-        return web.json_response({"data": {"jobs": dict(Counter(job["status"] for job in self.jobs.values()))}})
+        pipelines = Counter(job["pipeline"] for job in self.jobs.values())
+        steps: Json = {step["name"]: {} for job in self.jobs.values() for step in job["steps"]}
+        return web.json_response({"data": {"pipelines": pipelines, "steps": steps}})
+
+    async def _counts(self, request: web.Request) -> web.StreamResponse:
+        found = [job["status"] for job in self.jobs.values() if _is_found(job, request.query)]
+        return web.json_response({"data": {"jobs": Counter(found)}})
+
+    async def _me(self, _request: web.Request) -> web.StreamResponse:
+        return web.json_response({"data": {"owner": None, "role": self.role, "token_id": "operator"}})
 
     async def _executors(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response({"data": self.executors})
@@ -241,6 +257,15 @@ class FakeKinolog:
         if self.refusals:
             return _refusal(*self.refusals.pop(0))
         return web.json_response({"data": {"id": request.match_info["id"]}, "cursor": "c"}, status=202)
+
+    async def _bulk(self, request: web.Request) -> web.StreamResponse:
+        if self.refusals:
+            return _refusal(*self.refusals.pop(0))
+        body = await request.json()
+        self.bulks.append((request.match_info["action"], body))
+        query = {name: value for name, value in body.items() if isinstance(value, str) and value != "all"}
+        found = [job for job in self.jobs.values() if job["id"] in body.get("ids", self.jobs) and _is_found(job, query)]
+        return web.json_response({"data": {"count": len(found)}}, status=202)
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -272,7 +297,8 @@ class FakeKinolog:
 
 def _is_found(job: Json, query: Mapping[str, str]) -> bool:
     statuses = query["status"].split(",") if "status" in query else [job["status"]]
-    return job["status"] in statuses and query.get("q", "").casefold() in job["filename"].casefold()
+    equals = all(query.get(name, job.get(name)) == job.get(name) for name in ("pipeline", "owner"))
+    return equals and job["status"] in statuses and query.get("q", "").casefold() in job["filename"].casefold()
 
 
 def _bearer(request: web.Request) -> str:

@@ -37,6 +37,7 @@ def _wanted(job: Job, query: Mapping[str, str]) -> bool:
         "created_after": lambda text: job.created_at > datetime.fromisoformat(text).timestamp(),
         "created_before": lambda text: job.created_at < datetime.fromisoformat(text).timestamp(),
         "step": lambda text: _has(job, text),
+        "error_code": lambda text: job.status == "failed" and job.error is not None and job.error.code == text,
     }
     return all(checks[name](text) for name, text in query.items() if name in checks)
 

@@ -32,8 +32,8 @@ JOBS = ListSpec(
     SORTS | {"duration": "duration_s", "duration_s": "duration_s", "progress": "progress"},
     covering_index="jobs_narrow",
     selective_indexes={"asset_id": "jobs_asset"},
-    group_parameters=frozenset({"status", "pipeline", "owner", "step", "scope"}),
-    conditions={"step": _of_step},
+    group_parameters=frozenset({"status", "pipeline", "owner", "step", "error_code", "scope"}),
+    conditions={"step": _of_step, "error_code": lambda code: ("code = ?", (code,))},
 )
 
 
@@ -50,6 +50,8 @@ class JobsQuery(ListQuery, frozen=True, kw_only=True):
     step: str | None = None
     #: Only jobs of this owner; only admins see jobs of others.
     owner: str | None = None
+    #: Only jobs that failed with this error code.
+    error_code: str | None = None
 
 
 async def require_known_pipeline(parts: Services, listing: Listing, owner: str | None) -> None:

@@ -50,6 +50,7 @@ async def test_a_link_to_a_job_opens_it_and_it_moves(open_page: OpenPage, kinolo
     page = await open_page()
     await page.goto(f"{origin}/#job_000001")
     await page.reload()
+    await page.get_by_text("Live", exact=True).wait_for()
     await expect(page.locator("#job-status")).to_have_text("20 %")
     await kinolog.progress("job_000001", "transcode", 62.0, job_progress=54.0, eta_s=30)
     await expect(page.locator("#job-status")).to_have_text("54 %")

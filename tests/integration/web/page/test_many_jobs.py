@@ -97,8 +97,8 @@ async def test_a_viewer_counts_their_own(replica: Site, browser_page: Page, cont
 
 async def test_all_of_a_filter_is_paged_through(replica: Site, browser_page: Page) -> None:
     page = await opened(browser_page, replica, ADMIN, "?q=clip-29")
-    await page.get_by_role("button", name="Show more").click()
-    await page.get_by_role("button", name="Show more").click()
+    await page.get_by_role("button", name="Show 50 more of 61").click()
+    await page.get_by_role("button", name="Show 11 more of 11").click()
     await expect(page.locator(".job")).to_have_count(111)
     await expect(page.locator("#more")).to_be_hidden()
 
@@ -106,10 +106,10 @@ async def test_all_of_a_filter_is_paged_through(replica: Site, browser_page: Pag
 async def test_a_queue_that_an_admin_pauses_is_seen_where_jobs_wait_in_it(replica: Site, browser_page: Page) -> None:
     page = await opened(browser_page, replica, "anna-views", "?show=running")
     await expect(page.locator(".job .status").first).to_have_text("Waiting")
-    for _ in range(2):
-        await page.get_by_role("button", name="Show 50 more").click()
-    await expect(page.locator(".job")).to_have_count(150)
+    for number in (50, 100):
+        await page.get_by_role("button", name=f"Show {number} more").click()
+    await expect(page.locator(".job")).to_have_count(200)
     assert (await replica.ask("POST", "/v1/queues/noop/pause"))[0] == 202
-    await expect(page.locator(".job .status")).to_have_text(["Paused · noop queue"] * 150)
+    await expect(page.locator(".job .status")).to_have_text(["Paused · noop queue"] * 200)
     assert (await replica.ask("POST", "/v1/queues/noop/resume"))[0] == 202
-    await expect(page.locator(".job .status")).to_have_text(["Waiting"] * 150)
+    await expect(page.locator(".job .status")).to_have_text(["Waiting"] * 200)

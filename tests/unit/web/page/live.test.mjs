@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { filterOf } from "../../../../web/static/filter.js";
 import * as live from "../../../../web/static/live.js";
 
 const step = (name, more = {}) => ({ name, status: "active", progress: 0, attempt: 1, attempts: 3, ...more });
@@ -13,11 +14,11 @@ const numbered = (n, more = {}) =>
   job({ id: `j${n}`, created_at: new Date(Date.UTC(2026, 0, 1) + n * 1000).toISOString(), ...more });
 const page = (data, next_cursor = null) => ({ data, next_cursor });
 const frame = (job, cursor = "c") => ({ type: "job", cursor, job });
-const ids = (state) => live.listed(state.jobs).map(({ id }) => id);
+const ids = (state) => live.listed(state).map(({ id }) => id);
 
 /** A state that has loaded one page. */
-function stateOf(jobs, { next = null, show, text } = {}) {
-  const state = live.emptyState(show, text);
+function stateOf(jobs, { next = null, ...filter } = {}) {
+  const state = live.emptyState(filterOf(filter));
   live.fold(state, { type: "snapshot", cursor: "c0", jobs: [] });
   live.nextPage(state);
   live.addPage(state, page(jobs, next));
@@ -36,7 +37,7 @@ test("the first page replaces what was there and says what came and went", () =>
 });
 
 test("the chosen filter is fetched page by page", () => {
-  const state = live.emptyState("failed", " Talk ");
+  const state = live.emptyState(filterOf({ status: "failed,cancelled", q: " Talk " }));
   assert.deepEqual(live.nextPage(state), { status: "failed,cancelled", q: "Talk", limit: 50 });
   live.addPage(state, page([job({ status: "failed" })], "p2"));
   assert.equal(live.hasMore(state), true);
@@ -48,7 +49,7 @@ test("the chosen filter is fetched page by page", () => {
 });
 
 test("a job comes and goes as the filter finds it, however old", () => {
-  const state = stateOf([numbered(9, { status: "failed" })], { show: "failed" });
+  const state = stateOf([numbered(9, { status: "failed" })], { status: "failed,cancelled" });
   live.fold(state, frame(numbered(2, { status: "failed" })));
   live.fold(state, frame(numbered(12, { status: "cancelled" })));
   live.fold(state, frame(numbered(13)));
@@ -65,7 +66,7 @@ test("a job beyond the pages that are loaded comes with its page", () => {
 });
 
 test("the text is looked for where the server does", () => {
-  const found = (text, more) => live.fold(stateOf([], { text }), frame(job(more))).length;
+  const found = (text, more) => live.fold(stateOf([], { q: text }), frame(job(more))).length;
   assert.equal(found(" HOLIDAY ", { filename: "Holiday.MOV" }), 1);
   assert.equal(found("order 66", { passthrough: "Order 66" }), 1);
   assert.equal(found("cut off", { status: "failed", error: { code: "x", message: "It is cut off." } }), 1);
@@ -94,7 +95,7 @@ test("a page that is older than what live frames have shown takes nothing back",
 
 test("another choice shows what is known of it at once, and claims nothing", () => {
   const state = stateOf([numbered(2, { status: "failed" }), numbered(1)]);
-  const changes = live.choose(state, "failed", "");
+  const changes = live.choose(state, filterOf({ status: "failed" }));
   assert.deepEqual([changes.map(({ id }) => id), ids(state), live.isLoaded(state)], [["j1"], ["j2"], false]);
 });
 
@@ -164,7 +165,13 @@ test("waiting steps move up in their queue, and a pause holds all of them", () =
   assert.deepEqual(state.jobs.get("j3"), job({ id: "j3" }));
 });
 
-test("the server's counts are those of the filters", () => {
-  const jobs = { waiting: 3, active: 1, completed: 10, failed: 2, cancelled: 1 };
-  assert.deepEqual(live.counts(jobs), { all: 17, running: 4, completed: 10, failed: 3 });
+test("a list in the order of changes takes what has changed to its place, and lets go what falls behind its pages", () => {
+  const at = (n, more) => numbered(n, { updated_at: new Date(Date.UTC(2026, 1, 1) + n * 1000).toISOString(), ...more });
+  const state = stateOf([at(9), at(8), at(7)], { sort: "-updated_at", next: "p2" });
+  live.fold(state, frame({ ...at(3), updated_at: at(20).updated_at }));
+  assert.deepEqual(ids(state), ["j3", "j9", "j8", "j7"]);
+  assert.deepEqual(live.fold(state, frame(at(2))), []);
+  const oldest = stateOf([at(1), at(2), at(3)], { sort: "updated_at", next: "p2" });
+  live.fold(oldest, frame({ ...at(1), updated_at: at(20).updated_at }));
+  assert.deepEqual(ids(oldest), ["j2", "j3"], "it comes again with its page");
 });

@@ -86,3 +86,19 @@ test("pages are requested up to the limit", async () => {
   await pass(0);
   assert.match(requests[2].target, /cursor=p3/);
 });
+
+test("counts of an earlier filter are not taken for those of a later one", async () => {
+  const { requests, call } = server();
+  const seen = [];
+  let filter = { q: "a" };
+  const counter = new Counter({ call, onCounts: (jobs) => seen.push(jobs), query: () => filter });
+  counter.changed();
+  filter = { pipeline: "video" };
+  counter.changed();
+  requests[0].answer({ data: { jobs: { failed: 1 } } });
+  await pass(0);
+  assert.deepEqual(requests.map(({ target }) => target), ["/v1/jobs/counts?q=a", "/v1/jobs/counts?pipeline=video"]);
+  requests[1].answer({ data: { jobs: { failed: 2 } } });
+  await pass(0);
+  assert.deepEqual(seen, [{ failed: 2 }]);
+});

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import get_args
@@ -38,6 +39,7 @@ FILTERS: tuple[dict[str, str], ...] = (
     {"step": "transcode"},
     {"step": "transcode:queued"},
     {"step": "noop:active"},
+    {"error_code": "corrupt-media"},
     {"created_after": iso_time(NOW + 20), "created_before": iso_time(NOW + 41)},
 )
 
@@ -109,6 +111,31 @@ async def test_statistics_are_what_lists_count(replica: Replica, jobs: dict[str,
     for step, counts in found.steps.items():
         for status, count in counts.items():
             assert len(await listed(replica, {"step": f"{step}:{status}"}, owner)) == count
+
+
+@pytest.mark.parametrize("owner", [None, "anna", "nobody"])
+async def test_counts_of_a_filter_are_those_of_its_list(
+    replica: Replica, jobs: dict[str, Job], owner: str | None
+) -> None:
+    for one, other in itertools.combinations(FILTERS, 2):
+        query = one | other
+        found = await replica.model.read(queries.count_by_status, parse(query, JOBS, owner))
+        expected = Counter(jobs[an_id].status for an_id in oracle.answer(jobs.values(), query, owner))
+        assert found == expected, query
+
+
+async def test_failures_are_grouped_by_code_with_the_newest_of_each(replica: Replica, jobs: dict[str, Job]) -> None:
+    for owner in (None, "anna", "nobody"):
+        mine = [job for job in jobs.values() if owner in (None, job.owner)]
+        failed = [job for job in mine if job.status == "failed" and job.error is not None]
+        codes = Counter(job.error.code for job in failed if job.error)
+        found = await replica.model.read(queries.failures, owner, 10)
+        assert {group.code: group.jobs for group in found} == codes
+        assert [group.jobs for group in found] == sorted(codes.values(), reverse=True)
+        for group in found:
+            same = [job for job in failed if job.error and job.error.code == group.code]
+            assert group.newest.id == max(same, key=lambda job: (job.created_at, job.id)).id
+    assert len(await replica.model.read(queries.failures, None, 1)) == 1
 
 
 async def test_statuses_without_jobs_are_counted_as_zero(replica: Replica) -> None:

@@ -247,6 +247,50 @@ async def test_clearing_and_retrying_go_to_ones_own_by_filter_and_say_how_many(
     assert (await site.ask("POST", "/v1/jobs/clear", "anna-views", json={"status": "all"}))[0] == 403
 
 
+async def test_many_jobs_are_cancelled_by_filter_or_by_id_and_only_ones_own(
+    site: Site, control: ControlStandIn, crowded: dict[str, Job]
+) -> None:
+    def running(owner: str) -> list[str]:
+        mine = [job for job in control.jobs.values() if job.owner == owner and not job.cancelling]
+        return [job.id for job in mine if job.status in ("waiting", "active")]
+
+    hers, his = running("anna"), running("bert")
+    assert len(hers) > 3 and his
+    chosen = {"ids": [*hers[:2], his[0], "job_gone", next(iter(set(crowded) - set(hers) - set(his)))]}
+    status, body = await site.ask("POST", "/v1/jobs/cancel", "anna-edits", json=chosen)
+    assert (status, body["data"]["count"]) == (202, 2)
+    assert set(running("anna")) == set(hers[2:]) and running("bert") == his
+    _, counts = await site.ask("GET", "/v1/jobs/counts", "anna-edits", params={"status": "waiting"})
+    status, body = await site.ask("POST", "/v1/jobs/cancel", "anna-edits", json={"status": "waiting"})
+    assert (status, body["data"]["count"]) == (202, counts["data"]["jobs"]["waiting"])
+    wrong: list[Any] = [{}, {"status": "failed"}, {"ids": []}, {"ids": ["a,b"]}, {"colour": "red"}]
+    for bad in wrong:
+        assert (await site.ask("POST", "/v1/jobs/cancel", json=bad))[0] == 422
+    assert (await site.ask("POST", "/v1/jobs/cancel", "anna-views", json={"status": "all"}))[0] == 403
+
+
+async def test_a_group_of_failures_is_listed_retried_and_cleared_by_its_code(
+    site: Site, control: ControlStandIn, crowded: dict[str, Job]
+) -> None:
+    _, body = await site.ask("GET", "/v1/jobs/failures", "anna-edits")
+    first, *_ = body["data"]
+    _, jobs = await site.ask("GET", "/v1/jobs", "anna-edits", params={"error_code": first["code"], "limit": "500"})
+    assert {job["error"]["code"] for job in jobs["data"]} == {first["code"]}
+    assert len(jobs["data"]) == first["jobs"]
+    query = {"error_code": first["code"], "status": "failed"}
+    status, body = await site.ask("POST", "/v1/jobs/clear", "anna-edits", json=query)
+    assert (status, body["data"]["count"]) == (202, first["jobs"])
+    _, body = await site.ask("GET", "/v1/jobs/failures", "anna-edits")
+    assert first["code"] not in [group["code"] for group in body["data"]]
+    assert any(job.status == "failed" and job.owner == "bert" for job in control.jobs.values()), "of another owner"
+
+
+async def test_the_caller_is_known_by_name_and_role(site: Site) -> None:
+    for token, owner, role in (("anna-views", "anna", "viewer"), ("anna-edits", "anna", "editor")):
+        _, body = await site.ask("GET", "/v1/me", token)
+        assert (body["data"]["owner"], body["data"]["role"]) == (owner, role)
+
+
 async def completed(site: Site, control: ControlStandIn, *, without_captions: bool) -> Job:
     """A job that completed, with an optional step that did or did not."""
     submission = await submitted(site)
