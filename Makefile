@@ -15,12 +15,13 @@ BIN := .venv/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kinolog/kafka-4.3.1
 HLS := web/static/vendor/hls.min.js
 TUS := .venv/tus.min.js
+AXE := .venv/axe.min.js
 # Test files run in parallel: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
 .PHONY: setup demo test lint types unit integration e2e chaos deaths power bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
 
-setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(TUS)
+setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(TUS) $(AXE)
 
 demo: tools .venv/.ready .venv/.archive $(HLS)
 	@$(BIN)/kinolog demo $(if $(FILE),--file '$(FILE)') $(if $(EXIT),--exit)
@@ -146,10 +147,11 @@ $(CACHE)/lib: | tools
 	@$(BIN)/python -m streams.broker.class_data > /dev/null
 	@touch $@
 
-$(HLS) $(TUS) &: deploy/web/package-lock.json | tools .venv/.ready
-	@echo "set up: the page's player, and a client of resumable uploads for its test"
+$(HLS) $(TUS) $(AXE) &: deploy/web/package-lock.json | tools .venv/.ready
+	@echo "set up: the page's player, and for its tests a client of resumable uploads and a checker of accessibility"
 	@npm --prefix deploy/web ci --ignore-scripts --no-audit --no-fund --silent
 	@mkdir -p $(dir $(HLS) $(TUS))
+	@cp deploy/web/node_modules/axe-core/axe.min.js $(AXE)
 	@cp deploy/web/node_modules/tus-js-client/dist/tus.min.js $(TUS)
 	@cp deploy/web/node_modules/hls.js/dist/hls.min.js $(HLS).new && mv $(HLS).new $(HLS)
 	@rm -rf deploy/web/node_modules

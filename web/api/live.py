@@ -6,6 +6,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
 from aiohttp import WSMsgType, web
 
 from web.api.common import AfterQuery, visible_asset, visible_job, wait_for_cursor
@@ -19,16 +20,20 @@ from web.live.client import TOO_SLOW, Client, CloseReason
 from web.live.senders import Send, event_sender, socket_sender
 from web.readmodel.subscriptions import Subscription, parse
 from web.services import Services, services
+from web.views.models import PongFrame
 
 log = logging.getLogger("kinolog.web")
 
 _PING_S = 20.0
 #: Time for a client to receive the close reason, seconds; then the connection is aborted.
 _CLOSE_S = 1.5
-#: Clients send control frames only, and few.
+#: Clients send control frames and pings, and few.
 _MAX_MESSAGE_BYTES = 4096
 _MESSAGES_PER_S, _MESSAGE_BURST = 5.0, 100.0
 _INTERNAL_ERROR, _TOO_MANY_MESSAGES = CloseReason(1011, "InternalError"), CloseReason(1008, "TooManyMessages")
+
+#: The response to a client that asks whether the connection is alive.
+_PONG = msgspec.json.encode(PongFrame()).decode()
 
 routes = Routes("Live")
 
@@ -76,7 +81,7 @@ async def _socket(request: web.Request) -> web.WebSocketResponse:
 
 
 async def _listen(socket: web.WebSocketResponse) -> CloseReason | None:
-    """Respond to pings until the socket closes (None), or must be closed: a flood of messages costs all clients."""
+    """Respond to pings and texts until the socket closes (None), or must be closed: a flood of messages costs all."""
     bucket = Buckets(remembered=1)
     async for message in socket:
         now = asyncio.get_running_loop().time()
@@ -84,6 +89,8 @@ async def _listen(socket: web.WebSocketResponse) -> CloseReason | None:
             return _TOO_MANY_MESSAGES
         if message.type is WSMsgType.PING:
             await socket.pong(message.data)
+        elif message.type is WSMsgType.TEXT:
+            await socket.send_str(_PONG)
     return None
 
 

@@ -1,5 +1,6 @@
 """/v1/stats and /v1/queues: counts, equal to those of the lists at the same moment; pause and resume queues."""
 
+import time
 from collections.abc import Iterable
 from typing import Annotated, Any, get_args
 
@@ -19,11 +20,12 @@ from web.auth.middleware import caller_of
 from web.http.cursors import WriteCursor
 from web.http.problems import not_found
 from web.http.routing import Routes
+from web.live.step_history import Minute, percentile
 from web.readmodel import queries
 from web.readmodel.job_groups import STEP_STATUSES
 from web.readmodel.queries import CountRow, Counts
 from web.services import services
-from web.views.models import Answer, QueueChange, QueueLimit, QueueView, Stats
+from web.views.models import Answer, QueueChange, QueueLimit, QueueView, Stats, StepHistoryView
 
 routes = Routes("Statistics")
 
@@ -51,6 +53,16 @@ async def show_stats(request: web.Request) -> web.Response:
         return data_response(replace(stats(await counts_at(request, scope, at), parts.pipelines), as_of=iso_time(at)))
     await wait_for_cursor(request, "jobs")
     return data_response(stats(await parts.model.read(queries.counts, scope), parts.pipelines))
+
+
+@routes.get("/v1/stats/steps", access="admin", responses={200: Answer[list[StepHistoryView]]})
+async def show_step_history(request: web.Request) -> web.Response:
+    """Show how many attempts of each step completed and failed in each minute of the last hour, and their durations.
+
+    Of the time since this replica has started; steps that did not end in it are left out.
+    """
+    history, now = services(request).progress.history, time.time()
+    return data_response([_step_history(step, history.of(step, now)) for step in history.steps()])
 
 
 @routes.get("/v1/queues", query=AfterQuery, responses={200: Answer[list[QueueView]]}, problems=(400, 503))
@@ -133,6 +145,19 @@ def stats(counts: Counts, pipelines: Iterable[str]) -> Stats:
         pipeline_status=by_pipeline,
         steps=steps_by_status(counts),
         assets=dict.fromkeys(_ASSET_STATUSES, 0) | counts.assets,
+    )
+
+
+def _step_history(step: str, minutes: list[Minute]) -> StepHistoryView:
+    all_s = [took_s for minute in minutes for took_s in minute.took_s]
+    return StepHistoryView(
+        name=step,
+        completed=[minute.completed for minute in minutes],
+        failed=[minute.failed for minute in minutes],
+        p50_s=[percentile(minute.took_s, 0.5) for minute in minutes],
+        p95_s=[percentile(minute.took_s, 0.95) for minute in minutes],
+        hour_p50_s=percentile(all_s, 0.5),
+        hour_p95_s=percentile(all_s, 0.95),
     )
 
 

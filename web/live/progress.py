@@ -8,6 +8,7 @@ from schemas.step_events import StepCaptioned, StepProgressed
 from tables.scheduling import is_scheduled
 from web.live.eta import EtaEstimator
 from web.live.queue_positions import QueuedJob, Queues
+from web.live.step_history import StepHistory
 from web.readmodel.changelog import is_queued
 from web.readmodel.job_progress import NO_LIVE, Live, job_progress
 from web.views.build import LiveOverlay
@@ -53,6 +54,8 @@ class Progress:
         #: Jobs whose progress has increased since the last `take_changed`.
         self._changed: set[str] = set()
         self.queues, self._eta = Queues(), EtaEstimator()
+        #: Ended steps by minute.
+        self.history = StepHistory()
 
     def overlay(self, job: Job) -> LiveOverlay:
         """The live state of a job."""
@@ -102,6 +105,7 @@ class Progress:
         """Take over the current row of a job. Progress is kept after a failure, to show how far the job came."""
         self.queues.update(job)
         self._eta.learn(job)
+        self.history.learn(job)
         if job.status == "active":
             self._active[job.id] = job
             return
@@ -119,6 +123,7 @@ class Progress:
         """Forget all rows: they are read again from the same log. Progress stays."""
         self.queues.clear()
         self._eta.clear()
+        self.history.clear()
         self._active.clear()
 
     def reset(self) -> None:

@@ -12,6 +12,8 @@ import { UploadQueue } from "./uploads.js";
 import { announcement, output, title } from "./words.js";
 
 const TOKEN_KEY = "kinolog.token";
+// A frozen server never responds.
+const PATIENCE_MS = 10_000;
 const CONNECTION_TEXT = { connecting: "Connecting…", live: "Live", lost: "Reconnecting…" };
 
 const $ = (id) => document.getElementById(id);
@@ -37,7 +39,7 @@ addEventListener("hashchange", () => location.hash.startsWith("#token=") && loca
 async function whoAmI(call) {
   for (let tries = 0; ; tries += 1) {
     try {
-      return (await call("GET", "/v1/me")).data;
+      return (await call("GET", "/v1/me", undefined, { signal: AbortSignal.timeout(PATIENCE_MS) })).data;
     } catch (error) {
       if (error instanceof Problem && error.status === 401) return null;
       showConnection("lost");
@@ -63,7 +65,7 @@ function rejected(token) {
 }
 
 function askForToken(message) {
-  for (const id of ["page", "navigation", "connection"]) $(id).hidden = true;
+  for (const id of ["page", "navigation", "connection", "caller"]) $(id).hidden = true;
   $("token-form").hidden = false;
   $("token-problem").textContent = message;
   $("token").focus();
@@ -71,6 +73,8 @@ function askForToken(message) {
 
 function follow(token, call, me) {
   document.body.dataset.role = me.role;
+  $("caller").textContent = `Signed in as ${me.owner ?? "operator"} (${me.role})`;
+  $("caller").hidden = false;
   for (const id of ["page", "navigation"]) $(id).hidden = false;
   const sign = signer(call);
   const jobs = new JobsView({ call, sign, me, confirm, act: actions(call, sign, $("notice")) });
@@ -120,7 +124,7 @@ function confirm(heading, text, yes, no = "Keep") {
 /** Whether the server accepts the token; an unreachable server has not rejected it. */
 async function mayReconnect(call) {
   try {
-    await call("GET", "/v1/me");
+    await call("GET", "/v1/me", undefined, { signal: AbortSignal.timeout(PATIENCE_MS) });
   } catch (error) {
     if (!(error instanceof Problem && error.status === 401)) return true;
     rejected(true);

@@ -9,7 +9,7 @@ const ENDED = ["completed", "failed", "cancelled"];
 const NUMBER = new Intl.NumberFormat("en");
 
 /** The number of jobs in words: "1 job", "12,000 jobs". */
-export const jobs = (count) => `${NUMBER.format(count)} ${count === 1 ? "job" : "jobs"}`;
+export const jobsText = (count) => `${NUMBER.format(count)} ${count === 1 ? "job" : "jobs"}`;
 
 /** Action -> its route, its texts, the statuses of jobs that take it, and whether a job does. */
 export const ACTIONS = {
@@ -81,5 +81,5 @@ export function outcomeText(action, sent, count, error) {
   const { done } = ACTIONS[action];
   const stopped = error ? ` Then it stopped: ${error.message}` : "";
   const missed = !error && sent < count ? ` ${NUMBER.format(count - sent)} could not be: they changed meanwhile, or are gone.` : "";
-  return `${NUMBER.format(sent)} of ${jobs(count)} ${done}.${missed}${stopped}`;
+  return `${NUMBER.format(sent)} of ${jobsText(count)} ${done}.${missed}${stopped}`;
 }

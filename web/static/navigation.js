@@ -10,9 +10,10 @@ const $ = (id) => document.getElementById(id);
 
 /** The router over the views of the registry; `page`: what each of them may use. Draws the navigation. */
 export function pageRouter(page) {
-  $("navigation").replaceChildren(...navigation());
+  const views = Object.fromEntries(Object.entries(VIEWS).filter(([, { role }]) => !role || role === page.me.role));
+  $("navigation").replaceChildren(...navigation(views));
   return new Router({
-    views: VIEWS,
+    views,
     mount,
     create: (module, root) => module.createView({ ...page, root }),
     onRoute: (name, root, top_px) => showRoute(name, root, top_px),
@@ -38,8 +39,8 @@ function addStyles(path) {
   });
 }
 
-function navigation() {
-  const shown = Object.entries(VIEWS).filter(([, { nav }]) => nav);
+function navigation(views) {
+  const shown = Object.entries(views).filter(([, { nav }]) => nav);
   return shown.map(([name, { title: label }]) =>
     build("li", {}, build("a", { href: routeHash(name), dataset: { view: name } }, label)),
   );

@@ -1,6 +1,6 @@
 // Selected jobs, and the bar with what can be done to all of them.
 
-import { ACTIONS, jobs, outcomeText, planOf, planOfAll, planText } from "./bulk.js";
+import { ACTIONS, jobsText, outcomeText, planOf, planOfAll, planText } from "./bulk.js";
 import { build, put } from "./dom.js";
 
 const NUMBER = new Intl.NumberFormat("en");
@@ -115,7 +115,7 @@ export class Selection {
   async #ask(action) {
     const plan = this.#plan(action);
     const { label, yes, no } = ACTIONS[action];
-    if (!(await this.confirm(`${label} ${jobs(plan.count)}?`, planText(action, plan), yes, no))) return;
+    if (!(await this.confirm(`${label} ${jobsText(plan.count)}?`, planText(action, plan), yes, no))) return;
     this.#isBusy = true;
     this.#draw();
     await this.#run(action, plan);
@@ -125,13 +125,13 @@ export class Selection {
 
   async #run(action, { count, requests }) {
     let [sent, tried] = [0, 0];
-    this.#report(`${ACTIONS[action].label}: ${jobs(count)}…`, 0);
+    this.#report(`${ACTIONS[action].label}: ${jobsText(count)}…`, 0);
     try {
       for (const { path, body, count: size } of requests) {
         const { data } = await this.call("POST", path, body);
         sent += data.count;
         tried += size;
-        this.#report(`${ACTIONS[action].label}: ${NUMBER.format(tried)} of ${jobs(count)}…`, tried / count);
+        this.#report(`${ACTIONS[action].label}: ${NUMBER.format(tried)} of ${jobsText(count)}…`, tried / count);
       }
       this.#report(outcomeText(action, sent, count), null);
     } catch (error) {

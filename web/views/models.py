@@ -307,6 +307,61 @@ class QueueView(View, frozen=True, kw_only=True):
     skipped: int
 
 
+class StepHistoryView(View, frozen=True, kw_only=True):
+    """Ended attempts of a step in each minute of the last hour, the current minute last."""
+
+    name: str
+    completed: list[int]
+    failed: list[int]
+    #: Median duration of those that completed, seconds; null for none.
+    p50_s: list[float | None]
+    p95_s: list[float | None]
+    #: The same over the hour, from a sample.
+    hour_p50_s: float | None
+    hour_p95_s: float | None
+
+
+class DeadLetterView(View, frozen=True, kw_only=True):
+    """A record of the log that could not be processed."""
+
+    time: Time
+    #: Where it is on the log.
+    topic: str
+    partition: int
+    offset: int
+    #: Process that rejected it.
+    found_by: str
+    #: Why.
+    code: str
+    message: str
+    key: str | None
+    #: Its first characters; bytes that are no text are replaced.
+    preview: str
+    #: Its bytes, base64; at most 64 KiB of them.
+    value_base64: str | None
+
+
+class AuditView(View, frozen=True, kw_only=True):
+    """An entry of the audit."""
+
+    time: Time
+    #: Method and route, or "open" of a chain.
+    action: str
+    #: Path of the request.
+    subject: str | None
+    result: Literal["done", "refused", "failed"]
+    #: HTTP status of the response.
+    status: int | None
+    #: Problem code of an error.
+    code: str | None
+    owner: str | None
+    role: str | None
+    #: Id of the token, never the token.
+    token_id: str | None
+    #: IP address of the client.
+    remote: str | None
+
+
 ExecutorStatus = Literal["active", "draining", "silent", "gone"]
 
 
@@ -440,7 +495,13 @@ class CaptionFrame(View, frozen=True, kw_only=True, tag_field="type", tag="capti
     language: str | None
 
 
-LiveFrame = SnapshotFrame | JobFrame | DeletedFrame | ProgressFrame | QueueFrame | ExecutorFrame | CaptionFrame
+class PongFrame(View, frozen=True, kw_only=True, tag_field="type", tag="pong"):
+    """The response to any text message of the client: browsers do not show it the server's pings."""
+
+
+LiveFrame = (
+    SnapshotFrame | JobFrame | DeletedFrame | ProgressFrame | QueueFrame | ExecutorFrame | CaptionFrame | PongFrame
+)
 
 
 class FoundPassage(View, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from web.http.security_headers import page_policy
 
 STATIC = Path(__file__).resolve().parents[3] / "web" / "static"
 TOKEN = "secret-token_1"
+STATUSES = ("waiting", "active", "completed", "failed", "cancelled")
 
 
 Json = dict[str, Any]
@@ -80,11 +81,19 @@ class FakeKinolog:
         self.jobs: dict[str, Json] = {}
         #: Events of each job, by its id.
         self.events: dict[str, list[Json]] = {}
+        #: Whether live connections stay open, but say nothing.
+        self.is_frozen = False
+        #: Text messages of the page's live connections.
+        self.pings = 0
         #: The caller's role.
         self.role = "admin"
         #: Executors as the list of them has them.
         self.executors: list[Json] = []
         self.calls: list[str] = []
+        #: Other changes: method and path, and the body.
+        self.changes: list[tuple[str, Any]] = []
+        #: Lists that are served as they are, by path.
+        self.known: dict[str, Any] = {}
         #: Commands to many jobs: (action, body).
         self.bulks: list[tuple[str, Json]] = []
         self.uploads: dict[str, bytes] = {}
@@ -163,6 +172,8 @@ class FakeKinolog:
         app.router.add_get("/v1/live", self._live)
         app.router.add_get("/v1/jobs", self._list)
         app.router.add_get("/v1/jobs/counts", self._counts)
+        for path in ("jobs/failures", "stats/steps", "queues", "tokens", "audit", "dead-letters", "cache-assets"):
+            app.router.add_get(f"/v1/{path}", self._known)
         app.router.add_get("/v1/jobs/{id}", self._job)
         app.router.add_get("/v1/jobs/{id}/events", self._job_events)
         app.router.add_delete("/v1/jobs/{id}", self._command)
@@ -173,6 +184,15 @@ class FakeKinolog:
         app.router.add_post("/v1/jobs/{action:cancel|retry|clear}", self._bulk)
         app.router.add_post("/v1/jobs/{id}/{action}", self._command)
         app.router.add_post("/v1/uploads", self._upload)
+        app.router.add_get("/v1/cache-assets/stats", self._cache_stats)
+        for method, path in (
+            ("POST", "queues/{step}/{action}"),
+            ("PATCH", "queues/{step}"),
+            ("POST", "tokens"),
+            ("DELETE", "tokens/{id}"),
+            ("POST", "cache-assets/{action}"),
+        ):
+            app.router.add_route(method, f"/v1/{path}", self._change)
         app.router.add_post("/v1/assets/{id}/playback", self._playback)
         app.router.add_get("/media/s/{signature}/{asset_id}/{step}/{attempt}/{name:.+}", self._media)
         return app
@@ -200,8 +220,10 @@ class FakeKinolog:
         for frame in self._frames[int(cursor or 0) - self._first :] if is_known else [self._snapshot()]:
             await socket.send_json(frame)
         self._sockets.add(socket)
-        async for _ in socket:
-            pass  # until it closes
+        async for _ in socket:  # until it closes
+            self.pings += 1
+            if not self.is_frozen:
+                await socket.send_json({"type": "pong"})
         self._sockets.discard(socket)
         return socket
 
@@ -236,7 +258,22 @@ class FakeKinolog:
     async def _stats(self, _request: web.Request) -> web.StreamResponse:
         pipelines = Counter(job["pipeline"] for job in self.jobs.values())
         steps: Json = {step["name"]: {} for job in self.jobs.values() for step in job["steps"]}
-        return web.json_response({"data": {"pipelines": pipelines, "steps": steps}})
+        jobs = dict.fromkeys(STATUSES, 0) | Counter(job["status"] for job in self.jobs.values())
+        return web.json_response({"data": {"jobs": jobs, "pipelines": pipelines, "steps": steps}})
+
+    async def _known(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"data": self.known.get(request.path, []), "next_cursor": None})
+
+    async def _change(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json() if request.can_read_body else None
+        self.changes.append((f"{request.method} {request.path}", body))
+        if self.refusals:
+            return _refusal(*self.refusals.pop(0))
+        return web.json_response({"data": {"token": "a-new-token", "role": "viewer"}}, status=201)
+
+    async def _cache_stats(self, _request: web.Request) -> web.StreamResponse:
+        stats = {"assets": {"CACHED": 1}, "jobs": {}, "bytes": 1536, "hits": 3, "misses": 1, "hit_ratio": 0.75}
+        return web.json_response({"data": stats})
 
     async def _counts(self, request: web.Request) -> web.StreamResponse:
         found = [job["status"] for job in self.jobs.values() if _is_found(job, request.query)]

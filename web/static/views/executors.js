@@ -1,65 +1,43 @@
 // The executors: what each can run, and what it runs.
 
-import { build, notice } from "../dom.js";
+import { build } from "../dom.js";
 import { routeHash } from "../route.js";
 import { age } from "../words.js";
-import { Table } from "./table.js";
+import { tableView } from "./table_view.js";
 
-const REDRAW_MS = 5_000;
+// Attempts of one executor that are listed.
+const MOST_RUNS = 12;
 const STATUS = { active: "Active", draining: "Draining", silent: "Silent" };
 
-export function createView({ root, call }) {
-  const executors = new Map();
-  let timer = 0;
-  const problem = build("p", { className: "notice", role: "alert", hidden: true });
-  root.append(build("header", { className: "view-head" }, build("h2", {}, "Executors")), problem);
-  const table = new Table({ root, caption: "Executors", columns, key: ({ id }) => id, empty: emptyText() });
-  const draw = () => table.draw([...executors.values()].sort((a, b) => a.id.localeCompare(b.id)));
-
-  async function load() {
-    try {
-      const { data } = await call("GET", "/v1/executors");
-      executors.clear();
-      for (const executor of data) executors.set(executor.id, executor);
-      notice(problem, "");
-      draw();
-    } catch (error) {
-      notice(problem, `Executors could not be loaded: ${error.message}`);
-    }
-  }
-
-  return {
-    show() {
-      clearInterval(timer);
-      timer = setInterval(draw, REDRAW_MS);
-      return load();
+export const createView = ({ root, call }) =>
+  tableView({
+    root, title: "Executors", key: ({ id }) => id, columns, empty: emptyText(),
+    fetch: async () => (await call("GET", "/v1/executors")).data,
+    arrived: ({ type, executor }, view) => {
+      if (type !== "executor") return;
+      const others = view.rows.filter(({ id }) => id !== executor.id);
+      view.rows = (executor.status === "gone" ? others : [...others, executor]).sort((a, b) => (a.id < b.id ? -1 : 1));
+      view.draw();
     },
-    hide: () => clearInterval(timer),
-    arrived(frame) {
-      if (frame.type === "snapshot" && frame.last !== false) load();
-      if (frame.type !== "executor") return;
-      const { executor } = frame;
-      if (executor.status === "gone") executors.delete(executor.id);
-      else executors.set(executor.id, executor);
-      draw();
-    },
-  };
-}
+  });
 
-const columns = [
+/** The columns, which the overview has, too. */
+export const columns = [
   { label: "Executor", cell: ({ id }) => build("code", {}, id) },
-  { label: "Status", cell: ({ status, outdated, version }) => [statusBadge(status), outdated ? ` version ${version}` : ""] },
+  { label: "Status", cell: ({ status, outdated, version }) => [build("span", { className: "badge", dataset: { status } }, STATUS[status] ?? status), outdated ? ` version ${version}` : ""] },
   { label: "Lane", cell: ({ lane }) => lane },
   { label: "Slots used", cell: ({ slots, active }) => Object.entries(slots).map(([step, count]) => slot(step, active[step] ?? 0, count)) },
-  { label: "Runs", cell: ({ attempts }) => attempts.map(attemptLink) },
+  { label: "Runs", cell: runs },
   { label: "CPUs", isNumber: true, cell: ({ cpus }) => (cpus ? String(cpus) : "") },
   { label: "Last report", cell: ({ reported_at }) => age(reported_at, Date.now()) },
 ];
 
-const statusBadge = (status) => build("span", { className: "badge", dataset: { status } }, STATUS[status] ?? status);
+const slot = (step, active, count) => build("span", { className: "slot", dataset: { busy: String(active > 0) } }, `${step} ${active}/${count}`);
 
-const slot = (step, active, count) =>
-  build("span", { className: "slot", dataset: { busy: String(active > 0) } }, `${step} ${active}/${count}`);
+function runs({ attempts }) {
+  const others = attempts.length - MOST_RUNS;
+  return [...attempts.slice(0, MOST_RUNS).map(attemptLink), others > 0 ? `and ${others} more` : ""];
+}
 
 const attemptLink = ({ job_id, step, attempt }) =>
   build("a", { className: "run", href: routeHash("job", job_id) }, attempt > 1 ? `${step} (try ${attempt})` : step);

@@ -8,11 +8,17 @@
 // ("snapshot" means that frames were missed). Only `createView` and `show` are required.
 
 /**
- * Name in the URL -> {title, load, nav?, styles?}. `nav`: shown in the navigation, in this order; `styles`: style sheets
- * below static/.
+ * Name in the URL -> {title, load, nav?, role?, styles?}. `nav`: shown in the navigation, in this order; `role`: "admin" for a
+ * view that others are refused; `styles`: style sheets below static/.
  */
 export const VIEWS = {
+  overview: { title: "Overview", nav: true, load: () => import("./overview.js") },
   jobs: { title: "Jobs", nav: true },
   job: { title: "Job", parent: "jobs" },
   executors: { title: "Executors", nav: true, load: () => import("./executors.js") },
+  queues: { title: "Queues", nav: true, load: () => import("./queues.js") },
+  cache: { title: "Cache", nav: true, load: () => import("./cache.js") },
+  "dead-letters": { title: "Dead letters", nav: true, role: "admin", load: () => import("./dead-letters.js") },
+  audit: { title: "Audit", nav: true, role: "admin", load: () => import("./audit.js") },
+  tokens: { title: "Tokens", nav: true, role: "admin", load: () => import("./tokens.js") },
 };

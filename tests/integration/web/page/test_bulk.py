@@ -47,6 +47,45 @@ async def test_all_that_match_the_filter_are_retried_also_those_that_are_not_on_
     assert (action, body["status"]) == ("retry", "failed") and body["created_before"]
 
 
+async def test_the_filter_of_a_command_is_that_of_the_list_also_after_a_reload_and_the_way_back(
+    open_page: OpenPage, kinolog: FakeKinolog
+) -> None:
+    """temporalio/ui#2602: after a reload and back, "all" meant all running workflows, whatever the filter."""
+    kinolog.jobs = {f"job_{n:06}": job(n, "failed", pipeline="video" if n < 3 else "audio") for n in range(9)}
+    page = await open_page()
+    await page.evaluate("location.hash = '#/jobs?status=failed&pipeline=video'")
+    await expect(page.locator(".job")).to_have_count(3)
+    await page.get_by_role("link", name="clip-2.mp4").click()
+    await page.locator(".lane").first.wait_for()
+    await page.reload()
+    await page.go_back()
+    await expect(page.get_by_text("Filters: pipeline video")).to_be_visible()
+    await expect(page.locator(".job")).to_have_count(3)
+    await page.get_by_role("checkbox", name="Select clip-1.mp4").check()
+    await page.get_by_role("button", name="Select all 3").click()
+    await page.get_by_role("group", name="Selected jobs").get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog", name="Delete 3 jobs?").get_by_role("button", name="Delete them").click()
+    await expect(page.get_by_text("3 of 3 jobs deleted.")).to_be_visible()
+    [(action, body)] = kinolog.bulks
+    assert (action, body["pipeline"], body["status"], body["artifacts"]) == ("clear", "video", "failed", True)
+
+
+async def test_a_selection_and_its_questions_outlive_live_changes(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    """sidekiq#5078, #5184: each poll unselected all, and took the question before a deletion away."""
+    kinolog.jobs = {f"job_{n:06}": job(n, "active") for n in range(3)}
+    page = await open_page()
+    await page.get_by_role("checkbox", name="Select clip-1.mp4").check()
+    await kinolog.put(job(9))
+    await kinolog.put(job(1, "failed"))
+    await expect(page.locator(".job").filter(has_text="clip-1.mp4").locator(".status")).to_have_text("Failed")
+    await expect(page.get_by_role("checkbox", name="Select clip-1.mp4")).to_be_checked()
+    bar = page.get_by_role("group", name="Selected jobs")
+    await expect(bar.get_by_role("button", name="Cancel")).to_have_attribute("aria-disabled", "true")  # temporal#2148
+    await bar.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("dialog", name="Delete 1 job?")).to_be_visible()
+    assert kinolog.bulks == []
+
+
 async def test_a_refused_command_says_how_far_it_came(
     open_page: OpenPage, kinolog: FakeKinolog, complaints: Complaints
 ) -> None:

@@ -214,6 +214,21 @@ async def test_a_lost_connection_is_shown_and_nothing_is_missed(open_page: OpenP
     assert kinolog.resumed_from == [None, "1"]
 
 
+# The page's clock is half a minute ahead from now on.
+_LATER = "performance.now = ((now) => () => now() + 30_000)(performance.now.bind(performance))"
+
+
+async def test_a_frozen_server_is_not_live(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    await page.evaluate(_LATER)
+    await eventually(lambda: kinolog.pings > 0, PATIENCE_S)
+    await expect(page.locator("#connection")).to_have_text("Live")
+    kinolog.is_frozen = True
+    await expect(page.locator("#connection")).not_to_have_text("Live")
+    kinolog.is_frozen = False
+    await expect(page.locator("#connection")).to_have_text("Live")
+
+
 def three_thousand() -> dict[str, Json]:
     """Jobs of which the four oldest have failed."""
     return {f"job_{n:06}": job(n, "failed" if n < 4 else "completed") for n in range(3000)}

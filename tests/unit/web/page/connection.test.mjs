@@ -5,15 +5,20 @@ import { Connection, liveTarget } from "../../../../web/static/connection.js";
 import { backoff_ms } from "../../../../web/static/kinolog.js";
 
 class FakeSocket {
+  static OPEN = 1;
   static CLOSED = 3;
   static opened = [];
+  sent = [];
   constructor(url, protocols) {
     Object.assign(this, { url, protocols, readyState: 0 });
     FakeSocket.opened.push(this);
   }
+  send(text) {
+    this.sent.push(text);
+  }
   close() {
     this.readyState = FakeSocket.CLOSED;
-    return this.onclose();
+    return this.onclose?.();
   }
 }
 
@@ -72,4 +77,30 @@ test("a cursor that keeps being refused is given up for a snapshot", async () =>
   }
   assert.equal(FakeSocket.opened.length, 4);
   assert.doesNotMatch(last().url, /cursor/);
+});
+
+test("a server that is frozen is noticed within 20 s, though nothing closes the connection", async (t) => {
+  let now_ms = 0;
+  t.mock.method(performance, "now", () => now_ms);
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  const pass = (s) => Array.from({ length: s }, () => ((now_ms += 1000), mock.timers.tick(1000)));
+  const { states } = connection();
+  const open = (socket) => Object.assign(socket, { readyState: 1 }).onopen();
+  open(last());
+  pass(9);
+  assert.deepEqual(last().sent, ["ping"], "it asks after a while of silence");
+  last().onmessage({ data: '{"type":"pong"}' });
+  for (let minute = 0; minute < 10; minute += 1) {
+    pass(8);
+    last().onmessage({ data: '{"type":"pong"}' });
+  }
+  assert.deepEqual(states, ["connecting", "live"], "an idle server is no frozen one");
+  const frozen = last();
+  pass(20);
+  assert.deepEqual(states, ["connecting", "live", "lost"]);
+  assert.notEqual(last(), frozen, "and it tries again");
+  assert.equal(frozen.onmessage, null);
+  open(last());
+  assert.equal(states.at(-1), "live");
 });

@@ -11,6 +11,10 @@ from web.api.ui import STATIC
 _FOLDER = Path(__file__).parent
 _MODULES = sorted(path for path in STATIC.rglob("*.js") if "vendor" not in path.parts)
 _IMPORT = re.compile(r'import \{([^}]+)\} from "(\.\.?/[\w./]+\.js)"')
+_STATIC_IMPORT = re.compile(r"""from "(\.\.?/[\w./-]+\.js)\"""")
+_ANY_IMPORT = re.compile(r"""(?:from |import\()"(\.\.?/[\w./-]+\.js)\"""")
+_COMMENT = re.compile(r"^ *(?://|/\*\*|\*).*\n", re.MULTILINE)
+_MOST_BYTES = 150_000
 _EXPORT = re.compile(r"export (?:async )?(?:const|function|class) (\w+)")
 
 
@@ -29,6 +33,25 @@ def test_a_module_imports_what_exists(module: Path) -> None:
     for names, source in _IMPORT.findall(module.read_text()):
         exported = set(_EXPORT.findall((module.parent / source).read_text()))
         assert {name.strip() for name in names.split(",") if name.strip()} <= exported
+
+
+def test_the_page_stays_small() -> None:
+    """Own script: of the first view as it is sent, and of all views without comments."""
+    first, every = _loaded(_STATIC_IMPORT), _loaded(_ANY_IMPORT)
+    assert STATIC / "views" / "overview.js" in every - first
+    assert sum(module.stat().st_size for module in first) < _MOST_BYTES
+    assert sum(len(_COMMENT.sub("", module.read_text())) for module in every) < _MOST_BYTES
+
+
+def _loaded(imports: re.Pattern[str]) -> set[Path]:
+    """The modules that the page's entry point needs, directly or not."""
+    seen, pending = set[Path](), [STATIC / "app.js"]
+    while pending:
+        module = pending.pop()
+        if module not in seen:
+            seen.add(module)
+            pending += [(module.parent / source).resolve() for source in imports.findall(module.read_text())]
+    return seen
 
 
 def _node(*arguments: str, text: str | None = None) -> None:
