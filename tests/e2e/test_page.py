@@ -92,12 +92,12 @@ async def test_a_running_job_is_cancelled_and_taken_up_again(browser_page: Page,
     await page.goto(link)
     await page.get_by_label("Choose media files to upload").set_input_files(long_clip)
     row = page.locator(".job").filter(has_text=long_clip.name).first
-    transcode = row.get_by_role("progressbar", name=f"transcode of {long_clip.name}")
-    await expect(transcode).not_to_have_js_property("value", 0, timeout=ENDED_MS)
+    progress = row.get_by_role("progressbar", name=f"Progress of {long_clip.name}")
+    await expect(progress).not_to_have_js_property("value", 0, timeout=ENDED_MS)
     await row.get_by_role("button", name="Cancel").click()
     await expect(row.locator(".status")).to_have_text("Cancelled", timeout=ENDED_MS)
     await row.get_by_role("button", name="Retry").click()
-    await expect(row.locator(".meta")).to_contain_text("run 2", timeout=ENDED_MS)
+    await expect(row.locator(".when")).to_contain_text("run 2", timeout=ENDED_MS)
     await row.get_by_role("button", name="Cancel").click()
     await expect(row.locator(".status")).to_have_text("Cancelled", timeout=ENDED_MS)
 

@@ -6,6 +6,8 @@ import { hasMore, isLoaded, isShort, listed, moreJobs } from "./live.js";
 import { showPoster, skim } from "./posters.js";
 import { newRow, updateRow, updateTimes } from "./row.js";
 
+const HOVERS = matchMedia("(hover: hover)");
+
 /**
  * The list in `root` of the jobs in `state`. `act(action, job, button)` is called for "cancel", "retry" and "play",
  * `more()` for "Show more", `onRows(ids)` when other rows are shown.
@@ -75,9 +77,14 @@ export class JobList {
     this.#dirty.clear();
   }
 
+  /** Whether the pointer or the keyboard's focus is in the list. A finger leaves no pointer behind, but a browser's :hover. */
+  #isUsed() {
+    return (HOVERS.matches && this.root.matches(":hover")) || Boolean(this.root.querySelector(":focus-visible"));
+  }
+
   /** Whether a row would move while a person is about to press something in the list. */
   #isHeld() {
-    if (!this.#isSettled || !(this.root.matches(":hover") || this.root.querySelector(":focus-visible"))) return false;
+    if (!this.#isSettled || !this.#isUsed()) return false;
     const ids = this.#listedIds();
     return [...this.root.children].some((node, index) => node.dataset.id !== ids[index]); // rows may follow
   }

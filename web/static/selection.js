@@ -2,6 +2,7 @@
 
 import { ACTIONS, jobsText, outcomeText, planOf, planOfAll, planText } from "./bulk.js";
 import { build, put } from "./dom.js";
+import { listed } from "./live.js";
 
 const NUMBER = new Intl.NumberFormat("en");
 
@@ -14,6 +15,7 @@ export class Selection {
   #isAll = false;
   #last = null;
   #isBusy = false;
+  #isQueued = false;
 
   constructor({ root, list, state, counts, call, confirm }) {
     Object.assign(this, { list, state, counts, call, confirm });
@@ -48,7 +50,12 @@ export class Selection {
 
   /** Draws the bar again: the jobs or the counts have changed. */
   changed() {
-    if (!this.bar.hidden) this.#draw();
+    if (this.bar.hidden || this.#isQueued) return;
+    this.#isQueued = true;
+    requestAnimationFrame(() => {
+      this.#isQueued = false;
+      this.#draw();
+    });
   }
 
   #picked(box, isRange) {
@@ -94,8 +101,14 @@ export class Selection {
   }
 
   #plan(action) {
-    if (this.#isAll && this.counts()) return planOfAll(action, this.state.filter, this.counts(), Date.now());
+    if (this.#isAll && this.counts()) return planOfAll(action, this.state.filter, this.counts(), this.#newest_ms());
     return planOf(action, [...this.#ids].map((id) => this.state.jobs.get(id)).filter(Boolean));
+  }
+
+  /** A moment after every job that has been seen; by the server's clock where the newest one is in the list. */
+  #newest_ms() {
+    const [first] = this.state.filter.sort ? [] : listed(this.state);
+    return first ? Date.parse(first.created_at) + 1 : Date.now();
   }
 
   #clicked(button) {

@@ -25,7 +25,7 @@ export function createView({ root, call, confirm, me }) {
     root, title: "Queues", key: ({ name }) => name, frames: ["queue", "job", "deleted"],
     fetch: async () => (await call("GET", "/v1/queues")).data,
     act: (name, queue) => act[name](queue),
-    columns: [...columns, ...(me.role === "admin" ? [{ label: "Actions", isAction: true, cell: actions }] : [])],
+    columns: me.role === "admin" ? [...columns, { label: "Limit", cell: limit }, { label: "Actions", isAction: true, cell: actions }] : [...columns, { label: "Limit", cell: limitText }],
     empty: build("p", {}, "This server has no steps."),
   });
 }
@@ -38,7 +38,6 @@ const columns = [
   { label: "Slots", isNumber: true, cell: ({ slots }) => (slots === undefined ? "" : String(slots)) },
   { label: "To retry", isNumber: true, cell: (queue) => count(queue, "delayed") },
   { label: "Failed", isNumber: true, cell: (queue) => count(queue, "failed") },
-  { label: "Limit", cell: ({ max_active }) => (max_active === null ? "none" : String(max_active)) },
 ];
 
 function count({ name, ...queue }, status) {
@@ -54,10 +53,13 @@ function state({ paused, paused_at, executors, queued, reason }) {
   return reason === "capped" ? badge("paused", "At its limit") : badge("active", "Open");
 }
 
-function actions({ name, paused, max_active }) {
+const limitText = ({ max_active }) => (max_active === null ? "none" : String(max_active));
+
+// A cell of its own: what a person types stays while the rest of the row changes.
+function limit({ name, max_active }) {
   const field = build("input", { type: "text", inputMode: "numeric", className: "limit", defaultValue: max_active ?? "", placeholder: "none", ariaLabel: `Most active attempts of ${name}`, dataset: { limit: name } });
-  return [
-    field, action("limit", "Limit", `Limit ${name}`),
-    paused ? action("resume", "Resume", `Resume ${name}`) : action("pause", "Pause", `Pause ${name}`),
-  ];
+  return build("span", { className: "limit-cell" }, field, action("limit", "Set", `Limit ${name}`));
 }
+
+const actions = ({ name, paused }) =>
+  paused ? action("resume", "Resume", `Resume ${name}`) : action("pause", "Pause", `Pause ${name}`);

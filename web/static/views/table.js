@@ -54,7 +54,9 @@ function cellOf({ label, cell, isNumber }, row) {
 function fill(node, cells) {
   cells.forEach((cell, index) => {
     const present = node.children[index];
-    if (!present) node.append(cell);
-    else if (!present.isEqualNode(cell)) present.replaceWith(cell);
+    if (!present) return node.append(cell);
+    // What a person has opened stays open.
+    present.querySelectorAll("details").forEach(({ open }, place) => Object.assign(cell.querySelectorAll("details")[place] ?? {}, { open }));
+    if (!present.isEqualNode(cell)) present.replaceWith(cell);
   });
 }
