@@ -108,7 +108,7 @@ async def skimmed(poster: Locator) -> None:
     """Move the pointer over the poster, as a person does, until a frame is shown."""
     async with asyncio.timeout(60):
         for step in itertools.count():
-            await poster.hover(position={"x": 100 + step % 40, "y": 20})
+            await poster.hover(position={"x": 30 + step % 40, "y": 20})
             if await poster.locator(".skim").is_visible():
                 return
             await asyncio.sleep(0.1)
