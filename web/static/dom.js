@@ -1,7 +1,21 @@
 // What every part of the page does with the document.
 
+const templates = new Map();
+
 /** A copy of the only element in the template with this id. */
-export const clone = (id) => document.getElementById(id).content.firstElementChild.cloneNode(true);
+export function clone(id) {
+  if (!templates.has(id)) templates.set(id, compact(document.getElementById(id).content.firstElementChild));
+  return templates.get(id).cloneNode(true);
+}
+
+/** `node` without its line breaks: of ten thousand rows they are half of all nodes. */
+function compact(node) {
+  const texts = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+  const breaks = [];
+  while (texts.nextNode()) if (/^\s*\n\s*$/.test(texts.currentNode.data)) breaks.push(texts.currentNode);
+  for (const text of breaks) text.remove();
+  return node;
+}
 
 /** Sets a property only where it differs: a thousand unchanged assignments cost a layout. */
 export function put(node, property, value) {

@@ -4,6 +4,7 @@
 import { build, put } from "./dom.js";
 import { hasMore, isLoaded, isShort, listed, moreJobs } from "./live.js";
 import { showPoster, skim } from "./posters.js";
+import { rowWindow } from "./row_window.js";
 import { newRow, updateRow, updateTimes } from "./row.js";
 
 const HOVERS = matchMedia("(hover: hover)");
@@ -13,7 +14,11 @@ const HOVERS = matchMedia("(hover: hover)");
  * `more()` for "Show more", `onRows(ids)` when other rows are shown.
  */
 export class JobList {
+  // The jobs that are listed, in order, and those that have a row: with a long list, those around the screen.
+  #ids = [];
   #rows = new Map();
+  #start = 0;
+  #row_px = 60;
   #dirty = new Set();
   #stale = true;
   #queued = false;
@@ -30,6 +35,9 @@ export class JobList {
     this.news = build("button", { className: "button news", type: "button", hidden: true });
     this.news.addEventListener("click", () => this.#arrange());
     root.before(build("div", { className: "news-place", role: "status" }, this.news));
+    this.gaps = [0, 1].map(() => build("li", { className: "gap", ariaHidden: "true", hidden: true }));
+    root.append(...this.gaps);
+    addEventListener("scroll", () => this.#scrolled(), { passive: true });
     for (const kind of ["pointerleave", "focusout"]) root.addEventListener(kind, () => this.#drawLater());
     setInterval(() => this.#tick(), 1000);
   }
@@ -86,7 +94,7 @@ export class JobList {
   #isHeld() {
     if (!this.#isSettled || !this.#isUsed()) return false;
     const ids = this.#listedIds();
-    return [...this.root.children].some((node, index) => node.dataset.id !== ids[index]); // rows may follow
+    return this.#ids.some((id, index) => id !== ids[index]); // rows may follow
   }
 
   #listedIds() {
@@ -96,18 +104,39 @@ export class JobList {
   #arrange() {
     this.#stale = false;
     this.#isSettled = isLoaded(this.state) && !isShort(this.state);
-    const ids = this.#listedIds();
-    const kept = new Set(ids);
-    for (const row of [...this.#rows.values()]) if (!kept.has(row.id)) this.#forget(row);
-    ids.forEach((id, index) => this.#place(id, index));
+    this.#ids = this.#listedIds();
+    this.#render(this.#window());
     put(this.news, "hidden", true);
     this.#summarise();
-    this.onRows(ids);
+    this.onRows(this.#ids);
+  }
+
+  #window() {
+    return rowWindow(this.#ids.length, this.#row_px, this.root.getBoundingClientRect().top);
+  }
+
+  #scrolled() {
+    const found = this.#window();
+    if (found.start !== this.#start) this.#render(found);
+  }
+
+  #render({ start, end }) {
+    this.#start = start;
+    const ids = this.#ids.slice(start, end).filter((id) => this.#rows.has(id) || this.state.jobs.has(id));
+    const kept = new Set(ids);
+    for (const row of [...this.#rows.values()]) if (!kept.has(row.id)) this.#forget(row);
+    ids.forEach((id, index) => this.#place(id, index + 1)); // after the gap
+    const [first, last] = [ids[0], ids.at(-1)].map((id) => this.#rows.get(id)?.node.getBoundingClientRect());
+    if (last?.bottom > first.top) this.#row_px = (last.bottom - first.top) / ids.length;
+    [start, this.#ids.length - end].forEach((count, index) => {
+      put(this.gaps[index], "hidden", !count);
+      put(this.gaps[index].style, "height", `${Math.round(count * this.#row_px)}px`);
+    });
   }
 
   #showNews() {
-    const ids = this.#listedIds();
-    const added = ids.filter((id) => !this.#rows.has(id)).length;
+    const known = new Set(this.#ids);
+    const added = this.#listedIds().filter((id) => !known.has(id)).length;
     put(this.news, "textContent", added ? `Show ${added} new ${added === 1 ? "job" : "jobs"}` : "Update the list");
     put(this.news, "hidden", false);
   }
@@ -167,7 +196,7 @@ export class JobList {
   }
 
   #summarise() {
-    const shown = this.#rows.size;
+    const shown = this.#ids.length;
     put(this.more, "hidden", !hasMore(this.state) && shown >= this.state.jobs.size);
     const others = (this.#total ?? 0) - shown;
     put(this.more, "textContent", others > 0 ? `Show ${Math.min(others, moreJobs(this.state))} more of ${others}` : "Show more");

@@ -50,7 +50,7 @@ function navigation(views) {
 function showRoute(name, root, top_px) {
   const { title: label, parent } = VIEWS[name];
   for (const link of $("navigation").querySelectorAll("a")) {
-    if (link.dataset.view === name) link.ariaCurrent = "page";
+    if (link.dataset.view === name) markCurrent(link);
     else if (link.dataset.view === parent) link.ariaCurrent = "true";
     else link.removeAttribute("aria-current");
   }
@@ -58,6 +58,12 @@ function showRoute(name, root, top_px) {
   scrollTo(0, top_px);
   if (isOpened) root.focus({ preventScroll: true });
   isOpened = true;
+}
+
+/** On a phone the navigation is wider than the screen. */
+function markCurrent(link) {
+  link.ariaCurrent = "page";
+  link.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 let isOpened = false;

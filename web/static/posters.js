@@ -77,9 +77,12 @@ async function cues(asset_id, key, sign) {
   if (!response.ok) throw new Error(`storyboard: ${response.status}`);
   const found = storyboard(await response.text()).map((cue) => ({ ...cue, url: new URL(cue.image, url).href }));
   const sheets = new Map(found.map((cue) => [cue.url, new Image()]));
-  await Promise.all([...sheets].map(([src, sheet]) => Object.assign(sheet, { src }).decode()));
+  await Promise.all([...sheets].map(([src, sheet]) => loaded(sheet, src)));
   return found.map((cue) => ({ ...cue, sheet_px: [sheets.get(cue.url).naturalWidth, sheets.get(cue.url).naturalHeight] }));
 }
+
+/** Resolves once the image has loaded. Not decode(): it waits for frames, and a page that is still may draw none. */
+const loaded = (image, src) => new Promise((resolve, reject) => Object.assign(image, { onload: resolve, onerror: reject, src }));
 
 function paint(tile, cue, box) {
   const scale = Math.min(box.clientWidth / cue.w, box.clientHeight / cue.h);

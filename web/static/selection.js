@@ -14,6 +14,8 @@ export class Selection {
   #ids = new Set();
   #isAll = false;
   #last = null;
+  // Ids of all rows of the list, also of those that are not in the document.
+  #order = [];
   #isBusy = false;
   #isQueued = false;
 
@@ -36,6 +38,7 @@ export class Selection {
 
   /** Forgets jobs whose rows have gone, so that nothing is done to what is not seen. */
   shown(ids) {
+    this.#order = ids;
     const shown = new Set(ids);
     for (const id of this.#ids) if (!shown.has(id)) this.#ids.delete(id);
     if (this.#isAll) for (const id of ids) this.#ids.add(id);
@@ -59,12 +62,13 @@ export class Selection {
   }
 
   #picked(box, isRange) {
-    const boxes = [...this.list.querySelectorAll("[data-pick]")];
-    const from = isRange && this.#last ? boxes.indexOf(this.#last) : -1;
-    const to = boxes.indexOf(box);
-    const range = from < 0 ? [box] : boxes.slice(Math.min(from, to), Math.max(from, to) + 1);
-    for (const one of range) this.#set(one.closest(".job").dataset.id, box.checked);
-    this.#last = box;
+    const { id } = box.closest(".job").dataset;
+    const from = isRange ? this.#order.indexOf(this.#last) : -1;
+    const to = this.#order.indexOf(id);
+    const range = from < 0 ? [id] : this.#order.slice(Math.min(from, to), Math.max(from, to) + 1);
+    for (const one of range) this.#set(one, box.checked);
+    box.closest(".job").dataset.picked = ""; // what the browser has checked is drawn, too
+    this.#last = id;
     this.#isAll = false;
     this.#draw();
   }
@@ -87,9 +91,11 @@ export class Selection {
   }
 
   #draw() {
-    for (const row of this.list.children) {
-      const box = row.querySelector("[data-pick]");
-      if (box) put(box, "checked", this.#ids.has(row.dataset.id));
+    for (const row of this.list.querySelectorAll(".job")) {
+      const isPicked = String(this.#ids.has(row.dataset.id));
+      if (row.dataset.picked === isPicked) continue;
+      row.dataset.picked = isPicked;
+      row.querySelector("[data-pick]").checked = isPicked === "true";
     }
     const total = this.#total();
     const matching = this.#matching() ?? 0;
@@ -122,7 +128,7 @@ export class Selection {
 
   #selectAll() {
     this.#isAll = true;
-    this.shown([...this.list.children].map((row) => row.dataset.id));
+    this.shown(this.#order);
   }
 
   async #ask(action) {

@@ -121,13 +121,13 @@ function chart({ name, completed, failed, hour_p50_s, hour_p95_s }) {
   const lost = failed.reduce((total, count) => total + count, 0);
   const took = hour_p50_s == null ? "" : `p50 ${duration(hour_p50_s)} · p95 ${duration(hour_p95_s)}`;
   const text = `${NUMBER.format(sum)} in the last hour${lost ? `, ${NUMBER.format(lost)} failed` : ""}`;
-  return build("div", { className: "chart" }, sparkline(completed, `${name}: completed per minute, ${text}`), build("p", { className: "quiet-line" }, text, build("br"), took));
+  return build("div", { className: "chart" }, sparkline(completed, `${name}: completed per minute, ${text}`), build("p", { className: "quiet-line" }, `${NUMBER.format(sum)} in the last hour`, build("br"), took));
 }
 
 const failureColumns = (me) => [
   { label: "Error", cell: ({ code }) => build("a", { href: routeHash("jobs", null, { status: "failed", error_code: code }) }, code) },
   { label: "Jobs", isNumber: true, cell: ({ jobs }) => NUMBER.format(jobs) },
-  { label: "Latest message", cell: ({ message, job_id }) => [message, " ", build("a", { href: routeHash("job", job_id) }, "Show")] },
+  { label: "Latest message", cell: ({ message, job_id }) => [message, " ", build("a", { className: "in-text", href: routeHash("job", job_id) }, "Show")] },
   ...(me.role === "viewer" ? [] : [{ label: "Actions", isAction: true, cell: ({ code }) => ["retry", "clear"].map((action) =>
     build("button", { type: "button", className: "button", dataset: { action }, ariaLabel: `${ACTIONS[action].label} jobs with ${code}` }, ACTIONS[action].label)) }]),
 ];

@@ -138,3 +138,22 @@ async def test_no_row_moves_under_the_pointer(open_page: OpenPage, kinolog: Fake
     await expect(page.get_by_role("progressbar", name="Progress of clip-3.mp4")).to_have_js_property("value", 40)
     await page.get_by_role("button", name="Show 1 new job").click()
     await expect(page.locator(".job .name")).to_have_text([f"clip-{n}.mp4" for n in (7, 3, 2, 1, 0)])
+
+
+async def test_ten_thousand_rows_are_scrolled_through_and_chosen_as_a_range(
+    open_page: OpenPage, kinolog: FakeKinolog
+) -> None:
+    kinolog.jobs, kinolog.snapshot_jobs = {f"job_{n:06}": job(n) for n in range(10_000)}, 500
+    page = await open_page()
+    await page.get_by_role("checkbox", name="Select clip-9999.mp4").check()
+    while await page.locator("#more").is_visible():
+        await page.locator("#more").evaluate("(more) => more.click()")
+    await page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    await expect(page.locator(".job").last).to_contain_text("clip-0.mp4")
+    assert await page.locator(".job").count() <= 300
+    await page.get_by_role("checkbox", name="Select clip-0.mp4").click(modifiers=["Shift"])
+    await expect(page.get_by_role("group", name="Selected jobs")).to_contain_text("10,000 selected")
+    await page.evaluate("scrollTo(0, document.body.scrollHeight / 2)")
+    await expect(page.get_by_role("checkbox", name="Select clip-5000.mp4")).to_be_checked()
+    await page.evaluate("scrollTo(0, 0)")
+    await expect(page.locator(".job").first).to_contain_text("clip-9999.mp4")

@@ -233,7 +233,7 @@ async def test_a_token_is_created_shown_once_and_revoked(open_page: OpenPage, ki
     busy(kinolog)
     page = await open_page()
     await opened(page, "tokens")
-    await page.get_by_label("Owner").fill("anna")
+    await page.get_by_role("textbox", name="Owner").fill("anna")
     await page.get_by_role("button", name="Create token").click()
     await expect(page.get_by_text("a-new-token")).to_be_visible()
     await page.get_by_role("button", name="Revoke the token laptop").click()
