@@ -127,7 +127,7 @@ export class JobList {
     for (const row of [...this.#rows.values()]) if (!kept.has(row.id)) this.#forget(row);
     ids.forEach((id, index) => this.#place(id, index + 1)); // after the gap
     const [first, last] = [ids[0], ids.at(-1)].map((id) => this.#rows.get(id)?.node.getBoundingClientRect());
-    if (last?.bottom > first.top) this.#row_px = (last.bottom - first.top) / ids.length;
+    if (ids.length && last.bottom > first.top) this.#row_px = (last.bottom - first.top) / ids.length;
     [start, this.#ids.length - end].forEach((count, index) => {
       put(this.gaps[index], "hidden", !count);
       put(this.gaps[index].style, "height", `${Math.round(count * this.#row_px)}px`);
