@@ -11,7 +11,7 @@ const HOVERS = matchMedia("(hover: hover)");
 
 /**
  * The list in `root` of the jobs in `state`. `act(action, job, button)` is called for "cancel", "retry" and "play",
- * `more()` for "Show more", `onRows(ids)` when other rows are shown.
+ * `more()` for "Show more", `onRows(ids)` with the ids of all jobs of the list when other rows are shown.
  */
 export class JobList {
   // The jobs that are listed, in order, and those that have a row: with a long list, those around the screen.
@@ -117,7 +117,9 @@ export class JobList {
 
   #scrolled() {
     const found = this.#window();
-    if (found.start !== this.#start) this.#render(found);
+    if (found.start === this.#start) return;
+    this.#render(found);
+    this.onRows(this.#ids);
   }
 
   #render({ start, end }) {

@@ -58,7 +58,7 @@ const limitText = ({ max_active }) => (max_active === null ? "none" : String(max
 // A cell of its own: what a person types stays while the rest of the row changes.
 function limit({ name, max_active }) {
   const field = build("input", { type: "text", inputMode: "numeric", className: "limit", defaultValue: max_active ?? "", placeholder: "none", ariaLabel: `Most active attempts of ${name}`, dataset: { limit: name } });
-  return build("span", { className: "limit-cell" }, field, action("limit", "Set", `Limit ${name}`));
+  return build("span", { className: "limit-cell" }, field, action("limit", "Set", `Set the limit of ${name}`));
 }
 
 const actions = ({ name, paused }) =>

@@ -203,7 +203,7 @@ async def test_a_queue_is_paused_and_limited_by_an_admin_only(
     await page.get_by_role("button", name="Pause probe").click()
     await page.get_by_role("dialog", name="Pause the probe queue?").get_by_role("button", name="Pause it").click()
     await page.get_by_label("Most active attempts of probe").fill("3")
-    await page.get_by_role("button", name="Limit probe").click()
+    await page.get_by_role("button", name="Set the limit of probe").click()
     expected = [
         ("POST /v1/queues/transcode/resume", None),
         ("POST /v1/queues/probe/pause", None),
