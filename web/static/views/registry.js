@@ -2,7 +2,7 @@
 //
 //   export function createView(page) { return { show(params, id), hide(), arrived(frame) }; }
 //
-// `page`: {root, call, sign, confirm, act, me, replace} (see app.js). The view builds its DOM in `page.root`, an empty
+// `page`: {root, call, sign, confirm, me} (see app.js). The view builds its DOM in `page.root`, an empty
 // <section>. `show` is called when the URL names the view, again when its parameters or its id change, and may be async;
 // `hide` when the page leaves it: it must stop timers and requests; `arrived` with every live frame while it is shown
 // ("snapshot" means that frames were missed). Only `createView` and `show` are required.
