@@ -14,6 +14,7 @@ BIN := .venv/bin
 # Same path as in streams/broker/jvm.py.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kinolog/kafka-4.3.1
 HLS := web/static/vendor/hls.min.js
+HLS_MODULE := web/static/vendor/hls.min.mjs
 TUS := .venv/tus.min.js
 AXE := .venv/axe.min.js
 # Test files run in parallel: most tests wait for processes to start.
@@ -21,9 +22,9 @@ PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
 .PHONY: setup demo test lint types unit integration e2e chaos deaths power bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
 
-setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(TUS) $(AXE)
+setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE) $(TUS) $(AXE)
 
-demo: tools .venv/.ready .venv/.archive $(HLS)
+demo: tools .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE)
 	@$(BIN)/kinolog demo $(if $(FILE),--file '$(FILE)') $(if $(EXIT),--exit)
 
 # All parts, cheapest first, until one fails.
@@ -113,7 +114,7 @@ lock: .venv/.ready
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
-	  deploy/web/node_modules $(HLS)
+	  deploy/web/node_modules $(HLS) $(HLS_MODULE)
 
 tools:
 	@deploy/setup/packages java mvn npm ffmpeg espeak-ng bwrap redis-server
@@ -147,11 +148,12 @@ $(CACHE)/lib: | tools
 	@$(BIN)/python -m streams.broker.class_data > /dev/null
 	@touch $@
 
-$(HLS) $(TUS) $(AXE) &: deploy/web/package-lock.json | tools .venv/.ready
+$(HLS) $(HLS_MODULE) $(TUS) $(AXE) &: deploy/web/package-lock.json | tools .venv/.ready
 	@echo "set up: the page's player, and for its tests a client of resumable uploads and a checker of accessibility"
 	@npm --prefix deploy/web ci --ignore-scripts --no-audit --no-fund --silent
 	@mkdir -p $(dir $(HLS) $(TUS))
 	@cp deploy/web/node_modules/axe-core/axe.min.js $(AXE)
 	@cp deploy/web/node_modules/tus-js-client/dist/tus.min.js $(TUS)
+	@cp deploy/web/node_modules/hls.js/dist/hls.min.mjs $(HLS_MODULE).new && mv $(HLS_MODULE).new $(HLS_MODULE)
 	@cp deploy/web/node_modules/hls.js/dist/hls.min.js $(HLS).new && mv $(HLS).new $(HLS)
 	@rm -rf deploy/web/node_modules

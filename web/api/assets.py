@@ -31,7 +31,7 @@ from web.http.routing import Routes
 from web.readmodel.changelog import asset_rows
 from web.readmodel.list_query import SORTS, ListQuery, ListSpec, parse
 from web.services import services
-from web.views.build import asset_view, caption_keys, master_key, media_url, poster_key
+from web.views.build import asset_view, caption_keys, master_key, media_url, poster_key, storyboard_key
 from web.views.models import Answer, AssetView, Page, Playback, Submitted, SubmittedItem
 
 ASSETS = ListSpec("assets", frozenset(get_args(AssetStatus)), frozenset(), SORTS)
@@ -188,6 +188,7 @@ def _playback(asset: Asset, base: str, expires: int) -> Playback:
         base_url=f"{base}/{asset.id}/",
         master_url=media_url(asset.id, master_key(asset.outputs), base),
         poster_url=media_url(asset.id, poster_key(asset), base),
+        storyboard_url=media_url(asset.id, storyboard_key(asset), base),
         captions=[path for path in captions if path is not None],
         expires_at=iso_time(expires),
     )

@@ -121,19 +121,26 @@ export class Kinolog {
   }
 
   /**
-   * Live frames without end: over a websocket; if that fails, over server-sent events; if those fail, by polling (one
-   * job only). Each transport resumes where the last one stopped.
-   * @param {string} subscribe "all", "job:ID", "asset:ID", "queue:STEP", "owner:NAME" @param {{cursor?: string, signal?: AbortSignal}} [options]
+   * Live frames without end: over a websocket; where websockets do not get through, over server-sent events; if those
+   * fail, by polling (one job only). Each transport resumes where the last one stopped.
+   * @param {string} subscribe "all", "job:ID", "asset:ID", "queue:STEP", "owner:NAME"; several separated by commas
+   * @param {{cursor?: string, signal?: AbortSignal, onState?: (state: "live"|"lost") => void}} [options] `onState` is
+   *   called with the first frame of each connection, and when it is lost
    * @returns {AsyncGenerator<Frame>}
    */
-  async *frames(subscribe, { cursor, signal } = {}) {
-    const transports = [this.#WebSocket && this.#socket, this.#events, subscribe.startsWith("job:") && this.#polls].filter(Boolean);
+  async *frames(subscribe, { cursor, signal, onState } = {}) {
+    const isOneJob = subscribe.startsWith("job:") && !subscribe.includes(",");
+    const transports = [this.#WebSocket && this.#socket, this.#events, isOneJob && this.#polls].filter(Boolean);
     let transport = 0;
+    let answers = false;
     for (let tries = 0; ; tries += 1) {
+      let isLive = false;
       try {
         for await (const frame of transports[transport].call(this, subscribe, cursor, signal)) {
           cursor = frame.cursor ?? cursor;
           tries = 0;
+          if (!isLive) onState?.("live");
+          isLive = true;
           yield frame;
         }
       } catch (error) {
@@ -143,8 +150,23 @@ export class Kinolog {
         else if (error instanceof Problem && error.status < 500 && error.status !== 429) throw error;
       }
       signal?.throwIfAborted();
-      if (tries + 1 >= TRIES_PER_TRANSPORT && transport + 1 < transports.length) [transport, tries] = [transport + 1, -1];
-      else await this.#sleep(backoff_ms(tries, Math.random()), signal);
+      if (isLive) onState?.("lost");
+      // A service that is down must not move its clients away from websockets: a browser opens few other connections.
+      const isRefused = tries + 1 >= TRIES_PER_TRANSPORT && transport + 1 < transports.length;
+      if (isRefused && answers) [transport, tries, answers] = [transport + 1, -1, false];
+      else answers = isRefused && (await this.#answers(signal));
+      if (tries >= 0) await this.#sleep(backoff_ms(tries, Math.random()), signal);
+    }
+  }
+
+  /** Whether the service responds at all. */
+  async #answers(signal) {
+    try {
+      await this.#request("GET", "/healthz", { signal });
+      return true;
+    } catch (error) {
+      signal?.throwIfAborted();
+      return error instanceof Problem;
     }
   }
 

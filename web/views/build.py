@@ -178,6 +178,11 @@ def thumbnail_keys(asset: Asset) -> list[str]:
     return [key for key in keys if isinstance(key, str)] if isinstance(keys, list) else []
 
 
+def storyboard_key(asset: Asset) -> str | None:
+    """Store key of the WebVTT storyboard."""
+    return _key(asset.outputs.get("thumbnails"), "storyboard")
+
+
 def caption_keys(asset: Asset) -> list[str]:
     """Store keys of the WebVTT captions."""
     key = _key(asset.outputs.get("transcribe"), "vtt")

@@ -171,6 +171,8 @@ class Playback(View, frozen=True, kw_only=True):
     base_url: str
     master_url: str | None
     poster_url: str | None
+    #: WebVTT whose cues are parts of pictures, `IMAGE#xywh=x,y,w,h`: what a player shows over its timeline.
+    storyboard_url: str | None
     #: URLs of WebVTT captions.
     captions: list[str]
     expires_at: Time

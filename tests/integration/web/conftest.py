@@ -32,6 +32,13 @@ sprite-001.jpg#xywh=160,0,160,90
 """
 
 
+_CAPTIONS = """WEBVTT
+
+00:00:00.200 --> 00:00:02.500
+Ask not what your country can do for you
+"""
+
+
 @pytest.fixture(scope="session")
 def stream_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real HLS stream (fMP4, audio in its own group), a poster and a storyboard, made by ffmpeg."""
@@ -46,6 +53,7 @@ def stream_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for command in commands:
         subprocess.run(command, cwd=folder, check=True, timeout=60)
     (folder / "storyboard.vtt").write_text(_STORYBOARD)
+    (folder / "captions.vtt").write_text(_CAPTIONS)
     return folder
 
 

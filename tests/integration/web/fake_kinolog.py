@@ -11,7 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from web.http.security_headers import page_policy
+from web.http.middleware import add_cors_headers, cors
+from web.http.security_headers import add_headers, page_policy
 
 STATIC = Path(__file__).resolve().parents[3] / "web" / "static"
 TOKEN = "secret-token_1"
@@ -100,6 +101,8 @@ class FakeKinolog:
         self.upload_keys: list[str] = []
         self.protocols: list[str] = []
         self.resumed_from: list[str | None] = []
+        #: Topics of each live connection.
+        self.subscriptions: list[str] = []
         #: (status, body) that the next commands and uploads are answered with, instead of being done.
         self.refusals: list[tuple[int, Json]] = []
         #: What every search is answered with, and what was asked.
@@ -114,6 +117,13 @@ class FakeKinolog:
         #: Set while lists may be answered.
         self.answers = asyncio.Event()
         self.answers.set()
+        #: Origins whose pages may use the server.
+        self.cors_origins: tuple[str, ...] = ()
+        #: Assets whose captions are served.
+        self.captioned: set[str] = set()
+        #: How many URLs were signed for each asset, and the first signature that has not expired.
+        self.signed: Counter[str] = Counter()
+        self.first_valid_signature = 0
         self._sockets: set[web.WebSocketResponse] = set()
         self._frames: list[Json] = []
         #: Cursor before the first of them.
@@ -166,7 +176,8 @@ class FakeKinolog:
 
     def app(self) -> web.Application:
         """The server."""
-        app = web.Application(middlewares=[self._guard], client_max_size=1 << 30)
+        app = web.Application(middlewares=[cors(self.cors_origins), self._guard], client_max_size=1 << 30)
+        app.on_response_prepare.extend([add_headers, add_cors_headers])
         app.router.add_get("/", self._page)
         app.router.add_static("/static", STATIC)
         app.router.add_get("/v1/live", self._live)
@@ -214,6 +225,9 @@ class FakeKinolog:
         self.protocols.append(request.headers.get("Sec-WebSocket-Protocol", ""))
         cursor = request.query.get("cursor")
         self.resumed_from.append(cursor)
+        self.subscriptions.append(request.query.get("subscribe", ""))
+        if any(self._is_unknown(topic) for topic in self.subscriptions[-1].split(",")):
+            return _refusal(404, {"code": "not-found", "detail": "Not found, or not yours."})
         socket = web.WebSocketResponse(protocols=("kinolog",))
         await socket.prepare(request)
         is_known = cursor is not None and self._first <= int(cursor)
@@ -226,6 +240,16 @@ class FakeKinolog:
                 await socket.send_json({"type": "pong"})
         self._sockets.discard(socket)
         return socket
+
+    @property
+    def open_sockets(self) -> int:
+        """How many live connections there are."""
+        return len(self._sockets)
+
+    def _is_unknown(self, topic: str) -> bool:
+        kind, _, name = topic.partition(":")
+        known = {"job": set(self.jobs), "asset": {job["asset_id"] for job in self.jobs.values()}}
+        return kind in known and name not in known[kind]
 
     def _snapshot(self) -> Json:
         newest = self._newest_first()
@@ -316,12 +340,16 @@ class FakeKinolog:
 
     async def _playback(self, request: web.Request) -> web.StreamResponse:
         asset_id = request.match_info["id"]
-        base, there = f"/media/s/9999999999.signature/{asset_id}", self._published(asset_id)
+        self.signed[asset_id] += 1
+        base, there = f"/media/s/{self.signed[asset_id]}.signature/{asset_id}", self._published(asset_id)
         urls = {
             "master_url": f"{base}/transcode/1-a/master.m3u8" if "transcode" in there else None,
             "poster_url": f"{base}/thumbnails/1-a/poster.jpg" if "thumbnails" in there else None,
+            "storyboard_url": f"{base}/thumbnails/1-a/storyboard.vtt" if "thumbnails" in there else None,
         }
-        return web.json_response({"data": urls | {"base_url": f"{base}/", "captions": []}})
+        captions = [f"{base}/transcribe/1-a/captions.vtt"] if asset_id in self.captioned else []
+        status = {"status": "READY" if urls["master_url"] else "PROCESSING", "expires_at": iso(time.time() + 3600)}
+        return web.json_response({"data": urls | {"base_url": f"{base}/", "captions": captions} | status})
 
     def _published(self, asset_id: str) -> set[str]:
         """Steps whose artifacts the asset has by now."""
@@ -329,6 +357,8 @@ class FakeKinolog:
         return {step["name"] for step in steps if step["status"] == "completed"}
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
+        if int(request.match_info["signature"].partition(".")[0]) < self.first_valid_signature:
+            return _refusal(403, {"code": "url-expired", "detail": "The URL has expired."})
         return web.FileResponse(self.media / request.match_info["name"])
 
 

@@ -112,8 +112,33 @@ test("where nothing live comes through, the job is asked for", async () => {
   });
   const seen = await all(client(fetch, FakeSocket).watch("job_1"));
   assert.deepEqual(seen.map(({ status }) => status), ["waiting", "active", "completed"]);
-  assert.equal(opened.length, 3);
-  assert.equal(asked.filter(({ path }) => path === "/v1/live/sse").length, 3);
+  assert.equal(opened.length, 4);
+  assert.equal(asked.filter(({ path }) => path === "/v1/live/sse").length, 4);
+});
+
+test("a restart of the service moves nobody from websockets to the few connections of other kinds", async () => {
+  const { opened, FakeSocket } = sockets([null, null, null, null, null, [{ type: "job", cursor: "c", job: job("completed", 9) }]]);
+  let down = 3;
+  const { asked, fetch } = server({ "GET /v1/jobs/job_1": [() => json({ data: job("waiting") })] });
+  const flaky = (url, options) => {
+    if (url.endsWith("/healthz") && down-- > 0) throw new TypeError("Failed to fetch");
+    return fetch(url, options);
+  };
+  const seen = await all(client(flaky, FakeSocket).watch("job_1"));
+  assert.equal(seen.at(-1).status, "completed");
+  assert.equal(opened.length, 6);
+  assert.deepEqual(asked.filter(({ path }) => path === "/v1/live/sse"), []);
+});
+
+test("a live connection says when it is there and when it is lost", async () => {
+  const { FakeSocket } = sockets([[{ type: "snapshot", cursor: "c1", jobs: [] }], [{ type: "job", cursor: "c2", job: job("active", 1) }]]);
+  const states = [];
+  const stop = new AbortController();
+  const frames = client(async () => json({}), FakeSocket).frames("job:job_1,job:job_2", { signal: stop.signal, onState: (state) => states.push(state) });
+  await frames.next();
+  await frames.next();
+  assert.deepEqual(states, ["live", "lost", "live"]);
+  stop.abort();
 });
 
 test("a token that is refused ends the watch and is not tried for ever", async () => {
