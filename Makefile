@@ -17,12 +17,14 @@ HLS := web/static/vendor/hls.min.js
 HLS_MODULE := web/static/vendor/hls.min.mjs
 TUS := .venv/tus.min.js
 AXE := .venv/axe.min.js
+# The parts of React that a browser needs, and what renders on a server: for the test of the React package.
+REACT := .venv/react/node_modules
 # Test files run in parallel: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
 .PHONY: setup demo test lint types unit integration e2e chaos deaths power bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
 
-setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE) $(TUS) $(AXE)
+setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE) $(TUS) $(AXE) $(REACT)
 
 demo: tools .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE)
 	@$(BIN)/kinolog demo $(if $(FILE),--file '$(FILE)') $(if $(EXIT),--exit)
@@ -148,11 +150,13 @@ $(CACHE)/lib: | tools
 	@$(BIN)/python -m streams.broker.class_data > /dev/null
 	@touch $@
 
-$(HLS) $(HLS_MODULE) $(TUS) $(AXE) &: deploy/web/package-lock.json | tools .venv/.ready
-	@echo "set up: the page's player, and for its tests a client of resumable uploads and a checker of accessibility"
+$(HLS) $(HLS_MODULE) $(TUS) $(AXE) $(REACT) &: deploy/web/package-lock.json | tools .venv/.ready
+	@echo "set up: the page's player, and what its tests need"
 	@npm --prefix deploy/web ci --ignore-scripts --no-audit --no-fund --silent
 	@mkdir -p $(dir $(HLS) $(TUS))
 	@cp deploy/web/node_modules/axe-core/axe.min.js $(AXE)
+	@rm -rf $(REACT) && mkdir -p $(REACT)
+	@cp -r deploy/web/node_modules/react deploy/web/node_modules/react-dom deploy/web/node_modules/scheduler $(REACT)
 	@cp deploy/web/node_modules/tus-js-client/dist/tus.min.js $(TUS)
 	@cp deploy/web/node_modules/hls.js/dist/hls.min.mjs $(HLS_MODULE).new && mv $(HLS_MODULE).new $(HLS_MODULE)
 	@cp deploy/web/node_modules/hls.js/dist/hls.min.js $(HLS).new && mv $(HLS).new $(HLS)

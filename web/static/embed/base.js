@@ -51,8 +51,9 @@ export class KinologElement extends Element {
   }
 
   set token(value) {
+    const before = this.token;
     this.#token = value ?? undefined;
-    this.changed();
+    if (this.token !== before) this.changed();
   }
 
   /** Root of the service; by default the one that the module was loaded from. */

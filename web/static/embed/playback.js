@@ -8,6 +8,9 @@ const MOST_RENEWALS = 3;
 // URLs that expire so soon are renewed before they are used.
 const MARGIN_MS = 30_000;
 
+// Statuses of signed URLs that have expired: no other rendition has others.
+const EXPIRED = new Set([401, 403, 410]);
+
 let loading;
 
 /** hls.js, loaded at first use as a module, so that a page's own copy is left alone; null when it cannot be loaded. */
@@ -22,6 +25,7 @@ export class Playback {
   #current = null;
   #isRenewing = false;
   #isStopped = false;
+  #isMeantToPlay = false;
   #renewals = 0;
   #mediaErrors = 0;
   #renewedAt_s = 0;
@@ -30,7 +34,13 @@ export class Playback {
   constructor({ video, urls, onProblem }) {
     Object.assign(this, { video, urls, onProblem });
     const on = (name, act) => video.addEventListener(name, act, { signal: this.#stop.signal });
-    on("play", () => this.#isExpired() && this.#renew());
+    on("play", () => {
+      this.#isMeantToPlay = true;
+      if (this.#isExpired()) this.#renew();
+    });
+    on("pause", () => (this.#isMeantToPlay = false));
+    // A new source pauses a video without an event: what was started before that would stand still.
+    on("canplay", () => this.#isMeantToPlay && video.paused && !video.ended && this.#play());
     on("error", () => this.#engine || !video.error || this.#renew());
     on("timeupdate", () => this.#advanced());
   }
@@ -46,8 +56,15 @@ export class Playback {
     if (Hls?.isSupported()) this.#attach(Hls, playback, at_s);
     else if (this.video.canPlayType(NATIVE_HLS)) this.#native(playback);
     else return this.onProblem("This browser cannot play HLS.");
-    // A browser that blocks autoplay shows its play button.
-    if (autoplay) this.video.play().catch(() => {});
+    if (autoplay) this.#play();
+  }
+
+  /** Plays; a browser that blocks autoplay shows its play button. */
+  #play() {
+    this.#isMeantToPlay = true;
+    this.video.play().catch(({ name }) => {
+      if (name === "NotAllowedError") this.#isMeantToPlay = false;
+    });
   }
 
   stop() {
@@ -67,8 +84,8 @@ export class Playback {
   #attach(Hls, playback, at_s) {
     const engine = (this.#engine = new Hls({ capLevelToPlayerSize: true, startPosition: at_s || -1 }));
     engine.on(Hls.Events.MANIFEST_PARSED, (_event, { subtitleTracks }) => subtitleTracks.length || this.#addCaptions(playback));
-    engine.on(Hls.Events.ERROR, (_event, { fatal, type, details }) => {
-      if (!fatal || engine !== this.#engine) return;
+    engine.on(Hls.Events.ERROR, (_event, { fatal, type, details, response }) => {
+      if (engine !== this.#engine || (!fatal && !EXPIRED.has(response?.code))) return;
       if (type === Hls.ErrorTypes.NETWORK_ERROR) this.#renew();
       else if (type === Hls.ErrorTypes.MEDIA_ERROR && this.#mediaErrors++ < 1) engine.recoverMediaError();
       else this.#fail(`The stream could not be played (${details}).`);
@@ -103,11 +120,11 @@ export class Playback {
     if (this.#isRenewing || this.#isStopped) return;
     if (this.#renewals++ >= MOST_RENEWALS) return this.#fail("The stream could not be loaded.");
     this.#isRenewing = true;
-    const [at_s, autoplay] = [this.video.currentTime, !this.video.paused];
     try {
       if (this.#renewals > 1) this.onProblem("Loading the stream again…");
       const playback = await this.urls();
-      if (!this.#isStopped) await this.start(playback, { at_s, autoplay });
+      // As late as possible: somebody may have sought or pressed Play meanwhile.
+      if (!this.#isStopped) await this.start(playback, { at_s: this.video.currentTime, autoplay: this.#isMeantToPlay });
     } catch (error) {
       if (!this.#isStopped) this.#fail(error.message);
     }

@@ -48,6 +48,7 @@ export class KinologPlayer extends KinologElement {
   }
 
   set playback(value) {
+    if (value === this.#given) return;
     this.#given = value;
     this.changed();
   }
