@@ -400,6 +400,9 @@ class Embed(Section, frozen=True, kw_only=True):
     timeout_s: float = 300.0
     #: Timeout of a search query's embedding, seconds; after that only text is searched.
     query_timeout_s: float = 45.0
+    #: Lowest similarity of a search and a passage, -1 to 1, by model, as JSON; below it nothing is found by meaning.
+    #: all-MiniLM-L6-v2 has 0.28; any other model has none, and finds the nearest passages whatever is searched.
+    min_similarity: dict[str, float] = {}
 
 
 class Settings(Section, frozen=True, kw_only=True):

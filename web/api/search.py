@@ -19,13 +19,14 @@ from web.auth.middleware import caller_of
 from web.http.problems import Problem, unavailable
 from web.http.routing import Routes
 from web.readmodel import queries
+from web.search.floor import similar_enough
 from web.search.index import Hit
 from web.search.merging import merged
 from web.search.query_embedder import SpaceUnavailable
 from web.search.ranking import fused
 from web.search.text_query import highlighted, match_queries, matched_parts
 from web.services import Services, services
-from web.views.models import Found, FoundPassage
+from web.views.models import Found, FoundPassage, Match
 
 routes = Routes("Search")
 
@@ -65,8 +66,9 @@ class Ranked(NamedTuple):
     mode: Mode
     #: Why parts of the search were left out.
     left_out: Sequence[str] = ()
-    #: Numbers of the hits that matched by words.
+    #: Numbers of the hits that matched by words, and of those that did by meaning.
     word_hits: Set[int] = frozenset()
+    meaning_hits: Set[int] = frozenset()
 
 
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +88,8 @@ async def search(request: web.Request) -> web.Response:
     params = parse(request.query, caller_of(request).scope)
     parts = services(request)
     ranked = await _SEARCHES[params.mode](parts, params)
-    rows = await parts.model.read(_rows, merged(ranked.hits, partial(_has_same_words, params, ranked)), params)
+    hits = merged(ranked.hits, partial(_has_same_words, params, ranked))
+    rows = await parts.model.read(_rows, hits, params, ranked)
     return json_response(Found(data=rows, mode=ranked.mode, left_out=list(ranked.left_out) or msgspec.UNSET))
 
 
@@ -114,7 +117,7 @@ async def _vector(parts: Services, params: SearchParams) -> Ranked:
     rankings, reasons = await _by_meaning(parts, params)
     if reasons and not rankings:
         raise unavailable("model-unavailable", f"{reasons[0]}; mode=text searches without a model", 10)
-    return Ranked(_fuse(rankings), "vector", reasons)
+    return Ranked(_fuse(rankings), "vector", reasons, meaning_hits=_numbers(rankings))
 
 
 async def _hybrid(parts: Services, params: SearchParams) -> Ranked:
@@ -122,7 +125,11 @@ async def _hybrid(parts: Services, params: SearchParams) -> Ranked:
     word_hits = {hit.n for hit in words}
     if not rankings:
         return Ranked(words, "text", reasons, word_hits)
-    return Ranked(_fuse([words, *rankings], always=True), "hybrid", reasons, word_hits)
+    return Ranked(_fuse([words, *rankings], always=True), "hybrid", reasons, word_hits, _numbers(rankings))
+
+
+def _numbers(rankings: Sequence[Sequence[Hit]]) -> frozenset[int]:
+    return frozenset(hit.n for ranking in rankings for hit in ranking)
 
 
 _SEARCHES = {"text": _text, "vector": _vector, "hybrid": _hybrid}
@@ -158,7 +165,8 @@ async def _by_meaning(parts: Services, params: SearchParams) -> tuple[list[list[
 
 async def _in_space(parts: Services, params: SearchParams, space: Space) -> list[Hit]:
     vector = await parts.query_vectors.vector(params.text, space)
-    return await parts.index.nearest(space.id, vector, params.owner, params.depth)
+    nearest = await parts.index.nearest(space.id, vector, params.owner, params.depth)
+    return similar_enough(nearest, space, parts.settings.embed.min_similarity)
 
 
 def _fuse(rankings: Sequence[Sequence[Hit]], *, always: bool = False) -> list[Hit]:
@@ -169,7 +177,7 @@ def _fuse(rankings: Sequence[Sequence[Hit]], *, always: bool = False) -> list[Hi
     return [hits[n]._replace(score=score) for n, score in fused([[hit.n for hit in ranking] for ranking in rankings])]
 
 
-def _rows(db: sqlite3.Connection, hits: Sequence[Hit], params: SearchParams) -> list[FoundPassage]:
+def _rows(db: sqlite3.Connection, hits: Sequence[Hit], params: SearchParams, ranked: Ranked) -> list[FoundPassage]:
     """Render the best hits, without those whose asset was deleted meanwhile."""
     rows: list[FoundPassage] = []
     job_of = cache(partial(_job_of, db))
@@ -177,11 +185,16 @@ def _rows(db: sqlite3.Connection, hits: Sequence[Hit], params: SearchParams) -> 
         if len(rows) == params.limit:
             break
         if (asset := queries.asset(db, hit.asset_id)) is not None:
-            rows.append(_row(asset, job_of(asset.id), hit, params.text))
+            rows.append(_row(asset, job_of(asset.id), hit, params.text, _matched_by(ranked, hit)))
     return rows
 
 
-def _row(asset: Asset, job_id: str | None, hit: Hit, query: str) -> FoundPassage:
+def _matched_by(ranked: Ranked, hit: Hit) -> list[Match]:
+    found: list[Match] = ["words"] if hit.n in ranked.word_hits else []
+    return [*found, "meaning"] if hit.n in ranked.meaning_hits else found
+
+
+def _row(asset: Asset, job_id: str | None, hit: Hit, query: str, matched_by: list[Match]) -> FoundPassage:
     return FoundPassage(
         asset_id=asset.id,
         job_id=job_id,
@@ -191,6 +204,7 @@ def _row(asset: Asset, job_id: str | None, hit: Hit, query: str) -> FoundPassage
         text=hit.text,
         highlight=highlighted(hit.text, query),
         score=round(hit.score, 6),
+        matched_by=matched_by,
     )
 
 

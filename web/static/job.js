@@ -1,8 +1,9 @@
 // One job in full, at its own URL (#job_…): its attempts on an axis of time, files, details and events, live.
 
-import { element, put } from "./dom.js";
+import { build, element, put } from "./dom.js";
 import { folded } from "./kinolog.js";
 import { artifact } from "./posters.js";
+import { routeHash } from "./route.js";
 import { attempts, eventText, files, span } from "./timeline.js";
 import { age, canRetry, duration, hasEnded, heldStep, isHeld, output, seconds, statusText, stepNote, title, warningText } from "./words.js";
 
@@ -101,13 +102,13 @@ export class JobView {
   #drawDetails(job) {
     const source = job.input && Object.entries(job.input).find(([, value]) => value);
     const details = {
-      Job: job.id, Asset: job.asset_id, Pipeline: job.pipeline, Owner: job.owner, Priority: job.priority,
+      Job: job.id, Asset: build("a", { className: "link", href: routeHash("asset", job.asset_id) }, job.asset_id), Pipeline: job.pipeline, Owner: job.owner, Priority: job.priority,
       Run: String(job.run), Created: moment(job.created_at), Started: moment(job.started_at), Finished: moment(job.finished_at),
       Took: job.finished_at && job.started_at && duration(seconds(job)), Source: source && `${source[0]}: ${source[1]}`,
       Passthrough: job.passthrough,
     };
     const given = Object.entries(details).filter(([, value]) => value);
-    $("job-details").replaceChildren(...given.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]));
+    $("job-details").replaceChildren(...given.flatMap(([name, value]) => [element("dt", "", name), build("dd", {}, value)]));
   }
 
   #drawFiles(job, before) {

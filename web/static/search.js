@@ -56,7 +56,7 @@ export function clock(at_ms) {
 }
 
 /** `highlight` as nodes: text, and <mark> with text. No other markup is interpreted. */
-function marked(highlight) {
+export function marked(highlight) {
   return highlight.split(/<mark>|<\/mark>/).map((text, place) => {
     if (place % 2 === 0) return plain(text);
     const mark = document.createElement("mark");

@@ -506,6 +506,10 @@ LiveFrame = (
 )
 
 
+#: How a passage was found: it has words of the search, or is about the same.
+Match = Literal["words", "meaning"]
+
+
 class FoundPassage(View, frozen=True, kw_only=True):
     """A passage of a transcript that matches the search."""
 
@@ -520,6 +524,7 @@ class FoundPassage(View, frozen=True, kw_only=True):
     highlight: str
     #: Higher is better; comparable within one response only.
     score: float
+    matched_by: list[Match]
 
 
 class Found(View, frozen=True, kw_only=True):

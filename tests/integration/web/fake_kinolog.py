@@ -108,6 +108,10 @@ class FakeKinolog:
         #: What every search is answered with, and what was asked.
         self.found: Json = {"data": [], "mode": "hybrid"}
         self.searches: list[str] = []
+        #: Parameters of all searches.
+        self.search_queries: list[Json] = []
+        #: Assets by id, in the API's format.
+        self.assets: dict[str, Json] = {}
         #: Most jobs in a snapshot.
         self.snapshot_jobs = 10_000
         #: How many lists are refused with 503.
@@ -204,6 +208,7 @@ class FakeKinolog:
             ("POST", "cache-assets/{action}"),
         ):
             app.router.add_route(method, f"/v1/{path}", self._change)
+        app.router.add_get("/v1/assets/{id}", self._asset)
         app.router.add_post("/v1/assets/{id}/playback", self._playback)
         app.router.add_get("/media/s/{signature}/{asset_id}/{step}/{attempt}/{name:.+}", self._media)
         return app
@@ -276,6 +281,11 @@ class FakeKinolog:
             return _refusal(404, {"code": "not-found", "detail": "Not found, or not yours."})
         return web.json_response({"data": found})
 
+    async def _asset(self, request: web.Request) -> web.StreamResponse:
+        if (found := self.assets.get(request.match_info["id"])) is None:
+            return _refusal(404, {"code": "not-found", "detail": "Not found, or not yours."})
+        return web.json_response({"data": found})
+
     async def _job_events(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"data": self.events.get(request.match_info["id"], [])})
 
@@ -311,6 +321,7 @@ class FakeKinolog:
 
     async def _search(self, request: web.Request) -> web.StreamResponse:
         self.searches.append(request.query["q"])
+        self.search_queries.append(dict(request.query))
         return web.json_response(self.found)
 
     async def _command(self, request: web.Request) -> web.StreamResponse:

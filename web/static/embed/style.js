@@ -45,7 +45,7 @@ progress::-moz-progress-bar { background: var(--accent); border-radius: 3px; }
 .strip { position: relative; height: 46px; margin-top: 8px; border-radius: 8px; background: var(--raised); }
 .frames { position: absolute; inset: 0; display: flex; overflow: hidden; border-radius: 8px; }
 .frame { position: relative; overflow: hidden; flex: none; }
-.frame img { position: absolute; max-width: none; transform-origin: 0 0; }
+.frame img { position: absolute; inset: 0 auto auto 0; max-width: none; transform-origin: 0 0; }
 .played { position: absolute; inset: 0 auto 0 0; border-right: 3px solid var(--accent); background: rgb(10 11 13 / 0.45); border-radius: 8px 0 0 8px; pointer-events: none; }
 .strip input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
 .strip:has(:focus-visible) { outline: 2px solid var(--accent); outline-offset: 2px; }

@@ -15,6 +15,8 @@ export const VIEWS = {
   overview: { title: "Overview", nav: true, load: () => import("./overview.js") },
   jobs: { title: "Jobs", nav: true },
   job: { title: "Job", parent: "jobs" },
+  asset: { title: "Recording", parent: "jobs", load: () => import("./asset.js"), styles: ["views/asset.css"] },
+  search: { title: "Search", nav: true, load: () => import("./search.js"), styles: ["views/search.css"] },
   executors: { title: "Executors", nav: true, load: () => import("./executors.js") },
   queues: { title: "Queues", nav: true, load: () => import("./queues.js") },
   cache: { title: "Cache", nav: true, load: () => import("./cache.js") },

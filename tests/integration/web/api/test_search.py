@@ -1,6 +1,7 @@
 """GET /v1/search over a replica whose log is written by the test; models are endpoints."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -161,6 +162,31 @@ async def test_what_two_passages_have_in_common_is_found_once(archive: Archive, 
     assert body["data"][0]["start_ms"] <= start_ms < body["data"][0]["end_ms"]
     in_time = sorted(body["data"], key=lambda hit: hit["start_ms"])
     assert all(one["end_ms"] <= other["start_ms"] for one, other in pairwise(in_time))
+
+
+async def test_a_word_that_nobody_said_finds_nothing(settings: Settings, endpoint: FakeEmbeddings) -> None:
+    floors = {"KINOLOG_EMBED__MIN_SIMILARITY": json.dumps({endpoint.url: 0.5})}
+    own = {"KINOLOG_DATA_DIR": settings.data_dir, "KINOLOG_KAFKA__BOOTSTRAP": settings.bootstrap}
+    async with opened(load({**ENVIRON, **own, **floors, "KINOLOG_EMBED__BACKENDS": endpoint.url})) as archive:
+        speech, _ = await archive.embed(await archive.say(1)), await archive.embed(await archive.say(2, BAKING))
+        await soon(lambda: archive.found("bread", mode="vector"))
+        for mode in ("text", "vector", "hybrid"):
+            assert await archive.found("zebra", mode=mode) == []
+        assert await archive.found("nation", mode="vector") == [speech.id]
+        for q, expected in (("nation", ["meaning"]), ("country", ["words", "meaning"]), ("ask", ["words"])):
+            _, body = await archive.search(q)
+            assert [hit["matched_by"] for hit in body["data"]] == [expected], q
+
+
+async def test_with_the_included_model_a_word_that_nobody_said_finds_nothing(tmp_path: Path) -> None:
+    own = {"KINOLOG_DATA_DIR": str(tmp_path), "KINOLOG_KAFKA__BOOTSTRAP": f"127.0.0.1:{free_port()}"}
+    async with opened(load({**ENVIRON, **own})) as archive:
+        speech, baking = await archive.embed(await archive.say(1)), await archive.embed(await archive.say(2, BAKING))
+        await soon(lambda: archive.found("homemade loaf", mode="vector"))
+        assert await archive.found("homemade loaf", mode="vector") == [baking.id]
+        assert await archive.found("citizens should serve their nation", mode="vector") == [speech.id]
+        for word in ("zebra", "giraffe", "submarine", "bitcoin"):
+            assert await archive.found(word) == [], word
 
 
 async def test_what_is_transcribed_is_found_within_two_seconds(archive: Archive) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from schemas.jobs import Job
 from tests.unit.web.replica import replica_below
 from tests.unit.web.rows import NOW, a_job, a_step, an_asset
-from web.api.search import SearchParams, _rows
+from web.api.search import Ranked, SearchParams, _rows
 from web.readmodel import queries
 from web.search.index import Hit
 
@@ -36,6 +36,6 @@ async def test_a_search_reads_few_of_the_jobs_of_an_asset_that_has_thousands(
     monkeypatch.setattr(queries, "jobs_of_asset", jobs_of_asset)
     async with replica_below(tmp_path) as replica:
         await replica.write(asset, maker, *later)
-        rows = await replica.model.read(_rows, hits, SearchParams("words", "text", 20, None))
+        rows = await replica.model.read(_rows, hits, SearchParams("words", "text", 20, None), Ranked(hits, "text"))
     assert [row.job_id for row in rows] == [maker.id] * 20
     assert read == [maker.id]  # not a thousand for each hit
