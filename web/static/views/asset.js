@@ -2,7 +2,8 @@
 
 import { ROOT } from "../connection.js";
 import { build, notice } from "../dom.js";
-import "../elements.js";
+import { define } from "../embed/base.js";
+import { KinologPlayer } from "../embed/player.js";
 import { artifact } from "../posters.js";
 import { routeHash } from "../route.js";
 import { age } from "../words.js";
@@ -11,6 +12,8 @@ import { copyButton } from "./copy.js";
 import { similarTo } from "./similar.js";
 import { Table } from "./table.js";
 import { creditOf, transcriptPanel } from "./transcript.js";
+
+define("kinolog-player", KinologPlayer);
 
 const TOKEN_KEY = "kinolog.token"; // as of app.js
 const STATUS = { UPLOADED: "Uploaded", PROCESSING: "In progress", READY: "Ready", FAILED: "Failed", PENDING: "Pending", DOWNLOADING: "Downloading", CACHED: "Cached" };
