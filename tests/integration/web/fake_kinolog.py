@@ -351,6 +351,8 @@ class FakeKinolog:
 
     async def _playback(self, request: web.Request) -> web.StreamResponse:
         asset_id = request.match_info["id"]
+        if self._is_unknown(f"asset:{asset_id}"):
+            return _refusal(404, {"code": "not-found", "detail": "Not found, or not yours."})
         self.signed[asset_id] += 1
         base, there = f"/media/s/{self.signed[asset_id]}.signature/{asset_id}", self._published(asset_id)
         urls = {

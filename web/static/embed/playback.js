@@ -17,8 +17,9 @@ let loading;
 const hls = () => (loading ??= import(HLS_MODULE).then((module) => module.default, () => null));
 
 /**
- * Plays in `video` what `urls()` resolves to: {master_url, captions, expires_at}. It is called again when the URLs have
- * expired or the network was lost; a permanent error rejects. `onProblem(message)`: "" when it is resolved.
+ * Plays in `video`; `urls(signal)` resolves to {master_url, captions, expires_at} when the URLs have expired or the network
+ * was lost, as soon as the service can be reached; a permanent error rejects. `onProblem(message, isFinal)`: "" when it is
+ * resolved.
  */
 export class Playback {
   #engine = null;
@@ -122,7 +123,7 @@ export class Playback {
     this.#isRenewing = true;
     try {
       if (this.#renewals > 1) this.onProblem("Loading the stream again…");
-      const playback = await this.urls();
+      const playback = await this.urls(this.#stop.signal);
       // As late as possible: somebody may have sought or pressed Play meanwhile.
       if (!this.#isStopped) await this.start(playback, { at_s: this.video.currentTime, autoplay: this.#isMeantToPlay });
     } catch (error) {

@@ -1,7 +1,7 @@
 // <kinolog-player asset="…">: plays an asset, with captions, poster and storyboard; waits for one that is not ready yet.
 
 import { KinologElement, h } from "./base.js";
-import { playback, untilPlayable } from "./follow.js";
+import { persistently, playback, untilPlayable } from "./follow.js";
 import { Playback } from "./playback.js";
 import { strip } from "./storyboard.js";
 
@@ -76,11 +76,13 @@ export class KinologPlayer extends KinologElement {
     if (!this.asset) return undefined;
     const { feed, asset } = this;
     let end = () => {};
+    const onTrouble = ({ message }) => this.#say(message);
+    const renew = (signal) => persistently(() => playback(feed, asset, { ttl_s: TTL_S, signal }), { signal, onTrouble });
     const stop = untilPlayable(feed, asset, {
       ttl_s: TTL_S,
       onWaiting: ({ status }) => this.#say(status === "FAILED" ? "This recording could not be prepared." : NOT_READY, "waiting"),
       onProblem: (problem) => this.#fail(problem),
-      onPlayback: (found) => (end = this.#begin(found, () => playback(feed, asset, { ttl_s: TTL_S }))),
+      onPlayback: (found) => (end = this.#begin(found, renew)),
     });
     return () => (stop(), end());
   }

@@ -1,5 +1,7 @@
 """The page of a recording, and the search that leads to it, in a real browser."""
 
+from typing import Literal
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -8,6 +10,7 @@ from tests.conftest import eventually
 from tests.integration.web.conftest import OpenPage
 from tests.integration.web.fake_kinolog import FakeKinolog, Json, job, ready_job
 from tests.integration.web.page.recordings import publish
+from tests.integration.web.page.test_views import _VIOLATIONS, AXE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -173,3 +176,21 @@ async def test_a_search_without_a_match_says_that_nothing_matched(open_page: Ope
         "Nothing matched “zebra”: no passage has these words or is about this. "
         "Searched by words only: the model small is not available here."
     )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_everybody_can_use_a_recording_and_the_search(
+    open_page: OpenPage, kinolog: FakeKinolog, scheme: Literal["light", "dark"]
+) -> None:
+    publish(kinolog)
+    kinolog.found = {"data": [hit(2, "b.mp4", ["words", "meaning"])], "mode": "hybrid"}
+    page = await open_page()
+    await page.emulate_media(color_scheme=scheme)
+    for width_px in (1180, 390):
+        await page.set_viewport_size({"width": width_px, "height": 860})
+        for route, ready in (("#/asset/asset_000001", ".similar a"), ("#/search?q=country", ".found a")):
+            await show(page, route)
+            await page.locator(ready).first.wait_for()
+            await page.evaluate(AXE.read_text())
+            assert await page.evaluate(_VIOLATIONS) == [], (route, width_px)
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (route, width_px)

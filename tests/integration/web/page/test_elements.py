@@ -270,6 +270,25 @@ async def test_a_recording_goes_on_when_its_urls_have_expired(
     await seen(page, ["p", "ready", "READY"], ["p", "complete", "asset_000001"])
 
 
+async def test_a_recording_goes_on_after_a_lost_network(
+    open_site: OpenSite, kinolog: FakeKinolog, complaints: Complaints
+) -> None:
+    complaints.expect("ERR_INTERNET_DISCONNECTED|ERR_FAILED|CORS")
+    kinolog.jobs["job_000001"] = ready_job(1)
+    page = await open_site("")
+    await page.route("**/transcode/**", lambda route: route.abort())  # before anything is buffered
+    added = (
+        "(token) => document.body.append(Object.assign(document.createElement('kinolog-player'), { id: 'p', token }))"
+    )
+    await page.evaluate(added, TOKEN)
+    await page.evaluate("p.toggleAttribute('muted'); p.toggleAttribute('autoplay'); p.asset = 'asset_000001'")
+    await seen(page, ["p", "ready", "READY"])
+    await page.route("**/v1/**", lambda route: route.abort())
+    await expect(page.locator("#p .message")).to_contain_text("cannot be reached")
+    await page.unroute_all(behavior="ignoreErrors")
+    await seen(page, ["p", "ready", "READY"], ["p", "complete", "asset_000001"])
+
+
 async def test_signed_urls_of_the_sites_own_server_need_no_token(
     open_site: OpenSite, kinolog: FakeKinolog, origin: str
 ) -> None:
