@@ -1,7 +1,8 @@
 // <kinolog-player asset="…">: plays an asset, with captions, poster and storyboard; waits for one that is not ready yet.
 
 import { KinologElement, h } from "./base.js";
-import { persistently, playback, untilPlayable } from "./follow.js";
+import { persistently } from "./follow.js";
+import { playback, untilPlayable } from "./playable.js";
 import { Playback } from "./playback.js";
 import { strip } from "./storyboard.js";
 
