@@ -4,6 +4,8 @@ import { Problem, backoff_ms, folded } from "../kinolog.js";
 
 // After this many requests without a response the follower is told, and goes on.
 const TRIES_UNTIL_REPORT = 3;
+// What was submitted a moment ago may not be readable yet, on another replica: so often it is looked for again.
+const TRIES_UNTIL_MISSING = 4;
 const UNREACHABLE = { code: "unreachable", message: "The service cannot be reached. Trying again…" };
 
 /** Whether a repeated request would fail the same way. */
@@ -13,7 +15,8 @@ const isFinal = (error) => error instanceof Problem && error.status < 500 && err
 export const problemOf = (error) => (error instanceof Problem ? { code: error.code, message: error.message } : UNREACHABLE);
 
 /**
- * Calls `request` until it succeeds or fails for good. `onTrouble(problem)` is called once when it takes long.
+ * Calls `request` until it succeeds or fails for good. `onTrouble(problem)` is called once when it takes long; a 404 is
+ * final after some seconds only.
  * Rejects with the permanent error, and when the signal aborts.
  */
 export async function persistently(request, { signal, onTrouble = () => {}, sleep = pause }) {
@@ -22,8 +25,9 @@ export async function persistently(request, { signal, onTrouble = () => {}, slee
       return await request();
     } catch (error) {
       signal.throwIfAborted();
-      if (isFinal(error)) throw error;
-      if (tries + 1 === TRIES_UNTIL_REPORT) onTrouble(problemOf(error));
+      const isMissing = error.status === 404 && tries + 1 < TRIES_UNTIL_MISSING;
+      if (isFinal(error) && !isMissing) throw error;
+      if (tries + 1 === TRIES_UNTIL_REPORT && !isMissing) onTrouble(problemOf(error));
       await sleep(backoff_ms(tries, Math.random()), signal);
     }
   }

@@ -1,5 +1,6 @@
 """The elements on a page of another site, which has a strict content policy, in a real browser."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -57,7 +58,9 @@ async def open_site(origin: str, browser_page: Page) -> AsyncIterator[OpenSite]:
 
     async def page(_request: web.Request) -> web.Response:
         text = f'<!doctype html><script type=module src="{origin}/static/elements.js"></script>{bodies[-1]}'
-        return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": policy})
+        isolated = {"Cross-Origin-Embedder-Policy": "require-corp", "Cross-Origin-Opener-Policy": "same-origin"}
+        headers = {"Content-Security-Policy": policy, **isolated}
+        return web.Response(text=text, content_type="text/html", headers=headers)
 
     async def no_icon(_request: web.Request) -> web.Response:
         return web.Response(status=204)
@@ -92,6 +95,15 @@ async def seen(page: Page, *events: list[str]) -> None:
         await eventually(lambda: _has_seen(page, expected), PATIENCE_S)
     except AssertionError:
         assert await page.evaluate("window.seen") == expected
+
+
+async def seen_first(page: Page, event: list[str]) -> None:
+    """Waits until this event has come, whatever comes next."""
+
+    async def has_come() -> bool:
+        return bool(await page.evaluate("window.seen[0]") == event)
+
+    await eventually(has_come, PATIENCE_S)
 
 
 async def _has_seen(page: Page, expected: list[list[str]]) -> bool:
@@ -253,8 +265,12 @@ async def test_a_recording_that_is_not_ready_starts_when_it_is(open_site: OpenSi
     await expect(page.locator("#p .message")).to_contain_text("is being prepared")
     await eventually(lambda: kinolog.open_sockets == 1, PATIENCE_S)
     await kinolog.put(ready_job(1))
+    await seen_first(page, ["p", "ready", "READY"])
+    await page.evaluate("document.body.prepend(p)")  # as frameworks do that sort: it plays on
     await seen(page, ["p", "ready", "READY"], ["p", "complete", "asset_000001"])
     assert kinolog.open_sockets == 0
+    await page.evaluate("p.removeAttribute('asset')")
+    await expect(page.locator("#p video")).not_to_have_attribute("src", re.compile("."))
 
 
 async def test_a_recording_goes_on_when_its_urls_have_expired(

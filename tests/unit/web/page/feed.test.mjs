@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { Feed } from "../../../../web/static/embed/feed.js";
 import { followJob, followJobs, persistently } from "../../../../web/static/embed/follow.js";
+import { Problem } from "../../../../web/static/kinolog.js";
 
 const job = (n, status, more = {}) => ({
   id: `job_${n}`, asset_id: `asset_${n}`, status, progress: 0, run: 1, created_at: `2026-01-01T00:00:0${n}Z`,
@@ -144,4 +145,16 @@ test("an unreachable service is reported once and tried again", async () => {
   };
   const found = await persistently(request, { signal: new AbortController().signal, onTrouble: ({ code }) => reports.push(code), sleep: async () => {} });
   assert.deepEqual([found, reports], ["found", ["unreachable"]]);
+});
+
+test("a job that was submitted a moment ago is looked for again before it is missing", async () => {
+  const missing = () => new Problem(404, JSON.stringify({ code: "not-found" }));
+  const options = { signal: new AbortController().signal, sleep: async () => {}, onTrouble: assert.fail };
+  let left = 2;
+  const late = async () => {
+    if (left-- > 0) throw missing();
+    return "found";
+  };
+  assert.equal(await persistently(late, options), "found");
+  await assert.rejects(persistently(async () => { throw missing(); }, options), { status: 404 });
 });
