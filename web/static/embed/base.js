@@ -20,7 +20,7 @@ export function h(tag, properties = {}, ...children) {
   return node;
 }
 
-/** Common behaviour of the elements; a subclass has `build()` for its shadow root and `start()`, which returns a stop function. */
+/** Common behaviour of the elements; a subclass has `build()` for its shadow root and `run()`, which returns a stop function. */
 export class KinologElement extends Element {
   static observedAttributes = ["token", "src"];
   #token;
@@ -100,7 +100,7 @@ export class KinologElement extends Element {
       if (next === this.#running) return;
       this.#running = next;
       this.#stop();
-      this.#stop = (next !== null && this.start()) || (() => {});
+      this.#stop = (next !== null && this.run()) || (() => {});
     });
   }
 }

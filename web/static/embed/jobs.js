@@ -26,7 +26,7 @@ export class KinologJobs extends KinologElement {
     this.shadowRoot.append(h("div", { className: "card", part: "card" }, this.#list, this.#note), this.#announcer);
   }
 
-  start() {
+  run() {
     let before = null;
     this.#show([]);
     this.#say("", false);

@@ -71,7 +71,7 @@ export class KinologPlayer extends KinologElement {
     this.video?.pause();
   }
 
-  start() {
+  run() {
     this.#say("");
     if (this.#given) return this.#begin(this.#given, async () => this.#given);
     if (!this.asset) return undefined;

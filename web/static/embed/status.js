@@ -59,7 +59,7 @@ export class KinologStatus extends KinologElement {
     else this.removeAttribute("job");
   }
 
-  start() {
+  run() {
     this.#row.node.hidden = true;
     this.#fail(null);
     if (!this.job) return undefined;

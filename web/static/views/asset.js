@@ -92,7 +92,7 @@ export function createView({ root, call, sign }) {
     renditions.draw(renditionsOf(asset.outputs));
     parts.jobs.hidden = false;
     parts.renditions.hidden = !renditionsOf(asset.outputs).length;
-    player.hidden = !asset.outputs.transcode && asset.status !== "PROCESSING";
+    player.hidden = !asset.outputs.transcode && !["UPLOADED", "PROCESSING"].includes(asset.status);
     if (!Object.keys(asset.outputs).length) return;
     const signed = await sign(asset.id);
     if (!isCurrent()) return;

@@ -259,7 +259,7 @@ async def test_the_elements_are_components_with_callbacks(render: Render, kinolo
     page = await render(
         """h("div", null,
           h(KinologStatus, { job: "job_000001", className: "mine", onComplete: (job) => record("status")(job) }),
-          h(KinologPlayer, { asset: "asset_000001", muted: true, autoplay: true,
+          h(KinologPlayer, { asset: "asset_000001", start: 1, muted: true, autoplay: true,
             onComplete: () => record("played")({}) }))"""
     )
     await expect(page.locator("kinolog-status.mine .status")).to_have_text("Ready")
