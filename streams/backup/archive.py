@@ -49,6 +49,8 @@ class PartitionFile(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     #: Of the file, hex.
     sha256: str
+    #: Whether earlier records had been removed, by retention for instance.
+    is_trimmed: bool = False
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,14 +87,18 @@ class PartitionWriter:
         self._file.write(len(content).to_bytes(_LENGTH_BYTES, "big") + content)
         self._records += 1
 
-    def close(self) -> PartitionFile:
-        """Sync and close the file."""
+    def close(self, *, is_trimmed: bool = False) -> PartitionFile:
+        """Sync and close the file. `is_trimmed`: see `PartitionFile`."""
         self._file.close()
         self._raw.flush()
         os.fsync(self._raw.fileno())
         self._raw.close()
         return PartitionFile(
-            topic=self._topic, partition=self._partition, records=self._records, sha256=_digest(self._path)
+            topic=self._topic,
+            partition=self._partition,
+            records=self._records,
+            sha256=_digest(self._path),
+            is_trimmed=is_trimmed,
         )
 
 

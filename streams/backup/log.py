@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from streams.backup.archive import BackupError, PartitionFile, PartitionWriter, StoredRecord, read_partition
 from streams.backup.offsets import OffsetMap, translated
 from streams.cluster import Cluster
 from streams.kafka.admin import set_on_topics
+from streams.kafka.admin_client import admin_client
 from streams.kafka.batch_sender import MAX_BATCH_BYTES
 from streams.kafka.reader import open_reader, read_between
 from streams.kafka.topics import names
@@ -23,6 +25,8 @@ from streams.settings import Settings
 
 #: Records are dated by whoever writes them. Source: Kafka documentation, message.timestamp.type.
 _OWN_TIMES = {"message.timestamp.type": "CreateTime"}
+#: Of a request for administration.
+_TIMEOUT_S = 15.0
 #: Batches on their way to the broker.
 _MAX_SENT = 64
 #: Records between two turns of other tasks.
@@ -57,9 +61,9 @@ async def _partitions(reader: Any, topics: Iterable[str]) -> list[TopicPartition
 
 
 async def _save(reader: Any, parts: list[TopicPartition], folder: Path) -> list[PartitionFile]:
+    starts, ends = await reader.beginning_offsets(parts), await reader.end_offsets(parts)
     writers = {part: PartitionWriter(folder, part.topic, part.partition) for part in parts}
     try:
-        starts, ends = await reader.beginning_offsets(parts), await reader.end_offsets(parts)
         count = 0
         async for record in read_between(reader, starts, ends):
             writers[TopicPartition(record.topic, record.partition)].add(_stored(record))
@@ -67,7 +71,7 @@ async def _save(reader: Any, parts: list[TopicPartition], folder: Path) -> list[
             if count % _CHUNK == 0:
                 await asyncio.sleep(0)
     finally:
-        files = [writer.close() for writer in writers.values()]
+        files = [writer.close(is_trimmed=starts[part] > 0) for part, writer in writers.items()]
     return files
 
 
@@ -94,8 +98,10 @@ async def restore_log(settings: Settings, folder: Path, files: Iterable[Partitio
     async with _producer(settings.cluster) as producer:
         for topic in (*kept, *rows):  # rows refer to all others, and commands to source URLs
             for file in by_topic.get(topic, ()):
+                offsets.begin(file.topic, file.partition, await _write_removed(settings, producer, file))
                 count += await _restore(settings, producer, folder, file, offsets)
     await _verify(settings, by_topic)
+    await _remove_first(settings, [file for files in by_topic.values() for file in files])
     return count
 
 
@@ -121,6 +127,34 @@ def _producer(cluster: Cluster) -> AIOKafkaProducer:
     return AIOKafkaProducer(
         **cluster.client_options(), acks="all", enable_idempotence=True, max_batch_size=MAX_BATCH_BYTES
     )
+
+
+def _shows_removed(settings: Settings, file: PartitionFile) -> bool:
+    """Whether the partition has to begin later, so that what is missing does not count as never written.
+
+    Compacted topics never say that.
+    """
+    n = names(settings)
+    return file.is_trimmed and file.topic in (n.commands, n.uploads, n.step_events, n.events)
+
+
+async def _write_removed(settings: Settings, producer: AIOKafkaProducer, file: PartitionFile) -> int:
+    """Write a record in place of those that had been removed, to be removed itself; the number of such records."""
+    if not _shows_removed(settings, file):
+        return 0
+    await producer.send_and_wait(file.topic, b"", partition=file.partition)
+    return 1
+
+
+async def _remove_first(settings: Settings, files: list[PartitionFile]) -> None:
+    first = {
+        TopicPartition(file.topic, file.partition): RecordsToDelete(1)
+        for file in files
+        if _shows_removed(settings, file)
+    }
+    if first:
+        async with admin_client(settings.cluster, _TIMEOUT_S) as admin:
+            await admin.delete_records(first)
 
 
 async def _restore(
@@ -158,5 +192,5 @@ async def _verify(settings: Settings, by_topic: dict[str, list[PartitionFile]]) 
     ends = await _ends(settings)
     for file in (file for files in by_topic.values() for file in files):
         end = ends.get(TopicPartition(file.topic, file.partition), 0)
-        if end != file.records:
+        if end != file.records + _shows_removed(settings, file):
             raise BackupError(f"{file.topic}/{file.partition} has {end} records after the restore, not {file.records}")

@@ -16,10 +16,15 @@ _REFERENCES = (b'"at"', b'"url_offset"', b'"lost"')
 
 
 class OffsetMap:
-    """Earlier offsets of restored records; the new ones count from 0."""
+    """Earlier offsets of restored records, and their new ones."""
 
     def __init__(self) -> None:
         self._earlier: dict[tuple[str, int], array[int]] = {}
+        self._first: dict[tuple[str, int], int] = {}
+
+    def begin(self, topic: str, partition: int, first: int) -> None:
+        """Note the new offset of the first restored record, where it is not 0."""
+        self._first[topic, partition] = first
 
     def add(self, topic: str, partition: int, earlier: int) -> None:
         """Note the next restored record of a partition."""
@@ -28,13 +33,14 @@ class OffsetMap:
     def applied(self, topic: str, partition: int, offset: int) -> int | None:
         """Offset of the last record up to `offset`; None: none of them was restored."""
         found = bisect_right(self._earlier.get((topic, partition), array("q")), offset) - 1
-        return found if found >= 0 else None
+        return found + self._first.get((topic, partition), 0) if found >= 0 else None
 
     def exact(self, topic: str, partition: int, offset: int) -> int | None:
         """Offset of the record that was at `offset`; None: it was not restored."""
         earlier = self._earlier.get((topic, partition), array("q"))
         found = bisect_left(earlier, offset)
-        return found if found < len(earlier) and earlier[found] == offset else None
+        is_restored = found < len(earlier) and earlier[found] == offset
+        return found + self._first.get((topic, partition), 0) if is_restored else None
 
 
 def translated(value: bytes, partition: int, offsets: OffsetMap, source_urls: str) -> bytes:

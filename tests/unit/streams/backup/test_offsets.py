@@ -28,6 +28,13 @@ def test_a_row_has_applied_the_same_commands_as_before() -> None:
         }
 
 
+def test_offsets_count_from_the_first_that_is_left() -> None:
+    found = offsets()
+    found.begin("media.commands", 1, 1)
+    assert (found.applied("media.commands", 1, 103), found.exact("media.commands", 1, 100)) == (2, 1)
+    assert found.applied("media.commands", 1, 99) is None
+
+
 def test_what_was_applied_before_the_first_restored_record_is_not_claimed() -> None:
     """All of it: the next record that comes has offset 0, and must not count as a repeat."""
     assert moved({"at": {"media.commands": 99, "media.uploads": 5}}) == {"at": {}}
