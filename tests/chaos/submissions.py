@@ -67,7 +67,7 @@ class Submissions:
             self._take(item, caller, owner, may_decline)
         if status == 202 and not isinstance(body, list):
             self.keys = [*self.keys[-_KEYS:], UsedKey(key, body, self.jobs[-1])]
-        if status == 202:
+        if status == 202 and any("job_id" in item for item in items):  # otherwise nothing was written
             self._watch(answer["cursor"], items, caller)
 
     async def upload(self, caller: Caller, content: bytes, pipeline: str) -> None:
