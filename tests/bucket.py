@@ -23,13 +23,13 @@ _HOP = frozenset({"connection", "content-length", "transfer-encoding", "content-
 
 
 class _Dated(ActionResult):
-    """A response of moto with multipart uploads that began a second ago.
+    """A response of moto with multipart uploads that began a minute ago.
 
     moto says in 2010: the sweep of a web process that starts then removes one that has just begun.
     """
 
     def __init__(self, result: Any) -> None:
-        begun = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
+        begun = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
         for upload in result.get("Uploads", ()) if isinstance(result, dict) else ():
             upload["Initiated"] = begun.strftime("%Y-%m-%dT%H:%M:%S.000Z")
         super().__init__(result)

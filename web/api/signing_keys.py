@@ -33,7 +33,7 @@ class KeyView(View, frozen=True, kw_only=True):
 async def list_keys(request: web.Request) -> web.Response:
     """List the keys that sign media URLs, the newest first, those of the settings last."""
     parts = services(request)
-    now = parts.clock.now()
+    now = await parts.clock.soon()
     parts.signing_keys.current(now)
     return data_response([_view(state) for state in parts.signing_keys.states(now)])
 
@@ -42,7 +42,7 @@ async def list_keys(request: web.Request) -> web.Response:
 async def rotate_key(request: web.Request) -> web.Response:
     """Make a key that signs media URLs from now on, on every replica. Earlier URLs are valid until they expire."""
     parts = services(request)
-    state = await parts.signing_keys.rotate(parts.clock.now(), _caller(request))
+    state = await parts.signing_keys.rotate(await parts.clock.soon(), _caller(request))
     return data_response(_view(state), status=201)
 
 
@@ -50,7 +50,7 @@ async def rotate_key(request: web.Request) -> web.Response:
 async def revoke_key(request: web.Request) -> web.Response:
     """Reject all media URLs of a key, on every replica. If it signs, another is made first. A repeat is harmless."""
     parts, key_id = services(request), request.match_info["key_id"]
-    return data_response(_view(await parts.signing_keys.revoke(key_id, parts.clock.now(), _caller(request))))
+    return data_response(_view(await parts.signing_keys.revoke(key_id, await parts.clock.soon(), _caller(request))))
 
 
 def _caller(request: web.Request) -> str:

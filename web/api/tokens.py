@@ -102,7 +102,7 @@ async def show_caller(request: web.Request) -> web.Response:
 )
 async def create_token(request: web.Request) -> web.Response:
     """Create an API token. It is shown only once; only its hash is stored."""
-    body, now = await json_body(request, NewToken), services(request).clock.now()
+    body, now = await json_body(request, NewToken), await services(request).clock.soon()
     if body.role != "admin" and not body.owner:
         raise Problem(422, "invalid-body", "owner is required for the roles viewer and editor")
     if body.owner and not _OWNER.fullmatch(body.owner):
@@ -132,7 +132,7 @@ async def list_tokens(request: web.Request) -> web.Response:
 @routes.delete("/v1/tokens/{token_id}", access="admin", responses={200: Answer[TokenView]}, problems=(404, 503))
 async def revoke_token(request: web.Request) -> web.Response:
     """Revoke a token on every replica; its live connections are closed. A repeat is harmless."""
-    tokens, now = services(request).tokens, services(request).clock.now()
+    tokens, now = services(request).tokens, await services(request).clock.soon()
     row = tokens.rows.get(request.match_info["token_id"])
     if row is None:
         raise not_found("token")

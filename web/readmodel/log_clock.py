@@ -18,6 +18,8 @@ log = logging.getLogger("kinolog.web")
 
 #: Interval between measurements, and after a failed one.
 _EVERY_S, _RETRY_S = 60.0, 0.25
+#: Longest wait of a request for the first measurement.
+_FIRST_S = 5.0
 
 #: Writes a record; returns the broker's timestamp, seconds since the epoch.
 WriteTimestamp = Callable[[], Awaitable[float]]
@@ -43,6 +45,11 @@ class LogClock:
         if self._offset_s is None:
             raise unavailable("broker-unavailable", "the log's time is not known yet: try again", 2)
         return self._stopwatch() + self._offset_s
+
+    async def soon(self) -> float:
+        """The log's time, waited for in the first moments after a start. Raises Problem (503)."""
+        await self.within(_FIRST_S)
+        return self.now()
 
     def now_or_none(self) -> float | None:
         """The log's time; None while it is not known."""

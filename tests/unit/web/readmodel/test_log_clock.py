@@ -1,5 +1,6 @@
 """The log's time: the broker's, whatever this machine's clock says."""
 
+import asyncio
 import time
 
 import pytest
@@ -36,6 +37,15 @@ async def test_the_logs_time_is_unknown_until_it_is_measured(broker: Broker) -> 
         with pytest.raises(Problem) as caught:
             ask()
         assert caught.value.status == 503
+
+
+async def test_who_asks_right_after_the_start_waits_for_the_first_measurement(broker: Broker) -> None:
+    clock = LogClock(broker.date, lambda: 5.0)
+    asking = asyncio.create_task(clock.soon())
+    await asyncio.sleep(0)
+    assert not asking.done()
+    await clock.measure()
+    assert await asyncio.wait_for(asking, 30) == 1_000_000.0
 
 
 async def test_the_logs_time_goes_on_while_the_broker_is_unreachable(broker: Broker) -> None:
