@@ -38,6 +38,11 @@ def namespaced_id(owner: str, chosen: str) -> str:
     return prefix + (chosen if fits else derived_id("id", chosen))
 
 
+def is_foreign(an_id: str, owner: str | None) -> bool:
+    """Whether the id is in the namespace of another owner than `owner` (None: nobody's)."""
+    return _NAMESPACE.match(an_id) is not None and (owner is None or not an_id.startswith(namespace(owner)))
+
+
 def without_namespace(an_id: str) -> str:
     """The id that the owner chose, or the id itself where there is no namespace."""
     return _NAMESPACE.sub("", an_id, count=1) if _NAMESPACE.match(an_id) else an_id

@@ -13,6 +13,7 @@ from schemas.jobs import DeletedJob, Job
 from schemas.registry import message_types
 from schemas.step_events import AttemptHeartbeat, JobDue, StepEvent
 from schemas.steps import step_kinds
+from streams.ids import is_foreign
 from tables.assets import MAX_ASSET_JOBS
 from tables.effects import Effects, implied_effects
 from tables.queues import QueueCommand, advance_queue, queue_effects, queue_key
@@ -121,6 +122,10 @@ def _require_free_asset(changes: RecordChanges, message: SubmitJob) -> None:
     """Reject a job for another owner's asset, or one too many. Web checks this too; its read model may lag behind."""
     asset = changes.asset(message.asset_id)
     if asset is None:
+        if is_foreign(message.asset_id, message.owner):  # its owner could never use the id again
+            raise Rejected(
+                "asset-of-another-owner", f"{message.asset_id} is an id of another owner than {message.owner}"
+            )
         return
     if message.owner is not None and asset.owner != message.owner:
         raise Rejected("asset-of-another-owner", f"{message.asset_id} does not belong to {message.owner}")

@@ -11,7 +11,7 @@ from tests.chaos.submissions import Submissions
 #: Codes of refusals at the door for a job of somebody else's asset.
 _FOREIGN = ("not-found", "asset-of-another-owner", "submission-refused")
 #: Chosen by each owner; the operator's has no namespace.
-HOT = "asset-hot-1"
+_HOT = "asset-hot-1"
 _NOOP = {"input": {"object": "x"}, "pipeline": "noop"}
 #: What changes a job or its asset, and what changes anything else.
 _CHANGES = (
@@ -34,7 +34,7 @@ class Contests:
         """Many jobs of one asset: each owner has a hot one, by an id that all of them chose."""
         caller = self._chance.choice((ADMIN, *EDITORS))
         count = self._chance.randint(1, 30)
-        await self._made.submit(caller, [{**_NOOP, "asset_id": HOT} for _ in range(count)])
+        await self._made.submit(caller, [{**_NOOP, "asset_id": _HOT} for _ in range(count)])
 
     async def contest(self) -> None:
         """Two owners race for one new id: an operator submits for both of them at once, to any replica."""
@@ -66,7 +66,7 @@ class Contests:
         """An owner's editor tries to change what is another's."""
         editor = self._chance.choice(EDITORS)
         # By the id of the hot asset an editor means its owner's own.
-        others = [job for job in self._made.jobs if job.owner != editor.owner and job.asset_id != HOT]
+        others = [job for job in self._made.jobs if job.owner != editor.owner and job.asset_id != _HOT]
         if others:
             job = self._chance.choice(others)
             method, path = self._chance.choice(_CHANGES).format_map({"job": job.job_id, "asset": job.asset_id}).split()

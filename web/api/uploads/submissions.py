@@ -12,7 +12,7 @@ from schemas.base import ErrorRecord
 from schemas.commands import SubmitJob
 from schemas.jobs import Job
 from schemas.uploads import UploadCompleted
-from streams.ids import derived_id, new_id
+from streams.ids import derived_id, is_foreign, new_id
 from tables.assets import MAX_ASSET_JOBS
 from tables.submissions import submission
 from web.api.common import read_own_write
@@ -68,12 +68,15 @@ async def owner_of_submission(
 ) -> str | None:
     """Owner of a new job. An admin's job of an existing asset is the asset owner's, as the asset is.
 
-    Raises Problem: 403; 409 for an admin who names another owner than the asset's.
+    Raises Problem: 403; 409 for an admin who names another owner than the asset's, or an id that another owner chose
+    for an asset that is gone.
     """
     owner = owner_for(principal, requested)
     if principal.role != "admin" or asset_id is None:
         return owner
     known = await read_own_write(parts, principal, "assets", asset_id, queries.asset_owner)
+    if known is None and is_foreign(asset_id, owner):
+        raise Problem(409, "asset-of-another-owner", f"{asset_id} is an id that another owner chose, and is not in use")
     if known is None or known[0] == owner:
         return owner
     if requested is not None:

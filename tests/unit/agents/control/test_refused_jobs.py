@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from schemas.commands import CancelJob, DeleteAsset, DeleteJob, RetryJob, SubmitJob
 from schemas.facts import DeadLetter, JobDeleted, JobFailed, JobSubmitted
 from schemas.jobs import Input, Job, StepSpec
+from streams.ids import namespaced_id
 from tables.rebuild_check import LogMessage, PartitionLog, compare
 from tables.refused_jobs import MAX_REFUSED
 from tests.unit.agents.control.world import Log
@@ -40,6 +43,17 @@ async def test_the_second_of_two_owners_gets_a_job_that_says_why() -> None:
     assert [fact.job_id for fact in log.all(JobSubmitted)] == ["job_1", "job_2"]
     assert [(fact.job_id, fact.owner) for fact in log.all(JobFailed)] == [("job_2", "bert")]
     assert [letter.error.code for letter in log.all(DeadLetter)] == ["asset-of-another-owner"]
+
+
+@pytest.mark.parametrize("owner", ["bert", None])
+async def test_nobody_takes_over_the_id_that_another_owner_chose_for_an_asset_that_is_gone(owner: str | None) -> None:
+    log = Log()
+    control = await log.control()
+    chosen = namespaced_id("anna", "talk")
+    await log.send(control, submit(1, owner, chosen))
+    assert (log.jobs["job_1"].refused, log.assets) == (True, {})
+    await log.send(control, submit(2, "anna", chosen))
+    assert (log.jobs["job_2"].refused, log.assets[chosen].owner) == (False, "anna")
 
 
 async def test_the_first_owner_s_asset_is_as_if_it_had_not_happened() -> None:

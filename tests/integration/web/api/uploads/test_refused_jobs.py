@@ -36,6 +36,16 @@ async def test_an_admin_who_names_another_owner_for_an_asset_is_refused_before_a
     assert (status, problem["code"]) == (409, "asset-of-another-owner")
 
 
+async def test_an_admin_does_not_take_over_an_id_that_an_owner_chose(site: Site, control: ControlStandIn) -> None:
+    _, body = await site.ask("POST", "/v1/assets", "anna-edits", json=ITEM | {"asset_id": "gone"})
+    own = body["data"]["asset_id"]
+    item = ITEM | {"asset_id": own.replace("gone", "not-yet")}
+    for owner in ({}, {"owner": "bert"}):
+        status, problem = await site.ask("POST", "/v1/assets", json=item | owner)
+        assert (status, problem["code"]) == (409, "asset-of-another-owner")
+    assert (await site.ask("POST", "/v1/assets", json=item | {"owner": "anna"}))[0] == 202
+
+
 async def test_a_refused_job_is_shown_to_its_submitter_and_cannot_be_retried(
     site: Site, make: Make, control: ControlStandIn
 ) -> None:
