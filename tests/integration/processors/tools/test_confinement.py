@@ -67,13 +67,17 @@ async def _busy_enough(runner: Runner, folder: Path) -> None:
 async def test_a_tool_stands_back(runner: Runner, folder: Path) -> None:
     command = replace(_shell(folder, f"exec -a {folder} sleep 60"), nice=NICE_HEAVY)
     working = asyncio.create_task(runner.run(command))
-    async with asyncio.timeout(20):
-        while not (asleep := [pid for pid in processes_naming(str(folder)) if _name_of(pid) == "sleep"]):
-            await asyncio.sleep(0.05)
-    found = [os.getpriority(os.PRIO_PROCESS, pid) for pid in asleep]
-    working.cancel()
-    await asyncio.wait([working])
-    assert found == [NICE_HEAVY]
+    try:
+        async with asyncio.timeout(20):  # its priority is lowered once it has started
+            while [os.getpriority(os.PRIO_PROCESS, pid) for pid in _asleep(folder)] != [NICE_HEAVY]:
+                await asyncio.sleep(0.05)
+    finally:
+        working.cancel()
+        await asyncio.wait([working])
+
+
+def _asleep(folder: Path) -> list[int]:
+    return [pid for pid in processes_naming(str(folder)) if _name_of(pid) == "sleep"]
 
 
 def _name_of(pid: int) -> str:
