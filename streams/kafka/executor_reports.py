@@ -17,7 +17,7 @@ from streams.settings import Settings
 
 #: Seconds without a report until an executor counts as silent: three reports.
 SILENT_S = 6.0
-#: Reports that are read: enough even if this machine's clock is wrong.
+#: Reports that are read, of the time before the newest one.
 RECENT_S = 60.0
 #: Seconds by which this machine's clock may be ahead of the broker's without an executor being overlooked.
 _CLOCKS_DIFFER_S = 10.0
@@ -42,10 +42,18 @@ def reports_of(record: Any) -> list[DatedReport]:
 
 
 async def read_recent(reader: Any, part: TopicPartition) -> tuple[list[DatedReport], int]:
-    """The reports of the last minute, and the offset after them. `part` is assigned to the reader and paused."""
-    [found] = (await reader.offsets_for_times({part: int((time.time() - RECENT_S) * 1000)})).values()
-    ends = await reader.end_offsets([part])
-    start = found.offset if found is not None else ends[part]
+    """The reports of the minute before the newest one, and the offset after them. `part` is assigned to the reader and
+    paused.
+
+    This machine's clock plays no part: one that is ahead found no executor until the next report.
+    """
+    starts, ends = await reader.beginning_offsets([part]), await reader.end_offsets([part])
+    last = {part: max(starts[part], ends[part] - 1)}
+    newest_ms = max([record.timestamp async for record in read_between(reader, last, ends)], default=None)
+    if newest_ms is None:
+        return [], ends[part]
+    [found] = (await reader.offsets_for_times({part: int(newest_ms - RECENT_S * 1000)})).values()
+    start = found.offset if found is not None else last[part]
     records = [record async for record in read_between(reader, {part: start}, ends)]
     return [report for record in records for report in reports_of(record)], ends[part]
 

@@ -1,6 +1,7 @@
 """A queue that no executor takes from is named: to operators by `doctor`, to everyone by the counts."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +12,7 @@ from streams.broker.process import Broker
 from streams.doctor import services
 from streams.kafka.admin import apply_topics
 from streams.kafka.envelope import BATCH_HEADERS, batch, structured
-from streams.kafka.executor_reports import executors_by_step
+from streams.kafka.executor_reports import executors_by_step, latest_reports
 from streams.kafka.producer import Producer
 from streams.kafka.topics import names
 from streams.settings import Settings
@@ -63,6 +64,20 @@ async def test_of_each_step_it_is_known_how_many_executors_have_it(settings: Set
         return await executors_by_step(settings, settings.cluster) == expected
 
     await eventually(known, 30)
+
+
+@pytest.mark.parametrize("days", [32, -32])
+async def test_reports_are_found_whatever_this_machine_s_clock_says(
+    settings: Settings, executors: None, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + days * 86_400)
+
+    async def found() -> bool:
+        reports = await latest_reports(settings, settings.cluster)
+        return {dated.report.executor_id for dated in reports} == {"most", "probe"}
+
+    await eventually(found, 30)
 
 
 async def test_doctor_names_the_step_that_no_executor_takes(settings: Settings, executors: None) -> None:
