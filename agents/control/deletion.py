@@ -46,7 +46,10 @@ def delete_asset(changes: RecordChanges, message: DeleteAsset) -> Effects:
     """
     asset, jobs = changes.asset(message.asset_id), _jobs_of(changes, message.asset_id)
     if asset is None and not jobs:
-        return asset_deletion_effects(message.asset_id, None, changes.now) if changes.replayed else []
+        if not changes.replayed:
+            return []
+        owner = changes.owner_of_deleted(message.asset_id)
+        return asset_deletion_effects(message.asset_id, owner, changes.now)
     if any(job.status not in JOB_ENDED for job in jobs) or (changes.replayed and jobs):
         return []  # a job was submitted meanwhile; the client sees that the asset still exists
     commands = [DeleteJob(job_id=job.id, asset_id=message.asset_id, artifacts=False) for job in jobs]

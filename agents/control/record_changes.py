@@ -24,6 +24,10 @@ from tables.rows import (
 )
 from tables.unlisted import UnlistedJobs
 
+#: Marks of deleted jobs are in the order in which their records were applied; those of different partitions may differ
+#: so much from the order of time.
+_DISORDER_S = 60.0
+
 #: A row and its JSON without `at`.
 _Row = tuple[Any, bytes]
 
@@ -133,6 +137,16 @@ class RecordChanges:
     def keep_refused(self, job: Job) -> None:
         """Keep a refused submission as a row of its own. Raises Rejected."""
         self._jobs[job.id] = (job, _encode(job))
+
+    def owner_of_deleted(self, asset_id: str) -> str | None:
+        """Owner of an asset that this record deleted when it was first applied, by the marks of its jobs."""
+        for mark in reversed(self._tables.deleted):
+            if mark.at < self.now - _DISORDER_S:
+                return None
+            job = self.job(mark.job_id) if (mark.at, mark.partition) == (self.now, self.partition) else None
+            if isinstance(job, DeletedJob) and job.asset_id == asset_id:
+                return job.owner
+        return None
 
     def delete_asset(self, asset_id: str) -> None:
         """Delete an asset whose jobs are deleted."""

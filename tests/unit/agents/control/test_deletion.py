@@ -65,6 +65,16 @@ async def test_effects_lost_by_a_kill_are_published_after_it() -> None:
     assert log.published.keys() == {i for i, message in before.items() if isinstance(message, deletions)}
 
 
+async def test_the_deletion_of_an_asset_says_again_what_it_said_at_first() -> None:
+    log = Log()
+    story = (*STORY[:-1], DeleteAsset(asset_id="asset_1", requested_at=5.0))
+    await log.send(await log.control(), *story)
+    [first] = log.all(AssetDeleted)
+    log.published = {}
+    await log.replay(await log.control(), [len(story) - 1])
+    assert (first.owner, log.all(AssetDeleted)) == ("anna", [first])
+
+
 async def test_late_messages_do_not_resurrect_it_after_a_restart() -> None:
     log = Log()
     await log.send(await log.control(), *STORY)
