@@ -30,7 +30,8 @@ _VARYING = (
     (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "<time>"),
     (r'"(cursor|next_cursor|nextCursor|ticket|token|request_id|requestId)":\s*"[^"]*"', "<varying>"),
     (r"/media/s/\d+\.[\w-]+", "<signed>"),
-    (r'"(queue_position|eta_s|score)":\s*[0-9.]+', "<value>"),
+    (r'"score":\s*[0-9.]+', "<value>"),
+    (r',\s*"(queue_position|eta_s)":\s*[0-9.]+', ""),  # also missing, while the queue was not reported
 )
 
 

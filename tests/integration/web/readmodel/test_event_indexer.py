@@ -22,10 +22,12 @@ from schemas.facts import JobCompleted, JobFact, JobSubmitted
 from schemas.jobs import Input
 from streams.kafka.envelope import binary
 from streams.kafka.partitioner import partition_of
+from streams.kafka.reader import ends_with_open_transactions, open_reader
 from streams.kafka.topics import names
 from streams.settings import Settings
 from tables.effects import event_id
 from tests.broker_requests import Requests, requests
+from tests.conftest import eventually
 from tests.integration.web.logs import Make, log, make
 from tests.integration.web.readmodel.test_event_log import ASSET, facts_of, publish
 from tests.unit.web.readmodel.log_records import log_record
@@ -180,6 +182,18 @@ def _story(count: int) -> list[Message]:
     ]
 
 
+async def _no_transaction_is_open(settings: Settings) -> None:
+    """Wait until the broker has written the markers of what was committed or aborted: it answers before."""
+    parts = [TopicPartition(names(settings).events, n) for n in range(settings.partitions)]
+    async with open_reader(settings.cluster, parts, reset="none") as reader:
+
+        async def is_over() -> bool:
+            ends: dict[TopicPartition, int] = await reader.end_offsets(parts)
+            return ends == await ends_with_open_transactions(settings.cluster, parts)
+
+        await eventually(is_over)
+
+
 async def _in_transaction(producer: AIOKafkaProducer, settings: Settings, facts: Sequence[JobFact]) -> None:
     for fact in facts:
         ids: dict[str, Any] = {"event_id": event_id(fact), "source": "test", "subject": ASSET}
@@ -202,6 +216,7 @@ async def test_records_of_an_aborted_transaction_at_the_end_of_the_log_are_read_
     await transactional.begin_transaction()
     await _in_transaction(transactional, make(), facts_of("aborted", passthrough="x" * 4000)[:1] * 100)
     await transactional.abort_transaction()
+    await _no_transaction_is_open(make())
     assert jobs(await indexer.counts_at(time.time(), None)) == before
     requests.fetched_bytes = 0
     assert jobs(await indexer.counts_at(time.time(), None)) == before
