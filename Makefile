@@ -22,7 +22,7 @@ REACT := .venv/react/node_modules
 # Test files run in parallel: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test lint types unit integration e2e chaos deaths power bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
+.PHONY: setup demo test lint types unit integration e2e chaos deaths power upgrade bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
 
 setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE) $(TUS) $(AXE) $(REACT)
 
@@ -67,6 +67,10 @@ deaths: setup
 # Takes the power from a running system CUTS times, and looks for what was acknowledged.
 power: setup
 	@$(BIN)/python -m tests.chaos.power --cuts $(or $(CUTS),20) $(if $(SEED),--seed $(SEED))
+
+# Replaces the parts of a running system of the version in the checkout FROM by this version's; BACK=1: and back.
+upgrade: setup
+	@$(BIN)/python -m tests.recorded.upgrade '$(FROM)' $(if $(BACK),--back)
 
 # Measures, and writes docs/figures.md and README's lines.
 bench: setup

@@ -25,15 +25,20 @@ JOB_ENDED = ("completed", "failed", "cancelled")
 class System:
     """One `kinolog up`, and a client of it."""
 
-    def __init__(self, data_dir: Path, **environ: str) -> None:
+    def __init__(self, data_dir: Path, code: Path | None = None, /, **environ: str) -> None:
+        """Start it; `code`: of another checkout."""
         self.data_dir = data_dir
         own = {"KINOLOG_DATA_DIR": str(data_dir), "KINOLOG_KAFKA__PORT": "0", "KINOLOG_WEB__PORT": "0", **environ}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("KINOLOG_")}
+        if code is not None:
+            own |= {"PYTHONPATH": str(code)}
         data_dir.mkdir(parents=True, exist_ok=True)
         self.log_path = data_dir / "up.log"
         with self.log_path.open("wb") as log:
             command = [sys.executable, "-m", "streams.cli", "up", "--json"]
-            self.process = subprocess.Popen(command, env={**inherited, **own}, stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen(
+                command, env={**inherited, **own}, cwd=code, stdout=subprocess.PIPE, stderr=log
+            )
         self.ready_line = self._wait_ready()
         self.url: str = self.ready_line["url"]
         self.token: str = self.ready_line["token"]
