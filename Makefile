@@ -19,8 +19,8 @@ TUS := .venv/tus.min.js
 AXE := .venv/axe.min.js
 # The parts of React that a browser needs, and what renders on a server: for the test of the React package.
 REACT := .venv/react/node_modules
-# Test files run in parallel: most tests wait for processes to start.
-PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile
+# Test files run in parallel, in the order named, the longest first: most tests wait for processes to start.
+PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo test lint types unit integration e2e chaos deaths power upgrade bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
 
@@ -48,10 +48,10 @@ unit: .venv/.ready
 	@$(BIN)/pytest -q tests/unit
 
 integration: setup
-	@$(PARALLEL) tests/integration tests/hostile tests/inputs tests/abuse
+	@$(PARALLEL) tests/hostile tests/inputs tests/abuse tests/integration
 
 e2e: setup
-	@$(PARALLEL) tests/e2e tests/chaos
+	@$(PARALLEL) tests/chaos tests/e2e
 
 # Injects faults for DURATION seconds on one broker, then on three; the printed seed repeats a run.
 CHAOS = $(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --seconds $(or $(DURATION),300)

@@ -38,7 +38,8 @@ export class JobList {
     this.gaps = [0, 1].map(() => build("li", { className: "gap", ariaHidden: "true", hidden: true }));
     root.append(...this.gaps);
     addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    for (const kind of ["pointerleave", "focusout"]) root.addEventListener(kind, () => this.#drawLater());
+    for (const kind of ["pointerleave", "focusout"])
+      for (const node of [root, this.news]) node.addEventListener(kind, () => this.#drawLater());
     setInterval(() => this.#tick(), 1000);
   }
 
@@ -85,9 +86,11 @@ export class JobList {
     this.#dirty.clear();
   }
 
-  /** Whether the pointer or the keyboard's focus is in the list. A finger leaves no pointer behind, but a browser's :hover. */
+  /** Whether the pointer or the keyboard's focus is in the list, or on the button that updates it. A finger leaves no
+   * pointer behind, but a browser's :hover. */
   #isUsed() {
-    return (HOVERS.matches && this.root.matches(":hover")) || Boolean(this.root.querySelector(":focus-visible"));
+    if (HOVERS.matches && [this.root, this.news].some((node) => node.matches(":hover"))) return true;
+    return this.news.matches(":focus-visible") || Boolean(this.root.querySelector(":focus-visible"));
   }
 
   /** Whether a row would move while a person is about to press something in the list. */

@@ -76,9 +76,10 @@ class Replicas:
         self._make, self._stack = make, stack
 
     async def start(self, name: str, **environ: str) -> Site:
-        """A replica that has read the tokens, and signed what had to be."""
+        """A replica that has read the log, and signed what had to be."""
         settings = self._make(KINOLOG_WEB__REPLICA=name, **environ)
         found = await self._stack.enter_async_context(serve(settings, ready=False))
+        await eventually(found.parts.position.caught_up.is_set, 60)
         await eventually(found.parts.access.caught_up.is_set, 60)
         await eventually(lambda: found.parts.access.state.are_signed, 60)
         await eventually(lambda: not found.parts.access.state.outdated(), 60)

@@ -136,7 +136,12 @@ async def test_no_row_moves_under_the_pointer(open_page: OpenPage, kinolog: Fake
     assert await cancel.bounding_box() == before
     await kinolog.put(job(3, "active", progress=40.0))
     await expect(page.get_by_role("progressbar", name="Progress of clip-3.mp4")).to_have_js_property("value", 40)
-    await page.get_by_role("button", name="Show 1 new job").click()
+    news = page.get_by_role("button", name="Show 1 new job")
+    await news.hover()  # the pointer leaves the list, to press it
+    await kinolog.put(job(3, "active", progress=50.0))
+    await expect(page.get_by_role("progressbar", name="Progress of clip-3.mp4")).to_have_js_property("value", 50)
+    assert await cancel.bounding_box() == before
+    await news.click()
     await expect(page.locator(".job .name")).to_have_text([f"clip-{n}.mp4" for n in (7, 3, 2, 1, 0)])
 
 
