@@ -137,13 +137,13 @@ def make_services(settings: Settings) -> Services:
     access = AccessLog(settings, access_producer, signer, refused_records.add)
     tokens, tickets = TokenLog(access), Tickets(keys[0])
     media_keys = SigningKeys(access, keys, max(MAX_TTL_S, settings.cache.url_ttl_s))
-    authenticator = Authenticator(settings, tokens, tickets)
     reserve = DiskReserve(settings.limits.disk_reserve_bytes)
     store = open_store(settings.store_url, public_endpoint=settings.store.public_endpoint, reserve=reserve)
     index = SearchIndex(home / f"{settings.web.replica}.search")
     event_index = EventIndex(home / f"{settings.web.replica}.events", settings.web.past_counts_bytes)
     commands = Commands(settings, position)
     clock = LogClock(commands.date)
+    authenticator = Authenticator(settings, tokens, tickets, clock.best)
     cache = CacheUsage(clock.now_or_none)
     indexer = Indexer(model, position, store, index)
     executors = Executors(settings, clock.best)
@@ -191,7 +191,7 @@ def make_services(settings: Settings) -> Services:
         audit=audit,
         access_producer=access_producer,
         metrics=Metrics(),
-        signer=Signer(media_keys.current),
+        signer=Signer(media_keys.current, clock.best),
         index=index,
         indexer=indexer,
         query_vectors=QueryVectors(embeddings(settings), settings.embed.query_timeout_s),

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from streams.process.ports import free_port
 from tests.chaos.clockwork import set_clock
@@ -93,26 +94,53 @@ async def test_a_replica_with_a_wrong_clock_forgets_and_deletes_nothing(lasting:
             await eventually(lambda: _kept_only(api, jobs[-KEPT:]), 60, 0.2)
             more = await _noop_jobs(wrong, 2)  # and one more round, in which all jobs are known
             await eventually(lambda: _kept_only(api, (jobs + more)[-KEPT:]), 60, 0.2)
-            await _plays(api, film)
-            await _plays(wrong, film)
-            assert [executor["status"] for executor in await wrong.get("/v1/executors")] == ["active"]
+            await _plays(api, wrong, film)
+            await _plays(wrong, api, film)
+            await _opens(wrong, api)
+            await _opens(api, wrong)
+            await eventually(lambda: _are_active(wrong), 60, 0.2)
         assert _files(lasting) >= before
         assert [job["id"] for job in await api.get("/v1/jobs", pipeline="standard")] == [film["job_id"]]
         assert token["data"]["id"] in [row["id"] for row in await api.get("/v1/tokens") if row["good"]]
     assert "this machine's clock differs" in (lasting.data_dir.parent / "wrong.log").read_text()
 
 
+async def _are_active(api: Api) -> bool:
+    """Executors that report once a second; a machine under load is late."""
+    return [executor["status"] for executor in await api.get("/v1/executors")] == ["active"]
+
+
 async def _kept_only(api: Api, ids: list[str]) -> bool:
     return {job["id"] for job in await api.get("/v1/jobs", pipeline="noop", limit="500")} == set(ids)
 
 
-async def _plays(api: Api, film: dict[str, Any]) -> None:
-    """By the clock of the replica that signs and serves."""
-    assert (await api.get(f"/v1/assets/{film['asset_id']}"))["status"] == "READY"
-    status, playback = await api.post(f"/v1/assets/{film['asset_id']}/playback", {})
+async def _plays(signing: Api, serving: Api, film: dict[str, Any]) -> None:
+    """A URL of one replica is good on another, whatever the clock of either."""
+    assert (await signing.get(f"/v1/assets/{film['asset_id']}"))["status"] == "READY"
+    status, playback = await signing.post(f"/v1/assets/{film['asset_id']}/playback", {"ttl_s": 60})
     assert status == 200, playback
-    async with api.session.get(playback["data"]["master_url"]) as response:
+    path = URL(playback["data"]["master_url"]).raw_path
+    async with aiohttp.ClientSession(serving.session._base_url) as anybody, anybody.get(path) as response:
         assert response.status == 200
+
+
+async def _opens(issuing: Api, serving: Api) -> None:
+    """A token of a minute, and a ticket, are good on another replica, and shown as good."""
+    status, made = await issuing.post("/v1/tokens", {"role": "viewer", "owner": "anna", "ttl_s": 60})
+    assert status == 201, made
+    headers = {"Authorization": f"Bearer {made['data']['token']}"}
+    async with aiohttp.ClientSession(serving.session._base_url, headers=headers) as anna:
+        await eventually(lambda: _is_let_in(anna, "/v1/jobs"), 10)
+    assert made["data"]["id"] in [row["id"] for row in await serving.get("/v1/tokens") if row["good"]]
+    status, ticket = await issuing.post("/v1/live/tickets", {"ttl_s": 60})
+    assert status == 201, ticket
+    async with aiohttp.ClientSession(serving.session._base_url) as anybody:
+        assert await _is_let_in(anybody, f"/v1/live/sse?ticket={ticket['data']['ticket']}")
+
+
+async def _is_let_in(session: aiohttp.ClientSession, path: str) -> bool:
+    async with session.get(path) as response:
+        return response.status == 200
 
 
 async def test_keys_rotated_by_a_replica_with_a_wrong_clock_end_when_they_should(lasting: System) -> None:

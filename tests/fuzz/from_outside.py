@@ -143,9 +143,9 @@ def web_token(content: bytes) -> None:
 def grants(content: bytes) -> None:
     """Signed paths, tickets of live connections and signed requests: nothing that was made up is let in."""
     grant, _, rest = header_text(content).partition("/")
-    signer = Signer(lambda _: (b"k" * 32,))
-    assert not signer.allows(grant, rest, 0.0)
-    assert not signer.allows_object(grant, rest, 0.0)
+    signer = Signer(lambda _: (b"k" * 32,), lambda: 0.0)
+    assert not signer.allows(grant, rest)
+    assert not signer.allows_object(grant, rest)
     assert Tickets(b"k" * 32).redeem(header_text(content), 0.0) is None
     for name in ("X-Signature", "Upstash-Signature"):
         headers = {name: grant, "X-Timestamp": rest}

@@ -1,6 +1,5 @@
 """/v1/assets: submit media by reference, list and show assets, and create playback URLs."""
 
-import time
 from typing import get_args
 
 import msgspec
@@ -176,8 +175,9 @@ async def play_asset(request: web.Request) -> web.Response:
     if not 1 <= body.ttl_s <= MAX_TTL_S:
         raise Problem(422, "invalid-body", f"ttl_s must be a number from 1 to {MAX_TTL_S}")
     asset = await visible_asset(request, caller_of(request), request.match_info["asset_id"])
-    expires = int(time.time()) + body.ttl_s
-    signed = base_url(request) + services(request).signer.prefix(asset.id, expires)
+    signer = services(request).signer
+    expires = signer.expiry(body.ttl_s)
+    signed = base_url(request) + signer.prefix(asset.id, expires)
     return data_response(_playback(asset, signed, expires))
 
 

@@ -1,6 +1,5 @@
 """/v1/stats and /v1/queues: counts, equal to those of the lists at the same moment; pause and resume queues."""
 
-import time
 from collections.abc import Iterable
 from typing import Annotated, Any, get_args
 
@@ -61,7 +60,7 @@ async def show_step_history(request: web.Request) -> web.Response:
 
     Of the time since this replica has started; steps that did not end in it are left out.
     """
-    history, now = services(request).progress.history, time.time()
+    history, now = services(request).progress.history, services(request).clock.best()
     return data_response([_step_history(step, history.of(step, now)) for step in history.steps()])
 
 

@@ -1,7 +1,6 @@
 """/v1/me: the caller. /v1/tokens: create, list, revoke API tokens. /v1/live/tickets: tickets for live connections."""
 
 import re
-import time
 from typing import Annotated, Any
 
 import msgspec
@@ -125,8 +124,9 @@ async def create_token(request: web.Request) -> web.Response:
 @routes.get("/v1/tokens", access="admin", responses={200: Answer[list[TokenView]]})
 async def list_tokens(request: web.Request) -> web.Response:
     """List created tokens, the newest first; tokens of the settings are not listed."""
+    now = services(request).clock.best()
     rows = sorted(services(request).tokens.rows.values(), key=lambda row: (row.created_at, row.id), reverse=True)
-    return data_response([TokenView(**_fields(row, time.time())) for row in rows])
+    return data_response([TokenView(**_fields(row, now)) for row in rows])
 
 
 @routes.delete("/v1/tokens/{token_id}", access="admin", responses={200: Answer[TokenView]}, problems=(404, 503))
@@ -152,7 +152,7 @@ async def create_ticket(request: web.Request) -> web.Response:
     It opens any number of connections until it expires, after an hour by default, so that an EventSource can reconnect.
     """
     body: NewTicket = await json_body(request, NewTicket)
-    ticket, expires = services(request).tickets.issue(caller_of(request), time.time(), body.ttl_s)
+    ticket, expires = services(request).tickets.issue(caller_of(request), services(request).clock.best(), body.ttl_s)
     return data_response(Ticket(ticket=ticket, expires_at=iso_time(expires)), status=201)
 
 

@@ -5,8 +5,9 @@ Source: RFC 7519, and RFC 8725: the algorithm must be allowed here and fit the k
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -44,8 +45,9 @@ Keys = dict[tuple[str, str | None], Any]
 class JwtTokens:
     """Verifies the tokens of one issuer. Without a secret and without keys it accepts none."""
 
-    def __init__(self, settings: Jwt) -> None:
-        self._settings = settings
+    def __init__(self, settings: Jwt, now: Callable[[], float] = time.time) -> None:
+        """`now`: seconds since the epoch, for claims with a time."""
+        self._settings, self._now = settings, now
         self._keys: Keys = {}
         self._fetched_at = self._tried_at = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
@@ -82,9 +84,15 @@ class JwtTokens:
             algorithms=[algorithm],
             issuer=issuer,
             audience=audience,
-            leeway=settings.leeway_s,
-            options={"require": required, "verify_aud": audience is not None},
+            options={
+                "require": required,
+                "verify_aud": audience is not None,
+                "verify_exp": False,  # the library knows no other clock than this machine's
+                "verify_nbf": False,
+                "verify_iat": False,
+            },
         )
+        _require_valid_now(claims, self._now(), settings.leeway_s)
         return claims
 
     def _principal(self, claims: dict[str, Any]) -> Principal | None:
@@ -125,6 +133,20 @@ class JwtTokens:
             log.warning("keys of JSON Web Tokens cannot be read", extra={"location": location, "reason": str(error)})
         finally:
             self._fetching = None
+
+
+def _require_valid_now(claims: Mapping[str, Any], now: float, leeway_s: float) -> None:
+    """Raise InvalidTokenError for a token that has expired or is not valid yet.
+
+    Source: RFC 7519 section 4.1.4 to 4.1.6.
+    """
+    times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
+    if not all(type(value) in (int, float) and math.isfinite(value) for value in times.values()):
+        raise jwt.InvalidTokenError("exp, nbf and iat must be numbers")
+    if now >= times["exp"] + leeway_s:
+        raise jwt.ExpiredSignatureError("the token has expired")
+    if max(times.get("nbf", now), times.get("iat", now)) > now + leeway_s:
+        raise jwt.ImmatureSignatureError("the token is not valid yet")
 
 
 def _header(token: str) -> tuple[str, str | None]:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import math
 import time
+from collections.abc import Callable
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
@@ -55,11 +56,12 @@ class FixedTokens:
 class Authenticator:
     """Finds the principal of a request, and limits the rate of requests and of failures."""
 
-    def __init__(self, settings: Settings, tokens: TokenLog, tickets: Tickets) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, tokens: TokenLog, tickets: Tickets, now: Callable[[], float]) -> None:
+        """`now`: the log's time, seconds since the epoch."""
+        self._settings, self._now = settings, now
         self._fixed = FixedTokens(settings.auth)
         self._tokens = tokens
-        self._jwt = JwtTokens(settings.auth.jwt)
+        self._jwt = JwtTokens(settings.auth.jwt, now)
         self._tickets = tickets
         self._failures, self._rates = Buckets(), Buckets()
 
@@ -72,7 +74,7 @@ class Authenticator:
         token = bearer_token(request) or ticket
         if token is None:
             raise _unauthorized("a token is required: Authorization: Bearer …")
-        principal = self._tickets.redeem(token, time.time()) if token == ticket else await self.find(token)
+        principal = self._tickets.redeem(token, self._now()) if token == ticket else await self.find(token)
         if principal is None or not self.is_still_valid(principal):
             raise self._refused(request)
         return principal
@@ -83,7 +85,7 @@ class Authenticator:
             return fixed
         if token.count(".") == 2 and self._jwt.enabled:
             return await self._jwt.find(token)
-        row = self._tokens.find(token, time.time())
+        row = self._tokens.find(token, self._now())
         if row is not None:
             return Principal(row.owner, row.role, row.id, row.expires_at, row.requests_per_s)
         if not self._tokens.caught_up.is_set() and token.startswith("tok_"):
@@ -92,7 +94,7 @@ class Authenticator:
 
     def is_still_valid(self, principal: Principal) -> bool:
         """Whether a token that was valid has neither expired nor been revoked since: for long-lived connections."""
-        if principal.expires_at is not None and time.time() >= principal.expires_at:
+        if principal.expires_at is not None and self._now() >= principal.expires_at:
             return False
         row = self._tokens.rows.get(principal.token_id)
         if row is None:

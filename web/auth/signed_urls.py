@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -23,9 +22,13 @@ _MIN_KEY_BYTES = 32
 class Signer:
     """Signs paths with the first of the keys, and verifies them with any: the others are those of before a rotation."""
 
-    def __init__(self, keys: Callable[[float], Sequence[bytes]]) -> None:
-        """`keys`: at a time, seconds since the epoch. What it raises, every method raises."""
-        self._keys = keys
+    def __init__(self, keys: Callable[[float], Sequence[bytes]], now: Callable[[], float]) -> None:
+        """`keys`: at a time, seconds since the epoch; what it raises, every method raises. `now`: the log's time."""
+        self._keys, self._now = keys, now
+
+    def expiry(self, ttl_s: int) -> int:
+        """When a URL expires that is valid so long from now, seconds since the epoch."""
+        return int(self._now()) + ttl_s
 
     def prefix(self, asset_id: str, expires: int) -> str:
         """Base of the asset's files, "/media/s/<expires>.<signature>"; `expires` in seconds since the epoch."""
@@ -35,21 +38,21 @@ class Signer:
         """Path of one object outside of assets, "/media/o/<expires>.<signature>/<key>"."""
         return f"/media/o/{expires}.{self._signature(f'object:{key}', expires)}/{quote(key)}"
 
-    def allows_object(self, grant: str, key: str, now: float) -> bool:
+    def allows_object(self, grant: str, key: str) -> bool:
         """Whether `grant` is genuine, for this object, and not expired."""
-        return self.allows(grant, f"object:{key}", now)
+        return self.allows(grant, f"object:{key}")
 
-    def allows(self, grant: str, asset_id: str, now: float) -> bool:
+    def allows(self, grant: str, asset_id: str) -> bool:
         """Whether `grant`, "<expires>.<signature>" from a path, is genuine, for this asset, and not expired."""
         expires, _, signature = grant.partition(".")
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
             return False
-        given = signature.encode(errors="replace")
+        now, given = self._now(), signature.encode(errors="replace")
         genuine = any(hmac.compare_digest(_signed(key, asset_id, int(expires)), given) for key in self._keys(now))
         return genuine and now < int(expires)
 
     def _signature(self, asset_id: str, expires: int) -> str:
-        return _signed(self._keys(time.time())[0], asset_id, expires).decode()
+        return _signed(self._keys(self._now())[0], asset_id, expires).decode()
 
 
 def _signed(key: bytes, asset_id: str, expires: int) -> bytes:

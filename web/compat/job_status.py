@@ -76,7 +76,7 @@ async def get_job_status(request: web.Request) -> web.Response:
 
 
 def _state(job: Job, parts: Services, base: str) -> State:
-    signed = base + parts.signer.prefix(job.asset_id, int(time.time()) + _TTL_S)
+    signed = base + parts.signer.prefix(job.asset_id, parts.signer.expiry(_TTL_S))
     outputs = {step.spec.name: step.outputs for step in job.steps if step.outputs is not None}
     result = {"url": media_url(job.asset_id, result_key(job), signed), **outputs}
     return State(

@@ -1,6 +1,5 @@
 """GET /api/admin/media/jobs: the status of media, for an admin page."""
 
-import time
 from typing import Literal
 
 import msgspec
@@ -68,7 +67,7 @@ async def show_media(request: web.Request) -> web.Response:
 async def _media(parts: Services, asset: Asset, media_id: str, base: str) -> Media:
     job_id = max(asset.jobs, key=lambda an_id: (asset.jobs[an_id].created_at, an_id), default=None)
     job = await parts.model.read(queries.job, job_id) if job_id else None
-    signed = base + parts.signer.prefix(asset.id, int(time.time()) + _TTL_S)
+    signed = base + parts.signer.prefix(asset.id, parts.signer.expiry(_TTL_S))
     keys: list[str | None] = [*thumbnail_keys(asset)] or [poster_key(asset)]
     pictures = [media_url(asset.id, key, signed) for key in keys]
     return Media(

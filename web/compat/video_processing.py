@@ -1,6 +1,5 @@
 """/api/video-processing: jobs on a content system's attachments, and steps that a scheduler starts, signed."""
 
-import time
 from typing import Any
 
 import msgspec
@@ -91,7 +90,7 @@ async def run_step(request: web.Request) -> web.Response:
     parts = services(request)
     compat = parts.settings.compat
     await read_body(request)  # within its time; what is read is kept
-    call = await signed_call(request, (compat.signing_key, compat.next_signing_key), time.time())
+    call = await signed_call(request, (compat.signing_key, compat.next_signing_key), parts.clock.best())
     if call.token_id is not None and not await parts.signed_calls.claim(call.token_id, call.message_id):
         raise invalid_signature()
     step = request.match_info["step"]

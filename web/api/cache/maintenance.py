@@ -1,7 +1,6 @@
 """/v1/cache-assets/stats, retry-failed, cleanup: statistics and bulk commands of cached media."""
 
 import sqlite3
-import time
 from collections.abc import Sequence
 from typing import Annotated, get_args
 
@@ -112,7 +111,7 @@ async def clean_up(request: web.Request) -> web.Response:
 
 async def delete_all(parts: Services, asset_ids: Sequence[str], requested_by: str | None) -> WriteCursor | None:
     """Send the command that deletes each asset; executors remove its files from the store. Raises Problem (503)."""
-    now, cursors = time.time(), list[WriteCursor]()
+    now, cursors = parts.clock.best(), list[WriteCursor]()
     for start in range(0, len(asset_ids), MAX_ITEMS):
         batch = asset_ids[start : start + MAX_ITEMS]
         commands = [DeleteAsset(asset_id=asset_id, requested_at=now, requested_by=requested_by) for asset_id in batch]

@@ -1,7 +1,6 @@
 """/v1/cache-assets/resolve: ids -> URLs of cached media."""
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -139,7 +138,7 @@ async def _urls(parts: Services, locations: Mapping[str, _Location], base: str) 
     ttl_s = parts.settings.cache.url_ttl_s
     if isinstance(parts.store, BucketStore):
         return dict(zip(keys, await parts.store.presigned_all("GET", list(keys.values()), ttl_s), strict=True))
-    expires, signer = int(time.time()) + ttl_s, parts.signer
+    expires, signer = parts.signer.expiry(ttl_s), parts.signer
     return {
         one: base + signer.object_path(key, expires)
         if one == key

@@ -1,6 +1,5 @@
 """`?as_of=TIME`: jobs and statistics at a past moment, folded from the facts on the log."""
 
-import time
 from typing import Annotated
 
 import msgspec
@@ -33,7 +32,7 @@ def requested_moment(request: web.Request) -> float | None:
     if text is None:
         return None
     at = moment("as_of", text)
-    if at > time.time():
+    if at > services(request).clock.best():
         raise Problem(400, "invalid-time", "as_of must not be in the future")
     return at
 

@@ -1,6 +1,5 @@
 """Delete jobs and assets; clear, cancel or retry many jobs by filter, in batches."""
 
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Literal, TypeVar
 
@@ -111,7 +110,7 @@ async def delete_asset(request: web.Request) -> web.Response:
     asset = await visible_asset(request, principal, request.match_info["asset_id"])
     if await parts.model.read(queries.has_open_jobs, asset.id):
         raise actions.still_running()
-    command = DeleteAsset(asset_id=asset.id, requested_at=time.time(), requested_by=principal.owner)
+    command = DeleteAsset(asset_id=asset.id, requested_at=parts.clock.best(), requested_by=principal.owner)
     cursor = await parts.commands.send([command])
     if (
         await actions.applied(parts, cursor, "jobs", "assets")

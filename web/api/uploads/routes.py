@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import secrets
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,7 +102,7 @@ async def upload(request: web.Request) -> web.Response:
 def _slot(parts: Services, principal: Principal, new_ids: SubmissionIds) -> Slot:
     """A new key for each repeated request: bytes that a job already reads are never overwritten."""
     suffix = f"-{secrets.token_hex(6)}" if new_ids.repeatable else ""
-    return Slot(parts, principal, new_ids, f"uploads/{new_ids.asset_id}/source{suffix}", time.time())
+    return Slot(parts, principal, new_ids, f"uploads/{new_ids.asset_id}/source{suffix}", parts.clock.best())
 
 
 def _query(request: web.Request) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Submissions: from a request to the command that creates a job, with its ids, owner and hash."""
 
 import hashlib
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -98,7 +97,7 @@ def submit_command(parts: Services, upload: UploadCompleted, new_ids: Submission
         pipelines=parts.pipelines,
         default_pipeline=parts.settings.default_pipeline,
         input_roots=parts.settings.store.input_roots,
-        now=time.time(),
+        now=parts.clock.best(),
         body_hash=body_hash,
     )
 

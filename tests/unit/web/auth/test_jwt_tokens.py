@@ -58,6 +58,15 @@ async def test_a_good_token_says_who_asks_what_they_may_and_until_when() -> None
     assert await shared().find(hs256(jti="7", exp=exp)) == Principal("anna", "editor", "jwt:7", exp + 10.0)
 
 
+async def test_a_token_is_valid_by_the_logs_time_whatever_this_machines_clock_says() -> None:
+    exp = int(time.time()) + 60
+    for ahead_s, is_valid in ((-600.0, True), (0.0, True), (69.0, True), (71.0, False)):
+        tokens = JwtTokens(Jwt(secret=SECRET, **SETTINGS), lambda: time.time() + ahead_s)  # noqa: B023
+        assert (await tokens.find(hs256(exp=exp)) is not None) is is_valid, ahead_s
+    behind = JwtTokens(Jwt(secret=SECRET, **SETTINGS), lambda: exp - 600.0)
+    assert await behind.find(hs256(exp=exp, nbf=exp - 120)) is None
+
+
 async def test_a_token_without_a_role_is_a_viewers() -> None:
     found = await shared().find(hs256(role=None))
     assert found is not None and found.role == "viewer"
@@ -68,6 +77,11 @@ async def test_a_token_without_a_role_is_a_viewers() -> None:
     [
         {"exp": int(time.time()) - 60},
         {"exp": None},
+        {"exp": float("inf")},
+        {"exp": float("nan")},
+        {"exp": str(int(time.time()) + 60)},
+        {"exp": True},
+        {"iat": int(time.time()) + 600},
         {"aud": "somebody-else"},
         {"aud": None},
         {"iss": "https://evil.example"},
