@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import groupby, takewhile
@@ -140,14 +141,8 @@ def _type_name(annotation: Any) -> str:
     text = (
         annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
     )
-    for module in ("typing.", *(f"{name}." for name in _module_names())):
-        text = text.replace(module, "")
+    text = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Z])", "", text)  # the modules of types
     return f"`{text}`".replace("|", "\\|")
-
-
-def _module_names() -> Iterable[str]:
-    names = [cls.__module__ for cls in _all_structs()]
-    return sorted({*names, Settings.__module__}, key=len, reverse=True)
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from schemas.jobs import JOB_ENDED, Job, Lease, Step
 from schemas.step_events import AttemptHeartbeat, JobDue, LeaseExpired, RetryDue, StepEvent
-from streams.settings import LeaseTimes
+from streams.settings.log import LeaseTimes
 from tables.scheduling import is_scheduled
 
 #: Seconds after which an event is sent again that the reducer has not applied.

@@ -17,7 +17,8 @@ from streams.process.folders import require_data_dir, require_store, require_wri
 from streams.process.logs import configure
 from streams.process.sd_notify import ready
 from streams.process.watchdog import LoopBeat, Watch, Watchdog
-from streams.settings import Settings, SettingsError, Web
+from streams.settings import Settings, SettingsError
+from streams.settings.interface import Web
 from streams.worker import patch_fetch_wait, patch_metadata_retry
 from tables.pipelines import InvalidPipeline
 from web.app import make_app

@@ -12,7 +12,7 @@ from typing import Final
 
 from streams.cluster import Cluster, KafkaSecurity
 from streams.process.files import write_atomically
-from streams.settings import Anonymous
+from streams.settings.log import Anonymous
 
 _USER = "kinolog"
 _MECHANISM: Final = "PLAIN"

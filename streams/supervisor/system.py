@@ -26,7 +26,8 @@ from streams.kafka.admin import apply_topics
 from streams.process.exposure import require_closed
 from streams.process.folders import require_data_dir
 from streams.process.ports import free_port, is_free
-from streams.settings import PREFIX, Auth, Compat, Settings, to_environ
+from streams.settings import PREFIX, Settings, to_environ
+from streams.settings.interface import Auth, Compat
 from streams.supervisor import run_dir
 from streams.supervisor.child import Child, kinolog_argv, python_path
 from streams.supervisor.restarts import Part, RestartedPart, StartFailed

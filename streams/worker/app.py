@@ -29,7 +29,7 @@ from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.process.folders import is_refusal
 from streams.process.watchdog import LoopBeat, Watchdog
 from streams.settings import Settings
-from streams.settings import Watchdog as Limits
+from streams.settings.log import Watchdog as Limits
 from streams.worker import patch_delivery
 from streams.worker.commit_offsets import add_skipped
 from streams.worker.continuity import Continuity

@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from typing import Any, Protocol
 
 from streams.process.watchdog import LoopBeat, Watch
-from streams.settings import Watchdog as Limits
+from streams.settings.log import Watchdog as Limits
 
 
 class ProbedApp(Protocol):

@@ -24,7 +24,8 @@ from schemas.base import ErrorRecord
 from streams.data_files import pipelines_dir
 from streams.kafka.dead_letters import dead_letter
 from streams.kafka.envelope import Entry, Unreadable, batch, read, structured
-from streams.settings import Jwt, SettingsError, load, to_environ
+from streams.settings import SettingsError, load, to_environ
+from streams.settings.interface import Jwt
 from tables.pipelines import Pipelines, load_pipelines
 from tables.submissions import Refused
 from tests.fuzz.common import header_text, settings_of_here, unless

@@ -10,7 +10,7 @@ from processors.storage.keys import FOLDERS, InvalidKey, checked_key
 from processors.storage.local_store import LocalStore
 from schemas.jobs import Input
 from streams.ids import derived_id
-from streams.settings import Store as StoreSettings
+from streams.settings.media import Store as StoreSettings
 from web.auth.principal import Principal
 from web.readmodel import queries
 from web.services import Services

@@ -10,7 +10,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from streams.process.exposure import is_loopback
-from streams.settings import Settings, Web
+from streams.settings import Settings
+from streams.settings.interface import Web
 from web.http.problems import CLOSE, Problem
 from web.http.routing import Handler, route_of
 

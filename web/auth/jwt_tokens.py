@@ -16,7 +16,7 @@ import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from schemas.access import Role
-from streams.settings import Jwt
+from streams.settings.interface import Jwt
 from web.auth.principal import Principal
 from web.http.token_bucket import Buckets
 

@@ -10,7 +10,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from schemas.access import Role
-from streams.settings import Auth, Settings
+from streams.settings import Settings
+from streams.settings.interface import Auth
 from web.auth.api_tokens import TokenLog
 from web.auth.jwt_tokens import JwtTokens
 from web.auth.principal import OPERATOR, Principal

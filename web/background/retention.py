@@ -11,7 +11,7 @@ import sys
 
 from schemas.commands import DeleteJob
 from schemas.jobs import JOB_ENDED
-from streams.settings import Retention
+from streams.settings.media import Retention
 from tables.pipelines import RetentionRules
 from web.http.problems import Problem
 from web.readmodel import queries

@@ -9,7 +9,7 @@ import brotli
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from streams.settings import Web
+from streams.settings.interface import Web
 from web.http.byte_ranges import etag_matches
 from web.http.problems import CLOSE, Problem
 from web.http.routing import Handler, route_of

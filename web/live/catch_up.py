@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import AsyncIterator
 
-from streams.settings import Web
+from streams.settings.interface import Web
 from web.http.cursors import LiveCursor
 from web.live.client import Client
 from web.live.hub import Hub

@@ -20,7 +20,8 @@ from processors.tools.runner import Runner
 from schemas.embed import STEP
 from schemas.jobs import Job, Step
 from schemas.step_events import AttemptAccepted, RetryDue, StepRequested
-from streams.settings import Embed, Settings
+from streams.settings import Settings
+from streams.settings.work import Embed
 from tables.reducer import advance
 from tests.transcripts import transcript_json
 from tests.unit.agents.executor.fakes import resources_below

@@ -14,7 +14,8 @@ from processors.errors import ModelUnavailable, Skipped
 from processors.models.embeddings import LocalEmbeddings
 from schemas.embed import EmbedOutputs, PassagesFile
 from streams.model_backends.embedding import embeddings
-from streams.settings import Embed, Settings
+from streams.settings import Settings
+from streams.settings.work import Embed
 from tests.transcripts import BAKING, JFK, transcript_json
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -4,7 +4,7 @@ from schemas.base import ErrorRecord
 from schemas.commands import SubmitJob
 from schemas.jobs import Input, Job, StepSpec
 from schemas.step_events import AttemptAccepted, AttemptFailed, AttemptHeartbeat, LeaseExpired, RetryDue
-from streams.settings import LeaseTimes
+from streams.settings.log import LeaseTimes
 from tables.deadlines import Deadlines
 from tables.reducer import advance
 

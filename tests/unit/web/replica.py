@@ -9,7 +9,8 @@ from typing import Any, cast
 import msgspec
 
 from schemas.jobs import Asset, Job, Queue, Watermark
-from streams.settings import Settings, Web
+from streams.settings import Settings
+from streams.settings.interface import Web
 from tests.unit.web.queue_order import reports_of
 from tests.unit.web.rows import NOW, record, tombstone
 from web.http.cursors import LiveCursor, load

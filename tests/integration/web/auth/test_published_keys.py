@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from streams.settings import Jwt
+from streams.settings.interface import Jwt
 from tests.conftest import eventually
 from web.auth import jwt_tokens
 from web.auth.jwt_tokens import JwtTokens

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.jobs import Job
-from streams.settings import Retention
+from streams.settings.media import Retention
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make

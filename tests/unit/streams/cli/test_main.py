@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 from streams.cli.common import service_token, service_url
 from streams.cli.main import cli
 from streams.process.ports import free_port
-from streams.settings import Auth, Settings, Web
+from streams.settings import Settings
+from streams.settings.interface import Auth, Web
 from streams.supervisor import run_dir
 
 

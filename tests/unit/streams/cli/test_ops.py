@@ -8,7 +8,8 @@ import pytest
 from streams.cli.common import NotRunning
 from streams.cli.ops import garbage, garbage_lines, topic_table, with_running_log
 from streams.kafka.admin import TopicState
-from streams.settings import Kafka, Settings
+from streams.settings import Settings
+from streams.settings.log import Kafka
 from streams.supervisor import run_dir
 
 GARBAGE: dict[str, Any] = {"dry_run": True, "objects": 0, "bytes": 0, "prefixes": [], "multipart_uploads": None}

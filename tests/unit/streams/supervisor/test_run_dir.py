@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import Auth, Settings, Web
+from streams.settings import Settings
+from streams.settings.interface import Auth, Web
 from streams.supervisor import run_dir
 from streams.supervisor.restarts import ExitHistory
 

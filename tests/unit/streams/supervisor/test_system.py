@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from streams.cluster import Cluster
-from streams.settings import Auth, Compat, Executor, FixedToken, Kafka, Settings, Web, load
+from streams.settings import Settings, load
+from streams.settings.interface import Auth, Compat, FixedToken, Web
+from streams.settings.log import Kafka
+from streams.settings.work import Executor
 from streams.supervisor.restarts import StartFailed
 from streams.supervisor.system import DRAIN_S, child_environ, page_link, settings_below, with_web_port, without_secrets
 

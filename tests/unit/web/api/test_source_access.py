@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import SettingsError, Store, load
+from streams.settings import SettingsError, load
+from streams.settings.media import Store
 from web.api.source_access import is_key_open, is_path_open
 
 STORE = Store(

@@ -12,7 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from streams.settings import Jwt, SettingsError, load
+from streams.settings import SettingsError, load
+from streams.settings.interface import Jwt
 from web.auth.jwt_tokens import JwtTokens
 from web.auth.principal import Principal
 

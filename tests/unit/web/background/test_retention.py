@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schemas.jobs import Job
-from streams.settings import Retention
+from streams.settings.media import Retention
 from tables.pipelines import RetentionRule, load_retention
 from tests.unit.web.replica import Replica, replica_below
 from tests.unit.web.rows import NOW, a_job

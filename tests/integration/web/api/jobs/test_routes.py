@@ -334,7 +334,7 @@ async def test_jobs_that_lack_steps_are_retried_and_their_assets_stay_ready(
 
 
 async def test_a_retention_forgets_the_oldest(site: Site, control: ControlStandIn, crowded: dict[str, Job]) -> None:
-    from streams.settings import Retention
+    from streams.settings.media import Retention
 
     await site.parts.clock.within(10)
     janitor = JobRetention(Retention(jobs=5, age_s=0), {}, site.parts)
