@@ -82,8 +82,9 @@ class FakeKinolog:
         self.jobs: dict[str, Json] = {}
         #: Events of each job, by its id.
         self.events: dict[str, list[Json]] = {}
-        #: Whether live connections stay open, but say nothing.
-        self.is_frozen = False
+        #: Cleared while live connections stay open, but say nothing, and new ones get no response.
+        self.responds = asyncio.Event()
+        self.responds.set()
         #: Text messages of the page's live connections.
         self.pings = 0
         #: The caller's role.
@@ -233,6 +234,7 @@ class FakeKinolog:
         self.subscriptions.append(request.query.get("subscribe", ""))
         if any(self._is_unknown(topic) for topic in self.subscriptions[-1].split(",")):
             return _refusal(404, {"code": "not-found", "detail": "Not found, or not yours."})
+        await self.responds.wait()
         socket = web.WebSocketResponse(protocols=("kinolog",))
         await socket.prepare(request)
         is_known = cursor is not None and self._first <= int(cursor)
@@ -241,7 +243,7 @@ class FakeKinolog:
         self._sockets.add(socket)
         async for _ in socket:  # until it closes
             self.pings += 1
-            if not self.is_frozen:
+            if self.responds.is_set():
                 await socket.send_json({"type": "pong"})
         self._sockets.discard(socket)
         return socket
