@@ -33,6 +33,16 @@ ARGUMENTS = (
     "--autoplay-policy=no-user-gesture-required",
 )
 
+#: Checks whether everybody can use a page. Its text is evaluated once, and then `VIOLATIONS`.
+AXE = Path(__file__).parents[1] / ".venv" / "axe.min.js"
+
+#: Violations of WCAG 2 A and AA, as "rule: element, what is wrong".
+VIOLATIONS = """async () => {
+  const found = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
+  const described = (id) => ({ target, failureSummary }) => `${id}: ${target} ${failureSummary}`;
+  return found.violations.flatMap(({ id, nodes }) => nodes.map(described(id)));
+}"""
+
 # A violation is not an error to every version of the console; this makes it one.
 _REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
@@ -74,6 +84,13 @@ def complaints() -> Complaints:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """One Chromium for all tests of a module, which run on the module's loop: it takes longer to start than to use."""
+    async with chromium() as (running, _):
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def chromium() -> AsyncIterator[tuple[Browser, str]]:
+    """A Chromium, and the folder of its profile, which every process of it names. In the end none of them is left."""
     mark = uuid.uuid4().hex
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(
@@ -81,7 +98,7 @@ async def browser() -> AsyncIterator[Browser]:
         )
         profile = _profile_of(mark)
         try:
-            yield running
+            yield running, profile
         finally:
             await running.close()
     await eventually(lambda: not processes_naming(profile), within_s=30)
@@ -90,13 +107,20 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def browser_page(browser: Browser, complaints: Complaints) -> AsyncIterator[Page]:
     """An empty page without a past. In the end the browser must have had nothing to complain about."""
+    async with opened_page(browser, complaints) as page:
+        yield page
+    assert complaints.unexpected() == []
+
+
+@contextlib.asynccontextmanager
+async def opened_page(browser: Browser, complaints: Complaints) -> AsyncIterator[Page]:
+    """An empty page in a context of its own, as another person's browser is."""
     # Nothing moves for beauty's sake: painting it is all that the processor would do.
     context = await browser.new_context(viewport={"width": 1180, "height": 860}, reduced_motion="reduce")
     try:
         yield await _watched_page(context, complaints)
     finally:
         await context.close()
-    assert complaints.unexpected() == []
 
 
 async def _watched_page(context: BrowserContext, complaints: Complaints) -> Page:

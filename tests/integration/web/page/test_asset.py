@@ -5,12 +5,11 @@ from typing import Literal
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser import Complaints
+from tests.browser import AXE, VIOLATIONS, Complaints
 from tests.conftest import eventually
 from tests.integration.web.conftest import OpenPage
 from tests.integration.web.fake_kinolog import FakeKinolog, Json, job, ready_job
 from tests.integration.web.page.recordings import publish
-from tests.integration.web.page.test_views import _VIOLATIONS, AXE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -192,5 +191,5 @@ async def test_everybody_can_use_a_recording_and_the_search(
             await show(page, route)
             await page.locator(ready).first.wait_for()
             await page.evaluate(AXE.read_text())
-            assert await page.evaluate(_VIOLATIONS) == [], (route, width_px)
+            assert await page.evaluate(VIOLATIONS) == [], (route, width_px)
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (route, width_px)

@@ -1,12 +1,11 @@
 """The views of the page: what each shows and does, by role, and whether everybody can use it."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser import Complaints
+from tests.browser import AXE, VIOLATIONS, Complaints
 from tests.conftest import eventually
 from tests.integration.web.conftest import OpenPage
 from tests.integration.web.fake_kinolog import FakeKinolog, Json, iso, job, ready_job, step
@@ -15,15 +14,7 @@ from tests.integration.web.page.test_navigation import executor, link
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PATIENCE_S = 60.0
-AXE = Path(__file__).parents[4] / ".venv" / "axe.min.js"
 VIEWS = ("overview", "jobs", "executors", "queues", "cache", "dead-letters", "audit", "tokens")
-
-# Violations of WCAG 2 A and AA, as "rule: element, what is wrong".
-_VIOLATIONS = """async () => {
-  const found = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
-  const described = (id) => ({ target, failureSummary }) => `${id}: ${target} ${failureSummary}`;
-  return found.violations.flatMap(({ id, nodes }) => nodes.map(described(id)));
-}"""
 
 
 def queue(name: str, **more: Any) -> Json:
@@ -111,11 +102,11 @@ async def test_every_view_can_be_used_by_everybody(
     await page.evaluate(AXE.read_text())
     for view in VIEWS:
         await opened(page, view)
-        assert await page.evaluate(_VIOLATIONS) == [], view
+        assert await page.evaluate(VIOLATIONS) == [], view
     if is_busy:
         await page.evaluate("location.hash = '#job_000002'")
         await page.locator(".lane").first.wait_for()
-        assert await page.evaluate(_VIOLATIONS) == []
+        assert await page.evaluate(VIOLATIONS) == []
 
 
 async def test_no_view_is_wider_than_a_phone(open_page: OpenPage, kinolog: FakeKinolog) -> None:
