@@ -18,13 +18,14 @@ HLS_MODULE := web/static/vendor/hls.min.mjs
 TUS := .venv/tus.min.js
 AXE := .venv/axe.min.js
 # The parts of React that a browser needs, and what renders on a server: for the test of the React package.
-REACT := .venv/react/node_modules
+REACT := .venv/react/19/node_modules
+REACT_18 := .venv/react/18/node_modules
 # Test files run in parallel, in the order named, the longest first: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo test lint types unit integration e2e chaos deaths power upgrade bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
 
-setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE) $(TUS) $(AXE) $(REACT)
+setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE) $(TUS) $(AXE) $(REACT) $(REACT_18)
 
 demo: tools .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE)
 	@$(BIN)/kinolog demo $(if $(FILE),--file '$(FILE)') $(if $(EXIT),--exit)
@@ -116,7 +117,9 @@ lock: .venv/.ready
 	options="--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links -q"; \
 	$$uv pip compile pyproject.toml --group dev --all-extras --upgrade $$options -o requirements.lock; \
 	echo uv | $$uv pip compile - --no-annotate --upgrade $$options -o deploy/setup/uv.lock
-	@npm --prefix deploy/web install --package-lock-only --ignore-scripts --no-audit --no-fund --silent
+	@for folder in deploy/web deploy/web/react-18; do \
+	  npm --prefix "$$folder" install --package-lock-only --ignore-scripts --no-audit --no-fund --silent; \
+	done
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
@@ -165,3 +168,8 @@ $(HLS) $(HLS_MODULE) $(TUS) $(AXE) $(REACT) &: deploy/web/package-lock.json | to
 	@cp deploy/web/node_modules/hls.js/dist/hls.min.mjs $(HLS_MODULE).new && mv $(HLS_MODULE).new $(HLS_MODULE)
 	@cp deploy/web/node_modules/hls.js/dist/hls.min.js $(HLS).new && mv $(HLS).new $(HLS)
 	@rm -rf deploy/web/node_modules
+
+$(REACT_18): deploy/web/react-18/package-lock.json | tools .venv/.ready
+	@npm --prefix deploy/web/react-18 ci --ignore-scripts --no-audit --no-fund --silent
+	@rm -rf $@ && mkdir -p $(dir $@)
+	@mv deploy/web/react-18/node_modules $@

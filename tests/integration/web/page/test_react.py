@@ -15,39 +15,13 @@ from playwright.async_api import Page, expect
 
 from tests.conftest import eventually
 from tests.integration.web.fake_kinolog import STATIC, TOKEN, FakeKinolog, Json, job, ready_job, step
+from tests.react import NEWEST, OLDEST, modules_of, react_routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PATIENCE_S = 60.0
-_REACT = Path(__file__).parents[4] / ".venv" / "react" / "node_modules"
 
 Render = Callable[[str], Awaitable[Page]]
-
-#: React as one module: its packages are CommonJS.
-_LOADER = """
-const paths = {
-  react: "react/cjs/react.development.js", "react-dom": "react-dom/cjs/react-dom.development.js",
-  "react-dom/client": "react-dom/cjs/react-dom-client.development.js",
-  scheduler: "scheduler/cjs/scheduler.development.js",
-};
-const texts = await Promise.all(Object.entries(paths).map(async ([name, path]) =>
-  [name, await (await fetch(`/node_modules/${path}`)).text()]));
-const sources = Object.fromEntries(texts);
-const loaded = {};
-function require(name) {
-  if (loaded[name]) return loaded[name].exports;
-  const module = (loaded[name] = { exports: {} });
-  new Function("require", "module", "exports", "process", sources[name])(
-    require, module, module.exports, { env: { NODE_ENV: "development" } });
-  return module.exports;
-}
-const React = require("react");
-export const { createRoot } = require("react-dom/client");
-export const {
-  StrictMode, createContext, createElement, useCallback, useContext, useEffect, useMemo, useRef, useState,
-  useSyncExternalStore,
-} = React;
-"""
 
 _PAGE = """<!doctype html><title>An application</title><div id=root></div>
 <script type=importmap>{"imports": {"react": "/react.js", "kinolog/react": "KINOLOG/static/react/index.js"}}</script>
@@ -128,8 +102,18 @@ def kinolog(stream_folder: Path) -> FakeWithOldRoutes:
     return FakeWithOldRoutes(stream_folder)
 
 
+@pytest.fixture
+def react(request: pytest.FixtureRequest) -> str:
+    """Major version of the React that renders; a test may be parametrised with others."""
+    version: str = getattr(request, "param", NEWEST)
+    return version
+
+
+both = pytest.mark.parametrize("react", [NEWEST, OLDEST], indirect=True)
+
+
 @pytest_asyncio.fixture(loop_scope="module")
-async def render(origin: str, browser_page: Page) -> AsyncIterator[Render]:
+async def render(origin: str, react: str, browser_page: Page) -> AsyncIterator[Render]:
     """Opens an application of another origin that renders this expression, in strict mode."""
     bodies: list[str] = []
 
@@ -137,15 +121,11 @@ async def render(origin: str, browser_page: Page) -> AsyncIterator[Render]:
         text = _PAGE.replace("KINOLOG", origin).replace("TOKEN", TOKEN).replace("BODY", bodies[-1])
         return web.Response(text=text, content_type="text/html")
 
-    async def loader(_request: web.Request) -> web.Response:
-        return web.Response(text=_LOADER, content_type="text/javascript")
-
     async def no_icon(_request: web.Request) -> web.Response:
         return web.Response(status=204)
 
     app = web.Application()
-    app.add_routes([web.get("/", page), web.get("/react.js", loader), web.get("/favicon.ico", no_icon)])
-    app.router.add_static("/node_modules", _REACT)
+    app.add_routes([web.get("/", page), web.get("/favicon.ico", no_icon), *react_routes(react)])
     async with TestServer(app) as server:
 
         async def open_page(body: str) -> Page:
@@ -170,6 +150,7 @@ async def seen(page: Page, *events: list[str]) -> None:
     await eventually(has_seen, PATIENCE_S)
 
 
+@both
 async def test_components_of_the_replaced_systems_show_progress_and_complete_once(
     render: Render, kinolog: FakeWithOldRoutes
 ) -> None:
@@ -254,6 +235,7 @@ async def test_the_studios_list_is_live_and_commands_go_to_its_routes(
     await expect(page.locator("b")).to_have_text("2")
 
 
+@both
 async def test_the_elements_are_components_with_callbacks(render: Render, kinolog: FakeWithOldRoutes) -> None:
     kinolog.jobs["job_000001"] = ready_job(1)
     page = await render(
@@ -267,14 +249,15 @@ async def test_the_elements_are_components_with_callbacks(render: Render, kinolo
     assert await page.locator("kinolog-status").get_attribute("token") is None
 
 
-async def test_the_package_has_all_that_it_needs_and_renders_on_a_server(tmp_path: Path) -> None:
+@both
+async def test_the_package_has_all_that_it_needs_and_renders_on_a_server(tmp_path: Path, react: str) -> None:
     packed = _run(["npm", "pack", "--silent", "--pack-destination", str(tmp_path), str(STATIC)], tmp_path).strip()
     _run(["tar", "xzf", str(tmp_path / packed)], tmp_path)
     modules = tmp_path / "node_modules"
     modules.mkdir()
     shutil.move(tmp_path / "package", modules / "kinolog")
     for name in ("react", "react-dom", "scheduler"):
-        (modules / name).symlink_to(_REACT / name)
+        (modules / name).symlink_to(modules_of(react) / name)
     script = """
       import { createElement as h } from "react";
       import { renderToString } from "react-dom/server";
