@@ -189,8 +189,13 @@ function listenForFiles(uploads) {
     if (!hasFiles(event)) return;
     event.preventDefault();
     mark(0);
-    uploads.add(event.dataTransfer.files);
+    const dropped = [...event.dataTransfer.items].filter(({ kind }) => kind === "file");
+    const files = dropped.filter((item) => !item.webkitGetAsEntry()?.isDirectory);
+    notice($("notice"), files.length < dropped.length ? "Folders cannot be uploaded: drop the files that are in them." : "");
+    uploads.add(files.map((item) => item.getAsFile()));
   });
+  // A picture of the page that is dropped on it would be a file.
+  addEventListener("dragstart", (event) => event.target.localName === "img" && event.preventDefault());
 }
 
 const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");

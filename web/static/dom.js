@@ -35,6 +35,41 @@ export function element(tag, className = "", text = "") {
   return Object.assign(document.createElement(tag), { className, textContent: text });
 }
 
+/**
+ * Makes the children of `parent` like `nodes`, of which those with a `data-row` may move. What is alike keeps its node, and so
+ * the selected text, the keyboard's focus, and what a person has opened.
+ */
+export function patch(parent, nodes) {
+  const rows = new Map([...parent.children].map((child) => [child.dataset.row, child]));
+  nodes.forEach((node, index) => {
+    const place = parent.childNodes[index] ?? null;
+    const present = node.dataset?.row ? rows.get(node.dataset.row) : place;
+    const kept = (present && adapted(present, node)) ?? node;
+    if (kept !== place) parent.insertBefore(kept, place);
+  });
+  while (parent.childNodes.length > nodes.length) parent.lastChild.remove();
+}
+
+/** `present` with the content of `node`; null when it is of another kind. */
+function adapted(present, node) {
+  if (present.isEqualNode(node)) return present;
+  if (present.nodeName !== node.nodeName) return null;
+  if (present.nodeType === Node.TEXT_NODE) return Object.assign(present, { data: node.data });
+  const names = new Set([...present.getAttributeNames(), ...node.getAttributeNames()]);
+  for (const name of names) if (!BY_OTHERS.has(name) && present.getAttribute(name) !== node.getAttribute(name)) copy(name, present, node);
+  put(present.style, "cssText", node.style.cssText);
+  patch(present, [...node.childNodes]);
+  return present;
+}
+
+// A content policy forbids the attribute `style`; `open` is set by a person.
+const BY_OTHERS = new Set(["style", "open"]);
+
+function copy(name, present, node) {
+  if (node.hasAttribute(name)) present.setAttribute(name, node.getAttribute(name));
+  else present.removeAttribute(name);
+}
+
 /** Shows a notice; an empty text hides it. */
 export function notice(place, text) {
   place.textContent = text;

@@ -1,6 +1,6 @@
 // One job in full, at its own URL (#job_…): its attempts on an axis of time, files, details and events, live.
 
-import { build, element, put } from "./dom.js";
+import { build, element, patch, put } from "./dom.js";
 import { folded } from "./kinolog.js";
 import { artifact } from "./posters.js";
 import { routeHash } from "./route.js";
@@ -116,7 +116,7 @@ export class JobView {
     if (before && JSON.stringify(files(before)) === JSON.stringify(found)) return;
     $("job-files-part").hidden = !found.length;
     const steps = [...new Set(found.map(({ step }) => step))];
-    $("job-files").replaceChildren(...steps.map((step) => fileGroup(step, found.filter((file) => file.step === step))));
+    patch($("job-files"), steps.map((step) => fileGroup(step, found.filter((file) => file.step === step))));
   }
 
   #drawTimes() {
@@ -126,8 +126,7 @@ export class JobView {
     const bars = attempts(this.#events, job, now_ms);
     const axis = span(bars, job, now_ms);
     const rows = job.steps.map((step) => waterfallRow(job, step, bars.filter((bar) => bar.step === step.name), axis, now_ms));
-    // Rebuilt once a second: rows have no controls, so nothing loses the focus.
-    if (!sameText($("job-waterfall"), rows)) $("job-waterfall").replaceChildren(...rows);
+    patch($("job-waterfall"), rows);
     put($("job-axis"), "textContent", duration((axis.to_ms - axis.from_ms) / 1000));
   }
 
@@ -144,7 +143,7 @@ export class JobView {
       const { data } = await this.call("GET", `/v1/jobs/${encodeURIComponent(id)}/events`);
       if (id !== this.#id || !this.#job) return;
       this.#events = data;
-      $("job-events").replaceChildren(...data.map(eventItem).reverse());
+      patch($("job-events"), data.map(eventItem).reverse());
       this.#drawTimes();
     } catch (error) {
       problem = `Events could not be loaded: ${error.message}`;
@@ -181,7 +180,7 @@ const DELETION = "The job and the files that it published are removed; the asset
 const moment = (time) => time && new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 function eventItem(event) {
-  const item = element("li", "event");
+  const item = build("li", { className: "event", dataset: { row: event.id } });
   const time = element("time", "", new Date(event.time).toLocaleTimeString());
   time.dateTime = event.time;
   time.title = event.time;
@@ -190,7 +189,7 @@ function eventItem(event) {
 }
 
 function fileGroup(step, group) {
-  const item = element("li", "file-group");
+  const item = build("li", { className: "file-group", dataset: { row: step } });
   item.append(element("h4", "", step));
   const list = element("ul", "files");
   list.append(...group.slice(0, MOST_FILES).map(fileItem));
@@ -252,8 +251,4 @@ function segments(bar, { from_ms, to_ms }) {
   const waiting = segment("waited", bar.ready_ms, bar.from_ms);
   waiting.title = `${bar.step}, try ${bar.attempt}: waited ${duration(waited_s)}`;
   return [waiting, running];
-}
-
-function sameText(list, rows) {
-  return list.children.length === rows.length && rows.every((row, index) => list.children[index].isEqualNode(row));
 }

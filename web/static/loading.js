@@ -12,6 +12,12 @@ const COUNTS_REST = 20;
 const get = (call, path, query = {}) =>
   call("GET", `${path}?${new URLSearchParams(query)}`, undefined, { signal: AbortSignal.timeout(PATIENCE_MS) });
 
+/** Whether nobody can see the page, so that nothing needs to be fetched. */
+export const isHidden = () => Boolean(globalThis.document?.hidden);
+
+/** Resolves once a hidden page is seen. */
+export const untilSeen = () => new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+
 /** Whether a repeat would fail the same way. */
 const isFinal = (error) => error instanceof Problem && error.status < 500 && error.status !== 429;
 
@@ -78,6 +84,7 @@ export class Counter {
 
   async #fetch() {
     this.#isBusy = true;
+    if (isHidden()) await untilSeen();
     this.#isStale = false;
     const began_ms = performance.now();
     const query = JSON.stringify(this.query());

@@ -1,6 +1,7 @@
 // Fetches what a view shows when it may have changed: not more often than the server answers comfortably.
 
 import { backoff_ms } from "../kinolog.js";
+import { isHidden, untilSeen } from "../loading.js";
 
 const EVERY_MS = 2_000;
 // Rest after a request, as a multiple of its duration.
@@ -44,6 +45,7 @@ export class Refresher {
   async #run() {
     if (this.#isBusy || !this.#isOn) return (this.#isStale = true);
     this.#isBusy = true;
+    if (isHidden()) await untilSeen();
     this.#isStale = false;
     const began_ms = performance.now();
     let error = null;

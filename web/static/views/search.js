@@ -20,7 +20,12 @@ export function createView({ root, call }) {
   root.append(build("header", { className: "view-head" }, build("h2", {}, "Search")), form, problem, note, list);
 
   const chosen = () => modes.querySelector(":checked").value;
-  const submit = () => (location.hash = routeHash("search", null, { q: field.value.trim(), mode: chosen() === "hybrid" ? "" : chosen() }));
+  function submit() {
+    const before = location.hash;
+    const [q, mode] = [field.value.trim(), chosen()];
+    location.hash = routeHash("search", null, { q, mode: mode === "hybrid" ? "" : mode });
+    if (location.hash === before) load(q, mode); // again: something else may have been said meanwhile
+  }
   form.addEventListener("submit", (event) => (event.preventDefault(), submit()));
   modes.addEventListener("change", () => field.value.trim() && submit());
 

@@ -57,14 +57,19 @@ async def test_a_view_has_its_own_address_and_the_list_keeps_its_place(
 
 
 async def test_executors_are_live(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    """mher/flower#760, #900: workers stayed offline after a restart, and those that were gone came back."""
     page = await open_page()
     await link(page, "Executors").click()
     await expect(page.get_by_text("kinolog executor")).to_be_visible()
     await kinolog.report(executor("exec-1"))
     await expect(page.get_by_role("row", name="exec-1")).to_contain_text("Active")
-    await kinolog.report(executor("exec-1", "silent"))
-    await expect(page.get_by_role("row", name="exec-1")).to_contain_text("Silent")
+    for status in ("silent", "active"):
+        await kinolog.report(executor("exec-1", status))
+        await expect(page.get_by_role("row", name="exec-1")).to_contain_text(status.capitalize())
     await kinolog.report(executor("exec-1", "gone"))
+    await expect(page.get_by_role("row", name="exec-1")).to_have_count(0)
+    await kinolog.drop_sockets()
+    await expect(page.locator("#connection")).to_have_text("Live")
     await expect(page.get_by_role("row", name="exec-1")).to_have_count(0)
 
 
