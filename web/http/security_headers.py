@@ -17,12 +17,13 @@ BYTES_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 def page_policy(bucket_origin: str | None = None) -> str:
     """Content security policy of the page: its own scripts and styles, media from this server and the bucket.
 
-    hls.js needs blob: for its worker and for Media Source, and fetches what it plays. Source: CSP Level 3.
+    hls.js needs blob: for its worker and for Media Source, data: for caption tracks, which it makes empty, and fetches
+    what it plays. Source: CSP Level 3.
     """
     media = f" {bucket_origin}" if bucket_origin is not None else ""
     return (
         f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:{media}; "
-        f"media-src 'self' blob:{media}; connect-src 'self'{media}; font-src 'self'; worker-src 'self' blob:; "
+        f"media-src 'self' blob: data:{media}; connect-src 'self'{media}; font-src 'self'; worker-src 'self' blob:; "
         "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 

@@ -21,10 +21,13 @@ PATIENCE_S = 60.0
 
 OpenSite = Callable[[str], Awaitable[Page]]
 
+#: As on an iPhone.
+_NO_MEDIA_SOURCE = 'for (const name of ["MediaSource", "ManagedMediaSource", "WebKitMediaSource"]) delete window[name];'
+
 #: docs/embed.md: what a page with a content policy must allow.
 _POLICY = (
     "default-src 'none'; script-src {kinolog}; connect-src {kinolog} {socket}; img-src {kinolog}; "
-    "media-src {kinolog} blob:; style-src 'none'"
+    "media-src {kinolog} blob: data:; style-src 'none'"
 )
 
 #: Collects the events of every element.
@@ -253,6 +256,30 @@ async def test_a_recording_plays_on_another_site_with_captions_and_pictures(
     assert await page.evaluate("p.currentTime") >= CLIP_S - 0.2
     assert await page.evaluate("window.Hls === undefined"), "a page's own hls.js must stay its own"
     await page.evaluate("p.remove()")
+
+
+async def test_a_recording_plays_where_the_browser_has_hls_of_its_own_and_no_media_source(
+    open_site: OpenSite, kinolog: FakeKinolog, browser_page: Page, origin: str, complaints: Complaints
+) -> None:
+    """videojs/videojs-contrib-hls#1087: there the start time was ignored."""
+    complaints.expect("status of 403")
+    await browser_page.add_init_script(_NO_MEDIA_SOURCE)
+    kinolog.jobs["job_000001"] = ready_job(1)
+    kinolog.captioned.add("asset_000001")
+    page = await open_site(f'<kinolog-player id=p asset=asset_000001 start=1 token="{TOKEN}" muted></kinolog-player>')
+    await seen(page, ["p", "ready", "READY"])
+    video, url = page.locator("#p video"), f"{origin}/media/s/1.signature/asset_000001/transcode/1-a/master.m3u8"
+    await expect(video).to_have_js_property("currentSrc", url)
+    await expect(video).to_have_js_property("currentTime", 1)
+    await expect(video.locator("track")).to_have_count(1)
+    await page.evaluate("p.play()")
+    await seen(page, ["p", "ready", "READY"], ["p", "complete", "asset_000001"])
+    assert await video.evaluate("(video) => video.played.start(0)") >= 1
+    kinolog.first_valid_signature = 2
+    await page.evaluate("p.video.load(); p.play().catch(() => {})")
+    await eventually(
+        lambda: video.evaluate("(video) => video.currentSrc.includes('/s/2.') && video.readyState > 0"), PATIENCE_S
+    )
 
 
 async def _has(value: Awaitable[object], expected: object) -> bool:
