@@ -5,6 +5,7 @@ from pathlib import Path
 from aiohttp import web
 
 from processors.storage.keys import InvalidKey, checked_key
+from web.http.encoded_files import encoded_file
 from web.http.problems import not_found
 from web.http.routing import Routes
 from web.http.security_headers import page_policy
@@ -40,12 +41,12 @@ async def show_file(request: web.Request) -> web.StreamResponse:
     return await _file(request, request.match_info["path"], _IMMUTABLE if "v" in request.query else _REVALIDATE)
 
 
-async def page_file(request: web.Request, name: str) -> web.FileResponse:
+async def page_file(request: web.Request, name: str) -> web.StreamResponse:
     """Serve an HTML page, revalidated on each load."""
     return await _file(request, name, _REVALIDATE)
 
 
-async def _file(request: web.Request, name: str, cache: str) -> web.FileResponse:
+async def _file(request: web.Request, name: str, cache: str) -> web.StreamResponse:
     try:
         path = (STATIC / checked_key(name)).resolve()
     except InvalidKey as error:
@@ -53,4 +54,4 @@ async def _file(request: web.Request, name: str, cache: str) -> web.FileResponse
     if not (path.is_relative_to(STATIC) and path.suffix in _SUFFIXES and path.is_file()):
         raise not_found("page")
     policy = page_policy(await services(request).bucket_origin.find())
-    return web.FileResponse(path, headers={"Cache-Control": cache, "Content-Security-Policy": policy})
+    return await encoded_file(request, path, {"Cache-Control": cache, "Content-Security-Policy": policy})
