@@ -24,6 +24,8 @@
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 const LONGEST_WAIT_MS = 15_000;
 const POLL_MS = 2_000;
+// A server that has not responded by then is frozen.
+const POLL_WAIT_MS = 20_000;
 // After this many failures without a frame the next transport is tried.
 const TRIES_PER_TRANSPORT = 3;
 
@@ -49,6 +51,57 @@ function parsed(text) {
 /** Milliseconds before try `attempt` (from 0): doubling from 0.5 s to 15 s, spread by half. `random` is 0-1. */
 export function backoff_ms(attempt, random) {
   return Math.min(LONGEST_WAIT_MS, 500 * 2 ** attempt) * (0.5 + random / 2);
+}
+
+// A server that is frozen, or a network that swallows everything, closes no connection, and browsers hide the server's pings
+// from pages. So a client sends a ping after ASK_MS of silence, and gives the connection up ANSWER_MS later. After QUIET_MS
+// nothing claims to be live, whatever the reason: timers of hidden tabs run once a minute.
+const ASK_MS = 7_000;
+const ANSWER_MS = 10_000;
+const QUIET_MS = 18_000;
+const LOOK_MS = 1_000;
+// Server-sent events have a comment every 20 s, and cannot be asked.
+const EVENTS_QUIET_MS = 30_000;
+
+/** Calls `look()` once a second, also in a process that is about to end. Returns what stops it. */
+export function everySecond(look) {
+  const timer = setInterval(look, LOOK_MS);
+  timer.unref?.();
+  return () => clearInterval(timer);
+}
+
+/** The rule by which a connection is live, from what it lets be heard. */
+export class Silence {
+  #heard_ms;
+  #asked_ms;
+
+  /** `now_ms()`: a clock that never goes back; `canAsk`: whether pings can be sent; `quiet_ms`: as QUIET_MS. */
+  constructor({ now_ms = () => performance.now(), canAsk = true, quiet_ms = QUIET_MS } = {}) {
+    Object.assign(this, { now_ms, canAsk, quiet_ms });
+    this.#heard_ms = this.#asked_ms = now_ms();
+  }
+
+  /** Takes note of a frame or a ping. Returns whether it ends a silence in which the connection was not live. */
+  heard() {
+    const wasQuiet = this.now_ms() - this.#heard_ms > this.quiet_ms;
+    this.#heard_ms = this.now_ms();
+    return wasQuiet;
+  }
+
+  /**
+   * What to do now: {ask} whether to send a ping, {isQuiet} whether it is not live, {isOver} whether to give it up.
+   * `isOpen`: whether the connection is established.
+   */
+  look(isOpen = true) {
+    const now_ms = this.now_ms();
+    const silent_ms = now_ms - this.#heard_ms;
+    const isQuiet = silent_ms > this.quiet_ms;
+    if (!isOpen || !this.canAsk) return { ask: false, isQuiet, isOver: isQuiet };
+    const wasAsked = this.#asked_ms > this.#heard_ms;
+    const ask = silent_ms > ASK_MS && !wasAsked;
+    if (ask) this.#asked_ms = now_ms;
+    return { ask, isQuiet, isOver: wasAsked && now_ms - this.#asked_ms > ANSWER_MS };
+  }
 }
 
 /** Client of one service. The token may be left out where the service requires none. */
@@ -125,7 +178,7 @@ export class Kinolog {
    * fail, by polling (one job only). Each transport resumes where the last one stopped.
    * @param {string} subscribe "all", "job:ID", "asset:ID", "queue:STEP", "owner:NAME"; several separated by commas
    * @param {{cursor?: string, signal?: AbortSignal, onState?: (state: "live"|"lost") => void}} [options] `onState` is
-   *   called with the first frame of each connection, and when it is lost
+   *   called with the first frame of each connection, and when it is lost or nothing is heard of the server for 18 s
    * @returns {AsyncGenerator<Frame>}
    */
   async *frames(subscribe, { cursor, signal, onState } = {}) {
@@ -137,11 +190,16 @@ export class Kinolog {
       let isLive = false;
       try {
         for await (const frame of transports[transport].call(this, subscribe, cursor, signal)) {
+          if (frame === QUIET) {
+            if (isLive) onState?.("lost");
+            isLive = false;
+            continue;
+          }
           cursor = frame.cursor ?? cursor;
           tries = 0;
           if (!isLive) onState?.("live");
           isLive = true;
-          yield frame;
+          if (frame.type !== "pong") yield frame;
         }
       } catch (error) {
         signal?.throwIfAborted();
@@ -162,7 +220,7 @@ export class Kinolog {
   /** Whether the service responds at all. */
   async #answers(signal) {
     try {
-      await this.#request("GET", "/healthz", { signal });
+      await this.#request("GET", "/healthz", { signal: within(POLL_WAIT_MS, signal) });
       return true;
     } catch (error) {
       signal?.throwIfAborted();
@@ -198,13 +256,23 @@ export class Kinolog {
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new this.#WebSocket(url.href, this.#token ? ["kinolog", `bearer.${this.#token}`] : ["kinolog"]);
     const queue = mailbox();
-    socket.onmessage = ({ data }) => queue.put(JSON.parse(data));
+    const silence = new Silence();
+    let isOpen = false;
+    socket.onopen = () => (isOpen = true) && silence.heard();
+    socket.onmessage = ({ data }) => (silence.heard(), queue.put(JSON.parse(data)));
     socket.onclose = () => queue.end();
+    const rest = everySecond(() => {
+      const { ask, isQuiet, isOver } = silence.look(isOpen);
+      if (isOver) return rest(), queue.end(); // its close may come much later
+      if (isQuiet) queue.put(QUIET);
+      if (ask) socket.send("ping");
+    });
     const stop = () => socket.close();
     signal?.addEventListener("abort", stop);
     try {
       yield* queue;
     } finally {
+      rest();
       signal?.removeEventListener("abort", stop);
       socket.close();
     }
@@ -213,12 +281,21 @@ export class Kinolog {
   /** Frames of one stream of server-sent events, read with fetch: EventSource cannot send headers. */
   async *#events(subscribe, cursor, signal) {
     const query = new URLSearchParams(present({ subscribe, cursor }));
-    const response = await this.#request("GET", `/v1/live/sse?${query}`, { signal, headers: { Accept: "text/event-stream" } });
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    const silence = new Silence({ canAsk: false, quiet_ms: EVENTS_QUIET_MS });
+    const quiet = new AbortController();
+    const rest = everySecond(() => isWaiting && silence.look().isOver && quiet.abort(new Error("The server is silent.")));
+    let isWaiting = true; // for the server, not for whoever takes the frames
+    let reader = null;
     let text = "";
     try {
+      const headers = { Accept: "text/event-stream" };
+      const response = await this.#request("GET", `/v1/live/sse?${query}`, { signal: either(quiet.signal, signal), headers });
+      reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {
+        silence.heard();
+        isWaiting = true;
         const { done, value } = await reader.read();
+        isWaiting = false;
         if (done) return;
         const events = (text + value).split("\n\n");
         text = events.pop();
@@ -228,7 +305,8 @@ export class Kinolog {
         }
       }
     } finally {
-      await reader.cancel();
+      rest();
+      await reader?.cancel().catch(() => {}); // it may have been given up
     }
   }
 
@@ -236,7 +314,7 @@ export class Kinolog {
   async *#polls(subscribe, _cursor, signal) {
     const id = subscribe.slice("job:".length);
     for (;;) {
-      yield { type: "job", job: await this.job(id, { signal }) };
+      yield { type: "job", job: await this.job(id, { signal: within(POLL_WAIT_MS, signal) }) };
       await this.#sleep(POLL_MS, signal);
     }
   }
@@ -304,8 +382,15 @@ const isHeld = (frame) => ["paused", "no_executor"].includes(reasonOf(frame));
 const path = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
 const present = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value != null));
 
+/** In place of a frame: the connection is open, but not live. */
+const QUIET = Object.freeze({ type: "quiet" });
+
+/** A signal that aborts with either, or with the only one there is. */
+const either = (one, other) => (other ? AbortSignal.any([one, other]) : one);
+const within = (ms, signal) => either(AbortSignal.timeout(ms), signal);
+
 /** Resolves after `ms`; rejects when the signal aborts. */
-function pause(ms, signal) {
+export function pause(ms, signal) {
   return new Promise((resolve, reject) => {
     const stop = () => (clearTimeout(timer), reject(signal.reason));
     const timer = setTimeout(() => (signal?.removeEventListener("abort", stop), resolve()), ms);

@@ -1,6 +1,6 @@
 // A job and a list of jobs, kept true by a feed. No DOM: it is tested in node.
 
-import { Problem, backoff_ms, folded } from "../kinolog.js";
+import { Problem, backoff_ms, folded, pause } from "../kinolog.js";
 
 // After this many requests without a response the follower is told, and goes on.
 const TRIES_UNTIL_REPORT = 3;
@@ -40,10 +40,9 @@ export async function persistently(request, { signal, onTrouble = () => {}, slee
  * @returns {() => void} stop
  */
 export function followJob(feed, id, { onJob, onProblem, onState }) {
-  const stop = new AbortController();
   let job = null;
   let early = [];
-  const line = feed.listen({ onFrame: arrived, onState, onRefused: check });
+  const { line, signal, end, close } = following(feed, { onFrame: arrived, onState, onRefused: check, onProblem });
 
   function arrived(frame) {
     if (job) return take(frame);
@@ -59,7 +58,7 @@ export function followJob(feed, id, { onJob, onProblem, onState }) {
   }
 
   function show(changed) {
-    if (changed === job || stop.signal.aborted) return;
+    if (changed === job || signal.aborted) return;
     job = changed;
     onJob(job);
     if (job.status === "completed") close();
@@ -67,12 +66,12 @@ export function followJob(feed, id, { onJob, onProblem, onState }) {
 
   async function load() {
     try {
-      const found = await persistently(() => feed.kinolog.job(id, { signal: stop.signal }), { signal: stop.signal, onTrouble: onProblem });
-      if (stop.signal.aborted) return;
+      const found = await persistently(() => feed.kinolog.job(id, { signal }), { signal, onTrouble: onProblem });
+      if (signal.aborted) return;
       show(found);
       early.forEach(take);
       early = [];
-      if (!stop.signal.aborted) line.want(`job:${id}`);
+      if (!signal.aborted) line.want(`job:${id}`);
     } catch (error) {
       end(error);
     }
@@ -80,10 +79,24 @@ export function followJob(feed, id, { onJob, onProblem, onState }) {
 
   async function check() {
     try {
-      if (job) await feed.kinolog.job(id, { signal: stop.signal });
+      if (job) await feed.kinolog.job(id, { signal });
     } catch (error) {
       if (isFinal(error)) end(error);
     }
+  }
+
+  load();
+  return close;
+}
+
+/** A line of the feed: `close()` ends it, `end(error)` says why; `signal` is aborted then. */
+function following(feed, { onProblem, ...listener }) {
+  const stop = new AbortController();
+  const line = feed.listen(listener);
+
+  function close() {
+    stop.abort();
+    line.close();
   }
 
   function end(error) {
@@ -92,13 +105,7 @@ export function followJob(feed, id, { onJob, onProblem, onState }) {
     onProblem(problemOf(error));
   }
 
-  function close() {
-    stop.abort();
-    line.close();
-  }
-
-  load();
-  return close;
+  return { line, signal: stop.signal, end, close };
 }
 
 const concerns = (frame, id) => frame.job_id === id || frame.job?.id === id;
@@ -109,13 +116,11 @@ const concerns = (frame, id) => frame.job_id === id || frame.job?.id === id;
  * @returns {() => void} stop
  */
 export function followJobs(feed, { query = {}, limit = 20 }, { onJobs, onProblem, onState }) {
-  const stop = new AbortController();
-  const { signal } = stop;
   const isOfAsset = Boolean(query.asset_id);
   let jobs = new Map();
   let loading = null;
   let missed = [];
-  const line = feed.listen({ onFrame: arrived, onState, onRefused: load });
+  const { line, signal, end, close } = following(feed, { onFrame: arrived, onState, onRefused: load, onProblem });
 
   function arrived(frame) {
     if (frame.type === "snapshot") return frame.last === false ? undefined : load();
@@ -160,7 +165,7 @@ export function followJobs(feed, { query = {}, limit = 20 }, { onJobs, onProblem
     missed = [];
     const fields = Object.entries({ ...query, limit }).filter(([, value]) => value);
     const request = () => feed.kinolog.call("GET", `/v1/jobs?${new URLSearchParams(fields)}`, undefined, { signal });
-    return persistently(request, { signal, onTrouble: onProblem }).then((page) => loaded(page, turn), end);
+    return persistently(request, { signal, onTrouble: onProblem }).then((page) => loaded(page, turn), (error) => ((loading = null), end(error)));
   }
 
   function loaded({ data }, { again }) {
@@ -174,26 +179,6 @@ export function followJobs(feed, { query = {}, limit = 20 }, { onJobs, onProblem
     if (again) load();
   }
 
-  function end(error) {
-    loading = null;
-    if (signal.aborted) return;
-    close();
-    onProblem(problemOf(error));
-  }
-
-  function close() {
-    stop.abort();
-    line.close();
-  }
-
   load();
   return close;
-}
-
-/** Resolves after `ms`; rejects when the signal aborts. */
-function pause(ms, signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
-  });
 }

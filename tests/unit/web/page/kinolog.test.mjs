@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 
 import { Kinolog, Problem, folded } from "../../../../web/static/kinolog.js";
 
@@ -138,6 +138,115 @@ test("a live connection says when it is there and when it is lost", async () => 
   await frames.next();
   await frames.next();
   assert.deepEqual(states, ["live", "lost", "live"]);
+  stop.abort();
+});
+
+/** A clock that passes by seconds, with everything that waits for it. */
+function clock(t) {
+  let now_ms = 0;
+  t.mock.method(performance, "now", () => now_ms);
+  mock.timers.enable({ apis: ["setInterval"] });
+  t.after(() => mock.timers.reset());
+  return async (s) => {
+    for (let second = 0; second < s; second += 1) {
+      now_ms += 1000;
+      mock.timers.tick(1000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+}
+
+/** Sockets that stay open and do what the test makes them do. */
+function openSockets() {
+  const opened = [];
+  class OpenSocket {
+    sent = [];
+    constructor(url) {
+      this.url = new URL(url);
+      opened.push(this);
+      queueMicrotask(() => this.onopen?.());
+    }
+    send(text) {
+      this.sent.push(text);
+    }
+    say(frame) {
+      this.onmessage({ data: JSON.stringify(frame) });
+    }
+    close() {}
+  }
+  return { opened, OpenSocket };
+}
+
+/** Follows frames; `seen` and `states` grow. */
+function followed(kinolog) {
+  const [seen, states, stop] = [[], [], new AbortController()];
+  const run = async () => {
+    for await (const { type } of kinolog.frames("all", { signal: stop.signal, onState: (state) => states.push(state) })) seen.push(type);
+  };
+  run().catch(() => {});
+  return { seen, states, stop };
+}
+
+test("a server that is frozen is not live after 18 s, and the connection begins again where it was", async (t) => {
+  const pass = clock(t);
+  const { opened, OpenSocket } = openSockets();
+  const { seen, states, stop } = followed(client(async () => json({}), OpenSocket));
+  await pass(1);
+  opened[0].say({ type: "snapshot", cursor: "c1", jobs: [] });
+  for (let turn = 0; turn < 10; turn += 1) {
+    await pass(8);
+    opened[0].say({ type: "pong" });
+  }
+  await pass(1);
+  assert.equal(opened[0].sent.length, 10, "silence is asked about");
+  assert.deepEqual([seen, states], [["snapshot"], ["live"]], "an idle server is no frozen one, and a pong no frame");
+  await pass(18);
+  assert.deepEqual(states, ["live", "lost"]);
+  assert.equal(opened.length, 2);
+  assert.equal(opened[1].url.searchParams.get("cursor"), "c1");
+  opened[1].say({ type: "pong" });
+  await pass(1);
+  assert.deepEqual(states, ["live", "lost", "live"]);
+  stop.abort();
+});
+
+test("a handshake that nobody answers is given up", async (t) => {
+  const pass = clock(t);
+  const { opened, OpenSocket } = openSockets();
+  class Silent extends OpenSocket {
+    set onopen(_act) {}
+  }
+  const { stop } = followed(client(async () => json({}), Silent));
+  await pass(20);
+  assert.equal(opened.length, 2);
+  stop.abort();
+});
+
+test("events without frames or comments are not live after 30 s", async (t) => {
+  const pass = clock(t);
+  let stream;
+  const { asked, fetch } = server({
+    "GET /v1/live/sse": [() => new Response(new ReadableStream({ start: (controller) => (stream = controller) }))],
+  });
+  const abortable = async (url, options) => {
+    const response = await fetch(url, options);
+    const mine = stream;
+    options.signal?.addEventListener("abort", () => mine.error(options.signal.reason));
+    return response;
+  };
+  const say = (text) => stream.enqueue(new TextEncoder().encode(text));
+  const { states, stop } = followed(client(abortable));
+  await pass(1);
+  say('data: {"type": "snapshot", "cursor": "c1", "jobs": []}\n\n');
+  for (let turn = 0; turn < 5; turn += 1) {
+    await pass(20);
+    say(": still here\n\n");
+  }
+  assert.deepEqual(states, ["live"]);
+  await pass(32);
+  assert.deepEqual(states, ["live", "lost"]);
+  assert.equal(asked.filter(({ path }) => path === "/v1/live/sse").length, 2);
+  assert.equal(asked.at(-1).query.cursor, "c1");
   stop.abort();
 });
 
