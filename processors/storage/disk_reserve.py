@@ -6,7 +6,7 @@ import os
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -22,17 +22,33 @@ class ReserveReached(OSError):
         super().__init__(errno.ENOSPC, "the free space of this disk is reserved", str(folder))
 
 
+class DiskSpace(NamedTuple):
+    """Space of a disk, bytes."""
+
+    #: What users may fill, used space included: a file system's own share is left out.
+    size_bytes: int
+    free_bytes: int
+    #: Free space that media may not use.
+    reserve_bytes: int
+
+
 @dataclass(frozen=True)
 class DiskReserve:
     """Free space of each disk that stays free of media, bytes; a tenth of a disk at most. 0: none."""
 
     reserve_bytes: int = 0
 
-    def missing_bytes(self, folder: Path, more_bytes: int = 0) -> int:
-        """What the disk of `folder` lacks to keep the reserve after `more_bytes` are written; <= 0: nothing."""
+    def space(self, folder: Path) -> DiskSpace:
+        """Space of the disk of `folder`. Raises OSError."""
         disk = os.statvfs(folder)
         reserve = min(self.reserve_bytes, int(disk.f_blocks * disk.f_frsize * _LARGEST_SHARE))
-        return reserve + more_bytes - disk.f_bavail * disk.f_frsize if reserve else 0
+        usable = disk.f_blocks - disk.f_bfree + disk.f_bavail
+        return DiskSpace(usable * disk.f_frsize, disk.f_bavail * disk.f_frsize, reserve)
+
+    def missing_bytes(self, folder: Path, more_bytes: int = 0) -> int:
+        """What the disk of `folder` lacks to keep the reserve after `more_bytes` are written; <= 0: nothing."""
+        disk = self.space(folder)
+        return disk.reserve_bytes + more_bytes - disk.free_bytes if disk.reserve_bytes else 0
 
     def require(self, folder: Path, more_bytes: int = 0) -> None:
         """Raise ReserveReached if `more_bytes` on the disk of `folder` would use its reserve."""

@@ -14,6 +14,7 @@ from streams.kafka.retry import follow_forever
 from streams.kafka.topic_versions import NO_ID, TopicVersion, topic_versions
 from streams.kafka.topics import names
 from streams.settings import Settings
+from web.live.control_lag import ControlLag
 from web.readmodel.position import Position
 
 #: Seconds without a report of a partition, or without progress in a backlog, after which control counts as stopped.
@@ -108,7 +109,7 @@ class ControlWatch:
         self._topics, self._uploads = (topics.commands, topics.uploads, topics.step_events), topics.uploads
         self._dead_letters = [TopicPartition(topics.dead_letters, n) for n in range(settings.partitions)]
         self._ran_s, self._ran_at = 0.0, clock()
-        self._state = ControlState(settings.partitions, 0.0)
+        self._state, self._lag = ControlState(settings.partitions, 0.0), ControlLag()
         self._consumer: Any = None
 
     def reported(self, report: ControlReported) -> None:
@@ -118,6 +119,10 @@ class ControlWatch:
     def troubles(self) -> list[str]:
         """Reasons why control is not working; empty when it is."""
         return self._state.troubles(self._now())
+
+    def lag(self) -> tuple[int, float]:
+        """Records that control has yet to apply, and for how many seconds the oldest of them has waited."""
+        return self._lag.records, self._lag.waited_s(self._now())
 
     async def dead_letters(self) -> int | None:
         """Number of dead letters written so far; None while the log cannot be reached."""
@@ -153,7 +158,8 @@ class ControlWatch:
         untouched = [tp for tp, offset in next_offsets.items() if offset == 0 < ends[tp]]
         if untouched:  # retention may have removed everything unread
             next_offsets |= await consumer.beginning_offsets(untouched)
-        self._state.observe(next_offsets, ends, self._now())
+        self._state.observe(next_offsets, ends, now := self._now())
+        self._lag.observe(next_offsets, ends, now)
 
     async def _versions(self, consumer: Any) -> dict[str, TopicVersion | None]:
         try:

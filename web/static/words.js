@@ -29,6 +29,9 @@ export const kind = (job) => job.filename?.match(/\.([a-z0-9]{1,5})$/i)?.[1].toU
 /** Outputs of the last step that published `name`, e.g. the key of "master" or "poster"; undefined when none did. */
 export const output = (job, name) => job.steps.findLast((step) => step.outputs?.[name])?.outputs[name];
 
+/** How a job is, or was asked to be, processed, e.g. "video · high priority". */
+export const choiceText = ({ pipeline, priority }) => [pipeline, priority && `${priority} priority`].filter(Boolean).join(" · ");
+
 /** The job's status in a word or two. */
 export function statusText(job) {
   if (job.cancelling && !hasEnded(job)) return "Cancelling";
@@ -137,6 +140,14 @@ export function duration(s) {
   if (s < 90) return `${Math.round(s)} s`;
   const minutes = Math.round(s / 60);
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** A size for people, e.g. "1.2 GB". */
+export function size(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const value = bytes / 1000 ** power;
+  return `${power && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
 }
 
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });

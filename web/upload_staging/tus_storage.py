@@ -32,6 +32,7 @@ class TusUpload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     filename: str | None = None
     pipeline: str | None = None
     passthrough: str | None = None
+    priority: str | None = None
     #: The Upload-Metadata header.
     metadata: str | None = None
     #: Whether it is a part of a final upload, and becomes no job itself.

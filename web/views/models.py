@@ -280,6 +280,16 @@ class Stats(View, frozen=True, kw_only=True):
     as_of: str | UnsetType = UNSET
 
 
+class PipelineView(View, frozen=True, kw_only=True):
+    """A pipeline that a submission may name."""
+
+    name: str
+    #: Whether it runs when a submission names none.
+    default: bool
+    #: Names of its steps.
+    steps: list[str]
+
+
 class QueueView(View, frozen=True, kw_only=True):
     """The queue of a step, with the number of the caller's jobs by status of the step."""
 
@@ -321,6 +331,37 @@ class StepHistoryView(View, frozen=True, kw_only=True):
     #: The same over the hour, from a sample.
     hour_p50_s: float | None
     hour_p95_s: float | None
+
+
+class ControlView(View, frozen=True, kw_only=True):
+    """How far control is behind the commands, uploads and step events on the log."""
+
+    #: Records that it has yet to apply.
+    behind_records: int
+    #: Seconds for which the oldest of them has been on the log.
+    behind_s: float
+    #: Why control is not working; empty when it is.
+    troubles: list[str]
+
+
+class DiskView(View, frozen=True, kw_only=True):
+    """A disk of the machine of this replica."""
+
+    #: What is on it: log, media, uploads (resumable ones that are not complete).
+    keeps: list[str]
+    size_bytes: int
+    free_bytes: int
+    #: Free space that media may not use.
+    reserve_bytes: int
+    #: Whether only that is free: uploads are refused with 507.
+    below_reserve: bool
+
+
+class SystemView(View, frozen=True, kw_only=True):
+    """What an operator watches besides the queues."""
+
+    control: ControlView
+    disks: list[DiskView]
 
 
 class DeadLetterView(View, frozen=True, kw_only=True):

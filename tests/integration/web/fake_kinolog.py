@@ -77,6 +77,7 @@ class FakeKinolog:
     """Jobs, live sockets, and a record of the page's requests."""
 
     def __init__(self, media: Path) -> None:
+        calm = {"behind_records": 0, "behind_s": 0.0, "troubles": []}
         #: Folder that is served as every asset's artifacts.
         self.media = media
         self.jobs: dict[str, Json] = {}
@@ -95,11 +96,15 @@ class FakeKinolog:
         #: Other changes: method and path, and the body.
         self.changes: list[tuple[str, Any]] = []
         #: Lists that are served as they are, by path.
-        self.known: dict[str, Any] = {}
+        self.known: dict[str, Any] = {"/v1/stats/system": {"control": calm, "disks": []}}
         #: Commands to many jobs: (action, body).
         self.bulks: list[tuple[str, Json]] = []
         self.uploads: dict[str, bytes] = {}
         self.upload_keys: list[str] = []
+        #: Parameters of the uploads, besides the name, by their names.
+        self.upload_fields: dict[str, Json] = {}
+        #: Pipelines that are offered, the default one first.
+        self.pipelines = ["standard", "video"]
         self.protocols: list[str] = []
         self.resumed_from: list[str | None] = []
         #: Topics of each live connection.
@@ -146,6 +151,12 @@ class FakeKinolog:
         for socket in self._sockets:
             await socket.send_json(frame)
 
+    async def caption(self, job_id: str, text: str, language: str | None = "en") -> None:
+        """Sends words that were just heard."""
+        frame = {"type": "caption", "job_id": job_id, "id": 1, "start_ms": 0, "end_ms": 900, "text": text}
+        for socket in self._sockets:
+            await socket.send_json(frame | {"language": language})
+
     async def pause(self, step: str, *, paused: bool = True) -> None:
         """Pauses a queue, or resumes it: of no job's position."""
         for socket in self._sockets:
@@ -188,12 +199,22 @@ class FakeKinolog:
         app.router.add_get("/v1/live", self._live)
         app.router.add_get("/v1/jobs", self._list)
         app.router.add_get("/v1/jobs/counts", self._counts)
-        for path in ("jobs/failures", "stats/steps", "queues", "tokens", "audit", "dead-letters", "cache-assets"):
+        for path in (
+            "jobs/failures",
+            "stats/steps",
+            "stats/system",
+            "queues",
+            "tokens",
+            "audit",
+            "dead-letters",
+            "cache-assets",
+        ):
             app.router.add_get(f"/v1/{path}", self._known)
         app.router.add_get("/v1/jobs/{id}", self._job)
         app.router.add_get("/v1/jobs/{id}/events", self._job_events)
         app.router.add_delete("/v1/jobs/{id}", self._command)
         app.router.add_get("/v1/stats", self._stats)
+        app.router.add_get("/v1/pipelines", self._pipelines)
         app.router.add_get("/v1/me", self._me)
         app.router.add_get("/v1/executors", self._executors)
         app.router.add_get("/v1/search", self._search)
@@ -297,6 +318,10 @@ class FakeKinolog:
         jobs = dict.fromkeys(STATUSES, 0) | Counter(job["status"] for job in self.jobs.values())
         return web.json_response({"data": {"jobs": jobs, "pipelines": pipelines, "steps": steps}})
 
+    async def _pipelines(self, _request: web.Request) -> web.StreamResponse:
+        offered = [{"name": name, "default": name == self.pipelines[0], "steps": []} for name in self.pipelines]
+        return web.json_response({"data": offered})
+
     async def _known(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"data": self.known.get(request.path, []), "next_cursor": None})
 
@@ -346,8 +371,10 @@ class FakeKinolog:
         self.upload_keys.append(request.headers["Idempotency-Key"])
         if self.refusals:
             return _refusal(*self.refusals.pop(0))
-        self.uploads[request.query["filename"]] = body
-        created = job(next(self._numbers), filename=request.query["filename"])
+        fields = dict(request.query)
+        name = fields.pop("filename")
+        self.uploads[name], self.upload_fields[name] = body, fields
+        created = job(next(self._numbers), filename=name, pipeline=fields.get("pipeline", "standard"))
         await self.put(created)
         return web.json_response({"data": {"asset_id": created["asset_id"], "job_id": created["id"]}}, status=201)
 

@@ -60,8 +60,9 @@ async def show_tus(request: web.Request) -> web.Response:
 async def create_tus(request: web.Request) -> web.Response:
     """Create a resumable upload of `Upload-Length` bytes at `Location`. The response has the ids of its job.
 
-    `Upload-Metadata` may have filename, pipeline and passthrough. The length may be told later (`Upload-Defer-Length`),
-    the first bytes may come at once, and `Upload-Concat` makes one upload of several partial ones.
+    `Upload-Metadata` may have filename, pipeline, passthrough and priority. The length may be told later
+    (`Upload-Defer-Length`), the first bytes may come at once, and `Upload-Concat` makes one upload of several partial
+    ones.
     """
     require_version(request)
     if partial_ids := concatenation(request):

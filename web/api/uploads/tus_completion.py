@@ -9,6 +9,7 @@ from processors.storage.errors import ObjectNotFound
 from schemas.commands import SubmitJob
 from schemas.jobs import Input
 from schemas.uploads import UploadCompleted
+from streams.settings import Settings
 from web.api.common import visible_job
 from web.api.uploads.submissions import SubmissionIds, fingerprint, submit_command
 from web.auth.middleware import caller_of
@@ -19,7 +20,7 @@ from web.upload_staging.tus_locks import TusLocks
 from web.upload_staging.tus_storage import TusStorage, TusUpload
 
 #: Fields of a submission that an upload's metadata may set.
-METADATA_FIELDS = ("filename", "pipeline", "passthrough")
+METADATA_FIELDS = ("filename", "pipeline", "passthrough", "priority")
 
 #: Uploads that requests of this process are adding to.
 LOCKS = TusLocks()
@@ -47,11 +48,15 @@ async def finished_upload(request: web.Request, upload_id: str) -> TusUpload | N
         return None
 
 
+def tus_path(settings: Settings) -> Path:
+    """Path of the folder of resumable uploads."""
+    return Path(settings.web.tus_dir) if settings.web.tus_dir else settings.data_path / "web" / "tus"
+
+
 def tus_folder(parts: Services) -> TusStorage:
     """The folder of resumable uploads."""
-    settings = parts.settings.web
-    folder = Path(settings.tus_dir) if settings.tus_dir else parts.settings.data_path / "web" / "tus"
-    return TusStorage(folder, settings.tus_expire_s, parts.clock.now_or_none, parts.reserve)
+    expire_s = parts.settings.web.tus_expire_s
+    return TusStorage(tus_path(parts.settings), expire_s, parts.clock.now_or_none, parts.reserve)
 
 
 def submission_of(parts: Services, upload: TusUpload) -> SubmitJob:
@@ -59,7 +64,7 @@ def submission_of(parts: Services, upload: TusUpload) -> SubmitJob:
     submitted = UploadCompleted(
         input=Input(object=f"uploads/{upload.asset_id}/source"),
         owner=upload.owner,
-        **{name: getattr(upload, name) for name in METADATA_FIELDS},
+        **{name: value for name in METADATA_FIELDS if (value := getattr(upload, name)) is not None},
     )
     return submit_command(
         parts, submitted, SubmissionIds(upload.asset_id, upload.job_id, False), fingerprint("tus", upload.id)

@@ -3,7 +3,7 @@
 import { build } from "../dom.js";
 import { artifact } from "../posters.js";
 import { files } from "../timeline.js";
-import { size } from "../uploads.js";
+import { size } from "../words.js";
 import { copyButton } from "./copy.js";
 
 const AT_A_TIME = 4;

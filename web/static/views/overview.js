@@ -4,10 +4,10 @@ import { ACTIONS, jobsText } from "../bulk.js";
 import { build, notice, put } from "../dom.js";
 import { STATUSES } from "../filter.js";
 import { routeHash } from "../route.js";
-import { age, duration } from "../words.js";
 import { columns } from "./executors.js";
+import { queueCards } from "./queue_cards.js";
 import { Refresher } from "./refresher.js";
-import { sparkline } from "./sparkline.js";
+import { systemCards } from "./system_cards.js";
 import { Table } from "./table.js";
 import { warnings } from "./warnings.js";
 
@@ -20,56 +20,79 @@ const LEFT_OUT = new Set(["Lane", "CPUs", "Last report"]);
 
 export function createView(page) {
   const { root, call, me } = page;
+  const parts = { problem: build("p", { className: "notice", role: "alert", hidden: true }), ...lists(), ...tables(me, (...given) => command(page, refresher, parts, ...given)) };
+  const onProblem = (error) => notice(parts.problem, error ? `The overview could not be loaded: ${error.message}` : "");
   const get = async (path) => (await call("GET", path)).data;
-  const problem = build("p", { className: "notice", role: "alert", hidden: true });
-  const cards = build("ul", { className: "cards" });
-  const attention = build("ul", { className: "attention", ariaLabel: "Needs attention" });
-  const queues = build("ul", { className: "queue-cards" });
-  const [executors, failures] = [build("div"), build("div")];
-  root.append(
-    build("header", { className: "view-head" }, build("h2", {}, "Overview")), problem, cards, attention,
-    build("h3", {}, "Queues"), queues, build("h3", {}, "Executors"), executors, build("h3", {}, "Failures"), failures,
-  );
-  const fleet = new Table({ root: executors, caption: "Executors", columns: columns.filter(({ label }) => !LEFT_OUT.has(label)), key: ({ id }) => id, empty: noExecutor() });
-  const errors = new Table({
-    root: failures, caption: "Failures by error code", columns: failureColumns(me), key: ({ code }) => code,
-    act: (action, group) => command(action, group), empty: build("p", {}, "No failed jobs."),
-  });
-
-  async function load() {
-    const [stats, queueList, executorList, groups, active, history] = await Promise.all([
-      get("/v1/stats"), get("/v1/queues"), get("/v1/executors").catch(() => []), get("/v1/jobs/failures"),
-      get("/v1/jobs?status=active&sort=updated_at&limit=50"), me.role === "admin" ? get("/v1/stats/steps") : [],
-    ]);
-    const oldest = await Promise.all(queueList.filter(({ queued }) => queued).map(async ({ name }) => [name, await oldestOf(name)]));
-    const now_ms = Date.now();
-    replaced(cards, Object.keys(STATUSES).map((status) => statusCard(status, stats.jobs[status])));
-    replaced(attention, warnings({ queues: queueList, executors: executorList, active, now_ms }).map(warning));
-    replaced(queues, queueList.filter(isUsed).map((queue) => queueCard(queue, Object.fromEntries(oldest)[queue.name], history.find(({ name }) => name === queue.name), now_ms)));
-    fleet.draw(executorList);
-    errors.draw(groups);
-  }
-
-  const oldestOf = async (step) => (await get(`/v1/jobs?${new URLSearchParams({ step: `${step}:queued`, sort: "created_at", limit: 1 })}`))[0];
-  const onProblem = (error) => notice(problem, error ? `The overview could not be loaded: ${error.message}` : "");
-  const refresher = new Refresher({ fetch: load, onProblem });
-
-  async function command(action, { code, jobs }) {
-    const { label, text, yes, no, path, body } = ACTIONS[action];
-    if (!(await page.confirm(`${label} ${jobsText(jobs)} that failed with ${code}?`, text, yes, no))) return;
-    try {
-      await call("POST", `/v1/jobs/${path}`, { ...body, status: "failed", error_code: code });
-      await refresher.now();
-    } catch (error) {
-      notice(problem, `${label}: ${error.message}`);
-    }
-  }
-
+  const refresher = new Refresher({ fetch: async () => draw(parts, await load(get, me)), onProblem });
+  root.append(...layout(parts, me));
   return {
     show: () => refresher.start(),
     hide: () => refresher.stop(),
     arrived: ({ type }) => COUNTING.has(type) && refresher.changed(),
   };
+}
+
+const lists = () => ({
+  cards: build("ul", { className: "cards" }),
+  attention: build("ul", { className: "attention", ariaLabel: "Needs attention" }),
+  queues: build("ul", { className: "queue-cards" }),
+  system: build("ul", { className: "queue-cards" }),
+});
+
+function tables(me, act) {
+  const [executors, failures] = [build("div"), build("div")];
+  const shown = columns.filter(({ label }) => !LEFT_OUT.has(label));
+  return {
+    executors,
+    failures,
+    fleet: new Table({ root: executors, caption: "Executors", columns: shown, key: ({ id }) => id, empty: noExecutor() }),
+    errors: new Table({
+      root: failures, caption: "Failures by error code", columns: failureColumns(me), key: ({ code }) => code, act, empty: build("p", {}, "No failed jobs."),
+    }),
+  };
+}
+
+function layout({ problem, cards, attention, queues, system, executors, failures }, me) {
+  const parts = { Queues: queues, Executors: executors, Failures: failures, ...(isOperator(me) ? { System: system } : {}) };
+  const headed = Object.entries(parts).flatMap(([heading, part]) => [build("h3", {}, heading), part]);
+  return [build("header", { className: "view-head" }, build("h2", {}, "Overview")), problem, cards, attention, ...headed];
+}
+
+/** Whether the caller may see what concerns everybody. */
+const isOperator = ({ role }) => role === "admin";
+
+/** Everything that the overview shows. `get(path)` resolves to the data of the response. */
+async function load(get, me) {
+  const forOperators = (path, otherwise) => (isOperator(me) ? get(path) : otherwise);
+  const [stats, queues, executors, failures, active, history, system] = await Promise.all([
+    get("/v1/stats"), get("/v1/queues"), get("/v1/executors").catch(() => []), get("/v1/jobs/failures"),
+    get("/v1/jobs?status=active&sort=updated_at&limit=50"), forOperators("/v1/stats/steps", []), forOperators("/v1/stats/system", null),
+  ]);
+  const oldestOf = async (step) => (await get(`/v1/jobs?${new URLSearchParams({ step: `${step}:queued`, sort: "created_at", limit: 1 })}`))[0];
+  const oldest = await Promise.all(queues.filter(({ queued }) => queued).map(async ({ name }) => [name, await oldestOf(name)]));
+  return { stats, queues, executors, failures, active, history, system, oldest: Object.fromEntries(oldest), now_ms: Date.now() };
+}
+
+function draw(parts, found) {
+  const { stats, queues, executors, failures, system } = found;
+  replaced(parts.cards, Object.keys(STATUSES).map((status) => statusCard(status, stats.jobs[status])));
+  replaced(parts.attention, warnings(found).map(warning));
+  replaced(parts.queues, queueCards(queues, found));
+  if (system) replaced(parts.system, systemCards(system));
+  parts.fleet.draw(executors);
+  parts.errors.draw(failures);
+}
+
+/** Retries or clears the failed jobs of a code, once a person has confirmed it. */
+async function command({ call, confirm }, refresher, { problem }, action, { code, jobs }) {
+  const { label, text, yes, no, path, body } = ACTIONS[action];
+  if (!(await confirm(`${label} ${jobsText(jobs)} that failed with ${code}?`, text, yes, no))) return;
+  try {
+    await call("POST", `/v1/jobs/${path}`, { ...body, status: "failed", error_code: code });
+    await refresher.now();
+  } catch (error) {
+    notice(problem, `${label}: ${error.message}`);
+  }
 }
 
 /** Replaces the items that differ: what is unchanged keeps its node, and so the keyboard's focus. */
@@ -88,41 +111,6 @@ const statusCard = (status, count) =>
     build("b", {}, NUMBER.format(count)), " ", build("span", {}, STATUSES[status])));
 
 const warning = ({ text, view, id, params }) => build("li", {}, build("a", { href: routeHash(view, id, params) }, text));
-
-/** A step that nothing waits for, runs or offers is of no interest. */
-const isUsed = ({ queued, waiting, active, delayed, completed, failed, paused, executors }) =>
-  Boolean(queued || waiting || active || delayed || completed || failed || paused || executors);
-
-function queueCard(queue, oldest, history, now_ms) {
-  const { name, queued, active, slots, delayed, failed } = queue;
-  const fact = (label, text, status, isBad) =>
-    build("a", { className: "fact", href: routeHash("jobs", null, { step: `${name}:${status}` }), dataset: { bad: String(Boolean(isBad)) } }, build("b", {}, text), ` ${label}`);
-  const held = build("span", { className: "badge", dataset: { status: stateOf(queue)[0] } }, stateOf(queue)[1]);
-  return build("li", { className: "queue-card" },
-    build("div", { className: "queue-head" }, build("h4", {}, name), held),
-    build("p", { className: "facts" },
-      fact("waiting", NUMBER.format(queued), "queued"),
-      fact("active", slots ? `${active}/${slots}` : String(active), "active"),
-      delayed ? fact("to retry", NUMBER.format(delayed), "delayed") : "",
-      fact("failed", NUMBER.format(failed), "failed", failed)),
-    build("p", { className: "quiet-line" }, oldest ? `Oldest job: ${age(oldest.created_at, now_ms)}` : "Nothing waits"),
-    history ? chart(history) : "");
-}
-
-function stateOf({ paused, reason, executors, queued }) {
-  if (paused) return ["paused", "Paused"];
-  if (executors === 0) return [queued ? "failed" : "", "No executor"];
-  if (reason === "capped") return ["paused", "At its limit"];
-  return ["active", "Open"];
-}
-
-function chart({ name, completed, failed, hour_p50_s, hour_p95_s }) {
-  const sum = completed.reduce((total, count) => total + count, 0);
-  const lost = failed.reduce((total, count) => total + count, 0);
-  const took = hour_p50_s == null ? "" : `p50 ${duration(hour_p50_s)} · p95 ${duration(hour_p95_s)}`;
-  const text = `${NUMBER.format(sum)} in the last hour${lost ? `, ${NUMBER.format(lost)} failed` : ""}`;
-  return build("div", { className: "chart" }, sparkline(completed, `${name}: completed per minute, ${text}`), build("p", { className: "quiet-line" }, `${NUMBER.format(sum)} in the last hour`, build("br"), took));
-}
 
 const failureColumns = (me) => [
   { label: "Error", cell: ({ code }) => build("a", { href: routeHash("jobs", null, { status: "failed", error_code: code }) }, code) },

@@ -1,6 +1,7 @@
 // What somebody has to do something about, from what the server reports. Pure.
 
-import { age, duration } from "../words.js";
+import { age, duration, size } from "../words.js";
+import { BEHIND_S, diskName } from "./system_cards.js";
 
 const NUMBER = new Intl.NumberFormat("en");
 // Reports come every few seconds: a job that changed longer ago than this, and that no executor runs, is stuck.
@@ -9,10 +10,11 @@ const waiting = (count) => `${NUMBER.format(count)} ${count === 1 ? "job waits" 
 
 /**
  * Warnings as [{text, view, params}], the gravest first. `queues`, `executors`: of the API; `active`: active jobs, the oldest
- * change first; `now_ms` since the epoch.
+ * change first; `system`: of the API, null for who is no operator; `now_ms` since the epoch.
  */
-export function warnings({ queues, executors, active, now_ms }) {
+export function warnings({ queues, executors, active, system, now_ms }) {
   return [
+    ...(system ? ofSystem(system) : []),
     ...queues.filter(({ executors: count, queued, paused }) => count === 0 && queued && !paused).map(noExecutor),
     ...active.filter((job) => isStuck(job, executors, now_ms)).map((job) => stuck(job, now_ms)),
     ...executors.filter(({ status }) => status === "silent").map((executor) => silent(executor, now_ms)),
@@ -21,6 +23,22 @@ export function warnings({ queues, executors, active, now_ms }) {
     ...outdated(executors),
   ];
 }
+
+function ofSystem({ control, disks }) {
+  const { behind_records, behind_s, troubles } = control;
+  const isBehind = behind_s >= BEHIND_S;
+  return [
+    ...troubles.map((text) => here(`${text[0].toUpperCase()}${text.slice(1)}.`)),
+    ...(isBehind ? [here(`Control is ${duration(behind_s)} behind: ${NUMBER.format(behind_records)} ${behind_records === 1 ? "record waits" : "records wait"}.`)] : []),
+    ...disks.filter(({ below_reserve }) => below_reserve).map(full),
+  ];
+}
+
+const here = (text) => ({ text, view: "overview", params: {} });
+
+const full = (disk) => ({
+  text: `${diskName(disk)}: the last ${size(disk.free_bytes)} are kept for the log. Uploads are refused until jobs are deleted.`, view: "jobs", params: { status: "completed" },
+});
 
 const noExecutor = ({ name, queued }) => ({
   text: `No executor runs ${name}: ${waiting(queued)}. Start one: kinolog executor.`, view: "jobs", params: { step: `${name}:queued` },

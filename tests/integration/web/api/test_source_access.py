@@ -142,6 +142,7 @@ TAKING_NONE = {
     *("POST /v1/jobs/{job_id}/cancel", "POST /v1/jobs/{job_id}/retry", "DELETE /v1/jobs/{job_id}"),
     *("POST /v1/jobs/clear", "POST /v1/jobs/retry", "POST /v1/jobs/cancel", "GET /v1/search"),
     *("GET /v1/jobs/counts", "GET /v1/jobs/failures", "GET /v1/stats/steps", "GET /v1/me"),
+    *("GET /v1/pipelines", "GET /v1/stats/system"),
     *("GET /v1/audit", "GET /v1/dead-letters"),
     *("POST /v1/cache-assets", "GET /v1/cache-assets", "GET /v1/cache-assets/stats"),
     *("GET /v1/cache-assets/{asset_id}", "POST /v1/cache-assets/retry-failed", "POST /v1/cache-assets/cleanup"),

@@ -40,6 +40,13 @@ def busy(kinolog: FakeKinolog) -> None:
             queue("probe", queued=3, executors=0, reason="no_executor"),
             queue("transcode", queued=2, active=1, failed=4, paused=True, paused_at=iso(0)),
         ],
+        "/v1/stats/system": {
+            "control": {"behind_records": 1203, "behind_s": 42.0, "troubles": []},
+            "disks": [
+                {"keeps": ["log", "media"], "size_bytes": 10**11, "free_bytes": 9 * 10**8, "reserve_bytes": 1024**3}
+                | {"below_reserve": True}
+            ],
+        },
         "/v1/stats/steps": [{"name": "transcode", "hour_p50_s": 12.0, "hour_p95_s": 71.0} | history],
         "/v1/jobs/failures": [
             {
@@ -116,6 +123,26 @@ async def test_no_view_is_wider_than_a_phone(open_page: OpenPage, kinolog: FakeK
     for view in VIEWS:
         await opened(page, view)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 360, view
+
+
+async def test_an_operator_sees_the_lag_and_the_disk_and_nobody_else(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    busy(kinolog)
+    page = await open_page()
+    await opened(page, "overview")
+    cards = page.locator(".system-card")
+    await expect(cards).to_contain_text(["1,203 records behind", "900 MB free"])
+    await expect(cards.last).to_contain_text("of 100 GB: uploads are refused")
+    attention = page.get_by_role("list", name="Needs attention")
+    await expect(attention).to_contain_text("Control is 42 s behind: 1,203 records wait.")
+    await expect(attention).to_contain_text("Disk of log and media: the last 900 MB are kept")
+    kinolog.role = "editor"
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.reload()
+    await opened(page, "overview")
+    await expect(page.get_by_role("heading", name="Failures")).to_be_visible()
+    assert await page.get_by_role("heading", name="System").count() == 0
+    assert not [url for url in asked if "/stats/s" in url]
 
 
 async def test_the_overview_says_what_needs_attention_and_leads_to_it(

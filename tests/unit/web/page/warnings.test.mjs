@@ -25,6 +25,24 @@ test("jobs that wait for an executor, a resume or a limit are named with their n
   ]);
 });
 
+const GB = 1e9;
+const system = ({ disk = {}, ...control } = {}) => ({
+  control: { behind_records: 0, behind_s: 0, troubles: [], ...control },
+  disks: [{ keeps: ["log", "media"], size_bytes: 100 * GB, free_bytes: 18 * GB, reserve_bytes: 1.07 * GB, below_reserve: false, ...disk }],
+});
+
+test("a full disk, and control that is behind or not working, come first for an operator", () => {
+  assert.deepEqual(texts({ system: system() }), []);
+  assert.deepEqual(texts({ system: system({ behind_records: 12, behind_s: 3 }) }), [], "a restart is no trouble");
+  const found = { system: system({ behind_records: 1203, behind_s: 42, troubles: ["control has not reported for 12 s on partition 0"], disk: { free_bytes: 0.9 * GB, below_reserve: true } }), queues: [queue("probe", { executors: 0, queued: 1 })] };
+  assert.deepEqual(texts(found), [
+    "Control has not reported for 12 s on partition 0.",
+    "Control is 42 s behind: 1,203 records wait.",
+    "Disk of log and media: the last 900 MB are kept for the log. Uploads are refused until jobs are deleted.",
+    "No executor runs probe: 1 job waits. Start one: kinolog executor.",
+  ]);
+});
+
 test("a silent executor, and a job that nobody runs though it is active", () => {
   const steps = [{ name: "transcode", status: "active" }];
   const job = (id, updated_at) => ({ id, filename: `${id}.mp4`, updated_at, steps });

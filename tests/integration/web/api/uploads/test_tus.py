@@ -74,6 +74,23 @@ async def test_a_client_that_can_only_post_overrides_the_method(site: Site, cont
         assert (refused.status, refused.headers["Allow"]) == (405, "HEAD,PATCH,DELETE")
 
 
+def described(**fields: str) -> str:
+    """An Upload-Metadata header."""
+    return ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in fields.items())
+
+
+async def test_a_resumable_upload_is_processed_with_the_priority_that_was_chosen(
+    site: Site, control: ControlStandIn
+) -> None:
+    chosen = described(pipeline="noop", priority="high")
+    whole = await send(site, "POST", PATH, data=b"0123456789", Upload_Length="10", Upload_Metadata=chosen)
+    job_id = whole.headers["Kinolog-Job-Id"]
+    await eventually(lambda: job_id in control.jobs)
+    assert control.jobs[job_id].priority == "high"
+    wrong = described(pipeline="noop", priority="urgent")
+    assert (await send(site, "POST", PATH, Upload_Length="10", Upload_Metadata=wrong)).status == 422
+
+
 @pytest.mark.parametrize("wrong", ["0", "4", "6"])
 async def test_bytes_that_are_sent_again_are_kept_once(site: Site, control: ControlStandIn, wrong: str) -> None:
     path = await created(site, 10)
