@@ -7,7 +7,9 @@ import { JobsView, takeOldFilter } from "./jobs_view.js";
 import { Kinolog, Problem, backoff_ms } from "./kinolog.js";
 import { pageRouter } from "./navigation.js";
 import { artifact, signer } from "./posters.js";
+import { listenForFiles } from "./files.js";
 import { listenForSearch } from "./search.js";
+import { recall, remember } from "./storage.js";
 import { UploadQueue } from "./uploads.js";
 import { announcement, output, title } from "./words.js";
 
@@ -24,12 +26,12 @@ function takeToken() {
   const fragment = new URLSearchParams(url.hash.slice(1));
   const linked = fragment.get("token") ?? url.searchParams.get("token");
   if (linked) {
-    sessionStorage.setItem(TOKEN_KEY, linked);
+    remember("sessionStorage", TOKEN_KEY, linked);
     url.searchParams.delete("token");
     if (fragment.has("token")) url.hash = "";
     history.replaceState(null, "", url.pathname + url.search + url.hash);
   }
-  return sessionStorage.getItem(TOKEN_KEY) ?? "";
+  return linked || recall("sessionStorage", TOKEN_KEY);
 }
 
 // A link with a token that is pasted into an open page changes the hash only.
@@ -60,7 +62,7 @@ async function start() {
 
 /** Asks for another token. */
 function rejected(token) {
-  sessionStorage.removeItem(TOKEN_KEY);
+  remember("sessionStorage", TOKEN_KEY, "");
   askForToken(token ? "This token is not valid." : "");
 }
 
@@ -87,8 +89,8 @@ function follow(token, call, me) {
     arrived: (frame) => job.arrived(frame),
   });
   router.start();
-  const uploads = new UploadQueue({ root: $("uploads"), token, problem: (status, text) => new Problem(status, text) });
-  if (me.role !== "viewer") listenForFiles(uploads);
+  const uploads = new UploadQueue({ root: $("uploads"), token });
+  if (me.role !== "viewer") listenForFiles(uploads, call);
   listenForSearch({
     form: $("speech-form"),
     field: $("speech"),
@@ -175,35 +177,11 @@ async function openPassage({ asset_id, filename, start_ms }, sign) {
   await play(filename ?? asset_id, sign.refresh(asset_id), start_ms / 1000);
 }
 
-function listenForFiles(uploads) {
-  $("picker").addEventListener("change", ({ target }) => {
-    uploads.add(target.files);
-    target.value = ""; // the same file may be chosen again
-  });
-  let depth = 0; // dragenter of a child comes before dragleave of its parent
-  const mark = (change) => document.body.classList.toggle("dragging", (depth = change) > 0);
-  addEventListener("dragenter", (event) => hasFiles(event) && mark(depth + 1));
-  addEventListener("dragleave", (event) => hasFiles(event) && mark(Math.max(0, depth - 1)));
-  addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
-  addEventListener("drop", (event) => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    mark(0);
-    const dropped = [...event.dataTransfer.items].filter(({ kind }) => kind === "file");
-    const files = dropped.filter((item) => !item.webkitGetAsEntry()?.isDirectory);
-    notice($("notice"), files.length < dropped.length ? "Folders cannot be uploaded: drop the files that are in them." : "");
-    uploads.add(files.map((item) => item.getAsFile()));
-  });
-  // A picture of the page that is dropped on it would be a file.
-  addEventListener("dragstart", (event) => event.target.localName === "img" && event.preventDefault());
-}
-
-const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
-
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem(TOKEN_KEY, $("token").value.trim());
-  location.reload();
+  const token = $("token").value.trim();
+  if (remember("sessionStorage", TOKEN_KEY, token)) location.reload();
+  else location.hash = `#${new URLSearchParams({ token })}`; // as by a link: the page is loaded again with it
 });
 
 start();

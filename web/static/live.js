@@ -11,6 +11,10 @@ const MOST_JOBS = 500;
 // New jobs beyond `limit` that are kept before the last ones are dropped.
 const SLACK_JOBS = 200;
 
+// The step whose captions are shown while it runs.
+const HEARING = "transcribe";
+const MOST_CAPTION_CHARS = 300;
+
 const STEP_ENDED = new Set(["completed", "failed", "cancelled", "skipped"]);
 
 /**
@@ -83,6 +87,7 @@ const FOLDS = {
   snapshot: (state) => (startOver(state), []),
   job: (state, { job }) => changed(state, job),
   progress: (state, frame) => moved(state, state.jobs.get(frame.job_id), (job) => progressed(job, frame)),
+  caption: (state, frame) => moved(state, state.jobs.get(frame.job_id), (job) => captioned(job, frame)),
   queue: (state, frame) => [...state.jobs.values()].flatMap((known) => moved(state, known, (job) => queued(job, frame))),
   deleted: (state, { job_id }) => (state.jobs.has(job_id) ? [set(state, job_id, undefined)] : []),
 };
@@ -142,8 +147,20 @@ function latest(known, found) {
   if (known.run > found.run || known.updated_at > found.updated_at) return known;
   const seen = new Map(known.steps.map((step) => [step.name, step]));
   const steps = found.steps.map((step) => keepProgress(seen.get(step.name), step));
-  return { ...found, steps, progress: Math.max(known.progress, found.progress) };
+  return { ...found, steps, progress: Math.max(known.progress, found.progress), ...keptCaption(known, found) };
 }
+
+const hearing = ({ steps }) => steps.find(({ name, status }) => name === HEARING && status === "active");
+
+/** `job` with the newest words that its running step has heard; the same object for a late frame. */
+function captioned(job, { id, text, language }) {
+  const step = hearing(job);
+  if (!step || (job.caption?.attempt === step.attempt && id < job.caption.id)) return job;
+  return { ...job, caption: { id, text: text.slice(0, MOST_CAPTION_CHARS), language, attempt: step.attempt } };
+}
+
+/** What is heard goes when its step ends, and when another attempt begins. */
+const keptCaption = ({ caption }, found) => (caption && hearing(found)?.attempt === caption.attempt ? { caption } : {});
 
 function keepProgress(known, step) {
   if (!known || STEP_ENDED.has(step.status) || known.progress <= step.progress) return step;

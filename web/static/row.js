@@ -3,7 +3,7 @@
 import { clone, put } from "./dom.js";
 import { routeHash } from "./route.js";
 import {
-  age, canRetry, currentText, hasEnded, heldStep, kind, output, place, statusIcon, statusText, title, tookText, warningText,
+  age, canRetry, choiceText, currentText, hasEnded, heldStep, kind, output, place, statusIcon, statusText, title, tookText, warningText,
 } from "./words.js";
 
 // Paths in a box of 16 x 16.
@@ -32,6 +32,7 @@ export function newRow(id) {
     name: part(".name a"),
     pipeline: part(".pipeline"),
     owner: part(".owner"),
+    caption: part(".caption"),
     icon: part(".status-icon path"),
     status: part(".status"),
     current: part(".current"),
@@ -55,8 +56,9 @@ export function updateRow(row, job) {
   put(row.name, "title", `${title(job)} (${job.id})`);
   put(row.name, "href", new URL(routeHash("job", job.id), location.href).href);
   put(row.pick, "ariaLabel", `Select ${title(job)}`);
-  put(row.pipeline, "textContent", job.pipeline);
+  put(row.pipeline, "textContent", choiceText(job));
   put(row.owner, "textContent", job.owner ?? "");
+  updateCaption(row.caption, job.caption ?? { text: "" });
   put(row.time, "dateTime", job.created_at);
   updateStatus(row, job);
   updateActions(row, job);
@@ -64,6 +66,11 @@ export function updateRow(row, job) {
   put(row.warning, "textContent", warningText(job));
   put(row.warning, "hidden", !row.warning.textContent);
   updateTimes(row, Date.now());
+}
+
+/** What is heard. Chromium takes the direction of the first text of a copied row for all, unless it is told again. */
+function updateCaption(node, { text, language }) {
+  if (node.textContent !== text) Object.assign(node, { textContent: text, title: text, lang: language ?? "", dir: "auto" });
 }
 
 function updateStatus(row, job) {

@@ -1,8 +1,12 @@
 // Uploads: a row with progress for each file, a few at a time.
 
 import { clone } from "./dom.js";
+import { Sending } from "./sending.js";
+import { choiceText, size } from "./words.js";
 
 const AT_A_TIME = 2;
+/** Rows that are listed at most. */
+const MOST_UPLOADS = 1000;
 
 /** A new idempotency key: a repeated upload starts no second job. */
 function idempotencyKey() {
@@ -18,13 +22,16 @@ export class UploadQueue {
   // Ids of live jobs, while uploads run: a job's frame may arrive before the response to its upload.
   #early = new Set();
 
-  constructor({ root, token, problem }) {
-    Object.assign(this, { root, token, problem });
-    addEventListener("beforeunload", (event) => this.#running.size && event.preventDefault());
+  constructor({ root, token }) {
+    Object.assign(this, { root, token });
+    addEventListener("beforeunload", (event) => (this.#running.size || this.#waiting.length) && event.preventDefault());
   }
 
-  add(files) {
-    for (const file of files) this.#enqueue(this.#newRow(file));
+  /** Adds files with {pipeline, priority}, which they keep. Returns how many the list has no room for. */
+  add(files, fields) {
+    const added = [...files].slice(0, Math.max(0, MOST_UPLOADS - this.root.children.length));
+    for (const file of added) this.#enqueue(this.#newRow(file, fields));
+    return files.length - added.length;
   }
 
   arrived({ job, jobs = [] }) {
@@ -39,12 +46,16 @@ export class UploadQueue {
     this.#sent.delete(job_id);
   }
 
-  #newRow(file) {
+  #newRow(file, fields) {
     const node = this.root.appendChild(clone("upload-template"));
-    const [name, note, bar, again, drop] = node.children;
-    const upload = { file, node, note, bar, again, key: idempotencyKey(), xhr: null };
-    name.textContent = file.name;
+    const [what, note, bar, again, drop] = node.children;
+    const upload = { file, node, note, bar, again };
+    const onSent = (bytes) => showSent(upload, bytes, file.size);
+    upload.sending = new Sending({ file, fields, key: idempotencyKey(), token: this.token, onSent });
+    what.firstElementChild.textContent = file.name;
+    what.lastElementChild.textContent = choiceText(fields);
     bar.ariaLabel = `Upload of ${file.name}`;
+    again.ariaLabel = `Try again: ${file.name}`;
     drop.ariaLabel = `Remove ${file.name} from the uploads`;
     again.addEventListener("click", () => this.#enqueue(upload));
     drop.addEventListener("click", () => this.#remove(upload));
@@ -61,29 +72,18 @@ export class UploadQueue {
     while (this.#running.size < AT_A_TIME && this.#waiting.length) this.#start(this.#waiting.shift());
   }
 
-  #start(upload) {
+  async #start(upload) {
     this.#running.add(upload);
-    const xhr = (upload.xhr = this.#request(upload));
-    xhr.upload.onprogress = ({ loaded, total }) => showSent(upload, loaded, total);
-    xhr.onload = () => this.#onResponse(upload, xhr);
-    xhr.onerror = () => fail(upload, "Upload failed: the connection was lost, or the file is too large.");
-    xhr.onloadend = () => this.#finish(upload);
     setStatus(upload, "sending", "0 %");
-    xhr.send(upload.file);
+    try {
+      this.#isSent(upload, await upload.sending.send());
+    } catch (error) {
+      fail(upload, error.message);
+    }
+    this.#finish(upload);
   }
 
-  #request({ file, key }) {
-    const xhr = new XMLHttpRequest(); // fetch reports no upload progress
-    xhr.open("POST", `/v1/uploads?filename=${encodeURIComponent(file.name)}`);
-    xhr.setRequestHeader("Content-Type", "application/octet-stream");
-    xhr.setRequestHeader("Idempotency-Key", key);
-    if (this.token) xhr.setRequestHeader("Authorization", `Bearer ${this.token}`);
-    return xhr;
-  }
-
-  #onResponse(upload, xhr) {
-    if (xhr.status !== 201) return fail(upload, this.problem(xhr.status, xhr.responseText).message);
-    const { job_id } = JSON.parse(xhr.responseText).data;
+  #isSent(upload, job_id) {
     this.#sent.set(job_id, upload);
     upload.bar.value = 100;
     setStatus(upload, "sent", "uploaded");
@@ -98,7 +98,7 @@ export class UploadQueue {
 
   #remove(upload) {
     this.#waiting = this.#waiting.filter((other) => other !== upload);
-    upload.xhr?.abort();
+    upload.sending.stop();
     upload.node.remove();
   }
 }
@@ -118,12 +118,4 @@ function setStatus(upload, status, text) {
   upload.node.dataset.status = status;
   upload.note.textContent = text;
   upload.again.hidden = status !== "failed";
-}
-
-/** A size for people, e.g. "1.2 GB". */
-export function size(bytes) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
-  const value = bytes / 1000 ** power;
-  return `${power && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
 }

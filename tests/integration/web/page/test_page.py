@@ -55,6 +55,30 @@ async def test_a_job_moves_and_finishes_before_the_eyes(open_page: OpenPage, kin
     await expect(page.get_by_role("button", name="Play clip-1.mp4")).to_be_enabled()
 
 
+_TOPS = "(rows) => rows.map((row) => [row.getBoundingClientRect().top, row.offsetHeight])"
+
+
+async def test_words_are_shown_while_they_are_heard_and_no_row_moves(open_page: OpenPage, kinolog: FakeKinolog) -> None:
+    page = await open_page()
+    hearing = job(2, "active", [step("probe", "completed", 100), step("transcribe", "active", 10)], owner="anna")
+    for one in (job(1), hearing, job(3)):
+        await kinolog.put(one)
+    await row(page, "clip-3.mp4").wait_for()
+    for width_px in (1180, 390):
+        await page.set_viewport_size({"width": width_px, "height": 860})
+        before = await page.locator(".job").evaluate_all(_TOPS)
+        shown = row(page, "clip-2.mp4").locator(".caption")
+        for text in ("Ask not what your country can do for you " * 9, "\u0633\u0644\u0627\u0645 <b>x</b>\ny"):
+            await kinolog.caption("job_000002", text)
+            await expect(shown).to_have_text(text.strip() if len(text) < 300 else text[:300].strip())
+            assert await page.locator(".job").evaluate_all(_TOPS) == before
+    assert await shown.evaluate("(words) => getComputedStyle(words).direction") == "rtl"
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await kinolog.put(hearing | {"steps": [step("transcribe", "completed", 100)], "updated_at": iso(time.time() + 1)})
+    await expect(shown).to_be_hidden()
+    assert await page.locator(".job").evaluate_all(_TOPS) == before
+
+
 async def test_what_was_there_before_is_shown_newest_first(open_page: OpenPage, kinolog: FakeKinolog) -> None:
     for number in (1, 2, 3):
         kinolog.jobs[f"job_{number:06}"] = job(number)
@@ -146,21 +170,76 @@ async def test_a_chosen_file_is_uploaded_and_becomes_a_job(
     await expect(page.locator(".upload-row")).to_have_count(0)
 
 
+_DROP = """(names) => {
+  const dropped = new DataTransfer();
+  for (const name of names) dropped.items.add(new File(["bytes of " + name], name));
+  const way = { dataTransfer: dropped, bubbles: true, cancelable: true };
+  for (const kind of ["dragenter", "dragover", "drop"]) document.body.dispatchEvent(new DragEvent(kind, way));
+}"""
+
+
+async def drop(page: Page, *names: str) -> None:
+    """Drop files on the page."""
+    await page.evaluate(_DROP, names)
+
+
 async def test_dropped_files_are_uploaded(open_page: OpenPage, kinolog: FakeKinolog) -> None:
     page = await open_page()
     names = ["a.mp4", "b.mp4", "c.mp4"]
-    await page.evaluate(
-        """(names) => {
-          const dropped = new DataTransfer();
-          for (const name of names) dropped.items.add(new File(["bytes of " + name], name));
-          const way = { dataTransfer: dropped, bubbles: true, cancelable: true };
-          for (const kind of ["dragenter", "dragover", "drop"]) document.body.dispatchEvent(new DragEvent(kind, way));
-        }""",
-        names,
-    )
+    await drop(page, *names)
     for name in names:
         await row(page, name).wait_for()
     assert kinolog.uploads == {name: f"bytes of {name}".encode() for name in names}
+
+
+async def test_pipeline_and_priority_are_chosen_by_keyboard_sent_shown_and_remembered(
+    open_page: OpenPage, kinolog: FakeKinolog, complaints: Complaints
+) -> None:
+    complaints.expect("status of 422")
+    page = await open_page()
+    pipeline, priority = page.get_by_label("Pipeline", exact=True).first, page.get_by_label("Priority", exact=True)
+    await expect(pipeline.locator("option")).to_have_text(["standard (default)", "video"])
+    await pipeline.focus()
+    await page.keyboard.press("v")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("h")
+    await expect(priority).to_have_value("high")
+    kinolog.refusals.append((422, {"code": "refused", "detail": "Not now."}))
+    await drop(page, "a.mp4")
+    upload = page.locator(".upload-row")
+    await expect(upload).to_contain_text("video · high priority")
+    await priority.select_option("low")  # of those that come next
+    await page.get_by_role("button", name="Try again").click()
+    await expect(row(page, "a.mp4").locator(".meta")).to_contain_text("video")
+    assert kinolog.upload_fields == {"a.mp4": {"pipeline": "video", "priority": "high"}}
+    await page.reload()
+    await page.get_by_text("Live", exact=True).wait_for()
+    await expect(pipeline).to_have_value("video")
+    await expect(priority).to_have_value("low")
+    kinolog.pipelines = ["standard"]
+    await page.reload()
+    await page.get_by_text("Live", exact=True).wait_for()
+    await expect(pipeline.locator("option")).to_have_text(["standard (default)"])
+    await drop(page, "b.mp4")
+    await row(page, "b.mp4").wait_for()
+    assert kinolog.upload_fields["b.mp4"] == {"priority": "low"}
+
+
+# As a browser that blocks cookies has it.
+_NO_STORAGE = """for (const kind of ["localStorage", "sessionStorage"]) {
+  Object.defineProperty(window, kind, { get() { throw new DOMException("denied", "SecurityError"); } });
+}"""
+
+
+async def test_the_page_works_in_a_browser_that_stores_nothing(
+    open_page: OpenPage, browser_page: Page, kinolog: FakeKinolog
+) -> None:
+    await browser_page.add_init_script(_NO_STORAGE)
+    page = await open_page()
+    await page.get_by_label("Priority", exact=True).select_option("high")
+    await drop(page, "a.mp4")
+    await row(page, "a.mp4").wait_for()
+    assert kinolog.upload_fields["a.mp4"]["priority"] == "high"
 
 
 async def test_a_refused_upload_is_explained_and_tried_again_as_the_same(

@@ -118,21 +118,23 @@ async def test_a_picture_of_the_page_that_is_dropped_on_it_is_no_upload(
     await expect(page.locator(".upload-row")).to_have_count(0)
 
 
-async def test_a_dropped_folder_is_refused_in_words_and_the_files_next_to_it_are_taken(
+async def test_the_media_of_a_dropped_folder_is_taken_and_the_rest_is_counted(
     open_page: OpenPage, kinolog: FakeKinolog, tmp_path: Path
 ) -> None:
     """mattermost/mattermost#10064: a dropped folder was "a problem with your internet connection"."""
     page = await open_page()
-    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "day 2").mkdir(parents=True)
+    for name in ("one.mp4", "notes.txt", ".hidden", "day 2/two.mp4"):
+        (tmp_path / "holiday" / name).write_bytes(b"film")
     (tmp_path / "talk.mp4").write_bytes(b"talk")
     dropped = {"items": [], "files": [str(tmp_path / name) for name in ("holiday", "talk.mp4")]}
     devtools = await page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):
         data = {**dropped, "dragOperationsMask": 1}
         await devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
-    await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("Folders cannot be uploaded")
-    await expect(page.locator(".job .name")).to_have_text(["talk.mp4"])
-    assert kinolog.uploads == {"talk.mp4": b"talk"}
+    await expect(page.locator("#upload-note")).to_contain_text("2 files were left out")
+    await expect(page.locator(".job")).to_have_count(3)
+    assert kinolog.uploads == {"one.mp4": b"film", "two.mp4": b"film", "talk.mp4": b"talk"}
 
 
 async def test_one_refused_file_of_many_holds_up_no_other(

@@ -142,6 +142,33 @@ test("progress of a job that is not known, or of a step that ended, changes noth
   assert.deepEqual(live.fold(state, { type: "progress", job_id: "j1", step: "transcode", progress: 100 }), []);
 });
 
+const heard = (id, text, more = {}) => ({ type: "caption", job_id: "j1", id, text, language: "en", ...more });
+const captions = (state) => [...state.jobs.values()].map(({ caption }) => caption?.text);
+
+test("the newest words are there while they are heard, and go with their step", () => {
+  const listening = { steps: [step("transcribe")] };
+  const state = stateOf([job(listening)]);
+  live.fold(state, heard(0, "Ask not"));
+  live.fold(state, heard(1, "what your country"));
+  live.fold(state, heard(0, "Ask not")); // a late frame
+  live.fold(state, frame(job({ ...listening, updated_at: "2026-11-22T10:00:05.000Z" })));
+  assert.deepEqual(captions(state), ["what your country"]);
+  live.fold(state, frame(job({ steps: [step("transcribe", { attempt: 2 })], updated_at: "2026-11-22T10:00:06.000Z" })));
+  assert.deepEqual(captions(state), [undefined], "another attempt hears it from the beginning");
+  live.fold(state, heard(0, "Ask not"));
+  assert.deepEqual(captions(state), ["Ask not"]);
+  live.fold(state, frame(job({ steps: [step("transcribe", { status: "completed", attempt: 2 })], updated_at: "2026-11-22T10:00:07.000Z" })));
+  live.fold(state, heard(2, "can do for you"));
+  assert.deepEqual(captions(state), [undefined]);
+});
+
+test("a caption of a job that is not listed, or without end, costs nothing", () => {
+  const state = stateOf([job({ steps: [step("transcribe")] })]);
+  assert.deepEqual(live.fold(state, heard(0, "x", { job_id: "j2" })), []);
+  live.fold(state, heard(0, "x".repeat(1_000_000)));
+  assert.ok(captions(state)[0].length <= 300);
+});
+
 test("a deleted job goes, also when it is said twice", () => {
   const state = stateOf([job()]);
   assert.equal(live.fold(state, { type: "deleted", cursor: "c3", job_id: "j1" }).length, 1);
