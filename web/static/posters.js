@@ -73,16 +73,22 @@ export async function skim(row, { offsetX }, sign) {
 
 async function cues(asset_id, key, sign) {
   const url = new URL(artifact(await sign(asset_id), key));
-  const response = await fetch(url, { signal: AbortSignal.timeout(LONGEST_MS) });
+  const signal = AbortSignal.timeout(LONGEST_MS);
+  const response = await fetch(url, { signal });
   if (!response.ok) throw new Error(`storyboard: ${response.status}`);
   const found = storyboard(await response.text()).map((cue) => ({ ...cue, url: new URL(cue.image, url).href }));
   const sheets = new Map(found.map((cue) => [cue.url, new Image()]));
-  await Promise.all([...sheets].map(([src, sheet]) => loaded(sheet, src)));
+  await Promise.all([...sheets].map(([src, sheet]) => loaded(sheet, src, signal)));
   return found.map((cue) => ({ ...cue, sheet_px: [sheets.get(cue.url).naturalWidth, sheets.get(cue.url).naturalHeight] }));
 }
 
 /** Resolves once the image has loaded. Not decode(): it waits for frames, and a page that is still may draw none. */
-const loaded = (image, src) => new Promise((resolve, reject) => Object.assign(image, { onload: resolve, onerror: reject, src }));
+function loaded(image, src, signal) {
+  return new Promise((resolve, reject) => {
+    Object.assign(image, { onload: resolve, onerror: reject, src });
+    signal.addEventListener("abort", () => (reject(signal.reason), image.removeAttribute("src"))); // else the next try waits for this one
+  });
+}
 
 function paint(tile, cue, box) {
   const scale = Math.min(box.clientWidth / cue.w, box.clientHeight / cue.h);
