@@ -1,13 +1,17 @@
 """The page in a real browser over a real replica with thousands of jobs: more than any snapshot holds."""
 
+import io
+import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from schemas.jobs import Job
+from tests.browser import Complaints
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, log, make
 from tests.integration.web.served import ADMIN, Site, serve
@@ -113,3 +117,46 @@ async def test_a_queue_that_an_admin_pauses_is_seen_where_jobs_wait_in_it(replic
     await expect(page.locator(".job .status")).to_have_text(["Paused · noop queue"] * 200)
     assert (await replica.ask("POST", "/v1/queues/noop/resume"))[0] == 202
     await expect(page.locator(".job .status")).to_have_text(["Waiting"] * 200)
+
+
+async def test_a_large_file_whose_connection_breaks_goes_on_from_what_the_server_has(
+    replica: Site, browser_page: Page, control: ControlStandIn, complaints: Complaints, tmp_path: Path
+) -> None:
+    """The last test of this module: the job stays in the list."""
+    complaints.expect("ERR_FAILED")
+    film = tmp_path / "film.mp4"
+    film.write_bytes(random.Random(1).randbytes(17_000_000))
+    offsets: list[str] = []
+
+    async def break_first(route: Route) -> None:
+        offsets.append(route.request.headers["upload-offset"])
+        if len(offsets) > 1:
+            return await route.continue_()
+        headers = await route.request.all_headers()
+        part = io.BytesIO(film.read_bytes()[:5_000_000])
+        async with replica.session.patch(route.request.url, data=part, headers=_without_length(headers)) as response:
+            assert response.status == 204
+        return await route.abort()
+
+    page = await opened(browser_page, replica, ADMIN)
+    await page.route(
+        "**/v1/uploads/tus/*",
+        lambda route: break_first(route) if route.request.method == "PATCH" else route.continue_(),
+    )
+    await page.get_by_label("Pipeline", exact=True).first.select_option("noop")
+    await page.get_by_label("Priority", exact=True).select_option("high")
+    await page.get_by_label("Choose media files to upload").set_input_files(film)
+    row = page.locator(".job").filter(has_text="film.mp4")
+    await expect(row.locator(".meta")).to_contain_text("noop · high priority")
+    assert offsets == ["0", "5000000"]
+    job = next(job for job in control.jobs.values() if job.filename == "film.mp4")
+    stored = replica.parts.settings.data_path / "store" / (job.input.object or "")
+    assert (job.pipeline, job.priority) == ("noop", "high")
+    assert stored.read_bytes() == film.read_bytes()
+    await page.get_by_role("link", name="Overview").click()
+    await expect(page.locator(".system-card")).to_contain_text(["Up to date", "free"])
+    await expect(page.locator(".system-card").last).to_contain_text("Disk of media and uploads")
+
+
+def _without_length(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name != "content-length"}
