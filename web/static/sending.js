@@ -8,6 +8,8 @@ import { fingerprint, keepPlace, placeOf } from "./upload_places.js";
 const LEAST_RESUMABLE_BYTES = 16_000_000;
 // Tries in a row without a byte that arrived, after which a person is asked.
 const MOST_TRIES = 6;
+// A connection on which no byte has left for so long is dead: nothing says so, e.g. after a computer has slept.
+const STALL_MS = 60_000;
 // What another try may cure, besides errors of the server and of the network.
 const CURABLE = new Set([404, 408, 409, 423, 429, 460]);
 const UPLOADS = `${ROOT}v1/uploads`;
@@ -125,9 +127,17 @@ export class Sending {
     xhr.open(method, target);
     const bearer = this.token ? { Authorization: `Bearer ${this.token}` } : {};
     for (const [name, value] of Object.entries({ ...bearer, ...headers })) xhr.setRequestHeader(name, value);
+    let stall = 0;
+    const moved = () => {
+      clearTimeout(stall);
+      stall = setTimeout(() => xhr.abort(), STALL_MS);
+    };
     // A body may be longer than what it carries.
-    if (body) xhr.upload.onprogress = ({ loaded }) => this.onSent(Math.min(offset + loaded, this.file.size));
+    xhr.upload.onprogress = ({ loaded }) => (moved(), this.onSent(Math.min(offset + loaded, this.file.size)));
+    xhr.upload.onload = () => clearTimeout(stall); // storing a large file takes its time
+    moved();
     return new Promise((resolve, reject) => {
+      xhr.onloadend = () => clearTimeout(stall);
       xhr.onload = () => (xhr.status < 300 ? resolve(xhr) : reject(new Problem(xhr.status, xhr.responseText)));
       xhr.onerror = xhr.onabort = () => reject(new Error(LOST));
       xhr.send(body);
@@ -137,5 +147,6 @@ export class Sending {
 
 /** Whether another try would fail the same way. A full disk stays full for longer than anybody waits. */
 const isFinal = ({ status }) => status === 507 || (status >= 400 && status < 500 && !CURABLE.has(status));
+
 /** UTF-8 in base64, as tus has it in Upload-Metadata. */
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));

@@ -30,7 +30,8 @@ export class UploadChoice {
   async #load(offered, tries) {
     try {
       this.#show(await offered());
-    } catch {
+    } catch (error) {
+      if (error.status < 500 && error.status !== 429) return; // the server's default is left
       setTimeout(() => this.#load(offered, tries + 1), backoff_ms(tries, Math.random()));
     }
   }

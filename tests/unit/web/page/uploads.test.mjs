@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 
 import { MOST_FILES, droppedFiles } from "../../../../web/static/dropped.js";
 import { Sending } from "../../../../web/static/sending.js";
@@ -81,13 +81,17 @@ function server(answers) {
     send(body) {
       asked.push({ method: this.method, path: new URL(this.url).pathname + new URL(this.url).search, headers: this.headers, bytes: body?.size ?? 0 });
       const answer = answers.shift() ?? 500;
-      if (answer === "lost") return queueMicrotask(() => this.onerror());
+      if (answer === "silent") return;
+      if (answer === "lost") return queueMicrotask(() => (this.onerror(), this.onloadend()));
       this.answer = typeof answer === "number" ? { status: answer } : answer;
       this.status = this.answer.status;
       this.responseText = this.answer.text ?? "";
-      queueMicrotask(() => this.onload());
+      queueMicrotask(() => (this.onload(), this.onloadend()));
     }
-    abort() {}
+    abort() {
+      this.onabort?.();
+      this.onloadend?.();
+    }
   }
   return { asked, FakeRequest };
 }
@@ -171,6 +175,17 @@ test("as long as bytes arrive the tries do not run out", async () => {
   const slow = Array.from({ length: 30 }, (_, number) => ["lost", has((number + 1) * 100_000)]).flat();
   const { one } = sending(large, [created, ...slow, { status: 204 }]);
   assert.equal(await one.send(), "job_1");
+});
+
+test("a connection that died without a word is given up, and the upload goes on", async (t) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  t.after(() => mock.timers.reset());
+  const { one, asked } = sending(large, [created, "silent", has(3_000_000), { status: 204 }]);
+  const sent = one.send();
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  mock.timers.tick(60_000);
+  assert.equal(await sent, "job_1");
+  assert.equal(asked.at(-1).bytes, 17_000_000);
 });
 
 test("what is removed is deleted at the server", async () => {
