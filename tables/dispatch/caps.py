@@ -1,5 +1,7 @@
 """Caps: attempts at a time per step and per owner, and paused queues."""
 
+import sys
+
 from tables.dispatch.values import Rules
 
 
@@ -52,10 +54,17 @@ class Caps:
         limit = self._max_active.get(step)
         return limit is not None and self._by_step.get(step, 0) >= limit
 
-    def begin(self, step: str, owner: str) -> bool:
-        """An attempt was given, or found to be accepted. Returns whether the owner is held because of it."""
-        self._by_step[step] = self._by_step.get(step, 0) + 1
-        self._by_owner[owner] = self._by_owner.get(owner, 0) + 1
+    def room(self, step: str, owner: str) -> int:
+        """How many more attempts of the owner and step may be active; 1 at least."""
+        limit, cap = self._max_active.get(step), self._rules.owner_caps.get(owner, self._rules.owner_cap)
+        of_step = sys.maxsize if limit is None else limit - self._by_step.get(step, 0)
+        of_owner = sys.maxsize if cap is None else cap - self._by_owner.get(owner, 0)
+        return max(1, min(of_step, of_owner))
+
+    def begin(self, step: str, owner: str, count: int = 1) -> bool:
+        """Attempts were given, or found to be accepted. Returns whether the owner is held because of them."""
+        self._by_step[step] = self._by_step.get(step, 0) + count
+        self._by_owner[owner] = self._by_owner.get(owner, 0) + count
         if owner in self.held or not self._is_at_cap(owner):
             return False
         self.held.add(owner)

@@ -43,6 +43,8 @@ class Executors:
         #: Sessions that were replaced: a second process of the same name must not take turns with the current one.
         self._replaced: dict[str, None] = {}
         self._index = SlotIndex()
+        #: Sessions that were occupied or left since `refresh`.
+        self._touched: dict[str, Session] = {}
         #: Sessions whose free capacity for a step has changed, by step.
         self._changed: dict[str, dict[str, Session]] = {}
         #: (when a session is to be checked for silence, its id); what `_check_at` does not confirm is stale.
@@ -115,22 +117,29 @@ class Executors:
 
     def touch(self, session: Session) -> None:
         """What occupies the session has changed."""
-        for step in session.take_changes():
-            self._changed.setdefault(step, {})[session.report.session_id] = session
+        self._touched[session.report.session_id] = session
 
-    def hold(self, session: Session, key: AttemptKey, turn: Turn, *, brief: bool, at: float) -> None:
-        """The attempt occupies the session."""
-        session.hold(key, Held(turn, brief, at))
+    def hold(self, session: Session, attempts: Iterable[tuple[AttemptKey, bool]], turn: Turn, *, at: float) -> None:
+        """The attempts, each with whether it is brief, occupy the session."""
+        for key, brief in attempts:
+            session.hold(key, Held(turn, brief, at))
         self.touch(session)
 
     def refresh(self, steps: Iterable[str]) -> bool:
         """Bring the index up to date for attempts of these steps. Returns whether any capacity has grown."""
         grown = False
+        self._note_changes()
         for step in steps:
             for session_id, session in self._changed.pop(step, {}).items():
                 for capacity, free in session.capacity(step, heavy=self._kinds[step].heavy):
                     grown |= self._index.set(capacity, session_id, free, session.load)
         return grown
+
+    def _note_changes(self) -> None:
+        touched, self._touched = self._touched, {}
+        for session_id, session in touched.items():
+            for step in session.take_changes():
+                self._changed.setdefault(step, {})[session_id] = session
 
     def has_free(self, capacity: Capacity) -> bool:
         """Whether any session has free capacity of this kind."""

@@ -103,16 +103,27 @@ class FairTurns:
         entry, line = min((state.lines[line][0], line) for line in lines if line in state.lines)
         return Candidate(state.name, line, entry)
 
-    def take(self, turn: Candidate, span: int) -> None:
-        """Give the candidate its turn, at the charge `span`."""
-        state = self._owners[turn.owner]
-        state.lines[turn.line].pop(0)  # `first` gives the oldest one
-        tag = max(state.tag, self._virtual - MAX_LAG)
-        self._virtual = max(self._virtual, tag) + span // (len(self._owners) + 1)
-        state.span += (span - state.span) // _SMOOTHING
-        self._span += (span - self._span) // _SMOOTHING
-        self._retag(state, tag + span)
-        self._left(state, turn.line)
+    def size_of_sole(self, turn: Candidate) -> int:
+        """Waiting attempts of the candidate's owner and line, if no other owner waits; else 0."""
+        return len(self._owners[turn.owner].lines[turn.line]) if len(self._owners) == 1 else 0
+
+    def oldest(self, turn: Candidate, most: int) -> list[Entry]:
+        """The candidate and those of its owner and line that go after it, at most so many."""
+        return list(self._owners[turn.owner].lines[turn.line].islice(0, most))
+
+    def take(self, turn: Candidate, *spans: int) -> None:
+        """Give the candidate, and what `oldest` has after it, their turns at the charges `spans`."""
+        state, owners = self._owners[turn.owner], len(self._owners) + 1
+        entries, tag = state.lines[turn.line], state.tag
+        for span in spans:
+            entries.pop(0)  # `first` gives the oldest one
+            tag = max(tag, self._virtual - MAX_LAG)
+            self._virtual = max(self._virtual, tag) + span // owners
+            state.span += (span - state.span) // _SMOOTHING
+            self._span += (span - self._span) // _SMOOTHING
+            tag = min(tag + span, self._virtual + MAX_LEAD)
+        self._retag(state, tag)
+        self._left(state, turn.line, len(spans))
 
     def charge(self, owner: str, span: int) -> None:
         """Charge more, or less, for a turn that was given: it took longer, or shorter, than expected."""
@@ -180,10 +191,10 @@ class FairTurns:
             heap[:] = [(o.tag, o.changed, o.name) for o in self._owners.values() if line in o.lines]
             heapify(heap)
 
-    def _left(self, state: Owner, line: Line) -> None:
-        """An attempt of the owner has gone from `line`."""
-        self._sizes[line] -= 1
-        state.size -= 1
+    def _left(self, state: Owner, line: Line, count: int = 1) -> None:
+        """Attempts of the owner have gone from `line`."""
+        self._sizes[line] -= count
+        state.size -= count
         if not state.lines[line]:
             del state.lines[line]
         if not state.size:

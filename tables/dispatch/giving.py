@@ -66,20 +66,22 @@ class Giver:
     def _give(self, queue: ReadyQueue, match: _Match) -> None:
         """Give the chosen attempt; where the step is instant, as many as may go together to the same session."""
         executors, caps = self._ledger.executors, self._ledger.caps
+        chosen: Chosen | None = match.chosen
         session = executors.choose(match.capacity, self._ledger.chosen(match.chosen).input_id)
-        self._place(queue, match.chosen, session, match.turn)
-        if not queue.instant:
-            return
-        for _ in range(1, min(self._batch, executors.free(match.capacity, session))):
-            chosen = queue.order.first(match.lines, caps.held) if caps.is_open(match.capacity.step) else None
-            if chosen is None:
-                return
-            self._place(queue, chosen, session, match.turn)
+        room = min(self._batch, executors.free(match.capacity, session)) if queue.instant else 1
+        while chosen is not None:
+            room -= self._place(queue, chosen, session, match.turn, room)
+            is_open = room > 0 and caps.is_open(match.capacity.step)
+            chosen = queue.order.first(match.lines, caps.held) if is_open else None
 
-    def _place(self, queue: ReadyQueue, chosen: Chosen, session: Session, turn: Turn) -> None:
-        attempt = self._ledger.chosen(chosen)
-        self._ledger.queues.take(queue, chosen, attempt)
-        self._ledger.hold(attempt, session, turn, "given", self._now)
-        job_id, run, step, number = attempt.held_as
-        report = session.report
-        self._gives.append(Give(report.session_id, report.address, job_id, step, run, number, turn))
+    def _place(self, queue: ReadyQueue, chosen: Chosen, session: Session, turn: Turn, room: int) -> int:
+        """Give the chosen attempt, and up to `room` in all while no other owner waits. Returns how many."""
+        candidate, ledger = chosen.candidate, self._ledger
+        most = min(room, ledger.caps.room(candidate.line.step, candidate.owner))
+        entries, step = queue.order.run(chosen, most), candidate.line.step
+        attempts = [ledger.attempts[job_id, step] for _, job_id in entries]
+        ledger.queues.take(queue, chosen, attempts)
+        ledger.hold_run(attempts, session, turn, self._now)
+        session_id, address = session.report.session_id, session.report.address
+        self._gives += [Give(session_id, address, a.key[0], step, *a.number, turn) for a in attempts]
+        return len(attempts)

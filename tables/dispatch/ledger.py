@@ -1,7 +1,7 @@
 """The attempts of a lane that wait, are given or accepted; each change keeps queues, caps and sessions in step."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from schemas.jobs import PRIORITIES
 from schemas.steps import StepKind
@@ -74,7 +74,16 @@ class Ledger:
         attempt.state, attempt.at = state, now
         attempt.session_id = session.report.session_id if session is not None else ""
         if session is not None:
-            self.executors.hold(session, attempt.held_as, turn, brief=attempt.brief, at=now)
+            self.executors.hold(session, [(attempt.held_as, attempt.brief)], turn, at=now)
+
+    def hold_run(self, attempts: Sequence[Attempt], session: Session, turn: Turn, now: float) -> None:
+        """As `hold` does, for attempts of one step and owner that waited and are given together."""
+        session_id = session.report.session_id
+        if self.caps.begin(attempts[0].key[1], attempts[0].owner, len(attempts)):
+            self.queues.look_again()
+        for attempt in attempts:
+            attempt.state, attempt.at, attempt.session_id = "given", now, session_id
+        self.executors.hold(session, ((a.held_as, a.brief) for a in attempts), turn, at=now)
 
     def take_back(self, attempt: Attempt) -> None:
         """A given attempt waits again, at its old place. What occupies the session is not changed."""

@@ -48,10 +48,17 @@ class PriorityQueue:
                 return Chosen(rank, candidate)
         return None
 
-    def take(self, chosen: Chosen, span: int) -> None:
-        """Give the chosen attempt its turn, at the charge `span`."""
-        self.size -= 1
-        self.classes[chosen.rank].take(chosen.candidate, span)
+    def run(self, chosen: Chosen, most: int) -> list[Entry]:
+        """The chosen attempt and those that go after it, at most so many, if `first` would return them one by one
+        whatever they are charged: those of its line, where no other owner and no other class waits.
+        """
+        is_sole = most > 1 and self.size == self.classes[chosen.rank].size_of_sole(chosen.candidate)
+        return self.classes[chosen.rank].oldest(chosen.candidate, most if is_sole else 1)
+
+    def take(self, chosen: Chosen, *spans: int) -> None:
+        """Give the run of attempts that begins with the chosen one their turns, at the charges `spans`."""
+        self.size -= len(spans)
+        self.classes[chosen.rank].take(chosen.candidate, *spans)
         self._overtaken[chosen.rank] = 0
         for lower in _CLASSES[chosen.rank + 1 :]:
             waits = not self.classes[lower].is_empty

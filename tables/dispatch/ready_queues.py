@@ -3,7 +3,7 @@
 All heavy steps share one queue, since they share the executors' CPUs; each light step has its own.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -114,10 +114,11 @@ class ReadyQueues:
         queue.order.remove(attempt.rank, attempt.owner, attempt.line, attempt.entry)
         queue.is_changed = True
 
-    def take(self, queue: ReadyQueue, chosen: Chosen, attempt: Attempt) -> None:
-        """It gets its turn."""
-        attempt.span = self._span(attempt.owner, attempt.cost_s)
-        queue.order.take(chosen, attempt.span)
+    def take(self, queue: ReadyQueue, chosen: Chosen, attempts: Sequence[Attempt]) -> None:
+        """The run of attempts that begins with the chosen one gets its turns."""
+        for attempt in attempts:
+            attempt.span = self._span(attempt.owner, attempt.cost_s)
+        queue.order.take(chosen, *(attempt.span for attempt in attempts))
 
     def charge(self, attempt: Attempt, took_s: float) -> None:
         """Charge its owner what it took, in place of what was expected."""

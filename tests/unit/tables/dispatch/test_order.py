@@ -39,7 +39,7 @@ def filled(past: list[Comes | Goes]) -> PriorityQueue:
     for number, action in enumerate(past):
         if isinstance(action, Comes):
             entry = (float(action.since), f"job_{number}")
-            queue.classes[action.rank].add(action.owner, action.line, entry)
+            queue.add(action.rank, action.owner, action.line, entry)
         elif (chosen := queue.first(LINES, NOBODY)) is not None:
             queue.take(chosen, action.span)
             queue.classes[chosen.rank].charge(chosen.candidate.owner, action.correction)
@@ -81,6 +81,29 @@ def test_a_position_does_not_count_what_cannot_go(queue: PriorityQueue, skipped:
     assert list(queue.in_turn({skipped})) == [(candidate.entry, candidate.line) for candidate in order]
     for position, candidate in enumerate(order, 1):
         assert queue.position(rank_of[candidate.entry], candidate.owner, candidate.entry, {skipped}) == position
+
+
+sole = st.builds(Comes, st.just(1), st.just("a"), st.just(SPEECH), st.integers(0, 5))
+pasts = st.one_of(st.lists(st.one_of(comes, goes), max_size=30), st.lists(st.one_of(sole, goes), max_size=30))
+
+
+@given(pasts, st.integers(1, 9), st.lists(st.sampled_from([1, 2, 3, 1000]), min_size=9, max_size=9))
+def test_a_run_of_one_owner_goes_as_one_by_one(past: list[Comes | Goes], most: int, spans: list[int]) -> None:
+    together, singly = filled(past), filled(past)
+    if (chosen := together.first(LINES, NOBODY)) is None:
+        return
+    run = together.run(chosen, most)
+    together.take(chosen, *spans[: len(run)])
+    for entry, span in zip(run, spans, strict=False):
+        turn = singly.first(LINES, NOBODY)
+        assert turn is not None
+        assert turn.candidate.entry == entry
+        singly.take(turn, span)
+    assert len(run) in (1, most) or not singly.size
+    late = Comes(1, "b", SPEECH, 0)
+    for queue in (together, singly):  # somebody who comes later is charged alike, and nobody else is
+        queue.add(late.rank, late.owner, late.line, (9.0, "late"))
+    assert drained(together) == drained(singly)
 
 
 @given(
