@@ -43,9 +43,9 @@ class ChangelogTable:
         """Write a row: to memory at once, to the changelog with the app's next batch. A failed delivery ends the
         process, and commits wait for all deliveries.
         """
-        encoded = key.encode()
-        self._store.data[encoded] = row
-        self._store._key_partition[encoded] = partition  # so that Faust drops it when the partition is revoked
+        encoded, store = key.encode(), self._store
+        store.data[encoded] = row
+        store._key_partition[encoded] = partition  # so that Faust drops it when the partition is revoked
         self._app.batch_sender.put(self.topic, partition, encoded, row)
 
     def delete(self, key: str, partition: int) -> None:

@@ -173,16 +173,16 @@ class RecordChanges:
         A changelog is ordered, so only the last row of a record may carry the record's offset.
         """
         assets = {key: row for key, row in self._assets.items() if row is not None}
-        jobs = {_key(row): (row, encoded) for row, encoded in self._jobs.values()}
         for key in self._assets.keys() - assets.keys():
             self._tables.assets.delete(key, self.partition)
-        for row, _ in self._jobs.values():
-            if isinstance(row, DeletedJob):
-                self._tables.jobs.delete(row.id, self.partition)
+        deleted = [row for row, _ in self._jobs.values() if isinstance(row, DeletedJob)]
+        for row in deleted:
+            self._tables.jobs.delete(row.id, self.partition)
+        jobs = {_key(row[0]): row for row in self._jobs.values()} if deleted else self._jobs
         self._put(self._tables.assets, assets, at)
         self._put(self._tables.jobs, {**self._queues, **jobs}, at)
         self._drop_refused()
-        self._update_indexes()
+        self._update_indexes(deleted)
         return bool(at and jobs and assets)
 
     def _put(self, table: ChangelogTable, rows: Mapping[str, _Row], at: Mapping[str, int]) -> None:
@@ -199,12 +199,11 @@ class RecordChanges:
                 for job_id in self._tables.refused.add(row):
                     self._tables.jobs.delete(job_id, self.partition)
 
-    def _update_indexes(self) -> None:
+    def _update_indexes(self, deleted: Iterable[DeletedJob]) -> None:
         for asset_id, unlisted in self._unlisted.items():
             self._tables.unlisted.replace(asset_id, unlisted)
-        for row, _ in self._jobs.values():
-            if isinstance(row, DeletedJob):
-                self._tables.deleted.append(DeletedAt(row.deleted_at, row.id, self.partition))
+        for row in deleted:
+            self._tables.deleted.append(DeletedAt(row.deleted_at, row.id, self.partition))
         for queue, _ in self._queues.values():
             self._tables.queues[queue.step] = queue
 

@@ -41,12 +41,15 @@ class BatchSender:
         headers: list[tuple[str, bytes]] | None = None,
     ) -> None:
         """Add a record, to be sent by the next `send_all`."""
-        record = {"timestamp": None, "key": key, "value": value, "headers": headers}
-        batches, cause = self._waiting.setdefault((topic, partition), []), self._cause()
-        if batches and batches[-1][1] is cause and batches[-1][0].append(**record) is not None:
-            return
+        cause, batches = self._cause(), self._waiting.get((topic, partition))
+        if batches is None:
+            batches = self._waiting[topic, partition] = []
+        else:
+            batch, its_cause = batches[-1]
+            if its_cause is cause and batch.append(timestamp=None, key=key, value=value, headers=headers) is not None:
+                return
         batch = self._producer().create_batch()
-        batch.append(**record)  # the first one always fits
+        batch.append(timestamp=None, key=key, value=value, headers=headers)  # the first one always fits
         batches.append((batch, cause))
 
     async def send_all(self) -> None:
