@@ -168,17 +168,17 @@ _CACHED: dict[AssetStatus, AssetStatus] = {"UPLOADED": "PENDING", "PROCESSING": 
 
 def _status(asset: Asset, jobs: Mapping[str, AssetJob], others: Set[Kind], *, kept: bool) -> AssetStatus:
     """`others`: kinds of the jobs that are not among `jobs`."""
-    kinds = {kind_of(known) for known in jobs.values()} | others
-    status = asset_status({status for status, _ in kinds}, kept=kept)
+    states = {"completed" if known.has_completed else known.status for known in jobs.values()}
+    status = asset_status(states | {status for status, _ in others} if others else states, kept=kept)
     if asset.input.url is None or not asset.outputs.keys() <= {"download"}:
         return status
-    only_cached = all(cached for _, cached in kinds)
+    only_cached = all(cached for _, cached in {kind_of(known) for known in jobs.values()} | others)
     return _CACHED.get(status, status) if only_cached else status
 
 
 def _with_outcomes(asset: Asset, job: Job) -> Asset:
     """`asset` with the steps of `job` that published outputs, or without which it completed, where they are newer."""
-    if all(step.status in _WITHOUT_OUTCOME for step in job.steps):
+    if _WITHOUT_OUTCOME.issuperset([step.status for step in job.steps]):
         return asset
     outputs, published_at, missing = dict(asset.outputs), dict(asset.published_at), dict(asset.missing)
     for step in job.steps:

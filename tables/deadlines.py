@@ -55,10 +55,11 @@ class Deadlines:
 
     def watch(self, job: Job) -> None:
         """Update the deadlines of a changed job."""
-        if is_scheduled(job):
-            self._schedule((job.id, _START), job.run_at or 0.0)
-        elif job.run_at is not None:
-            self._forget((job.id, _START))
+        if job.run_at is not None:
+            if is_scheduled(job):
+                self._schedule((job.id, _START), job.run_at)
+            else:
+                self._forget((job.id, _START))
         for step in job.steps:
             step_key = (job.id, step.spec.name)
             if job.status in JOB_ENDED or not _waits(step):

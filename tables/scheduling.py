@@ -1,6 +1,6 @@
 """Scheduling of a job, pure: which steps are requested, skipped or cancelled, and when the job ends."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ def settle(job: Job, now: float) -> Job:
         if is_passed(step):
             passed[step.spec.name] = step
         steps.append(step)
-    return _end_job(replace(job, steps=tuple(steps), updated_at=now), now)
+    return replace(job, steps=tuple(steps), updated_at=now, **_end_of(job, steps, now))
 
 
 def _settle_step(job: Job, step: Step, passed: Mapping[str, Step], ending: bool, now: float) -> Step:
@@ -39,16 +39,20 @@ def _request_or_skip(job: Job, step: Step, passed: Mapping[str, Step], now: floa
     return request(job, step, now)
 
 
-def _end_job(job: Job, now: float) -> Job:
-    if any(step.status not in STEP_ENDED for step in job.steps):
-        return job
-    if all(is_passed(step) for step in job.steps):
-        return replace(job, status="completed", finished_at=now, cancelling=False)
+def _end_of(job: Job, steps: Sequence[Step], now: float) -> dict[str, Any]:
+    """The fields that change because all steps have ended; none while one has not."""
+    passed = 0
+    for step in steps:  # a generator would take as long as the rest of a job of one step
+        if step.status not in STEP_ENDED:
+            return {}
+        passed += is_passed(step)
+    if passed == len(steps):
+        return {"status": "completed", "finished_at": now, "cancelling": False}
     if job.cancelling:
-        return replace(job, status="cancelled", finished_at=now, cancelling=False)
-    fatal = (step for step in job.steps if step.status == "failed" and not step.spec.optional)
+        return {"status": "cancelled", "finished_at": now, "cancelling": False}
+    fatal = (step for step in steps if step.status == "failed" and not step.spec.optional)
     first = min(fatal, key=lambda step: step.finished_at or now)
-    return replace(job, status="failed", finished_at=now, error=first.error)
+    return {"status": "failed", "finished_at": now, "error": first.error}
 
 
 def is_ending(job: Job) -> bool:

@@ -61,17 +61,15 @@ def refuse(changes: RecordChanges, message: Any, error: ErrorRecord) -> None:
 
 def _apply_to_job(changes: RecordChanges, message: Any) -> None:
     before = changes.job(message.job_id)
-    if before is None and isinstance(message, SubmitJob):
-        _require_free_asset(changes, message)
-    if before is not None and isinstance(message, SubmitJob):
-        _require_same_event(before, message)
+    if type(message) is SubmitJob:
+        if before is None:
+            _require_free_asset(changes, message)
+        else:
+            _require_same_event(before, message)
     after, effects = _decide(changes, before, message)
-    if isinstance(after, Job) and after.refused:
-        changes.effects += effects
-        return
     if isinstance(after, DeletedJob):
         changes.effects += effects + delete_job(changes, before, after, message)
-    elif after is None or isinstance(before, DeletedJob):
+    elif after is None or after.refused or isinstance(before, DeletedJob):
         changes.effects += effects
     else:
         _keep_job(changes, before, after, message, effects)

@@ -38,8 +38,9 @@ class EffectPublisher:
 
     def publish(self, effects: list[Message], now: float) -> None:
         """Publish all effects. `now`: time of the events."""
+        publishers, publish_fact = self._publishers, self._publish_fact
         for effect in effects:
-            self._publishers.get(type(effect), self._publish_fact)(effect, now)
+            publishers.get(type(effect), publish_fact)(effect, now)
 
     def dead_letter(self, message: Any, raw: bytes, error: ErrorRecord) -> None:
         """Send an entry of the record `message` to the dead letters."""

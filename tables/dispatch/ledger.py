@@ -11,7 +11,7 @@ from tables.dispatch.history import History
 from tables.dispatch.priority_queue import Chosen
 from tables.dispatch.ready_queues import Attempt, ReadyQueues, State
 from tables.dispatch.sessions import Session
-from tables.dispatch.values import AttemptKey, Line, Number, ReadyStep, Rules, StepKey, Turn
+from tables.dispatch.values import AttemptKey, Number, ReadyStep, Rules, StepKey, Turn, line_of
 
 #: Ended steps whose late events are still known as such. Of others a late event costs a request that is revoked.
 _REMEMBERED = 50_000
@@ -57,7 +57,7 @@ class Ledger:
             number=(step.run, step.attempt),
             owner=step.owner or "",
             rank=PRIORITIES.index(step.priority),
-            line=Line(step.step, heavy and expected_s is not None and expected_s <= self._rules.short_s),
+            line=line_of(step.step, heavy and expected_s is not None and expected_s <= self._rules.short_s),
             entry=(max(step.since, step.run_at), step.job_id),
             cost_s=1.0 if cost_s is None else cost_s,
             brief=not heavy and expected_s is not None and expected_s < self._rules.brief_s,

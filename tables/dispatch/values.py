@@ -1,5 +1,6 @@
 """Values of dispatch: what goes into a dispatcher, what comes out, and the rules that a deployment may change."""
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -26,6 +27,12 @@ class Line(NamedTuple):
 
     step: str
     short: bool
+
+
+@lru_cache(1024)
+def line_of(step: str, short: bool) -> Line:
+    """The same object for each attempt: equal lines are looked up some ten times per attempt."""
+    return Line(step, short)
 
 
 class Capacity(NamedTuple):
