@@ -77,8 +77,8 @@ def new_effects(before: Job, after: Job) -> Effects:
     effects: Effects = [_submitted(after)] if before.run != after.run else []
     for old, step in zip(before.steps, after.steps, strict=True):
         if step is not old or before.cancelling != after.cancelling:
-            known = [key for key, _ in _step_effects(before, old)]
-            effects += [build(after, step) for key, build in _step_effects(after, step) if key not in known]
+            known = _step_effects(before, old)
+            effects += [effect[1](after, step) for effect in _step_effects(after, step) if effect not in known]
     if after.finished_at is not None and _end_key(before) != _end_key(after):
         effects.append(_ended(after))
     return effects
