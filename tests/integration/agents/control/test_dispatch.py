@@ -20,9 +20,10 @@ from schemas.queues import QueueReported
 from schemas.step_events import AttemptAccepted, AttemptCompleted, QueueChanged
 from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
+from streams.kafka.executor_reports import latest_reports
 from streams.process.exit import EX_SOFTWARE
 from streams.settings import Settings, to_environ
-from tests.conftest import MakeSettings
+from tests.conftest import MakeSettings, eventually
 from tests.integration.agents.outside import START_S, Outside, submit
 
 Eventually = Callable[..., Awaitable[Any]]
@@ -79,6 +80,14 @@ class World(Outside):
             job = submit(f"job_{number}", f"asset_{number}")
             step = StepSpec(name="noop", params={"sleep_s": sleep_s})
             await self.send(replace(job, steps=(step,), **fields))
+
+    async def executors_report(self, count: int) -> None:
+        """Wait until so many executors are known."""
+
+        async def are_known() -> bool:
+            return len(await latest_reports(self.settings, self.settings.cluster)) == count
+
+        await eventually(are_known, START_S, 0.2)
 
     def completed(self) -> set[str]:
         return {fact.job_id for fact in self.all(JobCompleted)}
@@ -139,6 +148,7 @@ async def test_ready_steps_go_to_idle_executors_at_once(
     await processes.start("control", "control")
     for name in ("a", "b"):
         await processes.executor(name)
+    await world.executors_report(2)
     await world.submit(0)
     await eventually(lambda: world.completed() == {"job_0"}, START_S)
     for number in range(1, 9, 2):  # with a hash, two of a pair lie behind one another half of the time
