@@ -43,7 +43,7 @@ export function createView({ root, call, confirm, me }) {
 function summaryText({ assets, bytes, hits, misses, hit_ratio }, { data, next_cursor }) {
   const total = Object.values(assets).reduce((sum, count) => sum + count, 0);
   const ratio = hit_ratio === null ? "" : ` · ${Math.round(hit_ratio * 100)} % of ${NUMBER.format(hits + misses)} lookups hit`;
-  return `${NUMBER.format(total)} files, ${size(bytes)}${ratio}${next_cursor ? ` · the newest ${data.length} are listed` : ""}`;
+  return `${NUMBER.format(total)} ${total === 1 ? "file" : "files"}, ${size(bytes)}${ratio}${next_cursor ? ` · the newest ${data.length} are listed` : ""}`;
 }
 
 /** 1536 -> "1.5 kB". */

@@ -34,7 +34,7 @@ export function createView({ root, call }) {
     turn = new AbortController();
     const { signal } = turn;
     notice(problem, "");
-    list.ariaBusy = "true";
+    list.ariaBusy = String(Boolean(q));
     note.textContent = q ? "Searching…" : "";
     if (!q) return list.replaceChildren();
     try {
