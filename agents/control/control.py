@@ -132,7 +132,7 @@ class Control:
     async def recovered(self) -> None:
         """Rebuild what is derived from the tables: they hold other partitions now."""
         owned = self._owned()
-        recovered = rebuild_indexes(self._tables, owned)
+        recovered = await rebuild_indexes(self._tables, owned)
         self._timers.restart(recovered.jobs, recovered.last_change_s)
         self._watermarks.clear()
         existing = await self._existing(owned, recovered.applied)
@@ -148,7 +148,7 @@ class Control:
         ends = await self._app.log_ends(source for source in applied if source[0] in topics)
         if not (lost := lost_records(applied, ends)):
             return applied
-        existing = put_right(self._tables, owned, applied, lost)
+        existing = await put_right(self._tables, owned, applied, lost)
         await self._app.batch_sender.send_all()
         return existing
 

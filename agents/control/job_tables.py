@@ -1,13 +1,13 @@
 """The tables `jobs` and `assets` of the owned partitions, and the indexes that are derived from their rows."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from agents.control.rejections import Rejected
 from schemas.jobs import Asset, Queue
 from streams.kafka.envelope import UNDECODABLE
+from tables.cache.deleted_marks import Marks, MarksInMemory
 from tables.changelog_table import ChangelogTable
 from tables.reducer import State
 from tables.refused_jobs import RefusedIndex
@@ -15,14 +15,6 @@ from tables.rows import QUEUE_PREFIX, decode_asset, decode_deleted, decode_job, 
 from tables.unlisted import UnlistedIndex
 
 R = TypeVar("R")
-
-
-class DeletedAt(NamedTuple):
-    """When a job was deleted; sorts by that time."""
-
-    at: float
-    job_id: str
-    partition: int
 
 
 @dataclass
@@ -37,8 +29,8 @@ class JobTables:
     partitions: int
     unlisted: UnlistedIndex = field(default_factory=UnlistedIndex)
     refused: RefusedIndex = field(default_factory=RefusedIndex)
-    #: Deleted jobs that are still remembered, oldest first.
-    deleted: deque[DeletedAt] = field(default_factory=deque)
+    #: Deleted jobs that are still remembered.
+    deleted: Marks = field(default_factory=MarksInMemory)
     #: Queues that were ever changed, by step.
     queues: dict[str, Queue] = field(default_factory=dict)
 

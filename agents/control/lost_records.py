@@ -3,6 +3,7 @@
 New records get the lost ones' offsets again: as long as rows claim to have applied these, they would count as replays.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterator, Set
 
@@ -14,6 +15,8 @@ from tables.rows import AppliedOffsets, Row, decode_row, encode_with_offsets, wa
 
 log = logging.getLogger(__name__)
 
+#: Rows between two turns of the event loop.
+_CHUNK = 500
 _REMEDY = "a power cut or a lost disk: jobs whose events were lost run their steps again"
 
 
@@ -22,7 +25,9 @@ def lost_records(applied: AppliedOffsets, ends: AppliedOffsets) -> AppliedOffset
     return {source: end - 1 for source, end in ends.items() if applied[source] >= end}
 
 
-def put_right(tables: JobTables, owned: Set[int], applied: AppliedOffsets, lost: AppliedOffsets) -> AppliedOffsets:
+async def put_right(
+    tables: JobTables, owned: Set[int], applied: AppliedOffsets, lost: AppliedOffsets
+) -> AppliedOffsets:
     """Take the claims on lost records out of all rows, and say so in a watermark. Returns the applied offsets.
 
     The tables are not sent yet. Killed before that is done, the next recovery does it again.
@@ -31,7 +36,9 @@ def put_right(tables: JobTables, owned: Set[int], applied: AppliedOffsets, lost:
         fields = {"topic": topic, "partition": partition, "applied": applied[topic, partition], "last": offset}
         log.error("the log has lost records that were applied", extra={**fields, "hint": _REMEDY})
     for table in (tables.jobs, tables.assets):
-        for key, row, partition in _rows(table, tables):
+        for number, (key, row, partition) in enumerate(_rows(table, tables)):
+            if number % _CHUNK == 0:
+                await asyncio.sleep(0)
             if partition in owned and any(at > lost.get((topic, partition), at) for topic, at in row.at.items()):
                 table.put(key, encode_with_offsets(row, {}), partition)
     applied = {source: lost.get(source, offset) for source, offset in applied.items()}

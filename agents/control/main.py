@@ -5,8 +5,11 @@ One agent with concurrency 1 is the only writer of the tables. A decision takes 
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import IO, Any
 
+from agents.control.cache_flusher import CacheFlusher
+from agents.control.cache_follower import CacheFollower
 from agents.control.control import Control
 from agents.control.dispatch.host import DispatcherHost
 from agents.control.source_topics import watch_topics
@@ -23,6 +26,7 @@ from streams.worker import patch_membership
 from streams.worker.app import KinologApp, make_app, new_loop, run
 from streams.worker.fence import Fence
 from streams.worker.guard import Guard
+from tables.cache.row_cache import RowCache, open_cache
 from tables.changelog_table import ChangelogTable
 from tables.pipelines import Pipelines, load_pipelines
 
@@ -41,20 +45,31 @@ def main(settings: Settings) -> int:
         loop = new_loop()
         app = make_app(settings, CONTROL_APP, member_id)
         patch_membership.watch(member_id, settings.kafka.session_timeout_s)
-        assemble(app, settings, pipelines)
+        assemble(app, settings, pipelines, open_cache(settings.data_path / "control" / Path(lock.name).stem))
         return run(app, loop, settings.watchdog)
 
 
 def claim(settings: Settings) -> tuple[str, IO[str]]:
-    """A unique member id across machines, and the lock that reserves it."""
+    """A unique member id across machines, and the lock that reserves it and its row cache."""
     name, lock = claim_first(settings.data_path / "locks", "control")
     return f"{CONTROL_APP}-{host()}-{name}", lock
 
 
-def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines) -> None:
-    """Add agents, tables and timers to `app`."""
+def tables(app: KinologApp, settings: Settings, cache: RowCache | None) -> tuple[ChangelogTable, ChangelogTable]:
+    """The tables `jobs` and `assets`; their rows in memory get into the cache."""
+    jobs, assets = (ChangelogTable(app, name, settings.partitions, cache) for name in ("jobs", "assets"))
+    if cache is not None:
+        follower = CacheFollower(app, (jobs, assets), names(settings).commands, settings.partitions)
+        app.prepare = follower.prepare
+        app.task(CacheFlusher(app, cache, (jobs, assets), settings.kafka.flush_ms).run)
+        app.task(follower.run)
+    return jobs, assets
+
+
+def assemble(app: KinologApp, settings: Settings, pipelines: Pipelines, cache: RowCache | None = None) -> None:
+    """Add agents, tables and timers to `app`. `cache`: None keeps all rows in memory."""
     topics = names(settings)
-    jobs, assets = (ChangelogTable(app, name, settings.partitions) for name in ("jobs", "assets"))
+    jobs, assets = tables(app, settings, cache)
     dispatcher = DispatcherHost(app, settings)
     control = Control(app, settings, jobs, assets, dispatcher)
     fence = Fence(settings.kafka.session_timeout_s)

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agents.control.job_tables import DeletedAt, JobTables
+from agents.control.job_tables import JobTables
 from agents.control.rejections import Rejected
 from schemas.jobs import Asset, DeletedJob, Job, Queue
 from schemas.step_events import AttemptHeartbeat
 from streams.kafka.partitioner import partition_of
 from tables.assets import LISTED_JOBS, asset_effects, fold_asset, new_asset_effects, summary_of
 from tables.bounds import MAX_SUBMITTED_BYTES
+from tables.cache.deleted_marks import DeletedAt
 from tables.changelog_table import ChangelogTable
 from tables.effects import Effects
 from tables.reducer import State
@@ -23,10 +24,6 @@ from tables.rows import (
     encode_with_offsets,
 )
 from tables.unlisted import UnlistedJobs
-
-#: Marks of deleted jobs are in the order in which their records were applied; those of different partitions may differ
-#: so much from the order of time.
-_DISORDER_S = 60.0
 
 #: A row and its JSON without `at`.
 _Row = tuple[Any, bytes]
@@ -140,10 +137,8 @@ class RecordChanges:
 
     def owner_of_deleted(self, asset_id: str) -> str | None:
         """Owner of an asset that this record deleted when it was first applied, by the marks of its jobs."""
-        for mark in reversed(self._tables.deleted):
-            if mark.at < self.now - _DISORDER_S:
-                return None
-            job = self.job(mark.job_id) if (mark.at, mark.partition) == (self.now, self.partition) else None
+        for job_id in self._tables.deleted.at(self.now, self.partition):
+            job = self.job(job_id)
             if isinstance(job, DeletedJob) and job.asset_id == asset_id:
                 return job.owner
         return None
@@ -203,7 +198,7 @@ class RecordChanges:
         for asset_id, unlisted in self._unlisted.items():
             self._tables.unlisted.replace(asset_id, unlisted)
         for row in deleted:
-            self._tables.deleted.append(DeletedAt(row.deleted_at, row.id, self.partition))
+            self._tables.deleted.add(DeletedAt(row.deleted_at, row.id, self.partition))
         for queue, _ in self._queues.values():
             self._tables.queues[queue.step] = queue
 

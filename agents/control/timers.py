@@ -108,9 +108,5 @@ class Timers:
 
     def _forget_deleted(self, now: float) -> None:
         """Delete the marks of deleted jobs that no message can recreate any more."""
-        deleted = self._tables.deleted
-        for _ in range(_MAX_PER_TICK):
-            if not deleted or deleted[0].at + DELETED_TTL_S > now:
-                return
-            oldest = deleted.popleft()
-            self._tables.jobs.delete(deleted_key(oldest.job_id), oldest.partition)
+        for mark in self._tables.deleted.take_due(now - DELETED_TTL_S, _MAX_PER_TICK):
+            self._tables.jobs.delete(deleted_key(mark.job_id), mark.partition)

@@ -13,6 +13,8 @@ from typing import Any
 MAX_BATCH_BYTES = 512 * 1024
 
 _Partition = tuple[str, int]
+#: Partition, offset of the first record, number of records, the broker's timestamp (ms).
+Delivered = Callable[[int, int, int, int], None]
 
 
 class BatchSender:
@@ -31,6 +33,11 @@ class BatchSender:
         self._producer, self._failed, self._cause = producer, failed, cause
         self._waiting: dict[_Partition, list[tuple[Any, Any]]] = {}
         self._lock = asyncio.Lock()
+        self._observers: dict[str, Delivered] = {}
+
+    def observe(self, topic: str, delivered: Delivered) -> None:
+        """Call `delivered` for each batch of the topic that the broker has, in the order of each partition."""
+        self._observers[topic] = delivered
 
     def put(
         self,
@@ -63,7 +70,15 @@ class BatchSender:
                 for batch, cause in batches:
                     delivery = await self._producer().send_batch(batch, topic, partition=partition)
                     delivery.add_done_callback(functools.partial(self._require_delivery, cause))
+                    if (observer := self._observers.get(topic)) is not None:
+                        delivery.add_done_callback(functools.partial(_observe, observer, batch.record_count()))
 
     def _require_delivery(self, cause: Any, delivery: "asyncio.Future[Any]") -> None:
         if not delivery.cancelled() and (error := delivery.exception()) is not None:
             self._failed(error, cause)
+
+
+def _observe(observer: Delivered, count: int, delivery: "asyncio.Future[Any]") -> None:
+    if not delivery.cancelled() and delivery.exception() is None:
+        metadata = delivery.result()
+        observer(metadata.partition, metadata.offset, count, metadata.timestamp or 0)

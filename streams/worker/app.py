@@ -21,6 +21,7 @@ from faust.types import TP
 
 from streams.cluster import Cluster, KafkaSecurity
 from streams.kafka.batch_sender import MAX_BATCH_BYTES, BatchSender
+from streams.kafka.log_time import log_time
 from streams.kafka.outbox import Outbox
 from streams.kafka.retry import retry_forever
 from streams.kafka.topic_versions import ends_of_existing
@@ -72,6 +73,12 @@ class KinologApp(faust.App):
     commits_begun = commits_ended = 0
     #: For the watchdog: whether records may stay unread for now.
     may_wait: Callable[[], bool] = staticmethod(lambda: False)
+    #: Awaited before the app starts.
+    prepare: Callable[[], Awaitable[None]] | None = None
+    #: Whether that is done.
+    is_prepared = True
+    #: The broker's time, seconds since the epoch.
+    log_time: Callable[[], Awaitable[float]]
     #: Writes the applied offsets, if reading starts from them.
     write_watermarks: Callable[[], Awaitable[None]] | None = None
 
@@ -216,6 +223,7 @@ def make_app(settings: Settings, app_id: str, instance_id: str) -> KinologApp:
         Monitor=FatalMonitor,
     )
     app.cluster = settings.cluster
+    app.log_time = functools.partial(log_time, settings, instance_id)
     app.continuity = Continuity()
     app.outbox = Outbox(app.send_record)
     app.quarantine, app.topic_ids = Quarantine(), TopicIds()
@@ -278,7 +286,7 @@ async def _run(app: KinologApp, before_stop: Callable[[], Awaitable[None]] | Non
 
 async def _start(app: KinologApp, signalled: asyncio.Event) -> None:
     """Start the app. A signal meanwhile exits at once: there is nothing to stop yet."""
-    starting, stopping = asyncio.ensure_future(app.start()), asyncio.ensure_future(signalled.wait())
+    starting, stopping = asyncio.ensure_future(_prepare_and_start(app)), asyncio.ensure_future(signalled.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         end_process(0, "stopped while starting")
@@ -286,6 +294,14 @@ async def _start(app: KinologApp, signalled: asyncio.Event) -> None:
     if error := starting.exception():  # the supervisor decides about a restart
         text = f"{type(error).__name__}: {error}".removeprefix("KafkaConnectionError: ")
         end_process(*why_not_started(error), bootstrap=app.cluster.bootstrap, error=text)
+
+
+async def _prepare_and_start(app: KinologApp) -> None:
+    if app.prepare is not None:
+        app.is_prepared = False
+        await app.prepare()
+        app.is_prepared = True
+    await app.start()
 
 
 def why_not_started(error: BaseException) -> tuple[int, str]:

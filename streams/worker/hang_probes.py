@@ -13,6 +13,8 @@ class ProbedApp(Protocol):
 
     commits_begun: int
     commits_ended: int
+    #: Before that, a look at its parts would create them in the watchdog's thread, with an event loop of that thread.
+    is_prepared: bool
 
     @property
     def rebalancing(self) -> bool:
@@ -69,11 +71,15 @@ class Probes:
         app.on_partitions_assigned.connect(self._note_assignment)
 
     def rebalance(self) -> Hashable | None:
-        """True during a rebalance, and from the start to the first assignment."""
+        """True during a rebalance, and from the start to the first assignment, but for the app's preparation."""
+        if not self._app.is_prepared:
+            return None
         return True if self._app.rebalancing or not self._joined else None
 
     def recovery(self) -> Hashable | None:
         """Number of rows left to read during table recovery."""
+        if not self._app.is_prepared:
+            return None
         recovery = self._app.tables.recovery
         return ("remaining", recovery.active_remaining_total()) if recovery.in_recovery else None
 
@@ -98,6 +104,8 @@ class Probes:
 
     def commits(self) -> Hashable | None:
         """The running commit, or the committed offsets of partitions with acknowledged records after them."""
+        if not self._joined:
+            return None
         app, consumer = self._app, self._app.consumer
         if app.commits_begun != app.commits_ended:
             return "commit", app.commits_begun

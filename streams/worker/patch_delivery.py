@@ -199,7 +199,7 @@ async def _build_offsets(self: Any, consumer: Any, tps: Any, destination: Any, t
     if title == "active":
         stores = {topic: table.data for topic, table in self.tables._changelogs.items()}
         ends = {tp: end for tp, end in self.active_highwaters.items() if tp in tps and end is not None}
-        await read_changelogs(self.app.cluster, stores, ends, destination)
+        await read_changelogs(self.app.cluster, stores, ends, destination, self.app.log_time)
 
 
 async def _resume_streams(self: Any, generation_id: int = 0) -> Any:

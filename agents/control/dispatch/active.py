@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from agents.control.dispatch.event_ends import EventEnds
 from agents.control.dispatch.open_jobs import OpenJobs
 from agents.control.dispatch.queue_reporter import QueueReporter
+from agents.control.dispatch.remote_rows import RemoteRows
 from agents.control.dispatch.requests import DispatchSender
 from agents.control.dispatch.rules import rules_of
 from agents.control.job_tables import JobTables
@@ -22,7 +23,7 @@ from schemas.executors import ExecutorReport
 from schemas.jobs import Job, Queue
 from schemas.steps import step_kinds
 from streams.kafka.executor_reports import SILENT_S, DatedReport, read_recent, reports_of, silent_before
-from streams.kafka.reader import FOLLOWER_MS, fetch_from, open_reader, read_between
+from streams.kafka.reader import FOLLOWER_MS, fetch_from, open_reader
 from streams.kafka.reader_watch import watch_reader
 from streams.kafka.retry import follow_forever
 from streams.kafka.topics import names
@@ -169,12 +170,11 @@ class ActiveDispatcher:
             group.create_task(watch_reader(reader, ends_reader, [self._reports, *self._remote]))
 
     async def _read_remote(self, reader: Any, dispatcher: Dispatcher) -> None:
-        if not self._remote:
-            return
-        starts, ends = await reader.beginning_offsets(self._remote), await reader.end_offsets(self._remote)
-        async for record in read_between(reader, starts, ends):
+        remote = RemoteRows(self._tables.jobs, self._remote)
+        async for record in remote.read(reader):
             self._note_remote(record, dispatcher)
-        self._next |= ends
+        self._jobs.note_applied(remote.applied)
+        self._next |= remote.ends
 
     def _note_remote(self, record: Any, dispatcher: Dispatcher) -> None:
         row = self._jobs.note_remote(record)

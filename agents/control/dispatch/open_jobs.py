@@ -5,7 +5,7 @@ are kept here.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Mapping, Set
 
 import msgspec
 
@@ -45,7 +45,7 @@ class OpenJobs:
 
     async def own(self) -> AsyncIterator[Job]:
         """The open jobs of this process's table."""
-        for number, (_, row) in enumerate(self._tables.jobs.items()):
+        for number, (_, row) in enumerate(self._tables.jobs.items_to_act_on(self._owned)):
             if number % _CHUNK == 0:
                 await asyncio.sleep(0)
             if (job := self._own_open(row)) is not None:
@@ -70,12 +70,15 @@ class OpenJobs:
             [(_, row, at)] = split_rows([(key, value)])
         except (*UNDECODABLE, ValueError, IndexError):
             return None  # control of that partition logs it
-        for topic, offset in at.items():
-            place = (topic, record.partition)  # type: ignore[attr-defined]
-            self.applied[place] = max(offset, self.applied.get(place, -1))
+        self.note_applied({(topic, record.partition): offset for topic, offset in at.items()})  # type: ignore[attr-defined]
         if isinstance(row, Job):
             self._keep_remote(row, value)
         return None if isinstance(row, DeletedJob) else row
+
+    def note_applied(self, applied: Mapping[tuple[str, int], int]) -> None:
+        """Other processes have applied records up to these offsets."""
+        for place, offset in applied.items():
+            self.applied[place] = max(offset, self.applied.get(place, -1))
 
     def get(self, job_id: str) -> Job | None:
         """The job; None for one that is not known, or ended."""

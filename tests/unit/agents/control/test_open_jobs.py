@@ -21,7 +21,7 @@ def job(number: int) -> Job:
 
 def table(**rows: bytes) -> Any:
     items = dict(rows)
-    jobs = SimpleNamespace(items=lambda: list(items.items()), get=items.get)
+    jobs = SimpleNamespace(items_to_act_on=lambda _owned: list(items.items()), get=items.get)
     return SimpleNamespace(jobs=jobs, partitions=PARTITIONS)
 
 
