@@ -49,6 +49,8 @@ class Control:
         self._timers = Timers(app, settings, self._tables, self._publisher)
         self._watermarks = Watermarks(app.continuity, settings, self._tables)
         self._skew = SkewAlarm()
+        #: Number of recoveries that have begun.
+        self._recoveries = 0
         #: The delivery of the last report of this process.
         self._report_delivery: asyncio.Future[Any] | None = None
 
@@ -131,11 +133,16 @@ class Control:
 
     async def recovered(self) -> None:
         """Rebuild what is derived from the tables: they hold other partitions now."""
-        owned = self._owned()
-        recovered = await rebuild_indexes(self._tables, owned)
+        self._recoveries += 1
+        number, owned = self._recoveries, self._owned()
+        recovered = await rebuild_indexes(self._tables, owned, lambda: number == self._recoveries)
+        if recovered is None:
+            return  # Faust does not end this call when it begins another recovery
         self._timers.restart(recovered.jobs, recovered.last_change_s)
         self._watermarks.clear()
         existing = await self._existing(owned, recovered.applied)
+        if number != self._recoveries:
+            return
         complete = {source: min(offset, recovered.complete[source]) for source, offset in existing.items()}
         self._app.continuity.reclaim(existing, complete)
         self._dispatcher.restart(self._tables, owned)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Set
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Set
 from functools import partial
 from itertools import chain
 from typing import NamedTuple, TypeVar
@@ -60,11 +60,16 @@ class Recovered(NamedTuple):
     rows: int
 
 
-async def rebuild_indexes(tables: JobTables, owned: Set[int]) -> Recovered:
-    """Rebuild the indexes of `tables` from the rows of the `owned` partitions. Other rows are left over and ignored."""
+async def rebuild_indexes(tables: JobTables, owned: Set[int], is_current: Callable[[], bool]) -> Recovered | None:
+    """Rebuild the indexes of `tables` from the rows of the `owned` partitions. Other rows are left over and ignored.
+
+    None, and nothing is changed, where another recovery has begun meanwhile (`is_current`).
+    """
     rows = [row async for row in _in_turns(_readable_rows(tables, owned)) if row.partition in owned]
     jobs = [row for _, row, _ in rows if isinstance(row, Job)]
     crowded = await _jobs_of_crowded_assets(tables, owned, [job for job in jobs if not job.refused])
+    if not is_current():
+        return None
     tables.deleted = _marks(tables, owned, rows)
     tables.queues = {row.step: row for _, row, _ in rows if isinstance(row, Queue)}
     tables.refused.rebuild(jobs)

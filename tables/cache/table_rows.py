@@ -34,6 +34,8 @@ class TableRows:
         #: recovered; the offset to be claimed by the flush.
         self._delivered: dict[int, tuple[int, int]] = {}
         self._ends: dict[int, tuple[int, int]] = {}
+        #: The recovery after which the rows of the flush were written.
+        self._frozen_after = 0
         #: Id of the changelog's topic, as of the last recovery.
         self.topic_id = ""
         #: Number of recoveries so far; a flush ends with the next one.
@@ -166,6 +168,7 @@ class TableRows:
         """Take the rows written so far for a flush. One that failed is taken again."""
         if self.cache is None:
             return
+        self._frozen_after = self.recoveries
         self._ends = {partition: (end - 1, at) for partition, (end, at) in self._delivered.items()}
         self._flushing |= self.recent
         self._flushing_partitions |= self._partitions
@@ -178,14 +181,14 @@ class TableRows:
         Raises CacheNotWritten. Ends early when a recovery has begun.
         """
         frozen, partitions, cache = self._flushing, self._flushing_partitions, self.cache
-        if cache is None:
+        if cache is None or self.recoveries != self._frozen_after:
             return
-        waiting, recovery = iter(list(frozen)), self.recoveries
+        waiting = iter(list(frozen))
         while keys := list(islice(waiting, _SLICE)):
             changes = [(key, None if frozen[key] is _DELETED else frozen[key], partitions[key]) for key in keys]
             cache.write(self._name, changes, has_jobs=True)
             yield
-            if self.recoveries != recovery:
+            if self.recoveries != self._frozen_after:
                 return
         cache.advance(self._name, {p: end for p, end in self._ends.items() if p in self._delivered}, self.topic_id)
         frozen.clear()

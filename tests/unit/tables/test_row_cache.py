@@ -305,3 +305,13 @@ def test_a_table_that_has_given_its_cache_up_keeps_its_rows(world: World) -> Non
     world.flush()
     world.write("job_2", None)
     assert [key for key, _ in world.rows.items()] == [b"job_1"] and world.rows.get(b"job_1") is not None
+
+
+def test_a_flush_that_a_recovery_overtakes_changes_nothing(world: World) -> None:
+    world.write("job_1", encode_row(job("job_1")))
+    world.rows.freeze()
+    world.write("job_2", encode_row(job("job_2")))
+    world.recover()
+    before = world.rows.position(PARTITION)
+    assert list(world.rows.slices()) == [] and world.rows.position(PARTITION) == before
+    assert dict(world.rows.items()) == world.folded

@@ -1,5 +1,6 @@
 """Control over a row cache decides as control with all rows in memory, whatever is flushed and killed in between."""
 
+import asyncio
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,6 +169,31 @@ async def test_marks_are_forgotten_when_no_message_can_restore_their_jobs(cached
     cached.flush()
     await cached.control()
     assert cached.rows["jobs"].get(b"!job_001") is None
+
+
+async def test_a_recovery_that_another_one_overtakes_changes_nothing(
+    cached: CachedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its claims would be those of before: records would count as new."""
+    control = await cached.control()
+    await cached.send(control, submit(1, 1))
+    may_end, log_ends = asyncio.Event(), control._app.log_ends
+
+    async def late_ends(sources: Any) -> Any:
+        await may_end.wait()
+        return await log_ends(sources)
+
+    monkeypatch.setattr(control._app, "log_ends", late_ends)
+    overtaken = asyncio.ensure_future(control.recovered())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    monkeypatch.setattr(control._app, "log_ends", log_ends)
+    await cached.send(control, submit(2, 2))
+    await control.recovered()
+    claims = dict(control._app.continuity._claimed or {})
+    may_end.set()
+    await overtaken
+    assert claims and control._app.continuity._claimed == claims
 
 
 async def test_few_rows_stay_in_memory(cached: CachedLog) -> None:
