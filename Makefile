@@ -46,7 +46,7 @@ types: .venv/.ready
 	@$(BIN)/mypy
 
 unit: .venv/.ready
-	@$(BIN)/pytest -q tests/unit
+	@$(BIN)/pytest -q -n 2 tests/unit
 
 integration: setup
 	@$(PARALLEL) tests/hostile tests/inputs tests/abuse tests/integration
