@@ -115,7 +115,7 @@ async def fresh_broker(tmp_path: Path) -> AsyncIterator[Broker]:
     await own.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sample_media() -> SampleMedia:
     """`sample_media("bikes.mp4")`: a real clip, or None on a machine that has none."""
 

@@ -1,4 +1,7 @@
-"""A page of another site over the whole system: it shows a job from its upload on, and plays what comes out of it."""
+"""A page of another site over the whole system: it shows a job from its upload on, and plays what comes out of it.
+
+By the elements, and by the React components of the replaced systems, whose routes answer here.
+"""
 
 import base64
 from collections.abc import AsyncIterator
@@ -13,6 +16,7 @@ from tests.browser import browser, browser_page, complaints
 from tests.conftest import eventually
 from tests.e2e.conftest import OTHER_SITE_PORT
 from tests.e2e.system import System
+from tests.react import NEWEST, react_routes
 
 __all__ = ["browser", "browser_page", "complaints"]  # fixtures are found by their name in this module
 
@@ -21,11 +25,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 #: A transcode on a machine that does other things too.
 ENDED_S = 180.0
 
-# What docs/embed.md shows: the client, and an element for the job and for its recording.
-_PAGE = """<!doctype html><meta charset=utf-8>
+# What docs/embed.md shows: the client, an element for the job and for its recording, and the React components.
+_PAGE = """<!doctype html><meta charset=utf-8><div id=root></div>
+<script type=importmap>{{"imports": {{"react": "/react.js", "kinolog/react": "{url}/static/react/index.js"}}}}</script>
 <script type=module>
 import "{url}/static/elements.js";
 import {{ Kinolog }} from "{url}/static/kinolog.js";
+import {{ createElement as h, createRoot }} from "react";
+import {{ JobProgress, KinologProvider, MediaProcessingStatus, VideoProcessingProgress }} from "kinolog/react";
 window.ended = [];
 window.submit = async (bytes) => {{
   const kinolog = new Kinolog({{ url: "{url}", token: "{token}" }});
@@ -39,6 +46,11 @@ window.submit = async (bytes) => {{
     element.toggleAttribute("autoplay");
     document.body.append(element);
   }}
+  const done = (name) => ({{ onComplete: () => window.ended.push(name) }});
+  createRoot(document.getElementById("root")).render(h(KinologProvider, {{ url: "{url}", token: "{token}" }},
+    h(JobProgress, {{ jobId: job_id, ...done("JobProgress") }}),
+    h(MediaProcessingStatus, {{ mediaId: asset_id, ...done("MediaProcessingStatus") }}),
+    h(VideoProcessingProgress, {{ queueId: job_id, ...done("VideoProcessingProgress") }})));
   return asset_id;
 }};
 window.ready = true;
@@ -57,7 +69,7 @@ async def site(browser_page: Page, system: System) -> AsyncIterator[Page]:
         return web.Response(status=204)
 
     app = web.Application()
-    app.add_routes([web.get("/", page), web.get("/favicon.ico", no_icon)])
+    app.add_routes([web.get("/", page), web.get("/favicon.ico", no_icon), *react_routes(NEWEST)])
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", OTHER_SITE_PORT).start()
@@ -74,6 +86,7 @@ async def test_a_job_and_its_recording_are_shown_on_another_site_and_on_the_page
     asset_id = await site.evaluate("(bytes) => submit(bytes)", base64.b64encode(clip.read_bytes()).decode())
     await expect(site.locator("kinolog-status .status")).to_have_text("Ready", timeout=ENDED_S * 1000)
     await eventually(lambda: _have_ended(site), ENDED_S)
+    await expect(site.locator(".kinolog-progress-status")).to_have_text(["completed", "ready", "completed"])
     await site.goto(f"{system.url}/#token={system.token}")
     await site.get_by_text("Live", exact=True).wait_for()
     await site.evaluate("(id) => { location.hash = `#/asset/${id}`; }", asset_id)
@@ -85,5 +98,8 @@ async def test_a_job_and_its_recording_are_shown_on_another_site_and_on_the_page
     await expect(player.locator(".strip .frame img").first).not_to_have_js_property("naturalWidth", 0)
 
 
+_COMPONENTS = ("JobProgress", "MediaProcessingStatus", "VideoProcessingProgress")
+
+
 async def _have_ended(page: Page) -> bool:
-    return set(await page.evaluate("window.ended")) == {"status", "player"}
+    return sorted(await page.evaluate("window.ended")) == sorted(["status", "player", *_COMPONENTS])

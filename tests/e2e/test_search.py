@@ -9,28 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 from aiokafka import AIOKafkaConsumer
 
-from tests.conftest import SampleMedia, eventually
+from tests.conftest import eventually
 from tests.e2e.system import Api, System, step_of
-
-SAID = "And so, my fellow Americans. Ask not what your country can do for you. Ask what you can do for your country."
-
-
-@pytest.fixture
-def speech(tmp_path: Path, sample_media: SampleMedia) -> Path:
-    """A video of somebody who speaks: Kennedy where the recording is there, a machine elsewhere."""
-    voice = sample_media("jfk.flac")
-    if voice is None:
-        voice = tmp_path / "voice.wav"
-        subprocess.run(["espeak-ng", "-v", "en-us", "-s", "130", "-w", str(voice), SAID], check=True, timeout=60)
-    video = tmp_path / "speech.mp4"
-    picture = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"]
-    codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest"]
-    command = ["ffmpeg", "-nostdin", "-v", "error", *picture, "-i", str(voice), *codecs, str(video)]
-    subprocess.run(command, check=True, timeout=120)
-    return video
 
 
 async def search(api: Api, q: str, mode: str, asset_id: str) -> list[dict[str, Any]]:
