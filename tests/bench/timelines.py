@@ -49,9 +49,9 @@ async def timelines(count: int = JOBS) -> dict[str, Any]:
     """
     patch_fetch_wait.install()  # as web does
     with tempfile.TemporaryDirectory() as folder:
-        async with _log(Path(folder)) as settings:
+        async with log_broker(Path(folder)) as settings:
             jobs, at = population(count), time.time()
-            await _publish(settings, jobs)
+            await publish(settings, jobs)
             moments = [iso_time(at + (time.time() - at) * n / _STATS) for n in range(_STATS)]
             some = random.Random(1).sample(jobs, _ASKED)
             his, hers = some[0], next(job for job in some if job.owner != some[0].owner)
@@ -106,7 +106,7 @@ def _of_crowd(ask: Callable[..., Awaitable[float]], his: Job, n: int, moments: S
 
 
 @asynccontextmanager
-async def _log(folder: Path) -> AsyncIterator[Settings]:
+async def log_broker(folder: Path) -> AsyncIterator[Settings]:
     environ = {"KINOLOG_DATA_DIR": str(folder / "log"), "KINOLOG_KAFKA__PORT": "0", "KINOLOG_KAFKA__ANONYMOUS": "all"}
     broker = Broker(load(environ))
     await broker.start()
@@ -119,7 +119,7 @@ async def _log(folder: Path) -> AsyncIterator[Settings]:
         await broker.stop()
 
 
-async def _publish(settings: Settings, jobs: Sequence[Job]) -> None:
+async def publish(settings: Settings, jobs: Sequence[Job]) -> None:
     """Five facts of each job, as control publishes them in bulk."""
     async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap, max_batch_size=MAX_BATCH_BYTES) as producer:
         batch_sender = BatchSender(lambda: producer, _fail)
