@@ -83,7 +83,7 @@ simulate: .venv/.ready
 	@$(BIN)/python -m tests.simulation $(if $(EXECUTORS),--executors $(EXECUTORS)) $(if $(JOBS),--jobs $(JOBS)) \
 	  $(if $(SEED),--seed $(SEED))
 
-# docs/page.png: the page in a browser, as the tests of the page have it.
+# docs/page.png and docs/pictures: every view in a browser, light, dark and on a phone, as the tests of the page have it.
 screenshot: setup
 	@$(BIN)/python -m tests.screenshot
 

@@ -1,83 +1,129 @@
-"""`make screenshot`: writes docs/page.png, the real page in a browser, over the server of the page's tests."""
+"""`make screenshot`: pictures of every view in docs/pictures, light, dark and on a phone, and docs/page.png.
+
+The real page in a browser, over the server of the page's tests. The pictures are for people: look at each of them.
+"""
 
 import asyncio
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
-from tests.browser import ARGUMENTS, CHROMIUM
+from tests.browser import chromium
+from tests.conftest import eventually
 from tests.documents import CHECKOUT
-from tests.integration.web.fake_kinolog import TOKEN, FakeKinolog, Json, iso, job, ready_job, step
+from tests.integration.web.conftest import make_stream
+from tests.integration.web.fake_kinolog import TOKEN, FakeKinolog
+from tests.pictured import RECORDING, RETRIED, draw, fill
 
 PICTURE = CHECKOUT / "docs" / "page.png"
-#: Largest picture that belongs in a repository.
-MAX_BYTES = 300_000
+FOLDER = CHECKOUT / "docs" / "pictures"
+#: Most bytes of the one picture, and of all others, that belong in a repository.
+MAX_BYTES, MAX_FOLDER_BYTES = 300_000, 2_000_000
 _WITHIN_MS = 60_000.0
-_POSTER = ["-f", "lavfi", "-i", "mandelbrot=size=640x360:start_scale=0.2:maxiter=300", "-frames:v", "1"]
+#: A picture shows no more of a long view.
+_TALLEST_PX = 1_700
 
 
-def steps(*states: tuple[str, str, float, float]) -> list[Json]:
-    """Steps by name, status, progress and seconds that they took."""
-    now = time.time()
-    times = {name: {"started_at": iso(now - took_s), "finished_at": iso(now)} for name, _, _, took_s in states}
-    return [
-        step(name, status, progress, **(times[name] if status == "completed" else {}))
-        for name, status, progress, _ in states
-    ]
+class Look(NamedTuple):
+    """How the page is looked at."""
+
+    name: str
+    scheme: Literal["light", "dark"]
+    width_px: int
+    height_px: int
 
 
-def jobs() -> list[Json]:
-    """One of each kind, the newest first: waiting, active, completed, failed."""
-    error = {"code": "unsupported-media", "message": "'minutes.mp4' is a text file, not media.", "retriable": False}
-    active = steps(
-        ("probe", "completed", 100, 0.4),
-        ("transcode", "active", 62, 0),
-        ("thumbnails", "completed", 100, 3.1),
-        ("audio", "completed", 100, 2.2),
-        ("transcribe", "active", 35, 0),
-        ("captions", "waiting", 0, 0),
-        ("embed", "waiting", 0, 0),
-    )
-    started = iso(time.time() - 48)
-    return [
-        job(4, filename="rehearsal.mp4", created_at=iso(time.time() - 20)),
-        job(3, "active", active, filename="interview.mp4", progress=54, created_at=started, started_at=started),
-        ready_job(2, filename="keynote.mp4", created_at=iso(time.time() - 200)),
-        job(1, "failed", [step("probe", "failed", error=error)], filename="minutes.mp4", error=error),
-    ]
+LOOKS = (Look("light", "light", 1180, 760), Look("dark", "dark", 1180, 760), Look("phone", "light", 390, 760))
+#: Name of a picture -> the view's route, and what it shows once it is complete.
+VIEWS = {
+    "overview": ("#/overview", ".queue-card"),
+    "jobs": ("#/jobs", ".job"),
+    "job": (f"#{RETRIED}", ".lane-error"),
+    "asset": (f"#/asset/{RECORDING}", ".similar a"),
+    "search": ("#/search?q=country", ".found a"),
+    "executors": ("#/executors", "#view-executors td"),
+    "queues": ("#/queues", "#view-queues td"),
+    "cache": ("#/cache", "#view-cache td"),
+    "dead-letters": ("#/dead-letters", "#view-dead-letters td"),
+    "audit": ("#/audit", "#view-audit td"),
+    "tokens": ("#/tokens", "#view-tokens td"),
+    "upload": ("#/jobs", ".upload-row"),
+}
 
 
-async def photograph(page: Page, url: str, kinolog: FakeKinolog) -> None:
-    """The page once it shows every job and the picture is loaded."""
-    await page.goto(f"{url}#token={TOKEN}")
-    await page.get_by_text("Live", exact=True).wait_for()
-    await kinolog.progress("job_000003", "transcode", 62.4, job_progress=54, eta_s=30)
-    rows = page.locator(".job")
-    await expect(rows).to_have_count(len(kinolog.jobs), timeout=_WITHIN_MS)
-    poster = rows.filter(has_text="keynote.mp4").locator(".poster img")
-    await expect(poster).not_to_have_js_property("naturalWidth", 0, timeout=_WITHIN_MS)
-    await page.screenshot(path=PICTURE)
+async def shoot(page: Page, kinolog: FakeKinolog, name: str, look: Look, folder: Path) -> Path:
+    """One picture of a view."""
+    route, complete = VIEWS[name]
+    await page.set_viewport_size({"width": look.width_px, "height": look.height_px})
+    await page.emulate_media(color_scheme=look.scheme, reduced_motion="reduce")
+    await page.evaluate("(route) => { location.hash = route; }", route)
+    if name == "upload":
+        await upload(page)
+    await page.locator(complete).first.wait_for()
+    await kinolog.progress("job_000007", "transcode", 62.4, job_progress=54, eta_s=30)
+    for picture in await page.locator(":is(.poster img, img.poster):visible").all():
+        await expect(picture).not_to_have_js_property("naturalWidth", 0, timeout=_WITHIN_MS)
+    await page.wait_for_load_state("networkidle")
+    await page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
+    path = folder / f"{name}-{look.name}.png"
+    tall_px = min(_TALLEST_PX, await page.evaluate("document.documentElement.scrollHeight"))
+    clip = {"x": 0, "y": 0, "width": look.width_px, "height": max(tall_px, look.height_px)}
+    await page.screenshot(path=path, full_page=True, clip=clip)  # type: ignore[arg-type]
+    await page.evaluate("document.querySelectorAll('[data-action=drop]').forEach((button) => button.click())")
+    return path
+
+
+async def upload(page: Page) -> None:
+    """Begins an upload over a slow network, so that it is seen on its way."""
+    devtools = await page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 300_000}
+    await devtools.send("Network.emulateNetworkConditions", slow)
+    files = [{"name": f"rushes-{n}.mp4", "mimeType": "video/mp4", "buffer": bytes(3_000_000)} for n in range(1, 4)]
+    await page.get_by_label("Choose media files to upload").set_input_files(files)  # type: ignore[arg-type]
+    sent = page.locator(".upload-row progress").first
+    await eventually(lambda: sent.evaluate("(bar) => bar.value > 15"), _WITHIN_MS / 1000)
+
+
+async def shoot_all(url: str, kinolog: FakeKinolog, folder: Path) -> list[Path]:
+    """Every view in every look, each look in a browser without a past."""
+    async with chromium() as (browser, _):
+        taken = []
+        for look in LOOKS:
+            fill(kinolog)
+            page = await browser.new_page()
+            await page.goto(f"{url}#token={TOKEN}")
+            await page.get_by_text("Live", exact=True).wait_for()
+            taken += [await shoot(page, kinolog, name, look, folder) for name in VIEWS]
+            await page.close()
+        return taken
+
+
+def keep(pictures: list[Path]) -> None:
+    """The pictures as small files in docs."""
+    FOLDER.mkdir(exist_ok=True)
+    for picture in pictures:
+        small = ["-c:v", "libwebp", "-quality", "75", "-compression_level", "6", str(FOLDER / f"{picture.stem}.webp")]
+        subprocess.run(["ffmpeg", "-nostdin", "-y", "-v", "error", "-i", str(picture), *small], check=True, timeout=60)
+    PICTURE.write_bytes(next(one for one in pictures if one.stem == "jobs-light").read_bytes())
 
 
 async def main() -> int:
-    """Serve, photograph, and check the size of the picture."""
-    with tempfile.TemporaryDirectory() as folder:
-        draw = ["ffmpeg", "-nostdin", "-v", "error", *_POSTER, str(Path(folder) / "poster.jpg")]
-        await asyncio.to_thread(subprocess.run, draw, check=True, timeout=60)
-        kinolog = FakeKinolog(Path(folder))
-        kinolog.jobs = {job["id"]: job for job in jobs()}
-        async with TestServer(kinolog.app()) as server, async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-            page = await browser.new_page(viewport={"width": 1180, "height": 1080}, reduced_motion="reduce")
-            await photograph(page, str(server.make_url("/")), kinolog)
-            await browser.close()
+    """Serve, take pictures, and check their sizes."""
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        await asyncio.to_thread(make_stream, folder)
+        await asyncio.to_thread(draw, folder)
+        kinolog = FakeKinolog(folder)
+        async with TestServer(kinolog.app()) as server:
+            await asyncio.to_thread(keep, await shoot_all(str(server.make_url("/")), kinolog, folder))
             await kinolog.drop_sockets()
-    return 0 if PICTURE.stat().st_size <= MAX_BYTES else 1
+    size_bytes = sum(path.stat().st_size for path in FOLDER.iterdir())
+    return 0 if PICTURE.stat().st_size <= MAX_BYTES and size_bytes <= MAX_FOLDER_BYTES else 1
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ of it over the real routes of a replica with a real log; docs/page.md has the fi
 """
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -15,6 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import uvloop
 from aiohttp.test_utils import TestServer
@@ -26,11 +28,10 @@ from schemas.step_events import StepProgressed
 from streams.process.tasks import cancel_all
 from streams.worker import patch_fetch_wait
 from tests.bench.figures import cpu_seconds
-from tests.bench.interface import JOBS, SORTS, TOKEN, Log, population, quantiles, replica
+from tests.bench.interface import JOBS, TOKEN, Log, population, quantiles, replica
 from tests.bench.timelines import log_broker, publish
 from tests.browser import chromium
 from tests.e2e.system import command_lines
-from tests.unit.web.readmodel.test_queries import FILTERS
 from web.services import Services
 
 LIVE = 5_000
@@ -39,6 +40,18 @@ _CHANGES, _SLICES = 50, 50
 _ROWS = 2_000
 #: How long each view is watched, and how many timelines are opened.
 _WATCHED_S, _TIMELINES = 20.0, 100
+#: What a person may choose on the page.
+_FILTERS: tuple[dict[str, str], ...] = (
+    {},
+    *({"status": status} for status in ("waiting", "active", "completed", "failed", "waiting,active")),
+    *({"q": text} for text in ("clip", "job_live0001", "no such words", "ärger")),
+    *({"step": step} for step in ("transcode", "transcode:queued", "noop:active")),
+    *({"owner": owner} for owner in ("owner-7", "nobody")),
+    {"pipeline": "noop"},
+    {"error_code": "corrupt-media"},
+    {"status": "failed", "pipeline": "noop", "owner": "owner-7"},
+)
+_SORTS = ("created_at", "-updated_at", "updated_at")
 
 # Durations of the page's own requests, by their URL, and forgets them.
 _TOOK = """(part) => {
@@ -168,11 +181,9 @@ def _rollup(pid: int) -> list[str]:
 async def _filters(shown: Page) -> dict[str, float]:
     """Each filter and order, as a person chooses it: the request as the browser has it."""
     took: list[float] = []
-    for filters in [*FILTERS, {"q": "no such words"}, {"owner": "owner-7"}]:
-        for sort in SORTS:
-            for sign in ("", "-"):
-                query = "&".join(f"{name}={value}" for name, value in {**filters, "sort": sign + sort}.items())
-                took += await _request_of(shown, f"#/jobs?{query}", "/v1/jobs?")
+    for filters, sort in itertools.product(_FILTERS, _SORTS):
+        route = f"#/jobs?{urlencode(filters | {'sort': sort})}"
+        took += await _request_of(shown, route, "/v1/jobs?")
     return quantiles([ms / 1000 for ms in took])
 
 

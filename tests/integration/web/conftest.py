@@ -42,7 +42,11 @@ Ask not what your country can do for you
 @pytest.fixture(scope="session")
 def stream_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real HLS stream (fMP4, audio in its own group), a poster and a storyboard, made by ffmpeg."""
-    folder = tmp_path_factory.mktemp("stream")
+    return make_stream(tmp_path_factory.mktemp("stream"))
+
+
+def make_stream(folder: Path) -> Path:
+    """Fills the folder with a stream and its pictures."""
     names = ["-master_pl_name", "master.m3u8", "-hls_fmp4_init_filename", "init-%v.mp4", "track-%v.m3u8"]
     picture = ["-f", "lavfi", "-i", "testsrc2=s=320x180:d=1", "-frames:v", "1"]
     commands = [
