@@ -7,6 +7,9 @@ import { showPoster, skim } from "./posters.js";
 import { rowWindow } from "./row_window.js";
 import { newRow, updateRow, updateTimes } from "./row.js";
 
+// Shortest time between two drawings of what live frames have changed.
+const CALM_MS = 250;
+
 const HOVERS = matchMedia("(hover: hover)");
 
 /**
@@ -22,6 +25,8 @@ export class JobList {
   #dirty = new Set();
   #stale = true;
   #queued = false;
+  #timer = 0;
+  #drawn_ms = 0;
   #total = null;
   // Whether the rows that a person has asked for have come.
   #isSettled = false;
@@ -49,13 +54,14 @@ export class JobList {
       this.#dirty.add(id);
       if (!before || !after || isElsewhere(this.state, before, after)) this.#stale = true;
     }
-    this.#drawLater();
+    this.#drawCalmly();
   }
 
   /** Takes note of a fetched page. */
   loaded(changes) {
     this.#stale = true;
     this.changed(changes);
+    this.#drawLater();
   }
 
   /** Takes note of another filter or limit, which a person has chosen: rows may move at once. */
@@ -75,11 +81,20 @@ export class JobList {
   #drawLater() {
     if (this.#queued) return;
     this.#queued = true;
+    clearTimeout(this.#timer);
     requestAnimationFrame(() => this.#draw());
+  }
+
+  /** Draws what a live frame has changed. With hundreds of active jobs something changes with every picture of the screen. */
+  #drawCalmly() {
+    if (this.#queued || this.#timer) return;
+    this.#timer = setTimeout(() => this.#drawLater(), Math.max(0, this.#drawn_ms + CALM_MS - performance.now()));
   }
 
   #draw() {
     this.#queued = false;
+    this.#timer = 0;
+    this.#drawn_ms = performance.now();
     if (this.#stale && !this.#isHeld()) this.#arrange();
     else if (this.#stale) this.#showNews();
     for (const id of this.#dirty) if (this.#rows.has(id)) this.#update(this.#rows.get(id));
