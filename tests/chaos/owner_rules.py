@@ -103,7 +103,8 @@ def keys_name_one_job(evidence: Evidence) -> Iterator[str]:
             right = _may_be_deleted(evidence, line["job_id"]) or bool(
                 evidence.jobs.get(line["job_id"], {}).get("refused")
             )
-        elif line["code"] == "not-found":  # its asset was deleted, or is another owner's: a refused contest
+        elif line["code"] in ("not-found", "asset-of-another-owner"):
+            # Its asset was deleted, or is another owner's: a refused contest; admins, who name an owner, learn which.
             right = _may_be_deleted(evidence, line["job_id"])
         else:
             right = line["code"] == "idempotency-key-reused" and not line["same"]

@@ -1,8 +1,10 @@
 """What aiokafka knows of the cluster, when a look at it failed."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
 
 from streams.broker.process import Broker
@@ -17,6 +19,7 @@ from tests.conftest import eventually
 def looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The patch, for this test only."""
     monkeypatch.setattr(AIOKafkaClient, "_metadata_update", patch_metadata_retry._stock)
+    monkeypatch.setattr(AIOKafkaClient, "coordinator_lookup", patch_metadata_retry._stock_lookup)
     patch_metadata_retry.install()
 
 
@@ -36,6 +39,25 @@ async def test_topics_are_known_soon_though_the_first_look_failed(
         await eventually(lambda: client.cluster.partitions_for_topic(topic), 20)
     finally:
         await client.close()
+
+
+@pytest.mark.usefixtures("looks_again")
+async def test_a_member_that_starts_while_no_broker_is_known_joins_its_group(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load({"KINOLOG_KAFKA__BOOTSTRAP": broker.bootstrap, "KINOLOG_TOPIC_PREFIX": "unknown."})
+    await apply_topics(settings, 60)
+    found, unknown = AIOKafkaClient.get_random_node, [None] * 3
+    monkeypatch.setattr(AIOKafkaClient, "get_random_node", lambda self: unknown.pop() if unknown else found(self))
+    consumer = AIOKafkaConsumer(
+        names(settings).uploads, bootstrap_servers=broker.bootstrap, group_id="joins-later", retry_backoff_ms=20
+    )
+    async with asyncio.timeout(30):
+        await consumer.start()
+    try:
+        assert consumer.assignment() and not unknown
+    finally:
+        await consumer.stop()
 
 
 async def _no_connection(*_: Any, **__: Any) -> None:
