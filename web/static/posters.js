@@ -76,7 +76,9 @@ async function cues(asset_id, key, sign) {
   const signal = AbortSignal.timeout(LONGEST_MS);
   const response = await fetch(url, { signal });
   if (!response.ok) throw new Error(`storyboard: ${response.status}`);
-  const found = storyboard(await response.text()).map((cue) => ({ ...cue, url: new URL(cue.image, url).href }));
+  const listed = storyboard(await response.text());
+  if (!listed.length) throw new Error("storyboard: empty"); // it may have been cut off
+  const found = listed.map((cue) => ({ ...cue, url: new URL(cue.image, url).href }));
   const sheets = new Map(found.map((cue) => [cue.url, new Image()]));
   await Promise.all([...sheets].map(([src, sheet]) => loaded(sheet, src, signal)));
   return found.map((cue) => ({ ...cue, sheet_px: [sheets.get(cue.url).naturalWidth, sheets.get(cue.url).naturalHeight] }));

@@ -491,10 +491,19 @@ async def test_without_hls_js_the_browsers_own_player_plays(
     await expect(page.locator("#video")).to_have_js_property("ended", True)
 
 
+# A storyboard is given up after a second, not ten.
+_IMPATIENT = """AbortSignal.timeout = ((timeout) => (ms) => timeout(ms === 10_000 ? 1000 : ms))(
+  AbortSignal.timeout.bind(AbortSignal));"""
+
+
 async def test_a_ready_job_shows_its_poster_and_skims_under_the_pointer(
     open_page: OpenPage, kinolog: FakeKinolog
 ) -> None:
+    """Its storyboard comes empty at first, and then its pictures do not: the pointer's next movement asks again."""
     page = await open_page()
+    await page.evaluate(_IMPATIENT)
+    await page.route("**/storyboard.vtt", lambda route: route.fulfill(body=""), times=1)
+    await page.route("**/sprite-001.jpg", lambda _stuck: None, times=1)
     await kinolog.put(ready_job(1))
     poster = page.get_by_role("button", name="Play clip-1.mp4")
     await expect(poster.locator("img")).to_have_js_property("naturalWidth", 320)
