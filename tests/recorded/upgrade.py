@@ -40,8 +40,8 @@ _ENVIRON = {
 class Rollout:
     """A system whose parts are of either version."""
 
-    def __init__(self, folder: Path, bootstrap: str, stack: AsyncExitStack) -> None:
-        self._folder, self._stack = folder, stack
+    def __init__(self, folder: Path, bootstrap: str) -> None:
+        self._folder = folder
         self._port, token = free_port(), secrets.token_urlsafe(18)
         own = {"KINOLOG_DATA_DIR": str(folder / "data"), "KINOLOG_KAFKA__BOOTSTRAP": bootstrap}
         self._environ = _ENVIRON | own | {"KINOLOG_WEB__PORT": str(self._port), "KINOLOG_AUTH__TOKEN": token}
@@ -154,7 +154,7 @@ async def main() -> int:
         await broker.start()
         stack.push_async_callback(broker.stop)
         await broker.wait_ready()
-        rollout = Rollout(folder, broker.bootstrap, stack)
+        rollout = Rollout(folder, broker.bootstrap)
         stack.push_async_callback(rollout.close)
         await _upgrade(rollout, options.checkout.resolve(), back=options.back)
         wrong = await rollout.wrong()
