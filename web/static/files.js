@@ -26,11 +26,10 @@ const leftText = (left) =>
 
 function listenForDrops(onDrop) {
   let depth = 0; // dragenter of a child comes before dragleave of its parent
-  let isOwn = false; // a browser offers the page's own pictures as files, too
   const mark = (change) => document.body.classList.toggle("dragging", (depth = change) > 0);
-  const hasFiles = ({ dataTransfer }) => !isOwn && dataTransfer?.types.includes("Files");
-  addEventListener("dragstart", () => (isOwn = true));
-  addEventListener("dragend", () => (isOwn = false));
+  const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
+  // A browser offers the page's own pictures as files, too.
+  addEventListener("dragstart", (event) => event.target.localName === "img" && event.preventDefault());
   addEventListener("dragenter", (event) => hasFiles(event) && mark(depth + 1));
   addEventListener("dragleave", (event) => hasFiles(event) && mark(Math.max(0, depth - 1)));
   addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());

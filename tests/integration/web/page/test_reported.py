@@ -171,6 +171,10 @@ async def test_the_space_bar_pauses_the_film_and_does_not_close_it(open_page: Op
     video = page.locator("#video")
     await video.evaluate("(video) => { video.loop = true; }")
     await expect(video).to_have_js_property("paused", False)
+    await expect(video).to_be_focused()
+    await eventually(
+        lambda: video.evaluate("(video) => video.currentTime > 0"), PATIENCE_S
+    )  # before, browsers ignore keys
     await page.keyboard.press("Space")
     await expect(video).to_have_js_property("paused", True)
     await expect(page.get_by_role("dialog")).to_be_visible()
