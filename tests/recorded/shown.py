@@ -1,6 +1,5 @@
 """What an interface shows of a recorded log."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ ENVIRON = {
     "KINOLOG_AUTH__SIGNING_SECRET": "a-signing-secret-of-recorded-logs",
     "KINOLOG_PIPELINES_DIR": str(Path(__file__).parent / "pipelines"),
 }
-#: Fields of views that every version has shown, and means alike.
+#: Fields of views that every version shows, with the same meaning.
 _JOB = ("id", "asset_id", "pipeline", "status", "owner", "passthrough", "priority", "created_at", "finished_at")
 _STEP = ("name", "status", "attempt", "attempts", "started_at", "finished_at", "outputs")
 _ASSET = ("id", "status", "filename", "owner", "passthrough", "created_at", "outputs")
@@ -20,12 +19,11 @@ _ASSET = ("id", "status", "filename", "owner", "passthrough", "created_at", "out
 async def shown(api: Api) -> dict[str, Any]:
     """Jobs with their timelines, assets, and queues, by id."""
     jobs, assets = await api.get("/v1/jobs", limit="500"), await api.get("/v1/assets", limit="500")
-    found = {
+    return {
         "jobs": {job["id"]: await _job(api, job["id"]) for job in jobs},
         "assets": {asset["id"]: _fields(asset, _ASSET) for asset in assets},
         "queues": {queue["name"]: queue["paused"] for queue in await api.get("/v1/queues")},
     }
-    return dict(json.loads(json.dumps(found)))
 
 
 async def _job(api: Api, job_id: str) -> dict[str, Any]:

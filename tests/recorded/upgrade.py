@@ -49,15 +49,13 @@ class Rollout:
         self._parts: dict[str, Service] = {}
         self.jobs: list[str] = []
 
-    async def apply_topics(self, code: Path, *options: str) -> str:
-        """`kinolog topics apply`; what it printed."""
-        command = [sys.executable, "-m", "streams.cli", "topics", "apply", *options]
+    async def apply_topics(self, code: Path) -> None:
+        """`kinolog topics apply`."""
+        command = [sys.executable, "-m", "streams.cli", "topics", "apply"]
         process = await asyncio.create_subprocess_exec(
-            *command, env=self._of(code), cwd=code, stdout=asyncio.subprocess.PIPE
+            *command, env=self._of(code), cwd=code, stdout=asyncio.subprocess.DEVNULL
         )
-        printed, _ = await process.communicate()
-        assert process.returncode == 0
-        return printed.decode()
+        assert await process.wait() == 0
 
     async def replace(self, name: str, code: Path) -> None:
         """End a part with SIGTERM, and start it from `code`."""
