@@ -78,29 +78,38 @@ async function cues(asset_id, key, sign) {
   if (!response.ok) throw new Error(`storyboard: ${response.status}`);
   const listed = storyboard(await response.text());
   if (!listed.length) throw new Error("storyboard: empty"); // it may have been cut off
-  const found = listed.map((cue) => ({ ...cue, url: new URL(cue.image, url).href }));
-  const sheets = new Map(found.map((cue) => [cue.url, new Image()]));
-  await Promise.all([...sheets].map(([src, sheet]) => loaded(sheet, src, signal)));
-  return found.map((cue) => ({ ...cue, sheet_px: [sheets.get(cue.url).naturalWidth, sheets.get(cue.url).naturalHeight] }));
+  const sheets = new Map();
+  await Promise.all(
+    [...new Set(listed.map(({ image }) => image))].map(async (name) =>
+      sheets.set(name, await sheet(new URL(name, url), signal)),
+    ),
+  );
+  return listed.map((cue) => ({ ...cue, sheet: sheets.get(cue.image) }));
 }
 
-/** Resolves once the image has loaded. Not decode(): it waits for frames, and a page that is still may draw none. */
-function loaded(image, src, signal) {
-  return new Promise((resolve, reject) => {
-    Object.assign(image, { onload: resolve, onerror: reject, src });
-    signal.addEventListener("abort", () => (reject(signal.reason), image.removeAttribute("src"))); // else the next try waits for this one
-  });
+/**
+ * The sheet's picture. Fetched, not an image's own `src`: a browser gives two images of one URL the same request,
+ * so what is stuck would hold every later try, too.
+ */
+async function sheet(url, signal) {
+  const response = await fetch(url, { signal });
+  if (!response.ok) throw new Error(`storyboard: ${response.status}`);
+  const src = URL.createObjectURL(await response.blob());
+  const image = Object.assign(new Image(), { alt: "" });
+  try {
+    // Not decode(): it waits for frames, and a page that is still may draw none.
+    await new Promise((resolve, reject) => Object.assign(image, { onload: resolve, onerror: reject, src }));
+  } finally {
+    URL.revokeObjectURL(src); // what has loaded stays with the image
+  }
+  return image;
 }
 
-function paint(tile, cue, box) {
-  const scale = Math.min(box.clientWidth / cue.w, box.clientHeight / cue.h);
-  const px = (...sizes) => sizes.map((size) => `${size * scale}px`).join(" ");
-  Object.assign(tile.style, {
-    width: px(cue.w),
-    height: px(cue.h),
-    backgroundImage: `url("${cue.url}")`,
-    backgroundSize: px(...cue.sheet_px),
-    backgroundPosition: px(-cue.x, -cue.y),
-  });
+function paint(tile, { sheet, x, y, w, h }, box) {
+  const scale = Math.min(box.clientWidth / w, box.clientHeight / h);
+  const px = (size) => `${size * scale}px`;
+  Object.assign(tile.style, { width: px(w), height: px(h) });
+  Object.assign(sheet.style, { left: px(-x), top: px(-y), width: px(sheet.naturalWidth), height: px(sheet.naturalHeight) });
+  if (sheet.parentNode !== tile) tile.replaceChildren(sheet);
   tile.hidden = false;
 }

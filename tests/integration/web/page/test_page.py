@@ -514,4 +514,7 @@ async def test_a_ready_job_shows_its_poster_and_skims_under_the_pointer(
         return await poster.locator(".skim").is_visible()
 
     await eventually(skims, PATIENCE_S)
-    assert await poster.locator(".skim").evaluate("(tile) => tile.style.backgroundPosition") == "-80px 0px"
+    assert await poster.locator(".skim img").evaluate("(sheet) => [sheet.style.left, sheet.style.top]") == [
+        "-80px",
+        "0px",
+    ]
