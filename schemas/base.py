@@ -8,13 +8,13 @@ import msgspec
 Position = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The `data` of one CloudEvent. `TYPE` is its wire name; it never comes from a module path."""
 
     TYPE: ClassVar[str]
 
 
-class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An error as data: a message for users, with a stable code."""
 
     #: Stable, e.g. "unsupported-media".
@@ -29,7 +29,7 @@ class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     retry_after_s: float | None = None
 
 
-class OutputWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OutputWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A defect of a step's outputs although the step completed: an entry of `warnings` in its outputs."""
 
     #: Stable, e.g. "media-damaged".

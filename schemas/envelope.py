@@ -6,7 +6,7 @@ Source: CloudEvents 1.0.2, https://github.com/cloudevents/spec (attributes, JSON
 import msgspec
 
 
-class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One event in structured mode; `data` stays JSON text until its type is known."""
 
     #: CloudEvents version, always "1.0".

@@ -22,7 +22,7 @@ STEP_ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "ski
 STEP_PASSED: frozenset[str] = frozenset({"completed", "skipped"})
 
 
-class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """When a failed step is retried."""
 
     #: Maximum tries, >= 1; retries = attempts - 1.
@@ -39,7 +39,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     jitter: float = 0.1
 
 
-class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One node of a pipeline, resolved when the job is submitted."""
 
     #: Step name: one word, the same in every folder.
@@ -60,7 +60,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     instant: bool = False
 
 
-class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Location of the source media: exactly one of the three."""
 
     #: Key relative to the store's root.
@@ -74,7 +74,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     path: str | None = None
 
 
-class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An executor's claim on one attempt."""
 
     id: str
@@ -86,7 +86,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     session_id: str = ""
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A step of a job: its specification and state."""
 
     spec: StepSpec
@@ -122,7 +122,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One run of a pipeline on one asset. Row of the table `jobs`, keyed by id."""
 
     id: str
@@ -161,7 +161,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: dict[str, int] = {}
 
 
-class DeletedJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DeletedJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A deleted job, so that late messages do not restore it. Row with key `!<job id>`."""
 
     id: str
@@ -180,7 +180,7 @@ class DeletedJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: dict[str, int] = {}
 
 
-class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """State of a step's queue, once it was paused, resumed or limited. Row with key `~<step>`."""
 
     step: str
@@ -196,7 +196,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: dict[str, int] = {}
 
 
-class AssetJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AssetJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Summary of one job of an asset."""
 
     status: JobStatus
@@ -208,7 +208,7 @@ class AssetJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     has_completed: bool = False
 
 
-class MissingStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MissingStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A step without whose outputs a job of the asset completed."""
 
     job_id: str
@@ -219,7 +219,7 @@ class MissingStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     at: float
 
 
-class Asset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Asset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One piece of media and everything derived from it. Row of the table `assets`, keyed by id."""
 
     id: str
@@ -246,7 +246,7 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: dict[str, int] = {}
 
 
-class Watermark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Watermark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Applied offsets of a partition, also where no row changed. Row with key `@<partition>`; scans skip it."""
 
     at: dict[str, int]

@@ -36,7 +36,7 @@ from web.http.bucket_origin import BucketOrigin
 from web.http.concurrency_limit import ConcurrencyLimit
 from web.http.fair_semaphore import FairSemaphore
 from web.http.metrics import Metrics, measuring
-from web.http.middleware import add_cors_headers, compressed, conditional, cors, limits, waiting_for
+from web.http.middleware import add_cors_headers, compressing, compression_turns, conditional, cors, limits, waiting_for
 from web.http.problems import ERROR_TABLE, HTTP_ERRORS, ErrorTable, Problem, not_found, problems, unavailable
 from web.http.requests_at_once import counted, requests_limit, sent
 from web.http.routing import add_routes
@@ -46,6 +46,7 @@ from web.live.changelog_follower import ChangelogFollower
 from web.live.control_watch import ControlWatch
 from web.live.executor_changes import ExecutorChanges
 from web.live.hub import GOING_AWAY, Hub
+from web.live.message_limit import MessageLimits
 from web.live.progress import Progress
 from web.live.progress_follower import ProgressFollower
 from web.live.sessions import Sessions
@@ -63,6 +64,7 @@ from web.search.indexer import Indexer
 from web.search.query_embedder import QueryVectors
 from web.services import SERVICES, Services
 from web.upload_staging.journal import Journal
+from web.views.encoded import EncodedViews
 
 if TYPE_CHECKING:  # its library is an extra
     from web.cache.shared_usage import SharedCacheUsage
@@ -110,7 +112,7 @@ def _middlewares(settings: Settings, parts: Services) -> list[Middleware]:
         identified,
         measuring(parts.metrics),
         cors(settings.web.cors_origins),
-        compressed,
+        compressing(compression_turns()),
         conditional,
         auditing(parts.audit, settings.web.trusted_proxies),
         problems,
@@ -158,6 +160,7 @@ def make_services(settings: Settings) -> Services:
         model=model,
         position=position,
         progress=progress,
+        views=EncodedViews(),
         hub=hub,
         catch_up=CatchUp(model, position, progress, hub, settings.web),
         commands=commands,
@@ -188,6 +191,7 @@ def make_services(settings: Settings) -> Services:
         authenticator=authenticator,
         sessions=Sessions(authenticator),
         live_limit=_live_limit(settings),
+        live_messages=MessageLimits(),
         audit=audit,
         access_producer=access_producer,
         metrics=Metrics(),

@@ -29,6 +29,7 @@ from web.live.changelog_follower import ChangelogFollower
 from web.live.control_watch import ControlWatch
 from web.live.executor_changes import ExecutorChanges
 from web.live.hub import Hub
+from web.live.message_limit import MessageLimits
 from web.live.progress import Progress
 from web.live.progress_follower import ProgressFollower
 from web.live.sessions import Sessions
@@ -44,6 +45,7 @@ from web.search.index import SearchIndex
 from web.search.indexer import Indexer
 from web.search.query_embedder import QueryVectors
 from web.upload_staging.journal import Journal
+from web.views.encoded import EncodedViews
 
 if TYPE_CHECKING:  # its library is an extra
     from web.cache.shared_usage import SharedCacheUsage
@@ -62,6 +64,7 @@ class Services:
     model: ReadModel
     position: Position
     progress: Progress
+    views: EncodedViews
     hub: Hub
     catch_up: CatchUp
     commands: Commands
@@ -84,6 +87,7 @@ class Services:
     authenticator: Authenticator
     sessions: Sessions
     live_limit: ConcurrencyLimit
+    live_messages: MessageLimits
     audit: Audit
     #: Producer of tokens and the audit.
     access_producer: Producer

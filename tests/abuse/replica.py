@@ -20,6 +20,7 @@ import uvloop
 from msgspec.structs import replace
 
 from schemas.jobs import Job
+from streams.process.interpreter import SHORT, take_short_turns, tune_collections
 from streams.settings import load
 from tables.reducer import advance
 from tests.unit.web.readmodel.crowd import ERRORS, submission
@@ -48,9 +49,13 @@ def population(count: int, owner: str) -> list[Job]:
         job, _ = advance(None, submission(number, chance, at), at)
         assert isinstance(job, Job)
         status = chance.choices(["waiting", "active", "completed", "failed"], [2, 2, 86, 10])[0]
-        ended = {"started_at": at + 1, "finished_at": at + 60} if status in ("completed", "failed") else {}
+        ended: dict[str, Any] = (
+            {"started_at": at + 1, "finished_at": at + 60} if status in ("completed", "failed") else {}
+        )
         error = chance.choice(ERRORS) if status == "failed" else None
         ids = {"id": f"job_{owner}_{number}", "asset_id": f"asset_{owner}_{number}"}
+        if status == "completed":
+            ended["steps"] = tuple(replace(step, status=status, **ended) for step in job.steps)
         jobs.append(replace(job, **ids, status=status, updated_at=at + 60, owner=owner, error=error, **ended))
     return jobs
 
@@ -70,6 +75,8 @@ async def fill(parts: Services, jobs: Sequence[Job]) -> None:
 async def serve(folder: str, jobs: int) -> None:
     """Serve until standard input ends."""
     app = make_app(load(_environ(folder)))
+    tune_collections(SHORT)
+    take_short_turns()
     app.cleanup_ctx.clear()  # there is no broker to follow
     parts = app[SERVICES]
     await parts.model.rebuild("abuse", parts.settings.partitions)

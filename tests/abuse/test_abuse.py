@@ -117,6 +117,33 @@ async def test_a_flood_of_messages_ends_its_websocket_and_no_other(replica: Abus
     await attacker.end()
 
 
+async def test_a_flood_over_many_websockets_of_a_caller_ends_them_and_not_those_of_another(replica: Abused) -> None:
+    """Each connection sends less than it may; together they cost what one flood would."""
+    closed: list[int] = []
+
+    async def pings(session: aiohttp.ClientSession) -> None:
+        async with session.ws_connect("/v1/live", autoping=False) as live:
+            for _ in range(50):
+                await live.ping()
+            async for _ in live:
+                pass
+            closed.append(live.close_code or 0)
+
+    def session(token: str) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(replica.url, headers={"Authorization": f"Bearer {token}"})
+
+    async with session("bert-views") as other, session("anna-views") as abuser, other.ws_connect("/v1/live") as quiet:
+        tasks = [asyncio.create_task(pings(abuser)) for _ in range(20)]
+        await eventually(lambda: 1008 in closed, 60, 0.1)
+        await quiet.send_str("ping")
+        await eventually(lambda: _pong(quiet), 60)
+        await _cancelled(tasks)
+
+
+async def _pong(live: aiohttp.ClientWebSocketResponse) -> bool:
+    return "pong" in str((await live.receive(timeout=60)).data)
+
+
 def _held(replica: Abused, path: str, count: int) -> tuple[list[asyncio.Task[None]], Outcomes]:
     outcomes, request = Outcomes(), head("GET", path, "anna-views") + b"\r\n"
     where = address(replica.url)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Coroutine
 from typing import Any
 
@@ -13,10 +14,10 @@ from web.api.common import AfterQuery, visible_asset, visible_job, wait_for_curs
 from web.auth.browser_requests import require_same_origin
 from web.auth.middleware import SUBPROTOCOL, caller_of
 from web.http.cursors import InvalidCursor, LiveCursor, load
-from web.http.problems import unavailable
+from web.http.problems import Problem, unavailable
 from web.http.routing import Routes
-from web.http.token_bucket import Buckets
 from web.live.client import TOO_SLOW, Client, CloseReason
+from web.live.message_limit import MessageLimit
 from web.live.senders import Send, event_sender, socket_sender
 from web.readmodel.subscriptions import Subscription, parse
 from web.services import Services, services
@@ -27,9 +28,7 @@ log = logging.getLogger("kinolog.web")
 _PING_S = 20.0
 #: Time for a client to receive the close reason, seconds; then the connection is aborted.
 _CLOSE_S = 1.5
-#: Clients send control frames and pings, and few.
 _MAX_MESSAGE_BYTES = 4096
-_MESSAGES_PER_S, _MESSAGE_BURST = 5.0, 100.0
 _INTERNAL_ERROR, _TOO_MANY_MESSAGES = CloseReason(1011, "InternalError"), CloseReason(1008, "TooManyMessages")
 
 #: The response to a client that asks whether the connection is alive.
@@ -55,6 +54,7 @@ class LiveQuery(AfterQuery, frozen=True, kw_only=True):
 async def live_socket(request: web.Request) -> web.StreamResponse:
     """Live updates over a websocket, server to client only; closed with 4008 ConsumerTooSlow for a slow client."""
     require_same_origin(request, services(request).settings.web)
+    _require_quiet(request)
     with services(request).live_limit.entered(caller_of(request).turn):
         return await _socket(request)
 
@@ -71,7 +71,13 @@ async def _socket(request: web.Request) -> web.WebSocketResponse:
     )
     await socket.prepare(request)
     send = socket_sender(request, socket, services(request).settings.web.send_stall_s)
-    reason = await _serve(request, subscription, cursor, send, _listen(socket))
+    reason = await _serve(
+        request,
+        subscription,
+        cursor,
+        send,
+        _listen(socket, services(request).live_messages.of(caller_of(request).turn)),
+    )
     if reason is not None:
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_CLOSE_S):
@@ -80,18 +86,24 @@ async def _socket(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-async def _listen(socket: web.WebSocketResponse) -> CloseReason | None:
+async def _listen(socket: web.WebSocketResponse, limit: MessageLimit) -> CloseReason | None:
     """Respond to pings and texts until the socket closes (None), or must be closed: a flood of messages costs all."""
-    bucket = Buckets(remembered=1)
     async for message in socket:
-        now = asyncio.get_running_loop().time()
-        if bucket.wait_s("", now, per_s=_MESSAGES_PER_S, burst=_MESSAGE_BURST) > 0:
+        if not limit.allows(asyncio.get_running_loop().time()):
             return _TOO_MANY_MESSAGES
         if message.type is WSMsgType.PING:
             await socket.pong(message.data)
         elif message.type is WSMsgType.TEXT:
             await socket.send_str(_PONG)
     return None
+
+
+def _require_quiet(request: web.Request) -> None:
+    """Raise Problem (429) for a caller whose connection was just closed for a flood of messages."""
+    now = asyncio.get_running_loop().time()
+    if (wait_s := services(request).live_messages.refused_s(caller_of(request).turn, now)) > 0:
+        detail = "a connection of yours was closed because it sent too many messages: wait before you open another one"
+        raise Problem(429, "too-many-messages", detail, {"Retry-After": str(math.ceil(wait_s))})
 
 
 @routes.get(

@@ -1,7 +1,7 @@
 """A semaphore whose slots go to callers in turn: many requests of one caller do not delay another's."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -10,6 +10,8 @@ from contextvars import ContextVar
 CALLER: ContextVar[str] = ContextVar("caller", default="")
 #: Queries of one caller that may wait for a thread; some 50 s of the slowest ones.
 MAX_WAITING = 1_000
+#: Callers share slots with those who called within so many seconds.
+_RECENT_S = 1.0
 
 
 class QueueFull(Exception):
@@ -20,10 +22,13 @@ class FairSemaphore:
     """`slots` in all, at most `per_caller` of one caller, who may have `queue` requests waiting.
 
     The next slot goes to the caller who holds the fewest; among these, to the one who has waited for a turn longest.
+    With `shared` the callers of the last second share the `per_caller` slots, at least one for each: what one caller
+    does in threads delays the others even while slots are free, for threads of one process take turns themselves.
     """
 
-    def __init__(self, slots: int, per_caller: int, queue: int) -> None:
+    def __init__(self, slots: int, per_caller: int, queue: int, *, shared: bool = False) -> None:
         self._free, self._per_caller, self._queue = slots, per_caller, queue
+        self._recent = RecentCallers() if shared else None
         self._held: Counter[str] = Counter()
         #: Waiting requests by caller; callers in the order of their turns.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
@@ -42,7 +47,10 @@ class FairSemaphore:
         """Wait for a slot; `release` follows. Raises QueueFull."""
         if len(self._waiting.get(caller, ())) >= self._queue:
             raise QueueFull
-        granted = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if self._recent is not None:
+            self._recent.note(caller, loop.time())
+        granted = loop.create_future()
         self._waiting.setdefault(caller, deque()).append(granted)
         self._grant()
         try:
@@ -81,5 +89,25 @@ class FairSemaphore:
             granted.set_result(None)
 
     def _next_caller(self) -> str | None:
-        allowed = [caller for caller in self._waiting if self._held[caller] < self._per_caller]
+        most = self._per_caller if self._recent is None else max(self._per_caller // self._recent.count(), 1)
+        allowed = [caller for caller in self._waiting if self._held[caller] < most]
         return min(allowed, key=lambda caller: self._held[caller], default=None)
+
+
+class RecentCallers:
+    """Who called within the last second."""
+
+    def __init__(self) -> None:
+        #: When each called last, on the event loop's clock; the one who called last is at the end.
+        self._last: OrderedDict[str, float] = OrderedDict()
+
+    def note(self, caller: str, now: float) -> None:
+        """That caller calls now."""
+        self._last[caller] = now
+        self._last.move_to_end(caller)
+        while self._last[first := next(iter(self._last))] < now - _RECENT_S:
+            del self._last[first]
+
+    def count(self) -> int:
+        """How many; at least 1."""
+        return max(len(self._last), 1)

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Middleware
 
 from streams.settings.interface import Web
 from web.http.byte_ranges import etag_matches
+from web.http.fair_semaphore import FairSemaphore
 from web.http.problems import CLOSE, Problem
 from web.http.routing import Handler, route_of
 
@@ -33,6 +34,10 @@ _LEAST_BYTES = 1024
 #: Above this compression and digests run in a thread.
 _THREAD_BYTES = 64 * 1024
 _BROTLI_QUALITY, _GZIP_LEVEL = 4, 5
+#: Large responses that are compressed at a time.
+_COMPRESSIONS = 4
+#: Further ones wait: they are bounded by the requests in progress.
+_COMPRESSIONS_WAITING = 2**31
 _PREFLIGHT_S = 600
 _METHODS = "GET, HEAD, POST, PATCH, DELETE"
 #: The second half of both is for resumable uploads. Source: tus resumable upload protocol 1.0.0.
@@ -101,24 +106,37 @@ def _digest(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=12).hexdigest()
 
 
-@web.middleware
-async def compressed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Compresses text for clients that accept it."""
-    response = await handler(request)
-    if not isinstance(response, web.Response) or response.prepared or not isinstance(response.body, bytes):
+def compressing(turns: FairSemaphore) -> Middleware:
+    """Middleware that compresses text for clients that accept it; `turns` of callers with large responses."""
+
+    @web.middleware
+    async def compressed(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if not isinstance(response, web.Response) or response.prepared or not isinstance(response.body, bytes):
+            return response
+        body, coding = response.body, preferred_coding(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+        if response.content_type not in _TEXTS or hdrs.CONTENT_ENCODING in response.headers:
+            return response
+        response.headers.add("Vary", "Accept-Encoding")
+        if coding is None or len(body) < _LEAST_BYTES:
+            return response
+        encode = _brotli if coding == "br" else _gzip
+        if len(body) > _THREAD_BYTES:
+            async with turns.slot():
+                response.body = await asyncio.to_thread(encode, body)
+        else:
+            response.body = encode(body)
+        response.headers[hdrs.CONTENT_ENCODING] = coding
+        if (etag := response.headers.get(hdrs.ETAG, "")).startswith('"'):
+            response.headers[hdrs.ETAG] = f"W/{etag}"  # other bytes than those of the file
         return response
-    body, coding = response.body, preferred_coding(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
-    if response.content_type not in _TEXTS or hdrs.CONTENT_ENCODING in response.headers:
-        return response
-    response.headers.add("Vary", "Accept-Encoding")
-    if coding is None or len(body) < _LEAST_BYTES:
-        return response
-    encode = _brotli if coding == "br" else _gzip
-    response.body = await asyncio.to_thread(encode, body) if len(body) > _THREAD_BYTES else encode(body)
-    response.headers[hdrs.CONTENT_ENCODING] = coding
-    if (etag := response.headers.get(hdrs.ETAG, "")).startswith('"'):
-        response.headers[hdrs.ETAG] = f"W/{etag}"  # other bytes than those of the file
-    return response
+
+    return compressed
+
+
+def compression_turns() -> FairSemaphore:
+    """One large response of a caller at a time: the others' threads and processors stay free."""
+    return FairSemaphore(_COMPRESSIONS, per_caller=1, queue=_COMPRESSIONS_WAITING)
 
 
 def preferred_coding(accepted: str) -> str | None:

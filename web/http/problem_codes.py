@@ -70,6 +70,7 @@ CODES: dict[str, str] = {
     "too-many-keys": "The maximum number of signing keys was made or revoked within 30 days.",
     "too-many-failures": "Too many invalid tokens from this IP address: try again later.",
     "too-many-waiting-requests": "Too many of your requests wait for their turn: wait for their responses.",
+    "too-many-messages": "A live connection of yours was closed for a flood of messages: wait for a while.",
     "too-many-live-connections": "You have too many live connections open, or all clients together: close some.",
     "too-many-requests-at-once": "Too many of your requests wait behind those in progress: wait for their responses.",
     "too-many-uploads": "You have too many incomplete resumable uploads: complete or cancel some.",

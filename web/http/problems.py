@@ -1,5 +1,6 @@
 """Problem details: the one exception of an error response, its JSON, and its stable code. Source: RFC 9457."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -27,6 +28,9 @@ CODE = web.ResponseKey("code", str)
 CLOSE = {"Connection": "close"}
 
 _CLIENT_CLOSED_REQUEST = 499
+#: Seconds that a client that asks too much waits for the response: one that asks again at once would cost the others
+#: as much as if it were served.
+_TOO_MANY_S = 1.0
 #: Statuses that the standard library does not know. Source: tus 1.0.0, Checksum.
 _TITLES = {460: "Checksum Mismatch"}
 
@@ -146,7 +150,14 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             return _unsent(request, error)
         if request.writer.output_size > 0:
             return _cut(request, error)
-        return _response(request, as_problem(error, request.app[ERROR_TABLE]) or _unexpected(request, error))
+        # In a variable here, the error and its traceback would keep each other until garbage is collected.
+        return await _in_time(request, as_problem(error, request.app[ERROR_TABLE]) or _unexpected(request, error))
+
+
+async def _in_time(request: web.Request, problem: Problem) -> web.Response:
+    if problem.status == 429:
+        await asyncio.sleep(_TOO_MANY_S)
+    return _response(request, problem)
 
 
 def _is_of_a_client_that_left(request: web.Request, error: Exception) -> bool:

@@ -62,8 +62,8 @@ class ReadModel:
         self._open_readers: list[sqlite3.Connection] = []
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="read-model-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read-model-reader")
-        # One caller never has all threads: another's first query waits for none of them.
-        self._slots = FairSemaphore(_READERS, per_caller=_READERS - 1, queue=MAX_WAITING)
+        # One caller never has all threads: another's first query waits for none of them, and shares them from then on.
+        self._slots = FairSemaphore(_READERS, per_caller=_READERS - 1, queue=MAX_WAITING, shared=True)
         self._use(self._open())
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ WaitingReason = Literal["paused", "no_executor", "capped", "owner_cap", "queued"
 Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
+class View(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base of all views. Times are ISO 8601 in UTC with milliseconds."""
 
 

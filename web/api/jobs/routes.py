@@ -11,7 +11,6 @@ from web.api.paging import page
 from web.auth.middleware import caller_of
 from web.http.cursors import WriteCursor
 from web.http.routing import Routes
-from web.readmodel.changelog import job_rows
 from web.readmodel.list_query import parse
 from web.services import services
 from web.views.build import job_view
@@ -26,7 +25,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     listing, parts = parse(request.query, JOBS, caller_of(request).scope), services(request)
     await wait_for_cursor(request, "jobs")
     await require_known_pipeline(parts, listing, caller_of(request).scope)
-    return await page(request, listing, lambda row: live_view(job_rows.decode(row), parts.progress))
+    return await page(request, listing, lambda row: parts.views.of(row, lambda job: live_view(job, parts.progress)))
 
 
 @routes.get(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from web.http.fair_semaphore import FairSemaphore, QueueFull
+from web.http.fair_semaphore import FairSemaphore, QueueFull, RecentCallers
 
 
 class Requests:
@@ -105,3 +105,27 @@ async def test_a_slot_that_is_granted_and_cancelled_in_the_same_moment_is_not_lo
     third.cancel()
     await idle()
     assert (slots._free, slots._waiting, slots._held) == (1, {}, {})
+
+
+async def test_a_caller_alone_has_its_slots_and_gives_up_all_but_one_while_another_calls() -> None:
+    requests = Requests(FairSemaphore(slots=4, per_caller=3, queue=20, shared=True))
+    tasks = requests.start(["anna"] * 8)
+    await idle()
+    assert requests.began == ["anna"] * 3
+    tasks += requests.start(["bert"])
+    await idle()
+    assert requests.began == ["anna", "anna", "anna", "bert"]
+    for _ in range(3):
+        await requests.end_oldest()
+    assert requests.began[4:] == ["anna"]
+    for _ in tasks[3:]:
+        await requests.end_oldest()
+    await asyncio.gather(*tasks)
+
+
+def test_who_has_not_called_for_a_second_shares_no_more() -> None:
+    recent = RecentCallers()
+    assert recent.count() == 1
+    for caller, at, count in (("anna", 0.0, 1), ("bert", 0.5, 2), ("anna", 0.9, 2), ("anna", 1.6, 1), ("cleo", 1.7, 2)):
+        recent.note(caller, at)
+        assert recent.count() == count
