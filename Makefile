@@ -23,7 +23,7 @@ REACT_18 := .venv/react/18/node_modules
 # Test files run in parallel, in the order named, the longest first: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test lint types unit integration e2e chaos deaths power upgrade bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
+.PHONY: setup demo test lint types unit integration e2e chaos secured deaths power upgrade bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
 
 setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE) $(TUS) $(AXE) $(REACT) $(REACT_18)
 
@@ -53,6 +53,12 @@ integration: setup
 
 e2e: setup
 	@$(PARALLEL) tests/chaos tests/e2e
+
+# The tests of the whole system once more, on a broker with TLS, users and ACLs.
+secured: setup
+	@KINOLOG_TESTS_SECURED=1 $(BIN)/pytest -q $(addprefix tests/e2e/test_,$(SECURED:=.py))
+
+SECURED = pipeline search messages resumable secrets warnings sound up page
 
 # Injects faults for DURATION seconds on one broker, then on three; the printed seed repeats a run.
 CHAOS = $(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --seconds $(or $(DURATION),300)

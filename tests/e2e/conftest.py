@@ -1,6 +1,8 @@
 """Fixtures of the tests that run the whole system."""
 
+import asyncio
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,9 +12,10 @@ import pytest
 
 from streams.data_files import pipelines_dir
 from streams.process.ports import free_port
-from streams.settings import load
+from streams.settings import load, to_environ
 from tests.conftest import SampleMedia
 from tests.e2e.system import System
+from tests.secured_broker import secured_broker
 
 #: Leases short enough to see them end within a test.
 SHORT_LEASES = {"KINOLOG_LEASE__TTL_S": "4", "KINOLOG_LEASE__HEARTBEAT_S": "1"}
@@ -28,14 +31,27 @@ OTHER_SITE_PORT = free_port()
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def log() -> Iterator[dict[str, str]]:
+    """Settings of the log of `system`: none for its own broker; with KINOLOG_TESTS_SECURED one with TLS and users."""
+    if not os.environ.get("KINOLOG_TESTS_SECURED"):
+        yield {}
+        return
+    with asyncio.Runner() as runner:
+        context = secured_broker(())
+        broker = runner.run(context.__aenter__())
+        yield to_environ(load({}).with_cluster(broker.by_password("admin")))
+        runner.run(context.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory, log: dict[str, str]) -> Iterator[System]:
     """One running system for every test that leaves it whole."""
     folder = tmp_path_factory.mktemp("system")
     environ = {
         "KINOLOG_WEB__CORS_ORIGINS": f'["http://127.0.0.1:{OTHER_SITE_PORT}"]',
         "KINOLOG_PIPELINES_DIR": str(_pipelines(folder / "pipelines")),
     }
-    running = System(folder / "data", **environ)
+    running = System(folder / "data", **environ, **log)
     yield running
     assert running.stop() == 0
 

@@ -16,6 +16,7 @@ import aiohttp
 
 from streams.broker.process import running_cluster
 from streams.cluster import Cluster
+from streams.settings import load
 
 #: Cold start, on a machine that does other things too.
 READY_WITHIN_S = 120.0
@@ -26,7 +27,7 @@ class System:
     """One `kinolog up`, and a client of it."""
 
     def __init__(self, data_dir: Path, code: Path | None = None, /, **environ: str) -> None:
-        """Start it; `code`: of another checkout."""
+        """Start it; `code`: of another checkout. It has a broker of its own unless the environment names another."""
         self.data_dir = data_dir
         own = {"KINOLOG_DATA_DIR": str(data_dir), "KINOLOG_KAFKA__PORT": "0", "KINOLOG_WEB__PORT": "0", **environ}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("KINOLOG_")}
@@ -44,8 +45,10 @@ class System:
         self.token: str = self.ready_line["token"]
         #: For clients without a credential.
         self.bootstrap: str = self.ready_line["bootstrap"]
+        #: The log as upstream services reach it.
+        self.upstream = load(environ).cluster if "KINOLOG_KAFKA__BOOTSTRAP" in environ else Cluster(self.bootstrap)
         #: With all rights.
-        self.cluster = running_cluster(data_dir / "kafka") if (data_dir / "kafka").exists() else Cluster(self.bootstrap)
+        self.cluster = running_cluster(data_dir / "kafka") if (data_dir / "kafka").exists() else self.upstream
 
     def _wait_ready(self) -> dict[str, Any]:
         killer = _kill_after(self.process, READY_WITHIN_S)

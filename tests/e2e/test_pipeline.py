@@ -91,7 +91,7 @@ async def test_a_client_that_comes_back_with_its_cursor_misses_nothing(system: S
 
 
 async def send_upload_event(system: System, event_id: str, data: bytes) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=system.bootstrap)
+    producer = AIOKafkaProducer(**system.upstream.client_options())
     await producer.start()
     try:
         headers = {

@@ -85,7 +85,7 @@ async def require_deletable(api: Api, system: System, asset_id: str) -> None:
 
 async def fact(system: System, kind: str, asset_id: str) -> Any:
     """The data of a fact about an asset."""
-    consumer = AIOKafkaConsumer("media.events", bootstrap_servers=system.bootstrap, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer("media.events", **system.upstream.client_options(), auto_offset_reset="earliest")
     await consumer.start()
     try:
         async with asyncio.timeout(30):
