@@ -37,10 +37,11 @@ from web.http.concurrency_limit import ConcurrencyLimit
 from web.http.fair_semaphore import FairSemaphore
 from web.http.metrics import Metrics, measuring
 from web.http.middleware import add_cors_headers, compressing, compression_turns, conditional, cors, limits, waiting_for
-from web.http.problems import ERROR_TABLE, HTTP_ERRORS, ErrorTable, Problem, not_found, problems, unavailable
+from web.http.problems import ERROR_TABLE, HTTP_ERRORS, REFUSALS, ErrorTable, Problem, not_found, problems, unavailable
 from web.http.requests_at_once import counted, requests_limit, sent
 from web.http.routing import add_routes
 from web.http.security_headers import add_headers, identified
+from web.http.token_bucket import Buckets
 from web.live.catch_up import CatchUp
 from web.live.changelog_follower import ChangelogFollower
 from web.live.control_watch import ControlWatch
@@ -94,6 +95,7 @@ def make_app(settings: Settings) -> web.Application:
     )
     app[SERVICES] = parts
     app[ERROR_TABLE] = _ERRORS
+    app[REFUSALS] = Buckets()
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(add_cors_headers)
     app.on_response_prepare.append(add_version)

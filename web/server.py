@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from streams.process.exit import EX_SOFTWARE
 from streams.process.folders import require_data_dir, require_store, require_writable
-from streams.process.interpreter import SHORT, take_short_turns, tune_collections
+from streams.process.interpreter import collect_rarely, take_short_turns
 from streams.process.logs import configure
 from streams.process.sd_notify import ready
 from streams.process.watchdog import LoopBeat, Watch, Watchdog
@@ -66,7 +66,7 @@ def main(settings: Settings) -> int:
     except (OSError, sqlite3.Error) as error:  # a full disk, perhaps: the next start may succeed
         log.error("cannot start now", extra={"reason": str(error)})  # noqa: TRY400  likewise
         return EX_SOFTWARE
-    tune_collections(SHORT)
+    collect_rarely()
     take_short_turns()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(app, settings))

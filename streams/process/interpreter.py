@@ -4,23 +4,19 @@ import gc
 import sys
 
 #: New objects between collections of the youngest generation, and collections of each between those of the next.
-Thresholds = tuple[int, int, int]
-#: Few collections: for a process whose messages leave little garbage in cycles.
-FEW: Thresholds = (20_000, 20, 20)
-#: Short ones: for a process with thousands of connections, each of which leaves cycles. Those of all objects are few.
-SHORT: Thresholds = (5_000, 10, 50)
+_THRESHOLDS = (20_000, 20, 20)
 #: Python's own interval of 5 ms is what a short request waits each time that another thread computes.
 _TURN_S = 0.0002
 
 
-def tune_collections(thresholds: Thresholds) -> None:
+def collect_rarely() -> None:
     """Collect garbage less often than every 700 objects, and never look at what exists now: modules, mostly.
 
     Measured: a tenth of control's time; in a web process whose callers read long lists, 50 ms four times a second.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*thresholds)
+    gc.set_threshold(*_THRESHOLDS)
 
 
 def take_short_turns() -> None:

@@ -27,7 +27,7 @@ from streams.kafka.topic_versions import ends_of_existing
 from streams.kafka.topics import names
 from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.process.folders import is_refusal
-from streams.process.interpreter import FEW, tune_collections
+from streams.process.interpreter import collect_rarely
 from streams.process.watchdog import LoopBeat, Watchdog
 from streams.settings import Settings
 from streams.settings.log import Watchdog as Limits
@@ -171,7 +171,7 @@ def _undelivered_because_of(app: KinologApp, error: BaseException, cause: Any) -
 
 def new_loop() -> asyncio.AbstractEventLoop:
     """Create a uvloop and set it as this thread's loop. Call before any app is created."""
-    tune_collections(FEW)
+    collect_rarely()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

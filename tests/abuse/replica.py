@@ -20,7 +20,7 @@ import uvloop
 from msgspec.structs import replace
 
 from schemas.jobs import Job
-from streams.process.interpreter import SHORT, take_short_turns, tune_collections
+from streams.process.interpreter import collect_rarely, take_short_turns
 from streams.settings import load
 from tables.reducer import advance
 from tests.unit.web.readmodel.crowd import ERRORS, submission
@@ -75,7 +75,7 @@ async def fill(parts: Services, jobs: Sequence[Job]) -> None:
 async def serve(folder: str, jobs: int) -> None:
     """Serve until standard input ends."""
     app = make_app(load(_environ(folder)))
-    tune_collections(SHORT)
+    collect_rarely()
     take_short_turns()
     app.cleanup_ctx.clear()  # there is no broker to follow
     parts = app[SERVICES]

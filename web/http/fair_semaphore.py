@@ -47,10 +47,8 @@ class FairSemaphore:
         """Wait for a slot; `release` follows. Raises QueueFull."""
         if len(self._waiting.get(caller, ())) >= self._queue:
             raise QueueFull
-        loop = asyncio.get_running_loop()
-        if self._recent is not None:
-            self._recent.note(caller, loop.time())
-        granted = loop.create_future()
+        self._note(caller)
+        granted = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(granted)
         self._grant()
         try:
@@ -67,7 +65,12 @@ class FairSemaphore:
         self._free += 1
         self._held[caller] -= 1
         self._held = +self._held  # callers without slots leave nothing behind
+        self._note(caller)
         self._grant()
+
+    def _note(self, caller: str) -> None:
+        if self._recent is not None:
+            self._recent.note(caller, asyncio.get_running_loop().time())
 
     def _forget(self, caller: str, granted: asyncio.Future[None]) -> None:
         queue = self._waiting.get(caller)

@@ -13,8 +13,9 @@ from msgspec import UNSET, UnsetType
 from processors.storage.disk_reserve import ReserveReached
 from processors.storage.local_files import DISK_FULL
 from web.http.cursors import InvalidCursor
-from web.http.fair_semaphore import QueueFull
+from web.http.fair_semaphore import CALLER, QueueFull
 from web.http.routing import Handler
+from web.http.token_bucket import Buckets
 
 log = logging.getLogger("kinolog.web")
 
@@ -28,9 +29,9 @@ CODE = web.ResponseKey("code", str)
 CLOSE = {"Connection": "close"}
 
 _CLIENT_CLOSED_REQUEST = 499
-#: Seconds that a client that asks too much waits for the response: one that asks again at once would cost the others
-#: as much as if it were served.
-_TOO_MANY_S = 1.0
+#: Responses 429 of one caller that come at once, per second and in a burst. The others take a while, in seconds: a
+#: client that asks again and again would cost the others as much as if it were served.
+_PROMPT_PER_S, _PROMPT_BURST, _TOO_MANY_S = 10.0, 100.0, 1.0
 #: Statuses that the standard library does not know. Source: tus 1.0.0, Checksum.
 _TITLES = {460: "Checksum Mismatch"}
 
@@ -57,6 +58,8 @@ ErrorTable = Mapping[type[Exception], Callable[[Any], Problem | None]]
 
 #: The error table of the application.
 ERROR_TABLE: web.AppKey[ErrorTable] = web.AppKey("error-table")
+#: Responses 429, by caller.
+REFUSALS = web.AppKey("refusals", Buckets)
 
 
 class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +159,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 async def _in_time(request: web.Request, problem: Problem) -> web.Response:
     if problem.status == 429:
-        await asyncio.sleep(_TOO_MANY_S)
+        now = asyncio.get_running_loop().time()
+        if request.app[REFUSALS].wait_s(CALLER.get(), now, per_s=_PROMPT_PER_S, burst=_PROMPT_BURST) > 0:
+            await asyncio.sleep(_TOO_MANY_S)
     return _response(request, problem)
 
 

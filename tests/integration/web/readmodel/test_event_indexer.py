@@ -236,6 +236,7 @@ async def test_an_open_transaction_delays_neither_timelines_nor_counts(
         history = await EventLog(make(), index).of_job(ASSET, "before_it", time.time() - 60)
     assert [fact.message for fact in history.facts] == facts
     await transactional.commit_transaction()
+    await _no_transaction_is_open(make())
     async with asyncio.timeout(20):
         assert jobs(await indexer.counts_at(time.time(), None)) == before + 1
 
@@ -253,6 +254,7 @@ async def test_what_an_open_transaction_hides_is_counted_at_its_moment_later(
     assert jobs(await indexer.counts_at(moment, None)) == before
     await indexer.counts_at(time.time(), None)
     await transactional.commit_transaction()
+    await _no_transaction_is_open(make())
     assert jobs(await indexer.counts_at(moment, None)) == before + 2
 
 
