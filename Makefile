@@ -56,7 +56,7 @@ e2e: setup
 
 # The tests of the whole system once more, on a broker with TLS, users and ACLs.
 secured: setup
-	@KINOLOG_TESTS_SECURED=1 $(BIN)/pytest -q $(addprefix tests/e2e/test_,$(SECURED:=.py))
+	@TESTS_SECURED=1 $(BIN)/pytest -q $(addprefix tests/e2e/test_,$(SECURED:=.py))
 
 SECURED = pipeline search messages resumable secrets warnings sound up page
 

@@ -32,8 +32,8 @@ OTHER_SITE_PORT = free_port()
 
 @pytest.fixture(scope="session")
 def log() -> Iterator[dict[str, str]]:
-    """Settings of the log of `system`: none for its own broker; with KINOLOG_TESTS_SECURED one with TLS and users."""
-    if not os.environ.get("KINOLOG_TESTS_SECURED"):
+    """Settings of the log of `system`: none for its own broker; with TESTS_SECURED one with TLS and users."""
+    if not os.environ.get("TESTS_SECURED"):
         yield {}
         return
     with asyncio.Runner() as runner:

@@ -29,6 +29,7 @@ class System:
     def __init__(self, data_dir: Path, code: Path | None = None, /, **environ: str) -> None:
         """Start it; `code`: of another checkout. It has a broker of its own unless the environment names another."""
         self.data_dir = data_dir
+        self._log = {name: value for name, value in environ.items() if name.startswith("KINOLOG_KAFKA__")}
         own = {"KINOLOG_DATA_DIR": str(data_dir), "KINOLOG_KAFKA__PORT": "0", "KINOLOG_WEB__PORT": "0", **environ}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("KINOLOG_")}
         if code is not None:
@@ -45,8 +46,10 @@ class System:
         self.token: str = self.ready_line["token"]
         #: For clients without a credential.
         self.bootstrap: str = self.ready_line["bootstrap"]
+        #: Whether it has a broker of its own.
+        self.has_broker = not self._log.get("KINOLOG_KAFKA__BOOTSTRAP")
         #: The log as upstream services reach it.
-        self.upstream = load(environ).cluster if "KINOLOG_KAFKA__BOOTSTRAP" in environ else Cluster(self.bootstrap)
+        self.upstream = Cluster(self.bootstrap) if self.has_broker else load(environ).cluster
         #: With all rights.
         self.cluster = running_cluster(data_dir / "kafka") if (data_dir / "kafka").exists() else self.upstream
 
@@ -58,6 +61,11 @@ class System:
         assert line, f"`kinolog up` did not get ready:\n{self.log_path.read_text()[-4000:]}"
         ready: dict[str, Any] = json.loads(line)
         return ready
+
+    def environ(self) -> dict[str, str]:
+        """The environment of a command in another terminal: it knows the data dir, and a log that is not below it."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("KINOLOG_")}
+        return {**inherited, "KINOLOG_DATA_DIR": str(self.data_dir), **self._log}
 
     def pid(self, part: str) -> int:
         """Current process id of broker, control, executor or web."""

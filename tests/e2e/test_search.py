@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
@@ -26,9 +25,8 @@ async def search(api: Api, q: str, mode: str, asset_id: str) -> list[dict[str, A
 
 def kinolog(system: System, *arguments: str) -> str:
     """What a command prints; it finds the service by its data dir."""
-    environ = {**os.environ, "KINOLOG_DATA_DIR": str(system.data_dir)}
     command = [sys.executable, "-m", "streams.cli", *arguments]
-    return subprocess.run(command, env=environ, check=True, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(command, env=system.environ(), check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 async def test_speech_is_found_by_its_words_and_by_what_it_means(system: System, speech: Path) -> None:
