@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make
 from tests.integration.web.served import ADMIN, Site, serve
@@ -24,6 +25,12 @@ async def test_an_owner_sees_the_statistics_of_his_own_lookups_only(make: Make, 
         for name in ("a", "b"):
             url = {"url": f"http://media.example/{name}.mp4"}
             assert (await site.ask("POST", "/v1/cache-assets", "anna-edits", json=url))[0] == 202
+
+        async def shown() -> bool:
+            counted = await _stats(site, "anna-edits")
+            return (counted["jobs"]["waiting"], counted["assets"]["PENDING"]) == (2, 2)
+
+        await eventually(shown, 30)
         none = await _stats(site, "bert-edits")
         assert (none["hits"], none["misses"], none["hit_ratio"], none["bytes"]) == (0, 0, None, 0)
         assert await _stats(site, "bert-edits", "?owner=anna") == none
