@@ -56,8 +56,9 @@ async def abuse(replica: Abused, target: str, options: argparse.Namespace) -> di
     sampling = asyncio.create_task(_peak_mb(replica, peak))
     began_cpu = replica.cpu_s()
     attacker = _attacker(target, options.sockets, options.only)
-    opening, wrong = await replica.others_wait_s(min(_OPENING_S, seconds / 2), address)
-    settled, more_wrong = await replica.others_wait_s(seconds - min(_OPENING_S, seconds / 2), address)
+    opening_s = min(_OPENING_S, seconds / 2)
+    opening, wrong = await replica.others_wait_s(opening_s, address)
+    settled, more_wrong = await replica.others_wait_s(seconds - opening_s, address)
     wrong += more_wrong
     cpu = (replica.cpu_s() - began_cpu) / seconds
     outcomes, _ = await asyncio.to_thread(attacker.communicate, "")
