@@ -131,6 +131,12 @@ class Faults:
         async with self._nodes:
             await self._world.nodes.freeze(fault.target, fault.lasts_s)
 
+    async def _broker_full(self, fault: Fault) -> None:
+        """A broker that cannot write ends; there is room again when it is started."""
+        async with self._nodes:
+            await self._fill(self._world.nodes.folder(fault.target), fault.lasts_s)
+            await self._world.nodes.down(fault.target, 0.0)
+
     async def _cut(self, fault: Fault) -> None:
         """The node lives, and nobody reaches it."""
         async with self._nodes:

@@ -90,7 +90,8 @@ class OneNode:
 
     async def down(self, name: str, seconds: float) -> None:
         """See Nodes."""
-        os.kill(self._broker.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(self._broker.pid, signal.SIGKILL)
         await self._broker.wait()
         await asyncio.sleep(seconds)
         await self.start()

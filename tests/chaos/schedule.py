@@ -20,8 +20,9 @@ _GAP_S = (2.0, 6.0)
 _LONG_S = 120.0
 #: How long writes to a slow disk wait, seconds.
 _STALLS_S = (0.2, 0.5, 2.0)
-#: How wrong control's clock gets, seconds.
-_JUMPS_S = (-7200, -600, -30, 30, 600, 7200)
+#: How wrong a clock gets, seconds: up to more than anything is kept.
+_DAYS_S = 32 * 86_400
+_JUMPS_S = (-_DAYS_S, -7200, -600, -30, 30, 600, 7200, _DAYS_S)
 
 #: A dense schedule: deaths in a row, seconds between two of them, and seconds behind a row in which work gets on.
 _ROW, _DEATH_S, _CALM_S = 20, (0.4, 0.9), (8.0, 14.0)
@@ -53,7 +54,7 @@ class Allowed(NamedTuple):
 
     #: Disks that can be filled.
     small_disks: bool
-    #: And slowed.
+    #: And slowed; brokers have disks of their own then, which can be filled, too.
     slow_disks: bool
     own_network: bool
 
@@ -117,7 +118,7 @@ def _troubles(nodes: Sequence[str], seconds: float, allowed: Allowed) -> list[Tr
         Trouble("stop", CONTROLS + EXECUTORS + WEBS),
         Trouble("roll", tuple(ROLES), (10.0, 10.0)),
         Trouble("churn", (GUEST,), (15.0, 25.0)),
-        Trouble("clock", CONTROLS, (4.0, 12.0), _JUMPS_S),
+        *(Trouble("clock", names, (4.0, 12.0), _JUMPS_S) for names in ROLES.values()),
         Trouble("garbage"),
         *(Trouble("abuse", (name,), (5.0, 10.0)) for name in WEBS),
         Trouble("redis-kill"),
@@ -127,6 +128,7 @@ def _troubles(nodes: Sequence[str], seconds: float, allowed: Allowed) -> list[Tr
         *([Trouble("broker-down", nodes, (down_s, down_s))] if seconds >= _LONG_S or len(nodes) > 1 else []),
         *([Trouble("disk-full", SMALL_DISKS, (3.0, 8.0))] if allowed.small_disks else []),
         *([Trouble("disk-slow", (*SMALL_DISKS, *nodes), (3.0, 8.0), _STALLS_S)] if allowed.slow_disks else []),
+        *([Trouble("broker-full", nodes, (3.0, 8.0))] if allowed.slow_disks else []),
         *([Trouble("cut", nodes, (3.0, FREEZE_S))] if allowed.own_network else []),
     ]
 

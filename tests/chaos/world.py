@@ -25,7 +25,7 @@ from tests.chaos.schedule import CONTROLS, EXECUTORS, GUEST, SMALL_DISKS, WEBS, 
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 PARTITIONS = 4
-#: Room on the small disks, in the store, and for a broker's log, which is never filled.
+#: Room on the small disks, in the store, and for a broker's log.
 _SMALL_MB, _STORE_MB, _BROKER_MB = 48, 400, 4096
 _READY_S = 90.0
 
@@ -59,7 +59,8 @@ class World:
         self.folder, self._allowed = folder, allowed
         #: Where artifacts are: there, or else in the folder `store`.
         self.bucket = Bucket(folder) if bucket else None
-        self.store, self.clocks = folder / "store", {name: folder / f"{name}.clock" for name in CONTROLS}
+        self.store = folder / "store"
+        self.clocks = {name: folder / f"{name}.clock" for name in (*CONTROLS, *EXECUTORS, *WEBS)}
         self.nodes: Nodes = OneNode(folder / "broker") if brokers == 1 else ThreeNodes(folder / "brokers")
         self.ports = {name: free_port() for name in (*WEBS, "redis")}
         self.services: dict[str, Service] = {}
