@@ -2,6 +2,7 @@
 #   make demo [FILE=my.mp4] [EXIT=1]    make test    make setup    make bench    make chaos [SEED=1] [DURATION=300]
 #   make properties [EXAMPLES=20000]    make hostile [CASES=500] [SEED=1]    make fuzz [SECONDS=20]
 #   make inputs [ONLY=text]    make planted [ONLY=name] [JSON=1]    make deaths [COUNT=150]
+#   make power [CUTS=20] [BROKERS=3]
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -71,9 +72,10 @@ chaos: setup
 deaths: setup
 	@$(BIN)/python -m tests.chaos.deaths $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
-# Takes the power from a running system CUTS times, and looks for what was acknowledged.
+# Takes the power from a running system CUTS times, and looks for what was acknowledged; adds to docs/power.md.
 power: setup
-	@$(BIN)/python -m tests.chaos.power --cuts $(or $(CUTS),20) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.chaos.power --cuts $(or $(CUTS),20) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(BROKERS),--brokers $(BROKERS))
 
 # Replaces the parts of a running system of the version in the checkout FROM by this version's; BACK=1: and back.
 upgrade: setup

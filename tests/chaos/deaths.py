@@ -5,22 +5,17 @@ Runs of at most 150 deaths each, one after the other. Each adds its row to docs/
 
 import argparse
 import asyncio
-import datetime as dt
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from streams.release import release
-from tests.chaos.deaths_page import Deaths, page_of, runs_in
 from tests.chaos.nodes import OneNode, ThreeNodes
 from tests.chaos.run import Report, run
 from tests.chaos.schedule import Allowed, dense, describe
-from tests.documents import CHECKOUT
+from tests.chaos.tally import DEATHS, note
 
-_PAGE = CHECKOUT / "docs" / "deaths.md"
 #: Deaths of one run: some two minutes.
 _AT_ONCE = 150
 #: Nothing but deaths: all disks are those of the machine.
@@ -53,23 +48,14 @@ def _killed(count: int, seed: int, brokers: int) -> Report:
     asyncio.run(run(folder, report, _PLAIN, faults=faults))
     for violation in report.violations:
         print(f"VIOLATION {violation}", flush=True)
-    _note(report)
-    print(f"{report.deaths} deaths, {report.jobs} jobs, {len(report.violations)} violations", flush=True)
+    violations = len(report.violations)
+    note(DEATHS, brokers=brokers, seed=seed, faults=report.deaths, jobs=report.jobs, violations=violations)
+    print(f"{report.deaths} deaths, {report.jobs} jobs, {violations} violations", flush=True)
     if report.violations:
         print(f"everything is in {folder}", flush=True)
     else:
         shutil.rmtree(folder)
     return report
-
-
-def _note(report: Report) -> None:
-    runs = runs_in(_PAGE.read_text()) if _PAGE.exists() else []
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=CHECKOUT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    day = dt.datetime.now(dt.UTC).date().isoformat()
-    sums = (report.brokers, report.seed, report.deaths, report.jobs, len(report.violations))
-    _PAGE.write_text(page_of([*runs, Deaths(day, release(), commit, *sums)]))
 
 
 if __name__ == "__main__":

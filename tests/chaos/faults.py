@@ -137,6 +137,12 @@ class Faults:
             await self._fill(self._world.nodes.folder(fault.target), fault.lasts_s)
             await self._world.nodes.down(fault.target, 0.0)
 
+    async def _power_cut(self, fault: Fault) -> None:
+        """Another node's power only goes when all have all records again."""
+        async with self._nodes:
+            await self._world.nodes.in_step()
+            await self._world.nodes.cut_power(fault.target, self._world.power[fault.target], fault.lasts_s)
+
     async def _cut(self, fault: Fault) -> None:
         """The node lives, and nobody reaches it."""
         async with self._nodes:

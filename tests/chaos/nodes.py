@@ -8,17 +8,25 @@ import subprocess
 from pathlib import Path
 from typing import Protocol
 
+from aiokafka.errors import KafkaError
+
 from processors.tools.child_process import tethered
 from streams.broker.files import PROPERTIES
 from streams.broker.jvm import Jvm, find_jvm
 from streams.broker.process import Broker, responds
 from streams.cluster import Cluster
+from streams.kafka.admin_client import admin_client
 from streams.process.ports import free_port
 from streams.settings import load
 from tests.chaos.processes import Service
+from tests.power_cut import Disk
 
 _CLUSTER_ID = "Y2hhb3MtY2hhb3MtY2hhbw"
 _READY_S = 60.0
+#: Until a node that comes back has all records again.
+_IN_STEP_S = 120.0
+#: For one question about it.
+_ASK_S = 5.0
 
 #: What three nodes need beside the embedded broker's settings.
 _THREE = {
@@ -55,6 +63,12 @@ class Nodes(Protocol):
 
     async def freeze(self, name: str, seconds: float) -> None:
         """SIGSTOP one for `seconds`."""
+
+    async def in_step(self) -> None:
+        """Return when every replica has all records."""
+
+    async def cut_power(self, name: str, disk: Disk, seconds: float) -> None:
+        """End one without what it has not synced to its disk, and start it again after `seconds`."""
 
     def ports(self, name: str) -> tuple[int, ...]:
         """Where one listens."""
@@ -103,6 +117,20 @@ class OneNode:
         await asyncio.sleep(seconds)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+    async def in_step(self) -> None:
+        """See Nodes."""
+
+    async def cut_power(self, name: str, disk: Disk, seconds: float) -> None:
+        """See Nodes."""
+        os.kill(self._broker.pid, signal.SIGSTOP)
+        await asyncio.to_thread(disk.cut)
+        os.kill(self._broker.pid, signal.SIGKILL)
+        await self._broker.wait()
+        await asyncio.to_thread(disk.unplug)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(disk.plug_in)
+        await self.start()
 
     def ports(self, name: str) -> tuple[int, ...]:
         """See Nodes."""
@@ -158,6 +186,7 @@ class ThreeNodes:
         (home / "server.properties").write_text("".join(lines))
         command = jvm.command("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", "server.properties")
         subprocess.run(tethered(command), cwd=home, check=True, capture_output=True, timeout=_READY_S)
+        os.sync()  # whoever set a machine up did that long ago
 
     def _node(self, jvm: Jvm, name: str) -> Service:
         home = self.folder(name)
@@ -176,6 +205,33 @@ class ThreeNodes:
     async def freeze(self, name: str, seconds: float) -> None:
         """See Nodes."""
         await self._nodes[name].freeze(seconds)
+
+    async def in_step(self) -> None:
+        """See Nodes."""
+        async with asyncio.timeout(_IN_STEP_S):
+            while not await self._are_in_step():
+                await asyncio.sleep(0.5)
+
+    async def _are_in_step(self) -> bool:
+        """Whether all three have every partition's records, as each of the living says."""
+        try:
+            async with admin_client(Cluster(self.bootstrap), _ASK_S) as admin:
+                topics = await admin.describe_topics()
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        partitions = [partition for topic in topics for partition in topic["partitions"]]
+        return all(len(partition["isr"]) == self.replicas for partition in partitions)
+
+    async def cut_power(self, name: str, disk: Disk, seconds: float) -> None:
+        """See Nodes."""
+        node = self._nodes[name]
+        node.send(signal.SIGSTOP)
+        await asyncio.to_thread(disk.cut)
+        async with node.held():
+            node.send(signal.SIGKILL)
+            await asyncio.to_thread(disk.unplug)
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(disk.plug_in)
 
     def ports(self, name: str) -> tuple[int, ...]:
         """See Nodes."""

@@ -1,8 +1,9 @@
-"""Power cuts of a whole system: `python -m tests.chaos.power [--cuts 20] [--seed 1]`.
+"""Power cuts of a whole system: `python -m tests.chaos.power [--cuts 20] [--seed 1] [--brokers 3]`.
 
 `kinolog up` on a disk of its own, under load. All of its processes are stopped at one moment, what is not synced is
 dropped, and it is started again. Then every job that was acknowledged must be there and end, its uploaded bytes
-complete, and a cancel must still be obeyed. Exit code 0, or 1 with a line for each violation.
+complete, and a cancel must still be obeyed. With three brokers: one of them at a time, among the load of the chaos
+runs and with their checker. Exit code 0, or 1 with a line for each violation. Each run adds its row to docs/power.md.
 """
 
 import argparse
@@ -23,6 +24,11 @@ from pathlib import Path
 import aiohttp
 
 from tests.chaos.disks import private_mounts
+from tests.chaos.nodes import ThreeNodes
+from tests.chaos.run import Report
+from tests.chaos.run import run as chaos_run
+from tests.chaos.schedule import Allowed, power_cuts
+from tests.chaos.tally import POWER, note
 from tests.e2e.system import Api, System
 from tests.power_cut import Disk, can_cut
 
@@ -33,6 +39,10 @@ _CLIENTS = 8
 _ENDS_S = 150.0
 #: Requests that an executor accepts after a lost one of their partition show that it is lost.
 _LATER_JOBS = 60
+#: Nothing but power cuts.
+_POWER = Allowed(small_disks=False, slow_disks=False, own_network=False, power=True)
+#: Work goes on for so long after the last cut, seconds.
+_AFTER_S = 15.0
 _LEASES = {"KINOLOG_LEASE__TTL_S": "4", "KINOLOG_LEASE__HEARTBEAT_S": "1"}
 
 
@@ -156,21 +166,42 @@ def run(folder: Path, cuts: int, seed: int) -> Iterator[Ledger]:
             system.process.kill()
 
 
+def _cut_all(folder: Path, cuts: int, seed: int) -> tuple[int, int]:
+    """Jobs that were acknowledged, and violations, of cuts of a system with one broker."""
+    jobs, violations = 0, 0
+    for number, ledger in enumerate(run(folder, cuts, seed), 1):
+        jobs, violations = jobs + len(ledger.jobs), violations + len(ledger.violations)
+        print(json.dumps({"cut": number, "acknowledged": len(ledger.jobs)}), *ledger.violations, sep="\n  ", flush=True)
+    return jobs, violations
+
+
+def _cut_one_of_three(folder: Path, cuts: int, seed: int) -> tuple[int, int]:
+    """Jobs that were acknowledged, and violations, of cuts of one broker of three after the other."""
+    odd = seed * 2 + 1  # the store is a folder
+    faults = power_cuts(odd, cuts, ThreeNodes.names)
+    report = Report(odd, faults[-1].at_s + _AFTER_S, 3)
+    asyncio.run(chaos_run(folder, report, _POWER, faults=faults))
+    print(*report.violations, sep="\n  ", flush=True)
+    return report.jobs, len(report.violations)
+
+
 def main() -> int:
     """Run; 0, or 1 where something was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cuts", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, help="where to keep everything; else it goes")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)
+    parser.add_argument("--folder", type=Path, help="where to keep everything, not counted in docs; else it goes")
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="power-"))
     if not (private_mounts() and can_cut(folder / "trial")):
         print("this machine cannot mount a disk of our own")
         return 0
-    jobs, violations = 0, 0
-    for number, ledger in enumerate(run(folder, arguments.cuts, arguments.seed), 1):
-        jobs, violations = jobs + len(ledger.jobs), violations + len(ledger.violations)
-        print(json.dumps({"cut": number, "acknowledged": len(ledger.jobs)}), *ledger.violations, sep="\n  ", flush=True)
+    cut = _cut_all if arguments.brokers == 1 else _cut_one_of_three
+    jobs, violations = cut(folder, arguments.cuts, arguments.seed)
+    if arguments.folder is None:
+        counts = {"brokers": arguments.brokers, "seed": arguments.seed, "faults": arguments.cuts}
+        note(POWER, **counts, jobs=jobs, violations=violations)
     print(json.dumps({"cuts": arguments.cuts, "seed": arguments.seed, "acknowledged": jobs, "violations": violations}))
     return bool(violations)
 

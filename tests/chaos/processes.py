@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from processors.tools.child_process import tethered
@@ -27,6 +27,7 @@ class Service:
         self.ends: list[int] = []
         #: Seconds from its next end to a new start.
         self.hold_s = RESTART_S
+        self._held = asyncio.Lock()
 
     async def start(self) -> None:
         """Start it, and again whenever it ends."""
@@ -50,7 +51,14 @@ class Service:
             self.ends.append(await self._process.wait())
             hold_s, self.hold_s = self.hold_s, RESTART_S
             await asyncio.sleep(hold_s)
-            await self._start()
+            async with self._held:
+                await self._start()
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Not started again meanwhile."""
+        async with self._held:
+            yield
 
     @property
     def pid(self) -> int:

@@ -29,6 +29,9 @@ _ROW, _DEATH_S, _CALM_S = 20, (0.4, 0.9), (8.0, 14.0)
 #: Whose deaths: of control and executors more than of web.
 _DYING = ("control", "control", "executor", "executor", "web")
 
+#: Seconds from one power cut to the next, and until the power is back.
+_CUTS_S, _OUTAGE_S = (12.0, 18.0), (0.0, 4.0)
+
 
 class Fault(NamedTuple):
     """Something that goes wrong."""
@@ -57,6 +60,8 @@ class Allowed(NamedTuple):
     #: And slowed; brokers have disks of their own then, which can be filled, too.
     slow_disks: bool
     own_network: bool
+    #: Brokers have disks of their own, from which the power can be taken.
+    power: bool = False
 
 
 class Trouble(NamedTuple):
@@ -102,6 +107,17 @@ def dense(seed: int, deaths: int, nodes: Sequence[str]) -> list[Fault]:
             dies = Fault(at_s, "die", chance.choice(_DYING), amount=chance.randrange(100))
             found.append(Fault(at_s, "broker-kill", chance.choice(nodes)) if number == brokers else dies)
         at_s += chance.uniform(*_CALM_S)
+    return found
+
+
+def power_cuts(seed: int, cuts: int, nodes: Sequence[str]) -> list[Fault]:
+    """Power cuts of one broker after another, any but the one before."""
+    chance, found = random.Random(f"power {seed}"), list[Fault]()
+    at_s = _CUTS_S[0]
+    for _ in range(cuts):
+        others = [node for node in nodes if not found or node != found[-1].target] or nodes
+        found.append(Fault(at_s, "power-cut", chance.choice(others), chance.uniform(*_OUTAGE_S)))
+        at_s += chance.uniform(*_CUTS_S)
     return found
 
 

@@ -22,6 +22,7 @@ from tests.chaos.nodes import Nodes, OneNode, ThreeNodes
 from tests.chaos.origin import Origin
 from tests.chaos.processes import Service
 from tests.chaos.schedule import CONTROLS, EXECUTORS, GUEST, SMALL_DISKS, WEBS, Allowed
+from tests.power_cut import Disk
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 PARTITIONS = 4
@@ -64,6 +65,8 @@ class World:
         self.nodes: Nodes = OneNode(folder / "broker") if brokers == 1 else ThreeNodes(folder / "brokers")
         self.ports = {name: free_port() for name in (*WEBS, "redis")}
         self.services: dict[str, Service] = {}
+        #: Disks of the brokers, by name, from which the power can be taken.
+        self.power: dict[str, Disk] = {}
         self.origin = Origin()
 
     @property
@@ -176,6 +179,10 @@ class World:
 
     def _prepare_disks(self) -> None:
         self.store.mkdir(parents=True)
+        if self._allowed.power:
+            for name in self.nodes.names:
+                self.power[name] = disk = Disk(self.folder / f"{name}.image", self.nodes.folder(name), _BROKER_MB)
+                (disk.folder / "lost+found").rmdir()
         if not self._allowed.small_disks:
             return
         self._mount(self.store, _STORE_MB)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.chaos.schedule import ROLES, Allowed, dense, schedule
+from tests.chaos.schedule import ROLES, Allowed, dense, power_cuts, schedule
 
 _NODES = ("broker-1", "broker-2", "broker-3")
 _ALL = Allowed(small_disks=True, slow_disks=True, own_network=True)
@@ -48,3 +48,12 @@ def test_a_dense_schedule_has_a_death_a_second_or_more_and_pauses(deaths: int) -
     assert sum(gap > 1.0 for gap in gaps) == (deaths - 1) // 20
     assert sum(fault.kind == "broker-kill" for fault in faults) == -(-deaths // 20)
     assert {fault.target for fault in faults} <= {*ROLES, "broker-1"}
+
+
+@pytest.mark.parametrize("nodes", [_NODES, _NODES[:1]])
+def test_power_cuts_come_one_after_another_and_never_twice_in_a_row_to_one_of_three(nodes: tuple[str, ...]) -> None:
+    faults = power_cuts(7, 20, nodes)
+    assert faults == power_cuts(7, 20, nodes) and {fault.target for fault in faults} == set(nodes)
+    for before, after in pairwise(faults):
+        assert before.at_s + before.lasts_s < after.at_s
+        assert len(nodes) == 1 or before.target != after.target
