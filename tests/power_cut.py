@@ -34,13 +34,20 @@ class Disk:
         finally:
             os.close(fd)
 
-    def unplug(self, within_s: float = 30.0) -> None:
-        """Unmount it after a cut, once its users have ended."""
+    def unplug(self, within_s: float = 60.0) -> None:
+        """Unmount it after a cut, once its users have ended, sandboxes that were made before with copies of all mounts
+        among them: a file system that somebody has would be mounted again as it is.
+        """
         deadline = time.monotonic() + within_s
         while subprocess.run(["umount", str(self.folder)], check=False, capture_output=True).returncode:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.folder} is still in use")
-            time.sleep(0.05)
+            self._wait(deadline)
+        while subprocess.run(["losetup", "--associated", str(self._image)], check=True, capture_output=True).stdout:
+            self._wait(deadline)
+
+    def _wait(self, deadline: float) -> None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{self.folder} is still in use")
+        time.sleep(0.05)
 
 
 def can_cut(folder: Path) -> bool:

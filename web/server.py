@@ -12,6 +12,7 @@ import uvloop
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from streams.process import closed_streams
 from streams.process.exit import EX_SOFTWARE
 from streams.process.folders import require_data_dir, require_store, require_writable
 from streams.process.interpreter import collect_rarely, take_short_turns
@@ -68,6 +69,7 @@ def main(settings: Settings) -> int:
         return EX_SOFTWARE
     collect_rarely()
     take_short_turns()
+    closed_streams.install()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(app, settings))
 

@@ -25,6 +25,7 @@ from streams.kafka.outbox import Outbox
 from streams.kafka.retry import retry_forever
 from streams.kafka.topic_versions import ends_of_existing
 from streams.kafka.topics import names
+from streams.process import closed_streams
 from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.process.folders import is_refusal
 from streams.process.interpreter import collect_rarely
@@ -172,6 +173,7 @@ def _undelivered_because_of(app: KinologApp, error: BaseException, cause: Any) -
 def new_loop() -> asyncio.AbstractEventLoop:
     """Create a uvloop and set it as this thread's loop. Call before any app is created."""
     collect_rarely()
+    closed_streams.install()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.chaos.disks import private_mounts
+from tests.chaos.disks import private_mounts, take_away
 from tests.chaos.nodes import ThreeNodes
 from tests.chaos.run import Report
 from tests.chaos.run import run as chaos_run
@@ -202,6 +202,11 @@ def main() -> int:
     if arguments.folder is None:
         counts = {"brokers": arguments.brokers, "seed": arguments.seed, "faults": arguments.cuts}
         note(POWER, **counts, jobs=jobs, violations=violations)
+    if arguments.folder is None and not violations:
+        take_away(folder.resolve())
+        shutil.rmtree(folder)
+    else:
+        print(f"everything is in {folder}; what was on disks went with their mounts", flush=True)
     print(json.dumps({"cuts": arguments.cuts, "seed": arguments.seed, "acknowledged": jobs, "violations": violations}))
     return bool(violations)
 
