@@ -23,7 +23,7 @@ async def _looks(bootstrap: str) -> list[bool]:
     """Whether two looks at the cluster succeed, of which the first meets a closed connection."""
     client: Any = AIOKafkaClient(bootstrap_servers=bootstrap)
     await client.bootstrap()
-    connect, closed = client._get_conn, []
+    connect, closed = client._get_conn, list[object]()
 
     async def closed_once(*place: Any, **options: Any) -> Any:
         connection = await connect(*place, **options)
