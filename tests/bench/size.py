@@ -2,6 +2,7 @@
 
 Writes the rows of deleted jobs, ended jobs, finished assets and some active jobs onto the changelogs of an embedded
 broker, then starts control: with an empty row cache, after SIGTERM and after SIGKILL. One line of JSON for each start.
+With `--web` also web, and lists of what is there.
 `--runs FILE --svg docs/size.svg` adds them to those of other sizes and draws all (`--jobs 0`: only that).
 """
 
@@ -31,8 +32,9 @@ from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import names
 from streams.settings import Settings, load, to_environ
 from tables.rows import decode_deleted
-from tests.bench.figures import Figure, cpu_seconds, rss_mb
+from tests.bench.figures import Figure, cpu_seconds, peak_mb, rss_mb
 from tests.bench.plot import plot
+from tests.bench.size_web import measured_web
 
 #: Deletions are spread over so many days: marks are kept for 31.
 _DAYS = 30
@@ -183,17 +185,12 @@ async def started(settings: Settings, folder: Path, how: str) -> tuple[Start, su
             how,
             round(took_s, 2),
             round(rss_mb(process.pid)),
-            round(_peak_mb(process.pid)),
+            round(peak_mb(process.pid)),
             cpu_seconds(process.pid),
             pause_s,
         ),
         process,
     )
-
-
-def _peak_mb(pid: int) -> float:
-    line = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 async def _deciding(consumer: Any, partitions: int) -> None:
@@ -229,11 +226,24 @@ async def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 print(json.dumps(found[-1]), flush=True)
                 process.send_signal(end)
                 await asyncio.to_thread(process.wait)
+            if arguments.web:
+                await _web(settings, folder)
         finally:
             await broker.stop()
             if arguments.log:
                 Path(arguments.log).write_bytes((folder / "control.log").read_bytes())
     return found
+
+
+async def _web(settings: Settings, folder: Path) -> None:
+    """Web on the log, while control decides: one line of JSON for each start."""
+    _, control = await started(settings, folder, "for web")
+    try:
+        for web in await measured_web(settings, folder):
+            print(json.dumps(web._asdict()), flush=True)
+    finally:
+        control.terminate()
+        await asyncio.to_thread(control.wait)
 
 
 def _size_mb(folder: Path, pattern: str) -> int:
@@ -259,6 +269,7 @@ def main() -> None:
     parser.add_argument("--assets", type=int, default=50_000)
     parser.add_argument("--kept", type=int, default=10_000, help="ended jobs whose rows are there")
     parser.add_argument("--active", type=int, default=2_000)
+    parser.add_argument("--web", action="store_true", help="start web, too, and read lists")
     parser.add_argument("--log", help="file for control's log")
     parser.add_argument("--runs", type=Path, help="file to which what was found is appended")
     parser.add_argument("--svg", type=Path, help="picture of all that is in --runs")
