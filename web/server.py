@@ -34,7 +34,11 @@ from web.services import SERVICES
 log = logging.getLogger("kinolog.web")
 
 #: Above the limits in web/http/middleware.py, so that those decide and respond. Source: aiohttp's web.Server options.
-SERVER_OPTIONS: dict[str, Any] = {"max_line_size": 64 * 1024, "max_field_size": 128 * 1024}
+SERVER_OPTIONS: dict[str, Any] = {
+    "max_line_size": 64 * 1024,
+    "max_field_size": 128 * 1024,
+    "auto_decompress": False,  # compressed bodies are refused: 300 KB become 300 MB in one turn of the event loop
+}
 #: Seconds that open requests get to finish after SIGTERM.
 _DRAIN_S = 1.0
 #: Files that are no connections: databases, the log's brokers, uploads to the disk.

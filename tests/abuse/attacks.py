@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import zlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -78,13 +79,21 @@ async def _request(session: aiohttp.ClientSession, path: str, outcomes: Outcomes
 
 
 _SUBSCRIBE = "/v1/live/sse?subscribe=all"
+_CHUNKED = head("POST", "/v1/assets", "anna-edits", "Content-Type: application/json", "Transfer-Encoding: chunked")
+#: 300 MB of zeros.
+_PACKED = zlib.compress(bytes(300 * 1024 * 1024), 9)
+_COMPRESSED = head("POST", "/v1/assets", "anna-edits", *_body(len(_PACKED)), "Content-Encoding: deflate")
+_GET = head("GET", "/v1/jobs?limit=1", TOKEN) + b"\r\n"
 ATTACKS = (
-    Attack("silent", 40, _held(b"")),
+    Attack("silent", 37, _held(b"")),
     Attack("slow-headers", 10, _held(head("GET", "/v1/jobs", TOKEN), b"X: y\r\n")),
     Attack("slow-bodies", 5, _held(head("POST", "/v1/jobs/clear", "anna-edits", *_body(10**6)) + b"\r\n", b" ", 1.0)),
     Attack("unread-sse", 25, _held(head("GET", _SUBSCRIBE, TOKEN) + b"\r\n")),
     Attack("unread-sockets", 10, _held(head("GET", "/v1/live", TOKEN, *_UPGRADE) + b"\r\n")),
     Attack("ping-flood", 1, _held(head("GET", "/v1/live", TOKEN, *_UPGRADE) + b"\r\n", _PINGS, 0.1)),
+    Attack("tiny-chunks", 1, _held(_CHUNKED + b"\r\n", b"1\r\nx\r\n" * 2_000, 0.1)),
+    Attack("compressed-bodies", 1, _held(_COMPRESSED + b"\r\n" + _PACKED)),
+    Attack("pipelined", 1, _held(_GET * 200, _GET * 200, 0.1)),
     Attack("unread-lists", 7, _held(head("GET", "/v1/jobs?limit=500", TOKEN) + b"\r\n")),
     Attack("costly-reads", 1, _read_costly),
     Attack("wrong-tokens", 1, _guess_tokens),

@@ -24,7 +24,7 @@ from web.http.token_bucket import Buckets
 log = logging.getLogger("kinolog.web")
 
 _RETRY_S = 1.0
-#: Entries that wait for the broker; beyond that new ones are only logged.
+#: Entries that wait for the broker; beyond that new ones are counted in the log.
 _MOST_WAITING = 10_000
 _BATCH = 200
 #: Longest wait of a response for its entry, seconds. The write itself is on the log already.
@@ -50,8 +50,8 @@ class Audit:
         self.topic = names(settings).audit
         self._waiting: deque[_Waiting] = deque()
         self._news = asyncio.Event()
-        #: Entries dropped because too many were waiting.
-        self.dropped = 0
+        #: Entries dropped because too many were waiting, and those of them that the log has not told.
+        self.dropped = self._untold = 0
         #: Whether the broker accepts entries now: otherwise no response waits for its entry.
         self.flowing = False
 
@@ -59,13 +59,25 @@ class Audit:
         """Queue an entry; the future resolves when the broker has it."""
         written = asyncio.get_running_loop().create_future()
         if len(self._waiting) >= _MOST_WAITING:
-            self.dropped += 1
-            log.error("audit entry dropped", extra={"action": entry.action, "request_id": entry.request_id})
+            self._drop(entry)
             written.set_result(None)
             return written
         self._waiting.append(_Waiting(entry, written))
         self._news.set()
         return written
+
+    def _drop(self, entry: AuditRecorded) -> None:
+        """Log the first one, and then how many there were, once a second: a flood must not fill the disk."""
+        self.dropped += 1
+        if not self._untold:
+            log.error("audit entry dropped", extra={"action": entry.action, "request_id": entry.request_id})
+            asyncio.get_running_loop().call_later(_RETRY_S, self._tell_dropped)
+        self._untold += 1
+
+    def _tell_dropped(self) -> None:
+        further, self._untold = self._untold - 1, 0
+        if further:
+            log.error("audit entries dropped", extra={"count": further})
 
     async def run(self) -> None:
         """Write until cancelled. A new chain is opened once there is a broker."""

@@ -19,6 +19,11 @@ class Admission:
         self._open: Counter[str] = Counter()
         self._rates = Buckets()
 
+    @property
+    def tells_clients_apart(self) -> bool:
+        """Whether an address stands for a client, not for a proxy of all."""
+        return self._per_address > 0
+
     def enter(self, address: str, now: float) -> bool:
         """Whether another connection is accepted; `leave` must follow then."""
         source = source_of(address)

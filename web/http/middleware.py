@@ -39,6 +39,8 @@ _COMPRESSIONS = 4
 #: Further ones wait: they are bounded by the requests in progress.
 _COMPRESSIONS_WAITING = 2**31
 _PREFLIGHT_S = 600
+#: Source: RFC 9110 section 8.4.1: no coding; section 12.5.3 for its place in a 415.
+_IDENTITY = "identity"
 _METHODS = "GET, HEAD, POST, PATCH, DELETE"
 #: The second half of both is for resumable uploads. Source: tus resumable upload protocol 1.0.0.
 _EXPOSED = (
@@ -62,6 +64,10 @@ def limits(settings: Web) -> Middleware:
         if size > settings.max_headers_bytes:
             detail = f"the headers have {size} bytes; at most {settings.max_headers_bytes} are allowed"
             raise Problem(431, "headers-too-large", detail, CLOSE)
+        coding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower() or _IDENTITY
+        if coding != _IDENTITY and request.body_exists:
+            detail = f"the body is encoded with {coding[:50]!r}: send it as it is"
+            raise Problem(415, "unsupported-content-encoding", detail, CLOSE | {hdrs.ACCEPT_ENCODING: _IDENTITY})
         route = route_of(request)
         takes_files = route is not None and isinstance(route.body, tuple)
         if not takes_files and (request.content_length or 0) > settings.max_body_bytes:

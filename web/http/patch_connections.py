@@ -1,4 +1,5 @@
-"""aiohttp's server with a limit on connections: private parts of aiohttp 3.14 are used here and nowhere else.
+"""aiohttp's server with a limit on connections: private parts of aiohttp 3.14 are used here, and in
+`web/http/patch_reading.py`.
 
 Beyond the limit a connection that has not sent a request yet makes place for the new one, else the one that is idle for
 longest, so that sockets that send nothing, or a header byte a minute, cost nobody else his connection. A connection
@@ -10,11 +11,14 @@ import logging
 import socket
 import struct
 from collections import OrderedDict
+from itertools import count
 from typing import Any
 
 from aiohttp import web
 
-from web.http.admission import Admission
+from web.http.admission import Admission, source_of
+from web.http.patch_reading import TurnTakingHandler
+from web.http.read_turns import ReadTurns
 
 log = logging.getLogger("kinolog.web")
 
@@ -62,12 +66,14 @@ class Connections:
         #: Connections that had no request when they were last looked at, the oldest first.
         self._silent: OrderedDict[Any, None] = OrderedDict()
         self._addresses: dict[Any, str] = {}
+        self._turns, self._numbers = ReadTurns(), count()
         server.connection_made = self._connection_made  # type: ignore[method-assign]
         server.connection_lost = self._connection_lost  # type: ignore[method-assign]
 
     async def establish(self, accepted: socket.socket, address: str) -> None:
         """Serve an accepted socket whose address admission has counted."""
-        handler = self._server()
+        source = source_of(address) if self._admission.tells_clients_apart else str(next(self._numbers))
+        handler = TurnTakingHandler(self._server, source, self._turns)
         self._addresses[handler] = address
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: handler, accepted)

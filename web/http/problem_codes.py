@@ -78,6 +78,7 @@ CODES: dict[str, str] = {
     "unauthorized": "The token is missing, unknown, expired or revoked.",
     "unknown-parameter": "Unknown query parameter.",
     "unknown-pipeline": "Unknown pipeline.",
+    "unsupported-content-encoding": "Request bodies cannot be compressed: send them as they are.",
     "unsupported-media-type": "The Content-Type is not supported here.",
     "upload-in-use": "Another request is writing to this upload.",
     "upload-incomplete": "Only partial uploads that are complete can be joined.",

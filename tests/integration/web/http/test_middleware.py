@@ -91,6 +91,17 @@ async def test_a_body_that_is_too_large_is_refused_unread(site: Site) -> None:
     assert (answer.status, json.loads(body)["code"]) == (413, "body-too-large")
 
 
+async def test_a_compressed_body_is_refused_unread(site: Site) -> None:
+    headers = {"Authorization": f"Bearer {ADMIN}", "Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer, body = await asked(site, "POST", "/v1/assets", headers=headers, data=gzip.compress(b"{}"))
+    assert (answer.status, json.loads(body)["code"]) == (415, "unsupported-content-encoding")
+    assert answer.headers["Accept-Encoding"] == "identity"
+    answer, body = await asked(
+        site, "POST", "/v1/assets", headers=headers | {"Content-Encoding": "identity"}, data=b"{}"
+    )
+    assert (answer.status, json.loads(body)["code"]) == (422, "invalid-body")
+
+
 async def test_a_problem_says_its_code_where_that_is_explained_and_which_request_it_was(site: Site) -> None:
     answer, body = await asked(site, "GET", "/v1/jobs", headers={"X-Request-Id": "my-id"})
     problem = json.loads(body)

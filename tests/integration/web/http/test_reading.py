@@ -1,0 +1,93 @@
+"""What a connection sends is parsed in pieces and turns, and all of it arrives, in order."""
+
+import asyncio
+import hashlib
+import random
+import zlib
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from streams.settings import load
+from web.http.listener import BoundedSite
+from web.server import make_runner
+
+_HEAD = b"POST / HTTP/1.1\r\nHost: kinolog\r\n"
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    """Of a server that answers with the digest of a body, which it reads at once, or slowly."""
+
+    async def digest(request: web.Request) -> web.Response:
+        found = hashlib.sha256()
+        async for piece in request.content.iter_any():
+            found.update(piece)
+            if "X-Slow" in request.headers:
+                await asyncio.sleep(0.001)
+        return web.Response(text=found.hexdigest())
+
+    app = web.Application()
+    app.router.add_post("/", digest)
+    runner = make_runner(app, load({}).web)
+    await runner.setup()
+    await BoundedSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0][1]
+    await runner.cleanup()
+
+
+def _chunked(body: bytes, sizes: random.Random | None) -> bytes:
+    made, at = [], 0
+    while at < len(body):
+        size = 1 if sizes is None else sizes.randint(1, 50_000)
+        piece = body[at : at + size]
+        made.append(b"%x\r\n%b\r\n" % (len(piece), piece))
+        at += size
+    return b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(made) + b"0\r\n\r\n"
+
+
+_LARGE, _SMALL = random.Random(1).randbytes(3_000_000), random.Random(2).randbytes(60_000)
+_BODIES = {
+    "with its length": (_LARGE, b"Content-Length: %d\r\n\r\n%b" % (len(_LARGE), _LARGE)),
+    "in chunks": (_LARGE, _chunked(_LARGE, random.Random(3))),
+    "in chunks of one byte": (_SMALL, _chunked(_SMALL, None)),
+}
+
+
+@pytest.mark.parametrize("slow", [b"", b"X-Slow: 1\r\n"], ids=["read at once", "read slowly"])
+@pytest.mark.parametrize("kind", _BODIES)
+async def test_every_byte_of_a_body_arrives_and_the_request_behind_it_too(port: int, kind: str, slow: bytes) -> None:
+    body, sent = _BODIES[kind]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(2):
+        writer.write(_HEAD + slow + sent)
+    async with asyncio.timeout(60):
+        for _ in range(2):
+            assert await _answer(reader) == hashlib.sha256(body).hexdigest()
+    writer.close()
+
+
+async def test_many_requests_at_once_are_answered_in_order(port: int) -> None:
+    bodies = [b"%d" % number * 300 for number in range(400)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"".join(_HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body) for body in bodies))
+    async with asyncio.timeout(60):
+        for body in bodies:
+            assert await _answer(reader) == hashlib.sha256(body).hexdigest()
+    writer.close()
+
+
+async def test_a_compressed_body_stays_as_it_is(port: int) -> None:
+    """Nothing is inflated before a request is looked at: 300 KB would be 300 MB."""
+    packed = zlib.compress(bytes(1_000_000), 9)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(_HEAD + b"Content-Encoding: deflate\r\nContent-Length: %d\r\n\r\n%b" % (len(packed), packed))
+    assert await _answer(reader) == hashlib.sha256(packed).hexdigest()
+    writer.close()
+
+
+async def _answer(reader: asyncio.StreamReader) -> str:
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), head
+    return (await reader.readexactly(64)).decode()

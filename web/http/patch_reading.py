@@ -1,0 +1,96 @@
+"""aiohttp's handler of a connection, which parses what arrives a piece at a time, in turn with other connections.
+
+Private parts of aiohttp 3.14 are used here, as in `web/http/patch_connections.py`.
+"""
+
+import asyncio
+import time
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from web.http.read_turns import PIECE_BYTES, TURN_S, ReadTurns
+
+
+class TurnTakingHandler(RequestHandler):
+    """A connection whose source waits for its turns.
+
+    Its transport is paused by aiohttp while a body is not read, and here while bytes that have arrived wait.
+    """
+
+    __slots__ = ("_arrived", "_is_held", "_next_turn", "_source", "_took_s", "_turns")
+
+    def __init__(self, server: web.Server, source: str, turns: ReadTurns) -> None:
+        super().__init__(server, loop=server._loop, **server._kwargs)
+        self._source, self._turns = source, turns
+        #: What has not been parsed: at most what two reads of the transport give.
+        self._arrived = bytearray()
+        self._next_turn: asyncio.Handle | None = None
+        self._is_held = False
+        #: For the piece before, also what aiohttp parsed of it later, while its body was read.
+        self._took_s = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Parse it, now or in a later turn."""
+        if not data:  # aiohttp goes on with what it has
+            self._parse(data)
+        elif self._arrived or self._next_turn is not None:
+            self._arrived += data
+        elif len(data) <= PIECE_BYTES and self._wait_s() == 0.0:
+            self._parse(data)
+        else:
+            self._arrived += data
+            self._go_on()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Drop what has arrived."""
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+        self._arrived.clear()
+        super().connection_lost(exc)
+
+    def _resume_transport_reading(self) -> None:
+        if self._next_turn is not None:
+            return
+        if self._arrived:
+            self._next_turn = self._loop.call_soon(self._go_on)
+        else:
+            super()._resume_transport_reading()
+
+    def _go_on(self) -> None:
+        """Take a turn, then read on, or wait for the next one."""
+        self._next_turn = None
+        wait_s = self._take_turn()
+        is_paused = self._reading_paused or self._buffer_paused
+        if self.transport is None or self.transport.is_closing():
+            self._arrived.clear()
+        elif wait_s > 0.0 or (self._arrived and not is_paused):
+            self._is_held = True
+            self._pause_transport_reading()
+            self._next_turn = self._loop.call_later(wait_s, self._go_on)
+        elif self._is_held and not is_paused:
+            self._is_held = False
+            super()._resume_transport_reading()
+
+    def _take_turn(self) -> float:
+        """Parse what has arrived, for as long as a turn. Returns the seconds until the next one."""
+        until = self._loop.time() + TURN_S
+        while (wait_s := self._wait_s()) == 0.0 and self._arrived and self._loop.time() < until:
+            if self._reading_paused or self._buffer_paused:
+                break
+            piece = bytes(self._arrived[:PIECE_BYTES])
+            del self._arrived[:PIECE_BYTES]
+            self._parse(piece)
+        return wait_s
+
+    def _parse(self, data: bytes) -> None:
+        began = time.perf_counter()
+        super().data_received(data)
+        self._took_s += time.perf_counter() - began
+
+    def _wait_s(self) -> float:
+        """Seconds until the next piece may be parsed, of which the one before is part."""
+        now, took_s, self._took_s = self._loop.time(), self._took_s, 0.0
+        self._turns.charge(self._source, took_s, now)
+        return self._turns.wait_s(self._source, now)
