@@ -22,6 +22,7 @@
  */
 
 const ENDED = new Set(["completed", "failed", "cancelled"]);
+const CONNECTING = 0; // of a WebSocket, also of one that is not the browser's
 const LONGEST_WAIT_MS = 15_000;
 const POLL_MS = 2_000;
 // A server that has not responded by then is frozen.
@@ -267,14 +268,19 @@ export class Kinolog {
       if (isQuiet) queue.put(QUIET);
       if (ask) socket.send("ping");
     });
-    const stop = () => socket.close();
+    const leave = () => {
+      // A browser warns of one that is closed while it opens: its element may only have been passing.
+      if (signal?.aborted && socket.readyState === CONNECTING) socket.onopen = () => socket.close();
+      else socket.close();
+    };
+    const stop = () => (leave(), queue.end());
     signal?.addEventListener("abort", stop);
     try {
       yield* queue;
     } finally {
       rest();
       signal?.removeEventListener("abort", stop);
-      socket.close();
+      leave();
     }
   }
 

@@ -131,6 +131,8 @@ class FakeKinolog:
         self.cors_origins: tuple[str, ...] = ()
         #: Assets whose captions are served.
         self.captioned: set[str] = set()
+        #: What the next request of an artifact gets, by its name: "empty", or "silent": nothing until it is given up.
+        self.media_faults: dict[str, str] = {}
         #: How many URLs were signed for each asset, and the first signature that has not expired.
         self.signed: Counter[str] = Counter()
         self.first_valid_signature = 0
@@ -401,6 +403,12 @@ class FakeKinolog:
     async def _media(self, request: web.Request) -> web.StreamResponse:
         if int(request.match_info["signature"].partition(".")[0]) < self.first_valid_signature:
             return _refusal(403, {"code": "url-expired", "detail": "The URL has expired."})
+        match self.media_faults.pop(request.match_info["name"], None):
+            case "empty":
+                return web.Response()
+            case "silent":
+                while request.transport is not None and not request.transport.is_closing():
+                    await asyncio.sleep(0.05)
         return web.FileResponse(self.media / request.match_info["name"])
 
 
