@@ -36,6 +36,8 @@ class TurnTakingHandler(RequestHandler):
             self._parse(data)
         elif self._arrived or self._next_turn is not None:
             self._arrived += data
+        elif self._is_plain(len(data)):
+            super().data_received(data)
         elif len(data) <= PIECE_BYTES and self._wait_s() == 0.0:
             self._parse(data)
         else:
@@ -49,6 +51,14 @@ class TurnTakingHandler(RequestHandler):
             self._next_turn = None
         self._arrived.clear()
         super().connection_lost(exc)
+
+    def _is_plain(self, size: int) -> bool:
+        """Whether the next bytes are all of a body of known length: there is nothing in them to parse."""
+        request = self._current_request
+        if request is None or self._messages or request.content_length is None:
+            return False
+        body = request._payload
+        return not body.is_eof() and body.total_bytes + size <= request.content_length
 
     def _resume_transport_reading(self) -> None:
         if self._next_turn is not None:
