@@ -29,7 +29,9 @@ CODE = web.ResponseKey("code", str)
 CLOSE = {"Connection": "close"}
 
 _CLIENT_CLOSED_REQUEST = 499
-#: Responses 429 of one caller that come at once, per second and in a burst. The others take a while, in seconds: a
+#: Refusals that a client gets again and again: of too many requests, and of bodies that are not read.
+_REPEATED = frozenset({413, 415, 429})
+#: Those of one caller that come at once, per second and in a burst. The others take a while, in seconds: a
 #: client that asks again and again would cost the others as much as if it were served.
 _PROMPT_PER_S, _PROMPT_BURST, _TOO_MANY_S = 10.0, 100.0, 1.0
 #: Statuses that the standard library does not know. Source: tus 1.0.0, Checksum.
@@ -58,7 +60,7 @@ ErrorTable = Mapping[type[Exception], Callable[[Any], Problem | None]]
 
 #: The error table of the application.
 ERROR_TABLE: web.AppKey[ErrorTable] = web.AppKey("error-table")
-#: Responses 429, by caller.
+#: Refusals, by caller.
 REFUSALS = web.AppKey("refusals", Buckets)
 
 
@@ -158,7 +160,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 async def _in_time(request: web.Request, problem: Problem) -> web.Response:
-    if problem.status == 429:
+    if problem.status in _REPEATED:
         now = asyncio.get_running_loop().time()
         if request.app[REFUSALS].wait_s(CALLER.get(), now, per_s=_PROMPT_PER_S, burst=_PROMPT_BURST) > 0:
             await asyncio.sleep(_TOO_MANY_S)

@@ -1,7 +1,7 @@
 """Turns of addresses at having what they send parsed. Pure; the time is an argument.
 
 Parsing normally takes some 10 us for 16 KiB. Bodies in chunks of one byte take 4 ms, and eight senders of them kept
-everybody else waiting for seconds. Who costs so much waits nine times as long as it took, with all of its connections.
+everybody else waiting for a second. Who costs so much waits nine times as long as it took, with all of its connections.
 """
 
 #: Bytes that are parsed at a time.
