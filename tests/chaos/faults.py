@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from tests.chaos import clockwork, disks, garbage, network
 from tests.chaos.abuse import abuse
 from tests.chaos.ledger import Ledger
+from tests.chaos.nodes import ThreeNodes
 from tests.chaos.schedule import ROLES, Fault
 from tests.chaos.world import World
 
@@ -139,9 +140,11 @@ class Faults:
 
     async def _power_cut(self, fault: Fault) -> None:
         """Another node's power only goes when all have all records again."""
+        nodes = self._world.nodes
+        assert isinstance(nodes, ThreeNodes)
         async with self._nodes:
-            await self._world.nodes.in_step()
-            await self._world.nodes.cut_power(fault.target, self._world.power[fault.target], fault.lasts_s)
+            await nodes.in_step()
+            await nodes.cut_power(fault.target, self._world.power[fault.target], fault.lasts_s)
 
     async def _cut(self, fault: Fault) -> None:
         """The node lives, and nobody reaches it."""

@@ -64,12 +64,6 @@ class Nodes(Protocol):
     async def freeze(self, name: str, seconds: float) -> None:
         """SIGSTOP one for `seconds`."""
 
-    async def in_step(self) -> None:
-        """Return when every replica has all records."""
-
-    async def cut_power(self, name: str, disk: Disk, seconds: float) -> None:
-        """End one without what it has not synced to its disk, and start it again after `seconds`."""
-
     def ports(self, name: str) -> tuple[int, ...]:
         """Where one listens."""
 
@@ -117,20 +111,6 @@ class OneNode:
         await asyncio.sleep(seconds)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
-
-    async def in_step(self) -> None:
-        """See Nodes."""
-
-    async def cut_power(self, name: str, disk: Disk, seconds: float) -> None:
-        """See Nodes."""
-        os.kill(self._broker.pid, signal.SIGSTOP)
-        await asyncio.to_thread(disk.cut)
-        os.kill(self._broker.pid, signal.SIGKILL)
-        await self._broker.wait()
-        await asyncio.to_thread(disk.unplug)
-        await asyncio.sleep(seconds)
-        await asyncio.to_thread(disk.plug_in)
-        await self.start()
 
     def ports(self, name: str) -> tuple[int, ...]:
         """See Nodes."""
@@ -207,7 +187,7 @@ class ThreeNodes:
         await self._nodes[name].freeze(seconds)
 
     async def in_step(self) -> None:
-        """See Nodes."""
+        """Return when every replica has all records."""
         async with asyncio.timeout(_IN_STEP_S):
             while not await self._are_in_step():
                 await asyncio.sleep(0.5)
@@ -223,11 +203,11 @@ class ThreeNodes:
         return all(len(partition["isr"]) == self.replicas for partition in partitions)
 
     async def cut_power(self, name: str, disk: Disk, seconds: float) -> None:
-        """See Nodes."""
+        """End one without what it has not synced to its disk, and start it again after `seconds`."""
         node = self._nodes[name]
         node.send(signal.SIGSTOP)
         await asyncio.to_thread(disk.cut)
-        async with node.held():
+        async with node.held:
             node.send(signal.SIGKILL)
             await asyncio.to_thread(disk.unplug)
             await asyncio.sleep(seconds)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from processors.tools.child_process import tethered
@@ -27,7 +27,8 @@ class Service:
         self.ends: list[int] = []
         #: Seconds from its next end to a new start.
         self.hold_s = RESTART_S
-        self._held = asyncio.Lock()
+        #: Whoever has it keeps the process from being started again.
+        self.held = asyncio.Lock()
 
     async def start(self) -> None:
         """Start it, and again whenever it ends."""
@@ -51,14 +52,8 @@ class Service:
             self.ends.append(await self._process.wait())
             hold_s, self.hold_s = self.hold_s, RESTART_S
             await asyncio.sleep(hold_s)
-            async with self._held:
+            async with self.held:
                 await self._start()
-
-    @contextlib.asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """Not started again meanwhile."""
-        async with self._held:
-            yield
 
     @property
     def pid(self) -> int:
