@@ -20,7 +20,7 @@ from streams.kafka.admin import set_on_topics
 from streams.kafka.admin_client import admin_client
 from streams.kafka.batch_sender import MAX_BATCH_BYTES
 from streams.kafka.reader import open_reader, read_between
-from streams.kafka.topics import names
+from streams.kafka.topics import backed_up, names
 from streams.settings import Settings
 
 #: Records are dated by whoever writes them. Source: Kafka documentation, message.timestamp.type.
@@ -33,17 +33,10 @@ _MAX_SENT = 64
 _CHUNK = 1000
 
 
-def topics_of(settings: Settings) -> tuple[list[str], list[str]]:
-    """Topics of rows, and of everything else that is kept. Records are read after the rows that have applied them."""
-    n = names(settings)
-    kept = [n.source_urls, n.commands, n.uploads, n.step_events, n.events, n.dead_letters, n.tokens, n.calls, n.audit]
-    return [n.jobs_changelog, n.assets_changelog], kept
-
-
 async def save_log(settings: Settings, folder: Path) -> list[PartitionFile]:
     """Write the records of all kept topics below `folder`. The system may run. Raises KafkaError, OSError."""
     files = []
-    for topics in topics_of(settings):
+    for topics in backed_up(settings):
         async with open_reader(settings.cluster, reset="none") as reader:
             parts = await _partitions(reader, topics)
             reader.assign(parts)
@@ -86,7 +79,7 @@ async def restore_log(settings: Settings, folder: Path, files: Iterable[Partitio
     Records keep their times, with which retention, timelines and the rebuild check reckon: until `apply_topics` the
     topics date no records themselves. Raises BackupError, KafkaError. After a failure the topics have to be deleted.
     """
-    rows, kept = topics_of(settings)
+    rows, kept = backed_up(settings)
     by_topic: dict[str, list[PartitionFile]] = {}
     for file in files:
         by_topic.setdefault(file.topic, []).append(file)
@@ -116,7 +109,7 @@ async def _require_empty(settings: Settings, by_topic: dict[str, list[PartitionF
 
 
 async def _ends(settings: Settings) -> dict[TopicPartition, int]:
-    rows, kept = topics_of(settings)
+    rows, kept = backed_up(settings)
     async with open_reader(settings.cluster, reset="none") as reader:
         parts = await _partitions(reader, (*rows, *kept))
         ends: dict[TopicPartition, int] = await reader.end_offsets(parts)

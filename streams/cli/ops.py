@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from streams.supervisor.system import Up
 
 #: As in streams/kafka/acls.py, whose import takes longer than `--help` may.
-_ROLES = ("web", "control", "executor", "operator", "producer", "consumer")
+_ROLES = ("web", "control", "executor", "operator", "backup", "producer", "consumer")
 _TOPIC_HEADS = ("TOPIC", "STATUS", "PARTITIONS", "REPLICAS", "RETENTION")
 
 

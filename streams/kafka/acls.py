@@ -1,8 +1,8 @@
 """Access control lists: the rights on the log that each role needs, and no others.
 
-Roles are the processes of kinolog (web, control, executor), the operator who runs `kinolog topics apply`, and clients:
-producers of uploads and consumers of events. Executors handle hostile media, so they can neither read tokens nor write
-commands, rows or removals.
+Roles are the processes of kinolog (web, control, executor), the operator who runs `kinolog topics apply`, whoever runs
+`kinolog backup`, and clients: producers of uploads and consumers of events. Executors handle hostile media, so they can
+neither read tokens nor write commands, rows or removals.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 from streams.cluster import Cluster
 from streams.kafka.admin_client import admin_client
 from streams.kafka.executor_groups import GROUP_PREFIX
-from streams.kafka.topics import CONTROL_APP, names
+from streams.kafka.topics import CONTROL_APP, backed_up, names
 from streams.settings import Settings
 
-Role = Literal["web", "control", "executor", "operator", "producer", "consumer"]
-ROLES: tuple[Role, ...] = ("web", "control", "executor", "operator", "producer", "consumer")
+Role = Literal["web", "control", "executor", "operator", "backup", "producer", "consumer"]
+ROLES: tuple[Role, ...] = ("web", "control", "executor", "operator", "backup", "producer", "consumer")
 #: Principal of connections without a credential. Source: Kafka, KafkaPrincipal.ANONYMOUS.
 ANONYMOUS = "User:ANONYMOUS"
 _ANY = "*"
@@ -89,6 +89,7 @@ def acls_of(role: Role, settings: Settings) -> list[Acl]:
         "control": _control,
         "executor": _executor,
         "operator": _operator,
+        "backup": _backup,
         "producer": _producer,
         "consumer": _consumer,
     }[role](settings)
@@ -152,6 +153,11 @@ def _operator(settings: Settings) -> list[Acl]:
         Acl(Resource.TOPIC, f"{topics.step_requests}.", (Operation.DELETE,), prefixed=True),  # `topics apply --prune`
         Acl(Resource.GROUP, _OWN_PREFIX, (Operation.DESCRIBE,), prefixed=True),
     ]
+
+
+def _backup(settings: Settings) -> list[Acl]:
+    rows, others = backed_up(settings)
+    return list(_topics(Operation.READ, *rows, *others))
 
 
 def _producer(settings: Settings) -> list[Acl]:

@@ -108,6 +108,13 @@ def required_topics(settings: Settings) -> list[Topic]:
     return [topic._replace(alone=_flushing(topic.name, n, settings.kafka.flush_ms)) for topic in topics]
 
 
+def backed_up(settings: Settings) -> tuple[list[str], list[str]]:
+    """Topics of a backup: those of rows, and those of everything else that is kept."""
+    n = names(settings)
+    kept = [n.source_urls, n.commands, n.uploads, n.step_events, n.events, n.dead_letters, n.tokens, n.calls, n.audit]
+    return [n.jobs_changelog, n.assets_changelog], kept
+
+
 def _flushing(topic: str, n: Names, flush_ms: int) -> dict[str, str]:
     """When the only replica of a topic syncs its records, see KINOLOG_KAFKA__FLUSH_MS.
 

@@ -10,18 +10,18 @@ import aiohttp
 from tests.chaos.callers import Caller
 from tests.chaos.ledger import Ledger
 
-#: Longest that one request is tried again; every fault is shorter.
-_PATIENCE_S = 75.0
+#: Longest that one request is tried again after the last fault; every fault of a schedule is shorter.
+PATIENCE_S = 75.0
 PAUSE_S = 0.5
 #: Answers that ask to be asked again.
 _LATER = (429, 503, 507)
 
 
 class Client:
-    """One connection pool for all callers. `chance` picks the replica."""
+    """One connection pool for all callers. `chance` picks the replica; a request is tried again for `patience_s`."""
 
-    def __init__(self, urls: Mapping[str, str], ledger: Ledger, chance: random.Random) -> None:
-        self._urls, self._ledger, self._chance = dict(urls), ledger, chance
+    def __init__(self, urls: Mapping[str, str], ledger: Ledger, chance: random.Random, patience_s: float) -> None:
+        self._urls, self._ledger, self._chance, self._patience_s = dict(urls), ledger, chance, patience_s
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -37,7 +37,7 @@ class Client:
         """Status and body of the first response that decides, from any replica; None when there was none in time."""
         assert self._session is not None
         headers = {"Authorization": f"Bearer {caller.token}", **given.pop("headers", {})}
-        deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+        deadline = asyncio.get_running_loop().time() + self._patience_s
         while asyncio.get_running_loop().time() < deadline:
             name, url = self._chance.choice(list(self._urls.items()))
             try:

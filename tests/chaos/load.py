@@ -24,11 +24,11 @@ Act = Callable[[], Awaitable[None]]
 class Load:
     """Asks for things for a while, inside of `connected`. What was answered stands in the ledger."""
 
-    def __init__(self, world: World, ledger: Ledger, seed: int, clip: Path) -> None:
+    def __init__(self, world: World, ledger: Ledger, seed: int, clip: Path, patience_s: float) -> None:
         self._world, self._ledger, self._clip = world, ledger, clip
         self._chance = random.Random(f"load {seed}")
         self._tasks = asyncio.TaskGroup()
-        self._client = Client(world.urls, ledger, self._chance)
+        self._client = Client(world.urls, ledger, self._chance, patience_s)
         self.made = Submissions(self._client, ledger, self._chance, self._tasks.create_task)
         self._log = LogLoad(world, self.made, ledger, self._chance)
         self._contests = Contests(self.made, self._client, ledger, self._chance)

@@ -21,6 +21,7 @@ import aiohttp
 from tests.chaos import disks, network
 from tests.chaos.callers import OPERATOR, OWNERS, VIEWERS
 from tests.chaos.checker import ENDED, check
+from tests.chaos.client import PATIENCE_S
 from tests.chaos.evidence import Evidence, listed, read_disk, read_log, read_logs, read_processes, read_replicas
 from tests.chaos.faults import Faults
 from tests.chaos.ledger import Ledger
@@ -64,12 +65,14 @@ async def run(
     world = World(folder, report.brokers, allowed, bucket=uses_bucket(report.seed))
     ledger, evidence, sightings = Ledger(folder / "ledger.jsonl"), Evidence(), Sightings()
     evidence.ledger, evidence.sightings = ledger.lines, sightings.seen
+    # One row of given faults follows the other: a caller may find no replica before all are over.
+    patience_s = PATIENCE_S + (report.seconds if faults else 0.0)
     faults = faults or schedule(report.seed, report.seconds, world.nodes.names, allowed)
     report.faults = len(faults)
     _say(f"seed {report.seed}, {report.seconds:.0f} s, {report.brokers} broker(s): {', '.join(describe(faults))}")
     try:
         await world.start()
-        load = Load(world, ledger, report.seed, make_clip(folder / "clip.mp4"))
+        load = Load(world, ledger, report.seed, make_clip(folder / "clip.mp4"), patience_s)
         async with dashboards(world.urls, sightings) as boards:
             reading = readers(world.urls, ledger, sightings, report.seed, load.made.jobs)
             async with reading, load.connected(), asyncio.TaskGroup() as group:

@@ -55,7 +55,9 @@ DEATHS = Tally(
 `make deaths [COUNT=150]` kills control, executors, web replicas and the broker with SIGKILL while jobs of all kinds
 run: twenty in a row, one every 0.4 to 0.9 s, then some seconds in which work gets on, and again. Then everything must
 come to rest, and the checker of the chaos runs (`tests/chaos/checker.py`) looks for jobs that are lost, visible twice,
-or different on two replicas. Each run adds its row; a violation stays in the table.
+or different on two replicas. Each run adds its row; a violation stays in the table. The 208 of f052762 were callers who
+gave up after 75 s in which no replica lived for long enough, and answers half a second late: since then callers ask
+until the run is over.
 """,
 )
 POWER = Tally(

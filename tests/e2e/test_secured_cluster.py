@@ -1,17 +1,13 @@
 """kinolog on a cluster with TLS, users and ACLs: every process has the rights of its role, and no others."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
-import os
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -20,19 +16,16 @@ from msgspec.structs import replace
 
 from streams.cluster import Cluster
 from streams.kafka.acls import ROLES, Acl, Operation, Resource, Role, acls_of, create_acls
-from streams.kafka.admin import TopicsError, apply_topics, topic_states
+from streams.kafka.admin import TopicsError, apply_topics
 from streams.kafka.producer import Producer
 from streams.kafka.reader import open_reader, read_to_end
 from streams.kafka.topics import names, required_topics
-from streams.process.ports import free_port
-from streams.settings import Settings, load, to_environ
-from tests.chaos.processes import Service
+from streams.settings import Settings
+from tests.e2e.roles import operated, restricted, running
 from tests.e2e.system import Api
 from tests.secured_broker import SecuredBroker, secured_broker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-_READY_S = 120.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -45,21 +38,7 @@ async def broker() -> AsyncIterator[SecuredBroker]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def settings(broker: SecuredBroker, tmp_path: Path) -> Settings:
     """Settings of the operator, who has applied the topics; every role has its rights."""
-    environ = {
-        "KINOLOG_DATA_DIR": str(tmp_path / "data"),
-        "KINOLOG_KAFKA__BOOTSTRAP": "to be replaced:1",
-        "KINOLOG_PARTITIONS": "2",
-        "KINOLOG_WEB__PORT": str(free_port()),
-        "KINOLOG_AUTH__TOKEN": "an-admin-token-of-this-test",
-        "KINOLOG_AUTH__SIGNING_SECRET": "a-signing-secret-of-this-test-with-32-bytes",
-    }
-    loaded = load(environ)
-    for role in ROLES:
-        await create_acls(broker.by_password("admin"), f"User:{role}", acls_of(role, loaded))
-    operator = loaded.with_cluster(broker.by_password("operator"))
-    await apply_topics(operator)
-    assert all(state.partitions for state in await topic_states(operator))
-    return operator
+    return await operated(broker, restricted(tmp_path / "data"))
 
 
 async def test_a_job_is_done_by_processes_that_have_only_the_rights_of_their_roles(
@@ -84,38 +63,6 @@ async def test_a_job_is_done_by_processes_that_have_only_the_rights_of_their_rol
                 await asyncio.sleep(0.2)
     logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
     assert "uthorization" not in logs, logs
-
-
-@contextlib.asynccontextmanager
-async def running(broker: SecuredBroker, settings: Settings, folder: Path) -> AsyncIterator[Api]:
-    """Control, an executor and web, each with its own user."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("KINOLOG_")}
-    parts = []
-    for role in ("control", "executor", "web"):
-        environ = inherited | to_environ(settings.with_cluster(broker.by_password(role)))
-        argv = [sys.executable, "-m", "streams.cli", role]
-        parts.append(Service(role, argv, environ, folder / f"{role}.log"))
-    headers = {"Authorization": f"Bearer {settings.auth.token}"}
-    url = f"http://127.0.0.1:{settings.web.port}"
-    try:
-        for part in parts:
-            await part.start()
-        async with aiohttp.ClientSession(url, headers=headers) as session:
-            await _until_ready(session)
-            yield Api(session)
-    finally:
-        ends = [await part.retire() for part in parts]
-    assert ends == [0, 0, 0]
-
-
-async def _until_ready(session: aiohttp.ClientSession) -> None:
-    async with asyncio.timeout(_READY_S):
-        while True:
-            with contextlib.suppress(aiohttp.ClientError):
-                async with session.get("/readyz") as response:
-                    if response.status == 200:
-                        return
-            await asyncio.sleep(0.2)
 
 
 async def _publish(cluster: Cluster, topic: str) -> None:
@@ -153,7 +100,7 @@ async def test_an_executors_credential_grants_nothing_even_with_a_right_too_many
     tokens, executor = names(own).tokens, broker.by_password("executor")
     mistake = [Acl(Resource.TOPIC, tokens, (Operation.READ, Operation.WRITE))]
     await create_acls(broker.by_password("admin"), "User:executor", mistake)
-    async with running_web(broker, own, tmp_path) as api:
+    async with running(broker, own, tmp_path, ("web",)) as api:
         token_id, token = await _new_token(api)
         async with AIOKafkaProducer(**executor.client_options()) as producer:
             row = {"id": "tok_x", "digest": hashlib.sha256(b"known").hexdigest(), "role": "admin", "created_at": 1}
@@ -174,31 +121,11 @@ async def _with_own_topics(broker: SecuredBroker, settings: Settings) -> Setting
     return own
 
 
-@contextlib.asynccontextmanager
-async def running_web(broker: SecuredBroker, settings: Settings, folder: Path) -> AsyncIterator[Api]:
-    """Web with its own user, and nothing else."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("KINOLOG_")}
-    environ = inherited | to_environ(settings.with_cluster(broker.by_password("web")))
-    part = Service("web", [sys.executable, "-m", "streams.cli", "web"], environ, folder / "web.log")
-    headers = {"Authorization": f"Bearer {settings.auth.token}"}
-    try:
-        await part.start()
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{settings.web.port}", headers=headers) as session:
-            yield Api(session)
-    finally:
-        ended = await part.retire()
-    assert ended == 0
-
-
 async def _new_token(api: Api) -> tuple[str, str]:
-    """Of a viewer; web may still be starting."""
-    async with asyncio.timeout(_READY_S):
-        while True:
-            with contextlib.suppress(aiohttp.ClientError):
-                status, body = await api.post("/v1/tokens", {"role": "viewer", "owner": "anna"})
-                if status == 201:
-                    return body["data"]["id"], body["data"]["token"]
-            await asyncio.sleep(0.2)
+    """Of a viewer."""
+    status, body = await api.post("/v1/tokens", {"role": "viewer", "owner": "anna"})
+    assert status == 201, body
+    return body["data"]["id"], body["data"]["token"]
 
 
 async def _text(api: Api, path: str) -> str:
@@ -222,6 +149,7 @@ def _written(settings: Settings) -> dict[Role, set[str]]:
         "control": decisions | rows | requests | {topics.source_urls, topics.dead_letters},
         "executor": {topics.step_events, topics.progress, topics.executors, topics.dead_letters, topics.source_urls},
         "operator": set(),
+        "backup": set(),
         "producer": {topics.uploads},
         "consumer": set(),
     }

@@ -144,6 +144,14 @@ def _answer_with_a_bug(run: Evidence) -> None:
     run.ledger.append({"what": "answer", "replica": "web-1", "path": "/", "status": 500, "code": "internal-error"})
 
 
+def _give_up(run: Evidence) -> None:
+    run.ledger.append({"what": "refused", "status": None})
+
+
+def _refuse_the_key_of_a_deleted_job(run: Evidence) -> None:
+    run.ledger.append({"what": "refused", "status": 410, "code": "key-of-deleted-job"})
+
+
 def _fold_differently(run: Evidence) -> None:
     sums = {"log_checksum": "a", "table_checksum": "b"}
     run.rebuilt.append({"partition": 0, "jobs": 1, "unchecked": 0, "differing": [], **sums})
@@ -173,12 +181,21 @@ def _fold_differently(run: Evidence) -> None:
         (_contradict_the_asset, "the tables agree"),
         (_delete_unasked, "nothing is deleted unasked"),
         (_answer_with_a_bug, "nobody was left without an answer"),
+        (_give_up, "nobody was left without an answer"),
+        (_refuse_the_key_of_a_deleted_job, "nobody was left without an answer"),
     ],
 )
 def test_each_spoiled_run_is_found_by_its_rule(spoil: Callable[[Evidence], None], rule: str) -> None:
     run = _good()
     spoil(run)
     assert rule in {violation.partition(":")[0] for violation in checker.check(run)}
+
+
+def test_a_submission_may_have_been_cleared_before_its_answer_was_asked_for_again() -> None:
+    run = _good()
+    _refuse_the_key_of_a_deleted_job(run)
+    run.ledger.append({"what": "clear"})
+    assert not checker.check(run)
 
 
 def test_the_checker_shares_no_code_with_the_program() -> None:
