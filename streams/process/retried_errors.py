@@ -1,4 +1,4 @@
-"""Holds back the log lines of errors that aiokafka repairs itself by a retry, unless they last.
+"""Holds back log lines of errors that aiokafka repairs by a retry, unless they last, and tracebacks of a lost broker.
 
 A healthy start has some: a topic's leader or a group's coordinator is not chosen yet. A lost broker has dozens a
 second, and streams/kafka/patch_connection.py logs that in one line.
@@ -16,6 +16,8 @@ _PAUSE_S = 5.0
 #: Every line of these is about a connection, or about topics that the cluster does not know yet.
 _CONNECTION, _METADATA = "aiokafka", "aiokafka.cluster"
 _GROUP = "aiokafka.consumer.group_coordinator"
+#: Faust, and the services that it is made of.
+_WORKER = frozenset({"faust", "mode"})
 #: Errors for the lack of a connection, by name: importing aiokafka takes longer than most commands.
 _UNREACHABLE = frozenset({"KafkaConnectionError", "NodeNotReadyError", "StaleMetadata"})
 
@@ -30,7 +32,10 @@ class RetriedErrors(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line may pass."""
-        if record.levelno < logging.WARNING or record.exc_info or record.name.partition(".")[0] != "aiokafka":
+        if record.exc_info and _name(record.exc_info[1]) in _UNREACHABLE and _library(record) in _WORKER:
+            record.exc_info = None  # the process ends for the lack of a broker, and says so
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        if record.levelno < logging.WARNING or record.exc_info or _library(record) != _CONNECTION:
             return True
         if _is_unreachable(record):
             return False
@@ -64,6 +69,10 @@ def _is_retried(record: logging.LogRecord) -> bool:
 
 def _is_os_error(arg: Any) -> bool:
     return isinstance(arg, OSError)  # TimeoutError is one
+
+
+def _library(record: logging.LogRecord) -> str:
+    return record.name.partition(".")[0]
 
 
 def _name(arg: Any) -> str:

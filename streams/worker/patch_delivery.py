@@ -37,7 +37,7 @@ from faust.types import TP
 
 from streams.kafka import patch_connection, record_parsing
 from streams.kafka.reader import ISOLATION
-from streams.worker import patch_assignment, patch_fetch_wait, patch_metadata_retry
+from streams.worker import patch_assignment, patch_fetch_wait, patch_metadata_retry, patch_thread_crash
 from streams.worker.commit_offsets import _add_gap, _new_offset
 from streams.worker.patch_table_recovery import read_changelogs
 from streams.worker.quarantine import commit_with_metadata
@@ -70,6 +70,7 @@ def install() -> None:
     patch_assignment.install()
     patch_fetch_wait.install()
     patch_metadata_retry.install()
+    patch_thread_crash.install()
     patch_connection.install()
     record_parsing.install()
     ProducerBuffer.max_messages = 10_000

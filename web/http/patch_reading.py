@@ -9,7 +9,7 @@ import time
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from web.http.read_turns import PIECE_BYTES, TURN_S, ReadTurns
+from web.http.read_turns import TURN_S, ReadTurns
 
 
 class TurnTakingHandler(RequestHandler):
@@ -18,7 +18,7 @@ class TurnTakingHandler(RequestHandler):
     Its transport is paused by aiohttp while a body is not read, and here while bytes that have arrived wait.
     """
 
-    __slots__ = ("_arrived", "_is_held", "_next_turn", "_source", "_took_s", "_turns")
+    __slots__ = ("_arrived", "_is_held", "_next_turn", "_parsed", "_source", "_took_s", "_turns")
 
     def __init__(self, server: web.Server, source: str, turns: ReadTurns) -> None:
         super().__init__(server, loop=server._loop, **server._kwargs)
@@ -27,8 +27,8 @@ class TurnTakingHandler(RequestHandler):
         self._arrived = bytearray()
         self._next_turn: asyncio.Handle | None = None
         self._is_held = False
-        #: For the piece before, also what aiohttp parsed of it later, while its body was read.
-        self._took_s = 0.0
+        #: Seconds and bytes of the piece before, also what aiohttp parsed of it later, while its body was read.
+        self._took_s, self._parsed = 0.0, 0
 
     def data_received(self, data: bytes) -> None:
         """Parse it, now or in a later turn."""
@@ -38,7 +38,7 @@ class TurnTakingHandler(RequestHandler):
             self._arrived += data
         elif self._is_plain(len(data)):
             super().data_received(data)
-        elif len(data) <= PIECE_BYTES and self._wait_s() == 0.0:
+        elif self._wait_s() == 0.0 and len(data) <= self._turns.piece_bytes(self._source):
             self._parse(data)
         else:
             self._arrived += data
@@ -89,8 +89,9 @@ class TurnTakingHandler(RequestHandler):
         while (wait_s := self._wait_s()) == 0.0 and self._arrived and self._loop.time() < until:
             if self._reading_paused or self._buffer_paused:
                 break
-            piece = bytes(self._arrived[:PIECE_BYTES])
-            del self._arrived[:PIECE_BYTES]
+            size = self._turns.piece_bytes(self._source)
+            piece = bytes(self._arrived[:size])
+            del self._arrived[:size]
             self._parse(piece)
         return wait_s
 
@@ -98,9 +99,11 @@ class TurnTakingHandler(RequestHandler):
         began = time.perf_counter()
         super().data_received(data)
         self._took_s += time.perf_counter() - began
+        self._parsed += len(data)
 
     def _wait_s(self) -> float:
         """Seconds until the next piece may be parsed, of which the one before is part."""
-        now, took_s, self._took_s = self._loop.time(), self._took_s, 0.0
-        self._turns.charge(self._source, took_s, now)
+        now = self._loop.time()
+        self._turns.charge(self._source, self._took_s, self._parsed, now)
+        self._took_s, self._parsed = 0.0, 0
         return self._turns.wait_s(self._source, now)

@@ -119,10 +119,12 @@ class ActiveDispatcher:
                 self._next_flush = loop.call_at(self._flushed_at + _GROUP_S, self._flush)
 
     def _flush(self) -> None:
-        self._next_flush, self._flushed_at = None, asyncio.get_running_loop().time()
-        dispatcher = self._dispatcher
+        self._next_flush, dispatcher = None, self._dispatcher
         try:
-            for give in dispatcher.give(self._now()) if dispatcher is not None else ():
+            gives = dispatcher.give(self._now()) if dispatcher is not None else []
+            if gives:  # what follows a report by which nothing is given need not wait
+                self._flushed_at = asyncio.get_running_loop().time()
+            for give in gives:
                 self._sender.request(give, self._number)
         except Exception as error:  # noqa: BLE001 - as above
             self._start_over(error)

@@ -1,9 +1,12 @@
 """Lines about what aiokafka repairs by itself are held back; what lasts, and what it does not repair, is logged."""
 
 import logging
+import sys
 
+import pytest
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
+    KafkaConnectionError,
     NodeNotReadyError,
     NotLeaderForPartitionError,
     TopicAuthorizationFailedError,
@@ -54,3 +57,19 @@ def test_what_no_retry_repairs_is_logged_at_once() -> None:
     gate = RetriedErrors(lambda: 0.0)
     assert gate.filter(line(GROUP, "OffsetCommit failed: %s", TopicAuthorizationFailedError()))
     assert gate.filter(line("agents.control.main", "a step failed: %s", NodeNotReadyError()))
+
+
+@pytest.mark.parametrize(
+    "error, level, has_trace",
+    [(KafkaConnectionError("no broker"), "WARNING", False), (ValueError("a bug"), "ERROR", True)],
+)
+def test_a_worker_that_ends_for_the_lack_of_a_broker_has_no_traceback(
+    error: Exception, level: str, has_trace: bool
+) -> None:
+    record = line("faust.transport.drivers.aiokafka", "[^--AIOKafkaConsumerThread]: Crashed reason=%r", error)
+    try:
+        raise error
+    except (KafkaConnectionError, ValueError):
+        record.exc_info = sys.exc_info()
+    assert RetriedErrors(lambda: 0.0).filter(record)
+    assert (record.levelname, bool(record.exc_info)) == (level, has_trace)
