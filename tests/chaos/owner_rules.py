@@ -91,12 +91,13 @@ def an_id_has_one_owner(evidence: Evidence) -> Iterator[str]:
 
 
 def keys_name_one_job(evidence: Evidence) -> Iterator[str]:
-    """A key used again gives its job, or says that it was deleted, refused, or used with another body."""
+    """A key used again gives its job, or says that it was deleted, refused, or, once it is decided, had another body."""
     for line in evidence.asked("repeated"):
         if line["status"] in _UNDECIDED:
             continue
         if line["status"] == 202:
-            right = line["same"] and line["made"] == line["job_id"]
+            was_undecided = evidence.rows_since.get(line["job_id"], float("inf")) >= line["at"]
+            right = line["made"] == line["job_id"] and (line["same"] or was_undecided)
         elif line["status"] == 410:
             right = _may_be_deleted(evidence, line["job_id"])
         elif line["code"] == "submission-refused":

@@ -49,7 +49,8 @@ def _good() -> Evidence:
             {"what": "own-row", "job_id": "job_1", "by": "bert-edits", "status": 200},
             {"what": "own-row", "job_id": "job_2", "by": "cora-edits", "status": None},
             {"what": "to-refuse", "job_id": "job_3", "asset_id": "asset-event-1", "owner": "cora"},
-            {"what": "repeated", "job_id": "job_1", "made": "job_1", "status": 202, "code": None, "same": True},
+            {"what": "repeated", "job_id": "job_1", "made": "job_1", "status": 202, "code": None, "same": True}
+            | {"at": 102.0},
             {"what": "probed", "by": "cora-views", "path": "/v1/jobs/job_1", "status": 404, **about},
             {"what": "probed", "by": "cora-views", "path": "/v1/jobs?asset_id=x", "status": 200, **about},
             {"what": "viewer-wrote", "by": "bert-views", "method": "DELETE", "path": "/", "status": 403, **about},
@@ -206,6 +207,14 @@ def test_each_wrong_is_found_by_its_rule(spoil: Callable[[Evidence], None], rule
     run = _good()
     spoil(run)
     assert _found(run) == {rule}
+
+
+def test_a_key_names_its_job_for_any_body_until_that_is_decided() -> None:
+    run = _good()
+    run.ledger[3] |= {"same": False, "at": 100.5}
+    assert not _found(run)
+    run.ledger[3]["made"] = "job_9"
+    assert _found(run) == {"keys_name_one_job"}
 
 
 def test_every_rule_is_one_of_the_checker() -> None:
