@@ -91,7 +91,7 @@ def an_id_has_one_owner(evidence: Evidence) -> Iterator[str]:
 
 
 def keys_name_one_job(evidence: Evidence) -> Iterator[str]:
-    """A key used again gives its job, or says that it was deleted, refused, or, once it is decided, had another body."""
+    """A key used again gives its job, or says that it was deleted, refused, or had another body, once it is decided."""
     for line in evidence.asked("repeated"):
         if line["status"] in _UNDECIDED:
             continue

@@ -90,6 +90,6 @@ async def serve(settings: Settings, *, ready: bool = True) -> AsyncIterator[Site
         site = Site(server, session, app[SERVICES])
         if ready:
             await eventually(site.parts.position.caught_up.is_set, 60)
-            await eventually(lambda: site.parts.commands._producer is not None, 60)
+            await eventually(lambda: site.parts.commands.is_connected, 60)
             await eventually(lambda: site.parts.clock.known, 60)
         yield site
