@@ -71,7 +71,7 @@ def main(settings: Settings) -> int:
     except (OSError, sqlite3.Error) as error:  # a full disk, perhaps: the next start may succeed
         log.error("cannot start now", extra={"reason": str(error)})  # noqa: TRY400  likewise
         return EX_SOFTWARE
-    collect_rarely()
+    collect_rarely(short_pauses=True)
     take_short_turns()
     closed_streams.install()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -75,7 +75,7 @@ async def fill(parts: Services, jobs: Sequence[Job]) -> None:
 async def serve(folder: str, jobs: int) -> None:
     """Serve until standard input ends."""
     app = make_app(load(_environ(folder)))
-    collect_rarely()
+    collect_rarely(short_pauses=True)
     take_short_turns()
     app.cleanup_ctx.clear()  # there is no broker to follow
     parts = app[SERVICES]

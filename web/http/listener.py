@@ -20,9 +20,9 @@ from web.http.patch_connections import BoundedRunner
 log = logging.getLogger("kinolog.web")
 
 #: Connections accepted before others are served again.
-_AT_A_TIME = 16
+_AT_A_TIME = 4
 #: Refusals before others are served again: one costs some 10 us.
-_REFUSED_AT_A_TIME = 64
+_REFUSED_AT_A_TIME = 16
 #: Pause without files for further connections, seconds.
 _PAUSE_S = 1.0
 #: Close with a reset, so that the kernel keeps nothing. Source: socket(7), SO_LINGER.

@@ -18,7 +18,7 @@ class TurnTakingHandler(RequestHandler):
     Its transport is paused by aiohttp while a body is not read, and here while bytes that have arrived wait.
     """
 
-    __slots__ = ("_arrived", "_is_held", "_next_turn", "_parsed", "_source", "_took_s", "_turns")
+    __slots__ = ("_arrived", "_is_held", "_next_turn", "_parsed", "_resuming", "_source", "_took_s", "_turns")
 
     def __init__(self, server: web.Server, source: str, turns: ReadTurns) -> None:
         super().__init__(server, loop=server._loop, **server._kwargs)
@@ -26,6 +26,7 @@ class TurnTakingHandler(RequestHandler):
         #: What has not been parsed: at most what two reads of the transport give.
         self._arrived = bytearray()
         self._next_turn: asyncio.Handle | None = None
+        self._resuming: asyncio.Handle | None = None
         self._is_held = False
         #: Seconds and bytes of the piece before, also what aiohttp parsed of it later, while its body was read.
         self._took_s, self._parsed = 0.0, 0
@@ -46,11 +47,26 @@ class TurnTakingHandler(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Drop what has arrived."""
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-            self._next_turn = None
+        for handle in (self._next_turn, self._resuming):
+            if handle is not None:
+                handle.cancel()
+        self._next_turn = self._resuming = None
         self._arrived.clear()
         super().connection_lost(exc)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on, once for all chunks that the reader of a body takes at a time.
+
+        aiohttp's goes on parsing for each of them: a body in chunks of one byte held the event loop for 1.3 s.
+        """
+        if not resume_parser:
+            super().resume_reading(resume_parser)
+        elif self._resuming is None:
+            self._resuming = self._loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        self._resuming = None
+        super().resume_reading()
 
     def _is_plain(self, size: int) -> bool:
         """Whether the next bytes are all of a body of known length: there is nothing in them to parse."""
