@@ -41,6 +41,7 @@ from streams.process import logs, sd_notify
 from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
 from streams.process.folders import require_data_dir, require_store
 from streams.process.locks import NameTaken
+from streams.process.watchdog import Watch, Watchdog
 from streams.settings import Settings, SettingsError
 from streams.worker.app import KinologApp, make_app, new_loop, run
 
@@ -62,6 +63,7 @@ def main(settings: Settings, lane: str) -> int:
         kinds = steps_of(settings, lane)
         name = claim(settings, lane)
         executor = Executor(settings, lane, name, kinds)
+        Watchdog([Watch("start does not end", executor.starting, settings.watchdog.rebalance_s)]).start()
         loop.run_until_complete(executor.require_sandbox())
         loop.run_until_complete(require_alone(settings, name))
     except (SettingsError, ProfileError, NoSandbox) as error:
@@ -121,7 +123,7 @@ class Executor:
             on_requests=self._intake.receive,
             on_invalid=self._intake.dead_letter,
         )
-        self._assigned = asyncio.Event()
+        self._assigned, self._is_ready = asyncio.Event(), False
         #: Topics that this executor subscribes to.
         self.subscribed = [self._topics.removals]
         self._background: list[asyncio.Task[None]] = []
@@ -133,6 +135,10 @@ class Executor:
         app.task(self._begin)
         app.on_partitions_assigned.connect(self._note_assignment)
         add_removals_agent(app, self._settings, self._resources.store, self._producer.deliver)
+
+    def starting(self) -> bool | None:
+        """A probe of the watchdog: True until the executor is ready, None from then on."""
+        return None if self._is_ready else True
 
     async def require_sandbox(self) -> None:
         """Detect the sandbox if a step of the lane runs tools. Raises NoSandbox.
@@ -171,6 +177,7 @@ class Executor:
         await self._control.caught_up.wait()
         self._keep_running(self._session.run())
         await self._assigned.wait()
+        self._is_ready = True
         sd_notify.ready()
         log.info(
             "executor ready",
