@@ -48,17 +48,25 @@ async def test_another_replica_is_waited_for_and_then_let_be(
         pass
 
 
-async def test_bytes_after_the_end_of_a_request_are_not_taken() -> None:
-    locks = TusLocks()
-
-    async def read() -> None:
-        async with locks.reading("tus_1", 60) as timeout:
+async def _read_on(locks: TusLocks, seconds: float) -> None:
+    """A request that is overtaken, and goes on to receive bytes."""
+    async with locks.reading("tus_1", 60) as timeout:
+        timeout.renew()
+        locks._end("tus_1")
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
             timeout.renew()
-            locks._end("tus_1")
-            timeout.renew()
+            await asyncio.sleep(0.01)
 
+
+async def test_a_request_that_is_overtaken_may_come_to_its_end() -> None:
+    await _read_on(TusLocks(), 0.0)
+
+
+async def test_a_request_that_is_overtaken_takes_no_bytes_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tus_locks, "_GRACE_S", 0.05)
     with pytest.raises(TimeoutError):
-        await read()
+        await _read_on(TusLocks(), 30.0)
 
 
 @pytest.mark.parametrize("name", ["tus_2", "../tus_1", ""])
