@@ -54,7 +54,7 @@ class ReadTurns:
         """Seconds until the next piece of the source may be parsed; 0: now."""
         if (known := self._dear.get(source)) is None:
             return 0.0
-        if known.until <= now and known.next_at <= now:
+        if max(known) <= now:
             del self._dear[source]
         return max(known.next_at - now, 0.0)
 
