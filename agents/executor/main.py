@@ -63,7 +63,7 @@ def main(settings: Settings, lane: str) -> int:
         kinds = steps_of(settings, lane)
         name = claim(settings, lane)
         executor = Executor(settings, lane, name, kinds)
-        Watchdog([Watch("start does not end", executor.starting, settings.watchdog.rebalance_s)]).start()
+        Watchdog([Watch("start does not end", executor.starting, settings.watchdog.start_s)]).start()
         loop.run_until_complete(executor.require_sandbox())
         loop.run_until_complete(require_alone(settings, name))
     except (SettingsError, ProfileError, NoSandbox) as error:

@@ -1,12 +1,16 @@
-"""Logs when a broker becomes unreachable and when it is reachable again: one line each in a process.
+"""Connections of aiokafka's clients: lost and regained brokers are logged, and none is left open by a cancelled start.
 
-aiokafka logs every failed try of every client; streams/process/retried_errors.py drops those lines.
+One line for each in a process: aiokafka logs every failed try of every client, and streams/process/retried_errors.py
+drops those lines.
 """
 
+import asyncio
+import functools
 import logging
 import ssl
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka import client
@@ -65,14 +69,24 @@ def refusal(bootstrap: str) -> str | None:
 
 
 async def create_conn(host: str, port: int, **options: Any) -> Any:
-    """aiokafka's `create_conn`, whose outcome is noted."""
+    """aiokafka's `create_conn`, whose outcome is noted. Raises what it raises."""
     try:
         connection = await _stock(host, port, **options)
     except (OSError, TimeoutError, KafkaError) as error:
         _reachability.lost(f"{host}:{port}", error)
         raise
     _reachability.reached(f"{host}:{port}")
+    if "on_close" not in options:  # made by `bootstrap`, which forgets it where its request is cancelled
+        connection.send = functools.partial(_send_or_close, connection, connection.send)
     return connection
+
+
+async def _send_or_close(connection: Any, send: Callable[..., Awaitable[Any]], *request: Any, **options: Any) -> Any:
+    try:
+        return await send(*request, **options)
+    except asyncio.CancelledError:
+        connection.close()
+        raise
 
 
 def install() -> None:

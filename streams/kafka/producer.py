@@ -53,13 +53,8 @@ class Producer:
 
     async def stop(self, timeout_s: float) -> None:
         """Send pending records within the time, and disconnect. Harmless before a start."""
-        if self._kafka is None:
-            return
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._kafka.stop()
-        except TimeoutError:
-            log.warning("pending records not delivered in time", extra={"timeout_s": timeout_s})
+        if self._kafka is not None:
+            await stop_producer(self._kafka, timeout_s)
 
     async def send(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
@@ -84,3 +79,13 @@ class Producer:
                 await asyncio.sleep(RETRY_S)
             else:
                 return
+
+
+async def stop_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
+    """Send pending records within the time, and disconnect in any case."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await producer.stop()
+    except TimeoutError:
+        log.warning("pending records not delivered in time", extra={"timeout_s": timeout_s})
+        await producer.client.close()

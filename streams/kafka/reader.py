@@ -27,8 +27,6 @@ FOLLOWER_MS = 1500
 #: `fetch_max_wait_ms` of readers that read up to an end: existing records are returned at once.
 BOUNDED_MS = 100
 _POLL_MS = 1_000
-#: Seconds that a cancelled start may take to finish.
-_START_S = 1.0
 _MAX_RECORDS = 500
 
 
@@ -53,19 +51,12 @@ def make_consumer(
 
 @asynccontextmanager
 async def started(client: Any, stop: Callable[[], Awaitable[None]]) -> AsyncIterator[Any]:
-    """An aiokafka client that is started, and stopped at the end. Raises what its start raises.
-
-    A start that is cancelled would leave a connection open, so it gets a moment to finish.
-    """
-    starting = asyncio.ensure_future(client.start())
+    """An aiokafka client that is started, and stopped at the end. Raises what its start raises."""
     try:
-        await asyncio.shield(starting)
+        await client.start()
+        await asyncio.sleep(0)  # aiokafka's stop raises CancelledError for a task of its start that has not run yet
         yield client
     finally:
-        if not starting.done():
-            await asyncio.wait({starting}, timeout=_START_S)
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
         await stop()
 
 

@@ -65,8 +65,10 @@ class Watchdog(Section, frozen=True, kw_only=True):
 
     #: Maximum time that the event loop may be blocked, seconds.
     loop_s: float = 60.0
-    #: Maximum duration of a rebalance, of joining the group at the start, and of an executor's whole start, seconds.
+    #: Maximum duration of a rebalance and of joining the group at the start, seconds.
     rebalance_s: float = 120.0
+    #: Maximum duration of an executor's start, from the choice of its sandbox until it is ready, seconds.
+    start_s: float = 120.0
     #: Maximum time without a recovered row during table recovery, seconds.
     recovery_s: float = 120.0
     #: Maximum time without a processed record or a committed offset while there are any, seconds.

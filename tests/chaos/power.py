@@ -44,7 +44,7 @@ _POWER = Allowed(small_disks=False, slow_disks=False, own_network=False, power=T
 #: Work goes on for so long after the last cut, seconds.
 _AFTER_S = 15.0
 #: Short leases, and a start that hangs leaves its stacks in the log before it is given up here.
-_LEASES = {"KINOLOG_LEASE__TTL_S": "4", "KINOLOG_LEASE__HEARTBEAT_S": "1", "KINOLOG_WATCHDOG__REBALANCE_S": "60"}
+_LEASES = {"KINOLOG_LEASE__TTL_S": "4", "KINOLOG_LEASE__HEARTBEAT_S": "1", "KINOLOG_WATCHDOG__START_S": "60"}
 
 
 @dataclass

@@ -18,6 +18,7 @@ from streams.kafka.batch_sender import MAX_BATCH_BYTES
 from streams.kafka.envelope import structured
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import stop_producer
 from streams.kafka.retry import retry_forever
 from streams.kafka.topics import names
 from streams.settings import Settings
@@ -34,6 +35,8 @@ Command = SubmitJob | CancelJob | RetryJob | DeleteJob | DeleteAsset | QueueComm
 #: Timeout of a write. The producer's is shorter, so that the outcome is mostly known.
 _WRITE_S = 5.0
 _PRODUCER_S = 4.0
+#: Seconds to send pending records when the process stops, and to end the connections.
+_STOP_S = 0.5
 #: Connections to the broker. Each has one request in progress, in which the broker syncs one partition after another:
 #: beside two encoders 200 records a second on 8 partitions took 60 ms (p50) by one connection, 6.5 ms by two to eight.
 _CONNECTIONS = 4
@@ -168,9 +171,9 @@ class Commands:
 
     async def _disconnect(self) -> None:
         with contextlib.suppress(KafkaError, TimeoutError):  # callers that wait have timed out already
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_STOP_S):
                 await self._outbox.close()
-                await asyncio.gather(*(producer.stop() for producer in self._producers))
+        await asyncio.gather(*(stop_producer(producer, _STOP_S) for producer in self._producers))
         self._producers = []
 
     async def _send(

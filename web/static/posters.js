@@ -6,7 +6,7 @@ import { output, storyboard } from "./words.js";
 // A URL must outlive a long film and a pause: it is valid for a day and reused for half a day.
 const TTL_S = 86_400;
 const KEEP_MS = (TTL_S / 2) * 1000;
-// After so long a storyboard is requested again at the pointer's next movement.
+// What has not come after so long is given up, and requested again at the pointer's next movement.
 const LONGEST_MS = 10_000;
 
 /**
@@ -17,7 +17,8 @@ export function signer(call) {
   const known = new Map();
 
   async function request(asset_id) {
-    const { data } = await call("POST", `/v1/assets/${encodeURIComponent(asset_id)}/playback`, { ttl_s: TTL_S });
+    const path = `/v1/assets/${encodeURIComponent(asset_id)}/playback`;
+    const { data } = await call("POST", path, { ttl_s: TTL_S }, { signal: AbortSignal.timeout(LONGEST_MS) });
     const [base_url, master_url, poster_url] = [data.base_url, data.master_url, data.poster_url].map(local);
     return { ...data, base_url, master_url, poster_url };
   }
@@ -61,7 +62,7 @@ export async function showPoster(row, sign) {
 export async function skim(row, { offsetX }, sign) {
   const key = output(row.job, "storyboard");
   if (!key) return;
-  row.cues ??= cues(row.job.asset_id, key, sign).catch(() => {
+  row.cues ??= inTime((signal) => cues(row.job.asset_id, key, sign, signal)).catch(() => {
     row.cues = undefined; // the poster stays, and the next movement tries again
     return [];
   });
@@ -71,9 +72,15 @@ export async function skim(row, { offsetX }, sign) {
   if (cue && box.matches(":hover")) paint(row.skim, cue, box);
 }
 
-async function cues(asset_id, key, sign) {
-  const url = new URL(artifact(await sign(asset_id), key));
+/** What `load(signal)` resolves to. Rejects when it takes too long, whichever part of it is stuck. */
+function inTime(load) {
   const signal = AbortSignal.timeout(LONGEST_MS);
+  const late = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  return Promise.race([load(signal), late]);
+}
+
+async function cues(asset_id, key, sign, signal) {
+  const url = new URL(artifact(await sign(asset_id), key));
   const response = await fetch(url, { signal });
   if (!response.ok) throw new Error(`storyboard: ${response.status}`);
   const listed = storyboard(await response.text());

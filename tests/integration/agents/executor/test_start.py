@@ -18,7 +18,7 @@ async def test_a_broker_that_accepts_and_never_responds_does_not_hold_an_executo
         port = silent.sockets[0].getsockname()[1]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("KINOLOG_")}
         own = {"KINOLOG_DATA_DIR": str(tmp_path), "KINOLOG_KAFKA__BOOTSTRAP": f"127.0.0.1:{port}"}
-        limits = {"KINOLOG_WATCHDOG__REBALANCE_S": str(_LIMIT_S)}
+        limits = {"KINOLOG_WATCHDOG__START_S": str(_LIMIT_S)}
         command = [sys.executable, "-m", "streams.cli", "executor"]
         process = await asyncio.create_subprocess_exec(
             *command, env=inherited | own | limits, stderr=asyncio.subprocess.PIPE

@@ -491,15 +491,16 @@ async def test_without_hls_js_the_browsers_own_player_plays(
     await expect(page.locator("#video")).to_have_js_property("ended", True)
 
 
-# A storyboard is given up after a second, not ten.
+# A storyboard is given up after a second, not ten, and the first picture that the page makes is never loaded.
 _IMPATIENT = """AbortSignal.timeout = ((timeout) => (ms) => timeout(ms === 10_000 ? 1000 : ms))(
-  AbortSignal.timeout.bind(AbortSignal));"""
+  AbortSignal.timeout.bind(AbortSignal));
+void (Image = ((Stock) => function () { Image = Stock; return document.createElement("div"); })(Image));"""
 
 
 async def test_a_ready_job_shows_its_poster_and_skims_under_the_pointer(
     open_page: OpenPage, kinolog: FakeKinolog
 ) -> None:
-    """Its storyboard comes empty at first, and then its pictures do not: the pointer's next movement asks again."""
+    """Its storyboard comes empty, then its pictures do not, then the browser loads none: each is asked for again."""
     page = await open_page()
     await page.evaluate(_IMPATIENT)
     # By the server, not by the browser's interception: with that the pictures never came in two of many whole runs.
@@ -515,6 +516,7 @@ async def test_a_ready_job_shows_its_poster_and_skims_under_the_pointer(
 
     await eventually(skims, PATIENCE_S)
     assert not kinolog.media_faults
+    assert await page.evaluate("new Image() instanceof HTMLImageElement"), "no picture was stuck"
     assert await poster.locator(".skim img").evaluate("(sheet) => [sheet.style.left, sheet.style.top]") == [
         "-80px",
         "0px",
