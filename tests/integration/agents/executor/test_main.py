@@ -273,11 +273,16 @@ async def test_a_poke_is_answered_and_requests_of_earlier_dispatchers_are_ignore
 
 
 async def test_sigterm_lets_short_work_end_and_releases_the_rest(log: Log, executor: Process) -> None:
-    await log.request(request("job_1", sleep_s=60.0), request("job_2", sleep_s=0.7))
-    await eventually(lambda: log.of(AttemptAccepted, "job_1") and log.of(AttemptAccepted, "job_2"), START_S)
+    """Short work that fails meanwhile says so. Source: kestra-io/kestra#17129, where it stayed active for ever."""
+    short = request("job_2", sleep_s=0.7), request("job_3", sleep_s=0.7, fail_with="bad-luck")
+    await log.request(request("job_1", sleep_s=60.0), *short)
+    jobs = ("job_1", "job_2", "job_3")
+    await eventually(lambda: all(log.of(AttemptAccepted, job) for job in jobs), START_S)
     assert await executor.end() == 0
     await eventually(lambda: log.of(AttemptReleased, "job_1") and log.of(AttemptCompleted, "job_2"))
-    assert not log.of(AttemptReleased, "job_2")
+    [failed] = await eventually(lambda: log.of(AttemptFailed, "job_3"))
+    assert failed.error.code == "bad-luck"
+    assert not log.of(AttemptReleased, "job_2") and not log.of(AttemptReleased, "job_3")
 
 
 async def test_a_restarted_executor_ignores_what_was_given_to_the_session_before(log: Log, executor: Process) -> None:
