@@ -10,10 +10,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.cluster import Cluster
+from streams.kafka.admin_client import admin_client
 from streams.kafka.executor_groups import group_of
 from streams.kafka.topics import CONTROL_APP
 from streams.settings import Settings, load
@@ -51,16 +51,13 @@ def web_is_ready(settings: Settings) -> bool:
 
 async def has_member(cluster: Cluster, group: str) -> bool:
     """Whether a consumer on this machine is a member of `group`."""
-    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(_TIMEOUT_S * 1000))
     try:
-        await admin.start()
-        [response] = await admin.describe_consumer_groups([group])
-        hosts = {member[2].lstrip("/") for described in response.groups for member in described[5]}
-        return own_address(cluster.bootstrap) in hosts
+        async with admin_client(cluster, _TIMEOUT_S) as admin:
+            [response] = await admin.describe_consumer_groups([group])
     except (KafkaError, OSError):
         return False
-    finally:
-        await admin.close()
+    hosts = {member[2].lstrip("/") for described in response.groups for member in described[5]}
+    return own_address(cluster.bootstrap) in hosts
 
 
 def own_address(bootstrap: str) -> str:

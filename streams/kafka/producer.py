@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
 from streams.kafka import patch_connection
 from streams.kafka.batch_sender import MAX_BATCH_BYTES
+from streams.kafka.reader import stopped
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,6 @@ async def stop_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
     """Send pending records within the time, and disconnect in any case."""
     try:
         async with asyncio.timeout(timeout_s):
-            await producer.stop()
+            await stopped(producer, producer.stop)
     except TimeoutError:
         log.warning("pending records not delivered in time", extra={"timeout_s": timeout_s})
-        await producer.client.close()

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition  # noqa: TID251 - the place where they are made
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition  # noqa: TID251 - the place where they are made
 
 from streams.cluster import Cluster
 from streams.kafka import patch_connection, record_parsing
@@ -57,7 +57,24 @@ async def started(client: Any, stop: Callable[[], Awaitable[None]]) -> AsyncIter
         await asyncio.sleep(0)  # aiokafka's stop raises CancelledError for a task of its start that has not run yet
         yield client
     finally:
+        await stopped(client, stop)
+
+
+async def stopped(client: Any, stop: Callable[[], Awaitable[None]]) -> None:
+    """Stop an aiokafka client, and close its connections even when the stop is interrupted or fails.
+
+    Its stop raises CancelledError where a task of its own was cancelled, e.g. in the pause after a failed fetch. That
+    would end the caller, who was not cancelled.
+    """
+    try:
         await stop()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+    finally:
+        connections = client.client if isinstance(client, AIOKafkaProducer) else client._client
+        await connections.close()
 
 
 @asynccontextmanager

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
-from types import TracebackType
+from contextlib import AsyncExitStack
 from typing import NamedTuple, Self
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from streams.kafka.admin_client import admin_client
 from streams.kafka.envelope import fault_of
-from streams.kafka.reader import FOLLOWER_MS, make_consumer
+from streams.kafka.reader import FOLLOWER_MS, make_consumer, started
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.readmodel.changelog import Changelog, Record
@@ -19,6 +20,8 @@ _POLL_MS = 1_000
 _BATCH_RECORDS = 2_000
 _FETCH_BYTES = 2 * 1024**2
 _TOPICS_RETRY_S = 0.25
+#: Timeout of requests for the cluster and its topics.
+_ADMIN_S = 40.0
 
 #: One partition of one changelog.
 ChangelogPartition = tuple[Changelog, int]
@@ -57,19 +60,14 @@ class LogReader:
             reset="none",
             max_partition_fetch_bytes=_FETCH_BYTES,
         )
+        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        try:
-            await self._consumer.start()
-        except BaseException:
-            await self._consumer.stop()
-            raise
+        await self._open.enter_async_context(started(self._consumer, self._consumer.stop))
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._consumer.stop()
+    async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
 
     async def extent(self) -> Extent:
         """The current extent of the log; waits for the topics to exist. Raises WrongPartitions, KafkaError."""
@@ -106,15 +104,9 @@ class LogReader:
         return {part: await self._consumer.position(tp) for part, tp in self._parts.items()}
 
     async def _cluster(self) -> str:
-        admin = AIOKafkaAdminClient(
-            **self._settings.cluster.client_options(), client_id=f"kinolog-web-{self._settings.web.replica}"
-        )
-        try:
-            await admin.start()
+        async with admin_client(self._settings.cluster, _ADMIN_S) as admin:
             await self._topics_exist(admin)
             return str((await admin.describe_cluster())["cluster_id"])
-        finally:
-            await admin.close()
 
     async def _topics_exist(self, admin: AIOKafkaAdminClient) -> None:
         """Wait until both changelogs exist. Raises WrongPartitions for another number of partitions."""
