@@ -65,7 +65,10 @@ async def test_a_start_that_is_cancelled_leaves_no_connection(broker: Broker, ma
 
 
 async def test_a_reader_that_is_stopped_in_the_pause_after_a_failed_fetch_raises_what_ended_it(broker: Broker) -> None:
-    """aiokafka raised CancelledError from its stop: whoever followed a topic ended, and nobody started it again."""
+    """aiokafka raised CancelledError from its stop: whoever followed a topic ended, and nobody started it again.
+
+    Source: aio-libs/aiokafka#647, which reports it of a stop right after the start.
+    """
     settings = load({"KINOLOG_KAFKA__BOOTSTRAP": broker.bootstrap, "KINOLOG_TOPIC_PREFIX": "connections."})
     await apply_topics(settings, 60)
     before, part = _connections(), TopicPartition(names(settings).progress, 0)
