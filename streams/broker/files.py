@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -173,8 +173,10 @@ def choose_ports(folder: Path, configured: int, *, anonymous: bool) -> Ports:
             f"Port {configured} is in use. Stop its process, or set KINOLOG_KAFKA__PORT (0: any free port).",
         )
     last = last_ports(folder)
-    public, controller = configured or _same_or_free(last.public), _same_or_free(last.controller)
-    ports = Ports(public, controller, _same_or_free(last.internal)) if anonymous else Ports(0, controller, public)
+    public = configured or _same_or_free(last.public, ())
+    controller = _same_or_free(last.controller, (public,))
+    internal = _same_or_free(last.internal, (public, controller))
+    ports = Ports(public, controller, internal) if anonymous else Ports(0, controller, public)
     write_atomically(folder / "ports", " ".join(map(str, ports)))
     return ports
 
@@ -186,8 +188,10 @@ def last_ports(folder: Path) -> Ports:
     return Ports(*[*kept, 0, 0, 0][:3])
 
 
-def _same_or_free(last: int) -> int:
-    return last if last and is_free(last) else free_port()
+def _same_or_free(last: int, taken: Container[int]) -> int:
+    if last and last not in taken and is_free(last):
+        return last
+    return next(port for port in iter(free_port, None) if port not in taken)
 
 
 def write_properties(path: Path, ports: Ports, access: Mapping[str, str]) -> None:

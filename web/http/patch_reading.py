@@ -18,7 +18,17 @@ class TurnTakingHandler(RequestHandler):
     Its transport is paused by aiohttp while a body is not read, and here while bytes that have arrived wait.
     """
 
-    __slots__ = ("_arrived", "_is_held", "_next_turn", "_parsed", "_resuming", "_source", "_took_s", "_turns")
+    __slots__ = (
+        "_arrived",
+        "_is_held",
+        "_next_turn",
+        "_parsed",
+        "_resuming",
+        "_source",
+        "_took_s",
+        "_turns",
+        "_waiter",
+    )
 
     def __init__(self, server: web.Server, source: str, turns: ReadTurns) -> None:
         super().__init__(server, loop=server._loop, **server._kwargs)
@@ -30,6 +40,15 @@ class TurnTakingHandler(RequestHandler):
         self._is_held = False
         #: Seconds and bytes of the piece before, also what aiohttp parsed of it later, while its body was read.
         self._took_s, self._parsed = 0.0, 0
+
+    @property
+    def _handler_waiter(self) -> "asyncio.Future[None] | None":
+        """What a server that stops waits for, until it has given up: aiohttp would still set its result, and fail."""
+        return None if self._waiter is None or self._waiter.done() else self._waiter
+
+    @_handler_waiter.setter
+    def _handler_waiter(self, waiter: "asyncio.Future[None] | None") -> None:
+        self._waiter = waiter
 
     def data_received(self, data: bytes) -> None:
         """Parse it, now or in a later turn."""

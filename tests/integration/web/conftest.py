@@ -1,5 +1,6 @@
 """Fixtures of the web tests: a browser, a fake server that each test controls, and a stream to play."""
 
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -40,9 +41,15 @@ Ask not what your country can do for you
 
 
 @pytest.fixture(scope="session")
-def stream_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real HLS stream (fMP4, audio in its own group), a poster and a storyboard, made by ffmpeg."""
+def made_stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real HLS stream (fMP4, audio in its own group), a poster and a storyboard, made by ffmpeg once."""
     return make_stream(tmp_path_factory.mktemp("stream"))
+
+
+@pytest.fixture
+def stream_folder(made_stream: Path, tmp_path: Path) -> Path:
+    """The stream and its pictures, for this test alone: one that changed them for all made another fail at times."""
+    return shutil.copytree(made_stream, tmp_path / "stream")
 
 
 def make_stream(folder: Path) -> Path:

@@ -91,3 +91,29 @@ async def _answer(reader: asyncio.StreamReader) -> str:
     head = await reader.readuntil(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200"), head
     return (await reader.readexactly(64)).decode()
+
+
+async def test_a_request_that_ends_as_the_server_gives_up_waiting_for_it_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """aiohttp then sets the result of a future that is cancelled."""
+    arrived = asyncio.Event()
+
+    async def last(request: web.Request) -> web.Response:
+        arrived.set()
+        while (waiter := request.protocol._waiter) is None or not waiter.cancelled():
+            await asyncio.sleep(0)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", last)
+    runner = make_runner(app, load({}).web)
+    runner._shutdown_timeout = 0.05
+    await runner.setup()
+    await BoundedSite(runner, "127.0.0.1", 0).start()
+    _, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
+    writer.write(b"GET / HTTP/1.1\r\nHost: kinolog\r\n\r\n")
+    await arrived.wait()
+    await runner.cleanup()
+    writer.close()
+    assert [record.getMessage() for record in caplog.records if record.name == "aiohttp.server"] == []

@@ -503,7 +503,6 @@ async def test_a_ready_job_shows_its_poster_and_skims_under_the_pointer(
     """Its storyboard comes empty, then its pictures do not, then the browser loads none: each is asked for again."""
     page = await open_page()
     await page.evaluate(_IMPATIENT)
-    # By the server, not by the browser's interception: with that the pictures never came in two of many whole runs.
     kinolog.media_faults |= {"storyboard.vtt": "empty", "sprite-001.jpg": "silent"}
     await kinolog.put(ready_job(1))
     poster = page.get_by_role("button", name="Play clip-1.mp4")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker.files import Ports, require_same_cluster, take_lock, write_properties
+from streams.broker import files
+from streams.broker.files import Ports, choose_ports, require_same_cluster, take_lock, write_properties
 from streams.broker.jvm import BrokerError
 
 
@@ -51,3 +52,14 @@ def test_the_node_listens_on_loopback_only(tmp_path: Path) -> None:
     write_properties(tmp_path / "server.properties", Ports(1, 2, 3), {})
     lines = (tmp_path / "server.properties").read_text().splitlines()
     assert "listeners=PLAINTEXT://127.0.0.1:1,INTERNAL://127.0.0.1:3,CONTROLLER://127.0.0.1:2" in lines
+
+
+def test_its_listeners_never_get_the_same_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A free port was drawn for each, at times the same one: Kafka did not start."""
+    monkeypatch.setattr(files, "is_free", lambda _: True)
+    drawn = iter([20_001, 20_001, 20_001, 20_002, 20_001, 20_002, 20_003])
+    monkeypatch.setattr(files, "free_port", lambda: next(drawn))
+    assert choose_ports(tmp_path, 0, anonymous=True) == Ports(20_001, 20_002, 20_003)
+    assert choose_ports(tmp_path, 0, anonymous=True) == Ports(20_001, 20_002, 20_003)
+    drawn = iter([20_004])
+    assert choose_ports(tmp_path, 20_003, anonymous=True) == Ports(20_003, 20_002, 20_004)
