@@ -189,9 +189,10 @@ def last_ports(folder: Path) -> Ports:
 
 
 def _same_or_free(last: int, taken: Container[int]) -> int:
-    if last and last not in taken and is_free(last):
-        return last
-    return next(port for port in iter(free_port, None) if port not in taken)
+    port = last if last and is_free(last) else free_port()
+    while port in taken:
+        port = free_port()
+    return port
 
 
 def write_properties(path: Path, ports: Ports, access: Mapping[str, str]) -> None:

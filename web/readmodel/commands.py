@@ -173,7 +173,8 @@ class Commands:
         with contextlib.suppress(KafkaError, TimeoutError):  # callers that wait have timed out already
             async with asyncio.timeout(_STOP_S):
                 await self._outbox.close()
-        await asyncio.gather(*(stop_producer(producer, _STOP_S) for producer in self._producers))
+        with contextlib.suppress(KafkaError):  # likewise
+            await asyncio.gather(*(stop_producer(producer, _STOP_S) for producer in self._producers))
         self._producers = []
 
     async def _send(
