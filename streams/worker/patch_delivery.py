@@ -16,7 +16,8 @@ Further: tables are read in batches before Faust would read them record by recor
 (streams/worker/patch_table_recovery.py); the changelog partitions are paused in aiokafka itself after recovery (or
 they would be fetched, never read, and delay every fetch by 100 ms); fetches do not keep each other waiting
 (streams/worker/patch_fetch_wait.py); added partitions are not assigned (streams/worker/patch_assignment.py); a failed
-metadata request is repeated (streams/worker/patch_metadata_retry.py); a commit waits until every send is on the broker;
+metadata request is repeated (streams/worker/patch_metadata_retry.py); a commit waits until every send is on the broker,
+and for no topic that was deleted (streams/worker/patch_commit.py);
 the livelock detector, whose limits are a day here, looks at nothing: it ends a worker that has no position yet.
 """
 
@@ -37,7 +38,7 @@ from faust.types import TP
 
 from streams.kafka import patch_connection, record_parsing
 from streams.kafka.reader import ISOLATION
-from streams.worker import patch_assignment, patch_fetch_wait, patch_metadata_retry, patch_thread_crash
+from streams.worker import patch_assignment, patch_commit, patch_fetch_wait, patch_metadata_retry, patch_thread_crash
 from streams.worker.commit_offsets import _add_gap, _new_offset
 from streams.worker.patch_table_recovery import read_changelogs
 from streams.worker.quarantine import commit_with_metadata
@@ -68,6 +69,7 @@ def install() -> None:
     for owner, function in _REPLACEMENTS:
         setattr(owner, function.__name__, function)
     patch_assignment.install()
+    patch_commit.install()
     patch_fetch_wait.install()
     patch_metadata_retry.install()
     patch_thread_crash.install()
