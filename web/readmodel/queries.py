@@ -60,9 +60,17 @@ def is_deleted(db: sqlite3.Connection, job_id: str) -> bool:
 
 def matching_jobs(db: sqlite3.Connection, listing: Listing, after: tuple[float, str], limit: int) -> list[Job]:
     """The next jobs that match a listing's filters, in order of (created_at, id), from `after` on."""
+    return [job_rows.decode(row) for _, _, row in matching_rows(db, listing, after, limit)]
+
+
+def matching_rows(
+    db: sqlite3.Connection, listing: Listing, after: tuple[float, str], limit: int
+) -> list[tuple[float, str, bytes]]:
+    """`created_at`, id and row of the next jobs that match, as `matching_jobs` has them."""
     page = f"SELECT n, created_at, id FROM {listing.source} WHERE {listing.where} AND (created_at, id) > (?, ?)"  # noqa: S608
-    query = f"SELECT row FROM ({page} ORDER BY created_at, id LIMIT ?) CROSS JOIN job_rows USING (n) ORDER BY created_at, id"  # noqa: S608, E501
-    return [job_rows.decode(row) for (row,) in db.execute(query, (*listing.args, *after, limit))]
+    ordered = f"{page} ORDER BY created_at, id LIMIT ?"
+    query = f"SELECT p.created_at, p.id, row FROM ({ordered}) p CROSS JOIN job_rows USING (n) ORDER BY 1, 2"  # noqa: S608
+    return db.execute(query, (*listing.args, *after, limit)).fetchall()
 
 
 def expired_jobs(db: sqlite3.Connection, rule: Rule, now: float, most_aged: int, limit: int) -> list[tuple[str, str]]:
