@@ -26,7 +26,6 @@ export class Playback {
   #current = null;
   #isRenewing = false;
   #isStopped = false;
-  #isMeantToPlay = false;
   #renewals = 0;
   #mediaErrors = 0;
   #renewedAt_s = 0;
@@ -35,13 +34,7 @@ export class Playback {
   constructor({ video, urls, onProblem }) {
     Object.assign(this, { video, urls, onProblem });
     const on = (name, act) => video.addEventListener(name, act, { signal: this.#stop.signal });
-    on("play", () => {
-      this.#isMeantToPlay = true;
-      if (this.#isExpired()) this.#renew();
-    });
-    on("pause", () => (this.#isMeantToPlay = false));
-    // A new source pauses a video without an event: what was started before that would stand still.
-    on("canplay", () => this.#isMeantToPlay && video.paused && !video.ended && this.#play());
+    on("play", () => this.#isExpired() && this.#renew());
     on("error", () => this.#engine || !video.error || this.#renew());
     on("timeupdate", () => this.#advanced());
   }
@@ -52,20 +45,26 @@ export class Playback {
     if (this.#isStopped) return;
     this.#current = playback;
     this.#renewedAt_s = at_s;
+    const isPlaying = this.#isPlaying(autoplay);
     this.#clear();
     if (at_s) this.video.addEventListener("loadedmetadata", () => (this.video.currentTime = at_s), { once: true, signal: this.#stop.signal });
     if (Hls?.isSupported()) this.#attach(Hls, playback, at_s);
     else if (this.video.canPlayType(NATIVE_HLS)) this.#native(playback);
     else return this.onProblem("This browser cannot play HLS.");
-    if (autoplay) this.#play();
+    if (isPlaying) this.#play();
+  }
+
+  /**
+   * Whether it plays, or is to. A new source pauses a video without an event and drops the events that are still to come,
+   * also of what was pressed just now: so ask before, and play after.
+   */
+  #isPlaying(autoplay = false) {
+    return autoplay || !this.video.paused;
   }
 
   /** Plays; a browser that blocks autoplay shows its play button. */
   #play() {
-    this.#isMeantToPlay = true;
-    this.video.play().catch(({ name }) => {
-      if (name === "NotAllowedError") this.#isMeantToPlay = false;
-    });
+    this.video.play().catch(() => {});
   }
 
   stop() {
@@ -88,11 +87,17 @@ export class Playback {
     engine.on(Hls.Events.ERROR, (_event, { fatal, type, details, response }) => {
       if (engine !== this.#engine || (!fatal && !EXPIRED.has(response?.code))) return;
       if (type === Hls.ErrorTypes.NETWORK_ERROR) this.#renew();
-      else if (type === Hls.ErrorTypes.MEDIA_ERROR && this.#mediaErrors++ < 1) engine.recoverMediaError();
+      else if (type === Hls.ErrorTypes.MEDIA_ERROR && this.#mediaErrors++ < 1) this.#recover(engine);
       else this.#fail(`The stream could not be played (${details}).`);
     });
     engine.loadSource(playback.master_url);
     engine.attachMedia(this.video);
+  }
+
+  #recover(engine) {
+    const isPlaying = this.#isPlaying();
+    engine.recoverMediaError();
+    if (isPlaying) this.#play();
   }
 
   #native(playback) {
@@ -125,7 +130,7 @@ export class Playback {
       if (this.#renewals > 1) this.onProblem("Loading the stream again…");
       const playback = await this.urls(this.#stop.signal);
       // As late as possible: somebody may have sought or pressed Play meanwhile.
-      if (!this.#isStopped) await this.start(playback, { at_s: this.video.currentTime, autoplay: this.#isMeantToPlay });
+      if (!this.#isStopped) await this.start(playback, { at_s: this.video.currentTime });
     } catch (error) {
       if (!this.#isStopped) this.#fail(error.message);
     }

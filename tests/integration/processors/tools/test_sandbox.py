@@ -248,7 +248,7 @@ exec('sleep', 'MARKER');
 async def test_what_a_tool_has_started_ends_with_it(sandbox: Sandbox, folder: Path) -> None:
     marker = f"3600.{uuid.uuid4().int % 10**12}"
     await _perl(sandbox, folder, _DAEMON.replace("MARKER", marker) + "sleep 1")
-    assert not processes_naming(marker)
+    await eventually(lambda: not processes_naming(marker))  # the kernel ends it once the tool is gone
 
 
 @_each({"root": _ROOT, "user": _USER})

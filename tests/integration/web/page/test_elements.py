@@ -1,5 +1,6 @@
 """The elements on a page of another site, which has a strict content policy, in a real browser."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -311,6 +312,36 @@ async def test_a_recording_goes_on_when_its_urls_have_expired(
     await page.evaluate("p.currentTime = 2")
     await page.evaluate("p.play().catch(() => {})")  # interrupted by the new URLs, and resumed
     await seen(page, ["p", "ready", "READY"], ["p", "complete", "asset_000001"])
+
+
+_PRESS_AS_URLS_ARRIVE = """
+async ([origin, press, autoplay]) => {
+  const { Playback } = await import(`${origin}/static/embed/playback.js`);
+  const path = "asset_000001/transcode/1-a/master.m3u8";
+  const stream = (number) => ({ master_url: `${origin}/media/s/${number}.signature/${path}` });
+  const video = Object.assign(document.createElement("video"), { crossOrigin: "anonymous", muted: true });
+  document.body.append(video);
+  const urls = async () => (press === "play" ? video.play().catch(() => {}) : video.pause(), stream(2));
+  new Playback({ video, urls, onProblem: () => {} }).start(stream(1), { autoplay });
+  await new Promise((renewed) => video.addEventListener("emptied", renewed));
+}
+"""
+_VIDEO = "(() => { const { paused, ended, readyState } = document.querySelector('video'); return "
+
+
+@pytest.mark.parametrize("press", ["play", "pause"])
+async def test_what_is_pressed_as_new_urls_arrive_counts(
+    open_site: OpenSite, kinolog: FakeKinolog, complaints: Complaints, origin: str, press: str
+) -> None:
+    complaints.expect("status of 403")
+    kinolog.first_valid_signature = 2
+    page = await open_site("")
+    await page.evaluate(_PRESS_AS_URLS_ARRIVE, [origin, press, press == "pause"])
+    shown = "ended" if press == "play" else "paused && readyState === 4"
+    await eventually(lambda: page.evaluate(f"{_VIDEO}{shown}; }})()"), PATIENCE_S)
+    if press == "pause":
+        await asyncio.sleep(0.5)  # it would have begun by now
+        assert await page.evaluate(f"{_VIDEO}paused && !ended; }})()")
 
 
 async def test_a_recording_goes_on_after_a_lost_network(
