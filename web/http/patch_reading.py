@@ -6,10 +6,15 @@ Private parts of aiohttp 3.14 are used here, as in `web/http/patch_connections.p
 import asyncio
 import time
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
-from web.http.read_turns import TURN_S, ReadTurns
+from web.http.read_turns import TURN_S
+from web.http.turn_queue import TurnQueue
+
+#: Chunks of a body that wait to be read: a reader takes all of them at once. Measured: with aiohttp's limit of 4,096,
+#: bodies in chunks of one byte kept the event loop for 50 to 150 ms.
+_MOST_CHUNKS = 512
 
 
 class TurnTakingHandler(RequestHandler):
@@ -21,8 +26,10 @@ class TurnTakingHandler(RequestHandler):
     __slots__ = (
         "_arrived",
         "_is_held",
+        "_is_waiting",
         "_next_turn",
         "_parsed",
+        "_queue",
         "_resuming",
         "_source",
         "_took_s",
@@ -30,14 +37,15 @@ class TurnTakingHandler(RequestHandler):
         "_waiter",
     )
 
-    def __init__(self, server: web.Server, source: str, turns: ReadTurns) -> None:
+    def __init__(self, server: web.Server, source: str, queue: TurnQueue) -> None:
         super().__init__(server, loop=server._loop, **server._kwargs)
-        self._source, self._turns = source, turns
+        self._source, self._queue, self._turns = source, queue, queue.turns
         #: What has not been parsed: at most what two reads of the transport give.
         self._arrived = bytearray()
         self._next_turn: asyncio.Handle | None = None
         self._resuming: asyncio.Handle | None = None
-        self._is_held = False
+        #: Whether it has a place in the queue, and whether its transport is paused here.
+        self._is_waiting = self._is_held = False
         #: Seconds and bytes of the piece before, also what aiohttp parsed of it later, while its body was read.
         self._took_s, self._parsed = 0.0, 0
 
@@ -54,7 +62,7 @@ class TurnTakingHandler(RequestHandler):
         """Parse it, now or in a later turn."""
         if not data:  # aiohttp goes on with what it has
             self._parse(data)
-        elif self._arrived or self._next_turn is not None:
+        elif self._arrived or self._has_turn():
             self._arrived += data
         elif self._is_plain(len(data)):
             super().data_received(data)
@@ -70,6 +78,7 @@ class TurnTakingHandler(RequestHandler):
             if handle is not None:
                 handle.cancel()
         self._next_turn = self._resuming = None
+        self._queue.leave(self._source, self._go_on)
         self._arrived.clear()
         super().connection_lost(exc)
 
@@ -96,7 +105,7 @@ class TurnTakingHandler(RequestHandler):
         return not body.is_eof() and body.total_bytes + size <= request.content_length
 
     def _resume_transport_reading(self) -> None:
-        if self._next_turn is not None:
+        if self._has_turn():
             return
         if self._arrived:
             self._next_turn = self._loop.call_soon(self._go_on)
@@ -105,21 +114,32 @@ class TurnTakingHandler(RequestHandler):
 
     def _go_on(self) -> None:
         """Take a turn, then read on, or wait for the next one."""
-        self._next_turn = None
-        wait_s = self._take_turn()
+        self._next_turn, self._is_waiting = None, False
+        must_wait = self._take_turn()
         is_paused = self._reading_paused or self._buffer_paused
         if self.transport is None or self.transport.is_closing():
             self._arrived.clear()
-        elif wait_s > 0.0 or (self._arrived and not is_paused):
-            self._is_held = True
-            self._pause_transport_reading()
-            self._next_turn = self._loop.call_later(wait_s, self._go_on)
+        elif must_wait:
+            self._hold()
+            self._is_waiting = True
+            self._queue.join(self._source, self._go_on)
+        elif self._arrived and not is_paused:
+            self._hold()
+            self._next_turn = self._loop.call_soon(self._go_on)
         elif self._is_held and not is_paused:
             self._is_held = False
             super()._resume_transport_reading()
 
-    def _take_turn(self) -> float:
-        """Parse what has arrived, for as long as a turn. Returns the seconds until the next one."""
+    def _has_turn(self) -> bool:
+        """Whether a turn is to come."""
+        return self._is_waiting or self._next_turn is not None
+
+    def _hold(self) -> None:
+        self._is_held = True
+        self._pause_transport_reading()
+
+    def _take_turn(self) -> bool:
+        """Parse what has arrived, for as long as a turn. Whether the source has to wait for the next one."""
         until = self._loop.time() + TURN_S
         while (wait_s := self._wait_s()) == 0.0 and self._arrived and self._loop.time() < until:
             if self._reading_paused or self._buffer_paused:
@@ -128,11 +148,13 @@ class TurnTakingHandler(RequestHandler):
             piece = bytes(self._arrived[:size])
             del self._arrived[:size]
             self._parse(piece)
-        return wait_s
+        return wait_s > 0.0
 
     def _parse(self, data: bytes) -> None:
         began = time.perf_counter()
         super().data_received(data)
+        if self._messages and isinstance(body := self._messages[-1][1], StreamReader):
+            body._high_water_chunks, body._low_water_chunks = _MOST_CHUNKS, _MOST_CHUNKS // 2
         self._took_s += time.perf_counter() - began
         self._parsed += len(data)
 

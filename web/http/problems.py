@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -163,7 +164,8 @@ async def _in_time(request: web.Request, problem: Problem) -> web.Response:
     if problem.status in _REPEATED:
         now = asyncio.get_running_loop().time()
         if request.app[REFUSALS].wait_s(CALLER.get(), now, per_s=_PROMPT_PER_S, burst=_PROMPT_BURST) > 0:
-            await asyncio.sleep(_TOO_MANY_S)
+            # Not all at once: callers repeat in step, and hundreds of requests would come together each time.
+            await asyncio.sleep(random.uniform(_TOO_MANY_S / 2, _TOO_MANY_S * 3 / 2))  # noqa: S311 - jitter, no secret
     return _response(request, problem)
 
 

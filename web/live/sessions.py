@@ -10,6 +10,8 @@ from web.live.client import Client, CloseReason
 
 TOKEN_ENDED = CloseReason(4001, "TokenEnded")
 _CHECK_S = 1.0
+#: Connections that are checked at a time.
+_PART = 250
 
 
 class Sessions:
@@ -31,7 +33,9 @@ class Sessions:
     async def run(self) -> None:
         """Check all tokens periodically until cancelled."""
         while True:
-            for client, principal in list(self._open.items()):
+            for number, (client, principal) in enumerate(list(self._open.items()), 1):
+                if number % _PART == 0:
+                    await asyncio.sleep(0)
                 if not self._authenticator.is_still_valid(principal):
                     client.close(TOKEN_ENDED)
             await asyncio.sleep(_CHECK_S)

@@ -18,15 +18,18 @@ _HEAD = b"POST / HTTP/1.1\r\nHost: kinolog\r\n"
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    """Of a server that answers with the digest of a body, which it reads at once, or slowly."""
+    """Of a server that answers with the digest of a body, which it reads at once, slowly, or once it is full."""
 
     async def digest(request: web.Request) -> web.Response:
-        found = hashlib.sha256()
+        found, sizes = hashlib.sha256(), [0]
+        while "X-Late" in request.headers and not request.protocol._reading_paused:
+            await asyncio.sleep(0.001)
         async for piece in request.content.iter_any():
             found.update(piece)
+            sizes.append(len(piece))
             if "X-Slow" in request.headers:
                 await asyncio.sleep(0.001)
-        return web.Response(text=found.hexdigest())
+        return web.Response(text=found.hexdigest(), headers={"X-Largest": str(max(sizes))})
 
     app = web.Application()
     app.router.add_post("/", digest)
@@ -65,6 +68,16 @@ async def test_every_byte_of_a_body_arrives_and_the_request_behind_it_too(port: 
     async with asyncio.timeout(60):
         for _ in range(2):
             assert await _answer(reader) == hashlib.sha256(body).hexdigest()
+    writer.close()
+
+
+async def test_small_chunks_are_taken_some_at_a_time(port: int) -> None:
+    """Each takes the event loop for a moment, and a reader takes all that are there."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(_HEAD + b"X-Late: 1\r\n" + _chunked(_SMALL, None))
+    async with asyncio.timeout(60):
+        head = await reader.readuntil(b"\r\n\r\n")
+    assert 1 <= int(head.partition(b"X-Largest: ")[2].split()[0]) < 3_000
     writer.close()
 
 

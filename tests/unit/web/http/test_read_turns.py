@@ -22,6 +22,18 @@ def test_a_source_waits_nine_times_as_long_as_it_took_and_others_do_not() -> Non
     assert turns.wait_s("anna", 10.036) == 0.0
 
 
+def test_dear_sources_share_what_one_has() -> None:
+    now, turns, parsed_s = 0.0, ReadTurns(), 0.0
+    while now < 10.0:
+        for source in "abcdefghi":
+            if turns.wait_s(source, now) == 0.0:
+                size = turns.piece_bytes(source)
+                turns.charge(source, took_s := _DEAR_S * size / PIECE_BYTES, size, now)
+                parsed_s += took_s
+        now += 0.001
+    assert 0.5 <= parsed_s <= 1.2
+
+
 def test_connections_of_a_source_wait_for_one_another() -> None:
     """A share of the event loop, however many they are."""
     now, turns = 0.0, ReadTurns()

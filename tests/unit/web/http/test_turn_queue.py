@@ -1,0 +1,70 @@
+"""Connections that wait for their turn at being parsed."""
+
+import asyncio
+
+from tests.conftest import eventually
+from web.http.read_turns import PIECE_BYTES, ReadTurns
+from web.http.turn_queue import TurnQueue
+
+
+class CountedTurns(ReadTurns):
+    """Turns that count how often somebody looks at them."""
+
+    looks = 0
+
+    def wait_s(self, source: str, now: float) -> float:
+        self.looks += 1
+        return super().wait_s(source, now)
+
+
+class Crowd:
+    """Connections that are dear at each turn, and join again for so many turns in all."""
+
+    def __init__(self, turns: int) -> None:
+        self.turns, self.took, self._left = CountedTurns(), list[str](), turns
+        self._queue = TurnQueue(self.turns)
+
+    def add(self, source: str, name: str) -> None:
+        """A connection that has just been parsed."""
+        self._charge(source, 0.001)
+
+        def go_on() -> None:
+            self.took.append(name)
+            self._charge(source, 0.0001)
+            if len(self.took) < self._left:
+                self._queue.join(source, go_on)
+
+        self._queue.join(source, go_on)
+
+    def _charge(self, source: str, took_s: float) -> None:
+        self.turns.charge(source, took_s, PIECE_BYTES, asyncio.get_running_loop().time())
+
+
+async def test_sources_take_turns_and_so_do_their_connections() -> None:
+    crowd = Crowd(turns=12)
+    for name in ("a1", "a2", "a3", "b1"):
+        crowd.add(name[0], name)
+    await eventually(lambda: len(crowd.took) >= 12)
+    assert crowd.took[:8] == ["a1", "b1", "a2", "b1", "a3", "b1", "a1", "b1"]
+
+
+async def test_who_has_left_has_no_turn() -> None:
+    queue, took = TurnQueue(ReadTurns()), list[str]()
+    queue.turns.charge("a", 0.002, PIECE_BYTES, asyncio.get_running_loop().time())
+    first, second = (lambda: took.append("first")), (lambda: took.append("second"))
+    for go_on in (first, second, second):
+        queue.join("a", go_on)
+    queue.leave("a", first)
+    queue.leave("b", first)
+    await eventually(lambda: took)
+    await asyncio.sleep(0.05)
+    assert took == ["second"]
+
+
+async def test_a_turn_concerns_one_connection_whatever_their_number() -> None:
+    crowd = Crowd(turns=20)
+    for number in range(100):
+        crowd.add("a", str(number))
+    await eventually(lambda: len(crowd.took) >= 20)
+    assert crowd.took[:20] == [str(number) for number in range(20)]
+    assert crowd.turns.looks < 500  # a hundred at each turn would be 2,000
