@@ -6,6 +6,9 @@ from tests.conftest import eventually
 from web.http.read_turns import PIECE_BYTES, ReadTurns
 from web.http.turn_queue import TurnQueue
 
+#: Dear by the byte.
+_TOOK_S = 0.0002
+
 
 class CountedTurns(ReadTurns):
     """Turns that count how often somebody looks at them."""
@@ -26,18 +29,18 @@ class Crowd:
 
     def add(self, source: str, name: str) -> None:
         """A connection that has just been parsed."""
-        self._charge(source, 0.001)
+        self._charge(source, 10 * _TOOK_S)
 
         def go_on() -> None:
             self.took.append(name)
-            self._charge(source, 0.0001)
+            self._charge(source, _TOOK_S)
             if len(self.took) < self._left:
                 self._queue.join(source, go_on)
 
         self._queue.join(source, go_on)
 
     def _charge(self, source: str, took_s: float) -> None:
-        self.turns.charge(source, took_s, PIECE_BYTES, asyncio.get_running_loop().time())
+        self.turns.charge(source, took_s, PIECE_BYTES // 20, asyncio.get_running_loop().time())
 
 
 async def test_sources_take_turns_and_so_do_their_connections() -> None:
@@ -63,8 +66,8 @@ async def test_who_has_left_has_no_turn() -> None:
 
 async def test_a_turn_concerns_one_connection_whatever_their_number() -> None:
     crowd = Crowd(turns=20)
-    for number in range(100):
+    for number in range(50):
         crowd.add("a", str(number))
     await eventually(lambda: len(crowd.took) >= 20)
     assert crowd.took[:20] == [str(number) for number in range(20)]
-    assert crowd.turns.looks < 500  # a hundred at each turn would be 2,000
+    assert crowd.turns.looks < 20 * 10  # all of them at each turn would be 1,000
