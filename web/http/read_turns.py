@@ -51,7 +51,7 @@ class ReadTurns:
         if until <= now:
             del self._dear[source]
             return 0.0
-        return max(self._next_at - now, 0.0)
+        return max(min(self._next_at, until) - now, 0.0)
 
     def _forget(self, now: float) -> None:
         if len(self._dear) >= _MOST:

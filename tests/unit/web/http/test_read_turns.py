@@ -34,6 +34,14 @@ def test_dear_sources_share_what_one_has() -> None:
     assert 0.5 <= parsed_s <= 1.2
 
 
+def test_nobody_waits_for_what_others_owe_longer_than_it_counts_as_dear() -> None:
+    turns = ReadTurns()
+    for number in range(1_000):
+        turns.charge(f"source-{number}", 0.004, PIECE_BYTES, 10.0)
+    assert turns.wait_s("source-0", 10.0) == 5.0
+    assert turns.wait_s("source-0", 15.0) == 0.0
+
+
 def test_connections_of_a_source_wait_for_one_another() -> None:
     """A share of the event loop, however many they are."""
     now, turns = 0.0, ReadTurns()
