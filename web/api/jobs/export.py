@@ -12,7 +12,7 @@ from schemas.jobs import Job
 from streams.kafka.envelope import iso_time
 from tables.job_warnings import job_warnings
 from web.api.common import wait_for_cursor
-from web.api.jobs.listing import JOBS, JobsQuery, live_view, require_known_pipeline
+from web.api.jobs.listing import JOBS, JobsQuery, require_known_pipeline, row_view
 from web.auth.middleware import caller_of
 from web.http.problems import Problem
 from web.http.routing import Routes
@@ -79,8 +79,7 @@ async def export_jobs(request: web.Request) -> web.StreamResponse:
 
 async def _json(parts: Services, listing: Listing) -> AsyncIterator[bytes]:
     def encode(rows: Sequence[bytes]) -> bytes:
-        views = [parts.views.of(row, lambda job: live_view(job, parts.progress)) for row in rows]
-        return _encode(views)[1:-1]  # without the brackets of the array
+        return _encode([row_view(row, parts) for row in rows])[1:-1]  # without the brackets of the array
 
     yield b'{"data": ['
     first = True

@@ -2,6 +2,8 @@
 
 from typing import get_args
 
+import msgspec
+
 from schemas.jobs import Job, JobStatus
 from schemas.steps import step_kinds
 from web.http.problems import Problem
@@ -63,6 +65,11 @@ async def require_known_pipeline(parts: Services, listing: Listing, owner: str |
         and not await parts.model.read(queries.has_pipeline, name, owner)
     ):
         raise Problem(400, "invalid-pipeline", f"unknown pipeline {name[:50]!r}: use {', '.join(parts.pipelines)}")
+
+
+def row_view(row: bytes, parts: Services) -> msgspec.Raw:
+    """The view of a stored row with its live progress, in JSON."""
+    return parts.views.of(row, lambda job: live_view(job, parts.progress))
 
 
 def live_view(job: Job, progress: Progress) -> JobView:

@@ -6,7 +6,7 @@ from schemas.jobs import Job
 from web.api.common import data_response, visible_job, wait_for_cursor
 from web.api.jobs import actions
 from web.api.jobs.as_of import AsOfQuery, job_at, requested_moment
-from web.api.jobs.listing import JOBS, JobsQuery, live_view, require_known_pipeline
+from web.api.jobs.listing import JOBS, JobsQuery, live_view, require_known_pipeline, row_view
 from web.api.paging import page
 from web.auth.middleware import caller_of
 from web.http.cursors import WriteCursor
@@ -25,7 +25,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     listing, parts = parse(request.query, JOBS, caller_of(request).scope), services(request)
     await wait_for_cursor(request, "jobs")
     await require_known_pipeline(parts, listing, caller_of(request).scope)
-    return await page(request, listing, lambda row: parts.views.of(row, lambda job: live_view(job, parts.progress)))
+    return await page(request, listing, lambda row: row_view(row, parts))
 
 
 @routes.get(

@@ -58,7 +58,7 @@ _BODIES = {
     "with its length": (_LARGE, b"Content-Length: %d\r\n\r\n%b" % (len(_LARGE), _LARGE)),
     "in chunks": (_LARGE, _chunked(_LARGE, random.Random(3))),
     "in chunks of one byte": (_SMALL, _chunked(_SMALL, None)),
-    "in chunks with more beside them than in them": (b"x" * 500, _CHUNKED + _WRAPPED * 500 + b"0\r\n\r\n"),
+    "in chunks with long extensions": (b"x" * 500, _CHUNKED + _WRAPPED * 500 + b"0\r\n\r\n"),
 }
 
 
