@@ -13,7 +13,7 @@ class Executor(Section, frozen=True, kw_only=True):
     short_turns: int = 1
     #: Maximum concurrent attempts per step, as JSON, e.g. {"transcode": 1}; unset: the default of the step.
     slots: dict[str, int] = {}
-    #: Steps by lane, as JSON, e.g. {"gpu": ["transcribe"]}; all others are in the lane "default".
+    #: Steps by lane, as JSON, e.g. {"speech": ["transcribe"]}; all others are in the lane "default".
     lanes: dict[str, tuple[str, ...]] = {}
     #: Drain time after SIGTERM, seconds: running attempts may finish before they are released.
     drain_s: float = 20.0

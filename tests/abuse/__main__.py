@@ -9,6 +9,7 @@ import json
 import resource
 import subprocess
 import sys
+import time
 
 import uvloop
 
@@ -16,8 +17,8 @@ from tests.abuse.measure import Abused, abused_replica, quantiles_ms
 
 _SAMPLE_S = 1.0
 _QUIET_S = 10.0
-#: In which the attacker opens its sockets.
-_OPENING_S = 15.0
+#: In which the attacker has opened its sockets.
+_OPENING_S = 120.0
 
 
 async def _peak_mb(replica: Abused, peak: list[float]) -> None:
@@ -55,12 +56,13 @@ async def abuse(replica: Abused, target: str, options: argparse.Namespace) -> di
     before_mb, peak = replica.memory_mb(), [0.0]
     sampling = asyncio.create_task(_peak_mb(replica, peak))
     began_cpu = replica.cpu_s()
-    attacker = _attacker(target, options.sockets, options.only)
-    opening_s = min(_OPENING_S, seconds / 2)
-    opening, wrong = await replica.others_wait_s(opening_s, address)
-    settled, more_wrong = await replica.others_wait_s(seconds - opening_s, address)
+    attacker, began = _attacker(target, options.sockets, options.only), time.monotonic()
+    assert attacker.stdout is not None
+    opened = asyncio.create_task(asyncio.to_thread(attacker.stdout.readline))
+    opening, wrong = await replica.others_wait_s(_OPENING_S, address, opened)
+    settled, more_wrong = await replica.others_wait_s(seconds, address)
     wrong += more_wrong
-    cpu = (replica.cpu_s() - began_cpu) / seconds
+    cpu = (replica.cpu_s() - began_cpu) / (time.monotonic() - began)
     outcomes, _ = await asyncio.to_thread(attacker.communicate, "")
     sampling.cancel()
     await asyncio.sleep(5.0)
@@ -81,7 +83,7 @@ async def abuse(replica: Abused, target: str, options: argparse.Namespace) -> di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=240.0)
+    parser.add_argument("--seconds", type=float, default=240.0, help="After all sockets are open.")
     parser.add_argument("--sockets", type=int, default=10_000)
     parser.add_argument("--jobs", type=int, default=3_000)
     parser.add_argument("--only", default="", help="Names of attacks, separated by commas.")

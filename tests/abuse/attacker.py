@@ -1,6 +1,7 @@
 """The attacks, in a process of their own: `python -m tests.abuse.attacker URL`.
 
-Ends with its standard input, and prints the responses to each attack by status.
+Prints a line once its connections are open, ends with its standard input, and prints the responses to each attack by
+status.
 """
 
 import argparse
@@ -45,6 +46,7 @@ async def _attack(url: str, sockets: int, names: tuple[str, ...]) -> None:
     attacker = Attacker(url)
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
     await attacker.begin(sockets, names)
+    print("open", flush=True)
     await ended
     await attacker.end()
     print(json.dumps({name: dict(found.counts) for name, found in attacker.outcomes.items()}))

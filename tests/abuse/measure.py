@@ -39,16 +39,20 @@ class Abused:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / 100
 
-    async def others_wait_s(self, seconds: float, address: str = "127.0.0.1") -> tuple[list[float], list[str]]:
-        """Latencies of the other owner's requests from an IP address for a while, and what went wrong."""
+    async def others_wait_s(
+        self, seconds: float, address: str = "127.0.0.1", until: "asyncio.Future[Any] | None" = None
+    ) -> tuple[list[float], list[str]]:
+        """Latencies of the other owner's requests from an IP address for a while, or until something is done, and what
+        went wrong.
+        """
         waits: list[float] = []
         wrong: list[str] = []
         timeout = aiohttp.ClientTimeout(total=30)
         headers = {"Authorization": "Bearer bert-views"}
-        until = time.monotonic() + seconds
+        ends = time.monotonic() + seconds
         connector = aiohttp.TCPConnector(local_addr=(address, 0))
         async with aiohttp.ClientSession(self.url, headers=headers, timeout=timeout, connector=connector) as session:
-            while time.monotonic() < until:
+            while time.monotonic() < ends and not (until is not None and until.done()):
                 for path in _PATHS:
                     began = time.perf_counter()
                     try:

@@ -9,6 +9,7 @@ import errno
 import logging
 import socket
 import struct
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -23,6 +24,8 @@ log = logging.getLogger("kinolog.web")
 _AT_A_TIME = 4
 #: Refusals before others are served again: one costs some 10 us.
 _REFUSED_AT_A_TIME = 16
+#: And for how long at most, seconds: beside threads that compute a refusal may cost a millisecond.
+_LONGEST_S = 0.0005
 #: Pause without files for further connections, seconds.
 _PAUSE_S = 1.0
 #: Close with a reset, so that the kernel keeps nothing. Source: socket(7), SO_LINGER.
@@ -57,7 +60,8 @@ class Listener:
 
     def _accept(self, listening: socket.socket) -> None:
         accepted = refused = 0
-        while accepted < _AT_A_TIME and refused < _REFUSED_AT_A_TIME:
+        until = time.perf_counter() + _LONGEST_S
+        while accepted < _AT_A_TIME and refused < _REFUSED_AT_A_TIME and (not refused or time.perf_counter() < until):
             try:
                 connection, address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

@@ -19,6 +19,7 @@ from aiohttp import web
 from web.http.admission import Admission, source_of
 from web.http.patch_reading import TurnTakingHandler
 from web.http.read_turns import ReadTurns
+from web.http.rounds import Rounds
 from web.http.turn_queue import TurnQueue
 
 log = logging.getLogger("kinolog.web")
@@ -69,14 +70,14 @@ class Connections:
         #: Connections that had no request when they were last looked at, the oldest first.
         self._silent: OrderedDict[Any, None] = OrderedDict()
         self._addresses: dict[Any, str] = {}
-        self._queue, self._numbers = TurnQueue(ReadTurns()), count()
+        self._queue, self._rounds, self._numbers = TurnQueue(ReadTurns()), Rounds(), count()
         server.connection_made = self._connection_made  # type: ignore[method-assign]
         server.connection_lost = self._connection_lost  # type: ignore[method-assign]
 
     async def establish(self, accepted: socket.socket, address: str) -> None:
         """Serve an accepted socket whose address admission has counted."""
         source = source_of(address) if self._admission.tells_clients_apart else str(next(self._numbers))
-        handler = TurnTakingHandler(self._server, source, self._queue)
+        handler = TurnTakingHandler(self._server, source, self._queue, self._rounds)
         self._addresses[handler] = address
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: handler, accepted)

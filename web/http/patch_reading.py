@@ -9,7 +9,8 @@ import time
 from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
-from web.http.read_turns import TURN_S
+from web.http.read_turns import PIECE_BYTES, TURN_S
+from web.http.rounds import Rounds
 from web.http.turn_queue import TurnQueue
 
 #: Chunks of a body that wait to be read: a reader takes all of them at once. Measured: with aiohttp's limit of 4,096,
@@ -31,15 +32,16 @@ class TurnTakingHandler(RequestHandler):
         "_parsed",
         "_queue",
         "_resuming",
+        "_rounds",
         "_source",
         "_took_s",
         "_turns",
         "_waiter",
     )
 
-    def __init__(self, server: web.Server, source: str, queue: TurnQueue) -> None:
+    def __init__(self, server: web.Server, source: str, queue: TurnQueue, rounds: Rounds) -> None:
         super().__init__(server, loop=server._loop, **server._kwargs)
-        self._source, self._queue, self._turns = source, queue, queue.turns
+        self._source, self._queue, self._turns, self._rounds = source, queue, queue.turns, rounds
         #: What has not been parsed: at most what two reads of the transport give.
         self._arrived = bytearray()
         self._next_turn: asyncio.Handle | None = None
@@ -64,8 +66,12 @@ class TurnTakingHandler(RequestHandler):
             self._parse(data)
         elif self._arrived or self._has_turn():
             self._arrived += data
+            if len(self._arrived) > PIECE_BYTES:
+                self._hold()
         elif self._is_plain(len(data)):
             super().data_received(data)
+        elif not self._rounds.enter():
+            self._wait_for_round(data)
         elif self._wait_s() == 0.0 and len(data) <= self._turns.piece_bytes(self._source):
             self._parse(data)
         else:
@@ -79,6 +85,7 @@ class TurnTakingHandler(RequestHandler):
                 handle.cancel()
         self._next_turn = self._resuming = None
         self._queue.leave(self._source, self._go_on)
+        self._rounds.leave(self._source, self._go_on)
         self._arrived.clear()
         super().connection_lost(exc)
 
@@ -103,6 +110,11 @@ class TurnTakingHandler(RequestHandler):
             return False
         body = request._payload
         return not body.is_eof() and body.total_bytes + size <= request.content_length
+
+    def _wait_for_round(self, data: bytes) -> None:
+        self._arrived += data
+        self._is_waiting = True
+        self._rounds.join(self._source, self._go_on)
 
     def _resume_transport_reading(self) -> None:
         if self._has_turn():

@@ -19,12 +19,12 @@ def test_names_nest_and_values_are_converted() -> None:
             "KINOLOG_LEASE__TTL_S": "3.5",
             "KINOLOG_AUTH__ENABLED": "false",
             "KINOLOG_AUTH__TOKENS": '[{"token": "t", "owner": "o", "role": "viewer"}]',
-            "KINOLOG_EXECUTOR__LANES": '{"gpu": ["transcribe"]}',
+            "KINOLOG_EXECUTOR__LANES": '{"speech": ["transcribe"]}',
         }
     )
     assert (settings.web.port, settings.lease.ttl_s, settings.auth.enabled) == (9000, 3.5, False)
     assert settings.auth.tokens[0].role == "viewer"
-    assert settings.executor.lanes == {"gpu": ("transcribe",)}
+    assert settings.executor.lanes == {"speech": ("transcribe",)}
 
 
 def test_an_empty_value_is_an_unset_one() -> None:

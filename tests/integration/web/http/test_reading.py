@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import random
+import socket
 import zlib
 from collections.abc import AsyncIterator
 
@@ -10,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from streams.settings import load
+from tests.conftest import eventually
 from web.http.listener import BoundedSite
 from web.server import make_runner
 
@@ -18,10 +20,17 @@ _CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture
-async def port() -> AsyncIterator[int]:
+def served() -> list[str]:
+    """Addresses of the requests that the server of `port` has begun with, in order."""
+    return []
+
+
+@pytest.fixture
+async def port(served: list[str]) -> AsyncIterator[int]:
     """Of a server that answers with the digest of a body, which it reads at once, slowly, or once it is full."""
 
     async def digest(request: web.Request) -> web.Response:
+        served.append(request.remote or "")
         found, sizes = hashlib.sha256(), [0]
         while "X-Late" in request.headers and not request.protocol._reading_paused:
             await asyncio.sleep(0.001)
@@ -93,6 +102,20 @@ async def test_many_requests_at_once_are_answered_in_order(port: int) -> None:
         for body in bodies:
             assert await _answer(reader) == hashlib.sha256(body).hexdigest()
     writer.close()
+
+
+async def test_a_burst_of_one_address_does_not_keep_another_waiting(port: int, served: list[str]) -> None:
+    """All of it arrives at one moment, the other's request last."""
+    crowd = [socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.3", 0)) for _ in range(150)]
+    other = socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0))
+    await eventually(lambda: len(asyncio.all_tasks()) > 150)  # the server has accepted them
+    await asyncio.sleep(0.05)
+    for connection in (*crowd, other):
+        connection.sendall(_HEAD + b"Content-Length: 1\r\n\r\nx")
+    await eventually(lambda: len(served) == 151, 60)
+    for connection in (*crowd, other):
+        connection.close()
+    assert served.index("127.0.0.2") < 20
 
 
 async def test_a_compressed_body_stays_as_it_is(port: int) -> None:
