@@ -3,20 +3,18 @@
 New records get the lost ones' offsets again: as long as rows claim to have applied these, they would count as replays.
 """
 
-import asyncio
 import logging
 from collections.abc import Iterator, Set
 
 from agents.control.job_tables import JobTables
 from agents.control.recovery import partition_of_row
 from streams.kafka.envelope import UNDECODABLE
+from streams.process.turns import in_turns
 from tables.changelog_table import ChangelogTable
 from tables.rows import AppliedOffsets, Row, decode_row, encode_with_offsets, watermark_row
 
 log = logging.getLogger(__name__)
 
-#: Rows between two turns of the event loop.
-_CHUNK = 500
 _REMEDY = "a power cut or a lost disk: jobs whose events were lost run their steps again"
 
 
@@ -36,9 +34,7 @@ async def put_right(
         fields = {"topic": topic, "partition": partition, "applied": applied[topic, partition], "last": offset}
         log.error("the log has lost records that were applied", extra={**fields, "hint": _REMEDY})
     for table in (tables.jobs, tables.assets):
-        for number, (key, row, partition) in enumerate(_rows(table, tables)):
-            if number % _CHUNK == 0:
-                await asyncio.sleep(0)
+        async for key, row, partition in in_turns(_rows(table, tables)):
             if partition in owned and any(at > lost.get((topic, partition), at) for topic, at in row.at.items()):
                 table.put(key, encode_with_offsets(row, {}), partition)
     applied = {source: lost.get(source, offset) for source, offset in applied.items()}

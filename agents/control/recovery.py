@@ -1,17 +1,17 @@
 """Recovery: everything that control derives from its rows, rebuilt after a change of the owned partitions."""
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Set
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Set
 from functools import partial
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from agents.control.job_tables import JobTables
 from schemas.jobs import Asset, DeletedJob, Job, Queue
 from streams.kafka.envelope import UNDECODABLE
 from streams.kafka.partitioner import partition_of
+from streams.process.turns import in_turns
 from streams.worker.cached_changelog import CacheNotWritten
 from tables.assets import LISTED_JOBS
 from tables.cache.deleted_marks import DeletedAt, Marks, MarksInCache, MarksInMemory
@@ -32,11 +32,6 @@ from tables.rows import (
 )
 
 log = logging.getLogger(__name__)
-
-R = TypeVar("R")
-
-#: Rows between two turns of the event loop.
-_CHUNK = 500
 
 
 class _OwnedRow(NamedTuple):
@@ -65,7 +60,7 @@ async def rebuild_indexes(tables: JobTables, owned: Set[int], is_current: Callab
 
     None, and nothing is changed, where another recovery has begun meanwhile (`is_current`).
     """
-    rows = [row async for row in _in_turns(_readable_rows(tables, owned)) if row.partition in owned]
+    rows = [row async for row in in_turns(_readable_rows(tables, owned)) if row.partition in owned]
     jobs = [row for _, row, _ in rows if isinstance(row, Job)]
     crowded = await _jobs_of_crowded_assets(tables, owned, [job for job in jobs if not job.refused])
     if not is_current():
@@ -124,11 +119,11 @@ async def _jobs_of_crowded_assets(tables: JobTables, owned: Set[int], in_memory:
 async def _candidates(tables: JobTables, cache: RowCache, partition: int) -> AsyncIterator[bytes]:
     """Assets whose jobs are to be read. In a new cache the jobs of all assets are counted, by their keys."""
     if cache.is_counted(partition):
-        async for key in _in_turns(cache.keys(scope(CROWDED, partition))):
+        async for key in in_turns(cache.keys(scope(CROWDED, partition))):
             yield key[3:]
         return
     asset_id, count = b"", 0
-    async for found, _ in _in_turns(chain(tables.jobs.rows.jobs_by_asset(partition), [(b"", b"")])):
+    async for found, _ in in_turns(chain(tables.jobs.rows.jobs_by_asset(partition), [(b"", b"")])):
         if found == asset_id:
             count += 1
             continue
@@ -138,17 +133,9 @@ async def _candidates(tables: JobTables, cache: RowCache, partition: int) -> Asy
 
 
 async def _jobs_of(tables: JobTables, asset_id: bytes, partition: int) -> AsyncIterator[Job]:
-    async for _, encoded in _in_turns(tables.jobs.rows.jobs_of(asset_id, partition)):
+    async for _, encoded in in_turns(tables.jobs.rows.jobs_of(asset_id, partition)):
         with contextlib.suppress(*UNDECODABLE):
             yield decode_job(encoded)
-
-
-async def _in_turns(rows: Iterable[R]) -> AsyncIterator[R]:
-    """`rows`, with turns for the rest of the event loop."""
-    for number, row in enumerate(rows):
-        if number % _CHUNK == 0:
-            await asyncio.sleep(0)
-        yield row
 
 
 def _asset_offsets(tables: JobTables) -> Iterator[tuple[int, dict[str, int]]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from streams.process.turns import in_turns
 from web.http.admission import Admission, source_of
 from web.http.patch_reading import TurnTakingHandler
 from web.http.read_turns import ReadTurns
@@ -142,9 +143,7 @@ class Sweeper:
     async def _sweep(self, now: float) -> None:
         """Abort what has stalled; a part of the connections at a time: 10,000 of them take 20 ms."""
         before, self._unsent, aborted = self._unsent, {}, 0
-        for number, (handler, transport) in enumerate(list(self._server._connections.items()), 1):
-            if number % _PART == 0:
-                await asyncio.sleep(0)
+        async for handler, transport in in_turns(list(self._server._connections.items()), _PART):
             size = transport.get_write_buffer_size()
             known, since = before.get(handler, (0, now))
             if not size:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from schemas.jobs import Asset, Queue
 from streams.kafka.retry import follow_forever
+from streams.process.turns import in_turns
 from streams.settings import Settings
 from web.http.cursors import log_mark
 from web.live.hub import REBUILT, Hub
@@ -194,7 +195,7 @@ class ChangelogFollower:
             await publish_pause(self._model, self._hub, step, result.seq)
 
     async def _publish_jobs(self, changes: Iterable[JobChange]) -> None:
-        for n, change in enumerate(changes, 1):
+        async for change in in_turns(changes, _CHUNK):
             self._position.offsets[change.partition] = change.offset + 1
             if change.job is None:
                 self._progress.forget(change.audience.job_id)
@@ -202,8 +203,6 @@ class ChangelogFollower:
                 self._progress.update(change.job)
             if not self._position.rebuilding:
                 self._hub.publish(change)
-            if n % _CHUNK == 0:
-                await asyncio.sleep(0)
 
     def _note_pauses(self, changes: Iterable[Change[Queue]]) -> set[str]:
         """Record which queues are paused; returns the steps whose queue was paused or resumed."""

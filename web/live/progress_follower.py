@@ -18,6 +18,7 @@ from streams.kafka.envelope import Entry, read
 from streams.kafka.reader import FOLLOWER_MS, fetch_from, open_reader
 from streams.kafka.retry import follow_forever
 from streams.kafka.topics import names
+from streams.process.turns import in_turns
 from streams.settings import Settings
 from web.live.hub import Hub
 from web.live.progress import Progress
@@ -139,11 +140,9 @@ class ProgressFollower:
     async def take(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
         """Apply records of one partition, in order."""
         entries = [entry for record in records for entry in read(record.value, record.headers)]
-        for n, entry in enumerate(entries, 1):
+        async for entry in in_turns(entries, _CHUNK):
             if isinstance(entry, Entry):
                 self._apply(entry.message)
-            if n % _CHUNK == 0:
-                await asyncio.sleep(0)
         self._next[partition] = records[-1].offset + 1
 
     def _apply(self, message: Message) -> None:

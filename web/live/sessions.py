@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
+from streams.process.turns import in_turns
 from web.auth.middleware import Authenticator
 from web.auth.principal import Principal
 from web.live.client import Client, CloseReason
@@ -33,9 +34,7 @@ class Sessions:
     async def run(self) -> None:
         """Check all tokens periodically until cancelled."""
         while True:
-            for number, (client, principal) in enumerate(list(self._open.items()), 1):
-                if number % _PART == 0:
-                    await asyncio.sleep(0)
+            async for client, principal in in_turns(list(self._open.items()), _PART):
                 if not self._authenticator.is_still_valid(principal):
                     client.close(TOKEN_ENDED)
             await asyncio.sleep(_CHECK_S)

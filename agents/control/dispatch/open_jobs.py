@@ -4,7 +4,6 @@ Those of this process's own partitions are in its table. Those of other control 
 are kept here.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Set
 
 import msgspec
@@ -13,13 +12,12 @@ from agents.control.job_tables import JobTables
 from schemas.jobs import JOB_ENDED, DeletedJob, Job, JobStatus, Queue
 from streams.kafka.envelope import UNDECODABLE, fault_of
 from streams.kafka.partitioner import partition_of
+from streams.process.turns import in_turns
 from tables.dispatch.rows import is_open
 from tables.rows import decode_job, split_rows
 
 #: Decoded jobs that are kept: those that were changed last are the next ones to be requested.
 _CACHED = 4096
-#: Rows between two turns of the event loop.
-_CHUNK = 500
 
 
 class _Head(msgspec.Struct):
@@ -45,9 +43,7 @@ class OpenJobs:
 
     async def own(self) -> AsyncIterator[Job]:
         """The open jobs of this process's table."""
-        for number, (_, row) in enumerate(self._tables.jobs.items_to_act_on(self._owned)):
-            if number % _CHUNK == 0:
-                await asyncio.sleep(0)
+        async for _, row in in_turns(self._tables.jobs.items_to_act_on(self._owned)):
             if (job := self._own_open(row)) is not None:
                 yield job
 

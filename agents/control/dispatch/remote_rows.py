@@ -1,17 +1,14 @@
 """Rows of other control processes: from the row cache as far as it goes, then from their changelog."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 
 from streams.kafka.reader import read_between
+from streams.process.turns import in_turns
 from tables.cache.row_cache import Position
 from tables.changelog_table import ChangelogTable
-
-#: Rows between two turns of the event loop.
-_CHUNK = 500
 
 
 class CachedRecord(NamedTuple):
@@ -41,9 +38,7 @@ class RemoteRows:
         for part, position in (await self._cached(reader)).items():
             starts[part] = position.offset + 1
             self.applied |= {(topic, part.partition): offset for topic, offset in position.applied.items()}
-            for number, (key, row) in enumerate(self._rows.cached_to_act_on(part.partition)):
-                if number % _CHUNK == 0:
-                    await asyncio.sleep(0)
+            async for key, row in in_turns(self._rows.cached_to_act_on(part.partition)):
                 yield CachedRecord(part.partition, key, row)
         async for record in read_between(reader, starts, self.ends):
             yield record
