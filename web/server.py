@@ -25,9 +25,9 @@ from streams.worker import patch_fetch_wait, patch_metadata_retry
 from tables.pipelines import InvalidPipeline
 from web.app import make_app
 from web.background.tasks import BROKEN
-from web.http.admission import Admission
-from web.http.listener import BoundedSite
-from web.http.patch_connections import BoundedRunner
+from web.connections.admission import Admission
+from web.connections.listener import BoundedSite
+from web.connections.patch_connections import BoundedRunner
 from web.readmodel.read_model import ReplicaInUse
 from web.services import SERVICES
 

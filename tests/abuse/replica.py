@@ -26,7 +26,7 @@ from tables.reducer import advance
 from tests.unit.web.readmodel.crowd import ERRORS, submission
 from tests.unit.web.rows import record
 from web.app import make_app
-from web.http.listener import BoundedSite
+from web.connections.listener import BoundedSite
 from web.server import ClientErrors, make_runner
 from web.services import SERVICES, Services
 

@@ -1,5 +1,4 @@
-"""aiohttp's server with a limit on connections: private parts of aiohttp 3.14 are used here, and in
-`web/http/patch_reading.py`.
+"""aiohttp's server with a limit on connections: private parts of aiohttp 3.14 are used here and in `patch_reading.py`.
 
 Beyond the limit a connection that has not sent a request yet makes place for the new one, else the one that is idle for
 longest, so that sockets that send nothing, or a header byte a minute, cost nobody else his connection. A connection
@@ -17,11 +16,11 @@ from typing import Any
 from aiohttp import web
 
 from streams.process.turns import in_turns
-from web.http.admission import Admission, source_of
-from web.http.patch_reading import TurnTakingHandler
-from web.http.read_turns import ReadTurns
-from web.http.rounds import Rounds
-from web.http.turn_queue import TurnQueue
+from web.connections.admission import Admission, source_of
+from web.connections.patch_reading import TurnTakingHandler
+from web.connections.read_turns import ReadTurns
+from web.connections.rounds import Rounds
+from web.connections.turn_queue import TurnQueue
 
 log = logging.getLogger("kinolog.web")
 

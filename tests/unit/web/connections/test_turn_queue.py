@@ -3,8 +3,8 @@
 import asyncio
 
 from tests.conftest import eventually
-from web.http.read_turns import PIECE_BYTES, ReadTurns
-from web.http.turn_queue import TurnQueue
+from web.connections.read_turns import PIECE_BYTES, ReadTurns
+from web.connections.turn_queue import TurnQueue
 
 #: Dear by the byte.
 _TOOK_S = 0.0002

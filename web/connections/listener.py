@@ -15,8 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
-from web.http.admission import Admission
-from web.http.patch_connections import BoundedRunner
+from web.connections.admission import Admission
+from web.connections.patch_connections import BoundedRunner
 
 log = logging.getLogger("kinolog.web")
 

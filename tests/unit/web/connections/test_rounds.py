@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import eventually
-from web.http.rounds import Rounds
+from web.connections.rounds import Rounds
 
 
 class Looks:

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.conftest import eventually
-from web.http import listener
-from web.http.admission import Admission
-from web.http.listener import Listener
+from web.connections import listener
+from web.connections.admission import Admission
+from web.connections.listener import Listener
 
 
 class Exhausted(socket.socket):

@@ -1,6 +1,6 @@
 """aiohttp's handler of a connection, which parses what arrives a piece at a time, in turn with other connections.
 
-Private parts of aiohttp 3.14 are used here, as in `web/http/patch_connections.py`.
+Private parts of aiohttp 3.14 are used here, as in `patch_connections.py`.
 """
 
 import asyncio
@@ -9,9 +9,9 @@ import time
 from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
-from web.http.read_turns import PIECE_BYTES, TURN_S
-from web.http.rounds import Rounds
-from web.http.turn_queue import TurnQueue
+from web.connections.read_turns import PIECE_BYTES, TURN_S
+from web.connections.rounds import Rounds
+from web.connections.turn_queue import TurnQueue
 
 #: Chunks of a body that wait to be read: a reader takes all of them at once. Measured: with aiohttp's limit of 4,096,
 #: bodies in chunks of one byte kept the event loop for 50 to 150 ms.

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from streams.settings import load
 from tests.conftest import eventually
-from web.http.listener import BoundedSite
+from web.connections.listener import BoundedSite
 from web.server import make_runner
 
 _HEAD = b"POST / HTTP/1.1\r\nHost: kinolog\r\n"
@@ -115,6 +115,22 @@ async def test_a_burst_of_one_address_does_not_keep_another_waiting(port: int, s
     await eventually(lambda: len(served) == 151, 60)
     for connection in (*crowd, other):
         connection.close()
+    assert served.index("127.0.0.2") < 20
+
+
+async def test_a_client_that_pipelines_does_not_keep_another_waiting(port: int, served: list[str]) -> None:
+    """dabeaz/curio#106, tempesta-tech/tempesta#1065: 400 requests are there at once, all of one connection."""
+    request = _HEAD + b"Content-Length: 1\r\n\r\nx"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.3", 0))
+    _, other = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+    await asyncio.sleep(0.05)
+    writer.write(request * 400)
+    other.write(request)
+    async with asyncio.timeout(60):
+        for _ in range(400):
+            await _answer(reader)
+    writer.close()
+    other.close()
     assert served.index("127.0.0.2") < 20
 
 

@@ -1,6 +1,6 @@
 """Who makes the event loop parse for long waits in proportion, and nobody else does."""
 
-from web.http.read_turns import PIECE_BYTES, ReadTurns
+from web.connections.read_turns import PIECE_BYTES, ReadTurns
 
 #: A tenth of that takes as long as a whole piece may.
 _DEAR_S = 0.01

@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.http.admission import Admission, source_of
+from web.connections.admission import Admission, source_of
 
 
 def test_an_address_has_so_many_connections_and_others_are_not_affected() -> None:

@@ -5,8 +5,8 @@ With a timer for each, all of them looked at every turn, and one of them had it:
 
 import asyncio
 
-from web.http.read_turns import ReadTurns
-from web.http.source_queue import GoOn, SourceQueue
+from web.connections.read_turns import ReadTurns
+from web.connections.source_queue import GoOn, SourceQueue
 
 
 class TurnQueue:

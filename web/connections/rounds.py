@@ -6,7 +6,7 @@ connections of one client that send at the same moment kept everybody else waiti
 
 import asyncio
 
-from web.http.source_queue import GoOn, SourceQueue
+from web.connections.source_queue import GoOn, SourceQueue
 
 #: Connections that are looked at in a round: each costs up to half a millisecond, with the request that it brings.
 _LOOKS = 4
