@@ -34,9 +34,6 @@ from web.live.progress import Progress
 from web.live.progress_follower import ProgressFollower
 from web.live.sessions import Sessions
 from web.readmodel.commands import Commands
-from web.readmodel.event_index import EventIndex
-from web.readmodel.event_indexer import EventIndexer
-from web.readmodel.event_log import EventLog
 from web.readmodel.executors import Executors
 from web.readmodel.log_clock import LogClock
 from web.readmodel.position import Position
@@ -44,6 +41,9 @@ from web.readmodel.read_model import ReadModel
 from web.search.index import SearchIndex
 from web.search.indexer import Indexer
 from web.search.query_embedder import QueryVectors
+from web.timelines.event_index import EventIndex
+from web.timelines.event_indexer import EventIndexer
+from web.timelines.event_log import EventLog
 from web.upload_staging.journal import Journal
 from web.views.encoded import EncodedViews
 

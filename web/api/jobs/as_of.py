@@ -11,12 +11,12 @@ from web.api.common import AfterQuery
 from web.api.log_reads import read_log
 from web.http.disconnection import while_connected
 from web.http.problems import Problem, not_found
-from web.readmodel.event_log import JobHistory
-from web.readmodel.history import PastJob, as_row, before_first, fold
 from web.readmodel.list_query import moment
-from web.readmodel.past_counts import TooOld
 from web.readmodel.queries import Counts
 from web.services import services
+from web.timelines.event_log import JobHistory
+from web.timelines.history import PastJob, as_row, before_first, fold
+from web.timelines.past_counts import TooOld
 
 
 class AsOfQuery(AfterQuery, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from web.api.common import AfterQuery, json_response, visible_job
 from web.api.log_reads import read_log
 from web.auth.middleware import caller_of
 from web.http.routing import Routes
-from web.readmodel.facts import Fact
 from web.services import services
+from web.timelines.facts import Fact
 from web.views.build import error_view
 from web.views.models import EventView, Timeline
 

@@ -9,7 +9,7 @@ from tests.conftest import eventually
 from tests.integration.web.logs import control, log, make, site
 from tests.integration.web.served import ADMIN, Site
 from web.http.fair_semaphore import FairSemaphore
-from web.readmodel.event_log import EventLog, JobHistory
+from web.timelines.event_log import EventLog, JobHistory
 
 __all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
 

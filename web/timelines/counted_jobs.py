@@ -9,8 +9,8 @@ import msgspec
 from schemas.facts import AssetDeleted, AssetReady, JobFact
 from schemas.jobs import JobStatus, Step, StepSpec, StepStatus
 from tables.assets import asset_status
-from web.readmodel.facts import Fact
-from web.readmodel.history import PastJob, fold
+from web.timelines.facts import Fact
+from web.timelines.history import PastJob, fold
 
 
 class CountKey(NamedTuple):

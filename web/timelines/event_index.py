@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from schemas.facts import JobDeleted
-from web.readmodel import database_file, past_counts
-from web.readmodel.past_counts import PastCounts
+from web.readmodel import database_file
 from web.readmodel.projector import transaction
 from web.readmodel.queries import Counts
+from web.timelines import past_counts
+from web.timelines.past_counts import PastCounts
 
 log = logging.getLogger("kinolog.web")
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from schemas.facts import AssetDeleted, JobDeleted, JobSubmitted
 from schemas.jobs import Input
 from tests.unit.web.readmodel.log_records import log_record, of_job
-from web.readmodel.event_index import MAX_JOB_EVENTS, EventIndex
-from web.readmodel.event_log import spans
+from web.timelines.event_index import MAX_JOB_EVENTS, EventIndex
+from web.timelines.event_log import spans
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from streams.kafka.reader import ends_with_open_transactions, open_reader, read_
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.http.problems import unavailable
-from web.readmodel.event_index import SKEW_S, EventIndex, IndexEnd
 from web.readmodel.position import Position
 from web.readmodel.queries import Counts
+from web.timelines.event_index import SKEW_S, EventIndex, IndexEnd
 
 log = logging.getLogger("kinolog.web")
 

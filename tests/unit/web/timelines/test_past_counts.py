@@ -16,9 +16,9 @@ from tests.unit.web.readmodel.crowd import Said, crowd
 from tests.unit.web.readmodel.log_records import LogRecord, log_record
 from tests.unit.web.rows import NOW
 from web.api.stats import stats
-from web.readmodel.event_index import EventIndex, IndexEnd
-from web.readmodel.past_counts import TooOld
 from web.readmodel.queries import Counts
+from web.timelines.event_index import EventIndex, IndexEnd
+from web.timelines.past_counts import TooOld
 
 PARTITIONS = 2
 
@@ -81,8 +81,8 @@ def same(counts: Counts, rows: dict[str, Job], owner: str | None) -> None:
 async def test_at_every_moment_the_counts_are_those_of_the_rows(
     index: EventIndex, story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.readmodel.past_counts._CHUNK_BYTES", 512)  # many chunks
-    monkeypatch.setattr("web.readmodel.past_counts._TOTALS_SHARE", 0)
+    monkeypatch.setattr("web.timelines.past_counts._CHUNK_BYTES", 512)  # many chunks
+    monkeypatch.setattr("web.timelines.past_counts._TOTALS_SHARE", 0)
     await add(index, story.records)
     for owner in (None, "anna", "bert"):
         for moment, rows in story.distinct[::5]:
@@ -113,7 +113,7 @@ async def test_a_batch_that_fails_changes_nothing_and_can_be_repeated(
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("web.readmodel.event_index._index_jobs", full)
+        patch.setattr("web.timelines.event_index._index_jobs", full)
         with pytest.raises(OSError, match="disk full"):
             await add(index, story.records[half:])
     assert (await at(index, 2**50), await index.next_offsets("log")) == (before, offsets)
@@ -124,8 +124,8 @@ async def test_a_batch_that_fails_changes_nothing_and_can_be_repeated(
 async def test_the_oldest_counts_are_removed_at_the_bound_and_the_others_stay_right(
     tmp_path: Path, story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.readmodel.past_counts._CHUNK_BYTES", 512)
-    monkeypatch.setattr("web.readmodel.past_counts._TOTALS_SHARE", 0)
+    monkeypatch.setattr("web.timelines.past_counts._CHUNK_BYTES", 512)
+    monkeypatch.setattr("web.timelines.past_counts._TOTALS_SHARE", 0)
     index = EventIndex(tmp_path / "events", max_count_bytes=8_000)
     await index.reset("log", dict.fromkeys(range(PARTITIONS), 0))
     await add(index, story.records)
@@ -146,8 +146,8 @@ async def test_the_oldest_counts_are_removed_at_the_bound_and_the_others_stay_ri
 async def test_a_partition_without_events_for_a_long_time_keeps_its_counts_at_the_bound(
     tmp_path: Path, story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.readmodel.past_counts._CHUNK_BYTES", 512)
-    monkeypatch.setattr("web.readmodel.past_counts._TOTALS_SHARE", 0)
+    monkeypatch.setattr("web.timelines.past_counts._CHUNK_BYTES", 512)
+    monkeypatch.setattr("web.timelines.past_counts._TOTALS_SHARE", 0)
     index = EventIndex(tmp_path / "events", max_count_bytes=4_000)
     await index.reset("log", {0: 0, 1: 0, 2: 0})
     await index.add([log_record(_submitted(f"quiet_{n}"), n, NOW - 1000, partition=2) for n in range(50)])

@@ -29,16 +29,16 @@ from tables.effects import event_id
 from tests.broker_requests import Requests, requests
 from tests.conftest import eventually
 from tests.integration.web.logs import Make, log, make
-from tests.integration.web.readmodel.test_event_log import ASSET, facts_of, publish
+from tests.integration.web.timelines.test_event_log import ASSET, facts_of, publish
 from tests.unit.web.readmodel.log_records import log_record
 from web.http.problems import Problem
-from web.readmodel import event_indexer
-from web.readmodel.event_index import EventIndex
-from web.readmodel.event_indexer import EventIndexer
-from web.readmodel.event_log import EventLog
-from web.readmodel.past_counts import TooOld
 from web.readmodel.position import Position
 from web.readmodel.queries import Counts
+from web.timelines import event_indexer
+from web.timelines.event_index import EventIndex
+from web.timelines.event_indexer import EventIndexer
+from web.timelines.event_log import EventLog
+from web.timelines.past_counts import TooOld
 
 __all__ = ["log", "make", "requests"]  # fixtures are found by their name in this module
 
@@ -150,7 +150,7 @@ async def test_an_indexer_that_is_killed_again_and_again_ends_with_the_same_coun
     chance, finished, kills = random.Random(7), False, 0
     while not finished:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.integration.web.readmodel.killed_indexer",
+            sys.executable, "-m", "tests.integration.web.timelines.killed_indexer",
             str(tmp_path / "killed"), str(tmp_path / "records"), stdout=PIPE,
         )  # fmt: skip
         assert process.stdout is not None

@@ -12,8 +12,8 @@ from tables.reducer import State, advance
 from tests.unit.web.readmodel.crowd import Said, crowd
 from tests.unit.web.rows import NOW
 from web.api.jobs.events import timeline
-from web.readmodel.facts import Fact
-from web.readmodel.history import PastJob, as_row, before_first, fold
+from web.timelines.facts import Fact
+from web.timelines.history import PastJob, as_row, before_first, fold
 from web.views.models import ErrorView
 
 

@@ -5,7 +5,7 @@ import pickle
 import sys
 from pathlib import Path
 
-from web.readmodel.event_index import EventIndex
+from web.timelines.event_index import EventIndex
 
 
 async def main(path: Path, records_path: Path) -> None:

@@ -21,7 +21,7 @@ from schemas.facts import (
     StepStarted,
 )
 from schemas.jobs import STEP_ENDED, STEP_PASSED, Job, JobStatus, Step, StepSpec
-from web.readmodel.facts import Fact
+from web.timelines.facts import Fact
 
 
 @dataclass(frozen=True)

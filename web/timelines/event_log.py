@@ -17,8 +17,8 @@ from streams.kafka.reader import open_reader, read_between
 from streams.kafka.topics import names
 from streams.settings import Settings
 from web.http.problems import unavailable
-from web.readmodel.event_index import JOB_HEADER, MAX_JOB_EVENTS, SKEW_S, EventIndex, IndexedEvents
-from web.readmodel.facts import Fact, facts_of
+from web.timelines.event_index import JOB_HEADER, MAX_JOB_EVENTS, SKEW_S, EventIndex, IndexedEvents
+from web.timelines.facts import Fact, facts_of
 
 log = logging.getLogger("kinolog.web")
 

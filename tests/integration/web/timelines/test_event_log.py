@@ -20,10 +20,10 @@ from tables.effects import event_id
 from tests.broker_requests import Requests, requests
 from tests.integration.web.logs import Make, log, make
 from tests.unit.web.readmodel.log_records import of_job as of_job_id
-from web.readmodel.event_index import EventIndex
-from web.readmodel.event_indexer import EventIndexer
-from web.readmodel.event_log import EventLog
 from web.readmodel.position import Position
+from web.timelines.event_index import EventIndex
+from web.timelines.event_indexer import EventIndexer
+from web.timelines.event_log import EventLog
 
 __all__ = ["log", "make", "requests"]  # fixtures are found by their name in this module
 
@@ -135,7 +135,7 @@ async def test_the_index_is_made_again_for_another_log_and_keeps_nothing_of_dele
 async def test_of_a_job_with_too_many_events_the_newest_are_kept_by_index_and_timeline(
     make: Make, index: EventIndex, indexer: EventIndexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.readmodel.event_log.MAX_JOB_EVENTS", 3)
+    monkeypatch.setattr("web.timelines.event_log.MAX_JOB_EVENTS", 3)
     job: dict[str, Any] = {"job_id": "retried", "asset_id": ASSET, "pipeline": "noop"}
     runs = [JobSubmitted(run=n, input=Input(object="clip.mp4"), **job) for n in range(1, 6)]
     await publish(make(), runs)
@@ -150,8 +150,8 @@ async def test_of_a_job_with_too_many_events_the_newest_are_kept_by_index_and_ti
 async def test_a_timeline_reads_no_more_of_a_log_that_is_not_indexed_than_is_newer_than_the_job(
     make: Make, requests: Requests, index: EventIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.readmodel.event_log._LONG_TAIL", 10)
-    monkeypatch.setattr("web.readmodel.event_log.SKEW_S", 0.0)
+    monkeypatch.setattr("web.timelines.event_log._LONG_TAIL", 10)
+    monkeypatch.setattr("web.timelines.event_log.SKEW_S", 0.0)
     settings = make()
     await index.reset("log", dict.fromkeys(range(settings.partitions), 0))  # it has just begun
     await publish(settings, facts_of("earlier", passthrough="x" * 4000)[:1] * 300)

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from web.readmodel.counted_jobs import CountedAsset, CountedJob, CountKey, Folding
-from web.readmodel.facts import facts_of
 from web.readmodel.queries import CountRow, Counts
+from web.timelines.counted_jobs import CountedAsset, CountedJob, CountKey, Folding
+from web.timelines.facts import facts_of
 
 TABLES = """
 -- States as of the last indexed events, as far as counts need them; see counted_jobs.py.
