@@ -9,9 +9,9 @@ import msgspec
 
 from processors.contract import Work, outputs_of, params_of
 from processors.errors import OutputIncomplete
-from processors.media.cues import Cue, ReadingSpeed, cues
 from processors.media.hls import Subtitles, Variant, master_playlist, subtitles_playlist, timestamp_map
-from processors.media.subtitle_files import webvtt
+from processors.transcripts.cues import Cue, ReadingSpeed, cues
+from processors.transcripts.subtitle_files import webvtt
 from schemas.captions import CaptionsOutputs, CaptionsParams
 from schemas.probe import ProbeOutputs
 from schemas.transcode import Rendition, TranscodeOutputs

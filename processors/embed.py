@@ -12,9 +12,9 @@ import numpy as np
 
 from processors.contract import Work, params_of
 from processors.errors import AnswerInvalid, InvalidParams, OutputIncomplete, Skipped
-from processors.media.passages import passages, speech_of
 from processors.models.backends import first_success
 from processors.models.embeddings import Embedded, Embeddings, LocalEmbeddings
+from processors.transcripts.passages import passages, speech_of
 from schemas.embed import EmbedOutputs, EmbedParams, Passage, PassagesFile
 from schemas.transcribe import Transcript
 

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from processors.contract import Work, outputs_of, params_of
 from processors.errors import LanguageNotSupported, Skipped
-from processors.media.cues import ReadingSpeed, cues
-from processors.media.subtitle_files import plain_text, subrip, webvtt
 from processors.models.backends import first_success
 from processors.models.speech import RemoteSpeech, Speech, SpeechBackend, Transcription
+from processors.transcripts.cues import ReadingSpeed, cues
+from processors.transcripts.subtitle_files import plain_text, subrip, webvtt
 from schemas.audio import AudioOutputs
 from schemas.transcribe import Caption, TranscribeOutputs, TranscribeParams, Transcript, TranscriptSegment
 

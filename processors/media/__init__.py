@@ -1,1 +1,1 @@
-"""Pure knowledge of media: containers, tracks, ladders, playlists, captions."""
+"""Pure knowledge of media: containers, tracks, ladders, playlists."""

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.errors import AnswerInvalid
-from processors.media.passages import CHUNKER_VERSION
 from processors.models.backends import Backend, Endpoint, model_folder
 from processors.models.host import ModelHost, ModelLimits
 from processors.public_url import public_url
+from processors.transcripts.passages import CHUNKER_VERSION
 from schemas.embed import Space
 
 Floats = NDArray[np.float32]

@@ -19,13 +19,13 @@ import msgspec
 from agents import embed, transcribe
 from processors.contract import Work
 from processors.embed import Embedder
-from processors.media.passages import passages, speech_of
 from processors.models.backends import model_folder
 from processors.models.embeddings import LocalEmbeddings
 from processors.models.speech import LocalSpeech
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from processors.transcribe import TRANSCRIPT, Transcriber
+from processors.transcripts.passages import passages, speech_of
 from schemas.audio import AudioOutputs
 from streams.cli.rendering import elapsed_s
 from streams.model_backends.transcription import BUNDLED

@@ -12,7 +12,6 @@ import orjson
 
 from processors.errors import AnswerInvalid, OutputInvalid, ProcessingError
 from processors.media.containers import Container
-from processors.media.cues import cues, overlaps
 from processors.media.description import Sizes, probe_outputs
 from processors.media.hls import read_media_playlist
 from processors.media.loudness import first_aim, normalising, read_loudness
@@ -20,7 +19,6 @@ from processors.media.mp4 import Init, fragment_in, read_init
 from processors.media.profiles import load_profiles
 from processors.media.sniff import HEAD_BYTES, recognise, sniff
 from processors.media.storyboard import storyboard
-from processors.media.subtitle_files import subrip, webvtt
 from processors.media.track_ends import Ends
 from processors.media.transcode_plan import plan
 from processors.media.truncation import missing_bytes
@@ -33,6 +31,8 @@ from processors.sound_files import audio_args, selected_tracks
 from processors.stills import Shot, shots_args, storyboard_args, thumbnail_times
 from processors.tools.ffmpeg import LineSplitter, Progress
 from processors.tools.limits import Limits
+from processors.transcripts.cues import cues, overlaps
+from processors.transcripts.subtitle_files import subrip, webvtt
 from schemas.transcribe import TranscriptSegment
 from streams.data_files import profiles_dir
 from tests.fuzz.common import header_text, settings_of_here, unless

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from processors.media.passages import passages, speech_of
 from processors.storage.errors import ObjectNotFound, StoreError
 from processors.storage.object_store import ObjectStore
+from processors.transcripts.passages import passages, speech_of
 from schemas.embed import EmbedOutputs, Passage, PassagesFile
 from schemas.jobs import Asset
 from schemas.transcribe import Transcript

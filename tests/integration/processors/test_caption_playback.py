@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
 
 from processors.captions import Captioner
-from processors.media.cues import ReadingSpeed
 from processors.transcribe import write
+from processors.transcripts.cues import ReadingSpeed
 from schemas.captions import CaptionsOutputs
 from schemas.transcribe import SpeechModel, TranscribeOutputs, Transcript, TranscriptSegment
 from tests.browser import browser, browser_page, complaints

@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from agents.embed import make
 from processors.contract import Work
-from processors.media.passages import passages, speech_of
 from processors.storage.local_store import LocalStore
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
+from processors.transcripts.passages import passages, speech_of
 from schemas.jobs import Asset
 from streams.cli.main import cli
 from streams.process.ports import free_port

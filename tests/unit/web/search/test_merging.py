@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.media.passages import Speech, passages
+from processors.transcripts.passages import Speech, passages
 from web.search.index import Hit
 from web.search.merging import common_chars, merged
 

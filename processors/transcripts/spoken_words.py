@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from processors.media.line_breaks import COLUMNS, begins_no_line, columns, is_run_on, units
+from processors.transcripts.line_breaks import COLUMNS, begins_no_line, columns, is_run_on, units
 from schemas.transcribe import TranscriptSegment, Word
 
 

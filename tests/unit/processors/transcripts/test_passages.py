@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.media.passages import _ATOM, MAX_TOKENS, MIN_TOKENS, Speech, _tokens, passages
+from processors.transcripts.passages import _ATOM, MAX_TOKENS, MIN_TOKENS, Speech, _tokens, passages
 
 _WORDS = st.sampled_from(
     [

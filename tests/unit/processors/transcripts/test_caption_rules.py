@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from processors.media.cues import ReadingSpeed, cues
+from processors.transcripts.cues import ReadingSpeed, cues
 from schemas.transcribe import TranscriptSegment, Word
 from tests.inputs.judges.text import broken, broken_between
 from tests.inputs.observed import Cue

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from processors.media.line_breaks import COLUMNS, columns, is_leading, is_wide, most_columns
-from processors.media.spoken_words import SpokenWord, spoken_words
+from processors.transcripts.line_breaks import COLUMNS, columns, is_leading, is_wide, most_columns
+from processors.transcripts.spoken_words import SpokenWord, spoken_words
 from schemas.transcribe import TranscriptSegment
 
 LINES = 2

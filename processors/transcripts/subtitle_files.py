@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from processors.media.cues import Cue
+from processors.transcripts.cues import Cue
 from schemas.transcribe import TranscriptSegment
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.media.cues import LINES, cues, overlaps
-from processors.media.line_breaks import COLUMNS, columns
-from processors.media.subtitle_files import plain_text, subrip, webvtt
+from processors.transcripts.cues import LINES, cues, overlaps
+from processors.transcripts.line_breaks import COLUMNS, columns
+from processors.transcripts.subtitle_files import plain_text, subrip, webvtt
 from schemas.transcribe import TranscriptSegment, Word
 from tests.inputs.judges.text import broken
 from tests.inputs.observed import Cue

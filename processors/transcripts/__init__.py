@@ -1,0 +1,1 @@
+"""Transcripts: the captions and the passages for search that are made of them. Pure."""
