@@ -5,6 +5,7 @@ Private parts of aiohttp 3.14 are used here, as in `patch_connections.py`.
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler
@@ -26,6 +27,7 @@ class TurnTakingHandler(RequestHandler):
 
     __slots__ = (
         "_arrived",
+        "_ending",
         "_is_held",
         "_is_waiting",
         "_next_turn",
@@ -45,6 +47,8 @@ class TurnTakingHandler(RequestHandler):
         #: What has not been parsed: at most what two reads of the transport give.
         self._arrived = bytearray()
         self._next_turn: asyncio.Handle | None = None
+        #: Set when the connection is lost, but not ended yet.
+        self._ending: Callable[[], None] | None = None
         self._resuming: asyncio.Handle | None = None
         #: Whether it has a place in the queue, and whether its transport is paused here.
         self._is_waiting = self._is_held = False
@@ -79,11 +83,19 @@ class TurnTakingHandler(RequestHandler):
             self._go_on()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Drop what has arrived."""
+        """End it once a request that has arrived was begun with: that of a client that does not wait counts, too."""
+        if self._is_waiting and self._wait_s() == 0.0:
+            self._ending = lambda: self._end(exc)  # with its round
+        elif self._messages:
+            self._loop.call_soon(self._end, exc)
+        else:
+            self._end(exc)
+
+    def _end(self, exc: BaseException | None) -> None:
         for handle in (self._next_turn, self._resuming):
             if handle is not None:
                 handle.cancel()
-        self._next_turn = self._resuming = None
+        self._next_turn = self._resuming = self._ending = None
         self._queue.leave(self._source, self._go_on)
         self._rounds.leave(self._source, self._go_on)
         self._arrived.clear()
@@ -129,7 +141,9 @@ class TurnTakingHandler(RequestHandler):
         self._next_turn, self._is_waiting = None, False
         must_wait = self._take_turn()
         is_paused = self._reading_paused or self._buffer_paused
-        if self.transport is None or self.transport.is_closing():
+        if self._ending is not None:
+            self._loop.call_soon(self._ending)  # the task that serves what was parsed now is called before
+        elif self.transport is None or self.transport.is_closing():
             self._arrived.clear()
         elif must_wait:
             self._hold()

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from streams.settings import load
 from tests.conftest import eventually
+from web.connections import read_turns
 from web.connections.listener import BoundedSite
 from web.server import make_runner
 
@@ -104,6 +105,13 @@ async def test_many_requests_at_once_are_answered_in_order(port: int) -> None:
     writer.close()
 
 
+@pytest.fixture
+def nobody_is_dear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine makes nobody dear to parse: pieces take long there."""
+    monkeypatch.setattr(read_turns, "_FREE_S", 60.0)
+
+
+@pytest.mark.usefixtures("nobody_is_dear")
 async def test_a_burst_of_one_address_does_not_keep_another_waiting(port: int, served: list[str]) -> None:
     """All of it arrives at one moment, the other's request last."""
     crowd = [socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.3", 0)) for _ in range(150)]
@@ -118,6 +126,18 @@ async def test_a_burst_of_one_address_does_not_keep_another_waiting(port: int, s
     assert served.index("127.0.0.2") < 20
 
 
+@pytest.mark.usefixtures("nobody_is_dear")
+async def test_requests_of_clients_that_do_not_wait_for_the_answer_are_served(port: int, served: list[str]) -> None:
+    """They connect, send and close, all at one moment."""
+    crowd = [socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.3", 0)) for _ in range(100)]
+    await asyncio.sleep(0.2)
+    for connection in crowd:
+        connection.sendall(_HEAD + b"Content-Length: 1\r\n\r\nx")
+        connection.close()
+    await eventually(lambda: len(served) == 100, 30)
+
+
+@pytest.mark.usefixtures("nobody_is_dear")
 async def test_a_client_that_pipelines_does_not_keep_another_waiting(port: int, served: list[str]) -> None:
     """dabeaz/curio#106, tempesta-tech/tempesta#1065: 400 requests are there at once, all of one connection."""
     request = _HEAD + b"Content-Length: 1\r\n\r\nx"
