@@ -24,7 +24,7 @@ log = logging.getLogger("kinolog.web")
 _AT_A_TIME = 4
 #: Refusals before others are served again: one costs some 10 us.
 _REFUSED_AT_A_TIME = 16
-#: And for how long at most, seconds: beside threads that compute a refusal may cost a millisecond.
+#: The longest time for these, seconds: while other threads compute, one refusal can take a millisecond.
 _LONGEST_S = 0.0005
 #: Pause without files for further connections, seconds.
 _PAUSE_S = 1.0

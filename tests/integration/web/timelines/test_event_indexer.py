@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,15 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 
 from schemas.base import Message
-from schemas.facts import JobCompleted, JobFact, JobSubmitted
+from schemas.facts import JobCompleted, JobSubmitted
 from schemas.jobs import Input
-from streams.kafka.envelope import binary
-from streams.kafka.partitioner import partition_of
 from streams.kafka.reader import ends_with_open_transactions, open_reader
 from streams.kafka.topics import names
 from streams.settings import Settings
-from tables.effects import event_id
 from tests.broker_requests import Requests, requests
 from tests.conftest import eventually
 from tests.integration.web.logs import Make, log, make
-from tests.integration.web.timelines.test_event_log import ASSET, facts_of, publish
+from tests.integration.web.timelines.test_event_log import ASSET, facts_of, publish, send
 from tests.unit.web.readmodel.log_records import log_record
 from web.http.problems import Problem
 from web.readmodel.position import Position
@@ -194,14 +191,6 @@ async def _no_transaction_is_open(settings: Settings) -> None:
         await eventually(is_over)
 
 
-async def _in_transaction(producer: AIOKafkaProducer, settings: Settings, facts: Sequence[JobFact]) -> None:
-    for fact in facts:
-        ids: dict[str, Any] = {"event_id": event_id(fact), "source": "test", "subject": ASSET}
-        value, headers = binary(fact, **ids, correlation_id=fact.job_id)
-        partition = partition_of(ASSET, settings.partitions)
-        await producer.send_and_wait(names(settings).events, value, partition=partition, headers=headers)
-
-
 @pytest.fixture
 async def transactional(make: Make) -> AsyncIterator[AIOKafkaProducer]:
     bootstrap = make().bootstrap
@@ -214,7 +203,7 @@ async def test_records_of_an_aborted_transaction_at_the_end_of_the_log_are_read_
 ) -> None:
     before = jobs(await indexer.counts_at(time.time(), None))
     await transactional.begin_transaction()
-    await _in_transaction(transactional, make(), facts_of("aborted", passthrough="x" * 4000)[:1] * 100)
+    await send(transactional, make(), facts_of("aborted", passthrough="x" * 4000)[:1] * 100)
     await transactional.abort_transaction()
     await _no_transaction_is_open(make())
     assert jobs(await indexer.counts_at(time.time(), None)) == before
@@ -230,7 +219,7 @@ async def test_an_open_transaction_delays_neither_timelines_nor_counts(
     facts = facts_of("before_it")
     await publish(make(), facts)
     await transactional.begin_transaction()
-    await _in_transaction(transactional, make(), facts_of("open"))
+    await send(transactional, make(), facts_of("open"))
     async with asyncio.timeout(20):
         before = jobs(await indexer.counts_at(time.time(), None))
         history = await EventLog(make(), index).of_job(ASSET, "before_it", time.time() - 60)
@@ -247,7 +236,7 @@ async def test_what_an_open_transaction_hides_is_counted_at_its_moment_later(
     monkeypatch.setattr(event_indexer, "SKEW_S", 0.0)
     before = jobs(await indexer.counts_at(time.time(), None))
     await transactional.begin_transaction()
-    await _in_transaction(transactional, make(), facts_of("in_transaction"))
+    await send(transactional, make(), facts_of("in_transaction"))
     await publish(make(), facts_of("hidden"))
     await asyncio.sleep(0.01)  # the log's clock counts milliseconds
     moment = time.time()

@@ -39,11 +39,16 @@ def facts_of(job_id: str, **more: Any) -> list[JobFact]:
 async def publish(settings: Settings, facts: Sequence[JobFact]) -> None:
     """One batch for each: what lies apart in time lies in different batches."""
     async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap) as producer:
-        for fact in facts:
-            ids: dict[str, Any] = {"event_id": event_id(fact), "source": "test", "subject": ASSET}
-            value, headers = binary(fact, **ids, correlation_id=fact.job_id)
-            partition = partition_of(ASSET, settings.partitions)
-            await producer.send_and_wait(names(settings).events, value, partition=partition, headers=headers)
+        await send(producer, settings, facts)
+
+
+async def send(producer: AIOKafkaProducer, settings: Settings, facts: Sequence[JobFact]) -> None:
+    """Send facts of ASSET, each after the one before is written."""
+    for fact in facts:
+        ids: dict[str, Any] = {"event_id": event_id(fact), "source": "test", "subject": ASSET}
+        value, headers = binary(fact, **ids, correlation_id=fact.job_id)
+        partition = partition_of(ASSET, settings.partitions)
+        await producer.send_and_wait(names(settings).events, value, partition=partition, headers=headers)
 
 
 @pytest.fixture
