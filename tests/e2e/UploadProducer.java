@@ -8,8 +8,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
  * Upload events as services on the JVM write them: in transactions, committed and aborted ones, with every codec.
- * Arguments: bootstrap, topic, partitions, seconds, transactions per second and codec. Printed is "kept ID" for each asset
- * whose event is committed by then, and "aborted ID" for each that must not become a job.
+ * Arguments: bootstrap, topic, partitions, transactions of each codec, pause between two in ms. Printed is "kept ID" for
+ * each asset whose event is committed by then, and "aborted ID" for each that must not become a job.
  */
 public final class UploadProducer {
     private static final String[] CODECS = {"none", "gzip", "snappy", "lz4", "zstd"};
@@ -35,12 +35,12 @@ public final class UploadProducer {
 
     public static void main(String[] arguments) throws Exception {
         int partitions = Integer.parseInt(arguments[2]);
-        double seconds = Double.parseDouble(arguments[3]);
-        long pauseMs = (long) (1000 / Double.parseDouble(arguments[4]));
+        int transactions = Integer.parseInt(arguments[3]);
+        long pauseMs = Long.parseLong(arguments[4]);
         List<Thread> threads = new ArrayList<>();
         for (String codec : CODECS) {
             UploadProducer producer = new UploadProducer(arguments[0], arguments[1], partitions, codec);
-            Thread thread = new Thread(() -> producer.run(seconds, pauseMs));
+            Thread thread = new Thread(() -> producer.run(transactions, pauseMs));
             threads.add(thread);
             thread.start();
         }
@@ -49,10 +49,9 @@ public final class UploadProducer {
         }
     }
 
-    private void run(double seconds, long pauseMs) {
+    private void run(int transactions, long pauseMs) {
         kafka.initTransactions();
-        long end = System.nanoTime() + (long) (seconds * 1e9);
-        for (int number = 0; System.nanoTime() < end; number++) {
+        for (int number = 0; number < transactions; number++) {
             transaction(number);
             pause(pauseMs);
         }

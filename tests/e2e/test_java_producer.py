@@ -1,6 +1,6 @@
 """The whole system next to a producer on the JVM: every committed event is one job, and nothing else is one.
 
-Ten seconds; `JAVA_SECONDS=60` for a minute.
+60 transactions of each codec, some ten seconds; `JAVA_TRANSACTIONS=400` for a minute.
 """
 
 import asyncio
@@ -19,9 +19,10 @@ from tests.conftest import eventually
 from tests.e2e.system import System
 from tests.e2e.test_faults import whole_topic
 
-SECONDS = float(os.environ.get("JAVA_SECONDS", "10"))
-#: Transactions a second with each of the five codecs; three events each.
-PER_S = 8.0
+#: With each of the five codecs; three events each, every third one is aborted.
+TRANSACTIONS = int(os.environ.get("JAVA_TRANSACTIONS", "60"))
+#: Between two transactions of a codec.
+PAUSE_MS = 125
 SOURCE = Path(__file__).with_name("UploadProducer.java")
 
 
@@ -33,7 +34,7 @@ async def run_producer(system: System, folder: Path) -> dict[str, set[str]]:
     classes = ["-cp", ":".join(jvm.jars)]
     compiling = await asyncio.create_subprocess_exec(javac, *classes, "--release", "17", "-d", str(folder), str(SOURCE))
     assert await compiling.wait() == 0
-    arguments = (system.bootstrap, "media.uploads", "8", str(SECONDS), str(PER_S))
+    arguments = (system.bootstrap, "media.uploads", "8", str(TRANSACTIONS), str(PAUSE_MS))
     running = await asyncio.create_subprocess_exec(
         jvm.java, "-cp", f"{folder}:{':'.join(jvm.jars)}", "UploadProducer", *arguments, stdout=asyncio.subprocess.PIPE
     )
@@ -80,8 +81,9 @@ async def test_every_committed_event_of_a_java_producer_is_one_job_and_nothing_e
 ) -> None:
     looking = asyncio.create_task(unready_times(fragile))
     told = await run_producer(fragile, tmp_path)
-    assert len(told["kept"]) > SECONDS * PER_S * 5
-    assert len(told["aborted"]) > SECONDS * PER_S
+    aborted = TRANSACTIONS // 3
+    assert len(told["kept"]) == (TRANSACTIONS - aborted) * 5 * 3
+    assert len(told["aborted"]) == aborted * 5 * 3
 
     async def all_completed() -> bool:
         return told["kept"] <= await completed(fragile)
