@@ -33,4 +33,5 @@ def make_single_flight(settings: Settings) -> SingleFlight:
         lease_s=redis.lease_s,
         per_host=limits.per_host,
         per_s=limits.per_host_per_s,
+        prefix=settings.redis_prefix,
     )

@@ -14,8 +14,8 @@ from aiokafka.errors import KafkaError
 
 from streams.cluster import Cluster
 from streams.kafka.admin_client import admin_client
-from streams.kafka.executor_groups import group_of
-from streams.kafka.topics import CONTROL_APP
+from streams.kafka.consumer_groups import executor_group
+from streams.kafka.topics import control_group
 from streams.settings import Settings, load
 
 _TIMEOUT_S = 10.0
@@ -28,9 +28,9 @@ def main(arguments: Sequence[str]) -> int:
         case ["web"]:
             healthy = web_is_ready(settings)
         case ["control"]:
-            healthy = asyncio.run(has_member(settings.cluster, CONTROL_APP))
+            healthy = asyncio.run(has_member(settings.cluster, control_group(settings)))
         case ["executor", *lane]:
-            healthy = asyncio.run(has_member(settings.cluster, group_of((lane or ["default"])[0])))
+            healthy = asyncio.run(has_member(settings.cluster, executor_group(settings, (lane or ["default"])[0])))
         case _:
             sys.stderr.write(f"{__doc__}\n")
             return 2

@@ -221,7 +221,7 @@ def _cache_sharing(settings: Settings, cache: CacheUsage) -> "SharedCacheUsage |
         from web.cache.shared_usage import SharedCacheUsage
     except ImportError as error:
         raise SettingsError('KINOLOG_REDIS__URL: the library is missing: pip install "kinolog[redis]"') from error
-    return SharedCacheUsage(redis.url, redis.timeout_s, cache)
+    return SharedCacheUsage(redis.url, redis.timeout_s, cache, settings.redis_prefix)
 
 
 async def _close_live_clients(app: web.Application) -> None:

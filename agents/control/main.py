@@ -16,7 +16,8 @@ from agents.control.source_topics import watch_topics
 from agents.control.uploads import add_uploads_agent
 from streams.data_files import pipelines_dir
 from streams.kafka import record_parsing
-from streams.kafka.topics import CONTROL_APP, names
+from streams.kafka.consumer_groups import require_own_group
+from streams.kafka.topics import control_group, names
 from streams.process import sd_notify
 from streams.process.folders import require_data_dir
 from streams.process.locks import claim_first, host
@@ -43,7 +44,8 @@ def main(settings: Settings) -> int:
     member_id, lock = claim(settings)
     with lock:
         loop = new_loop()
-        app = make_app(settings, CONTROL_APP, member_id)
+        loop.run_until_complete(require_own_group(settings, control_group(settings)))
+        app = make_app(settings, control_group(settings), member_id)
         patch_membership.watch(member_id, settings.kafka.session_timeout_s)
         assemble(app, settings, pipelines, open_cache(settings.data_path / "control" / Path(lock.name).stem))
         return run(app, loop, settings.watchdog)
@@ -52,7 +54,7 @@ def main(settings: Settings) -> int:
 def claim(settings: Settings) -> tuple[str, IO[str]]:
     """A unique member id across machines, and the lock that reserves it and its row cache."""
     name, lock = claim_first(settings.data_path / "locks", "control")
-    return f"{CONTROL_APP}-{host()}-{name}", lock
+    return f"{control_group(settings)}-{host()}-{name}", lock
 
 
 def tables(app: KinologApp, settings: Settings, cache: RowCache | None) -> tuple[ChangelogTable, ChangelogTable]:

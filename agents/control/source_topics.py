@@ -3,10 +3,10 @@
 import logging
 from typing import Any, NoReturn
 
-from streams.kafka.executor_groups import assigned_partitions, leave
+from streams.kafka.consumer_groups import assigned_partitions, leave
 from streams.kafka.topic_versions import TopicVersion
 from streams.kafka.topic_watch import TopicWatch
-from streams.kafka.topics import CONTROL_APP, names
+from streams.kafka.topics import control_group, names
 from streams.process.exit import EX_HOLE, end_process
 from streams.settings import Settings
 
@@ -36,11 +36,12 @@ def watch_topics(settings: Settings, client_id: str) -> TopicWatch:
             await _restart("topic has more partitions: all are read after a restart", about)
 
     async def _is_assigned(topic: str, partitions: int) -> bool:
-        assigned = await assigned_partitions(settings.cluster, CONTROL_APP, topic)
+        assigned = await assigned_partitions(settings.cluster, control_group(settings), topic)
         return assigned is None or assigned >= set(range(partitions))
 
     async def _restart(reason: str, about: dict[str, Any]) -> NoReturn:
-        await leave(settings.cluster, CONTROL_APP, client_id)  # otherwise it would get its old assignment back
+        # Otherwise it would get its old assignment back.
+        await leave(settings.cluster, control_group(settings), client_id)
         end_process(EX_HOLE, reason, **about)
 
     return TopicWatch(settings.cluster, (topics.uploads, topics.commands, topics.step_events), changed)

@@ -32,7 +32,7 @@ from processors.tools.runner import Runner
 from processors.tools.sandbox_choice import NoSandbox
 from schemas.step_events import LeaseRevoked
 from schemas.steps import StepKind
-from streams.kafka.executor_groups import group_of, leave_outdated
+from streams.kafka.consumer_groups import executor_group, leave_outdated, require_own_group
 from streams.kafka.outbox import Outbox
 from streams.kafka.producer import Producer
 from streams.kafka.source_urls import SourceUrls
@@ -56,7 +56,7 @@ _FLUSH_S = 3.0
 def main(settings: Settings, lane: str) -> int:
     """Run the steps of a lane until SIGTERM. Returns the exit code: 0, 2 (invalid settings), 70 (internal error)."""
     logs.configure(settings, "executor")
-    loop = new_loop()
+    loop, group = new_loop(), executor_group(settings, lane)
     try:
         require_data_dir(settings)
         require_store(settings)
@@ -66,15 +66,16 @@ def main(settings: Settings, lane: str) -> int:
         Watchdog([Watch("start does not end", executor.starting, settings.watchdog.start_s)]).start()
         loop.run_until_complete(executor.require_sandbox())
         loop.run_until_complete(require_alone(settings, name))
+        loop.run_until_complete(require_own_group(settings, group))
     except (SettingsError, ProfileError, NoSandbox) as error:
         log.critical(str(error))
         return EX_CONFIG
     except NameTaken as error:
         log.critical(str(error))
         return EX_SOFTWARE
-    app = make_app(settings, group_of(lane), name.instance_id)
+    app = make_app(settings, group, name.instance_id)
     executor.join(app)
-    loop.run_until_complete(leave_outdated(settings.cluster, group_of(lane), name.instance_id, executor.subscribed))
+    loop.run_until_complete(leave_outdated(settings.cluster, group, name.instance_id, executor.subscribed))
     return run(app, loop, settings.watchdog, before_stop=executor.drain)
 
 

@@ -2,7 +2,8 @@
 
 StoreError
 ├── ObjectNotFound
-└── ObjectTooLarge
+├── ObjectTooLarge
+└── ForeignStore, see owner_mark
 """
 
 import contextlib

@@ -122,10 +122,13 @@ def restore(*, folder: Path, as_json: bool) -> None:
 
 async def _restore(settings: Settings, folder: Path) -> "tuple[int, Objects]":
     from processors.storage.object_store import open_store
+    from processors.storage.owner_mark import mark
     from streams.backup.archive import BackupError, read_manifest
     from streams.backup.log import restore_log
     from streams.backup.media import restore_media
     from streams.kafka.admin import apply_topics
+    from streams.kafka.installation import this_installation
+    from streams.kafka.topics import required_topics
     from streams.process.files import create_atomically
 
     manifest = read_manifest(folder)
@@ -134,14 +137,21 @@ async def _restore(settings: Settings, folder: Path) -> "tuple[int, Objects]":
             f"The backup has KINOLOG_PARTITIONS={manifest.partitions}, KINOLOG_TOPIC_PREFIX={manifest.topic_prefix}: "
             "set them so."
         )
+    if unknown := {file.topic for file in manifest.files} - {topic.name for topic in required_topics(settings)}:
+        raise BackupError(
+            f"The backup has the topics {', '.join(sorted(unknown))}: set KINOLOG_GROUP_PREFIX as where it was made."
+        )
     async with _log(settings) as reached:
         count = await restore_log(reached, folder, manifest.files)
         await apply_topics(reached)
+        installation = await this_installation(reached)
     for name, below in _SECRETS.items():
         if (folder / name).exists():
             (settings.data_path / below).parent.mkdir(parents=True, exist_ok=True)
             create_atomically(settings.data_path / below, (folder / name).read_bytes(), 0o600)
-    missing = await restore_media(open_store(settings.store_url), folder, with_content=manifest.has_media)
+    store = open_store(settings.store_url)
+    missing = await restore_media(store, folder, with_content=manifest.has_media)
+    await mark(store, installation)
     return count, missing
 
 

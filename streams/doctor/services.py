@@ -17,12 +17,16 @@ from yarl import URL
 
 from processors.storage.bucket_store import BucketStore
 from processors.storage.errors import StoreError
+from processors.storage.local_store import LocalStore
+from processors.storage.object_store import ObjectStore
+from processors.storage.owner_mark import ForeignStore, owner
 from streams.broker.process import running_cluster
 from streams.cluster import Cluster
 from streams.doctor.diagnosis import Finding, fine, problem, unreachable, warning
 from streams.doctor.machine import existing
 from streams.kafka.admin import TopicsError, TopicsReport, compare_topics
 from streams.kafka.executor_reports import executors_by_step, unserved_steps
+from streams.kafka.installation import this_installation
 from streams.process.folders import store_folder, write_error
 from streams.process.ports import is_free
 from streams.settings import Settings
@@ -38,9 +42,10 @@ _STORE_REMEDY = "Check KINOLOG_STORE__URL, the AWS_… variables and the permiss
 
 
 async def store(settings: Settings) -> Finding:
-    """Whether objects can be written to the store and deleted again."""
+    """Whether objects can be written to the store and deleted again, and whether it is this installation's."""
     if (folder := store_folder(settings)) is not None:
-        return await asyncio.to_thread(_folder, folder)
+        finding = await asyncio.to_thread(_folder, folder)
+        return await _of_owner(settings, LocalStore(folder), finding) if folder.exists() else finding
     url = settings.store_url
     try:
         bucket = BucketStore(url, retry_s=_TIMEOUT_S)
@@ -51,7 +56,23 @@ async def store(settings: Settings) -> Finding:
             await _try_bucket(bucket)
     except (StoreError, TimeoutError) as error:
         return unreachable(f"{url}: {str(error) or 'no response'}", _STORE_REMEDY)
-    return fine(f"{url} is writable")
+    return await _of_owner(settings, bucket, fine(f"{url} is writable"))
+
+
+async def _of_owner(settings: Settings, store: ObjectStore, finding: Finding) -> Finding:
+    """A problem if the store belongs to another installation, else `finding`."""
+    if finding.level != "ok" or (cluster := _running_log(settings)) is None:
+        return finding
+    try:
+        installation = await this_installation(settings.with_cluster(cluster))
+        current = await owner(store)
+    except ForeignStore as error:
+        return problem(str(error))
+    except (KafkaError, OSError, StoreError):  # reported by the check of the log, or by a writer
+        return finding
+    if current in (None, installation):
+        return finding
+    return problem(str(ForeignStore.of(current)))
 
 
 def _folder(folder: Path) -> Finding:

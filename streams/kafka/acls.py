@@ -15,8 +15,8 @@ from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 
 from streams.cluster import Cluster
 from streams.kafka.admin_client import admin_client
-from streams.kafka.executor_groups import GROUP_PREFIX
-from streams.kafka.topics import CONTROL_APP, backed_up, names
+from streams.kafka.consumer_groups import executor_group
+from streams.kafka.topics import backed_up, control_group, names
 from streams.settings import Settings
 
 Role = Literal["web", "control", "executor", "operator", "backup", "producer", "consumer"]
@@ -24,8 +24,6 @@ ROLES: tuple[Role, ...] = ("web", "control", "executor", "operator", "backup", "
 #: Principal of connections without a credential. Source: Kafka, KafkaPrincipal.ANONYMOUS.
 ANONYMOUS = "User:ANONYMOUS"
 _ANY = "*"
-#: Consumer groups and transactions of kinolog's own processes.
-_OWN_PREFIX = "kinolog-"
 #: Name of the cluster as a resource. Source: Kafka, Resource.CLUSTER_NAME.
 _CLUSTER_NAME = "kafka-cluster"
 _TIMEOUT_S = 15.0
@@ -114,8 +112,8 @@ def _web(settings: Settings) -> list[Acl]:
         *_topics(Operation.READ, topics.tokens, topics.calls, topics.audit, topics.dead_letters, topics.executors),
         *_topics(Operation.WRITE, topics.calls),
         *_topics(Operation.READ, topics.commands, topics.uploads, topics.step_events),  # how far control is behind
-        Acl(Resource.GROUP, GROUP_PREFIX, (Operation.DESCRIBE,), prefixed=True),
-        Acl(Resource.GROUP, CONTROL_APP, (Operation.DESCRIBE,)),
+        Acl(Resource.GROUP, executor_group(settings), (Operation.DESCRIBE,), prefixed=True),
+        Acl(Resource.GROUP, control_group(settings), (Operation.DESCRIBE,)),
         Acl(Resource.CLUSTER, _CLUSTER_NAME, (Operation.DESCRIBE,)),
     ]
 
@@ -128,7 +126,7 @@ def _control(settings: Settings) -> list[Acl]:
         *_topics(Operation.WRITE, topics.commands, topics.step_events, topics.events, topics.progress, *rows),
         *_topics(Operation.WRITE, topics.control, topics.removals, topics.source_urls, topics.dead_letters),
         _requests(settings, Operation.WRITE),
-        Acl(Resource.GROUP, CONTROL_APP, (Operation.READ,)),
+        Acl(Resource.GROUP, control_group(settings), (Operation.READ,)),
     ]
 
 
@@ -139,7 +137,7 @@ def _executor(settings: Settings) -> list[Acl]:
         *_topics(Operation.READ, topics.control, topics.removals, topics.source_urls, topics.executors),
         *_topics(Operation.WRITE, topics.step_events, topics.progress, topics.dead_letters, topics.source_urls),
         *_topics(Operation.WRITE, topics.executors),
-        Acl(Resource.GROUP, GROUP_PREFIX, (Operation.READ,), prefixed=True),
+        Acl(Resource.GROUP, executor_group(settings), (Operation.READ,), prefixed=True),
     ]
 
 
@@ -151,7 +149,7 @@ def _operator(settings: Settings) -> list[Acl]:
         *(Acl(Resource.TOPIC, rows, configure) for rows in (topics.jobs_changelog, topics.assets_changelog)),
         *_topics(Operation.READ, topics.audit),  # `kinolog audit verify`
         Acl(Resource.TOPIC, f"{topics.step_requests}.", (Operation.DELETE,), prefixed=True),  # `topics apply --prune`
-        Acl(Resource.GROUP, _OWN_PREFIX, (Operation.DESCRIBE,), prefixed=True),
+        Acl(Resource.GROUP, settings.own_prefix, (Operation.DESCRIBE,), prefixed=True),
     ]
 
 
@@ -165,7 +163,7 @@ def _producer(settings: Settings) -> list[Acl]:
     return [
         *_topics(Operation.WRITE, names(settings).uploads),
         Acl(Resource.TRANSACTIONAL_ID, _ANY, transactions),
-        Acl(Resource.TRANSACTIONAL_ID, _OWN_PREFIX, transactions, prefixed=True, allowed=False),
+        Acl(Resource.TRANSACTIONAL_ID, settings.own_prefix, transactions, prefixed=True, allowed=False),
     ]
 
 
@@ -174,7 +172,7 @@ def _consumer(settings: Settings) -> list[Acl]:
     return [
         *_topics(Operation.READ, topics.events, topics.progress, topics.dead_letters),
         Acl(Resource.GROUP, _ANY, (Operation.READ,)),
-        Acl(Resource.GROUP, _OWN_PREFIX, (Operation.READ,), prefixed=True, allowed=False),
+        Acl(Resource.GROUP, settings.own_prefix, (Operation.READ,), prefixed=True, allowed=False),
     ]
 
 

@@ -17,11 +17,12 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
+from msgspec.structs import replace
 
 from streams.cluster import Cluster
 from streams.kafka import patch_connection
 from streams.kafka.admin_client import admin_client
-from streams.kafka.topics import Topic, required_topics
+from streams.kafka.topics import Topic, backed_up, names, required_topics
 from streams.settings import Settings
 
 #: DescribeConfigs: set on the topic itself. Source: Kafka protocol guide, config_source DYNAMIC_TOPIC_CONFIG.
@@ -141,8 +142,9 @@ def _raise_if_final(error: Exception, bootstrap: str, *, late: bool) -> None:
 
 
 async def _apply(admin: AIOKafkaAdminClient, settings: Settings, report: TopicsReport) -> None:
-    topics = required_topics(settings)
-    missing = [topic for topic in topics if topic.name not in await _topics(admin)]
+    topics, current = required_topics(settings), await _topics(admin)
+    require_own_changelogs(settings, current)
+    missing = [topic for topic in topics if topic.name not in current]
     if missing:
         await _create(admin, missing, settings.kafka.replication_factor, report)
     current = await _topics(admin)
@@ -220,6 +222,22 @@ def require_same_partitions(topics: Iterable[Topic], current: Mapping[str, Exist
             "partitions-differ",
             f"{'; '.join(wrong)}. Keys would change partitions, so the number cannot be changed later. "
             "Set KINOLOG_PARTITIONS to the existing number, or use a new KINOLOG_TOPIC_PREFIX and KINOLOG_DATA_DIR.",
+        )
+
+
+def require_own_changelogs(settings: Settings, current: Mapping[str, ExistingTopic]) -> None:
+    """Raise TopicsError (changelogs-renamed) if control has run with changelogs of another name: all jobs are in them.
+
+    Until 2026-11-27 the topic prefix was not part of their names.
+    """
+    rows, others = backed_up(settings)
+    earlier = names(replace(settings, topic_prefix="media.", group_prefix=None)).jobs_changelog
+    if current.keys() >= {*others, earlier} and current.keys().isdisjoint(rows):
+        raise TopicsError(
+            "changelogs-renamed",
+            f"The topics of {settings.topic_prefix} exist without {rows[0]}: an earlier version wrote the jobs to "
+            f"{earlier}. Set KINOLOG_GROUP_PREFIX=kinolog- to go on with them. If they are another "
+            "installation's, choose another KINOLOG_TOPIC_PREFIX.",
         )
 
 

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
 from streams.kafka.admin_client import admin_client
-from streams.kafka.executor_groups import subscribed_topics
+from streams.kafka.consumer_groups import subscribed_topics
 from streams.kafka.reader import open_reader
 from streams.kafka.topics import names
 from streams.settings import Settings
@@ -35,7 +35,9 @@ async def prune(settings: Settings, resting_s: float = RESTING_S) -> Pruned:
     """Delete the old topics that no executor reads and no control writes. Raises KafkaError, TimeoutError."""
     async with asyncio.timeout(_TIMEOUT_S), admin_client(settings.cluster, _TIMEOUT_S) as admin:
         partitions = await _old_topics(admin, settings)
-        used = in_use(partitions, await subscribed_topics(admin), await _written(settings, partitions, resting_s))
+        used = in_use(
+            partitions, await subscribed_topics(admin, settings), await _written(settings, partitions, resting_s)
+        )
         deleted = sorted(partitions.keys() - used.keys())
         if deleted:
             await _delete(admin, deleted)

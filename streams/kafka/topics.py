@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from streams.settings import Settings
 
-CONTROL_APP = "kinolog-control"
 _DAY_S = 86_400
 #: Longest validity of the token of a scheduler's call.
 SIGNED_CALL_S = 3600
@@ -59,9 +58,14 @@ class Names(NamedTuple):
     executors: str
 
 
+def control_group(settings: Settings) -> str:
+    """Name of the consumer group of control, after which Faust names its changelogs."""
+    return f"{settings.own_prefix}control"
+
+
 def names(settings: Settings) -> Names:
     """Every topic name."""
-    prefix = settings.topic_prefix
+    prefix, group = settings.topic_prefix, control_group(settings)
     return Names(
         uploads=prefix + "uploads",
         commands=prefix + "commands",
@@ -75,8 +79,8 @@ def names(settings: Settings) -> Names:
         tokens=prefix + "tokens",
         calls=prefix + "calls",
         audit=prefix + "audit",
-        jobs_changelog=f"{CONTROL_APP}-jobs-changelog",
-        assets_changelog=f"{CONTROL_APP}-assets-changelog",
+        jobs_changelog=f"{group}-jobs-changelog",
+        assets_changelog=f"{group}-assets-changelog",
         step_requests=prefix + "step-requests",
         executors=prefix + "executors",
     )

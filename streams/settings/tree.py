@@ -14,6 +14,8 @@ from streams.settings.media import Cache, Redis, Retention, Store
 from streams.settings.section import Section
 from streams.settings.work import Embed, Executor, Transcribe
 
+_TOPIC_PREFIX = "media."
+
 
 class Settings(Section, frozen=True, kw_only=True):
     """All settings."""
@@ -24,8 +26,11 @@ class Settings(Section, frozen=True, kw_only=True):
     partitions: int = 8
     #: Partitions of the topic of step requests; several executors may share one. Cannot be changed once it exists.
     request_partitions: int = 64
-    #: Prefix of all topic names.
-    topic_prefix: str = "media."
+    #: Prefix of all topic names. Installations that share a cluster need different ones.
+    topic_prefix: str = _TOPIC_PREFIX
+    #: Prefix of consumer groups, of the two changelogs and, with a colon, of keys in Redis; unset: "kinolog-", with
+    #: another topic prefix than "media." both.
+    group_prefix: str | None = None
     #: Folder of pipeline files; unset: those included in kinolog.
     pipelines_dir: str | None = None
     #: Folder of transcode profiles; unset: those included in kinolog.
@@ -52,6 +57,18 @@ class Settings(Section, frozen=True, kw_only=True):
     limits: Limits = Limits()
     transcribe: Transcribe = Transcribe()
     embed: Embed = Embed()
+
+    @property
+    def own_prefix(self) -> str:
+        """Prefix of what this installation names on servers that others may share, besides topics."""
+        if self.group_prefix is not None:
+            return self.group_prefix
+        return "kinolog-" if self.topic_prefix == _TOPIC_PREFIX else f"{self.topic_prefix}kinolog-"
+
+    @property
+    def redis_prefix(self) -> str:
+        """Prefix of this installation's keys in Redis."""
+        return f"{self.own_prefix.removesuffix('-')}:"
 
     @property
     def data_path(self) -> Path:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import aiohttp
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
+from processors.storage import owner_mark
 from streams.kafka.admin_client import admin_client
 from streams.kafka.reader import open_reader
 from streams.kafka.topics import names
@@ -160,6 +162,9 @@ async def _restored(tmp_path: Path, clip: Path, port: int, environ: dict[str, st
         assert saved.returncode == 0, saved.stderr
     finally:
         assert system.stop() == 0
+    mark = tmp_path / "new" / "store" / owner_mark.KEY
+    mark.parent.mkdir(parents=True)
+    shutil.copy(tmp_path / "old" / "store" / mark.name, mark)  # as in a bucket that stays
     restored = kinolog(tmp_path / "new", "restore", str(tmp_path / "backup"), "--json")
     assert restored.returncode == 0, restored.stderr
     assert json.loads(restored.stdout)["records"] == json.loads(saved.stdout)["records"] > 0
@@ -169,6 +174,8 @@ async def _restored(tmp_path: Path, clip: Path, port: int, environ: dict[str, st
         assert kinolog(tmp_path / "new", "audit", "verify").returncode == 0
         checked = kinolog(tmp_path / "new", "doctor", "--rebuild-check")
         assert checked.returncode == 0, checked.stdout + checked.stderr
+        cleaned = kinolog(tmp_path / "new", "gc", "--dry-run")
+        assert cleaned.returncode == 0, cleaned.stderr
         refused = kinolog(tmp_path / "new", "restore", str(tmp_path / "backup"))
         assert refused.returncode == 2, "it runs"
     finally:

@@ -6,12 +6,15 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 from aiohttp import web
+from aiokafka.errors import KafkaError
 
 from processors.storage.bucket_store import BucketStore
 from processors.storage.object_store import ObjectStore
+from processors.storage.owner_mark import ForeignStore, require_owner
+from streams.kafka.installation import this_installation
 from web.api.common import data_response, json_body
 from web.api.source_access import DIRECT_FOLDER
-from web.http.problems import unavailable
+from web.http.problems import Problem, unavailable
 from web.http.routing import Routes
 from web.services import Services, services
 from web.views.models import Answer, View
@@ -66,7 +69,7 @@ class _Rows(NamedTuple):
     access="admin",
     body=CollectRequest,
     responses={200: Answer[Garbage]},
-    problems=(400, 413, 415, 422, 503),
+    problems=(400, 409, 413, 415, 422, 503),
 )
 async def collect_garbage(request: web.Request) -> web.Response:
     """Delete files of assets that no job or asset references and that are older than a day.
@@ -77,6 +80,7 @@ async def collect_garbage(request: web.Request) -> web.Response:
     parts = services(request)
     if not parts.position.caught_up.is_set():
         raise unavailable("not-ready", "the log is still being read: which files are in use is not known yet", 5)
+    await require_own_store(parts)
     older_than_s = body.older_than_days * 86_400
     now = parts.clock.earlier()
     before = now - older_than_s
@@ -98,6 +102,17 @@ async def collect_garbage(request: web.Request) -> web.Response:
             multipart_uploads=None if abandoned is None else len(abandoned),
         )
     )
+
+
+async def require_own_store(parts: Services) -> None:
+    """Return if the store is this installation's. Raises Problem (409, 503), StoreError."""
+    try:
+        await require_owner(parts.store, await this_installation(parts.settings))
+    except ForeignStore as error:
+        raise Problem(409, "store-of-another-installation", str(error)) from error
+    except (KafkaError, OSError) as error:
+        detail = "the log cannot be reached, so whose the store is cannot be checked"
+        raise unavailable("broker-unavailable", detail, 5) from error
 
 
 async def _orphans(parts: Services, top: str, before: float) -> dict[str, _Unit]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from processors.storage.errors import StoreError
-from web.api.store_gc import unclaimed_uploads
+from web.api.store_gc import require_own_store, unclaimed_uploads
 from web.http.problems import Problem
 from web.readmodel import queries
 from web.services import Services
@@ -36,7 +36,8 @@ class StoreCleanup:
             await asyncio.sleep(_EVERY_S)
 
     async def clean_up(self) -> None:
-        """Remove everything that is abandoned now. Raises OSError, StoreError, Problem (503)."""
+        """Remove everything that is abandoned now. Raises OSError, StoreError, Problem (409, 503)."""
+        await require_own_store(self._parts)
         now = self._clock.earlier()
         await self._store.sweep(now)
         await self._journal.repair(self._store, self._is_source, now)

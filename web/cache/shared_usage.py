@@ -16,8 +16,6 @@ from web.cache.usage import MAX_USES, CacheUsage
 log = logging.getLogger("kinolog.web")
 
 _EVERY_S = 2.0
-#: Hashes of lookups: of everybody, and of each owner.
-_COUNTS, _OWN_COUNTS, _USED = "kinolog:cache:questions", "kinolog:cache:lookups:", "kinolog:cache:used"
 #: Counts of an owner without lookups are dropped after 90 days.
 _OWN_COUNTS_S = 90 * 86_400
 
@@ -25,8 +23,11 @@ _OWN_COUNTS_S = 90 * 86_400
 class SharedCacheUsage:
     """Exchange of one replica's usage with Redis. Redis errors are logged, and the exchange is repeated later."""
 
-    def __init__(self, url: str, timeout_s: float, usage: CacheUsage) -> None:
+    def __init__(self, url: str, timeout_s: float, usage: CacheUsage, prefix: str = "kinolog:") -> None:
+        """`prefix`: of all keys."""
         self._usage = usage
+        #: Beginning of the keys of the hashes of lookups, and key of the last uses.
+        self._counts, self._used = f"{prefix}cache:", f"{prefix}cache:used"
         self._redis: Any = Redis.from_url(
             url,
             socket_timeout=timeout_s,
@@ -67,7 +68,7 @@ class SharedCacheUsage:
     async def learn_uses(self) -> None:
         """Fetch the last use of each asset at any replica."""
         try:
-            self._usage.learn(dict(await self._redis.zrange(_USED, 0, -1, withscores=True)))
+            self._usage.learn(dict(await self._redis.zrange(self._used, 0, -1, withscores=True)))
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("uses of cached media cannot be shared", extra={"error": str(error)[:200]})
 
@@ -77,20 +78,20 @@ class SharedCacheUsage:
         async with self._redis.pipeline(transaction=True) as pipeline:
             for owner, lookups in unshared.items():
                 for name, more in lookups._asdict().items():
-                    pipeline.hincrby(_counts_key(owner), name, more)
+                    pipeline.hincrby(self._key(owner), name, more)
                 if owner is not None:
-                    pipeline.expire(_counts_key(owner), _OWN_COUNTS_S)
+                    pipeline.expire(self._key(owner), _OWN_COUNTS_S)
             if uses:
-                pipeline.zadd(_USED, uses, gt=True)
-                pipeline.zremrangebyrank(_USED, 0, -MAX_USES - 1)
+                pipeline.zadd(self._used, uses, gt=True)
+                pipeline.zremrangebyrank(self._used, 0, -MAX_USES - 1)
             for owner in fetched:
-                pipeline.hgetall(_counts_key(owner))
+                pipeline.hgetall(self._key(owner))
             counts: list[dict[str, str]] = (await pipeline.execute())[-len(fetched) :]
         return {owner: _lookups(found) for owner, found in zip(fetched, counts, strict=True)}
 
-
-def _counts_key(owner: str | None) -> str:
-    return _COUNTS if owner is None else _OWN_COUNTS + owner
+    def _key(self, owner: str | None) -> str:
+        """Of the lookups of everybody, or of an owner."""
+        return self._counts + ("questions" if owner is None else f"lookups:{owner}")
 
 
 def _lookups(counts: Mapping[str, str]) -> Lookups:

@@ -63,6 +63,7 @@ CODES: dict[str, str] = {
     "read-model-behind": "The write is not visible here yet: try again.",
     "several-files": "The form has several files: upload each on its own.",
     "store-not-remote": "The store is a local folder and has no presigned URLs: upload to /v1/uploads.",
+    "store-of-another-installation": "The object store belongs to another installation: nothing is removed from it.",
     "store-unavailable": "The object store cannot be reached.",
     "submission-refused": "The submission was refused after it was written; `detail` says why.",
     "tus-version": "Only tus 1.0.0 is supported.",

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streams.broker.process import Broker
-from streams.kafka.executor_groups import group_of
+from streams.kafka.consumer_groups import executor_group
 from streams.kafka.old_topics import Pruned, prune
 from streams.settings import Settings
 from tests.conftest import MakeSettings
@@ -30,7 +30,7 @@ async def settings(broker: Broker, make_settings: MakeSettings) -> AsyncIterator
 
 
 async def test_a_topic_that_an_executor_reads_stays(settings: Settings) -> None:
-    group = group_of("default")
+    group = executor_group(settings, "default")
     consumer = AIOKafkaConsumer(OLD[0], bootstrap_servers=settings.bootstrap, group_id=group)
     await consumer.start()
     try:

@@ -97,11 +97,9 @@ async def lay_out(settings: Settings) -> None:
 def main(name: str, role: str) -> int:
     """Run the process with the hang in it."""
     settings = load()
-    topics.CONTROL_APP = f"control-{settings.topic_prefix}"
     from agents.control import main as control
     from agents.executor import main as executor
 
-    vars(control)["CONTROL_APP"] = topics.CONTROL_APP
     asyncio.run(lay_out(settings))
     HANGS[name]()
     return control.main(settings) if role == "control" else executor.main(settings, settings.topic_prefix)

@@ -13,6 +13,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 from aiohttp.client_proto import ResponseHandler
 from msgspec.structs import replace
 
+from processors.storage.owner_mark import KEY
 from schemas.jobs import Lease
 from schemas.step_events import StepProgressed
 from streams.settings import Settings
@@ -26,9 +27,9 @@ __all__ = ["control", "log", "make", "site"]  # fixtures are found by their name
 
 
 def stored(settings: Settings) -> list[str]:
-    """Every file and folder of the store, staging included."""
+    """Every file and folder of the store, staging included, but its mark."""
     root = settings.data_path / "store"
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.name != ".staging")
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.name not in (".staging", KEY))
 
 
 async def submitted(site: Site, token: str = "anna-edits", **fields: str) -> dict[str, Any]:

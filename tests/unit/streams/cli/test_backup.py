@@ -1,22 +1,25 @@
 """`kinolog restore` refuses what would restore something else than was saved, before it reaches for a log."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from streams.backup.archive import VERSION, Manifest, new_folder, write_manifest
+from streams.backup.archive import VERSION, Manifest, PartitionFile, new_folder, write_manifest
 from streams.cli.main import cli
 
 
-def a_backup(folder: Path, partitions: int = 8, topic_prefix: str = "media.") -> Path:
+def a_backup(
+    folder: Path, partitions: int = 8, topic_prefix: str = "media.", files: Sequence[PartitionFile] = ()
+) -> Path:
     new_folder(folder)
     manifest = Manifest(
         version=VERSION,
         created_at=1.0,
         topic_prefix=topic_prefix,
         partitions=partitions,
-        files=[],
+        files=list(files),
         objects=0,
         object_bytes=0,
         has_media=True,
@@ -32,6 +35,15 @@ def test_keys_would_be_on_other_partitions_or_topics(tmp_path: Path, partitions:
     result = CliRunner().invoke(cli, ["restore", str(folder)], env=environ)
     assert result.exit_code == 2
     assert "KINOLOG_PARTITIONS=" in result.output
+    assert not (tmp_path / "data").exists()
+
+
+def test_rows_would_be_in_the_changelog_of_another_installation(tmp_path: Path) -> None:
+    rows = PartitionFile(topic="theirs-control-jobs-changelog", partition=0, records=1, sha256="")
+    environ = {"KINOLOG_DATA_DIR": str(tmp_path / "data")}
+    result = CliRunner().invoke(cli, ["restore", str(a_backup(tmp_path / "backup", files=[rows]))], env=environ)
+    assert result.exit_code == 2
+    assert "theirs-control-jobs-changelog: set KINOLOG_GROUP_PREFIX" in result.output
     assert not (tmp_path / "data").exists()
 
 

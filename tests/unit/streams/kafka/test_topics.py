@@ -1,9 +1,17 @@
-"""Topics keep what was acknowledged: settings that follow from a topic's replicas."""
+"""Topics keep what was acknowledged: settings that follow from a topic's replicas; and what is named by prefixes."""
 
 import pytest
 
-from streams.kafka.admin import ExistingTopic, TopicsReport, note_few_replicas, to_be_set
-from streams.kafka.topics import Topic, durability, names, required_topics
+from streams.kafka.admin import (
+    ExistingTopic,
+    TopicsError,
+    TopicsReport,
+    note_few_replicas,
+    require_own_changelogs,
+    to_be_set,
+)
+from streams.kafka.consumer_groups import executor_group
+from streams.kafka.topics import Topic, control_group, durability, names, required_topics
 from streams.settings import Settings, load
 
 EVENTS = Topic("media.events", 8, {"cleanup.policy": "delete"})
@@ -74,3 +82,46 @@ def test_an_operator_trades_durability_for_speed() -> None:
 
 def test_replicas_need_no_sync_and_an_operators_own_settings_are_kept() -> None:
     assert set(_flushed(0, replicas=3).values()) == {(None, None)}
+
+
+def shared_names(**environ: str) -> set[str]:
+    """What an installation calls its own on servers that others may use, too."""
+    settings = load({f"KINOLOG_{name}": value for name, value in environ.items()})
+    groups = {control_group(settings), executor_group(settings, "default"), settings.redis_prefix}
+    return {topic.name for topic in required_topics(settings)} | groups
+
+
+def test_installations_with_different_prefixes_have_no_name_in_common() -> None:
+    assert not shared_names() & shared_names(TOPIC_PREFIX="staging.")
+    assert not shared_names(TOPIC_PREFIX="a.") & shared_names(TOPIC_PREFIX="b.")
+    assert all(name.startswith("staging.") for name in shared_names(TOPIC_PREFIX="staging."))
+
+
+def test_the_names_of_an_installation_without_prefixes_stay() -> None:
+    expected = {"kinolog-control", "kinolog-exec-default", "kinolog:", "kinolog-control-jobs-changelog"}
+    assert expected <= shared_names()
+
+
+def test_groups_have_the_prefix_that_a_cluster_asks_for() -> None:
+    own = shared_names(GROUP_PREFIX="team-a.", TOPIC_PREFIX="team-a.media.")
+    assert all(name.startswith("team-a.") for name in own)
+    assert {"team-a.control", "team-a.exec-default", "team-a.control-assets-changelog"} <= own
+
+
+def existing(settings: Settings) -> dict[str, ExistingTopic]:
+    return {topic.name: ExistingTopic(topic.partitions, 1) for topic in required_topics(settings)}
+
+
+def test_an_installation_does_not_begin_without_the_jobs_that_an_earlier_version_has_under_another_name() -> None:
+    before = existing(load({"KINOLOG_TOPIC_PREFIX": "a.", "KINOLOG_GROUP_PREFIX": "kinolog-"}))
+    with pytest.raises(TopicsError, match="KINOLOG_GROUP_PREFIX=kinolog-") as caught:
+        require_own_changelogs(load({"KINOLOG_TOPIC_PREFIX": "a."}), before)
+    assert caught.value.code == "changelogs-renamed"
+    require_own_changelogs(load({"KINOLOG_TOPIC_PREFIX": "a.", "KINOLOG_GROUP_PREFIX": "kinolog-"}), before)
+
+
+def test_a_new_installation_begins_beside_another_also_at_the_second_try() -> None:
+    mine, others = load({"KINOLOG_TOPIC_PREFIX": "a."}), existing(load({}))
+    require_own_changelogs(mine, others)
+    require_own_changelogs(mine, others | {"a.uploads": ExistingTopic(8, 1)})
+    require_own_changelogs(mine, others | existing(mine))

@@ -1,8 +1,8 @@
-"""The consumer groups of executors as the broker describes them: subscriptions and assignments of their members."""
+"""The consumer groups of control and executors as the broker describes them: members, subscriptions, assignments."""
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -12,11 +12,10 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 from streams.cluster import Cluster
 from streams.kafka.admin_client import admin_client
+from streams.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
-#: Beginning of the names of all executors' groups.
-GROUP_PREFIX = "kinolog-exec-"
 #: States in which the broker describes all members. Source: Kafka's DescribeGroups, group states.
 _SETTLED = ("Stable", "Empty", "Dead")
 _TIMEOUT_S = 5.0
@@ -34,9 +33,9 @@ class Member(NamedTuple):
     partitions: frozenset[tuple[str, int]]
 
 
-def group_of(lane: str) -> str:
-    """Name of the group of a lane's executors."""
-    return GROUP_PREFIX + lane
+def executor_group(settings: Settings, lane: str = "") -> str:
+    """Name of the consumer group of a lane's executors; without a lane the beginning of all of them."""
+    return f"{settings.own_prefix}exec-{lane}"
 
 
 async def leave_outdated(cluster: Cluster, group: str, client_id: str, topics: Collection[str]) -> None:
@@ -55,9 +54,35 @@ async def leave_outdated(cluster: Cluster, group: str, client_id: str, topics: C
         log.debug("group cannot be described", extra={"group": group, "error": repr(error)})
 
 
-async def subscribed_topics(admin: AIOKafkaAdminClient) -> frozenset[str]:
+async def require_own_group(settings: Settings, group: str) -> None:
+    """Raise SettingsError if a live member of the group subscribes to topics of another installation.
+
+    The members of a group share the partitions of all their topics, so two installations in one group take records from
+    each other. A cluster that does not respond within five seconds does not stop a start.
+    """
+    try:
+        async with asyncio.timeout(_TIMEOUT_S), admin_client(settings.cluster, _TIMEOUT_S) as admin:
+            members = await _members(admin, [group]) or ()
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.debug("group cannot be described", extra={"group": group, "error": repr(error)})
+        return
+    if other := foreign_topics(members, settings):
+        raise SettingsError(
+            f"The consumer group {group} is in use by another installation, which reads {', '.join(sorted(other))}. "
+            "Set another KINOLOG_GROUP_PREFIX for one of the two."
+        )
+
+
+def foreign_topics(members: Iterable[Member], settings: Settings) -> frozenset[str]:
+    """Topics to which members subscribe and that are not of this installation."""
+    subscribed = frozenset(topic for member in members for topic in member.subscribed)
+    return frozenset(topic for topic in subscribed if not topic.startswith(settings.topic_prefix))
+
+
+async def subscribed_topics(admin: AIOKafkaAdminClient, settings: Settings) -> frozenset[str]:
     """The topics that members of executors' groups subscribe to. Raises KafkaError."""
-    groups = [group for group, *_ in await admin.list_consumer_groups() if group.startswith(GROUP_PREFIX)]
+    beginning = executor_group(settings)
+    groups = [group for group, *_ in await admin.list_consumer_groups() if group.startswith(beginning)]
     members = await _members(admin, groups)
     while members is None:  # a group rebalances
         await asyncio.sleep(_RETRY_S)

@@ -1,0 +1,107 @@
+"""Two installations with one store, because of a copied setting: neither removes what the other knows."""
+
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from processors.storage.local_store import LocalStore
+from processors.storage.owner_mark import KEY
+from streams.cluster import Cluster
+from streams.doctor import services
+from streams.kafka.admin import apply_topics
+from tests.conftest import eventually
+from tests.integration.web.logs import Make, log, make
+from tests.integration.web.served import Site, serve
+from web.background.store_cleanup import StoreCleanup
+from web.http.problems import Problem
+
+__all__ = ["log", "make"]  # fixtures are found by their name in this module
+
+DAY_S = 86_400
+#: An upload whose job only the first installation knows, and one that nobody knows.
+UPLOAD, LOST = "direct/anna/film.mp4", "direct/anna/lost.mp4"
+PREFIX = "KINOLOG_TOPIC_PREFIX"
+
+
+async def _bytes() -> AsyncIterator[bytes]:
+    yield b"media"
+
+
+async def _lay(site: Site, *keys: str) -> None:
+    store = site.parts.store
+    assert isinstance(store, LocalStore)
+    for key in keys:
+        await store.put(key, _bytes(), 100)
+        os.utime(store.root / key, (time.time() - 9 * DAY_S,) * 2)
+
+
+async def _keys(site: Site) -> list[str]:
+    return sorted([stored.key async for stored in site.parts.store.walk("direct")])
+
+
+@pytest.fixture
+async def first(make: Make) -> AsyncIterator[Site]:
+    async with serve(make()) as site:
+        await eventually(lambda: _marked(site), 30)  # as soon as it runs
+        yield site
+
+
+async def _marked(site: Site) -> bool:
+    assert isinstance(site.parts.store, LocalStore)
+    return (site.parts.store.root / KEY).exists()
+
+
+@pytest.fixture
+async def second(make: Make, first: Site, tmp_path: Path) -> AsyncIterator[Site]:
+    settings = make(
+        **{PREFIX: "staging."}, KINOLOG_DATA_DIR=str(tmp_path / "staging"), KINOLOG_STORE__URL=_url_of(first)
+    )
+    await apply_topics(settings)
+    async with serve(settings) as site:
+        yield site
+
+
+def _url_of(site: Site) -> str:
+    return site.parts.settings.store_url
+
+
+async def test_only_the_owner_removes_what_it_does_not_know(first: Site, second: Site) -> None:
+    await _lay(first, UPLOAD, LOST)
+    body = {"input": {"object": UPLOAD}, "pipeline": "noop"}
+    assert (await first.ask("POST", "/v1/assets", json=body))[0] == 202
+    with pytest.raises(Problem) as refused:
+        await StoreCleanup(second.parts).clean_up()
+    assert refused.value.code == "store-of-another-installation"
+    for dry_run in (True, False):
+        status, problem = await second.ask("POST", "/v1/store/gc", json={"dry_run": dry_run, "older_than_days": 0})
+        assert (status, problem["code"]) == (409, "store-of-another-installation")
+        assert "KINOLOG_STORE__URL" in problem["detail"]
+    assert await _keys(first) == [UPLOAD, LOST]
+
+
+async def test_the_doctor_of_the_other_one_says_so(first: Site, second: Site) -> None:
+    assert (await services.store(first.parts.settings)).level == "ok"
+    found = await services.store(second.parts.settings)
+    assert (found.level, found.exit_code) == ("problem", 2)
+    assert KEY in found.message and "topics media.*" in found.message
+
+
+async def test_the_other_one_cleans_up_once_it_has_taken_the_store_over(first: Site, second: Site) -> None:
+    await _lay(first, LOST)
+    await second.parts.store.delete_prefix(KEY)
+    await StoreCleanup(second.parts).clean_up()
+    assert await _keys(second) == []
+    assert (await services.store(second.parts.settings)).level == "ok"
+
+
+async def test_without_the_log_nothing_is_removed(first: Site) -> None:
+    await _lay(first, LOST)
+    parts = replace(first.parts, settings=first.parts.settings.with_cluster(Cluster("127.0.0.1:1")))
+    with pytest.raises(Problem) as refused:
+        await StoreCleanup(parts).clean_up()
+    assert (refused.value.status, refused.value.code) == (503, "broker-unavailable")
+    assert await _keys(first) == [LOST]
