@@ -24,16 +24,14 @@ __all__ = ["log", "make"]  # fixtures are found by their name in this module
 DAY_S = 86_400
 #: An upload whose job only the first installation knows, and one that nobody knows.
 UPLOAD, LOST = "direct/anna/film.mp4", "direct/anna/lost.mp4"
-PREFIX = "KINOLOG_TOPIC_PREFIX"
 
 
 async def _bytes() -> AsyncIterator[bytes]:
     yield b"media"
 
 
-async def _lay(site: Site, *keys: str) -> None:
-    store = site.parts.store
-    assert isinstance(store, LocalStore)
+async def _lay(folder: Path, *keys: str) -> None:
+    store = LocalStore(folder)
     for key in keys:
         await store.put(key, _bytes(), 100)
         os.utime(store.root / key, (time.time() - 9 * DAY_S,) * 2)
@@ -44,33 +42,31 @@ async def _keys(site: Site) -> list[str]:
 
 
 @pytest.fixture
-async def first(make: Make) -> AsyncIterator[Site]:
-    async with serve(make()) as site:
-        await eventually(lambda: _marked(site), 30)  # as soon as it runs
-        yield site
-
-
-async def _marked(site: Site) -> bool:
-    assert isinstance(site.parts.store, LocalStore)
-    return (site.parts.store.root / KEY).exists()
+def folder(tmp_path: Path) -> Path:
+    """Of the store."""
+    return tmp_path / "store"
 
 
 @pytest.fixture
-async def second(make: Make, first: Site, tmp_path: Path) -> AsyncIterator[Site]:
-    settings = make(
-        **{PREFIX: "staging."}, KINOLOG_DATA_DIR=str(tmp_path / "staging"), KINOLOG_STORE__URL=_url_of(first)
-    )
+async def first(make: Make, folder: Path) -> AsyncIterator[Site]:
+    """It has cleaned up once, as it does at its start."""
+    await _lay(folder, LOST)
+    async with serve(make(KINOLOG_STORE__URL=folder.as_uri())) as site:
+        await eventually(lambda: not (folder / LOST).exists(), 30)
+        yield site
+
+
+@pytest.fixture
+async def second(make: Make, first: Site, folder: Path, tmp_path: Path) -> AsyncIterator[Site]:
+    data = {"KINOLOG_DATA_DIR": str(tmp_path / "staging"), "KINOLOG_STORE__URL": folder.as_uri()}
+    settings = make(KINOLOG_TOPIC_PREFIX="staging.", **data)
     await apply_topics(settings)
     async with serve(settings) as site:
         yield site
 
 
-def _url_of(site: Site) -> str:
-    return site.parts.settings.store_url
-
-
-async def test_only_the_owner_removes_what_it_does_not_know(first: Site, second: Site) -> None:
-    await _lay(first, UPLOAD, LOST)
+async def test_only_the_owner_removes_what_it_does_not_know(first: Site, second: Site, folder: Path) -> None:
+    await _lay(folder, UPLOAD, LOST)
     body = {"input": {"object": UPLOAD}, "pipeline": "noop"}
     assert (await first.ask("POST", "/v1/assets", json=body))[0] == 202
     with pytest.raises(Problem) as refused:
@@ -90,16 +86,16 @@ async def test_the_doctor_of_the_other_one_says_so(first: Site, second: Site) ->
     assert KEY in found.message and "topics media.*" in found.message
 
 
-async def test_the_other_one_cleans_up_once_it_has_taken_the_store_over(first: Site, second: Site) -> None:
-    await _lay(first, LOST)
+async def test_the_other_one_cleans_up_once_it_has_taken_the_store_over(second: Site, folder: Path) -> None:
+    await _lay(folder, LOST)
     await second.parts.store.delete_prefix(KEY)
     await StoreCleanup(second.parts).clean_up()
     assert await _keys(second) == []
     assert (await services.store(second.parts.settings)).level == "ok"
 
 
-async def test_without_the_log_nothing_is_removed(first: Site) -> None:
-    await _lay(first, LOST)
+async def test_without_the_log_nothing_is_removed(first: Site, folder: Path) -> None:
+    await _lay(folder, LOST)
     parts = replace(first.parts, settings=first.parts.settings.with_cluster(Cluster("127.0.0.1:1")))
     with pytest.raises(Problem) as refused:
         await StoreCleanup(parts).clean_up()
