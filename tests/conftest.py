@@ -15,6 +15,7 @@ import pytest
 from streams.broker.process import Broker
 from streams.process import ports
 from streams.settings import Settings, load
+from tests.installations import Installation, installation
 from tests.properties import EXAMPLES, examples
 
 # The same examples every time, for people as for CI: what a run shows is about the change. `make properties` takes
@@ -81,7 +82,7 @@ def make_settings(tmp_path: Path) -> MakeSettings:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """One real broker for all tests of the run. Topic names are theirs to keep apart: KINOLOG_TOPIC_PREFIX."""
+    """One real broker for all tests of the run. Names are theirs to keep apart, see `own_installation`."""
     folder = tmp_path_factory.mktemp("broker")
     shared = Broker(
         load({"KINOLOG_DATA_DIR": str(folder), "KINOLOG_KAFKA__PORT": "0", "KINOLOG_KAFKA__ANONYMOUS": "all"})
@@ -98,8 +99,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 @pytest.fixture
+async def own_installation(broker: Broker) -> AsyncIterator[Installation]:
+    """Names of this test's own on the shared broker: topics, changelogs, consumer groups."""
+    async with installation(broker) as found:
+        yield found
+
+
+@pytest.fixture
 async def fresh_broker(tmp_path: Path) -> AsyncIterator[Broker]:
-    """A broker for this test alone: fixed names (consumer groups, changelogs) are free, and it may be killed."""
+    """A broker for this test alone, which may be killed."""
     own = Broker(
         load(
             {

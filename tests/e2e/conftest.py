@@ -14,7 +14,7 @@ from streams.data_files import pipelines_dir
 from streams.process.ports import free_port
 from streams.settings import load, to_environ
 from tests.conftest import SampleMedia
-from tests.e2e.system import System
+from tests.e2e.system import System, running
 from tests.secured_broker import secured_broker
 
 #: Leases short enough to see them end within a test.
@@ -51,9 +51,8 @@ def system(tmp_path_factory: pytest.TempPathFactory, log: dict[str, str]) -> Ite
         "KINOLOG_WEB__CORS_ORIGINS": f'["http://127.0.0.1:{OTHER_SITE_PORT}"]',
         "KINOLOG_PIPELINES_DIR": str(_pipelines(folder / "pipelines")),
     }
-    running = System(folder / "data", **environ, **log)
-    yield running
-    assert running.stop() == 0
+    with running(folder / "data", **environ, **log) as system:
+        yield system
 
 
 def _pipelines(folder: Path) -> Path:
@@ -67,9 +66,8 @@ def _pipelines(folder: Path) -> Path:
 @pytest.fixture
 def fragile(tmp_path: Path) -> Iterator[System]:
     """A system of this test's own, to be killed in parts; short leases."""
-    running = System(tmp_path / "data", **SHORT_LEASES)
-    yield running
-    assert running.stop() == 0
+    with running(tmp_path / "data", **SHORT_LEASES) as system:
+        yield system
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +94,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory, sample_media: SampleMedia) 
 @pytest.fixture(scope="session")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip that takes long enough to transcode to be disturbed in the middle."""
-    return _make_clip(tmp_path_factory.mktemp("clip") / "long.mp4", size="1280x720", seconds=40)
+    return _make_clip(tmp_path_factory.mktemp("clip") / "long.mp4", size="1280x720", seconds=20)
 
 
 def _make_clip(path: Path, *, size: str, seconds: int) -> Path:

@@ -109,6 +109,17 @@ class System:
             yield Api(session)
 
 
+@contextlib.contextmanager
+def running(data_dir: Path, **environ: str) -> Iterator[System]:
+    """A system that stops at the end with exit code 0."""
+    system = System(data_dir, **environ)
+    try:
+        yield system
+    finally:
+        code = system.stop()
+    assert code == 0, system.log()[-4000:]
+
+
 def _kill_after(process: subprocess.Popen[bytes], seconds: float) -> Callable[[], None]:
     import threading  # a reader of a pipe has no deadline of its own
 

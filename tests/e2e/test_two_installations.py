@@ -1,6 +1,5 @@
 """Two installations with one cluster and one Redis, as staging and production have them: neither notices the other."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -8,8 +7,8 @@ from typing import NamedTuple
 import pytest
 
 from streams.broker.process import Broker
-from tests.e2e.system import Api, System
-from tests.redis_server import RedisServer, redis_server
+from tests.e2e.system import Api, System, running
+from tests.redis_server import redis_server
 
 #: What each of them gets.
 JOBS = 12
@@ -18,7 +17,6 @@ JOBS = 12
 class Installations(NamedTuple):
     production: System
     staging: System
-    redis: RedisServer
 
 
 @pytest.fixture
@@ -30,10 +28,11 @@ async def both(fresh_broker: Broker, tmp_path: Path) -> AsyncIterator[Installati
             "KINOLOG_KAFKA__SESSION_TIMEOUT_S": "6",
         }
         staged = {"KINOLOG_TOPIC_PREFIX": "staging.", "KINOLOG_PARTITIONS": "3"}
-        production = await asyncio.to_thread(System, tmp_path / "production", **shared)
-        staging = await asyncio.to_thread(System, tmp_path / "staging", **shared, **staged)
-        yield Installations(production, staging, redis)
-        assert (staging.stop(), production.stop()) == (0, 0)
+        with (
+            running(tmp_path / "production", **shared) as production,
+            running(tmp_path / "staging", **shared, **staged) as staging,
+        ):
+            yield Installations(production, staging)
 
 
 async def submitted(api: Api, name: str) -> set[str]:

@@ -34,7 +34,7 @@ class WrongPartitions(Exception):
 class Extent(NamedTuple):
     """The cluster of a log, and the offsets that it holds."""
 
-    #: Kafka's id of the cluster.
+    #: Kafka's id of the cluster; where the changelogs have no default names, with the prefix of these.
     cluster: str
     #: First offset of each partition, and the offset after its last record.
     starts: dict[ChangelogPartition, int]
@@ -106,7 +106,9 @@ class LogReader:
     async def _cluster(self) -> str:
         async with admin_client(self._settings.cluster, _ADMIN_S) as admin:
             await self._topics_exist(admin)
-            return str((await admin.describe_cluster())["cluster_id"])
+            cluster_id = str((await admin.describe_cluster())["cluster_id"])
+        prefix = self._settings.own_prefix
+        return cluster_id if prefix == Settings().own_prefix else f"{cluster_id}/{prefix}"
 
     async def _topics_exist(self, admin: AIOKafkaAdminClient) -> None:
         """Wait until both changelogs exist. Raises WrongPartitions for another number of partitions."""

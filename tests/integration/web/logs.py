@@ -1,4 +1,4 @@
-"""Fixtures with one real Kafka log per test module: import them by name."""
+"""Fixtures with a real Kafka log for each test module, on a broker that modules share: import them by name."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -9,6 +9,7 @@ import pytest
 from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
 from streams.settings import Settings, load
+from tests.installations import Installation, installation
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.served import ENVIRON, Site, serve
 
@@ -16,35 +17,22 @@ Make = Callable[..., Settings]
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker for this module: the changelogs' names are fixed, and their content is counted here."""
-    broker = Broker(
-        load(
-            {
-                "KINOLOG_DATA_DIR": str(tmp_path_factory.mktemp("log")),
-                "KINOLOG_KAFKA__PORT": "0",
-                "KINOLOG_KAFKA__ANONYMOUS": "all",
-            }
-        )
-    )
-
-    async def begin() -> None:
-        await broker.start()
-        await broker.wait_ready()
-        await apply_topics(load({**ENVIRON, "KINOLOG_KAFKA__BOOTSTRAP": broker.bootstrap}), 90)
-
-    asyncio.run(begin())
-    yield broker
-    asyncio.run(broker.stop())
+def log(broker: Broker) -> Iterator[Installation]:
+    """Topics of this module's own: their content is counted here."""
+    with asyncio.Runner() as runner:
+        context = installation(broker)
+        found = runner.run(context.__aenter__())
+        runner.run(apply_topics(load(ENVIRON | found.environ), 90))
+        yield found
+        runner.run(context.__aexit__(None, None, None))
 
 
 @pytest.fixture
-def make(log: Broker, tmp_path: Path) -> Make:
+def make(log: Installation, tmp_path: Path) -> Make:
     """Settings over this module's log and this test's folder."""
 
     def settings(**environ: str) -> Settings:
-        own = {"KINOLOG_DATA_DIR": str(tmp_path), "KINOLOG_KAFKA__BOOTSTRAP": log.bootstrap}
-        return load(ENVIRON | own | environ)
+        return load(ENVIRON | log.environ | {"KINOLOG_DATA_DIR": str(tmp_path)} | environ)
 
     return settings
 

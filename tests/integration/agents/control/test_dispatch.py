@@ -18,12 +18,12 @@ from schemas.facts import JobCompleted, JobSubmitted, StepCompleted, StepStarted
 from schemas.jobs import StepSpec
 from schemas.queues import QueueReported
 from schemas.step_events import AttemptAccepted, AttemptCompleted, QueueChanged
-from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
 from streams.kafka.executor_reports import latest_reports
 from streams.process.exit import EX_SOFTWARE
 from streams.settings import Settings, to_environ
 from tests.conftest import MakeSettings, eventually
+from tests.installations import Installation
 from tests.integration.agents.outside import START_S, Outside, submit
 
 Eventually = Callable[..., Awaitable[Any]]
@@ -121,11 +121,11 @@ class World(Outside):
 
 @pytest.fixture
 async def installed(
-    fresh_broker: Broker, make_settings: MakeSettings, tmp_path: Path
+    own_installation: Installation, make_settings: MakeSettings, tmp_path: Path
 ) -> AsyncIterator[tuple[Processes, World]]:
     """One slot for each executor, short leases, and nothing running yet."""
     settings = make_settings(
-        KINOLOG_KAFKA__BOOTSTRAP=fresh_broker.bootstrap,
+        **own_installation.environ,
         KINOLOG_EXECUTOR__SLOTS='{"noop": 1}',
         KINOLOG_EXECUTOR__DRAIN_S="5",
         KINOLOG_LEASE__TTL_S="4",

@@ -11,13 +11,13 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from schemas.commands import CancelJob
 from schemas.facts import JobCancelled, JobSubmitted
 from schemas.jobs import Job
-from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
 from streams.kafka.partitioner import partition_of
 from streams.kafka.reader import open_reader, read_to_end
 from streams.kafka.topics import names
 from streams.settings import Settings
 from tables.rows import applied_offsets, encode_row, watermark_row
+from tests.installations import Installation
 from tests.integration.agents.outside import START_S, Control, Outside, control_and_world, submit
 from tests.unit.web.rows import a_job, an_asset
 
@@ -27,9 +27,9 @@ _LOST = 5_000
 
 
 @pytest.fixture
-async def settings(fresh_broker: Broker, make_settings: Callable[..., Settings]) -> Settings:
+async def settings(own_installation: Installation, make_settings: Callable[..., Settings]) -> Settings:
     """Of a log with rows of applied records, and without those records."""
-    settings = make_settings(KINOLOG_KAFKA__BOOTSTRAP=fresh_broker.bootstrap)
+    settings = make_settings(**own_installation.environ)
     await apply_topics(settings)
     topics = names(settings)
     at = {topics.commands: _LOST, topics.step_events: _LOST + 1}

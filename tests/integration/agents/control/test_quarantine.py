@@ -12,12 +12,12 @@ import pytest
 
 from schemas.facts import DeadLetter, JobSubmitted
 from schemas.step_events import StepRequested
-from streams.broker.process import Broker
 from streams.kafka.admin import apply_topics
 from streams.kafka.partitioner import partition_of
 from streams.process.exit import EX_HUNG, EX_SOFTWARE
 from streams.settings import Settings
 from streams.worker.quarantine import LIMIT
+from tests.installations import Installation
 from tests.integration.agents.control.poisoned import POISON
 from tests.integration.agents.outside import START_S, Control, Outside, control_and_world, submit
 from tests.integration.agents.test_foreign_producers import upstream
@@ -52,9 +52,9 @@ Poisoned = Callable[[Fault], AbstractAsyncContextManager[tuple[Control, Outside]
 
 
 @pytest.fixture
-async def poisoned(fresh_broker: Broker, make_settings: Callable[..., Settings], tmp_path: Path) -> Poisoned:
+async def poisoned(own_installation: Installation, make_settings: Callable[..., Settings], tmp_path: Path) -> Poisoned:
     """Control with a fault in it."""
-    settings = make_settings(KINOLOG_KAFKA__BOOTSTRAP=fresh_broker.bootstrap, KINOLOG_WATCHDOG__LOOP_S="2")
+    settings = make_settings(**own_installation.environ, KINOLOG_WATCHDOG__LOOP_S="2")
     await apply_topics(settings)
 
     def start(fault: Fault) -> AbstractAsyncContextManager[tuple[Control, Outside]]:

@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from processors.storage.local_store import LocalStore
-from streams.broker.process import Broker
 from streams.cli.main import cli
 from tests.conftest import eventually
+from tests.installations import Installation
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import control, log, make, site
 from tests.integration.web.served import ADMIN, Site
@@ -215,12 +215,13 @@ async def test_garbage_is_only_reported_in_a_dry_run(kinolog: Kinolog, site: Sit
     assert (await kinolog("gc", "--older-than-days", "0", "--yes")).exit_code == 0 and not orphan.exists()
 
 
-async def test_topics_are_listed_as_they_are_on_the_log(log: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KINOLOG_KAFKA__BOOTSTRAP", log.bootstrap)
+async def test_topics_are_listed_as_they_are_on_the_log(log: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in log.environ.items():
+        monkeypatch.setenv(name, value)
     result = await asyncio.to_thread(CliRunner().invoke, cli, ["topics", "list"])
     lines = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()}
-    assert lines["media.uploads"] == ["ok", "2", "1", "30", "d"]
-    assert lines["kinolog-control-jobs-changelog"] == ["ok", "2", "1", "compacted"]
+    assert lines[f"{log.topic_prefix}uploads"] == ["ok", "2", "1", "30", "d"]
+    assert lines[f"{log.topic_prefix}kinolog-control-jobs-changelog"] == ["ok", "2", "1", "compacted"]
 
 
 async def test_jobs_are_exported_as_csv_and_as_json(kinolog: Kinolog, files: list[str]) -> None:

@@ -12,8 +12,7 @@ from streams.settings.media import Retention
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make
-from tests.integration.web.served import Site, serve
-from tests.integration.web.spec.test_interface import stored
+from tests.integration.web.served import Site, serve, stored
 from tests.unit.web.rows import a_job, an_error
 from web.api.uploads.tus_completion import tus_folder
 from web.background.store_cleanup import StoreCleanup

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import control, log, make, site
-from tests.integration.web.served import ADMIN, Site
+from tests.integration.web.served import ADMIN, Site, stored
 from web.http.cursors import WriteCursor, dump
 
 __all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
@@ -45,11 +45,6 @@ async def job_of(site: Site, body: Any) -> dict[str, Any]:
     status, shown = await site.ask("GET", f"/v1/jobs/{body['data']['job_id']}?after={body['cursor']}", "anna-edits")
     assert status == 200
     return dict(shown["data"])
-
-
-def stored(site: Site) -> list[str]:
-    root = site.parts.settings.data_path / "store"
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.name != ".staging")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +90,7 @@ async def test_a_resumable_upload_keeps_its_name_in_latin_1(site: Site, control:
 async def test_a_field_that_is_no_text_is_refused(site: Site, field: str) -> None:
     status, problem = await upload(site, form((f'name="{field}"'.encode(), b"M\xfcller"), FILE))
     assert (status, problem["code"]) == (422, "invalid-form")
-    assert stored(site) == []
+    assert stored(site.parts.settings) == []
 
 
 async def test_fields_behind_the_file_count(site: Site) -> None:
@@ -109,7 +104,7 @@ async def test_fields_behind_the_file_count(site: Site) -> None:
 async def test_a_field_behind_the_file_that_cannot_be_is_refused_and_nothing_is_kept(site: Site) -> None:
     status, problem = await upload(site, form(FILE, (b'name="pipeline"', b"dishes")))
     assert (status, problem["code"]) == (422, "unknown-pipeline")
-    assert stored(site) == []
+    assert stored(site.parts.settings) == []
 
 
 @pytest.mark.parametrize("second", [FILE, (b'name="other"; filename="b.mp4"', b"more"), (b'name="file"', b"more")])
@@ -119,7 +114,7 @@ async def test_a_second_file_is_refused_and_the_first_not_kept(
     known = set(control.jobs)
     status, problem = await upload(site, form(NOOP, FILE, second))
     assert (status, problem["code"]) == (422, "several-files")
-    assert stored(site) == [] and set(control.jobs) == known
+    assert stored(site.parts.settings) == [] and set(control.jobs) == known
 
 
 async def test_a_field_of_files_in_which_nothing_was_chosen_is_no_file(site: Site) -> None:
@@ -136,7 +131,7 @@ async def test_a_field_that_is_given_twice_is_refused(site: Site) -> None:
     for parts in ((NOOP, NOOP, FILE), (NOOP, FILE, NOOP)):
         status, problem = await upload(site, form(*parts))
         assert (status, problem["code"]) == (422, "invalid-form")
-    assert stored(site) == []
+    assert stored(site.parts.settings) == []
 
 
 async def test_a_form_without_an_end_is_refused(site: Site) -> None:
@@ -146,7 +141,7 @@ async def test_a_form_without_an_end_is_refused(site: Site) -> None:
         assert (status, problem["code"]) == (422, "invalid-form")
     status, problem = await upload(site, form(NOOP, FILE, (b'name="passthrough"', b"x" * 100_000)))
     assert (status, problem["code"]) == (413, "body-too-large")
-    assert stored(site) == []
+    assert stored(site.parts.settings) == []
 
 
 async def test_a_repeat_with_a_key_is_the_same_upload_wherever_its_fields_stand(site: Site) -> None:

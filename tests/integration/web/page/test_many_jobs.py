@@ -45,7 +45,7 @@ async def control(log: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
     from tests.integration.web.served import ENVIRON
 
     folder = str(tmp_path_factory.mktemp("control"))
-    settings = load(ENVIRON | {"KINOLOG_DATA_DIR": folder, "KINOLOG_KAFKA__BOOTSTRAP": log.bootstrap})
+    settings = load(ENVIRON | log.environ | {"KINOLOG_DATA_DIR": folder})
     async with ControlStandIn(settings) as stand_in:
         await stand_in.put_all(rows())
         yield stand_in

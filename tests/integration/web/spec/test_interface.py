@@ -13,23 +13,15 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 from aiohttp.client_proto import ResponseHandler
 from msgspec.structs import replace
 
-from processors.storage.owner_mark import KEY
 from schemas.jobs import Lease
 from schemas.step_events import StepProgressed
-from streams.settings import Settings
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make, site
-from tests.integration.web.served import ADMIN, Site, serve
+from tests.integration.web.served import ADMIN, Site, serve, stored
 from tests.unit.web.rows import a_job, an_error
 
 __all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
-
-
-def stored(settings: Settings) -> list[str]:
-    """Every file and folder of the store, staging included, but its mark."""
-    root = settings.data_path / "store"
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.name not in (".staging", KEY))
 
 
 async def submitted(site: Site, token: str = "anna-edits", **fields: str) -> dict[str, Any]:

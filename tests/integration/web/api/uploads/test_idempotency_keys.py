@@ -10,8 +10,7 @@ from schemas.base import ErrorRecord
 from tests.conftest import eventually
 from tests.integration.web.control_stand_in import ControlStandIn
 from tests.integration.web.logs import Make, control, log, make, site
-from tests.integration.web.served import Site, serve
-from tests.integration.web.spec.test_interface import stored
+from tests.integration.web.served import Site, serve, stored
 
 __all__ = ["control", "log", "make", "site"]  # fixtures are found by their name in this module
 
