@@ -1,5 +1,6 @@
 """The tree of all settings."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +12,12 @@ from streams.cluster import Cluster
 from streams.settings.interface import Auth, Compat, Web
 from streams.settings.log import Dispatch, Kafka, LeaseTimes, Watchdog
 from streams.settings.media import Cache, Redis, Retention, Store
-from streams.settings.section import Section
+from streams.settings.section import PREFIX, Section
 from streams.settings.work import Embed, Executor, Transcribe
 
 _TOPIC_PREFIX = "media."
+#: Source: Kafka, Topic.LEGAL_CHARS and MAX_NAME_LENGTH (249), less the longest name that follows a prefix.
+_LEGAL_PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,190}")
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -57,6 +60,12 @@ class Settings(Section, frozen=True, kw_only=True):
     limits: Limits = Limits()
     transcribe: Transcribe = Transcribe()
     embed: Embed = Embed()
+
+    def __post_init__(self) -> None:
+        for name in ("topic_prefix", "group_prefix"):
+            if not _LEGAL_PREFIX.fullmatch(getattr(self, name) or ""):
+                reason = "only letters, digits, '.', '_' and '-' are allowed, 190 at most"
+                raise ValueError(f"{PREFIX}{name.upper()}: {reason}")
 
     @property
     def own_prefix(self) -> str:
