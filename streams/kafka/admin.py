@@ -280,7 +280,7 @@ def to_be_set(topic: Topic, effective: Mapping[str, str], replicas: int, report:
     safe = {}
     for name, value in topic.config_of(replicas).items():
         current = effective.get(name)
-        if current == value or _is_stricter(name, current, value):
+        if current == value or _is_better(name, current, value):
             continue
         harmful = deletes_records(name, current, value) and not topic.is_endless  # all of them are set at once
         (report.differing if harmful else report.altered).append(
@@ -291,9 +291,9 @@ def to_be_set(topic: Topic, effective: Mapping[str, str], replicas: int, report:
     return safe
 
 
-def _is_stricter(name: str, current: str | None, value: str) -> bool:
-    """Whether an operator has configured more copies of an acknowledged record."""
-    return name == "min.insync.replicas" and int(current or 0) > int(value)
+def _is_better(name: str, current: str | None, value: str) -> bool:
+    """Whether an operator has configured more copies of an acknowledged record, or larger records."""
+    return name in ("min.insync.replicas", "max.message.bytes") and int(current or 0) > int(value)
 
 
 def deletes_records(name: str, current: str | None, value: str) -> bool:

@@ -139,18 +139,20 @@ def durability(replicas: int) -> dict[str, str]:
     return {"min.insync.replicas": str(max(replicas - 1, 1)), "unclean.leader.election.enable": "false"}
 
 
-#: Records get the broker's time: wrong clocks of producers cannot extend retention or cause refusals.
-_DATED = {"message.timestamp.type": "LogAppendTime"}
+#: Records get the broker's time: wrong clocks of producers cannot extend retention or cause refusals. Where a cluster's
+#: limit of bytes is lower than Kafka's it would refuse whole batches of small records.
+#: Source: Kafka, message.max.bytes (1 MiB, which is also aiokafka's max_request_size, and the header of a batch).
+_COMMON = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "1048588"}
 
 
 def _retention(seconds: int) -> dict[str, str]:
-    return _DATED | {"cleanup.policy": "delete", "retention.ms": str(seconds if seconds < 0 else seconds * 1000)}
+    return _COMMON | {"cleanup.policy": "delete", "retention.ms": str(seconds if seconds < 0 else seconds * 1000)}
 
 
 #: Every record stays. In a compacted topic a forged record would remove the genuine one, a revocation for instance.
 _ENDLESS = _retention(-1) | {"retention.bytes": "-1"}
 #: Recovery reads these topics from the beginning, so they are compacted within 15 minutes.
-_COMPACTED = _DATED | {
+_COMPACTED = _COMMON | {
     "cleanup.policy": "compact",
     "min.cleanable.dirty.ratio": "0.05",
     "segment.ms": "600000",

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -71,6 +72,22 @@ async def test_a_setting_that_differs_is_brought_in_line_and_the_operators_own_a
 
     await eventually(is_set)
     assert await _setting(admin, uploads, "max.message.bytes") == "2000000"
+
+
+async def test_a_topic_that_refuses_what_producers_send_at_once_is_brought_in_line(
+    settings: Settings, admin: AIOKafkaAdminClient
+) -> None:
+    events = names(settings).events
+    own = {"max.message.bytes": "100000", "retention.ms": "-1", "message.timestamp.type": "LogAppendTime"}
+    await admin.create_topics([NewTopic(events, settings.partitions, 1, topic_configs=own)])
+    assert f"{events}: max.message.bytes is 100000, should be 1048588" in (await apply_topics(settings)).altered
+
+    async def is_set() -> bool:
+        return await _setting(admin, events, "max.message.bytes") == "1048588"
+
+    await eventually(is_set)
+    async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap) as producer:
+        await producer.send_and_wait(events, b"x" * 1_000_000, partition=0)
 
 
 async def test_a_topic_whose_records_could_be_lost_with_one_broker_is_brought_in_line(
