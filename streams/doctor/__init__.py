@@ -23,6 +23,7 @@ CHECKS: Mapping[str, Check] = {
     "cors": services.cors,
     "redis": services.redis,
     "log": services.log,
+    "groups": services.groups,
     "queues": services.queues,
     "web": services.web,
     "parts": services.parts,

@@ -25,11 +25,13 @@ from streams.cluster import Cluster
 from streams.doctor.diagnosis import Finding, fine, problem, unreachable, warning
 from streams.doctor.machine import existing
 from streams.kafka.admin import TopicsError, TopicsReport, compare_topics
+from streams.kafka.consumer_groups import executor_group, require_own_group
 from streams.kafka.executor_reports import executors_by_step, unserved_steps
 from streams.kafka.installation import this_installation
+from streams.kafka.topics import control_group
 from streams.process.folders import store_folder, write_error
 from streams.process.ports import is_free
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 from streams.supervisor import run_dir
 from streams.supervisor.restarts import is_looping
 
@@ -156,6 +158,20 @@ def _running_log(settings: Settings) -> Cluster | None:
     if settings.kafka.bootstrap is not None:
         return settings.cluster
     return running_cluster(settings.data_path / "kafka") if run_dir.is_up(settings) else None
+
+
+async def groups(settings: Settings) -> Finding:
+    """Whether no other installation is in the consumer groups."""
+    if (cluster := _running_log(settings)) is None:
+        return fine("Not running.")
+    reached = settings.with_cluster(cluster)
+    lanes = ("default", *settings.executor.lanes)
+    try:
+        for group in (control_group(settings), *(executor_group(settings, lane) for lane in dict.fromkeys(lanes))):
+            await require_own_group(reached, group)
+    except SettingsError as error:
+        return problem(str(error))
+    return fine(f"The consumer groups {settings.own_prefix}* are this installation's.")
 
 
 async def queues(settings: Settings) -> Finding:
