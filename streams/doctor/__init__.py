@@ -5,7 +5,7 @@ To add one: an `async def name(settings) -> Finding` next to similar ones, and i
 
 from collections.abc import Mapping
 
-from streams.doctor import machine, models, services
+from streams.doctor import cluster, machine, models, services
 from streams.doctor.diagnosis import Check
 
 #: In the order of the output.
@@ -22,9 +22,9 @@ CHECKS: Mapping[str, Check] = {
     "store": services.store,
     "cors": services.cors,
     "redis": services.redis,
-    "log": services.log,
-    "groups": services.groups,
-    "queues": services.queues,
+    "log": cluster.log,
+    "groups": cluster.groups,
+    "queues": cluster.queues,
     "web": services.web,
     "parts": services.parts,
 }

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streams.broker.process import Broker
-from streams.doctor import services
+from streams.doctor import cluster, services
 from streams.kafka.admin import apply_topics
 from streams.kafka.topics import names
 from streams.settings import to_environ
@@ -23,12 +23,12 @@ from tests.conftest import MakeSettings, eventually
 
 async def test_the_log_is_well_once_its_topics_are_applied(broker: Broker, make_settings: MakeSettings) -> None:
     settings = make_settings(KINOLOG_KAFKA__BOOTSTRAP=broker.bootstrap, KINOLOG_TOPIC_PREFIX="doctor.")
-    before = await services.log(settings)
+    before = await cluster.log(settings)
     assert before.exit_code == 2 and "missing" in before.message and "topics apply" in (before.remedy or "")
     await apply_topics(settings)
 
     async def is_well() -> bool:  # the broker answers before its own cache knows every topic
-        return (await services.log(settings)).level == "ok"
+        return (await cluster.log(settings)).level == "ok"
 
     await eventually(is_well)
 
@@ -41,7 +41,7 @@ async def test_another_number_of_partitions_is_a_problem(broker: Broker, make_se
     await admin.close()
 
     async def is_told() -> bool:
-        found = await services.log(settings)
+        found = await cluster.log(settings)
         return found.exit_code == 2 and "has 3 partitions, not 8" in found.message
 
     await eventually(is_told)

@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.broker.process import Broker
-from streams.doctor import services
+from streams.doctor import cluster
 from streams.kafka.admin import TopicsError, TopicsReport, apply_topics
 from streams.kafka.topics import names, required_topics
 from streams.settings import Settings
@@ -113,7 +113,7 @@ async def test_topics_that_were_made_with_fewer_replicas_are_named(
     assert f"{names(settings).events} has 1 of 3 replicas" in report.too_few_replicas
     # Two that must have a record, where there is one, would be a log that takes nothing.
     assert report.altered == []
-    found = await services.log(more)
+    found = await cluster.log(more)
     assert found.level == "warning" and "kafka-reassign-partitions" in (found.remedy or "")
 
 

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from streams.broker.process import Broker
-from streams.doctor import services
+from streams.doctor import cluster
 from streams.kafka.admin import apply_topics
 from streams.kafka.consumer_groups import require_own_group
 from streams.kafka.topics import control_group, names
@@ -52,9 +52,9 @@ async def test_a_group_of_another_installation_is_refused_while_it_runs(
         with pytest.raises(SettingsError, match=rf"{group} is in use .* first\.commands.*{GROUP}"):
             await require_own_group(second, group)
         await require_own_group(settings, group)
-        found = await services.groups(second)
+        found = await cluster.groups(second)
         assert (found.level, found.exit_code) == ("problem", 2) and "first.commands" in found.message
-        assert (await services.groups(settings)).level == "ok"
+        assert (await cluster.groups(settings)).level == "ok"
     await require_own_group(second, group)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from streams.doctor import services
+from streams.doctor import cluster
 from streams.kafka.admin import apply_topics
 from streams.kafka.topics import names, required_topics
 from tests.chaos.nodes import ThreeNodes
@@ -28,7 +28,7 @@ async def test_topics_apply_asks_for_two_copies_and_doctor_says_where_there_are_
         events = f"{names(settings).events}: min.insync.replicas is 1, should be 2"
 
         async def is_told() -> bool:
-            found = await services.log(settings)
+            found = await cluster.log(settings)
             return (
                 found.level == "warning" and events in found.message and found.remedy == "Run `kinolog topics apply`."
             )
@@ -37,7 +37,7 @@ async def test_topics_apply_asks_for_two_copies_and_doctor_says_where_there_are_
         assert events in (await apply_topics(settings)).altered
 
         async def is_well() -> bool:
-            return (await services.log(settings)).level == "ok"
+            return (await cluster.log(settings)).level == "ok"
 
         await eventually(is_well, 30)
     finally:

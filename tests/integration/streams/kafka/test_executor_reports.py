@@ -9,7 +9,7 @@ import pytest
 from schemas.executors import ExecutorReport, StepSlots
 from schemas.steps import step_kinds
 from streams.broker.process import Broker
-from streams.doctor import services
+from streams.doctor import cluster
 from streams.kafka.admin import apply_topics
 from streams.kafka.envelope import BATCH_HEADERS, batch, structured
 from streams.kafka.executor_reports import executors_by_step, latest_reports
@@ -82,7 +82,7 @@ async def test_reports_are_found_whatever_this_machine_s_clock_says(
 
 async def test_doctor_names_the_step_that_no_executor_takes(settings: Settings, executors: None) -> None:
     async def named() -> bool:
-        found = await services.queues(settings)
+        found = await cluster.queues(settings)
         return found.level == "warning" and "No executor for noop:" in found.message
 
     await eventually(named, 30)
@@ -90,7 +90,7 @@ async def test_doctor_names_the_step_that_no_executor_takes(settings: Settings, 
 
 async def test_doctor_says_that_no_executor_runs(settings: Settings) -> None:
     async def reported() -> bool:
-        found = await services.queues(settings)
+        found = await cluster.queues(settings)
         return found.level == "warning" and "No executor is running" in found.message
 
     await eventually(reported, 30)

@@ -11,7 +11,7 @@ import pytest
 
 from agents import doctor
 from processors import embed
-from streams.doctor import machine, models, services
+from streams.doctor import cluster, machine, models, services
 from streams.doctor.diagnosis import (
     Check,
     Finding,
@@ -155,7 +155,7 @@ async def test_a_model_that_is_not_there_is_named(
 async def test_ports_that_something_else_has_are_found_before_up_fails(
     make_settings: MakeSettings, taken_port: int
 ) -> None:
-    found = await services.log(make_settings(KINOLOG_KAFKA__PORT=str(taken_port)))
+    found = await cluster.log(make_settings(KINOLOG_KAFKA__PORT=str(taken_port)))
     assert found.exit_code == 2 and str(taken_port) in found.message
 
 
