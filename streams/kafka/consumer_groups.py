@@ -12,6 +12,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 from streams.cluster import Cluster
 from streams.kafka.admin_client import admin_client
+from streams.kafka.topics import names
 from streams.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,10 @@ async def require_own_group(settings: Settings, group: str) -> None:
 
 def foreign_topics(members: Iterable[Member], settings: Settings) -> frozenset[str]:
     """Topics to which members subscribe and that are not of this installation."""
-    subscribed = frozenset(topic for member in members for topic in member.subscribed)
+    topics = names(settings)
+    # While it recovers, control subscribes to the changelogs, too. They have the group's name: nobody else has them.
+    rows = {topics.jobs_changelog, topics.assets_changelog}
+    subscribed = frozenset(topic for member in members for topic in member.subscribed) - rows
     return frozenset(topic for topic in subscribed if not topic.startswith(settings.topic_prefix))
 
 

@@ -29,10 +29,10 @@ async def settings(broker: Broker, make_settings: MakeSettings) -> Settings:
 
 @asynccontextmanager
 async def member(settings: Settings) -> AsyncIterator[None]:
-    """A member of control's group that has its partitions."""
-    consumer = AIOKafkaConsumer(
-        names(settings).commands, bootstrap_servers=settings.bootstrap, group_id=control_group(settings)
-    )
+    """A member of control's group that has its partitions, while it recovers."""
+    topics = names(settings)
+    subscribed = (topics.commands, topics.jobs_changelog, topics.assets_changelog)
+    consumer = AIOKafkaConsumer(*subscribed, bootstrap_servers=settings.bootstrap, group_id=control_group(settings))
     await consumer.start()
     try:
         await consumer.getmany(timeout_ms=100)
