@@ -150,8 +150,8 @@ async def _restore(settings: Settings, folder: Path) -> "tuple[int, Objects]":
             (settings.data_path / below).parent.mkdir(parents=True, exist_ok=True)
             create_atomically(settings.data_path / below, (folder / name).read_bytes(), 0o600)
     store = open_store(settings.store_url)
-    missing = await restore_media(store, folder, with_content=manifest.has_media)
     await mark(store, installation)
+    missing = await restore_media(store, folder, with_content=manifest.has_media)
     return count, missing
 
 
