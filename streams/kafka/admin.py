@@ -17,7 +17,6 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
-from msgspec.structs import replace
 
 from streams.cluster import Cluster
 from streams.kafka import patch_connection
@@ -231,7 +230,7 @@ def require_own_changelogs(settings: Settings, current: Mapping[str, ExistingTop
     Until 2026-11-27 the topic prefix was not part of their names.
     """
     rows, others = backed_up(settings)
-    earlier = names(replace(settings, topic_prefix="media.", group_prefix=None)).jobs_changelog
+    earlier = names(Settings()).jobs_changelog
     if current.keys() >= {*others, earlier} and current.keys().isdisjoint(rows):
         raise TopicsError(
             "changelogs-renamed",

@@ -61,13 +61,7 @@ async def require_own_group(settings: Settings, group: str) -> None:
     The members of a group share the partitions of all their topics, so two installations in one group take records from
     each other. A cluster that does not respond within five seconds does not stop a start.
     """
-    try:
-        async with asyncio.timeout(_TIMEOUT_S), admin_client(settings.cluster, _TIMEOUT_S) as admin:
-            members = await _members(admin, [group]) or ()
-    except (KafkaError, OSError, TimeoutError) as error:
-        log.debug("group cannot be described", extra={"group": group, "error": repr(error)})
-        return
-    if other := foreign_topics(members, settings):
+    if other := foreign_topics(await _described(settings.cluster, group) or (), settings):
         raise SettingsError(
             f"The consumer group {group} is in use by another installation, which reads {', '.join(sorted(other))}. "
             "Set another KINOLOG_GROUP_PREFIX for one of the two."
@@ -111,14 +105,19 @@ async def leave(cluster: Cluster, group: str, client_id: str) -> None:
 
 async def assigned_partitions(cluster: Cluster, group: str, topic: str) -> set[int] | None:
     """Partitions of a topic that members of the group have; None while it rebalances or cannot be described."""
-    try:
-        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster, _TIMEOUT_S) as admin:
-            members = await _members(admin, [group])
-    except (KafkaError, OSError, TimeoutError):
-        return None
-    if members is None:
+    if (members := await _described(cluster, group)) is None:
         return None
     return {number for member in members for name, number in member.partitions if name == topic}
+
+
+async def _described(cluster: Cluster, group: str) -> list[Member] | None:
+    """Members of the group; None while it rebalances or cannot be described."""
+    try:
+        async with asyncio.timeout(_TIMEOUT_S), admin_client(cluster, _TIMEOUT_S) as admin:
+            return await _members(admin, [group])
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.debug("group cannot be described", extra={"group": group, "error": repr(error)})
+        return None
 
 
 async def _leave(admin: AIOKafkaAdminClient, group: str, member_id: str) -> None:
