@@ -11,7 +11,7 @@ from streams.settings import Settings, SettingsError
 def make(_runner: Runner, settings: Settings) -> Download:
     """The processor of the step. Raises SettingsError where Redis is set and its library is missing."""
     return Download(
-        open_store(settings.store_url),
+        open_store(settings.store_url, marked=True),
         Fetcher(settings.download),
         make_single_flight(settings),
         settings.download.fresh_s,

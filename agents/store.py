@@ -8,4 +8,4 @@ from streams.settings import Settings
 
 def make(_runner: Runner, settings: Settings) -> StorePush:
     """The processor of the step."""
-    return StorePush(open_store(settings.store_url))
+    return StorePush(open_store(settings.store_url, marked=True))

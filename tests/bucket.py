@@ -56,6 +56,13 @@ async def make_bucket(endpoint: str) -> None:
         assert answer.status == 200
 
 
+async def configure(endpoint: str, subresource: str, xml: str) -> None:
+    """Write a subresource of the bucket, as its owner does."""
+    url = f"{endpoint}/{BUCKET}?{subresource}"
+    async with aiohttp.ClientSession() as session, session.put(url, data=xml.encode()) as answer:
+        assert answer.status == 200, await answer.text()
+
+
 async def leaked_uploads(endpoint: str) -> int:
     """Multipart uploads that were begun and neither completed nor aborted."""
     async with aiohttp.ClientSession() as session, session.get(f"{endpoint}/{BUCKET}?uploads") as answer:

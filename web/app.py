@@ -51,6 +51,7 @@ from web.live.message_limit import MessageLimits
 from web.live.progress import Progress
 from web.live.progress_follower import ProgressFollower
 from web.live.sessions import Sessions
+from web.live.store_watch import StoreWatch
 from web.readmodel.commands import Commands
 from web.readmodel.executors import Executors
 from web.readmodel.log_clock import LogClock
@@ -142,7 +143,7 @@ def make_services(settings: Settings) -> Services:
     tokens, tickets = TokenLog(access), Tickets(keys[0])
     media_keys = SigningKeys(access, keys, max(MAX_TTL_S, settings.cache.url_ttl_s))
     reserve = DiskReserve(settings.limits.disk_reserve_bytes)
-    store = open_store(settings.store_url, public_endpoint=settings.store.public_endpoint, reserve=reserve)
+    store = open_store(settings.store_url, marked=True, public_endpoint=settings.store.public_endpoint, reserve=reserve)
     index = SearchIndex(home / f"{settings.web.replica}.search")
     event_index = EventIndex(home / f"{settings.web.replica}.events", settings.web.past_counts_bytes)
     commands = Commands(settings, position)
@@ -157,6 +158,7 @@ def make_services(settings: Settings) -> Services:
         settings=settings,
         pipelines=pipelines,
         store=store,
+        store_watch=StoreWatch(store),
         reserve=reserve,
         bucket_origin=BucketOrigin(store, redirect=settings.store.redirect),
         model=model,

@@ -33,6 +33,7 @@ from web.live.message_limit import MessageLimits
 from web.live.progress import Progress
 from web.live.progress_follower import ProgressFollower
 from web.live.sessions import Sessions
+from web.live.store_watch import StoreWatch
 from web.readmodel.commands import Commands
 from web.readmodel.executors import Executors
 from web.readmodel.log_clock import LogClock
@@ -58,6 +59,7 @@ class Services:
     settings: Settings
     pipelines: Pipelines
     store: ObjectStore
+    store_watch: StoreWatch
     #: Of the local disks.
     reserve: DiskReserve
     bucket_origin: BucketOrigin

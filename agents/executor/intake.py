@@ -102,7 +102,7 @@ class RequestIntake:
             raise InvalidEntry("invalid-message", reason)
         if self._attempts.is_known(requested):
             return
-        is_offered = requested.step in self._steps
+        is_offered = requested.step in self._steps and self._session.has_store
         if not is_offered or self._session.is_draining or not self._attempts.has_room(requested):
             self._session.refuse(requested)
         elif (attempt := self._attempts.admit(request)) is not None:

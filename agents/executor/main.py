@@ -24,6 +24,7 @@ from agents.executor.running import RunningAttempts, StepRuntime
 from agents.executor.scratch import Scratch
 from agents.executor.session import ExecutorSession
 from agents.executor.sources import Sources
+from agents.executor.store_presence import StorePresence
 from processors.media.profiles import ProfileError
 from processors.storage.disk_reserve import DiskReserve
 from processors.storage.object_store import open_store
@@ -176,6 +177,9 @@ class Executor:
         self._keep_running(self._control.run())
         self._keep_running(self._tick())
         await self._control.caught_up.wait()
+        presence = StorePresence(self._resources.store, self._session)
+        await presence.look()
+        self._keep_running(presence.run())
         self._keep_running(self._session.run())
         await self._assigned.wait()
         self._is_ready = True
@@ -218,7 +222,7 @@ def step_runtimes(settings: Settings, kinds: list[StepKind], runner: Runner) -> 
 def attempt_resources(settings: Settings, executor_name: str) -> AttemptResources:
     """The resources that the attempts of an executor share."""
     reserve = DiskReserve(settings.limits.disk_reserve_bytes)
-    store = open_store(settings.store_url, reserve=reserve)
+    store = open_store(settings.store_url, marked=True, reserve=reserve)
     inputs = LocalCache(settings.data_path / "inputs" / executor_name, settings.store.local_cache_bytes)
     return AttemptResources(
         store=store,

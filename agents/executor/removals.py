@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from processors.storage.errors import StoreError
+from processors.storage.errors import StoreAbsent, StoreError
 from processors.storage.keys import InvalidKey
 from processors.storage.object_store import ObjectStore
 from schemas.base import ErrorRecord
@@ -62,6 +62,7 @@ async def _remove_or_error(store: ObjectStore, entry: Any) -> ErrorRecord | None
     removal = entry.message
     for tries_left in reversed(range(_TRIES)):
         try:
+            await _until_there(store)
             await remove(store, removal)
         except InvalidKey as error:
             return ErrorRecord(code="invalid-message", message=str(error))
@@ -76,6 +77,15 @@ async def _remove_or_error(store: ObjectStore, entry: Any) -> ErrorRecord | None
             log.info("artifacts removed", extra={"asset_id": removal.asset_id, "whole": removal.whole_asset})
             return None
     return None
+
+
+async def _until_there(store: ObjectStore) -> None:
+    """Wait, without a limit, until the store is there: its files would remain. Raises StoreError."""
+    while True:
+        try:
+            return await store.require_there()
+        except StoreAbsent:
+            await asyncio.sleep(_PAUSE_S)
 
 
 async def remove(store: ObjectStore, removal: RemoveArtifacts) -> None:

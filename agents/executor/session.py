@@ -56,6 +56,8 @@ class ExecutorSession:
         #: Number of the last poke, and of the last one that was answered.
         self.poke = self._answered = 0
         self.is_draining = False
+        #: Whether the store is there. Without it nothing is accepted: all work would fail here, and quickly.
+        self.has_store = True
         self._seq = 0
         #: Refused since the last report.
         self._refused: list[HeldAttempt] = []
@@ -129,4 +131,4 @@ class ExecutorSession:
         """A short attempt of a step whose model is taken for long would keep the short turn and wait."""
         kind = runtime.kind
         short = kind.heavy and not (kind.one_model and self.runs_at_length(kind.name))
-        return StepSlots(slots=runtime.slots.size, short=short)
+        return StepSlots(slots=runtime.slots.size if self.has_store else 0, short=short and self.has_store)

@@ -47,13 +47,22 @@ class Sources:
     async def _object(self, key: str, target: Path) -> Path:
         try:
             if isinstance(self._store, LocalStore):
-                return await in_thread(_stored_file, self._store, key)
+                return await _local(self._store, key)
             await self._fetch(key, target)
         except (InvalidKey, ObjectNotFound) as error:
             raise SourceMissing(f"There is no object {key[:200]!r} in the store.") from error
         except StoreError as error:
             raise SourceUnavailable("The store cannot be read at the moment.", detail=str(error)) from error
         return target
+
+
+async def _local(store: LocalStore, key: str) -> Path:
+    """Path of a stored file, which is missing if the store is there. Raises InvalidKey, ObjectNotFound, StoreError."""
+    try:
+        return await in_thread(_stored_file, store, key)
+    except ObjectNotFound:
+        await store.require_there()
+        raise
 
 
 def downloaded(requested: StepRequested) -> Input:

@@ -9,17 +9,13 @@ import contextlib
 import logging
 import random
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from processors.fetch.single_flight import CachedDownload, LocalSingleFlight
+from processors.shared_redis import RedisUnavailable, SharedRedis
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +23,6 @@ log = logging.getLogger(__name__)
 _ENTRY_S = 7 * 86_400
 #: Poll interval for a lease that another executor holds.
 _POLL_S = 0.05, 0.2
-_DOWN = (RedisError, OSError, TimeoutError)
-#: Pause after a failure, so that a hanging Redis does not cost every download its timeouts.
-_DOWN_S = 2.0
 
 #: KEYS: lease. ARGV: holder, ttl ms. Returns the fencing token, or 0.
 _ACQUIRE = """
@@ -84,10 +77,7 @@ class RedisSingleFlight:
         self._local = LocalSingleFlight(per_host, per_s)
         self._lease_s, self._per_host, self._prefix = lease_s, per_host, prefix
         self._pause_ms = int(1000 / per_s) if per_s else 0
-        self._redis: Any = Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
-        )
-        self._down_until = 0.0
+        self._redis = SharedRedis(url, timeout_s)
         #: Fencing tokens of held leases.
         self._fences: dict[str, int] = {}
 
@@ -110,7 +100,7 @@ class RedisSingleFlight:
     async def find(self, url_key: str) -> CachedDownload | None:
         """See SingleFlight. The newer of the entries of this process and of Redis."""
         own = await self._local.find(url_key)
-        raw = await self._query(lambda: self._redis.hget(f"{self._prefix}cached:{url_key}", "value"))
+        raw = await self._query(lambda redis: redis.hget(f"{self._prefix}cached:{url_key}", "value"))
         try:
             shared = msgspec.json.decode(raw, type=CachedDownload) if raw else None
         except msgspec.MsgspecError:  # written by another version
@@ -128,7 +118,7 @@ class RedisSingleFlight:
     async def host_slot(self, host: str) -> AsyncIterator[None]:
         """See SingleFlight."""
         async with self._local.host_slot(host):
-            holder, key = secrets.token_hex(8), f"{self._prefix}host:{host}"
+            holder, key = secrets.token_hex(8), f"{self._prefix}host:{{{host}}}"
             holding = asyncio.create_task(self._keep_slot(key, holder))
             try:
                 while wait_ms := await self._acquire_slot(key, holder):
@@ -136,7 +126,7 @@ class RedisSingleFlight:
                 yield
             finally:
                 holding.cancel()
-                await self._query(lambda: self._redis.zrem(key, holder))
+                await self._query(lambda redis: redis.zrem(key, holder))
 
     async def _acquire(self, key: str, holder: str) -> int:
         """The fencing token of the lease; 0 without Redis."""
@@ -163,24 +153,19 @@ class RedisSingleFlight:
     async def _keep_slot(self, key: str, holder: str) -> None:
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            if await self._query(lambda: self._redis.zscore(key, holder)) is not None:
+            if await self._query(lambda redis: redis.zscore(key, holder)) is not None:
                 await self._acquire_slot(key, holder)
 
     async def _eval(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
         """The result of a script; None if Redis is down."""
-        return await self._query(lambda: self._redis.eval(script, len(keys), *keys, *arguments))
+        return await self._query(lambda redis: redis.eval(script, len(keys), *keys, *arguments))
 
-    async def _query(self, query: Callable[[], Awaitable[Any]]) -> Any:
-        """The result of a query; None if Redis is down, or was a moment ago."""
-        if time.monotonic() < self._down_until:
-            return None
-        try:
-            return await query()
-        except _DOWN as error:
-            self._down_until = time.monotonic() + _DOWN_S
-            log.warning("redis is down; single-flight is limited to this process", extra={"error": str(error)[:200]})
-            return None
+    async def _query(self, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+        """The answer of Redis; None if it is down, or was a moment ago."""
+        with contextlib.suppress(RedisUnavailable):
+            return await self._redis.query(ask)
+        return None
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await self._redis.close()

@@ -14,10 +14,11 @@ from obstore.store import from_url
 
 from processors.storage import local_files
 from processors.storage.byte_streams import limited, recording_errors
-from processors.storage.errors import StoreError, mapped_errors
+from processors.storage.errors import ObjectNotFound, StoreError, mapped_errors
 from processors.storage.keys import FOLDERS, IMMUTABLE, checked_key, content_type
-from processors.storage.multipart_uploads import MultipartUpload, MultipartUploads, MultipartUploadsUnavailable
+from processors.storage.multipart_uploads import MultipartUpload, MultipartUploads
 from processors.storage.object_reader import ObjectReader, StoredObject
+from processors.storage.s3_requests import S3Refused, S3Requests
 from processors.threads import in_thread
 
 log = logging.getLogger(__name__)
@@ -38,10 +39,22 @@ class BucketStore(ObjectReader):
     readers reach it by another one.
     """
 
-    def __init__(self, url: str, *, retry_s: float = 60.0, public_endpoint: str | None = None) -> None:
-        super().__init__(_bucket(url, retry_s))
+    def __init__(
+        self, url: str, *, marked: bool = False, retry_s: float = 60.0, public_endpoint: str | None = None
+    ) -> None:
+        super().__init__(_bucket(url, retry_s), marked=marked)
         self._presigning: Any = _bucket(url, retry_s, public_endpoint) if public_endpoint else self._objects
-        self._multipart_uploads = MultipartUploads.of(url)
+        requests = S3Requests.of(url)
+        self._multipart_uploads = MultipartUploads(requests) if requests is not None else None
+
+    async def head(self, key: str) -> StoredObject:
+        """See ObjectStore. Without the bucket there is no answer, not even that the object is missing."""
+        try:
+            return await super().head(key)
+        except ObjectNotFound:
+            async for _ in self.get(key):  # the answer to HEAD has no body, so no reason
+                break
+            raise
 
     async def put(self, key: str, chunks: AsyncIterable[bytes], max_bytes: int) -> StoredObject:
         """See ObjectStore."""
@@ -62,7 +75,7 @@ class BucketStore(ObjectReader):
     async def copy(self, key: str, target: str) -> None:
         """See ObjectStore."""
         checked_key(target)
-        with mapped_errors(checked_key(key)):
+        async with self._found(key):
             await obstore.copy_async(self._objects, key, target)
 
     async def publish_tree(self, folder: Path, prefix: str) -> None:
@@ -81,6 +94,8 @@ class BucketStore(ObjectReader):
         """See ObjectStore."""
         with mapped_errors(checked_key(prefix)):
             keys = [prefix, *(entry.key for entry in await self.list(prefix))]
+            if keys == [prefix]:
+                await self.require_there()
             await obstore.delete_async(self._objects, keys)
 
     async def presigned(self, method: Literal["GET", "PUT"], key: str, ttl_s: int) -> str:
@@ -114,7 +129,7 @@ class BucketStore(ObjectReader):
         before = now - older_than_s
         try:
             uploads = [one for top in FOLDERS async for one in self._multipart_uploads.below(top)]
-        except MultipartUploadsUnavailable as error:
+        except S3Refused as error:
             log.warning("multipart uploads of the bucket cannot be listed", extra={"reason": str(error)})
             return None
         return [one for one in uploads if one.started_at.timestamp() <= before]
@@ -125,7 +140,7 @@ class BucketStore(ObjectReader):
             assert self._multipart_uploads is not None
             try:
                 await self._multipart_uploads.abort(one)
-            except MultipartUploadsUnavailable as error:
+            except S3Refused as error:
                 raise StoreError(f"the multipart upload of {one.key} cannot be aborted: {error}") from error
 
     async def _upload(

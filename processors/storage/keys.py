@@ -43,6 +43,8 @@ IMMUTABLE = "private, max-age=31536000, immutable"
 
 #: Folders that kinolog manages: published by steps, uploaded to web, uploaded to the bucket directly.
 FOLDERS = ("assets", "uploads", "direct")
+#: Key of the owner mark, outside these folders, see owner_mark.
+OWNER_KEY = "kinolog-owner.json"
 
 
 class InvalidKey(ValueError):

@@ -10,7 +10,7 @@ from processors.storage import local_files
 from processors.storage.byte_streams import batched, limited
 from processors.storage.disk_reserve import NO_RESERVE, DiskReserve
 from processors.storage.errors import mapped_errors
-from processors.storage.keys import checked_key
+from processors.storage.keys import OWNER_KEY, checked_key
 from processors.storage.object_reader import ObjectReader, StoredObject
 from processors.threads import in_thread
 
@@ -23,10 +23,10 @@ class LocalStore(ObjectReader):
     return, it survives a power cut.
     """
 
-    def __init__(self, root: Path, reserve: DiskReserve = NO_RESERVE) -> None:
+    def __init__(self, root: Path, reserve: DiskReserve = NO_RESERVE, *, marked: bool = False) -> None:
         self.root, self._reserve = root, reserve
         root.mkdir(parents=True, exist_ok=True)
-        super().__init__(from_url(root.as_uri()))
+        super().__init__(from_url(root.as_uri()), marked=marked)
 
     def local_path(self, key: str) -> Path:
         """Path of the object's file, whether it exists or not. Raises InvalidKey."""
@@ -35,28 +35,34 @@ class LocalStore(ObjectReader):
     async def put(self, key: str, chunks: AsyncIterable[bytes], max_bytes: int) -> StoredObject:
         """See ObjectStore."""
         with mapped_errors(checked_key(key)):
+            if key != OWNER_KEY:
+                await self.require_there()
             await self._write(key, limited(chunks, max_bytes))
         return await self.head(key)
 
     async def put_file(self, path: Path, key: str, attributes: Mapping[str, str] | None = None) -> None:  # noqa: ARG002 - a file has none
         """See ObjectStore. Moves the file into the store."""
         with mapped_errors(checked_key(key)):
+            await self.require_there()
             await in_thread(local_files.publish_file, path, self.root, key)
 
     async def copy(self, key: str, target: str) -> None:
         """See ObjectStore. Makes a hard link where the file system has them."""
         checked_key(target)
         with mapped_errors(checked_key(key)):
+            await self.require_there()
             await in_thread(local_files.link_file, self.root / key, self.root, target)
 
     async def publish_tree(self, folder: Path, prefix: str) -> None:
         """See ObjectStore. Moves the folder into the store."""
         with mapped_errors(checked_key(prefix)):
+            await self.require_there()
             await in_thread(local_files.publish_folder, folder, self.root, prefix)
 
     async def delete_prefix(self, prefix: str) -> None:
         """See ObjectStore. Removes folders that become empty too."""
         with mapped_errors(checked_key(prefix)):
+            await self.require_there()
             await in_thread(local_files.remove_tree, self.root / prefix, self.root)
 
     async def sweep(self, now: float, older_than_s: float = STAGING_AGE_S) -> int:

@@ -1,5 +1,6 @@
 """Read access to objects through obstore, the same for folders and buckets."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -9,8 +10,8 @@ import obstore
 import stamina
 
 from processors.storage.byte_streams import batched
-from processors.storage.errors import ObjectNotFound, StoreError, mapped_errors
-from processors.storage.keys import checked_key
+from processors.storage.errors import ObjectNotFound, StoreAbsent, StoreError, mapped_errors
+from processors.storage.keys import OWNER_KEY, checked_key
 from processors.threads import in_thread
 
 #: Smallest chunk of a download.
@@ -18,6 +19,10 @@ _CHUNK_BYTES = 256 * 1024
 #: Tries to fetch one object; each continues where the previous one broke.
 _FETCH_TRIES = 5
 _FETCH_PAUSE_S = 0.5
+_ABSENT = (
+    f"the store has no {OWNER_KEY}, so it is not this installation's: a volume that is not mounted, or another "
+    "KINOLOG_STORE__URL. Only if it is new on purpose: `kinolog store adopt`"
+)
 
 
 class StoredObject(NamedTuple):
@@ -33,12 +38,23 @@ class StoredObject(NamedTuple):
 class ObjectReader:
     """Reads and lists objects of an obstore store."""
 
-    def __init__(self, objects: Any) -> None:
-        self._objects = objects
+    def __init__(self, objects: Any, *, marked: bool = False) -> None:
+        """`marked`: whether the store must have its owner mark, see ObjectStore.require_there."""
+        self._objects, self._marked = objects, marked
+
+    async def require_there(self) -> None:
+        """See ObjectStore."""
+        if not self._marked:
+            return
+        try:
+            with mapped_errors(OWNER_KEY):
+                await obstore.head_async(self._objects, OWNER_KEY)
+        except ObjectNotFound as error:
+            raise StoreAbsent(_ABSENT) from error
 
     async def head(self, key: str) -> StoredObject:
         """Metadata of an object. Raises ObjectNotFound, InvalidKey, StoreError."""
-        with mapped_errors(checked_key(key)):
+        async with self._found(key):
             return _stored(await obstore.head_async(self._objects, key))
 
     async def get(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
@@ -48,7 +64,7 @@ class ObjectReader:
         """
         requested: Any = {"offset": start} if end is None else (start, end)
         options: Any = {"range": requested} if start or end else None
-        with mapped_errors(checked_key(key)):
+        async with self._found(key):
             response = await obstore.get_async(self._objects, key, options=options)
             async for chunk in response.stream(min_chunk_size=_CHUNK_BYTES):
                 yield bytes(chunk)
@@ -70,6 +86,17 @@ class ObjectReader:
                             await in_thread(file.write, part)
         if (await in_thread(path.stat)).st_size != stored.size_bytes:
             raise StoreError(f"{key} changed while it was read")
+
+    @contextlib.asynccontextmanager
+    async def _found(self, key: str) -> AsyncIterator[None]:
+        """Map errors about one object. It is missing if the store is there. Raises ObjectNotFound, StoreError."""
+        try:
+            with mapped_errors(checked_key(key)):
+                yield
+        except ObjectNotFound:
+            if key != OWNER_KEY:
+                await self.require_there()
+            raise
 
     async def list(self, prefix: str) -> list[StoredObject]:
         """Every object below `prefix`, sorted by key. Raises StoreError."""

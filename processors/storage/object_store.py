@@ -14,6 +14,13 @@ from processors.storage.object_reader import StoredObject
 class ObjectStore(Protocol):
     """Objects by key. Every method raises InvalidKey for an invalid key."""
 
+    async def require_there(self) -> None:
+        """Raise StoreAbsent if the store must have its owner mark and has none. Raises StoreError.
+
+        Otherwise the placeholder of a volume that is not mounted would take uploads, and would have lost all media.
+        """
+        ...
+
     async def head(self, key: str) -> StoredObject:
         """Metadata of an object. Raises ObjectNotFound, StoreError."""
         ...
@@ -75,13 +82,18 @@ class ObjectStore(Protocol):
 
 
 def open_store(
-    url: str, *, retry_s: float = 60.0, public_endpoint: str | None = None, reserve: DiskReserve = NO_RESERVE
+    url: str,
+    *,
+    marked: bool = False,
+    retry_s: float = 60.0,
+    public_endpoint: str | None = None,
+    reserve: DiskReserve = NO_RESERVE,
 ) -> ObjectStore:
     """The store at `url`: "file:///folder", or a bucket, see BucketStore. Raises ValueError, OSError, BaseError.
 
-    `reserve`: of the folder's disk.
+    `marked`: whether it must have its owner mark, as the installation's own store. `reserve`: of the folder's disk.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return LocalStore(Path(unquote(parts.path)), reserve)
-    return BucketStore(url, retry_s=retry_s, public_endpoint=public_endpoint)
+        return LocalStore(Path(unquote(parts.path)), reserve, marked=marked)
+    return BucketStore(url, marked=marked, retry_s=retry_s, public_endpoint=public_endpoint)

@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from processors.storage.errors import ObjectNotFound, StoreError
+from processors.storage.keys import FOLDERS, OWNER_KEY
 from processors.storage.object_store import ObjectStore
 
-#: Key of the mark: outside the folders that kinolog manages.
-KEY = "kinolog-owner.json"
 _MAX_BYTES = 4096
 
 
@@ -31,30 +30,44 @@ class ForeignStore(StoreError):
         """The error, with that installation and what to do."""
         return cls(
             f"The store belongs to the installation with the Kafka cluster {other.cluster_id} and the topics "
-            f"{other.topic_prefix}*: nothing is removed. Set another KINOLOG_STORE__URL, or delete {KEY} there if that "
-            "installation no longer exists."
+            f"{other.topic_prefix}*: nothing is removed. Set another KINOLOG_STORE__URL, or, if that installation no "
+            f"longer exists ({OWNER_KEY}), run `kinolog store adopt`."
         )
 
 
 async def owner(store: ObjectStore) -> Installation | None:
     """The installation to which the store belongs, if it is marked. Raises ForeignStore (damaged mark), StoreError."""
     try:
-        size_bytes = (await store.head(KEY)).size_bytes
-        content = b"".join([chunk async for chunk in store.get(KEY)]) if size_bytes <= _MAX_BYTES else b""
+        size_bytes = (await store.head(OWNER_KEY)).size_bytes
+        content = b"".join([chunk async for chunk in store.get(OWNER_KEY)]) if size_bytes <= _MAX_BYTES else b""
         return msgspec.json.decode(content, type=Installation)
     except ObjectNotFound:
         return None
     except msgspec.MsgspecError as error:
-        raise ForeignStore(f"{KEY} in the store is damaged. Delete it if the store is this installation's.") from error
+        text = f"{OWNER_KEY} in the store is damaged. If the store is this installation's, run `kinolog store adopt`."
+        raise ForeignStore(text) from error
 
 
-async def require_owner(store: ObjectStore, installation: Installation) -> None:
-    """Mark a store that belongs to nobody. Raises ForeignStore if it belongs to another installation, StoreError."""
+async def require_owner(store: ObjectStore, installation: Installation, *, has_media: bool = False) -> None:
+    """Mark a store that belongs to nobody.
+
+    Raises ForeignStore if it belongs to another installation, StoreAbsent if it is empty and the installation has
+    media, StoreError.
+    """
     current = await owner(store)
     if current is None:
+        if has_media and await _is_empty(store):
+            await store.require_there()
         await mark(store, installation)
     elif current != installation:
         raise ForeignStore.of(current)
+
+
+async def _is_empty(store: ObjectStore) -> bool:
+    for folder in FOLDERS:
+        async for _ in store.walk(folder):
+            return False
+    return True
 
 
 async def mark(store: ObjectStore, installation: Installation) -> None:
@@ -63,4 +76,4 @@ async def mark(store: ObjectStore, installation: Installation) -> None:
     async def content() -> AsyncIterator[bytes]:
         yield msgspec.json.encode(installation)
 
-    await store.put(KEY, content(), _MAX_BYTES)
+    await store.put(OWNER_KEY, content(), _MAX_BYTES)

@@ -74,10 +74,12 @@ async def _save(settings: Settings, folder: Path, *, with_media: bool) -> "Manif
     from streams.backup.log import save_log
     from streams.backup.media import save_media
 
+    store = open_store(settings.store_url, marked=True)
+    await store.require_there()
     new_folder(folder)
     created_at = time.time()
     files = await save_log(settings, folder)
-    objects = await save_media(open_store(settings.store_url), folder, with_content=with_media)
+    objects = await save_media(store, folder, with_content=with_media)
     _copy_secrets(settings.data_path, folder)
     manifest = Manifest(
         version=VERSION,

@@ -21,6 +21,7 @@ from streams.cli.keys import keys
 from streams.cli.ops import operations
 from streams.cli.queues import queues, stats_lines
 from streams.cli.rendering import name_of_source, outcome, page_url, passages, print_json, print_line, warning_lines
+from streams.cli.store import store
 from streams.cli.tokens import token
 
 if TYPE_CHECKING:
@@ -31,7 +32,19 @@ _OUTPUTS = {"txt": "text", "vtt": "vtt", "srt": "srt", "json": "transcript"}
 SECTIONS = {
     "Start": ("demo", "up", "doctor"),
     "Media": ("submit", "watch", "jobs", "search", "transcript", "cache"),
-    "Operation": ("stats", "queues", "executors", "topics", "token", "keys", "audit", "gc", "backup", "restore"),
+    "Operation": (
+        "stats",
+        "queues",
+        "executors",
+        "topics",
+        "token",
+        "keys",
+        "audit",
+        "store",
+        "gc",
+        "backup",
+        "restore",
+    ),
     "Processes": ("control", "executor", "web"),
 }
 
@@ -42,7 +55,7 @@ def cli() -> None:
     """Media processing on a Kafka log: a file goes in, a playable asset comes out, live."""
 
 
-for _group in (cache, jobs, keys, queues, token, *operations.commands.values(), *backups.commands.values()):
+for _group in (cache, jobs, keys, queues, store, token, *operations.commands.values(), *backups.commands.values()):
     cli.add_command(_group)
 
 

@@ -1,6 +1,7 @@
 """Checks of the services: store, Redis, the web interface, the processes of `kinolog up`."""
 
 import asyncio
+import contextlib
 import json
 import time
 import urllib.error
@@ -16,7 +17,9 @@ from obstore.exceptions import BaseError
 from yarl import URL
 
 from processors.storage.bucket_store import BucketStore
+from processors.storage.bucket_versions import Kept, deleted_objects_kept
 from processors.storage.errors import StoreError
+from processors.storage.keys import OWNER_KEY
 from processors.storage.local_store import LocalStore
 from processors.storage.object_store import ObjectStore
 from processors.storage.owner_mark import ForeignStore, owner
@@ -35,6 +38,15 @@ _TIMEOUT_S = 5.0
 #: Without a proxy: the web interface is on this machine.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _CORS_REMEDY = "Add a CORS rule for the page's origin to the bucket, or set KINOLOG_STORE__REDIRECT=false."
+#: By the name of redis-py's exception: the library is optional.
+_REDIS_REMEDIES = {
+    "ReadOnlyError": "It is a replica: KINOLOG_REDIS__URL must lead to the primary, also after a failover.",
+    "OutOfMemoryError": "Set maxmemory-policy allkeys-lru, or give it more memory: nothing in it must last.",
+    "NoPermissionError": "Allow its user `~{prefix}* +@read +@write +@scripting +@transaction +@connection +info`.",
+    "AuthenticationError": "KINOLOG_REDIS__URL needs a user and a password: redis://user:password@host:6379/0.",
+}
+_NO_OWNER_REMEDY = "Start web. If it has run before, mount the store's volume, or correct KINOLOG_STORE__URL."
+_VERSIONS_REMEDY = "Add a lifecycle rule to the bucket that removes them: NoncurrentVersionExpiration, e.g. one day."
 _STORE_REMEDY = "Check KINOLOG_STORE__URL, the AWS_… variables and the permissions of the bucket."
 
 
@@ -53,11 +65,12 @@ async def store(settings: Settings) -> Finding:
             await _try_bucket(bucket)
     except (StoreError, TimeoutError) as error:
         return unreachable(f"{url}: {str(error) or 'no response'}", _STORE_REMEDY)
-    return await _of_owner(settings, bucket, fine(f"{url} is writable"))
+    finding = await _of_owner(settings, bucket, fine(f"{url} is writable"))
+    return finding if finding.level != "ok" else await _with_versions(url, finding)
 
 
 async def _of_owner(settings: Settings, store: ObjectStore, finding: Finding) -> Finding:
-    """A problem if the store belongs to another installation, else `finding`."""
+    """A problem if the store belongs to another installation, a warning if it belongs to none yet, else `finding`."""
     if finding.level != "ok" or (cluster := running_log(settings)) is None:
         return finding
     try:
@@ -67,9 +80,22 @@ async def _of_owner(settings: Settings, store: ObjectStore, finding: Finding) ->
         return problem(str(error))
     except (KafkaError, OSError, StoreError):  # reported by the check of the log, or by a writer
         return finding
-    if current in (None, installation):
-        return finding
-    return problem(str(ForeignStore.of(current)))
+    if current is None:
+        return warning(f"{finding.message}, but has no {OWNER_KEY}, which web writes to a new store.", _NO_OWNER_REMEDY)
+    return finding if current == installation else problem(str(ForeignStore.of(current)))
+
+
+async def _with_versions(url: str, finding: Finding) -> Finding:
+    """A warning if the bucket keeps what is deleted, else `finding`."""
+    kept: Kept = "unknown"
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_TIMEOUT_S):
+            kept = await deleted_objects_kept(url)
+    if kept == "for ever":
+        return warning(f"{url} keeps old versions of objects: media of deleted assets remains.", _VERSIONS_REMEDY)
+    if isinstance(kept, int):
+        return fine(f"{finding.message}; media of deleted assets remains as old versions for {kept} days")
+    return finding
 
 
 def _folder(folder: Path) -> Finding:
@@ -113,27 +139,30 @@ async def _allowed_origin(url: str, page: str) -> str | None:
 
 
 async def redis(settings: Settings) -> Finding:
-    """Redis, if configured."""
+    """Redis, if configured: whether it takes what executors and web write."""
     if settings.redis.url is None:
         return fine("Not configured: each executor has its own limits and single-flight.")
     try:
-        from redis.asyncio import Redis
-        from redis.exceptions import RedisError
+        from processors.shared_redis import RedisUnavailable, SharedRedis
     except ImportError:
         return problem(
             "KINOLOG_REDIS__URL is set, but the client library is not installed.", "Run `pip install 'kinolog[redis]'`."
         )
-    timeout_s = settings.redis.timeout_s
     try:
-        async with Redis.from_url(
-            settings.redis.url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
-        ) as client:
-            await client.ping()
+        shared = SharedRedis(settings.redis.url, settings.redis.timeout_s)
     except ValueError as error:
         return problem(f"KINOLOG_REDIS__URL: {error}")
-    except (RedisError, OSError) as error:
+    try:
+        is_cluster = await shared.check(settings.redis_prefix)
+    except RedisUnavailable as error:
+        refused = _REDIS_REMEDIES.get(type(error.__cause__).__name__)
+        if refused is not None:
+            return problem(f"Redis refuses to write: {error}", refused.format(prefix=settings.redis_prefix))
         return unreachable(f"Redis does not respond: {error}", "Start it, or unset KINOLOG_REDIS__URL.")
-    return fine("Redis responds")
+    else:
+        return fine("Redis is a cluster, and takes writes" if is_cluster else "Redis takes writes")
+    finally:
+        await shared.close()
 
 
 async def web(settings: Settings) -> Finding:

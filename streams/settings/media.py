@@ -45,15 +45,23 @@ def _require_owner_prefix(prefix: str) -> None:
         raise ValueError(f"{_OWNER_PREFIXES}: {prefix[:80]!r} is in {folder}/, where each file already has an owner")
 
 
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
 class Redis(Section, frozen=True, kw_only=True):
     """Redis, which executors share limits and single-flight through; its content may be lost at any time."""
 
-    #: URL of the server, "redis://host:port/0"; unset: each executor has its own limits.
+    #: URL of the server or of a cluster's, "redis://[user:password@]host:port/0", "rediss://…" with TLS, "unix://path";
+    #: unset: each executor has its own limits.
     url: str | None = None
     #: Response timeout, seconds.
     timeout_s: float = 1.0
     #: Lease time of a download, seconds: after that another executor takes over from a dead one.
     lease_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.url is not None and not self.url.startswith(_REDIS_SCHEMES):
+            raise ValueError(f"{PREFIX}REDIS__URL: must start with {', '.join(_REDIS_SCHEMES)}")
 
 
 class Cache(Section, frozen=True, kw_only=True):

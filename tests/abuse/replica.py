@@ -19,6 +19,7 @@ from typing import Any
 import uvloop
 from msgspec.structs import replace
 
+from processors.storage.owner_mark import Installation, mark
 from schemas.jobs import Job
 from streams.process.interpreter import collect_rarely, take_short_turns
 from streams.settings import load
@@ -82,6 +83,7 @@ async def serve(folder: str, jobs: int) -> None:
     await parts.model.rebuild("abuse", parts.settings.partitions)
     parts.position.restart("mark", [0] * parts.settings.partitions, rebuilding=False)
     parts.position.caught_up.set()
+    await mark(parts.store, Installation(cluster_id="none", topic_prefix="media."))
     await fill(parts, population(jobs, ABUSER) + population(jobs // 10, OTHER))
     runner = make_runner(app, parts.settings.web)
     await runner.setup()

@@ -27,6 +27,7 @@ import uvloop
 from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
+from processors.storage.owner_mark import Installation, mark
 from schemas.jobs import Job, Lease
 from schemas.step_events import StepProgressed
 from streams.settings import Settings, load
@@ -73,6 +74,7 @@ async def replica(folder: str, **environ: str) -> AsyncIterator[tuple[TestServer
     await parts.model.rebuild("bench", settings.partitions)
     parts.position.restart("mark", [0] * settings.partitions, rebuilding=False)
     parts.position.caught_up.set()
+    await mark(parts.store, Installation(cluster_id="none", topic_prefix="media."))
     server = TestServer(app)
     await server.start_server()
     yield server, parts

@@ -14,6 +14,7 @@ import numpy as np
 from streams.process.ports import free_port
 from streams.settings import Settings, to_environ
 from tests.bench.figures import cpu_seconds, peak_mb, rss_mb
+from tests.installations import adopt
 
 _TOKEN = "size" * 8
 _READY_S = 1800.0
@@ -45,6 +46,7 @@ class Web(NamedTuple):
 
 async def measured_web(settings: Settings, folder: Path) -> list[Web]:
     """Web started without its read model, and once more after SIGTERM."""
+    await adopt(settings)
     return [await _start(settings, folder, how) for how in ("no read model", "after SIGTERM")]
 
 

@@ -15,7 +15,7 @@ import aiohttp
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from processors.storage import owner_mark
+from processors.storage.keys import OWNER_KEY
 from streams.kafka.admin_client import admin_client
 from streams.kafka.reader import open_reader
 from streams.kafka.topics import names
@@ -162,7 +162,7 @@ async def _restored(tmp_path: Path, clip: Path, port: int, environ: dict[str, st
         assert saved.returncode == 0, saved.stderr
     finally:
         assert system.stop() == 0
-    mark = tmp_path / "new" / "store" / owner_mark.KEY
+    mark = tmp_path / "new" / "store" / OWNER_KEY
     mark.parent.mkdir(parents=True)
     shutil.copy(tmp_path / "old" / "store" / mark.name, mark)  # as in a bucket that stays
     restored = kinolog(tmp_path / "new", "restore", str(tmp_path / "backup"), "--json")

@@ -1,10 +1,12 @@
 """/v1/assets: submit media by reference, list and show assets, and create playback URLs."""
 
+import asyncio
 from typing import get_args
 
 import msgspec
 from aiohttp import web
 
+from processors.storage.errors import StoreError
 from schemas.commands import SubmitJob
 from schemas.jobs import Asset, AssetStatus, Input
 from schemas.uploads import UploadCompleted
@@ -37,6 +39,8 @@ ASSETS = ListSpec("assets", frozenset(get_args(AssetStatus)), frozenset(), SORTS
 
 #: Most assets in one request.
 MAX_ITEMS = 1_000
+#: Items of a list that are examined concurrently: for direct uploads the store is asked.
+_AT_ONCE = 16
 _DEFAULT_TTL_S = 3600
 
 
@@ -106,7 +110,10 @@ async def _submit_one(request: web.Request, principal: Principal, item: NewAsset
 
 
 async def _submit_list(request: web.Request, principal: Principal, items: list[NewAsset]) -> web.Response:
-    results: list[SubmitJob | Problem] = [await _result(request, principal, item, n) for n, item in enumerate(items)]
+    results: list[SubmitJob | Problem] = []
+    for start in range(0, len(items), _AT_ONCE):
+        chunk = enumerate(items[start : start + _AT_ONCE], start)
+        results += await asyncio.gather(*(_result(request, principal, item, index) for index, item in chunk))
     accepted = [result for result in results if isinstance(result, SubmitJob)]
     if not accepted:
         return data_response([_item(result, None) for result in results], status=202)
@@ -119,7 +126,7 @@ async def _submit_list(request: web.Request, principal: Principal, items: list[N
 async def _result(request: web.Request, principal: Principal, item: NewAsset, index: int) -> SubmitJob | Problem:
     try:
         return await _command(request, principal, item, index)
-    except (Problem, Refused) as error:
+    except (Problem, Refused, StoreError) as error:
         return as_problem(error, request.app[ERROR_TABLE]) or Problem(422, "invalid-body", str(error))
 
 

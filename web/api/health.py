@@ -29,11 +29,14 @@ class ReadyQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 @routes.get("/readyz", access="public", query=ReadyQuery, responses={200: Health}, problems=(400, 503))
 async def readyz(request: web.Request) -> web.Response:
-    """Readiness: 200 when the read model has caught up and control is running; 503 with the reasons otherwise."""
+    """Readiness: 200 when the read model has caught up, the store is there and control is running.
+
+    503 with the reasons otherwise.
+    """
     parts, excluded = services(request), request.query.get("exclude")
     if excluded not in (None, "control"):
         raise Problem(400, "invalid-exclude", 'exclude must be "control"')
-    troubles = parts.follower.troubles()
+    troubles = parts.follower.troubles() + parts.store_watch.troubles()
     if not parts.clock.known:
         troubles.append("the log's time is not known yet")
     if excluded is None:

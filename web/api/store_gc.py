@@ -16,6 +16,7 @@ from web.api.common import data_response, json_body
 from web.api.source_access import DIRECT_FOLDER
 from web.http.problems import Problem, unavailable
 from web.http.routing import Routes
+from web.readmodel import queries
 from web.services import Services, services
 from web.views.models import Answer, View
 
@@ -105,9 +106,10 @@ async def collect_garbage(request: web.Request) -> web.Response:
 
 
 async def require_own_store(parts: Services) -> None:
-    """Return if the store is this installation's. Raises Problem (409, 503), StoreError."""
+    """Return if the store is this installation's; a new one is marked. Raises Problem (409, 503), StoreError."""
     try:
-        await require_owner(parts.store, await this_installation(parts.settings))
+        has_media = await parts.model.read(queries.has_media)
+        await require_owner(parts.store, await this_installation(parts.settings), has_media=has_media)
     except ForeignStore as error:
         raise Problem(409, "store-of-another-installation", str(error)) from error
     except (KafkaError, OSError) as error:

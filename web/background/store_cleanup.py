@@ -16,6 +16,12 @@ _EVERY_S = 3600.0
 _UNCLAIMED_S = 2 * 86_400.0
 
 
+async def watch_store(parts: Services) -> None:
+    """Watch the store until cancelled; from when all rows are known, a new one is claimed."""
+    await parts.position.caught_up.wait()
+    await parts.store_watch.run(lambda: require_own_store(parts))
+
+
 class StoreCleanup:
     """Cleans up once an hour, by the log's time."""
 

@@ -15,7 +15,7 @@ from web.background.audit_writer import write_audit
 from web.background.cache_eviction import CacheEviction
 from web.background.erasing import Erasing
 from web.background.retention import JobRetention
-from web.background.store_cleanup import StoreCleanup
+from web.background.store_cleanup import StoreCleanup, watch_store
 from web.background.tus_sweep import TusSweep
 from web.services import SERVICES, Services
 
@@ -58,6 +58,7 @@ def _tasks(parts: Services) -> list[_Task]:
         lambda: write_audit(parts.audit, parts.access_producer),
         parts.indexer.run,
         parts.event_indexer.run,
+        lambda: watch_store(parts),
         StoreCleanup(parts).run,
         TusSweep(parts).run,
         job_retention(parts).run,

@@ -1,19 +1,13 @@
 """Lookups and last uses of cached media over all replicas, in Redis. Without Redis each replica has its own."""
 
 import asyncio
-import logging
+import contextlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
+from processors.shared_redis import RedisUnavailable, SharedRedis
 from web.cache.lookups import Lookups
 from web.cache.usage import MAX_USES, CacheUsage
-
-log = logging.getLogger("kinolog.web")
 
 _EVERY_S = 2.0
 #: Counts of an owner without lookups are dropped after 90 days.
@@ -21,20 +15,15 @@ _OWN_COUNTS_S = 90 * 86_400
 
 
 class SharedCacheUsage:
-    """Exchange of one replica's usage with Redis. Redis errors are logged, and the exchange is repeated later."""
+    """Exchange of one replica's usage with Redis. While Redis is away, the exchange is repeated later."""
 
     def __init__(self, url: str, timeout_s: float, usage: CacheUsage, prefix: str = "kinolog:") -> None:
         """`prefix`: of all keys."""
         self._usage = usage
-        #: Beginning of the keys of the hashes of lookups, and key of the last uses.
-        self._counts, self._used = f"{prefix}cache:", f"{prefix}cache:used"
-        self._redis: Any = Redis.from_url(
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-        )
+        #: Beginning of the keys, with the part that they share: all are exchanged in one transaction.
+        self._keys = f"{prefix}{{cache}}:"
+        self._used = f"{self._keys}used"
+        self._redis = SharedRedis(url, timeout_s, decode=True)
         #: Uses up to this time have been sent, seconds since the epoch.
         self._sent_until = 0.0
 
@@ -50,7 +39,7 @@ class SharedCacheUsage:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await self._redis.close()
 
     async def share(self, owner: str | None = None) -> None:
         """Send this replica's lookups and uses, and fetch the lookups of all replicas: of `owner`, and of everybody."""
@@ -58,24 +47,29 @@ class SharedCacheUsage:
         unshared = lookups.take_unshared()
         uses = {asset_id: at for asset_id, at in self._usage.used_at.items() if at > self._sent_until}
         try:
-            lookups.learn(await self._exchange(unshared, uses, {*unshared, owner, None}))
-        except (RedisError, OSError, TimeoutError) as error:
+            learned = await self._redis.query(
+                lambda redis: self._exchange(redis, unshared, uses, {*unshared, owner, None})
+            )
+        except RedisUnavailable:
             lookups.give_back(unshared)
-            log.warning("cache lookups cannot be shared", extra={"error": str(error)[:200]})
             return
+        lookups.learn(learned)
         self._sent_until = max(uses.values(), default=self._sent_until)
 
     async def learn_uses(self) -> None:
         """Fetch the last use of each asset at any replica."""
-        try:
-            self._usage.learn(dict(await self._redis.zrange(self._used, 0, -1, withscores=True)))
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("uses of cached media cannot be shared", extra={"error": str(error)[:200]})
+        with contextlib.suppress(RedisUnavailable):
+            uses = await self._redis.query(lambda redis: redis.zrange(self._used, 0, -1, withscores=True))
+            self._usage.learn(dict(uses))
 
     async def _exchange(
-        self, unshared: Mapping[str | None, Lookups], uses: Mapping[str, float], fetched: Collection[str | None]
+        self,
+        redis: Any,
+        unshared: Mapping[str | None, Lookups],
+        uses: Mapping[str, float],
+        fetched: Collection[str | None],
     ) -> dict[str | None, Lookups]:
-        async with self._redis.pipeline(transaction=True) as pipeline:
+        async with redis.pipeline(transaction=True) as pipeline:
             for owner, lookups in unshared.items():
                 for name, more in lookups._asdict().items():
                     pipeline.hincrby(self._key(owner), name, more)
@@ -91,7 +85,7 @@ class SharedCacheUsage:
 
     def _key(self, owner: str | None) -> str:
         """Of the lookups of everybody, or of an owner."""
-        return self._counts + ("questions" if owner is None else f"lookups:{owner}")
+        return self._keys + ("questions" if owner is None else f"lookups:{owner}")
 
 
 def _lookups(counts: Mapping[str, str]) -> Lookups:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from processors.storage.keys import FOLDERS
 from schemas.jobs import JOB_ENDED, Asset, Job
 from web.readmodel.changelog import AppliedOffsets, Changelog, asset_rows, job_rows
 from web.readmodel.job_groups import step_counts
@@ -110,6 +111,12 @@ def asset_owner(db: sqlite3.Connection, asset_id: str) -> tuple[str | None] | No
     """The asset's owner, in a tuple; None when there is no such asset."""
     row: tuple[str | None] | None = db.execute("SELECT owner FROM assets WHERE id = ?", (asset_id,)).fetchone()
     return row
+
+
+def has_media(db: sqlite3.Connection) -> bool:
+    """Whether an asset has files in the store."""
+    named = " OR ".join(f"CAST(row AS TEXT) LIKE '%\"{folder}/%'" for folder in FOLDERS)
+    return db.execute(f"SELECT 1 FROM asset_rows WHERE {named} LIMIT 1").fetchone() is not None  # noqa: S608  constant
 
 
 def all_assets(db: sqlite3.Connection) -> Iterator[Asset]:

@@ -126,8 +126,7 @@ async def test_a_leader_that_dies_costs_one_more_request_and_everybody_gets_it(
 
 async def _die(executor: Executor, leading: asyncio.Task[Any]) -> None:
     assert isinstance(executor.single_flight, RedisSingleFlight)
-    await executor.single_flight.close()
-    executor.single_flight.__dict__["_ask"] = _deaf
+    executor.single_flight.__dict__["_query"] = _deaf
     leading.cancel()
     await asyncio.wait([leading])
 

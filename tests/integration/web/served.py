@@ -10,11 +10,10 @@ from aiohttp import ClientSession, WSServerHandshakeError
 from aiohttp.test_utils import BaseTestServer, TestServer
 from aiohttp.web import AppRunner
 
-from processors.storage.local_store import LocalStore
-from processors.storage.object_store import ObjectStore
-from processors.storage.owner_mark import KEY
+from processors.storage.keys import OWNER_KEY
 from streams.settings import Settings
 from tests.conftest import eventually
+from tests.installations import adopt
 from web.app import make_app
 from web.server import SERVER_OPTIONS
 from web.services import SERVICES, Services
@@ -87,17 +86,14 @@ async def served(server: TestServer) -> AsyncIterator[None]:
 def stored(settings: Settings) -> list[str]:
     """Every file and folder of the store, staging included, but its owner mark."""
     root = settings.data_path / "store"
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.name not in (".staging", KEY))
-
-
-def is_marked(store: ObjectStore) -> bool:
-    """Whether a folder has its owner mark: the start's clean-up writes nothing more. Buckets are not looked at."""
-    return not isinstance(store, LocalStore) or store.local_path(KEY).exists()
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.name not in (".staging", OWNER_KEY))
 
 
 @asynccontextmanager
 async def serve(settings: Settings, *, ready: bool = True) -> AsyncIterator[Site]:
-    """A replica in this process; `ready`: it has caught up, can write, knows the time, and has marked its store."""
+    """A replica in this process; `ready`: it has caught up, can write, knows the time, and its store is there."""
+    if ready:
+        await adopt(settings)
     app = make_app(settings)
     server = Server(app)
     async with served(server), ClientSession() as session:
@@ -106,5 +102,5 @@ async def serve(settings: Settings, *, ready: bool = True) -> AsyncIterator[Site
             await eventually(site.parts.position.caught_up.is_set, 60)
             await eventually(lambda: site.parts.commands.is_connected, 60)
             await eventually(lambda: site.parts.clock.known, 60)
-            await eventually(lambda: is_marked(site.parts.store), 60)
+            await eventually(lambda: not site.parts.store_watch.troubles(), 60)
         yield site

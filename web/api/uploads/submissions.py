@@ -1,5 +1,6 @@
 """Submissions: from a request to the command that creates a job, with its ids, owner and hash."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,15 +8,16 @@ from typing import NamedTuple
 import orjson
 from aiohttp import web
 
+from processors.storage.errors import ObjectNotFound, StoreError
 from schemas.base import ErrorRecord
 from schemas.commands import SubmitJob
-from schemas.jobs import Job
+from schemas.jobs import Input, Job
 from schemas.uploads import UploadCompleted
 from streams.ids import derived_id, is_foreign, new_id
 from tables.assets import MAX_ASSET_JOBS
 from tables.submissions import submission
 from web.api.common import read_own_write
-from web.api.source_access import may_read, may_see_asset
+from web.api.source_access import DIRECT_FOLDER, may_read, may_see_asset
 from web.auth.principal import Principal
 from web.http.cursors import WriteCursor
 from web.http.problems import Problem, not_found
@@ -23,6 +25,8 @@ from web.readmodel import queries
 from web.services import Services
 
 _MAX_KEY_CHARS = 255
+#: Longest wait for the store, seconds.
+_STORE_S = 5.0
 _NOT_OPEN = (
     "this object or file does not exist, or this owner may not read it: an operator grants folders to owners with "
     "KINOLOG_STORE__OWNER_PREFIXES"
@@ -116,11 +120,31 @@ async def require_own_sources(
 
 
 async def require_acceptable(parts: Services, submitted: SubmitJob, new_ids: SubmissionIds) -> None:
-    """Reject what control would reject. Raises Problem: 410 for the key of a deleted job, 409 for one job too many."""
+    """Reject what control would reject, and a direct upload that is too large. Raises Problem, StoreError.
+
+    410 for the key of a deleted job, 409 for one job too many, 413.
+    """
     await require_not_deleted(parts, new_ids)
+    await _require_direct_size(parts, submitted.input)
     is_new = submitted.asset_id == new_ids.asset_id and not new_ids.repeatable
     if not is_new and not await parts.model.read(queries.may_have_job, submitted.asset_id, submitted.job_id, MOST_JOBS):
         raise too_many_jobs()
+
+
+async def _require_direct_size(parts: Services, source: Input) -> None:
+    """Raise Problem (413) for a direct upload above the limit: its bytes did not pass here. Raises StoreError."""
+    most = parts.settings.web.max_upload_bytes
+    if source.object is None or not source.object.startswith(f"{DIRECT_FOLDER}/"):
+        return
+    try:
+        async with asyncio.timeout(_STORE_S):
+            size_bytes = (await parts.store.head(source.object)).size_bytes
+    except ObjectNotFound:  # its job says so, as for every source
+        return
+    except TimeoutError as error:
+        raise StoreError("the store does not answer") from error
+    if size_bytes > most:
+        raise Problem(413, "upload-too-large", f"the upload has {size_bytes} bytes; at most {most} are allowed")
 
 
 async def require_not_deleted(parts: Services, new_ids: SubmissionIds) -> None:

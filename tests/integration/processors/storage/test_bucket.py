@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -160,3 +161,22 @@ async def test_inputs_are_fetched_once_and_the_oldest_make_room(
     await store.put("uploads/a", pieces(b"other"), 10**7)
     await cache.fetch(store, "uploads/a", tmp_path / "changed")
     assert (tmp_path / "changed").read_bytes() == b"other"
+
+
+async def test_a_bucket_that_does_not_exist_is_no_missing_file(faults: Faults, tmp_path: Path) -> None:
+    """A wrong setting, or a bucket that was removed: jobs wait for it, their sources are not blamed."""
+    absent = BucketStore("s3://absent")
+    (tmp_path / "a").write_bytes(b"a")
+    asks: list[Callable[[], Awaitable[Any]]] = [
+        lambda: absent.head("assets/a"),
+        lambda: absent.fetch("assets/a", tmp_path / "fetched"),
+        lambda: absent.put("assets/a", pieces(b"a"), 10),
+        lambda: absent.put_file(tmp_path / "a", "assets/a"),
+        lambda: absent.copy("assets/a", "assets/b"),
+    ]
+    for ask in asks:
+        with pytest.raises(StoreError, match="NoSuchBucket") as raised:
+            await ask()
+        assert not isinstance(raised.value, ObjectNotFound)
+    with pytest.raises(ObjectNotFound):
+        await BucketStore(f"s3://{BUCKET}").head("assets/a")

@@ -76,6 +76,34 @@ async def test_a_bucket_is_well_when_it_can_be_written(
         assert absent.exit_code == 3 and "KINOLOG_STORE__URL" in (absent.remedy or "")
 
 
+_VERSIONED = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+_RULES = """<LifecycleConfiguration><Rule><ID>old</ID><Status>Enabled</Status><Filter><Prefix>{}</Prefix></Filter>
+<NoncurrentVersionExpiration><NoncurrentDays>3</NoncurrentDays></NoncurrentVersionExpiration>
+</Rule></LifecycleConfiguration>"""
+
+
+@pytest.mark.parametrize(
+    "configured, level, said",
+    [
+        ({}, "ok", "is writable"),
+        ({"versioning": _VERSIONED}, "warning", "media of deleted assets remains."),
+        ({"versioning": _VERSIONED, "lifecycle": _RULES.format("")}, "ok", "remains as old versions for 3 days"),
+        ({"versioning": _VERSIONED, "lifecycle": _RULES.format("a/")}, "warning", "media of deleted assets remains."),
+    ],
+)
+async def test_a_bucket_that_keeps_what_is_deleted_is_a_warning(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, configured: dict[str, str], level: str, said: str
+) -> None:
+    with bucket.moto() as endpoint:
+        await bucket.make_bucket(endpoint)
+        for name, value in bucket.environ(endpoint).items():
+            monkeypatch.setenv(name, value)
+        for subresource, xml in configured.items():
+            await bucket.configure(endpoint, subresource, xml)
+        found = await services.store(make_settings(KINOLOG_STORE__URL=f"s3://{bucket.BUCKET}/below"))
+        assert found.level == level and found.message.endswith(said)
+
+
 @pytest.mark.parametrize(
     "allowed, level", [("http://127.0.0.1:8080", "ok"), ("*", "ok"), ("http://x", "warning"), (None, "warning")]
 )

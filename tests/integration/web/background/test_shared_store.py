@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from processors.storage.keys import OWNER_KEY
 from processors.storage.local_store import LocalStore
-from processors.storage.owner_mark import KEY
 from streams.cluster import Cluster
 from streams.doctor import services
 from streams.kafka.admin import apply_topics
@@ -83,12 +83,12 @@ async def test_the_doctor_of_the_other_one_says_so(first: Site, second: Site) ->
     assert (await services.store(first.parts.settings)).level == "ok"
     found = await services.store(second.parts.settings)
     assert (found.level, found.exit_code) == ("problem", 2)
-    assert KEY in found.message and f"topics {first.parts.settings.topic_prefix}*" in found.message
+    assert OWNER_KEY in found.message and f"topics {first.parts.settings.topic_prefix}*" in found.message
 
 
 async def test_the_other_one_cleans_up_once_it_has_taken_the_store_over(second: Site, folder: Path) -> None:
     await _lay(folder, LOST)
-    await second.parts.store.delete_prefix(KEY)
+    await second.parts.store.delete_prefix(OWNER_KEY)
     await StoreCleanup(second.parts).clean_up()
     assert await _keys(second) == []
     assert (await services.store(second.parts.settings)).level == "ok"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import eventually
 from tests.redis_server import RedisServer, redis_server
 from web.cache.lookups import Lookups
 from web.cache.shared_usage import SharedCacheUsage
@@ -66,7 +67,11 @@ async def test_while_redis_is_away_a_replica_counts_on_and_shares_it_later(
     await tells.learn_uses()
     assert one.lookups.of("anna") == Lookups(1, 1)
     await redis.start_again()  # empty: what was shared is lost, what was not is shared now
-    await tells.share()
-    await learns.share()
-    await learns.share("anna")
+
+    async def is_shared() -> bool:
+        await tells.share()
+        await learns.share("anna")
+        return other.lookups.of("anna") == Lookups(0, 1)
+
+    await eventually(is_shared)
     assert other.lookups.of("anna") == other.lookups.of(None) == one.lookups.of("anna") == Lookups(0, 1)

@@ -45,7 +45,7 @@ class FakeAttempts:
 
 
 class FakeSession:
-    id, poke, is_draining = "mine", 5, False
+    id, poke, is_draining, has_store = "mine", 5, False, True
 
     def __init__(self) -> None:
         self.refused: list[str] = []
@@ -111,9 +111,10 @@ async def test_what_there_is_no_slot_for_is_refused_at_once() -> None:
     assert (world.attempts.begun, world.session.refused) == (["a", "b"], ["c", "d"])
 
 
-async def test_an_executor_that_drains_takes_nothing() -> None:
+@pytest.mark.parametrize("state", [{"is_draining": True}, {"has_store": False}])
+async def test_an_executor_that_drains_or_has_no_store_takes_nothing(state: dict[str, bool]) -> None:
     world = World()
-    world.session.is_draining = True
+    vars(world.session).update(state)
     await world.receive(mine("a"))
     assert (world.attempts.begun, world.session.refused) == ([], ["a"])
 

@@ -1,12 +1,19 @@
 """What an executor says about itself: how its tools are isolated."""
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from agents.executor.capacity import Slots
 from agents.executor.session import ExecutorSession
+from agents.executor.store_presence import StorePresence
+from processors.storage.object_store import open_store
+from processors.storage.owner_mark import Installation, mark
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from processors.tools.sandbox import Isolation, Sandbox
 from schemas.executors import ExecutorReport
+from schemas.steps import step_kinds
 from streams.cli.executors import executor_table
 from streams.kafka.executor_reports import DatedReport
 from streams.settings import Settings
@@ -31,6 +38,26 @@ def test_a_report_names_the_isolation_of_tools_once_it_is_known() -> None:
     assert _shown(session._current()).sandbox is None
     runner._sandbox = Sandbox(isolation=Isolation.NAMESPACES)
     assert _shown(session._current()).sandbox == "namespaces"
+
+
+async def test_without_its_store_an_executor_offers_no_slots(tmp_path: Path) -> None:
+    session = _session()
+    runtime: Any = SimpleNamespace(kind=step_kinds()["probe"], slots=Slots(2))
+    session._runtimes = {"probe": runtime}
+    store = open_store((tmp_path / "store").as_uri(), marked=True)
+    presence = StorePresence(store, session)
+
+    async def offered() -> int:
+        await presence.look()
+        return session._current().steps["probe"].slots
+
+    assert await offered() == 0
+    await mark(store, Installation(cluster_id="c", topic_prefix="media."))
+    assert await offered() == 2
+    (tmp_path / "store").rename(tmp_path / "away")
+    (tmp_path / "store").mkdir()
+    assert await offered() == 0
+    assert not session._current().steps["probe"].short
 
 
 def test_an_executor_that_runs_tools_without_a_sandbox_is_obvious_in_the_list() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from agents.executor.sources import Sources
-from processors.errors import SourceMissing
+from processors.errors import SourceMissing, SourceUnavailable
 from processors.storage.local_store import LocalStore
 from processors.storage.object_store import open_store
+from processors.storage.owner_mark import Installation, mark
 from schemas.jobs import Input
 
 
@@ -42,6 +43,16 @@ async def test_an_object_that_is_not_there_is_missing(key: str, url: str, tmp_pa
     await store.put("uploads/a", one(b"x"), max_bytes=1)
     with pytest.raises(SourceMissing):
         await Sources(store, ()).resolve(Input(object=key), tmp_path)
+
+
+@pytest.mark.parametrize("url", ["folder", "memory:///"])
+async def test_no_source_is_missing_while_the_store_itself_is(url: str, tmp_path: Path) -> None:
+    store = open_store((tmp_path / "store").as_uri() if url == "folder" else url, marked=True)
+    with pytest.raises(SourceUnavailable):
+        await Sources(store, ()).resolve(Input(object="uploads/a"), tmp_path)
+    await mark(store, Installation(cluster_id="c", topic_prefix="media."))
+    with pytest.raises(SourceMissing):
+        await Sources(store, ()).resolve(Input(object="uploads/a"), tmp_path)
 
 
 async def test_a_link_in_the_store_does_not_lead_out_of_it(store: LocalStore, tmp_path: Path) -> None:

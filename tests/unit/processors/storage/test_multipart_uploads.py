@@ -8,7 +8,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from yarl import URL
 
-from processors.storage.multipart_uploads import MultipartUpload, MultipartUploads, _bucket_url, read_page
+from processors.storage.multipart_uploads import MultipartUpload, read_page
+from processors.storage.s3_requests import S3Requests, _bucket_url
 from processors.storage.s3_signing import S3Account, account_of, signed_headers
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-north-1"}
@@ -56,6 +57,6 @@ def test_a_bucket_is_where_the_usual_variables_say() -> None:
 
 def test_without_keys_or_on_other_stores_nobody_is_asked() -> None:
     assert account_of({"AWS_REGION": "eu-north-1"}) is None
-    assert MultipartUploads.of("s3://b/below", {}) is None
-    assert MultipartUploads.of("file:///folder", KEYS) is None
-    assert MultipartUploads.of("s3://b/below", KEYS) is not None
+    assert S3Requests.of("s3://b/below", {}) is None
+    assert S3Requests.of("file:///folder", KEYS) is None
+    assert S3Requests.of("s3://b/below", KEYS) is not None

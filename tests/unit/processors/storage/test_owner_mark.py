@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from processors.storage.errors import StoreError
+from processors.storage.keys import OWNER_KEY
 from processors.storage.local_store import LocalStore
 from processors.storage.object_reader import StoredObject
 from processors.storage.object_store import ObjectStore, open_store
-from processors.storage.owner_mark import KEY, ForeignStore, Installation, mark, owner, require_owner
+from processors.storage.owner_mark import ForeignStore, Installation, mark, owner, require_owner
 
 OURS = Installation(cluster_id="c1", topic_prefix="media.")
 STAGING = Installation(cluster_id="c1", topic_prefix="staging.")
@@ -25,14 +26,14 @@ async def test_the_first_one_has_it_and_nobody_else(store: ObjectStore) -> None:
     for _ in range(2):
         await require_owner(store, OURS)
     for other in (STAGING, LAPTOP):
-        with pytest.raises(ForeignStore, match=rf"c1 and the topics media\.\*.*{KEY}"):
+        with pytest.raises(ForeignStore, match=rf"c1 and the topics media\.\*.*{OWNER_KEY}"):
             await require_owner(store, other)
     assert await owner(store) == OURS
 
 
 async def test_another_one_takes_it_over_once_the_mark_is_deleted_or_at_a_restore(store: ObjectStore) -> None:
     await require_owner(store, OURS)
-    await store.delete_prefix(KEY)
+    await store.delete_prefix(OWNER_KEY)
     await require_owner(store, LAPTOP)
     await mark(store, STAGING)
     await require_owner(store, STAGING)
@@ -41,10 +42,10 @@ async def test_another_one_takes_it_over_once_the_mark_is_deleted_or_at_a_restor
 @pytest.mark.parametrize("content", [b"", b"{", b'{"cluster_id": 1}', b"\xff" * 10_000])
 async def test_with_a_damaged_mark_it_belongs_to_nobody_who_can_be_told(tmp_path: Path, content: bytes) -> None:
     store = open_store(tmp_path.as_uri())
-    (tmp_path / KEY).write_bytes(content)
+    (tmp_path / OWNER_KEY).write_bytes(content)
     with pytest.raises(ForeignStore, match="damaged"):
         await require_owner(store, OURS)
-    assert (tmp_path / KEY).read_bytes() == content
+    assert (tmp_path / OWNER_KEY).read_bytes() == content
 
 
 async def test_a_store_that_cannot_be_read_is_not_taken_for_an_unmarked_one(tmp_path: Path) -> None:
@@ -54,4 +55,4 @@ async def test_a_store_that_cannot_be_read_is_not_taken_for_an_unmarked_one(tmp_
 
     with pytest.raises(StoreError, match="may not read"):
         await require_owner(Forbidden(tmp_path), OURS)
-    assert not (tmp_path / KEY).exists()
+    assert not (tmp_path / OWNER_KEY).exists()
