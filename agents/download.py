@@ -5,13 +5,14 @@ from processors.fetch.fetcher import Fetcher
 from processors.fetch.single_flight import LocalSingleFlight, SingleFlight
 from processors.storage.object_store import open_store
 from processors.tools.runner import Runner
+from streams.process.folders import store_mark
 from streams.settings import Settings, SettingsError
 
 
 def make(_runner: Runner, settings: Settings) -> Download:
     """The processor of the step. Raises SettingsError where Redis is set and its library is missing."""
     return Download(
-        open_store(settings.store_url, marked=True),
+        open_store(settings.store_url, mark=store_mark(settings)),
         Fetcher(settings.download),
         make_single_flight(settings),
         settings.download.fresh_s,

@@ -143,7 +143,9 @@ def make_services(settings: Settings) -> Services:
     tokens, tickets = TokenLog(access), Tickets(keys[0])
     media_keys = SigningKeys(access, keys, max(MAX_TTL_S, settings.cache.url_ttl_s))
     reserve = DiskReserve(settings.limits.disk_reserve_bytes)
-    store = open_store(settings.store_url, marked=True, public_endpoint=settings.store.public_endpoint, reserve=reserve)
+    store = open_store(
+        settings.store_url, mark="required", public_endpoint=settings.store.public_endpoint, reserve=reserve
+    )
     index = SearchIndex(home / f"{settings.web.replica}.search")
     event_index = EventIndex(home / f"{settings.web.replica}.events", settings.web.past_counts_bytes)
     commands = Commands(settings, position)

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from processors.media.profiles import ProfileError
 from processors.storage.disk_reserve import DiskReserve
 from processors.storage.object_store import open_store
 from processors.storage.read_cache import LocalCache
+from processors.threads import in_thread
 from processors.tools.runner import Runner
 from processors.tools.sandbox_choice import NoSandbox
 from schemas.step_events import LeaseRevoked
@@ -40,7 +42,7 @@ from streams.kafka.source_urls import SourceUrls
 from streams.kafka.topics import names
 from streams.process import logs, sd_notify
 from streams.process.exit import EX_CONFIG, EX_SOFTWARE, end_process
-from streams.process.folders import require_data_dir, require_store
+from streams.process.folders import remember_store, require_data_dir, require_store, store_mark
 from streams.process.locks import NameTaken
 from streams.process.watchdog import Watch, Watchdog
 from streams.settings import Settings, SettingsError
@@ -177,7 +179,9 @@ class Executor:
         self._keep_running(self._control.run())
         self._keep_running(self._tick())
         await self._control.caught_up.wait()
-        presence = StorePresence(self._resources.store, self._session)
+        presence = StorePresence(
+            self._resources.store, self._session, on_marked=partial(in_thread, remember_store, self._settings)
+        )
         await presence.look()
         self._keep_running(presence.run())
         self._keep_running(self._session.run())
@@ -222,7 +226,7 @@ def step_runtimes(settings: Settings, kinds: list[StepKind], runner: Runner) -> 
 def attempt_resources(settings: Settings, executor_name: str) -> AttemptResources:
     """The resources that the attempts of an executor share."""
     reserve = DiskReserve(settings.limits.disk_reserve_bytes)
-    store = open_store(settings.store_url, marked=True, reserve=reserve)
+    store = open_store(settings.store_url, mark=store_mark(settings), reserve=reserve)
     inputs = LocalCache(settings.data_path / "inputs" / executor_name, settings.store.local_cache_bytes)
     return AttemptResources(
         store=store,

@@ -61,7 +61,7 @@ async def _local(store: LocalStore, key: str) -> Path:
     try:
         return await in_thread(_stored_file, store, key)
     except ObjectNotFound:
-        await store.require_there()
+        await store.require_missing()
         raise
 
 

@@ -5,7 +5,9 @@ as each takes no time there, it would get most of them.
 """
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 
 from agents.executor.session import ExecutorSession
 from processors.storage.errors import StoreAbsent, StoreError
@@ -22,8 +24,10 @@ _ABSENT_S, _FOLDER_S, _BUCKET_S = 0.2, 2.0, 60.0
 class StorePresence:
     """Looks from time to time whether the store is there, and tells the session."""
 
-    def __init__(self, store: ObjectStore, session: ExecutorSession) -> None:
-        self._store, self._session = store, session
+    def __init__(self, store: ObjectStore, session: ExecutorSession, on_marked: Callable[[], Awaitable[None]]) -> None:
+        """`on_marked` is called once the store has been seen with its mark. Raises OSError."""
+        self._store, self._session, self._on_marked = store, session, on_marked
+        self._is_remembered = False
         session.has_store = False
         self._is_told, self._answers = False, True
 
@@ -53,6 +57,13 @@ class StorePresence:
             self._is_told = False
             log.info("the store is there")
         self._note(has_store=True)
+        await self._remember()
+
+    async def _remember(self) -> None:
+        if self._store.mark == "required" and not self._is_remembered:
+            with contextlib.suppress(OSError):  # a full disk: the next look tries again
+                await self._on_marked()
+                self._is_remembered = True
 
     def _note(self, *, has_store: bool) -> None:
         if self._session.has_store != has_store:

@@ -17,7 +17,7 @@ from processors.storage.byte_streams import limited, recording_errors
 from processors.storage.errors import ObjectNotFound, StoreError, mapped_errors
 from processors.storage.keys import FOLDERS, IMMUTABLE, checked_key, content_type
 from processors.storage.multipart_uploads import MultipartUpload, MultipartUploads
-from processors.storage.object_reader import ObjectReader, StoredObject
+from processors.storage.object_reader import Mark, ObjectReader, StoredObject
 from processors.storage.s3_requests import S3Refused, S3Requests
 from processors.threads import in_thread
 
@@ -40,9 +40,9 @@ class BucketStore(ObjectReader):
     """
 
     def __init__(
-        self, url: str, *, marked: bool = False, retry_s: float = 60.0, public_endpoint: str | None = None
+        self, url: str, *, mark: Mark = "ignored", retry_s: float = 60.0, public_endpoint: str | None = None
     ) -> None:
-        super().__init__(_bucket(url, retry_s), marked=marked)
+        super().__init__(_bucket(url, retry_s), mark)
         self._presigning: Any = _bucket(url, retry_s, public_endpoint) if public_endpoint else self._objects
         requests = S3Requests.of(url)
         self._multipart_uploads = MultipartUploads(requests) if requests is not None else None

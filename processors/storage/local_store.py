@@ -11,7 +11,7 @@ from processors.storage.byte_streams import batched, limited
 from processors.storage.disk_reserve import NO_RESERVE, DiskReserve
 from processors.storage.errors import mapped_errors
 from processors.storage.keys import OWNER_KEY, checked_key
-from processors.storage.object_reader import ObjectReader, StoredObject
+from processors.storage.object_reader import Mark, ObjectReader, StoredObject
 from processors.threads import in_thread
 
 #: Age at which an unfinished file of a killed process is removed; a live upload pauses for seconds only.
@@ -23,10 +23,10 @@ class LocalStore(ObjectReader):
     return, it survives a power cut.
     """
 
-    def __init__(self, root: Path, reserve: DiskReserve = NO_RESERVE, *, marked: bool = False) -> None:
+    def __init__(self, root: Path, reserve: DiskReserve = NO_RESERVE, mark: Mark = "ignored") -> None:
         self.root, self._reserve = root, reserve
         root.mkdir(parents=True, exist_ok=True)
-        super().__init__(from_url(root.as_uri()), marked=marked)
+        super().__init__(from_url(root.as_uri()), mark)
 
     def local_path(self, key: str) -> Path:
         """Path of the object's file, whether it exists or not. Raises InvalidKey."""

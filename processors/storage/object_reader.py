@@ -4,14 +4,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import obstore
 import stamina
 
 from processors.storage.byte_streams import batched
 from processors.storage.errors import ObjectNotFound, StoreAbsent, StoreError, mapped_errors
-from processors.storage.keys import OWNER_KEY, checked_key
+from processors.storage.keys import FOLDERS, OWNER_KEY, checked_key
 from processors.threads import in_thread
 
 #: Smallest chunk of a download.
@@ -23,6 +23,12 @@ _ABSENT = (
     f"the store has no {OWNER_KEY}, so it is not this installation's: a volume that is not mounted, or another "
     "KINOLOG_STORE__URL. Only if it is new on purpose: `kinolog store adopt`"
 )
+
+
+#: What a store knows of its owner mark. "required": without it, this is not the store. "learned": required once it was
+#: seen, and nothing is missing in a store without anything; for processes that do not know whether the store is new.
+#: "ignored": of stores that nobody marks.
+Mark = Literal["required", "learned", "ignored"]
 
 
 class StoredObject(NamedTuple):
@@ -38,19 +44,28 @@ class StoredObject(NamedTuple):
 class ObjectReader:
     """Reads and lists objects of an obstore store."""
 
-    def __init__(self, objects: Any, *, marked: bool = False) -> None:
-        """`marked`: whether the store must have its owner mark, see ObjectStore.require_there."""
-        self._objects, self._marked = objects, marked
+    def __init__(self, objects: Any, mark: Mark) -> None:
+        """`mark`: see Mark."""
+        self._objects, self.mark = objects, mark
 
     async def require_there(self) -> None:
         """See ObjectStore."""
-        if not self._marked:
+        if self.mark == "ignored":
             return
         try:
             with mapped_errors(OWNER_KEY):
                 await obstore.head_async(self._objects, OWNER_KEY)
         except ObjectNotFound as error:
-            raise StoreAbsent(_ABSENT) from error
+            if self.mark == "required":
+                raise StoreAbsent(_ABSENT) from error
+        else:
+            self.mark = "required"
+
+    async def require_missing(self) -> None:
+        """See ObjectStore."""
+        await self.require_there()
+        if self.mark == "learned" and await self.is_empty():
+            raise StoreAbsent(_ABSENT)
 
     async def head(self, key: str) -> StoredObject:
         """Metadata of an object. Raises ObjectNotFound, InvalidKey, StoreError."""
@@ -95,8 +110,15 @@ class ObjectReader:
                 yield
         except ObjectNotFound:
             if key != OWNER_KEY:
-                await self.require_there()
+                await self.require_missing()
             raise
+
+    async def is_empty(self) -> bool:
+        """Whether there is nothing in the folders that kinolog manages. Raises StoreError."""
+        for folder in FOLDERS:
+            async for _ in self.walk(folder):
+                return False
+        return True
 
     async def list(self, prefix: str) -> list[StoredObject]:
         """Every object below `prefix`, sorted by key. Raises StoreError."""

@@ -8,17 +8,23 @@ from urllib.parse import unquote, urlsplit
 from processors.storage.bucket_store import BucketStore
 from processors.storage.disk_reserve import NO_RESERVE, DiskReserve
 from processors.storage.local_store import LocalStore
-from processors.storage.object_reader import StoredObject
+from processors.storage.object_reader import Mark, StoredObject
 
 
 class ObjectStore(Protocol):
     """Objects by key. Every method raises InvalidKey for an invalid key."""
+
+    mark: Mark
 
     async def require_there(self) -> None:
         """Raise StoreAbsent if the store must have its owner mark and has none. Raises StoreError.
 
         Otherwise the placeholder of a volume that is not mounted would take uploads, and would have lost all media.
         """
+        ...
+
+    async def require_missing(self) -> None:
+        """Return if an object that was not found is missing. Raises StoreAbsent if all are; StoreError."""
         ...
 
     async def head(self, key: str) -> StoredObject:
@@ -61,6 +67,10 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def is_empty(self) -> bool:
+        """Whether there is nothing in the folders that kinolog manages. Raises StoreError."""
+        ...
+
     async def list(self, prefix: str) -> list[StoredObject]:
         """Every object below `prefix`, sorted by key. Raises StoreError."""
         ...
@@ -84,16 +94,16 @@ class ObjectStore(Protocol):
 def open_store(
     url: str,
     *,
-    marked: bool = False,
+    mark: Mark = "ignored",
     retry_s: float = 60.0,
     public_endpoint: str | None = None,
     reserve: DiskReserve = NO_RESERVE,
 ) -> ObjectStore:
     """The store at `url`: "file:///folder", or a bucket, see BucketStore. Raises ValueError, OSError, BaseError.
 
-    `marked`: whether it must have its owner mark, as the installation's own store. `reserve`: of the folder's disk.
+    `reserve`: of the folder's disk.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return LocalStore(Path(unquote(parts.path)), reserve, marked=marked)
-    return BucketStore(url, marked=marked, retry_s=retry_s, public_endpoint=public_endpoint)
+        return LocalStore(Path(unquote(parts.path)), reserve, mark)
+    return BucketStore(url, mark=mark, retry_s=retry_s, public_endpoint=public_endpoint)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from processors.storage.errors import ObjectNotFound, StoreError
-from processors.storage.keys import FOLDERS, OWNER_KEY
+from processors.storage.keys import OWNER_KEY
 from processors.storage.object_store import ObjectStore
 
 _MAX_BYTES = 4096
@@ -56,18 +56,11 @@ async def require_owner(store: ObjectStore, installation: Installation, *, has_m
     """
     current = await owner(store)
     if current is None:
-        if has_media and await _is_empty(store):
+        if has_media and await store.is_empty():
             await store.require_there()
         await mark(store, installation)
     elif current != installation:
         raise ForeignStore.of(current)
-
-
-async def _is_empty(store: ObjectStore) -> bool:
-    for folder in FOLDERS:
-        async for _ in store.walk(folder):
-            return False
-    return True
 
 
 async def mark(store: ObjectStore, installation: Installation) -> None:

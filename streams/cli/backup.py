@@ -74,8 +74,9 @@ async def _save(settings: Settings, folder: Path, *, with_media: bool) -> "Manif
     from streams.backup.log import save_log
     from streams.backup.media import save_media
 
-    store = open_store(settings.store_url, marked=True)
-    await store.require_there()
+    store = open_store(settings.store_url, mark="required")
+    if await store.is_empty():
+        await store.require_there()
     new_folder(folder)
     created_at = time.time()
     files = await save_log(settings, folder)

@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from processors.storage.object_reader import Mark
+from streams.process.files import write_atomically
 from streams.settings import Settings, SettingsError
 
 #: Errors that need another setting or other permissions; a full or broken disk is not among them.
@@ -26,6 +28,24 @@ def require_store(settings: Settings) -> None:
     """`require_writable` for the store, if it is a folder."""
     if (folder := store_folder(settings)) is not None:
         require_writable(folder, "KINOLOG_STORE__URL")
+
+
+def store_mark(settings: Settings) -> Mark:
+    """What is known here of the store's owner mark: whether a process with this data directory has seen it."""
+    try:
+        return "required" if _seen_store(settings).read_text() == settings.store_url else "learned"
+    except OSError:
+        return "learned"
+
+
+def remember_store(settings: Settings) -> None:
+    """Note that the store has an owner mark: from now on it must have one, also after a restart. Raises OSError."""
+    if store_mark(settings) != "required":
+        write_atomically(_seen_store(settings), settings.store_url.encode())
+
+
+def _seen_store(settings: Settings) -> Path:
+    return settings.data_path / "store-seen"
 
 
 def require_writable(folder: Path, setting: str) -> None:

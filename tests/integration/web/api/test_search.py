@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from agents.embed import make
 from processors.contract import Work
 from processors.storage.local_store import LocalStore
+from processors.storage.owner_mark import Installation, mark
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from processors.transcripts.passages import passages, speech_of
@@ -117,6 +118,7 @@ def settings(tmp_path: Path, endpoint: FakeEmbeddings) -> Settings:
 @asynccontextmanager
 async def opened(settings: Settings, *, fresh: bool = True) -> AsyncIterator[Archive]:
     async with serve(settings, ready=False) as site:
+        await mark(site.parts.store, Installation(cluster_id="a cluster", topic_prefix="media."))
         if fresh:
             await site.parts.model.rebuild("a cluster", settings.partitions)
         site.parts.position.restart("a mark", [0] * settings.partitions, rebuilding=False)

@@ -1,8 +1,12 @@
 """What an executor says about itself: how its tools are isolated."""
 
+import asyncio
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from agents.executor.capacity import Slots
 from agents.executor.session import ExecutorSession
@@ -16,7 +20,8 @@ from schemas.executors import ExecutorReport
 from schemas.steps import step_kinds
 from streams.cli.executors import executor_table
 from streams.kafka.executor_reports import DatedReport
-from streams.settings import Settings
+from streams.process.folders import remember_store, store_mark
+from streams.settings import Settings, load
 from web.views.executors import executor_view
 
 
@@ -40,24 +45,35 @@ def test_a_report_names_the_isolation_of_tools_once_it_is_known() -> None:
     assert _shown(session._current()).sandbox == "namespaces"
 
 
-async def test_without_its_store_an_executor_offers_no_slots(tmp_path: Path) -> None:
-    session = _session()
-    runtime: Any = SimpleNamespace(kind=step_kinds()["probe"], slots=Slots(2))
-    session._runtimes = {"probe": runtime}
-    store = open_store((tmp_path / "store").as_uri(), marked=True)
-    presence = StorePresence(store, session)
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_without_its_store_an_executor_offers_no_slots(tmp_path: Path, restarts: bool) -> None:
+    settings = load({"KINOLOG_DATA_DIR": str(tmp_path)})
+    folder = tmp_path / "store"
+
+    def started() -> tuple[ExecutorSession, StorePresence]:
+        session, store = _session(), open_store(settings.store_url, mark=store_mark(settings))
+        runtime: Any = SimpleNamespace(kind=step_kinds()["probe"], slots=Slots(2))
+        session._runtimes = {"probe": runtime}
+        return session, StorePresence(store, session, partial(asyncio.to_thread, remember_store, settings))
+
+    session, presence = started()
 
     async def offered() -> int:
         await presence.look()
         return session._current().steps["probe"].slots
 
-    assert await offered() == 0
-    await mark(store, Installation(cluster_id="c", topic_prefix="media."))
+    assert await offered() == 2  # of a new installation, before web has marked it
+    await mark(open_store(settings.store_url), Installation(cluster_id="c", topic_prefix="media."))
     assert await offered() == 2
-    (tmp_path / "store").rename(tmp_path / "away")
-    (tmp_path / "store").mkdir()
+    folder.rename(tmp_path / "away")
+    folder.mkdir()
+    if restarts:
+        session, presence = started()
     assert await offered() == 0
     assert not session._current().steps["probe"].short
+    folder.rmdir()
+    (tmp_path / "away").rename(folder)
+    assert await offered() == 2
 
 
 def test_an_executor_that_runs_tools_without_a_sandbox_is_obvious_in_the_list() -> None:

@@ -8,6 +8,7 @@ import pytest
 from agents.executor.sources import Sources
 from processors.errors import SourceMissing, SourceUnavailable
 from processors.storage.local_store import LocalStore
+from processors.storage.object_reader import Mark
 from processors.storage.object_store import open_store
 from processors.storage.owner_mark import Installation, mark
 from schemas.jobs import Input
@@ -45,9 +46,10 @@ async def test_an_object_that_is_not_there_is_missing(key: str, url: str, tmp_pa
         await Sources(store, ()).resolve(Input(object=key), tmp_path)
 
 
+@pytest.mark.parametrize("known", ["required", "learned"])
 @pytest.mark.parametrize("url", ["folder", "memory:///"])
-async def test_no_source_is_missing_while_the_store_itself_is(url: str, tmp_path: Path) -> None:
-    store = open_store((tmp_path / "store").as_uri() if url == "folder" else url, marked=True)
+async def test_no_source_is_missing_while_the_store_itself_is(url: str, known: Mark, tmp_path: Path) -> None:
+    store = open_store((tmp_path / "store").as_uri() if url == "folder" else url, mark=known)
     with pytest.raises(SourceUnavailable):
         await Sources(store, ()).resolve(Input(object="uploads/a"), tmp_path)
     await mark(store, Installation(cluster_id="c", topic_prefix="media."))

@@ -44,7 +44,7 @@ def reads(store: ObjectStore, to: Path) -> list[Callable[[], Awaitable[Any]]]:
 
 @pytest.mark.parametrize("url", ["folder", "memory:///"])
 async def test_what_is_missing_without_the_mark_is_not_missing(url: str, tmp_path: Path) -> None:
-    store = open_store((tmp_path / "store").as_uri() if url == "folder" else url, marked=True)
+    store = open_store((tmp_path / "store").as_uri() if url == "folder" else url, mark="required")
     assert [await absent(ask) for ask in reads(store, tmp_path / "x")] == [True] * 5
     await mark(store, HERE)
     assert [await absent(ask) for ask in reads(store, tmp_path / "x")] == [False] * 5
@@ -53,7 +53,7 @@ async def test_what_is_missing_without_the_mark_is_not_missing(url: str, tmp_pat
 
 async def test_a_placeholder_takes_nothing(tmp_path: Path) -> None:
     """What was written there would be gone when the volume is mounted over it."""
-    root, store = tmp_path / "store", open_store((tmp_path / "store").as_uri(), marked=True)
+    root, store = tmp_path / "store", open_store((tmp_path / "store").as_uri(), mark="required")
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "a").write_bytes(b"x")
@@ -70,13 +70,13 @@ async def test_a_placeholder_takes_nothing(tmp_path: Path) -> None:
 
 async def test_an_empty_store_is_marked_unless_there_must_be_media_in_it(tmp_path: Path) -> None:
     """An installation from before marks has media, in the store as well."""
-    store = open_store((tmp_path / "store").as_uri(), marked=True)
+    store = open_store((tmp_path / "store").as_uri(), mark="required")
     with pytest.raises(StoreAbsent, match="mounted"):
         await require_owner(store, HERE, has_media=True)
     assert not list((tmp_path / "store").iterdir())
     await open_store((tmp_path / "store").as_uri()).put("assets/a/b", one(), 10)
     await require_owner(store, HERE, has_media=True)
     await store.require_there()
-    new = open_store((tmp_path / "new").as_uri(), marked=True)
+    new = open_store((tmp_path / "new").as_uri(), mark="required")
     await require_owner(new, HERE, has_media=False)
     await new.require_there()
