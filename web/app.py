@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from processors.storage.disk_reserve import DiskReserve
-from processors.storage.errors import ObjectNotFound, StoreError
+from processors.storage.errors import ObjectNotFound, StoreAbsent, StoreError
 from processors.storage.object_store import open_store
 from streams.data_files import pipelines_dir
 from streams.kafka.producer import Producer
@@ -73,10 +73,11 @@ if TYPE_CHECKING:  # its library is an extra
 
 #: Concurrent reads of the log; half of them at most for one caller, who may have so many more waiting.
 _LOG_SLOTS, _LOG_QUEUE = 4, 32
-#: In this order: ObjectNotFound is a StoreError.
+#: In this order: the first two are StoreErrors.
 _ERRORS: ErrorTable = {
     Refused: lambda error: Problem(422, error.code, str(error)),
     ObjectNotFound: lambda _: not_found("file"),
+    StoreAbsent: lambda _: unavailable("store-unavailable", "the object store is not there: /readyz says why", 5),
     StoreError: lambda _: unavailable("store-unavailable", "the object store cannot be reached: try again later", 5),
     Damaged: lambda _: unavailable("read-model-behind", "the jobs are being read from the log: try again", 2),
     **HTTP_ERRORS,

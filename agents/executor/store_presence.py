@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 #: Seconds between looks: while the store is not there (a new one is marked within a moment), at a folder, and at a
 #: bucket, where each is a request.
 _ABSENT_S, _FOLDER_S, _BUCKET_S = 0.2, 2.0, 60.0
+#: Longest look, seconds: a start does not wait for a store that is away.
+_ANSWER_S = 5.0
 
 
 class StorePresence:
@@ -42,17 +44,18 @@ class StorePresence:
         """Look once. A store that does not answer is there: attempts say so, and are tried again."""
         answered, self._answers = self._answers, True
         try:
-            await self._store.require_there()
+            async with asyncio.timeout(_ANSWER_S):
+                await self._store.require_there()
         except StoreAbsent as error:
             self._note(has_store=False)
             if not self._is_told:
                 self._is_told = True
                 log.warning("no work is accepted: the store is not there", extra={"reason": str(error)})
             return
-        except (StoreError, OSError) as error:
+        except (StoreError, OSError) as error:  # TimeoutError is one
             self._answers = False
             if answered:
-                log.warning("the store cannot be looked at", extra={"error": str(error)})
+                log.warning("the store cannot be looked at", extra={"error": str(error) or "no answer"})
         if self._is_told:
             self._is_told = False
             log.info("the store is there")

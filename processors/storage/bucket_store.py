@@ -52,8 +52,8 @@ class BucketStore(ObjectReader):
         try:
             return await super().head(key)
         except ObjectNotFound:
-            async for _ in self.get(key):  # the answer to HEAD has no body, so no reason
-                break
+            async with self._found(key):  # the answer to HEAD has no body, so no reason
+                await obstore.get_async(self._objects, key)
             raise
 
     async def put(self, key: str, chunks: AsyncIterable[bytes], max_bytes: int) -> StoredObject:

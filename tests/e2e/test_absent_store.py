@@ -41,9 +41,9 @@ async def refuses(api: Api) -> bool:
     return status == 503 and NO_STORE in text
 
 
-async def refused_upload(api: Api, clip: Path) -> int:
+async def refused_upload(api: Api, clip: Path) -> tuple[int, str]:
     async with api.session.post("/v1/uploads", data=io.BytesIO(clip.read_bytes())) as answer:
-        return answer.status
+        return answer.status, (await answer.json())["code"]
 
 
 async def submitted(api: Api, key: str) -> str:
@@ -72,20 +72,23 @@ async def test_a_volume_that_is_not_mounted_costs_time_only(clip: Path, tmp_path
             for job in (deleted, kept):
                 assert (await api.ended(job["job_id"]))["status"] == "completed"
             source = (await api.job(kept["job_id"]))["input"]["object"]
+            asset = await api.get(f"/v1/assets/{kept['asset_id']}")
             volume.unmount()
             await eventually(lambda: refuses(api), 30)
             await eventually(lambda: offers_nothing(api), 30)
             waiting = await submitted(api, source)
             await eventually(lambda: waits_for_an_executor(api, waiting), 30)
-            assert await refused_upload(api, clip) == 503
+            assert await refused_upload(api, clip) == (503, "store-unavailable")
             async with api.session.delete(f"/v1/assets/{deleted['asset_id']}") as answer:
                 assert answer.status in (200, 202, 204)
+            async with api.session.get(asset["poster_url"]) as answer:
+                assert answer.status == 503  # not 404: caches would keep that
             assert volume.holds(f"assets/{deleted['asset_id']}")
     with running(tmp_path / "data") as system:  # after the restart of its machine
         async with system.client() as api:
             await eventually(lambda: refuses(api), 30)
             assert await waits_for_an_executor(api, waiting)
-            assert await refused_upload(api, clip) == 503
+            assert await refused_upload(api, clip) == (503, "store-unavailable")
             volume.mount()
             await eventually(lambda: is_ready(api), 30)
             assert (await api.ended(waiting))["status"] == "completed"

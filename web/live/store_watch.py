@@ -13,6 +13,8 @@ log = logging.getLogger("kinolog.web")
 
 #: Seconds between looks: at a folder or while it is not there, and at a bucket, where each is a request.
 _OFTEN_S, _SELDOM_S = 2.0, 60.0
+#: Longest look, seconds: readiness does not wait for a store that is away.
+_ANSWER_S = 5.0
 
 #: Returns if the store is this installation's, and marks a new one. Raises StoreError, Problem, OSError.
 Claim = Callable[[], Awaitable[None]]
@@ -48,13 +50,14 @@ class StoreWatch:
     async def _found(self, claim: Claim) -> str | None:
         answered, self._answers = self._answers, True
         try:
-            await self._marked(claim)
+            async with asyncio.timeout(_ANSWER_S):
+                await self._marked(claim)
         except StoreAbsent as error:
             return str(error)
-        except (StoreError, OSError, Problem) as error:  # it does not answer, or is another installation's
+        except (StoreError, OSError, Problem) as error:  # it does not answer in time, or is another installation's
             self._answers = False
             if answered:
-                log.warning("the store cannot be looked at", extra={"error": str(error)})
+                log.warning("the store cannot be looked at", extra={"error": str(error) or "no answer"})
         return None
 
     async def _marked(self, claim: Claim) -> None:
