@@ -1,6 +1,8 @@
 """Sources: a local, readable file for the input of a job."""
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 from processors.errors import SourceMissing, SourceUnavailable
@@ -13,13 +15,16 @@ from processors.threads import in_thread
 from schemas.jobs import Input
 from schemas.step_events import StepRequested
 
+#: Errors of a path that leads to nothing. Others, of a share whose server is away for instance, say nothing about it.
+_NOTHING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL})
+
 
 class Sources:
     """Resolves inputs in the store and below the allowed folders."""
 
     def __init__(self, store: ObjectStore, roots: tuple[Path, ...], cache: LocalCache | None = None) -> None:
         self._store, self._cache = store, cache
-        self._roots = tuple(root.resolve() for root in roots)
+        self._roots = roots
 
     async def resolve(self, source: Input, folder: Path) -> Path:
         """A local file; an object of a bucket is fetched into `folder`. Raises SourceMissing, -Unavailable, OSError."""
@@ -63,6 +68,8 @@ async def _local(store: LocalStore, key: str) -> Path:
     except ObjectNotFound:
         await store.require_missing()
         raise
+    except OSError as error:
+        raise StoreError(f"{key}: {error.strerror}") from error
 
 
 def downloaded(requested: StepRequested) -> Input:
@@ -81,15 +88,39 @@ def _stored_file(store: LocalStore, key: str) -> Path:
 
 
 def _allowed_file(path: Path, roots: tuple[Path, ...]) -> Path:
-    if not _is_file_below(path, roots):
-        raise SourceMissing(f"There is no file {str(path)[:200]!r} below the allowed folders.")
-    return path.resolve()
+    try:
+        if _is_file_below(path, tuple(root.resolve() for root in roots)):
+            return path.resolve()
+        absent = [root for root in roots if _is_below(path, root) and _is_placeholder(root)]
+    except OSError as error:
+        detail = f"{str(path)[:200]!r}: {error.strerror}"
+        raise SourceUnavailable("The folder of this file cannot be read at the moment.", detail=detail) from error
+    if absent:
+        raise SourceUnavailable("The folder of this file is empty: its volume is not mounted.", detail=str(absent[0]))
+    raise SourceMissing(f"There is no file {str(path)[:200]!r} below the allowed folders.")
 
 
 def _is_file_below(path: Path, roots: tuple[Path, ...]) -> bool:
-    """Whether it is a regular file below a root after links are resolved."""
+    """Whether it is a regular file below a root after links are resolved. Raises OSError if nobody can say."""
     try:
         real = path.resolve(strict=True)
-    except (OSError, ValueError, RuntimeError):  # missing, not a path, or a loop of links
+    except (ValueError, RuntimeError):  # not a path, or a loop of links
         return False
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return False
+        raise
     return real.is_file() and any(real.is_relative_to(root) for root in roots)
+
+
+def _is_below(path: Path, root: Path) -> bool:
+    """Whether the name of a file is below `root`, whatever is there."""
+    return Path(os.path.normpath(path)).is_relative_to(root)
+
+
+def _is_placeholder(root: Path) -> bool:
+    """Whether nothing is in a folder, or it does not exist. Raises OSError."""
+    if not root.exists():
+        return True
+    with os.scandir(root) as entries:
+        return next(entries, None) is None

@@ -9,7 +9,7 @@ from obstore.store import from_url
 from processors.storage import local_files
 from processors.storage.byte_streams import batched, limited
 from processors.storage.disk_reserve import NO_RESERVE, DiskReserve
-from processors.storage.errors import mapped_errors
+from processors.storage.errors import StoreAbsent, StoreError, mapped_errors
 from processors.storage.keys import OWNER_KEY, checked_key
 from processors.storage.object_reader import Mark, ObjectReader, StoredObject
 from processors.threads import in_thread
@@ -31,6 +31,15 @@ class LocalStore(ObjectReader):
     def local_path(self, key: str) -> Path:
         """Path of the object's file, whether it exists or not. Raises InvalidKey."""
         return self.root / checked_key(key)
+
+    async def require_there(self) -> None:
+        """See ObjectStore. A folder that cannot be read, as on a share whose server is away, is not there."""
+        try:
+            await super().require_there()
+        except StoreAbsent:
+            raise
+        except StoreError as error:
+            raise StoreAbsent(f"the store's folder cannot be read: {error}") from error
 
     async def put(self, key: str, chunks: AsyncIterable[bytes], max_bytes: int) -> StoredObject:
         """See ObjectStore."""

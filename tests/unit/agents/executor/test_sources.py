@@ -1,5 +1,7 @@
 """Where the source may be, and where it may not."""
 
+import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -74,6 +76,41 @@ async def test_a_path_is_read_below_a_root_only(store: LocalStore, tmp_path: Pat
     for path in (tmp_path / "out.mp4", root / ".." / "out.mp4", root / "link.mp4", root, root / "none", Path("a\x00b")):
         with pytest.raises(SourceMissing):
             await sources.resolve(Input(path=str(path)), tmp_path)
+
+
+async def test_no_file_is_missing_below_a_folder_that_is_empty_or_gone(store: LocalStore, tmp_path: Path) -> None:
+    """The share of some executor is not mounted: others have it."""
+    roots = empty, gone, used = tmp_path / "empty", tmp_path / "gone", tmp_path / "used"
+    empty.mkdir()
+    used.mkdir()
+    (used / "other.mp4").write_text("x")
+    sources = Sources(store, roots)
+    for root in (empty, gone):
+        with pytest.raises(SourceUnavailable, match="not mounted"):
+            await sources.resolve(Input(path=str(root / "in.mp4")), tmp_path)
+    for path in (used / "in.mp4", empty / ".." / "none.mp4", tmp_path / "none.mp4"):
+        with pytest.raises(SourceMissing):
+            await sources.resolve(Input(path=str(path)), tmp_path)
+
+
+@pytest.mark.parametrize("reason", [errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.EACCES, errno.ETIMEDOUT])
+async def test_a_share_whose_server_is_away_has_lost_nothing(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    resolve = Path.resolve
+
+    def away(path: Path, strict: bool = False) -> Path:
+        if strict:
+            raise OSError(reason, os.strerror(reason))
+        return resolve(path)
+
+    sources = Sources(store, (tmp_path,))
+    (tmp_path / "in.mp4").write_text("x")
+    monkeypatch.setattr(Path, "resolve", away)
+    for source in (Input(path=str(tmp_path / "in.mp4")), Input(object="uploads/a")):
+        with pytest.raises(SourceUnavailable) as raised:
+            await sources.resolve(source, tmp_path)
+        assert os.strerror(reason) in (raised.value.detail or "")
 
 
 async def test_an_address_is_no_source_here(store: LocalStore, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from processors.storage.errors import ObjectNotFound, StoreAbsent
+from processors.storage.keys import OWNER_KEY
+from processors.storage.object_reader import Mark
 from processors.storage.object_store import ObjectStore, open_store
 from processors.storage.owner_mark import Installation, mark, require_owner
 
@@ -66,6 +68,17 @@ async def test_a_placeholder_takes_nothing(tmp_path: Path) -> None:
     assert not list(root.iterdir()) and (tmp_path / "file").exists() and (tmp_path / "tree" / "a").exists()
     await mark(store, HERE)
     assert [await absent(write) for write in writes] == [False] * 3
+
+
+@pytest.mark.parametrize("known", ["required", "learned"])
+async def test_a_folder_that_cannot_be_read_is_not_there(tmp_path: Path, known: Mark) -> None:
+    """As on a share whose server is away; here its mark is a link to itself."""
+    store = open_store(tmp_path.as_uri(), mark=known)
+    (tmp_path / OWNER_KEY).symlink_to(tmp_path / OWNER_KEY)
+    with pytest.raises(StoreAbsent, match=r"cannot be read.*symbolic links"):
+        await store.require_there()
+    with pytest.raises(StoreAbsent):
+        await store.put("assets/a/b", one(), 10)
 
 
 async def test_an_empty_store_is_marked_unless_there_must_be_media_in_it(tmp_path: Path) -> None:
