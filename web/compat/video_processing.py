@@ -69,7 +69,7 @@ class QueueQuery(msgspec.Struct, frozen=True, kw_only=True):
     "/api/video-processing/upload",
     body=Attachment,
     responses={202: Queued},
-    problems=(400, 404, 409, 410, 415, 422),
+    problems=(400, 404, 409, 410, 413, 415, 422, 503),
     idempotent=True,
 )
 async def queue_attachment(request: web.Request) -> web.Response:
@@ -83,7 +83,7 @@ async def queue_attachment(request: web.Request) -> web.Response:
     access="signed",
     body=Attachment,
     responses={202: Queued},
-    problems=(400, 401, 404, 409, 410, 415, 422, 503),
+    problems=(400, 401, 404, 409, 410, 413, 415, 422, 503),
 )
 async def run_step(request: web.Request) -> web.Response:
     """Start one step's pipeline on an attachment: compress, audio-convert, transcribe or embed; signed."""
