@@ -21,6 +21,8 @@ from web.cache.shared_usage import SharedCacheUsage
 from web.cache.usage import CacheUsage
 
 MakeSettings = Callable[..., Settings]
+#: Long enough for a busy machine: nothing here waits for it.
+TIMEOUT_S = 10.0
 
 
 class Address:
@@ -52,7 +54,7 @@ async def address_of(target: RedisServer) -> AsyncIterator[tuple[Address, str]]:
 
 
 def flight(url: str, per_host: int = 4) -> RedisSingleFlight:
-    return RedisSingleFlight(url, timeout_s=0.5, lease_s=5.0, per_host=per_host, per_s=0)
+    return RedisSingleFlight(url, timeout_s=TIMEOUT_S, lease_s=5.0, per_host=per_host, per_s=0)
 
 
 async def test_after_a_failover_executors_share_at_the_new_primary(tmp_path: Path) -> None:
@@ -103,7 +105,8 @@ async def test_a_cluster_shares_downloads_and_the_limits_of_their_hosts(tmp_path
 async def test_a_cluster_shares_lookups_and_last_uses(tmp_path: Path) -> None:
     async with redis_cluster(tmp_path) as servers:
         usages = [CacheUsage() for _ in servers]
-        replicas = [SharedCacheUsage(server.url, 0.5, usage) for server, usage in zip(servers, usages, strict=True)]
+        pairs = zip(servers, usages, strict=True)
+        replicas = [SharedCacheUsage(server.url, TIMEOUT_S, usage) for server, usage in pairs]
         for owner in ("anna", "bert", "carl"):
             usages[0].lookups.count(owner, hit=True)
         usages[0].learn({"asset_a": 50.0})
@@ -151,7 +154,7 @@ async def test_a_redis_that_stays_away_costs_one_line_and_is_used_when_it_is_bac
 ) -> None:
     caplog.set_level(logging.INFO, "processors.shared_redis")
     async with redis_server(tmp_path) as server:
-        shared = SharedRedis(server.url, 0.5)
+        shared = SharedRedis(server.url, TIMEOUT_S)
         await shared.query(lambda client: client.ping())
         server.stop()
         with pytest.raises(RedisUnavailable):
