@@ -34,11 +34,11 @@ class StorePresence:
         self._is_told, self._answers = False, True
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look again and again until cancelled; the first look was the caller's."""
         while True:
-            await self.look()
             present_s = _FOLDER_S if isinstance(self._store, LocalStore) else _BUCKET_S
             await asyncio.sleep(present_s if self._session.has_store else _ABSENT_S)
+            await self.look()
 
     async def look(self) -> None:
         """Look once. A store that does not answer is there: attempts say so, and are tried again."""

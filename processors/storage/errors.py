@@ -13,6 +13,16 @@ from collections.abc import Iterator
 
 from obstore.exceptions import BaseError
 
+#: What buckets say when they do not exist: Amazon S3, Azure, Google Cloud Storage.
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+#: Parts of a server's answer, or of a failed connection, and what is put in front of them.
+_REASONS = (
+    ("", re.compile(r"<Code>([^<]{1,100})</Code>")),
+    ("", re.compile(r"<Message>([^<]{1,300})</Message>")),
+    ("the certificate is not trusted: ", re.compile(r"InvalidCertificate\(\s*(\w+)")),
+    ("", re.compile(r'(?:message|error): "([^"]{1,200})"')),
+)
+
 
 class StoreError(Exception):
     """The store cannot serve the request now: connection, permission, disk."""
@@ -48,20 +58,9 @@ def reason(text: str) -> str:
 
     That text puts the server's reason on its second line, and the reason for no connection into its debug output.
     """
-    told, _, debug = text.partition("\n\nDebug source:")
-    request, _, body = told.partition("<")
+    message, _, debug = text.partition("\n\nDebug source:")
+    request, _, body = message.partition("<")
     first = request.partition("\n")[0].strip(" :")[:300]
     matches = [(prefix, pattern.search(f"<{body}" if body else debug)) for prefix, pattern in _REASONS]
     found = [f"{prefix}{match[1]}" for prefix, match in matches if match is not None]
     return f"{first} ({': '.join(found)})"[:600] if found else first
-
-
-#: What buckets say when they do not exist: Amazon S3, Azure, Google Cloud Storage.
-_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
-#: Parts of a server's answer, or of a failed connection, and what is put in front of them.
-_REASONS = (
-    ("", re.compile(r"<Code>([^<]{1,100})</Code>")),
-    ("", re.compile(r"<Message>([^<]{1,300})</Message>")),
-    ("the certificate is not trusted: ", re.compile(r"InvalidCertificate\(\s*(\w+)")),
-    ("", re.compile(r'(?:message|error): "([^"]{1,200})"')),
-)

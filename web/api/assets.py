@@ -39,7 +39,7 @@ ASSETS = ListSpec("assets", frozenset(get_args(AssetStatus)), frozenset(), SORTS
 
 #: Most assets in one request.
 MAX_ITEMS = 1_000
-#: Items of a list that are examined concurrently: for direct uploads the store is asked.
+#: Items of a list that are checked concurrently: each direct upload costs a request to the store.
 _AT_ONCE = 16
 _DEFAULT_TTL_S = 3600
 

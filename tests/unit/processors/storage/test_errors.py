@@ -1,4 +1,4 @@
-"""Why a store could not be asked, as its operator reads it."""
+"""Why a request to the store failed, as its operator reads it."""
 
 import asyncio
 import ssl
@@ -19,7 +19,7 @@ REFUSED = """<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>RequestTimeTooSkewed</Code><Message>The clocks differ.</Message><RequestId>1</RequestId></Error>"""
 
 
-def told(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def upload_error(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """What an upload to the server at `endpoint` fails with."""
     for name, value in environ(endpoint).items():
         monkeypatch.setenv(name, value)
@@ -36,8 +36,8 @@ def told(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_no_server_and_no_name_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "(Connection refused)" in told(f"http://127.0.0.1:{free_port()}", monkeypatch)
-    assert "lookup" in told("http://nowhere.invalid", monkeypatch)
+    assert "(Connection refused)" in upload_error(f"http://127.0.0.1:{free_port()}", monkeypatch)
+    assert "lookup" in upload_error("http://nowhere.invalid", monkeypatch)
 
 
 async def test_a_certificate_that_nobody_knows_is_named_and_can_be_made_known(
@@ -56,9 +56,9 @@ async def test_a_certificate_that_nobody_knows_is_named_and_can_be_made_known(
     await server.start_server(ssl=context)
     async with server:
         endpoint = str(server.make_url("/"))
-        assert "the certificate is not trusted: " in await asyncio.to_thread(told, endpoint, monkeypatch)
+        assert "the certificate is not trusted: " in await asyncio.to_thread(upload_error, endpoint, monkeypatch)
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
-        answered = await asyncio.to_thread(told, endpoint, monkeypatch)
+        answered = await asyncio.to_thread(upload_error, endpoint, monkeypatch)
     assert answered.endswith("403 Forbidden (RequestTimeTooSkewed: The clocks differ.)")
 
 

@@ -20,7 +20,7 @@ async def one() -> AsyncIterator[bytes]:
 
 
 async def absent(ask: Callable[[], Awaitable[Any]]) -> bool:
-    """Whether what is asked for fails because the store is not there."""
+    """Whether the call fails because the store is not there."""
     try:
         await ask()
     except StoreAbsent:
