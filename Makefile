@@ -24,7 +24,7 @@ REACT_18 := .venv/react/18/node_modules
 # Test files run in parallel, in the order named, the longest first: most tests wait for processes to start.
 PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test lint types unit integration e2e chaos secured deaths power upgrade bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
+.PHONY: setup demo test lint types unit integration e2e chaos gpu secured deaths power upgrade bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
 
 setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE) $(TUS) $(AXE) $(REACT) $(REACT_18)
 
@@ -54,6 +54,10 @@ integration: setup
 
 e2e: setup
 	@$(PARALLEL) tests/chaos tests/e2e
+
+# The models on a real GPU, on a machine that has one (pip install 'kinolog[gpu]' first).
+gpu: .venv/.ready
+	@$(BIN)/pytest -q -s tests/gpu
 
 # The tests of the whole system once more, on a broker with TLS, users and ACLs.
 secured: setup
@@ -123,7 +127,9 @@ docs: .venv/.ready
 lock: .venv/.ready
 	@uv=$(BIN)/../bootstrap/bin/uv; \
 	options="--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links -q"; \
-	$$uv pip compile pyproject.toml --group dev --all-extras --upgrade $$options -o requirements.lock; \
+	$$uv pip compile pyproject.toml --group dev $(foreach extra,embed redis transcribe,--extra $(extra)) --upgrade \
+	  $$options -o requirements.lock; \
+	echo 'nvidia-cublas-cu12<13' | $$uv pip compile - --no-annotate --upgrade $$options -o deploy/setup/gpu.lock; \
 	echo uv | $$uv pip compile - --no-annotate --upgrade $$options -o deploy/setup/uv.lock
 	@for folder in deploy/web deploy/web/react-18; do \
 	  npm --prefix "$$folder" install --package-lock-only --ignore-scripts --no-audit --no-fund --silent; \

@@ -4,7 +4,8 @@ import os
 
 from processors.errors import Skipped
 from processors.models.backends import Backend, Endpoint, model_folder
-from processors.models.host import ModelHost, ModelLimits
+from processors.models.devices import devices, on_devices
+from processors.models.host import ModelLimits
 from processors.models.speech import LocalSpeech, RemoteSpeech, SpeechBackend
 from processors.tools.runner import Runner
 from processors.transcribe import Transcriber
@@ -30,14 +31,15 @@ def _transcribes(backend: Backend, settings: Settings) -> SpeechBackend:
         endpoint = Endpoint(url=backend.url, token=options.token, timeout_s=options.endpoint_timeout_s)
         return RemoteSpeech(endpoint=endpoint)
     folder = model_folder(backend.model)
-    host = ModelHost(
-        loader="processors.models.whisper:load",
-        options={
+    model = on_devices(
+        "processors.models.whisper:load",
+        {
             "model": str(folder or backend.model),
             "compute_type": options.compute_type,
             "cpu_threads": settings.executor.cpus or len(os.sched_getaffinity(0)),
         },
-        limits=ModelLimits(memory_bytes=options.memory_bytes, idle_s=options.idle_s, network=folder is None),
-        name=backend.model,
+        ModelLimits(memory_bytes=options.memory_bytes, idle_s=options.idle_s, network=folder is None),
+        backend.model,
+        devices(options.device),
     )
-    return LocalSpeech(host=host, time_s=options.time_s, time_factor=options.time_factor)
+    return LocalSpeech(model=model, time_s=options.time_s, time_factor=options.time_factor)

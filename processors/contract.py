@@ -81,6 +81,11 @@ class Processor(Protocol):
         ...
 
 
+def is_able(processor: Processor) -> bool:
+    """Whether the processor can work now; one without the property `is_able` always can."""
+    return bool(getattr(processor, "is_able", True))
+
+
 def params_of(work: Work, schema: type[S]) -> S:
     """The step's parameters. Raises InvalidParams that names the parameter."""
     try:

@@ -38,13 +38,18 @@ class Embedder:
     #: Whether the library for local models is installed.
     installed: Callable[[], bool] = field(default=is_installed)
 
+    @property
+    def is_able(self) -> bool:
+        """False while no backend can work, as where the only one needs a GPU that is away."""
+        return not self.backends or any(backend.is_able for backend in self.backends.values())
+
     async def process(self, work: Work) -> EmbedOutputs:
         """Write passages and vectors. Raises Skipped without speech or without a model, BackendError."""
         params_of(work, EmbedParams)
         key = _transcript_key(work)
         usable = self._usable()
-        if not any(isinstance(backend, LocalEmbeddings) for backend in usable.values()):
-            work.release_cpus()  # endpoints compute elsewhere
+        if not any(backend.needs_cpus for backend in usable.values()):
+            work.release_cpus()  # endpoints and GPUs compute
         transcript = await asyncio.to_thread(_read, await work.fetch(key))
         cut = await asyncio.to_thread(lambda: passages(speech_of(transcript)))
         if not cut:

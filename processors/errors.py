@@ -27,9 +27,11 @@
     ├── OutOfCapacity            out-of-capacity         disk, memory
     └── BackendError             a model failed: the next backend of its chain is used
         ├── ModelUnavailable     model-unavailable       cannot be loaded here: never retried
+        ├── GpuUnavailable       gpu-unavailable         no GPU, or one that does not compute
         ├── ModelFailed          model-failed
         ├── ModelLost            model-lost              its process exited during a request
         ├── ModelTimedOut        model-timed-out
+        │   └── ModelLoadTimedOut model-timed-out        while it was loaded
         ├── ModelOutgrown        model-memory-exceeded
         ├── LanguageNotSupported language-not-supported  the model does not know the spoken language: never retried
         ├── EndpointAsleep       endpoint-asleep         counted separately from failures
@@ -245,6 +247,12 @@ class ModelUnavailable(BackendError):
     retriable = False
 
 
+class GpuUnavailable(BackendError):
+    """The GPU that a model should run on is not there, or does not compute; it may come back."""
+
+    code = "gpu-unavailable"
+
+
 class ModelFailed(BackendError):
     """The model raised an error."""
 
@@ -261,6 +269,10 @@ class ModelTimedOut(BackendError):
     """The model exceeded the time limit of a request."""
 
     code = "model-timed-out"
+
+
+class ModelLoadTimedOut(ModelTimedOut):
+    """The model exceeded the time limit of loading."""
 
 
 class ModelOutgrown(BackendError):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from processors.contract import Work, outputs_of, params_of
 from processors.errors import LanguageNotSupported, Skipped
 from processors.models.backends import first_success
-from processors.models.speech import RemoteSpeech, Speech, SpeechBackend, Transcription
+from processors.models.speech import Speech, SpeechBackend, Transcription
 from processors.transcripts.cues import ReadingSpeed, cues
 from processors.transcripts.subtitle_files import plain_text, subrip, webvtt
 from schemas.audio import AudioOutputs
@@ -33,13 +33,18 @@ class Transcriber:
     #: Raised if there is no backend.
     missing: Skipped | None = None
 
+    @property
+    def is_able(self) -> bool:
+        """False while no backend can work, as where the only one needs a GPU that is away."""
+        return self.missing is not None or any(backend.is_able for backend in self.chain.values())
+
     async def process(self, work: Work) -> TranscribeOutputs:
         """Write captions and transcript. Raises BackendError; Skipped without speech or without a model."""
         params, audio = params_of(work, TranscribeParams), outputs_of(work, "audio", AudioOutputs)
         if self.missing is not None:
             raise self.missing
-        if all(isinstance(backend, RemoteSpeech) for backend in self.chain.values()):
-            work.release_cpus()  # endpoints compute elsewhere
+        if not any(backend.needs_cpus for backend in self.chain.values()):
+            work.release_cpus()  # endpoints and GPUs compute
         speech = Speech(await work.fetch(audio.speech), audio.duration_s, params.language, audio.language)
         tries = {name: _BackendRun(backend, speech, work).run for name, backend in self.chain.items()}
         try:

@@ -74,6 +74,8 @@ class SpeechModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     weights_sha256: str | None = None
     #: e.g. "int8".
     compute_type: str | None = None
+    #: "cpu" or "cuda"; unset for endpoints.
+    device: str | None = None
     #: The library and its version, e.g. "faster-whisper 1.2.1".
     library: str | None = None
 

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 
 from agents.executor.reports import Fatal
 from agents.executor.running import StepRuntime
+from processors.contract import is_able
 from schemas.executors import MAX_LISTED, ExecutorReport, HeldAttempt, StepSlots
 from schemas.step_events import StepRequested
 from streams.ids import new_id
@@ -131,4 +132,5 @@ class ExecutorSession:
         """A short attempt of a step whose model is taken for long would keep the short turn and wait."""
         kind = runtime.kind
         short = kind.heavy and not (kind.one_model and self.runs_at_length(kind.name))
-        return StepSlots(slots=runtime.slots.size if self.has_store else 0, short=short and self.has_store)
+        able = self.has_store and is_able(runtime.processor)
+        return StepSlots(slots=runtime.slots.size if able else 0, short=short and able)

@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 from typing import BinaryIO
 
+from processors.models.gpu import is_out_of_memory
 from processors.models.protocol import Frame, Loader, Model, read_frame, write_frame
 from schemas.base import Json
 
@@ -36,7 +37,7 @@ def serve(name: str, requests: BinaryIO, responses: BinaryIO) -> None:
     except Exception as error:  # noqa: BLE001 - any error must reach the host
         write_frame(responses, "failed", _error_body(error))
         return
-    write_frame(responses, "ready", {})
+    write_frame(responses, "ready", getattr(model, "about", {}))
     while (frame := read_frame(requests)) is not None:
         _serve_one(model, frame, responses)
 
@@ -57,7 +58,7 @@ def _error_body(error: Exception) -> Json:
     return {
         "type": type(error).__name__,
         "message": str(error),
-        "memory": isinstance(error, MemoryError),
+        "memory": is_out_of_memory(error),
         "trace": "".join(traceback.format_exception(error))[-_TRACE_CHARS:],
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from processors.errors import AnswerInvalid
 from processors.models.backends import Backend, Endpoint, model_folder
-from processors.models.host import ModelHost, ModelLimits
+from processors.models.devices import ModelOnDevices, devices, on_devices
+from processors.models.host import ModelLimits
 from processors.public_url import public_url
 from processors.transcripts.passages import CHUNKER_VERSION
 from schemas.embed import Space
@@ -44,6 +45,16 @@ class Embeddings(Protocol):
     @property
     def texts_at_once(self) -> int:
         """Batch size of one request."""
+        ...
+
+    @property
+    def needs_cpus(self) -> bool:
+        """Whether the CPUs of this machine are expected to do the work."""
+        ...
+
+    @property
+    def is_able(self) -> bool:
+        """Whether it can work now."""
         ...
 
     async def embed(self, texts: Sequence[str], kind: Kind) -> Embedded:
@@ -94,17 +105,27 @@ class LocalEmbeddings:
     """A sentence-transformers model in a process of its own."""
 
     backend: Backend
-    host: ModelHost
+    model: ModelOnDevices
     #: Time limit of one request.
     timeout_s: float
     #: The library sorts a batch by length to reduce padding; progress is reported per batch.
     texts_at_once: int = 256
 
+    @property
+    def needs_cpus(self) -> bool:
+        """See Embeddings."""
+        return self.model.needs_cpus
+
+    @property
+    def is_able(self) -> bool:
+        """See Embeddings."""
+        return self.model.is_able
+
     async def embed(self, texts: Sequence[str], kind: Kind) -> Embedded:
         """See Embeddings."""
         options = options_of(self.backend)
         request = {"texts": options.prefixed(texts, kind), "query": kind == "query"}
-        response = await self.host.request(request, timeout_s=self.timeout_s)
+        response = await self.model.request(request, timeout_s=self.timeout_s)
         vectors = np.frombuffer(response["vectors"], np.float32).reshape(len(texts), response["dim"])
         space = Space(
             model=model_name(self.backend),
@@ -118,7 +139,7 @@ class LocalEmbeddings:
 
     async def close(self) -> None:
         """Stop the model's process."""
-        await self.host.close()
+        await self.model.close()
 
 
 @dataclass(frozen=True)
@@ -129,6 +150,8 @@ class RemoteEmbeddings:
     endpoint: Endpoint
     #: Source: Hugging Face, text-embeddings-inference, --max-client-batch-size, 32 by default.
     texts_at_once: int = 32
+    needs_cpus: ClassVar[bool] = False
+    is_able: ClassVar[bool] = True
 
     async def embed(self, texts: Sequence[str], kind: Kind) -> Embedded:
         """See Embeddings. Raises AnswerInvalid unless there is one vector of the right dimension per text."""
@@ -168,7 +191,7 @@ def vectors_of(response: Any, count: int, dim: int | None) -> Floats:
 
 
 def make_embeddings(
-    backend: Backend, *, token: str | None, timeout_s: float, limits: ModelLimits, threads: int
+    backend: Backend, *, token: str | None, timeout_s: float, limits: ModelLimits, threads: int, device: str
 ) -> LocalEmbeddings | RemoteEmbeddings:
     """Create a backend; its model is loaded at the first request. Raises InvalidBackend."""
     options_of(backend)
@@ -177,4 +200,5 @@ def make_embeddings(
         return RemoteEmbeddings(backend, Endpoint(url=url, token=token, timeout_s=timeout_s))
     name = (backend.model or "").partition("#")[0]
     options = {"model": str(model_folder(name) or name), "threads": threads}
-    return LocalEmbeddings(backend, ModelHost(LOADER, options, limits, model_name(backend)), timeout_s)
+    model = on_devices(LOADER, options, limits, model_name(backend), devices(device))
+    return LocalEmbeddings(backend, model, timeout_s)

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processors.errors import ModelFailed, ModelLost, ModelOutgrown, ModelTimedOut, ModelUnavailable
+from processors.errors import (
+    GpuUnavailable,
+    ModelFailed,
+    ModelLoadTimedOut,
+    ModelLost,
+    ModelOutgrown,
+    ModelTimedOut,
+    ModelUnavailable,
+)
+from processors.models.gpu import GpuUnusable
 from processors.models.protocol import LENGTH_BYTES, Frame, InvalidFrame, Kind, decode, encode, length_of
 from processors.tools.child_process import offline, tethered
 from processors.tools.cpu_priority import NICE_HEAVY, lower_priority
@@ -63,6 +72,8 @@ class ModelHost:
     limits: ModelLimits
     #: Name for log lines and errors.
     name: str
+    #: End the process after any failed request: nothing works any more in one whose GPU has failed.
+    ends_on_error: bool = False
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _process: asyncio.subprocess.Process | None = None
     _stderr: bytearray = field(default_factory=bytearray)
@@ -78,8 +89,8 @@ class ModelHost:
     async def request(self, request: Json, *, timeout_s: float, on_partial: OnPartial = _ignore) -> Json:
         """Send a request and return the response; waits for earlier requests. Plain values and bytes, both ways.
 
-        Raises ModelUnavailable, ModelFailed, ModelLost, ModelTimedOut, ModelOutgrown. Unless
-        the model itself raised the error, a failed or cancelled request kills the process.
+        Raises ModelUnavailable, GpuUnavailable, ModelFailed, ModelLost, ModelTimedOut, ModelOutgrown. Unless the model
+        itself raised the error and `ends_on_error` is unset, a failed or cancelled request kills the process.
         """
         async with self._lock:
             self._cancel_unload()
@@ -90,7 +101,7 @@ class ModelHost:
                 intact = True
                 return response
             except ModelFailed:
-                intact = True
+                intact = not self.ends_on_error
                 raise
             finally:
                 if not intact:
@@ -111,10 +122,13 @@ class ModelHost:
         self._stderr.clear()
         self._reading = asyncio.create_task(self._read_stderr(self._process))
         try:
-            await self._limited(self._exchange("start", self.options, _ignore), self.limits.load_s)
+            about = await self._limited(self._exchange("start", self.options, _ignore), self.limits.load_s)
         except ModelFailed as error:
             raise ModelUnavailable(f"The model {self.name} cannot be loaded.", detail=error.detail) from error
-        log.info("model loaded", extra={"model": self.name, "pid": self.pid})
+        except ModelTimedOut as error:
+            message = f"The model {self.name} was not loaded within {self.limits.load_s:.0f} s."
+            raise ModelLoadTimedOut(message) from error
+        log.info("model loaded", extra={"model": self.name, "pid": self.pid, **about})
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         argv = tethered([sys.executable, "-P", "-m", "processors.models.child", self.loader])
@@ -173,8 +187,10 @@ class ModelHost:
         length = length_of(await process.stdout.readexactly(LENGTH_BYTES))
         return decode(await process.stdout.readexactly(length))
 
-    def _failed(self, body: Json) -> ModelFailed | ModelOutgrown:
+    def _failed(self, body: Json) -> ModelFailed | ModelOutgrown | GpuUnavailable:
         detail = str(body.get("trace", ""))[-_DETAIL_CHARS:]
+        if body.get("type") == GpuUnusable.__name__:
+            return GpuUnavailable(f"The model {self.name} cannot use a GPU.", detail=body.get("message"))
         if body.get("memory"):
             return ModelOutgrown(f"The model {self.name} ran out of memory.", detail=detail)
         return ModelFailed(f"The model {self.name} failed: {body.get('type')}.", detail=detail)

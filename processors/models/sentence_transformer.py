@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from processors.models.gpu import Survey, first_that_computes, require_one
 from processors.models.protocol import SendPartial
 from schemas.base import Json
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:  # importing it takes seconds
 #: Files of the weights, by preference. Source: Hugging Face, repositories of models.
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 #: Batch size of the model; more is not faster on a CPU.
-_BATCH = 32
+_BATCH, _GPU_BATCH = 32, 256
 
 
 class EmbeddingModel:
@@ -21,6 +22,8 @@ class EmbeddingModel:
 
     def __init__(self, model: "SentenceTransformer", revision: str) -> None:
         self._model = model
+        self._batch = _BATCH if model.device.type == "cpu" else _GPU_BATCH
+        self.about: Json = {"device": str(model.device)}
         self._identity = {"revision": revision, "pooling": _pooling(model), "dim": model.get_embedding_dimension()}
 
     def run(self, request: Json, send_partial: SendPartial) -> Json:  # noqa: ARG002  a response is short
@@ -29,12 +32,15 @@ class EmbeddingModel:
         if not texts:
             return self._identity
         encode = self._model.encode_query if request.get("query") else self._model.encode_document
-        vectors = encode(texts, batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False)
+        vectors = encode(texts, batch_size=self._batch, normalize_embeddings=True, show_progress_bar=False)
         return {**self._identity, "vectors": vectors.astype("float32", copy=False).tobytes()}
 
 
 def load(options: Json) -> EmbeddingModel:
-    """Load `options["model"]`, a folder or a name in the local cache. Never from the network."""
+    """Load `options["model"]`, a folder or a name in the local cache, on `device`. Never from the network.
+
+    Raises GpuUnusable.
+    """
     folder = _folder(options["model"])  # first: the imports take seconds
     import torch
     from sentence_transformers import SentenceTransformer
@@ -42,8 +48,33 @@ def load(options: Json) -> EmbeddingModel:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(options["threads"])
-    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    return EmbeddingModel(model, _revision(folder))
+
+    def build(device: str) -> SentenceTransformer:
+        return SentenceTransformer(str(folder), device=device, local_files_only=True)
+
+    device = options["device"]
+    if device == "cpu":
+        return EmbeddingModel(build(device), _revision(folder))
+    _require_gpu(device)
+    # Always float32: vectors of a GPU and of a CPU are compared with each other.
+    return EmbeddingModel(first_that_computes([device], build, _trial), _revision(folder))
+
+
+def survey(options: Json) -> Survey:
+    """A loader that finds out whether sentence-transformers can use the GPU `device`. Raises GpuUnusable."""
+    _require_gpu(options["device"])
+    return Survey()
+
+
+def _require_gpu(device: str) -> None:
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    require_one(device, count, f"PyTorch {torch.__version__}")
+
+
+def _trial(model: "SentenceTransformer") -> Any:
+    return model.encode(["a trial"], show_progress_bar=False)
 
 
 def _folder(model: str) -> Path:

@@ -10,11 +10,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from processors.errors import LanguageNotSupported
 from processors.models.backends import Endpoint
-from processors.models.host import ModelHost
+from processors.models.devices import ModelOnDevices
+from processors.models.host import OnPartial
 from processors.models.speech_response import segments_of
 from processors.threads import in_thread
 from schemas.base import Json
@@ -58,6 +59,16 @@ OnSegment = Callable[[TranscriptSegment | None, str | None, float], None]
 class SpeechBackend(Protocol):
     """A speech-to-text backend."""
 
+    @property
+    def needs_cpus(self) -> bool:
+        """Whether the CPUs of this machine are expected to do the work."""
+        ...
+
+    @property
+    def is_able(self) -> bool:
+        """Whether it can work now."""
+        ...
+
     async def transcribe(self, speech: Speech, on_segment: OnSegment) -> Transcription:
         """Transcribe the speech. Raises BackendError."""
         ...
@@ -67,10 +78,20 @@ class SpeechBackend(Protocol):
 class LocalSpeech:
     """A model on this machine."""
 
-    host: ModelHost
+    model: ModelOnDevices
     #: Time limit: seconds, plus `time_factor` x the duration.
     time_s: float
     time_factor: float
+
+    @property
+    def needs_cpus(self) -> bool:
+        """See SpeechBackend."""
+        return self.model.needs_cpus
+
+    @property
+    def is_able(self) -> bool:
+        """See SpeechBackend."""
+        return self.model.is_able
 
     async def transcribe(self, speech: Speech, on_segment: OnSegment) -> Transcription:
         """Transcribe the speech. Raises BackendError."""
@@ -83,9 +104,13 @@ class LocalSpeech:
                 segments.append(segment)
             on_segment(segment, part["language"], part["done"])
 
+        def begin() -> OnPartial:
+            segments.clear()  # what a GPU said before it failed is said again
+            return on_partial
+
         request = {"path": str(speech.path), "language": speech.language, "tagged": speech.tagged}
         timeout_s = self.time_s + self.time_factor * speech.duration_s
-        response = await self.host.request(request, timeout_s=timeout_s, on_partial=on_partial)
+        response = await self.model.request(request, timeout_s=timeout_s, begin=begin)
         if not response["supported"]:
             raise LanguageNotSupported("The model does not know the language that is spoken.")
         confidence = response["language_confidence"]
@@ -125,6 +150,8 @@ class RemoteSpeech:
     """An endpoint with Hugging Face's inference API."""
 
     endpoint: Endpoint
+    needs_cpus: ClassVar[bool] = False
+    is_able: ClassVar[bool] = True
 
     async def transcribe(self, speech: Speech, on_segment: OnSegment) -> Transcription:
         """Transcribe the speech in chunks of at most five minutes. Raises BackendError."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from processors.models.gpu import GpuUnusable, Survey, compute_types, first_that_computes, load_libraries, require_one
 from processors.models.protocol import SendPartial
 from processors.models.word_starts import Span, refined
 from schemas.base import Json
@@ -39,6 +40,7 @@ class SpeechModel:
     def __init__(self, model: "WhisperModel", identity: Json) -> None:
         self._model = model
         self._identity = identity
+        self.about: Json = {key: identity[key] for key in ("device", "compute_type")}
 
     def run(self, request: Json, send_partial: SendPartial) -> Json:
         """Transcribe the WAV file `path`, in `language` if given. Sends `{segment, done}` for each segment.
@@ -159,24 +161,70 @@ def timed(segment: Json, sound: Any, late_s: float) -> Json:
 
 
 def load(options: Json) -> SpeechModel:
-    """Load `options["model"]`, a folder or a name known to faster-whisper, with `cpu_threads` threads."""
+    """Load `options["model"]`, a folder or a name known to faster-whisper, with `cpu_threads` threads, on `device`.
+
+    `compute_type`: None for one that computes fast there. Raises GpuUnusable.
+    """
     import ctranslate2
     import faster_whisper
 
-    model = faster_whisper.WhisperModel(
-        options["model"],
-        device="cpu",
-        compute_type=options["compute_type"],
-        cpu_threads=options["cpu_threads"],
-        num_workers=1,
-    )
+    device, _, index = options["device"].partition(":")
+    if device != "cpu":
+        _require_gpu(options["device"])
+    supported = ctranslate2.get_supported_compute_types(device, int(index or 0))
+    kinds = compute_types(options["compute_type"], device, supported, is_fallback=options["is_fallback"])
+
+    def build(kind: str) -> "WhisperModel":
+        return faster_whisper.WhisperModel(
+            options["model"],
+            device=device,
+            device_index=int(index or 0),
+            compute_type=kind,
+            cpu_threads=options["cpu_threads"],
+            num_workers=1,
+        )
+
+    model = build(kinds[0]) if device == "cpu" else first_that_computes(kinds, build, _trial)
     identity = {
         "name": Path(options["model"]).name if "/" in options["model"] else options["model"],
         "weights_sha256": _weights(Path(options["model"])),
         "compute_type": model.model.compute_type,
+        "device": device,
         "library": f"faster-whisper {faster_whisper.__version__}, ctranslate2 {ctranslate2.__version__}",
     }
     return SpeechModel(model, identity)
+
+
+def survey(options: Json) -> Survey:
+    """A loader that finds out whether faster-whisper can use the GPU `device`. Raises GpuUnusable."""
+    _require_gpu(options["device"])
+    return Survey()
+
+
+def _require_gpu(device: str) -> None:
+    """Raise GpuUnusable unless there is such a GPU, with the libraries to use it."""
+    import ctranslate2
+
+    try:
+        count = ctranslate2.get_cuda_device_count()
+    except RuntimeError as error:  # the driver is too old, or does not answer
+        raise GpuUnusable(f"CTranslate2 finds no GPU: {error}") from error
+    require_one(device, count, "CTranslate2")
+    load_libraries()
+
+
+def _trial(model: "WhisperModel") -> list[float]:
+    """Numbers that the model computes from noise: of its encoder, and of its decoder."""
+    import ctranslate2
+    import numpy as np
+
+    bands = model.feature_extractor.mel_filters.shape[0]
+    noise = np.random.default_rng(0).standard_normal((1, bands, 3000), dtype=np.float32)
+    encoded = model.model.encode(ctranslate2.StorageView.from_array(noise), to_cpu=True)
+    start = model.hf_tokenizer.token_to_id("<|startoftranscript|>")
+    (spoken,) = model.model.generate(encoded, [[start]], max_length=8, beam_size=1, return_scores=True)
+    first = np.asarray(encoded.to(ctranslate2.DataType.float32))
+    return [float(first.sum()), *spoken.scores]
 
 
 def _weights(folder: Path) -> str | None:

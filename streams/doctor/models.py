@@ -1,16 +1,26 @@
-"""Checks of the model backends of `transcribe` and `embed`. No model is loaded and no endpoint is called."""
+"""Checks of the model backends of `transcribe` and `embed`, and of the GPUs that they should use.
+
+No model is loaded and no endpoint is called.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from processors import embed
+from processors.errors import BackendError
 from processors.models.backends import Backend, model_folder
+from processors.models.devices import AUTO, CPU, devices
 from processors.models.embeddings import InvalidBackend, options_of
+from processors.models.host import ModelHost, ModelLimits
 from streams.doctor.diagnosis import Finding, fine, problem, warning
 from streams.model_backends import transcription
 from streams.model_backends.embedding import embedding_backends
 from streams.settings import Settings, SettingsError
 
+_SPEECH_SURVEY = "processors.models.whisper:survey"
+_EMBEDDING_SURVEY = "processors.models.sentence_transformer:survey"
+#: A library is loaded, and no model: PyTorch with CUDA takes some seconds and 1 GB.
+_SURVEY_LIMITS = ModelLimits(memory_bytes=4 * 1024**3, load_s=60.0)
 #: Whether a model without a local folder is available by its name.
 Has = Callable[[str], bool]
 
@@ -21,7 +31,8 @@ async def transcribe(settings: Settings) -> Finding:
         chain = transcription.speech_backends(settings)
     except SettingsError as error:
         return problem(str(error))
-    return _chain("transcribe", chain, transcription.is_installed(), _knows_speech)
+    found = _chain("transcribe", chain, transcription.is_installed(), _knows_speech)
+    return await _on_device(found, "transcribe", chain, settings.transcribe.device, _SPEECH_SURVEY)
 
 
 async def embedding(settings: Settings) -> Finding:
@@ -32,7 +43,8 @@ async def embedding(settings: Settings) -> Finding:
             options_of(backend)
     except (SettingsError, InvalidBackend) as error:
         return problem(str(error))
-    return _chain("embed", chain, embed.is_installed(), _keeps_embedding)
+    found = _chain("embed", chain, embed.is_installed(), _keeps_embedding)
+    return await _on_device(found, "embed", chain, settings.embed.device, _EMBEDDING_SURVEY)
 
 
 def _chain(step: str, chain: Sequence[Backend], installed: bool, has: Has) -> Finding:
@@ -55,6 +67,33 @@ def _chain(step: str, chain: Sequence[Backend], installed: bool, has: Has) -> Fi
         message = f"{step}: model {', '.join(lost)} not found on this machine."
         return (problem if len(lost) == len(chain) else warning)(message, f"Install it, or change {setting}.")
     return fine(names)
+
+
+async def _on_device(found: Finding, step: str, chain: Sequence[Backend], device: str, survey: str) -> Finding:
+    """The finding of a chain, and whether its local models can use the GPU that they are to use."""
+    gpus = [each for each in devices(device) if each != CPU]
+    if found.level != "ok" or not gpus or all(backend.model is None for backend in chain):
+        return found
+    host = ModelHost(survey, {"device": gpus[0]}, _SURVEY_LIMITS, "survey")
+    try:
+        names = (await host.request({}, timeout_s=_SURVEY_LIMITS.load_s))["names"]
+    except BackendError as error:
+        return _without_gpu(step, device, error.detail or str(error))
+    finally:
+        await host.close()
+    return fine(f"{found.message}, on a GPU: {', '.join(names) or gpus[0]}")
+
+
+def _without_gpu(step: str, device: str, reason: str) -> Finding:
+    setting = f"KINOLOG_{step.upper()}__DEVICE"
+    if device == AUTO:
+        return warning(
+            f"{step} runs on the CPU, because the GPU of this machine cannot be used: {reason}",
+            f"See docs/operate.md, GPUs; or set {setting}=cpu.",
+        )
+    return problem(
+        f"{step} cannot run: {setting} is {device}, which cannot be used: {reason}", "See docs/operate.md, GPUs."
+    )
 
 
 def _is_here(backend: Backend, has: Has) -> bool:

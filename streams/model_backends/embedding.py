@@ -29,7 +29,12 @@ def embeddings(settings: Settings) -> dict[str, LocalEmbeddings | RemoteEmbeddin
     try:
         return {
             backend.name: make_embeddings(
-                backend, token=options.token, timeout_s=options.timeout_s, limits=limits, threads=threads
+                backend,
+                token=options.token,
+                timeout_s=options.timeout_s,
+                limits=limits,
+                threads=threads,
+                device=options.device,
             )
             for backend in embedding_backends(settings)
         }

@@ -1,6 +1,16 @@
 """Settings of executors and of the models that they run."""
 
-from streams.settings.section import Section
+import re
+
+from streams.settings.section import PREFIX, Section
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,2})?")
+
+
+def _require_device(section: str, device: str) -> None:
+    """Raise ValueError unless it names a device of a model."""
+    if not _DEVICE.fullmatch(device):
+        raise ValueError(f"{PREFIX}{section}__DEVICE: {device[:80]!r} is none of auto, cpu, cuda, cuda:0, cuda:1 …")
 
 
 class Executor(Section, frozen=True, kw_only=True):
@@ -30,8 +40,12 @@ class Transcribe(Section, frozen=True, kw_only=True):
     backends: tuple[str, ...] | str = ()
     #: Bearer token of the endpoints.
     token: str | None = None
-    #: Compute type of a local model, as named by CTranslate2.
-    compute_type: str = "int8"
+    #: Where a local model runs: "cpu", "cuda" (a GPU, and nothing else), "cuda:1" (the second), or "auto": the first
+    #: GPU if this machine has one, and the CPU when that fails.
+    device: str = "auto"
+    #: Compute type of a local model, as named by CTranslate2; unset: int8 on a CPU, and on a GPU the first of float16,
+    #: int8 and float32 that it can compute.
+    compute_type: str | None = None
     #: Maximum memory of a local model, bytes.
     memory_bytes: int = 8 * 1024**3
     #: Idle time after which a local model is unloaded, seconds; 0: never.
@@ -42,6 +56,9 @@ class Transcribe(Section, frozen=True, kw_only=True):
     time_factor: float = 10.0
     #: Response timeout of an endpoint, seconds.
     endpoint_timeout_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        _require_device("TRANSCRIBE", self.device)
 
 
 class Embed(Section, frozen=True, kw_only=True):
@@ -54,6 +71,8 @@ class Embed(Section, frozen=True, kw_only=True):
     backends: tuple[str, ...] | str = ()
     #: Bearer token of the endpoints.
     token: str | None = None
+    #: Where a local model runs: see KINOLOG_TRANSCRIBE__DEVICE.
+    device: str = "auto"
     #: Maximum memory of a local model, bytes.
     memory_bytes: int = 8 * 1024**3
     #: Idle time after which a local model is unloaded, seconds; 0: never.
@@ -65,3 +84,6 @@ class Embed(Section, frozen=True, kw_only=True):
     #: Lowest similarity of a search and a passage, -1 to 1, by model, as JSON; below it nothing is found by meaning.
     #: all-MiniLM-L6-v2 has 0.28; any other model has none, and finds the nearest passages whatever is searched.
     min_similarity: dict[str, float] = {}
+
+    def __post_init__(self) -> None:
+        _require_device("EMBED", self.device)

@@ -106,7 +106,7 @@ class Steps:
     async def __aexit__(self, *_: object) -> None:
         for backend in (*self._transcriber.chain.values(), *self._embedder.backends.values()):
             assert isinstance(backend, (LocalSpeech, LocalEmbeddings))
-            await backend.host.close()
+            await backend.model.close()
 
     async def transcribed_s(self, speech: Path) -> float:
         """Seconds of the step `transcribe`; its files are in the folder."""

@@ -79,7 +79,7 @@ class Pipeline:
         assert isinstance(transcriber, Transcriber)
         for backend in transcriber.chain.values():
             if isinstance(backend, LocalSpeech):
-                await backend.host.close()
+                await backend.model.close()
 
 
 @asynccontextmanager

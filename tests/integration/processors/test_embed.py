@@ -11,6 +11,7 @@ import pytest_asyncio
 from processors.contract import Work
 from processors.embed import Embedder
 from processors.errors import ModelUnavailable, Skipped
+from processors.models import devices
 from processors.models.embeddings import LocalEmbeddings
 from schemas.embed import EmbedOutputs, PassagesFile
 from streams.model_backends.embedding import embeddings
@@ -133,3 +134,15 @@ async def test_a_model_that_is_not_there_is_told_and_not_fetched(tmp_path: Path)
     settings = Settings(embed=Embed(backends="local:nobody/has-this-model"))
     with pytest.raises(ModelUnavailable):
         await Embedder(embeddings(settings)).process(work_on(tmp_path, transcript_json()))
+
+
+async def test_vectors_are_of_the_same_space_where_the_gpu_cannot_be_used(
+    chain: dict[str, LocalEmbeddings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "has_gpu", lambda: True)
+    ((name, backend),) = embeddings(Settings()).items()
+    found = await backend.embed(["a river runs to the sea"], "passage")
+    await backend.close()
+    expected = await chain[name].embed(["a river runs to the sea"], "passage")
+    assert found.space == expected.space
+    assert np.allclose(found.vectors, expected.vectors, atol=1e-6)

@@ -16,7 +16,9 @@ import pytest
 
 from agents.transcribe import make
 from processors.contract import Work
-from processors.errors import ModelLost, ModelOutgrown, ModelUnavailable, Skipped
+from processors.errors import GpuUnavailable, ModelLost, ModelOutgrown, ModelUnavailable, Skipped
+from processors.models import devices
+from processors.models.devices import CPU
 from processors.models.host import ModelHost, resident_bytes
 from processors.models.speech import LocalSpeech
 from processors.tools.runner import Runner
@@ -53,7 +55,7 @@ async def transcriber(make_settings: MakeSettings, runner: Runner) -> AsyncItera
 def host_of(transcriber: Transcriber) -> ModelHost:
     backend = transcriber.chain[BUNDLED]
     assert isinstance(backend, LocalSpeech)
-    return backend.host
+    return backend.model.hosts[CPU]
 
 
 async def work_on(bench: Bench, source: Path, **more: Any) -> Work:
@@ -217,3 +219,33 @@ async def test_a_model_that_is_not_there_is_said_so_and_the_next_backend_serves(
     assert isinstance(outputs, TranscribeOutputs)
     assert outputs.model.backend == BUNDLED
     await host_of(chain).close()
+
+
+async def test_where_the_gpu_cannot_be_used_the_cpu_transcribes(
+    bench: Bench, clip: Clips, make_settings: MakeSettings, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Reports: OpenNMT/CTranslate2#1933, meizhong986/WhisperJAV#107. This machine seems to have one, and has none.
+    monkeypatch.setattr(devices, "has_gpu", lambda: True)
+    made = make(runner, make_settings(KINOLOG_TRANSCRIBE__COMPUTE_TYPE="float16"))  # which no CPU has
+    released: list[bool] = []
+    work = await work_on(bench, clip("speech.wav"), release_cpus=lambda: released.append(True))
+    outputs = await made.process(work)
+    assert isinstance(outputs, TranscribeOutputs)
+    assert (outputs.model.device, outputs.model.compute_type) == ("cpu", "int8_float32")
+    assert released == [True], "the GPU was to compute"
+    again = await work_on(bench, clip("speech.wav"), release_cpus=lambda: released.append(True))
+    await made.process(again)
+    assert released == [True], "the CPUs compute, until the GPU is tried again"
+    await host_of(made).close()
+
+
+async def test_a_gpu_that_must_be_there_and_is_not_is_named(
+    bench: Bench, clip: Clips, make_settings: MakeSettings, runner: Runner
+) -> None:
+    made = make(runner, make_settings(KINOLOG_TRANSCRIBE__DEVICE="cuda"))
+    assert made.is_able
+    with pytest.raises(GpuUnavailable) as caught:
+        await made.process(await work_on(bench, clip("speech.wav")))
+    assert caught.value.retriable
+    assert "finds no GPU" in str(caught.value.detail)
+    assert not made.is_able

@@ -220,3 +220,32 @@ def test_the_image_is_made_from_files_that_exist_and_runs_what_there_is() -> Non
 
 def test_the_image_runs_as_nobody_in_particular() -> None:
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
+
+
+def test_the_executor_with_a_gpu_is_the_other_one_but_for_its_lane_and_device() -> None:
+    services = yaml.safe_load((CHECKOUT / "deploy" / "compose.gpu.yml").read_text())["services"]
+    added, executor = services.pop("executor-gpu"), OWN_SERVICES["executor"]
+    require_command(added["command"])
+    require_command(added["healthcheck"]["test"][1:])
+    settings = require_settings(added["environment"])
+    assert settings.executor.lanes == {"speech": ("transcribe", "embed")}
+    assert settings.transcribe.device == settings.embed.device == "cuda"
+    lanes = {"KINOLOG_EXECUTOR__LANES": added["environment"]["KINOLOG_EXECUTOR__LANES"]}
+    assert services == {name: {"environment": lanes} for name in ("control", "executor", "web")}
+    own = {"image", "build", "hostname", "command", "environment", "deploy", "volumes", "healthcheck"}
+    assert {key: added[key] for key in added.keys() - own} == {key: executor[key] for key in executor.keys() - own}
+    assert added["volumes"] == ["executor-gpu:/data", "media:/media"]
+    assert {name: text for name, text in executor["environment"].items() if name in added["environment"]}.items() <= {
+        **added["environment"],
+        "KINOLOG_EXECUTOR__NAME": executor["environment"]["KINOLOG_EXECUTOR__NAME"],
+    }.items()
+
+
+def test_a_unit_with_a_gpu_sees_it_and_runs_what_there_is() -> None:
+    # Reports: NixOS/nixpkgs#331069, NixOS/nixpkgs#266167 (a hardened unit saw no GPU).
+    text = (CHECKOUT / "deploy" / "systemd" / "gpu.conf").read_text()
+    assert "PrivateDevices=yes" in (CHECKOUT / "deploy" / "systemd" / "kinolog-executor@.service").read_text()
+    assert "\nPrivateDevices=no\n" in text
+    [_, start] = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    require_command(shlex.split(start))
+    assert require_settings(assigned(text)).transcribe.device == "cuda"

@@ -4,7 +4,9 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 
+from processors.models.gpu import GpuUnusable
 from processors.models.protocol import SendPartial
 from schemas.base import Json
 
@@ -54,6 +56,39 @@ class Toy:
 
     def eat(self, request: Json, tell: SendPartial) -> Json:
         return {"eaten": len(_eat(request["bytes"]))}
+
+
+class OnDevice(Toy):
+    """A toy on a CPU, or on a GPU that fails in the way `options["gpu"]` while there is a file `options["broken"]`."""
+
+    def run(self, request: Json, tell: SendPartial) -> Json:
+        tell({"began_on": self._options["device"]})
+        if self._options["device"] != "cpu":
+            _fail_as(self._options["gpu"], self._options["broken"], loading=False)
+        return {**super().run(request, tell), "device": self._options["device"]}
+
+
+def on_device(options: Json) -> OnDevice:
+    """A loader."""
+    if options["device"] != "cpu":
+        _fail_as(options["gpu"], options["broken"], loading=True)
+    return OnDevice(options)
+
+
+def _fail_as(way: str, broken: str, *, loading: bool) -> None:
+    if not Path(broken).exists() or way.endswith("later") == loading:
+        return
+    match way.split(maxsplit=1)[0]:
+        case "missing":
+            raise GpuUnusable("The toy finds no GPU.")
+        case "raises":
+            raise RuntimeError("CUDA failed with error unspecified launch failure")
+        case "full":
+            raise RuntimeError("CUDA failed with error out of memory")
+        case "aborts":
+            os.abort()
+        case "hangs":
+            time.sleep(60)
 
 
 def _eat(size: int) -> bytearray:

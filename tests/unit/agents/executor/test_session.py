@@ -52,7 +52,7 @@ async def test_without_its_store_an_executor_offers_no_slots(tmp_path: Path, res
 
     def started() -> tuple[ExecutorSession, StorePresence]:
         session, store = _session(), open_store(settings.store_url, mark=store_mark(settings))
-        runtime: Any = SimpleNamespace(kind=step_kinds()["probe"], slots=Slots(2))
+        runtime: Any = SimpleNamespace(kind=step_kinds()["probe"], slots=Slots(2), processor=object())
         session._runtimes = {"probe": runtime}
         return session, StorePresence(store, session, partial(asyncio.to_thread, remember_store, settings))
 
@@ -74,6 +74,22 @@ async def test_without_its_store_an_executor_offers_no_slots(tmp_path: Path, res
     folder.rmdir()
     (tmp_path / "away").rename(folder)
     assert await offered() == 2
+
+
+def test_a_step_whose_gpu_is_away_is_not_offered_and_others_are() -> None:
+    # Reports: discoproject/disco#98, cooperative-computing-lab/cctools#2684 (work goes to a node whose GPU died).
+    session, processor = _session(), SimpleNamespace(is_able=False)
+    kinds, others = step_kinds(), object()
+    runtimes: Any = {
+        "transcribe": SimpleNamespace(kind=kinds["transcribe"], slots=Slots(1), processor=processor),
+        "probe": SimpleNamespace(kind=kinds["probe"], slots=Slots(2), processor=others),
+    }
+    session._runtimes = runtimes
+    away = session._current().steps
+    assert (away["transcribe"].slots, away["transcribe"].short, away["probe"].slots) == (0, False, 2)
+    processor.is_able = True
+    back = session._current().steps["transcribe"]
+    assert (back.slots, back.short) == (1, True)
 
 
 def test_an_executor_that_runs_tools_without_a_sandbox_is_obvious_in_the_list() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from agents import doctor
 from processors import embed
+from processors.models import devices
 from streams.doctor import cluster, machine, models, services
 from streams.doctor.diagnosis import (
     Check,
@@ -150,6 +151,19 @@ async def test_a_model_that_is_not_there_is_named(
     chain = await check(make_settings(**{f"KINOLOG_{step}__BACKENDS": "local:/nowhere,https://models.example/m"}))
     assert chain.level == "warning"
     assert (await check(make_settings(**{f"KINOLOG_{step}__BACKENDS": "ftp://x"}))).exit_code == 2
+
+
+@pytest.mark.parametrize("check, step", [(models.transcribe, "TRANSCRIBE"), (models.embedding, "EMBED")])
+async def test_a_gpu_that_cannot_be_used_is_said_before_it_is_needed(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, check: Check, step: str
+) -> None:
+    assert "GPU" not in (await check(make_settings())).message, "this machine has none, and need not"
+    monkeypatch.setattr(devices, "has_gpu", lambda: True)
+    auto = await check(make_settings())
+    assert (auto.level, "runs on the CPU" in auto.message, "finds no GPU" in auto.message) == ("warning", True, True)
+    alone = await check(make_settings(**{f"KINOLOG_{step}__DEVICE": "cuda:1"}))
+    assert alone.exit_code == 2 and f"KINOLOG_{step}__DEVICE is cuda:1" in alone.message
+    assert (await check(make_settings(**{f"KINOLOG_{step}__DEVICE": "cpu"}))).level == "ok"
 
 
 async def test_ports_that_something_else_has_are_found_before_up_fails(

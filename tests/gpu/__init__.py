@@ -1,0 +1,1 @@
+"""Tests of models on a real GPU, for a machine that has one."""
