@@ -73,7 +73,7 @@ class ExecutorReport(Message, frozen=True, kw_only=True):
     poke: _Number = 0
     #: Attempts that it was given lately and had no slot for.
     refused: Annotated[tuple[HeldAttempt, ...], msgspec.Meta(max_length=MAX_LISTED)] = ()
-    #: Large inputs on its disk, by asset id or URL hash, the latest first.
+    #: Ids of assets whose large source is on its disk, the latest first.
     cached: Annotated[tuple[_Id, ...], msgspec.Meta(max_length=MAX_CACHED)] = ()
 
 

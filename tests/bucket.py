@@ -97,11 +97,14 @@ class Faults:
         self._bodies = 0
         #: Requests by method.
         self.asked: Counter[str] = Counter()
+        #: Bodies that were read, by path.
+        self.read: Counter[str] = Counter()
         #: What was done to whom.
         self.injected: Counter[str] = Counter()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked[request.method] += 1
+        self.read[request.path] += request.method == "GET"
         fault = next(
             (name for name in ("broken", "slow_down", "slow") if self._is_turn(name, self.asked.total())), None
         )

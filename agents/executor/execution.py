@@ -105,7 +105,8 @@ def _fileless_work(attempt: Attempt) -> Work:
 async def _source(attempt: Attempt, resources: AttemptResources, space: Space) -> Path:
     if not attempt.identity.kind.source:
         return _NO_FOLDER
-    return await resources.sources.resolve(downloaded(attempt.identity.request), space.folder)
+    request = attempt.identity.request
+    return await resources.sources.resolve(downloaded(request), space.folder, request.asset_id)
 
 
 async def _processed(

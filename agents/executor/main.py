@@ -110,7 +110,9 @@ class Executor:
             self._runtimes, self._resources, self._reporter, settings.lease.heartbeat_s, settings.executor.short_turns
         )
         self._session.held, self._session.runs_at_length = self._attempts.held, self._attempts.runs_at_length
+        self._session.cached = self._resources.sources.large_assets
         self._attempts.on_change = self._resources.budget.on_release = self._session.change
+        self._resources.sources.on_large_assets(self._session.change)
         self._intake = RequestIntake(
             settings,
             steps=self._runtimes.keys(),
@@ -227,7 +229,8 @@ def attempt_resources(settings: Settings, executor_name: str) -> AttemptResource
     """The resources that the attempts of an executor share."""
     reserve = DiskReserve(settings.limits.disk_reserve_bytes)
     store = open_store(settings.store_url, mark=store_mark(settings), reserve=reserve)
-    inputs = LocalCache(settings.data_path / "inputs" / executor_name, settings.store.local_cache_bytes)
+    options, folder = settings.store, settings.data_path / "inputs" / executor_name
+    inputs = LocalCache(folder, options.local_cache_bytes, options.large_source_bytes)
     return AttemptResources(
         store=store,
         scratch=Scratch(scratch_of(settings, executor_name)),

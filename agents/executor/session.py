@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from agents.executor.reports import Fatal
 from agents.executor.running import StepRuntime
 from processors.contract import is_able
-from schemas.executors import MAX_LISTED, ExecutorReport, HeldAttempt, StepSlots
+from schemas.executors import MAX_CACHED, MAX_LISTED, ExecutorReport, HeldAttempt, StepSlots
 from schemas.step_events import StepRequested
 from streams.ids import new_id
 from streams.kafka.envelope import BATCH_HEADERS, batch, structured
@@ -54,6 +54,8 @@ class ExecutorSession:
         self.held: Callable[[], list[HeldAttempt]] = list
         #: Returns the isolation of tools, or "" before any was needed.
         self.isolation: Callable[[], str] = str
+        #: Returns at most so many assets whose large source is on this machine's disk, the latest first.
+        self.cached: Callable[[int], tuple[str, ...]] = lambda _most: ()
         #: Number of the last poke, and of the last one that was answered.
         self.poke = self._answered = 0
         self.is_draining = False
@@ -126,6 +128,7 @@ class ExecutorSession:
             draining=self.is_draining,
             poke=self._answered,
             refused=tuple(refused[:MAX_LISTED]),
+            cached=self.cached(MAX_CACHED),
         )
 
     def _offer(self, runtime: StepRuntime) -> StepSlots:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from processors.errors import SourceMissing, SourceUnavailable
@@ -26,34 +27,43 @@ class Sources:
         self._store, self._cache = store, cache
         self._roots = roots
 
-    async def resolve(self, source: Input, folder: Path) -> Path:
+    async def resolve(self, source: Input, folder: Path, asset_id: str | None = None) -> Path:
         """A local file; an object of a bucket is fetched into `folder`. Raises SourceMissing, -Unavailable, OSError."""
         if source.object is not None:
-            return await self._object(source.object, folder / "source")
+            return await self._object(source.object, folder / "source", asset_id)
         if source.path is not None:
             return await in_thread(_allowed_file, Path(source.path), self._roots)
         raise SourceMissing("This pipeline needs media in the store, not a URL.")
+
+    def large_assets(self, most: int) -> tuple[str, ...]:
+        """Assets whose large source is on this machine's disk, as a copy of the bucket's; the latest first."""
+        return () if self._cache is None else self._cache.large(most)
+
+    def on_large_assets(self, changed: Callable[[], None]) -> None:
+        """Call `changed` when `large_assets` has changed."""
+        if self._cache is not None:
+            self._cache.on_change = changed
 
     async def sweep(self) -> None:
         """Remove partial files of a killed process of this name."""
         if self._cache is not None:
             await self._cache.sweep()
 
-    async def _fetch(self, key: str, target: Path) -> None:
+    async def _fetch(self, key: str, target: Path, asset_id: str | None) -> None:
         if self._cache is None:
             await self._store.fetch(key, target)
         else:
-            await self._cache.fetch(self._store, key, target)
+            await self._cache.fetch(self._store, key, target, asset_id)
 
     async def artifact(self, key: str, folder: Path) -> Path:
         """A published file of an earlier step; fetched into `folder` from a bucket. Raises the errors of `resolve`."""
         return await self._object(key, folder / f"artifact-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
 
-    async def _object(self, key: str, target: Path) -> Path:
+    async def _object(self, key: str, target: Path, asset_id: str | None = None) -> Path:
         try:
             if isinstance(self._store, LocalStore):
                 return await _local(self._store, key)
-            await self._fetch(key, target)
+            await self._fetch(key, target, asset_id)
         except (InvalidKey, ObjectNotFound) as error:
             raise SourceMissing(f"There is no object {key[:200]!r} in the store.") from error
         except StoreError as error:

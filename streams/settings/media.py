@@ -25,6 +25,9 @@ class Store(Section, frozen=True, kw_only=True):
     redirect: bool = True
     #: Maximum size of an executor's local cache of bucket objects, bytes.
     local_cache_bytes: int = 20 * 1024**3
+    #: A source in a bucket is large from this size on, bytes: its job's steps go to the executor that has it in its
+    #: cache, if that has a slot free.
+    large_source_bytes: int = 256 * 1024**2
 
     def __post_init__(self) -> None:
         if self.public_endpoint is not None and not self.public_endpoint.startswith(("http://", "https://")):

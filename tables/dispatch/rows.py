@@ -58,4 +58,5 @@ def ready_step(job: Job, step: Step, now: float) -> ReadyStep:
         priority=job.priority,
         owner=job.owner,
         size=None if is_instant else work_of(job, name),
+        input_id=job.asset_id if kind is not None and kind.source and kind.files and not is_instant else None,
     )

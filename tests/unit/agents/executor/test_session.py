@@ -16,7 +16,7 @@ from processors.storage.owner_mark import Installation, mark
 from processors.tools.limits import Limits
 from processors.tools.runner import Runner
 from processors.tools.sandbox import Isolation, Sandbox
-from schemas.executors import ExecutorReport
+from schemas.executors import MAX_CACHED, ExecutorReport
 from schemas.steps import step_kinds
 from streams.cli.executors import executor_table
 from streams.kafka.executor_reports import DatedReport
@@ -74,6 +74,13 @@ async def test_without_its_store_an_executor_offers_no_slots(tmp_path: Path, res
     folder.rmdir()
     (tmp_path / "away").rename(folder)
     assert await offered() == 2
+
+
+def test_a_report_names_the_large_sources_here_and_no_more_than_it_may() -> None:
+    session = _session()
+    assert session._current().cached == ()
+    session.cached = lambda most: tuple(f"asset_{number}" for number in range(1000))[:most]
+    assert len(session._current().cached) == MAX_CACHED
 
 
 def test_a_step_whose_gpu_is_away_is_not_offered_and_others_are() -> None:

@@ -65,3 +65,24 @@ async def test_who_waited_for_a_fetch_that_failed_tries_too(bucket: ObjectStore,
     with pytest.raises(ObjectNotFound):
         await cache.fetch(bucket, "uploads/none", tmp_path / "none")
     assert {path.name[0] for path in (tmp_path / "cache").iterdir()} != {"."}
+
+
+async def test_large_objects_are_known_by_their_labels_while_they_are_here(bucket: ObjectStore, tmp_path: Path) -> None:
+    cache, changes = LocalCache(tmp_path / "cache", 2 * _MB, large_bytes=_MB), []
+    cache.on_change = lambda: changes.append(cache.large(9))
+    for number, letter in enumerate("abac"):
+        await cache.fetch(bucket, f"uploads/{letter}", tmp_path / str(number), f"film {letter}")
+        for path in (tmp_path / "cache").iterdir():  # each use is a minute after the one before
+            os.utime(path, (path.stat().st_mtime - 60, path.stat().st_mtime - 60))
+    await cache.fetch(bucket, "uploads/c", tmp_path / "4", "film c")
+    assert changes == [("film a",), ("film b", "film a"), ("film a", "film b"), ("film c", "film a")]
+    assert cache.large(1) == ("film c",)
+    smaller = LocalCache(tmp_path / "other", 2 * _MB, large_bytes=_MB + 1)
+    await smaller.fetch(bucket, "uploads/a", tmp_path / "5", "film a")
+    assert smaller.large(9) == ()
+
+
+async def test_an_object_that_the_cache_cannot_hold_is_not_said_to_be_here(bucket: ObjectStore, tmp_path: Path) -> None:
+    cache = LocalCache(tmp_path / "cache", _MB - 1)
+    await cache.fetch(bucket, "uploads/a", tmp_path / "a", "film")
+    assert cache.large(9) == ()

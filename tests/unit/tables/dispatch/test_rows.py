@@ -1,5 +1,6 @@
 """What the rows of jobs and queues say to a dispatcher, however often they are read."""
 
+import pytest
 from msgspec.structs import replace
 
 from schemas.commands import CancelJob
@@ -29,6 +30,18 @@ def test_a_job_is_given_step_by_step_and_each_attempt_once() -> None:
     assert given(lane, running, job, running) == []
     done = apply(running, event_of(AttemptCompleted, running, "probe", lease_id="L1"))[0]
     assert given(lane, done, done) == [("transcode", 1)]  # nobody offers `thumbnails` here
+
+
+@pytest.mark.parametrize("holder", ["a", "b", "c"])
+def test_the_next_step_goes_to_the_executor_that_has_the_source(holder: str) -> None:
+    lane, job = Lane(report("a"), report("b"), report("c")), submitted()[0]
+    given(lane, job)
+    running = accepted_by(job, "probe", f"{holder}/1")
+    observe_job(lane.dispatcher, running, lane.now)
+    lane.report(report(holder, 2, cached=(job.asset_id,)))
+    done = apply(running, event_of(AttemptCompleted, running, "probe", lease_id="L1"))[0]
+    observe_job(lane.dispatcher, done, lane.now)
+    assert [(give.step, give.session_id) for give in lane.give()] == [("transcode", f"{holder}/1")]
 
 
 def test_a_failed_attempt_is_given_again_when_it_is_due() -> None:
