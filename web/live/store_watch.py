@@ -1,67 +1,35 @@
-"""StoreWatch: whether the object store is there, or the placeholder of a volume that is not mounted."""
+"""StoreWatch: whether the object store is there, for readiness."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
 
-from processors.storage.errors import StoreAbsent, StoreError
-from processors.storage.local_store import LocalStore
+from processors.storage.errors import StoreError
 from processors.storage.object_store import ObjectStore
+from processors.storage.presence import Claim, Presence
 from web.http.problems import Problem
 
-log = logging.getLogger("kinolog.web")
-
-#: Seconds between looks: at a folder or while it is not there, and at a bucket, where each is a request.
-_OFTEN_S, _SELDOM_S = 2.0, 60.0
-#: Longest look, seconds: readiness does not wait for a store that is away.
-_ANSWER_S = 5.0
-
-#: Returns if the store is this installation's, and marks a new one. Raises StoreError, Problem, OSError.
-Claim = Callable[[], Awaitable[None]]
+#: Seconds between looks while the store is not there.
+_ABSENT_S = 2.0
 
 
 class StoreWatch:
-    """Looks from time to time whether the store is there, for readiness."""
+    """Looks from time to time whether the store is there."""
 
     def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-        self._trouble: str | None = "the object store has not been looked at yet"
-        self._answers = True
+        self._presence = Presence(store)
 
     def troubles(self) -> list[str]:
         """Why the store cannot be used."""
-        return [] if self._trouble is None else [self._trouble]
+        return [] if self._presence.absence is None else [self._presence.absence]
 
     async def run(self, claim: Claim) -> None:
-        """Look until cancelled."""
+        """Look until cancelled. `claim` may raise Problem, too."""
+
+        async def claimed() -> None:
+            try:
+                await claim()
+            except Problem as problem:  # it is another installation's: whoever removes something says so
+                raise StoreError(str(problem)) from problem
+
         while True:
-            await self.look(claim)
-            is_cheap = isinstance(self._store, LocalStore) or self._trouble is not None
-            await asyncio.sleep(_OFTEN_S if is_cheap else _SELDOM_S)
-
-    async def look(self, claim: Claim) -> None:
-        """Look once. Without a mark the store is new, or not there: `claim` knows."""
-        before, self._trouble = self._trouble, await self._found(claim)
-        if self._trouble is not None and self._trouble != before:
-            log.error("the store is not there", extra={"reason": self._trouble})
-        elif self._trouble is None and before is not None:
-            log.info("the store is there")
-
-    async def _found(self, claim: Claim) -> str | None:
-        answered, self._answers = self._answers, True
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                await self._marked(claim)
-        except StoreAbsent as error:
-            return str(error)
-        except (StoreError, OSError, Problem) as error:  # it does not answer in time, or is another installation's
-            self._answers = False
-            if answered:
-                log.warning("the store cannot be looked at", extra={"error": str(error) or "no answer"})
-        return None
-
-    async def _marked(self, claim: Claim) -> None:
-        try:
-            await self._store.require_there()
-        except StoreAbsent:
-            await claim()
+            await self._presence.look(claimed)
+            await asyncio.sleep(self._presence.pause_s(_ABSENT_S))
