@@ -83,6 +83,8 @@ async def _socket(request: web.Request) -> web.WebSocketResponse:
             async with asyncio.timeout(_CLOSE_S):
                 await socket.close(code=reason.code, message=reason.reason.encode(), drain=False)
         _abort(request)
+    if (error := socket.exception()) is not None:
+        error.__traceback__ = None  # it leads to the socket: a cycle
     return socket
 
 
@@ -183,7 +185,7 @@ async def _serve(
     """Send until the client disconnects (None) or must be closed (why). `companion` runs as long, and may end it."""
     parts = services(request)
     client = parts.hub.join(subscription)
-    tasks = [asyncio.create_task(_pump(parts, client, cursor, send)), asyncio.create_task(companion)]
+    tasks = [asyncio.create_task(_until_gone(each)) for each in (_pump(parts, client, cursor, send), companion)]
     ends: list[asyncio.Future[Any]] = [*tasks, client.close_reason]
     try:
         with parts.sessions.watched(client, caller_of(request)):
@@ -194,6 +196,20 @@ async def _serve(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _until_gone(work: Coroutine[Any, Any, CloseReason | None]) -> CloseReason | None:
+    """Work until the client disconnects (None) or does not read.
+
+    As a result, because a task that ends with the error of a time limit is part of a cycle with it: only a full
+    collection of garbage would free it, with the client and its connection.
+    """
+    try:
+        return await work
+    except TimeoutError:
+        return TOO_SLOW
+    except ConnectionError:
+        return None
 
 
 async def _pump(parts: Services, client: Client, cursor: LiveCursor | None, send: Send) -> None:
@@ -213,15 +229,11 @@ def _outcome(tasks: list[asyncio.Task[Any]]) -> CloseReason | None:
     for task in tasks:
         if not task.done() or task.cancelled():
             continue
-        error = task.exception()
-        if error is None:
-            reason: CloseReason | None = task.result()  # of the companion
-            return reason
-        if isinstance(error, TimeoutError):
-            return TOO_SLOW
-        if not isinstance(error, ConnectionError):
+        if (error := task.exception()) is not None:
             log.error("live connection failed", exc_info=error)
             return _INTERNAL_ERROR
+        reason: CloseReason | None = task.result()
+        return reason
     return None
 
 

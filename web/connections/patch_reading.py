@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from aiohttp import StreamReader, web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from web.connections.read_turns import PIECE_BYTES, TURN_S
 from web.connections.rounds import Rounds
@@ -100,6 +100,24 @@ class TurnTakingHandler(RequestHandler):
         self._rounds.leave(self._source, self._go_on)
         self._arrived.clear()
         super().connection_lost(exc)
+        self._data_received_cb = None  # of a websocket, which has this handler: a cycle
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the response, and parse what came behind a refused upgrade."""
+        finished = await super().finish_response(request, resp, start_time)
+        self._forget_traceback()
+        return finished
+
+    def _forget_traceback(self) -> None:
+        """Leave an error of the parser without its traceback.
+
+        That leads to a frame which has the error, and to this handler: a cycle, which only a full collection of garbage
+        frees. Measured: one stopped a replica for 0.9 s after half an hour of abuse, and 100 MB had waited for it.
+        """
+        if self._messages and isinstance(error := self._messages[-1][0], _ErrInfo) and error.exc is not None:
+            error.exc.__traceback__ = None
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Read on, once for all chunks that the reader of a body takes at a time.
@@ -181,6 +199,7 @@ class TurnTakingHandler(RequestHandler):
         super().data_received(data)
         if self._messages and isinstance(body := self._messages[-1][1], StreamReader):
             body._high_water_chunks, body._low_water_chunks = _MOST_CHUNKS, _MOST_CHUNKS // 2
+        self._forget_traceback()
         self._took_s += time.perf_counter() - began
         self._parsed += len(data)
 

@@ -1,11 +1,12 @@
 """What a connection sends is parsed in pieces and turns, and all of it arrives, in order."""
 
 import asyncio
+import gc
 import hashlib
 import random
 import socket
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from aiohttp import web
@@ -14,9 +15,11 @@ from streams.settings import load
 from tests.conftest import eventually
 from web.connections import read_turns
 from web.connections.listener import BoundedSite
+from web.connections.patch_reading import TurnTakingHandler
 from web.server import make_runner
 
 _HEAD = b"POST / HTTP/1.1\r\nHost: kinolog\r\n"
+_PINGS = b"\x89\x80\0\0\0\0" * 500
 _CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
@@ -42,8 +45,13 @@ async def port(served: list[str]) -> AsyncIterator[int]:
                 await asyncio.sleep(0.001)
         return web.Response(text=found.hexdigest(), headers={"X-Largest": str(max(sizes))})
 
+    async def slow(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.1)
+        return web.Response()
+
     app = web.Application()
     app.router.add_post("/", digest)
+    app.router.add_get("/slow", slow)
     runner = make_runner(app, load({}).web)
     await runner.setup()
     await BoundedSite(runner, "127.0.0.1", 0).start()
@@ -193,3 +201,29 @@ async def test_a_request_that_ends_as_the_server_gives_up_waiting_for_it_is_no_e
     await runner.cleanup()
     writer.close()
     assert [record.getMessage() for record in caplog.records if record.name == "aiohttp.server"] == []
+
+
+@pytest.fixture
+def uncollected() -> Iterator[list[object]]:
+    """What only a collection of garbage would free, once `gc.collect` was called; none happens by itself meanwhile."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    yield gc.garbage
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
+
+
+async def test_what_a_connection_leaves_is_freed_when_it_ends(port: int, uncollected: list[object]) -> None:
+    """A full collection stops a replica for 0.5 s and more: it is left to seldom ones, and little may wait for it."""
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: kinolog\r\n\r\n")
+        await asyncio.sleep(0.01)
+        writer.write(_PINGS)  # which are parsed as a request, and nobody waits for its answer
+        await asyncio.sleep(0.01)
+        writer.transport.abort()
+    await asyncio.sleep(0.5)  # until the slow ones have ended
+    gc.collect()
+    assert [one for one in uncollected if isinstance(one, TurnTakingHandler)] == []
