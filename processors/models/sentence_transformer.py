@@ -56,7 +56,7 @@ def load(options: Json) -> EmbeddingModel:
     if device == "cpu":
         return EmbeddingModel(build(device), _revision(folder))
     _require_gpu(device)
-    # Always float32: vectors of a GPU and of a CPU are compared with each other.
+    # In the model's own type, as on a CPU: vectors of both are compared with each other.
     return EmbeddingModel(first_that_computes([device], build, _trial), _revision(folder))
 
 
