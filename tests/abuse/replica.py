@@ -12,7 +12,8 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,10 @@ async def fill(parts: Services, jobs: Sequence[Job]) -> None:
         await parts.follower.take({"jobs": records, "assets": []})
 
 
-async def serve(folder: str, jobs: int) -> None:
-    """Serve until standard input ends."""
+@asynccontextmanager
+async def serving(folder: str, jobs: int) -> AsyncIterator[tuple[str, Services]]:
+    """A replica in this process; its URL and parts."""
     app = make_app(load(_environ(folder)))
-    collect_rarely(short_pauses=True)
-    take_short_turns()
     app.cleanup_ctx.clear()  # there is no broker to follow
     parts = app[SERVICES]
     await parts.model.rebuild("abuse", parts.settings.partitions)
@@ -90,11 +90,21 @@ async def serve(folder: str, jobs: int) -> None:
     await BoundedSite(runner, "127.0.0.1", 0).start()
     tasks = [asyncio.create_task(parts.hub.run()), asyncio.create_task(parts.sessions.run())]
     host, port = runner.addresses[0][:2]
-    print(json.dumps({"url": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    for task in tasks:
-        task.cancel()
-    await runner.cleanup()
+    try:
+        yield f"http://{host}:{port}", parts
+    finally:
+        for task in tasks:
+            task.cancel()
+        await runner.cleanup()
+
+
+async def serve(folder: str, jobs: int) -> None:
+    """Serve until standard input ends."""
+    collect_rarely(short_pauses=True)
+    take_short_turns()
+    async with serving(folder, jobs) as (url, _):
+        print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
 
 
 def _environ(folder: str) -> dict[str, str]:

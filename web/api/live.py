@@ -16,6 +16,7 @@ from web.auth.middleware import SUBPROTOCOL, caller_of
 from web.http.cursors import InvalidCursor, LiveCursor, load
 from web.http.problems import Problem, unavailable
 from web.http.routing import Routes
+from web.http.tracebacks import forget_tracebacks
 from web.live.client import TOO_SLOW, Client, CloseReason
 from web.live.message_limit import MessageLimit
 from web.live.senders import Send, event_sender, socket_sender
@@ -83,8 +84,7 @@ async def _socket(request: web.Request) -> web.WebSocketResponse:
             async with asyncio.timeout(_CLOSE_S):
                 await socket.close(code=reason.code, message=reason.reason.encode(), drain=False)
         _abort(request)
-    if (error := socket.exception()) is not None:
-        error.__traceback__ = None  # it leads to the socket: a cycle
+    forget_tracebacks(socket.exception())
     return socket
 
 

@@ -5,7 +5,7 @@ Private parts of aiohttp 3.14 are used here, as in `patch_connections.py`.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
@@ -13,10 +13,13 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from web.connections.read_turns import PIECE_BYTES, TURN_S
 from web.connections.rounds import Rounds
 from web.connections.turn_queue import TurnQueue
+from web.http.tracebacks import forget_tracebacks
 
 #: Chunks of a body that wait to be read: a reader takes all of them at once. Measured: with aiohttp's limit of 4,096,
 #: bodies in chunks of one byte kept the event loop for 50 to 150 ms.
 _MOST_CHUNKS = 512
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class TurnTakingHandler(RequestHandler):
@@ -102,6 +105,15 @@ class TurnTakingHandler(RequestHandler):
         super().connection_lost(exc)
         self._data_received_cb = None  # of a websocket, which has this handler: a cycle
 
+    async def _handle_request(
+        self, request: web.BaseRequest, start_time: float | None, request_handler: _Handler
+    ) -> tuple[web.StreamResponse, bool]:
+        """Serve the request, and leave the error that ended its body without its traceback."""
+        try:
+            return await super()._handle_request(request, start_time, request_handler)
+        finally:
+            forget_tracebacks(request._payload.exception())
+
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
@@ -111,13 +123,9 @@ class TurnTakingHandler(RequestHandler):
         return finished
 
     def _forget_traceback(self) -> None:
-        """Leave an error of the parser without its traceback.
-
-        That leads to a frame which has the error, and to this handler: a cycle, which only a full collection of garbage
-        frees. Under abuse there is one in 25 minutes: 2 MB a minute waited for it.
-        """
-        if self._messages and isinstance(error := self._messages[-1][0], _ErrInfo) and error.exc is not None:
-            error.exc.__traceback__ = None
+        """Leave an error of the parser without its traceback, which leads to this handler."""
+        if self._messages and isinstance(error := self._messages[-1][0], _ErrInfo):
+            forget_tracebacks(error.exc)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Read on, once for all chunks that the reader of a body takes at a time.

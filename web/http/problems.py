@@ -17,6 +17,7 @@ from web.http.cursors import InvalidCursor
 from web.http.fair_semaphore import CALLER, QueueFull
 from web.http.routing import Handler
 from web.http.token_bucket import Buckets
+from web.http.tracebacks import forget_tracebacks
 
 log = logging.getLogger("kinolog.web")
 
@@ -148,16 +149,20 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except web.HTTPException as error:
+        forget_tracebacks(error)  # the request keeps one about an unknown path
         if error.status < 400 or error.prepared:
             raise
         return _response(request, _of_http(error))
     except Exception as error:  # noqa: BLE001  this is where every error becomes a response
-        if _is_of_a_client_that_left(request, error):
-            return _unsent(request, error)
-        if request.writer.output_size > 0:
-            return _cut(request, error)
-        # In a variable here, the error and its traceback would keep each other until garbage is collected.
-        return await _in_time(request, as_problem(error, request.app[ERROR_TABLE]) or _unexpected(request, error))
+        try:
+            if _is_of_a_client_that_left(request, error):
+                return _unsent(request, error)
+            if request.writer.output_size > 0:
+                return _cut(request, error)
+            # In a variable here, the error and its traceback would keep each other until garbage is collected.
+            return await _in_time(request, as_problem(error, request.app[ERROR_TABLE]) or _unexpected(request, error))
+        finally:
+            forget_tracebacks(error)
 
 
 async def _in_time(request: web.Request, problem: Problem) -> web.Response:
