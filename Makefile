@@ -1,5 +1,5 @@
 # The entry point for developers and CI. Each target installs what it needs; repeating it is cheap.
-#   make demo [FILE=my.mp4] [EXIT=1]    make test    make setup    make bench    make chaos [SEED=1] [DURATION=300]
+#   make demo [FILE=my.mp4] [EXIT=1]    make test    make thorough    make setup    make bench    make chaos [SEED=1] [DURATION=300]
 #   make properties [EXAMPLES=20000]    make hostile [CASES=500] [SEED=1]    make fuzz [SECONDS=20]
 #   make inputs [ONLY=text]    make planted [ONLY=name] [JSON=1]    make deaths [COUNT=150]
 #   make power [CUTS=20] [BROKERS=3]
@@ -22,9 +22,10 @@ AXE := .venv/axe.min.js
 REACT := .venv/react/19/node_modules
 REACT_18 := .venv/react/18/node_modules
 # Test files run in parallel, in the order named, the longest first: most tests wait for processes to start.
-PARALLEL := $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# Of the long ones, those of this commit's share: `make thorough` runs all.
+PARALLEL = SHARE=$${SHARE-$$($(BIN)/python -m tests.shares)} $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test lint types unit integration e2e chaos gpu secured deaths power upgrade bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
+.PHONY: setup demo test thorough lint types unit integration e2e chaos gpu secured deaths power upgrade bench simulate hostile inputs planted fuzz properties screenshot lock docs clean tools browser compiler clients
 
 setup: tools browser compiler clients .venv/.ready .venv/.archive $(HLS) $(HLS_MODULE) $(TUS) $(AXE) $(REACT) $(REACT_18)
 
@@ -37,6 +38,10 @@ test:
 	  printf '\n=== %s\n' "$$part"; began=$$SECONDS; \
 	  $(MAKE) "$$part"; printf '=== %s: passed in %d s\n' "$$part" $$((SECONDS - began)); \
 	done
+
+# The same with every long test, where `make test` takes those of one share.
+thorough:
+	@$(MAKE) test SHARE=
 
 lint: .venv/.ready
 	@$(BIN)/ruff format --check --quiet --diff .

@@ -15,6 +15,7 @@ import pytest
 from streams.broker.process import Broker
 from streams.process import ports
 from streams.settings import Settings, load
+from tests import shares
 from tests.installations import Installation, installation
 from tests.properties import EXAMPLES, examples
 
@@ -31,6 +32,14 @@ hypothesis.settings.load_profile("shared")
 
 # What tests lean on asserts too, and should say as much when it fails.
 pytest.register_assert_rewrite("tests.browser", "tests.e2e.system")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests of other commits out, where `make test` asks for a share of them."""
+    if (share := shares.current()) is not None:
+        config.hook.pytest_deselected(items=[item for item in items if shares.is_left_out(item.nodeid, share)])
+        items[:] = [item for item in items if not shares.is_left_out(item.nodeid, share)]
+
 
 MakeSettings = Callable[..., Settings]
 SampleMedia = Callable[[str], Path | None]
