@@ -23,6 +23,7 @@ from streams.cli.queues import queues, stats_lines
 from streams.cli.rendering import name_of_source, outcome, page_url, passages, print_json, print_line, warning_lines
 from streams.cli.store import store
 from streams.cli.tokens import token
+from streams.process.init_process import leave_process_1
 
 if TYPE_CHECKING:
     from streams.client import Client, Submitted
@@ -227,4 +228,5 @@ def demo(source: Path | None, *, at_once: bool, as_json: bool) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    leave_process_1()
     cli(prog_name="kinolog")
