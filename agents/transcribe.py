@@ -1,12 +1,11 @@
 """media.step-requests -> Transcriber -> media.step-events."""
 
-import os
-
 from processors.errors import Skipped
 from processors.models.backends import Backend, Endpoint, model_folder
 from processors.models.devices import devices, on_devices
 from processors.models.host import ModelLimits
 from processors.models.speech import LocalSpeech, RemoteSpeech, SpeechBackend
+from processors.tools.cpus import available_cpus
 from processors.tools.runner import Runner
 from processors.transcribe import Transcriber
 from streams.model_backends.transcription import is_installed, speech_backends
@@ -36,7 +35,7 @@ def _transcribes(backend: Backend, settings: Settings) -> SpeechBackend:
         {
             "model": str(folder or backend.model),
             "compute_type": options.compute_type,
-            "cpu_threads": settings.executor.cpus or len(os.sched_getaffinity(0)),
+            "cpu_threads": settings.executor.cpus or available_cpus(),
         },
         ModelLimits(memory_bytes=options.memory_bytes, idle_s=options.idle_s, network=folder is None),
         backend.model,

@@ -5,7 +5,6 @@ Requests come from the dispatcher in control, on the partition that this executo
 
 import asyncio
 import logging
-import os
 from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,7 @@ from processors.storage.disk_reserve import DiskReserve
 from processors.storage.object_store import open_store
 from processors.storage.read_cache import LocalCache
 from processors.threads import in_thread
+from processors.tools.cpus import available_cpus
 from processors.tools.runner import Runner
 from processors.tools.sandbox_choice import NoSandbox
 from schemas.step_events import LeaseRevoked
@@ -235,7 +235,7 @@ def attempt_resources(settings: Settings, executor_name: str) -> AttemptResource
         store=store,
         scratch=Scratch(scratch_of(settings, executor_name)),
         sources=Sources(store, tuple(Path(root) for root in settings.store.input_roots), inputs),
-        budget=CpuBudget(settings.executor.cpus or len(os.sched_getaffinity(0))),
+        budget=CpuBudget(settings.executor.cpus or available_cpus()),
         urls=SourceUrls(settings),
         reserve=reserve,
     )

@@ -1,10 +1,9 @@
 """The configured chain of embedding backends, which is the same for passages and for queries."""
 
-import os
-
 from processors.models.backends import Backend, model_folder, parse_chain
 from processors.models.embeddings import InvalidBackend, LocalEmbeddings, RemoteEmbeddings, make_embeddings
 from processors.models.host import ModelLimits
+from processors.tools.cpus import available_cpus
 from streams.settings import Settings, SettingsError
 
 #: A small model that comes as a Python package, with the extra `embed`.
@@ -25,7 +24,7 @@ def embeddings(settings: Settings) -> dict[str, LocalEmbeddings | RemoteEmbeddin
     """
     options = settings.embed
     limits = ModelLimits(memory_bytes=options.memory_bytes, idle_s=options.idle_s)
-    threads = settings.executor.cpus or len(os.sched_getaffinity(0))
+    threads = settings.executor.cpus or available_cpus()
     try:
         return {
             backend.name: make_embeddings(

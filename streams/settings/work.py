@@ -16,7 +16,8 @@ def _require_device(section: str, device: str) -> None:
 class Executor(Section, frozen=True, kw_only=True):
     """The process that runs steps."""
 
-    #: CPU budget of the heavy steps of one executor, cores; 0: all cores of the machine.
+    #: CPU budget of the heavy steps of one executor, cores; 0: all that it may use, by its affinity and the CPU limit
+    #: of its container.
     cpus: int = 0
     #: Heavy attempts expected to take at most ten seconds that may run on one CPU beside the heavy attempt that has all
     #: of them; 0: they wait for it.
