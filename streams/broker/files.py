@@ -16,7 +16,7 @@ from processors.tools.child_process import tethered
 from streams.broker.jvm import BrokerError, Jvm
 from streams.process.files import write_atomically
 from streams.process.locks import Locked, lock
-from streams.process.ports import free_port, is_free
+from streams.process.ports import free_port, is_free, refusal
 
 #: Configuration of the node, without its listeners and their authentication.
 PROPERTIES = {
@@ -167,11 +167,8 @@ def choose_ports(folder: Path, configured: int, *, anonymous: bool) -> Ports:
     `anonymous`: whether clients without a credential get a port. Raises BrokerError (port-taken) if `configured`, the
     public port, is neither 0 nor free.
     """
-    if configured and not is_free(configured):
-        raise BrokerError(
-            "port-taken",
-            f"Port {configured} is in use. Stop its process, or set KINOLOG_KAFKA__PORT (0: any free port).",
-        )
+    if configured and (refused := refusal(configured, section="KAFKA")) is not None:
+        raise BrokerError("port-taken", f"{refused.reason} {refused.remedy}")
     last = last_ports(folder)
     public = configured or _same_or_free(last.public, ())
     controller = _same_or_free(last.controller, (public,))

@@ -63,8 +63,16 @@ class Jvm:
 
 def cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Folder of jars and archives, outside of any checkout. Source: XDG Base Directory Specification."""
-    base = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    base = environ.get("XDG_CACHE_HOME") or _at_home("~/.cache")
     return Path(base) / "kinolog" / f"kafka-{KAFKA_VERSION}"
+
+
+def _at_home(path: str) -> Path:
+    """The path with the user's home folder for "~"; as it is for a user without one, as containers have them."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 async def find_jvm(home: str | None = None) -> Jvm:
@@ -91,7 +99,7 @@ def find_java(environ: Mapping[str, str] = os.environ) -> str:
 
 def find_jars(home: str | None) -> tuple[str, ...]:
     """Kafka's jars in a fixed order. Raises BrokerError: jars-missing."""
-    folder = Path(home).expanduser() / "libs" if home else cache_dir() / "lib"
+    folder = _at_home(home) / "libs" if home else cache_dir() / "lib"
     jars = tuple(str(path) for path in sorted(folder.glob("*.jar")))
     if not any(Path(jar).name.startswith("kafka-server-") for jar in jars):
         remedy = "KINOLOG_KAFKA__HOME must be a Kafka installation, 4.0 or newer." if home else "Run `make setup`."

@@ -9,7 +9,7 @@ from streams.kafka.admin import TopicsError, TopicsReport, compare_topics
 from streams.kafka.consumer_groups import executor_group, require_own_group
 from streams.kafka.executor_reports import executors_by_step, unserved_steps
 from streams.kafka.topics import control_group
-from streams.process.ports import is_free
+from streams.process.ports import refusal
 from streams.settings import Settings, SettingsError
 from streams.supervisor import run_dir
 
@@ -28,11 +28,8 @@ async def log(settings: Settings) -> Finding:
     """Kafka and its topics, or the port of the embedded broker while `kinolog up` is not running."""
     if (cluster := running_log(settings)) is not None:
         return await _topics(settings, cluster)
-    if settings.kafka.port and not is_free(settings.kafka.port):
-        return problem(
-            f"Port {settings.kafka.port} is in use: `kinolog up` cannot start its broker.",
-            "Stop the process that uses it, or set KINOLOG_KAFKA__PORT (0: any free port).",
-        )
+    if settings.kafka.port and (refused := refusal(settings.kafka.port, section="KAFKA")) is not None:
+        return problem(f"{refused.reason} `kinolog up` cannot start its broker.", refused.remedy)
     return fine("Not running; `kinolog up` starts it.")
 
 

@@ -28,7 +28,7 @@ from streams.doctor.diagnosis import Finding, fine, problem, unreachable, warnin
 from streams.doctor.machine import existing
 from streams.kafka.installation import this_installation
 from streams.process.folders import store_folder, write_error
-from streams.process.ports import is_free
+from streams.process.ports import refusal
 from streams.settings import Settings
 from streams.supervisor import run_dir
 from streams.supervisor.restarts import is_looping
@@ -171,11 +171,11 @@ async def web(settings: Settings) -> Finding:
     if run_dir.is_up(settings):
         response = await asyncio.to_thread(_response, f"{url}/readyz")
         return _readiness(url, response) or unreachable(f"{url} does not respond.", "See the log of `kinolog up`.")
-    if not settings.web.port or await asyncio.to_thread(is_free, settings.web.port, settings.web.host):
+    refused = await asyncio.to_thread(refusal, settings.web.port, settings.web.host) if settings.web.port else None
+    if refused is None:
         return fine("Not running.")
-    response = await asyncio.to_thread(_response, f"{url}/readyz")
-    taken = problem(f"Port {settings.web.port} is in use by another program.", "Stop it, or set KINOLOG_WEB__PORT.")
-    return _readiness(url, response) or taken
+    response = await asyncio.to_thread(_response, f"{url}/readyz") if refused.is_taken else None
+    return _readiness(url, response) or problem(refused.reason, refused.remedy)
 
 
 class Response(NamedTuple):

@@ -1,23 +1,56 @@
-"""Free TCP ports on loopback that stay free for a server that restarts."""
+"""TCP ports that a server can listen on; free ones on loopback that stay free for a server that restarts."""
 
+import errno
 import random
 import socket
 from pathlib import Path
+from typing import Any, NamedTuple
 
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST = 10_240
 
 
+class Refusal(NamedTuple):
+    """Why no server can listen, and what to do."""
+
+    reason: str
+    remedy: str
+    #: Whether another process has the port now.
+    is_taken: bool
+
+
+def refusal(port: int, host: str = "127.0.0.1", section: str = "WEB") -> Refusal | None:
+    """Why no server can listen on `port` of `host` now; None: one can. Connections of a dead server do not count.
+
+    `section`: of the settings that name them, `KINOLOG_<section>__PORT`.
+    """
+    try:
+        named = None if host == "::" else host
+        for family, *_, address in socket.getaddrinfo(named, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+            _listen(family, address)
+    except OSError as error:
+        name = f"KINOLOG_{section}__PORT"
+        if error.errno == errno.EADDRINUSE:
+            return Refusal(f"Port {port} is in use.", f"Stop its process, or set {name} (0: any free port).", True)
+        if error.errno in (errno.EACCES, errno.EPERM):
+            return Refusal(f"This user may not listen on port {port}.", f"Set {name} to 1024 or higher.", False)
+        remedy = f"Set KINOLOG_{section}__HOST to an address of this machine, or to 0.0.0.0 for all of them."
+        return Refusal(f"Nothing can listen on {host}: {error.strerror or error}.", remedy, False)
+    return None
+
+
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server can listen on `port` now. Connections of a dead server do not count."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    """Whether a server can listen on `port` now."""
+    return refusal(port, host) is None
+
+
+def _listen(family: int, address: Any) -> None:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)  # binding succeeds beside a listener that has SO_REUSEADDR; listening does not
-        except OSError:
-            return False
-    return True
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind(address)
+        probe.listen(1)  # binding succeeds beside a listener that has SO_REUSEADDR; listening does not
 
 
 def free_port() -> int:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -25,7 +26,7 @@ from streams.kafka.acls import ANONYMOUS, anonymous_acls, create_acls
 from streams.kafka.admin import apply_topics
 from streams.process.exposure import require_closed
 from streams.process.folders import require_data_dir
-from streams.process.ports import free_port, is_free
+from streams.process.ports import free_port, refusal
 from streams.settings import PREFIX, Settings, to_environ
 from streams.settings.interface import Auth, Compat
 from streams.supervisor import run_dir
@@ -41,6 +42,8 @@ _NICE = {"control": NICE_CONTROL, "executor": NICE_EXECUTOR}
 START_S = 300.0
 #: Seconds until an external cluster must have responded.
 _CLUSTER_S = 30.0
+#: Measured: the broker has 272 open without topics of others, and ends with 256.
+_MIN_OPEN_FILES = 512
 #: Seconds that running attempts may go on after a stop; then the executor releases them.
 DRAIN_S = 5.0
 #: Seconds until SIGKILL, in the order of the stop. Together they stay below the 15 s of the design.
@@ -112,6 +115,7 @@ class Up:
 
     async def start(self) -> None:
         """Start all parts and return when they are ready. Raises StartFailed, TopicsError."""
+        _require_open_files()
         if self._broker:
             await self._until_ready(self._restart("broker", BrokerPart(self._broker)))
         # The embedded broker is running, however slow the machine; an external cluster may be down.
@@ -225,20 +229,28 @@ def child_environ(settings: Settings, environ: dict[str, str]) -> dict[str, str]
     return {**others, **python_path(environ), **colour, **to_environ(settings)}
 
 
+def _require_open_files() -> None:
+    """Raise StartFailed where parts could not start, or would fail for other reasons than they give."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < _MIN_OPEN_FILES:
+        raise StartFailed(
+            f"A process may have {most} open files here, and kinolog needs {_MIN_OPEN_FILES}. Raise the hard limit: "
+            "`ulimit -n`, `docker run --ulimit nofile=…`, or `LimitNOFILE=` of a unit.",
+            2,
+        )
+
+
 async def with_web_port(settings: Settings, *, patience_s: float = 3.0) -> Settings:
-    """Settings with a free web port. Raises StartFailed when the configured one is in use.
+    """Settings with a free web port. Raises StartFailed when web cannot listen on the configured one.
 
     Waits for a moment: a predecessor that was just killed may still hold it.
     """
     if settings.web.port == 0:
         return msgspec.structs.replace(settings, web=msgspec.structs.replace(settings.web, port=free_port()))
     deadline = time.monotonic() + patience_s
-    while not is_free(settings.web.port, settings.web.host):
-        if time.monotonic() > deadline:
-            raise StartFailed(
-                f"Port {settings.web.port} is in use. Stop its process, or set KINOLOG_WEB__PORT (0: any free port).",
-                2,
-            )
+    while (refused := refusal(settings.web.port, settings.web.host)) is not None:
+        if not refused.is_taken or time.monotonic() > deadline:
+            raise StartFailed(f"{refused.reason} {refused.remedy}", 2)
         await asyncio.sleep(0.1)
     return settings
 

@@ -130,12 +130,16 @@ class BoundedSite(web.BaseSite):
 
 
 async def _bound(host: str, port: int, backlog: int) -> list[socket.socket]:
-    """Listening sockets of every address of the host. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    """Listening sockets of every address of the host; of "::", those of both versions. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(
+        None if host == "::" else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
     sockets: list[socket.socket] = []
     try:
         for family, address in dict.fromkeys((one[0], one[4]) for one in found):
-            sockets.append(_listening(family, address, backlog))
+            free = sockets[0].getsockname()[1] if sockets else address[1]  # 0 is any port, but the same for all
+            sockets.append(_listening(family, (address[0], free, *address[2:]), backlog))
     except OSError:
         for one in sockets:
             one.close()

@@ -52,6 +52,20 @@ def test_missing_jars_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.Mo
         jvm.find_jars(str(tmp_path))
 
 
+@pytest.mark.parametrize("home, place", [(None, "~/.cache/kinolog"), ("~/kafka", "~/kafka/libs")])
+def test_a_user_without_a_home_is_told_the_same(monkeypatch: pytest.MonkeyPatch, home: str | None, place: str) -> None:
+    """As in containers with a user id that no file lists: it was a traceback."""
+
+    def expanduser(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", expanduser)
+    with pytest.raises(BrokerError, match=f"Kafka's jars are not in {place}") as caught:
+        jvm.find_jars(home)
+    assert caught.value.code == "jars-missing"
+
+
 def test_an_installation_of_ones_own_is_used_in_a_fixed_order(tmp_path: Path) -> None:
     libs = tmp_path / "libs"
     libs.mkdir()

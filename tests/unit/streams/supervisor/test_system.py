@@ -1,18 +1,33 @@
 """What the children of `kinolog up` are told, and what people see when it is up."""
 
+import errno
+import io
 import os
+import resource
 import socket
 from pathlib import Path
 
 import pytest
 
 from streams.cluster import Cluster
+from streams.process import ports
+from streams.process.ports import free_port, is_free
 from streams.settings import Settings, load
 from streams.settings.interface import Auth, Compat, FixedToken, Web
 from streams.settings.log import Kafka
 from streams.settings.work import Executor
 from streams.supervisor.restarts import StartFailed
-from streams.supervisor.system import DRAIN_S, child_environ, page_link, settings_below, with_web_port, without_secrets
+from streams.supervisor.system import (
+    DRAIN_S,
+    Up,
+    child_environ,
+    page_link,
+    settings_below,
+    with_web_port,
+    without_secrets,
+)
+
+HAS_IPV6 = is_free(0, "::1")
 
 
 def below(settings: Settings) -> Settings:
@@ -72,3 +87,36 @@ def test_executors_get_no_token_and_no_key_of_the_interface() -> None:
     )
     environ = child_environ(without_secrets(below(settings)), {})
     assert not [name for name in environ if "AUTH" in name or "COMPAT" in name]
+
+
+@pytest.mark.parametrize("host", ["10.255.255.1", "2001:db8::1", "no-such-host.invalid"])
+async def test_an_address_of_another_machine_is_no_taken_port(host: str) -> None:
+    with pytest.raises(StartFailed, match=f"^Nothing can listen on {host}: .*KINOLOG_WEB__HOST") as failed:
+        await with_web_port(Settings(web=Web(host=host, port=18_080)), patience_s=60.0)
+    assert failed.value.exit_code == 2
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", *(["::1", "::"] if HAS_IPV6 else [])])
+async def test_every_address_of_this_machine_can_be_bound(host: str) -> None:
+    port = free_port()
+    assert (await with_web_port(Settings(web=Web(host=host, port=port)), patience_s=0.0)).web.port == port
+
+
+async def test_a_port_that_needs_a_privilege_is_no_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bind(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(ports, "_listen", bind)
+    with pytest.raises(StartFailed, match=r"This user may not listen on port 80\..*KINOLOG_WEB__PORT"):
+        await with_web_port(Settings(web=Web(port=80)), patience_s=60.0)
+
+
+async def test_too_few_open_files_are_said_before_anything_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker ended, and the executor blamed the sandbox."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
+    system = Up(Settings(data_dir=str(tmp_path)), "token", io.BytesIO())
+    with pytest.raises(StartFailed, match="256 open files here, and kinolog needs 512") as failed:
+        await system.start()
+    assert failed.value.exit_code == 2

@@ -1,6 +1,7 @@
 """The listening sockets: a flood is refused, and without files for connections the event loop goes on."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from streams.process.ports import is_free
 from tests.conftest import eventually
 from web.connections import listener
 from web.connections.admission import Admission
@@ -80,3 +82,23 @@ def _is_reset(client: socket.socket) -> bool:
         return False
     except ConnectionResetError:
         return True
+
+
+@pytest.mark.parametrize(
+    "host, reached",
+    [
+        ("0.0.0.0", {"127.0.0.1"}),
+        ("127.0.0.1", {"127.0.0.1"}),
+        *([("::", {"127.0.0.1", "::1"}), ("::1", {"::1"})] if is_free(0, "::1") else []),  # where there is IPv6
+    ],
+)
+async def test_the_address_that_stands_for_all_is_of_both_versions(host: str, reached: set[str]) -> None:
+    sockets = await listener._bound(host, 0, 10)
+    port = sockets[0].getsockname()[1]
+    found = set[str]()
+    for address in ("127.0.0.1", "::1"):
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection((address, port), 10):
+            found.add(address)
+    for one in sockets:
+        one.close()
+    assert found == reached
