@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import orjson
 
+from streams.process.log_output import LogOutput
 from streams.process.retried_errors import RetriedErrors
 from streams.settings import Settings
 
@@ -26,13 +27,17 @@ _FLOODING = ("aiokafka", "faust", "mode")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "repeated"}
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
+#: Event of the line that says how many lines were dropped.
+LOST = "log lines lost: nobody read them"
+
 log = logging.getLogger(__name__)
 
 
 def configure(settings: Settings, process: str, stream: TextIO | None = None) -> None:
     """Write this process's log to stderr, or `stream`, with its name. Replaces any earlier configuration."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonLines(process) if settings.log_format == "json" else _text_for(handler.stream, process))
+    stream = stream or _stderr()
+    handler = LogHandler(stream) if stream is not None else logging.NullHandler()
+    handler.setFormatter(JsonLines(process) if settings.log_format == "json" else _text_for(stream, process))
     handler.addFilter(without_abandoned)
     handler.addFilter(without_clear_passwords)
     if logging.getLevelName(settings.log_level) > logging.DEBUG:
@@ -44,6 +49,35 @@ def configure(settings: Settings, process: str, stream: TextIO | None = None) ->
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+class LogHandler(logging.Handler):
+    """A handler that never waits long for the reader of `stream`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._output = LogOutput(stream.buffer, self._lost)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record as one line, more for a traceback."""
+        try:
+            self._output.write(self._encoded(record) + b"\n")
+        except Exception:  # noqa: BLE001 - as of each handler: a line must not fail who logs it
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Write nothing any more."""
+        self._output.close()
+        super().close()
+
+    def _lost(self, count: int) -> bytes:
+        record = logging.makeLogRecord(
+            {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": LOST, "lines": count}
+        )
+        return self._encoded(record)
+
+    def _encoded(self, record: logging.LogRecord) -> bytes:
+        return self.format(record).encode(errors="backslashreplace")
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -171,8 +205,13 @@ class FloodGate(logging.Filter):
         return count < self._burst
 
 
-def _text_for(stream: TextIO, process: str) -> TextLines:
-    capable = stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
+def _stderr() -> TextIO | None:
+    """None where it was closed when the process started."""
+    return sys.stderr
+
+
+def _text_for(stream: TextIO | None, process: str) -> TextLines:
+    capable = (stream is not None and stream.isatty()) or bool(os.environ.get("FORCE_COLOR"))
     return TextLines(process, colour=capable and not os.environ.get("NO_COLOR"))
 
 

@@ -6,7 +6,8 @@ import re
 from datetime import UTC, datetime
 from typing import BinaryIO
 
-from streams.process.logs import json_line
+from streams.process.log_output import LogOutput
+from streams.process.logs import LOST, json_line
 
 #: Longest line: a child that writes no line end must not exhaust memory.
 _LONGEST_LINE_BYTES = 256 * 1024
@@ -39,6 +40,13 @@ def marked(line: bytes, process: str, log_format: str) -> bytes:
     return line if _LOG_LINE.match(line) else f"{'':8} {process:<8} ".encode() + line
 
 
+def lost(count: int, process: str, log_format: str) -> bytes:
+    """The line about lines of the process that were dropped."""
+    if log_format == "json":
+        return _wrapped(f"{LOST} lines={count}".encode(), process)
+    return marked(f"{LOST} lines={count}".encode(), process, log_format)
+
+
 def _wrapped(line: bytes, process: str) -> bytes:
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     return json_line({"at": at, "level": "INFO", "process": process, "event": line.decode(errors="replace")}).encode()
@@ -48,7 +56,8 @@ class Relay:
     """A pipe that copies a child's output to `out`, line by line. Bound to one event loop."""
 
     def __init__(self, process: str, log_format: str, out: BinaryIO) -> None:
-        self._process, self._log_format, self._out = process, log_format, out
+        self._process, self._log_format = process, log_format
+        self._out = LogOutput(out, lambda count: lost(count, process, log_format))
         self._lines = Lines()
         self._read_fd, self.write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
@@ -65,6 +74,7 @@ class Relay:
             pass
         self._write(self._lines.flush())
         self._loop.remove_reader(self._read_fd)
+        self._out.close()
         os.close(self._read_fd)
 
     def _copy(self) -> bool:
@@ -80,9 +90,4 @@ class Relay:
         return True
 
     def _write(self, lines: list[bytes]) -> None:
-        text = b"".join(marked(line, self._process, self._log_format) + b"\n" for line in lines)
-        try:
-            self._out.write(text)
-            self._out.flush()
-        except OSError:
-            return  # the reader of the log is gone: go on without it
+        self._out.write(b"".join(marked(line, self._process, self._log_format) + b"\n" for line in lines))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -104,3 +105,28 @@ def test_a_request_that_nobody_waited_for_is_one_line(capsys: pytest.CaptureFixt
     abandoned, bug = map(json.loads, capsys.readouterr().err.splitlines())
     assert (abandoned["level"], abandoned["error"]) == ("WARNING", "KafkaConnectionError('closed')")
     assert "trace" not in abandoned and "trace" in bug
+
+
+@pytest.mark.usefixtures("root_logging")
+def test_a_process_whose_stderr_is_closed_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    configure(Settings(), "control")
+    logging.getLogger("agents.control.main").warning("unheard")
+    logging.getLogger().handlers[0].close()
+
+
+@pytest.mark.usefixtures("root_logging")
+def test_lost_lines_are_counted_in_the_format_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, writes = os.pipe()
+    with os.fdopen(reads, "rb", buffering=0) as reader, os.fdopen(writes, "w") as stuck:
+        monkeypatch.setattr(sys, "stderr", stuck)
+        configure(Settings(log_format="json"), "web")
+        for _ in range(1000):
+            logging.getLogger("web.server").warning("x" * 1000)
+        before = reader.read(1_000_000)
+        logging.getLogger("web.server").warning("heard")
+        after = [json.loads(line) for line in reader.read(1_000_000).splitlines()[-2:]]
+        logging.getLogger().handlers[0].close()
+    assert [row["event"] for row in after] == ["log lines lost: nobody read them", "heard"]
+    assert (after[0]["process"], after[0]["level"]) == ("web", "WARNING")
+    assert before.count(b"\n") + after[0]["lines"] == 1000

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import re
 
 from streams.supervisor.log_relay import Lines, Relay, marked
 
@@ -51,3 +52,23 @@ async def test_the_system_goes_on_when_nobody_reads_its_log() -> None:
         relay.started()
         await asyncio.sleep(0)
         relay.close()
+
+
+async def test_a_child_is_never_held_up_by_a_log_that_nobody_reads() -> None:
+    """A paused terminal stopped all parts at their next line."""
+    read_fd, write_fd = os.pipe()
+    with os.fdopen(write_fd, "wb", buffering=0) as stuck:
+        relay = Relay("web", "json", stuck)
+        os.set_blocking(relay.write_fd, False)
+        for _ in range(500):
+            os.write(relay.write_fd, b'{"event": "%b"}\n' % (b"x" * 1000))
+            await asyncio.sleep(0)
+        seen = os.read(read_fd, 1_000_000).splitlines()
+        os.write(relay.write_fd, b'{"event": "last"}\n')
+        relay.started()
+        relay.close()
+        seen += os.read(read_fd, 1_000_000).splitlines()
+    os.close(read_fd)
+    *_, said, last = [json.loads(line) for line in seen if line.endswith(b"}")]
+    assert re.fullmatch(r"log lines lost: nobody read them lines=\d+", said["event"])
+    assert last == {"event": "last"}
