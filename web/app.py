@@ -1,6 +1,8 @@
 """The web application: the only place where the parts of a web process are put together."""
 
+import asyncio
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -61,7 +63,7 @@ from web.route_list import ROUTES
 from web.search.index import SearchIndex
 from web.search.indexer import Indexer
 from web.search.query_embedder import QueryVectors
-from web.services import SERVICES, Services
+from web.services import SERVICES, STOPPING, Services
 from web.timelines.event_index import EventIndex
 from web.timelines.event_indexer import EventIndexer
 from web.timelines.event_log import EventLog
@@ -98,9 +100,11 @@ def make_app(settings: Settings) -> web.Application:
     app[SERVICES] = parts
     app[ERROR_TABLE] = _ERRORS
     app[REFUSALS] = Buckets()
+    app[STOPPING] = asyncio.Event()
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(add_cors_headers)
     app.on_response_prepare.append(add_version)
+    app.on_response_prepare.append(_close_while_stopping)
     app.on_shutdown.append(_close_live_clients)
     app.cleanup_ctx.append(background_tasks)
     add_routes(app, ROUTES)
@@ -227,6 +231,13 @@ def _cache_sharing(settings: Settings, cache: CacheUsage) -> "SharedCacheUsage |
     except ImportError as error:
         raise SettingsError('KINOLOG_REDIS__URL: the library is missing: pip install "kinolog[redis]"') from error
     return SharedCacheUsage(redis.url, redis.timeout_s, cache, settings.redis_prefix)
+
+
+async def _close_while_stopping(request: web.Request, response: web.StreamResponse) -> None:
+    """Let clients that keep a connection open find another replica."""
+    if request.app[STOPPING].is_set() and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+        response.force_close()
+        response.headers["Connection"] = "close"
 
 
 async def _close_live_clients(app: web.Application) -> None:

@@ -1,6 +1,7 @@
 """`kinolog web`: serves the application until SIGTERM or SIGINT."""
 
 import asyncio
+import contextlib
 import logging
 import resource
 import signal
@@ -29,7 +30,7 @@ from web.connections.admission import Admission
 from web.connections.listener import BoundedSite
 from web.connections.patch_connections import BoundedRunner
 from web.readmodel.read_model import ReplicaInUse
-from web.services import SERVICES
+from web.services import SERVICES, STOPPING
 
 log = logging.getLogger("kinolog.web")
 
@@ -114,9 +115,13 @@ def _raise_file_limit(most: int) -> int:
 
 
 async def _serve(app: web.Application, settings: Settings) -> int:
-    stop = asyncio.Event()
+    stop, at_once = app[STOPPING], asyncio.Event()
+
+    def end() -> None:
+        (at_once if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     beat = LoopBeat()
     beating = asyncio.create_task(beat.run())
     Watchdog([Watch("its event loop is blocked", beat, settings.watchdog.loop_s)]).start()
@@ -125,7 +130,10 @@ async def _serve(app: web.Application, settings: Settings) -> int:
     try:
         await BoundedSite(runner, settings.web.host, settings.web.port).start()
         log.info("listening", extra={"url": _url(runner)})
-        return await _wait_for_end(stop, app)
+        code = await _wait_for_end(stop, app)
+        if stop.is_set():
+            await _drain(settings.web.drain_s, at_once)
+        return code
     except OSError as error:
         log.error("cannot listen", extra={"host": settings.web.host, "port": settings.web.port, "reason": str(error)})  # noqa: TRY400
         return 1
@@ -140,6 +148,15 @@ async def _wait_for_end(stop: asyncio.Event, app: web.Application) -> int:
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     notifying.cancel()
     return 0 if stop.is_set() else EX_SOFTWARE
+
+
+async def _drain(most_s: float, at_once: asyncio.Event) -> None:
+    """Serve on until load balancers have noticed that this replica is not ready."""
+    if most_s > 0:
+        log.info("draining", extra={"most_s": most_s})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                await at_once.wait()
 
 
 async def _notify_ready(app: web.Application) -> None:

@@ -1,5 +1,6 @@
 """The parts of a web process that handlers use. Built in web/app.py only."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,8 @@ class Services:
 
 
 SERVICES = web.AppKey("services", Services)
+#: Set once this process is to end.
+STOPPING = web.AppKey("stopping", asyncio.Event)
 
 
 def services(request: web.Request) -> Services:

@@ -60,6 +60,9 @@ class Web(Section, frozen=True, kw_only=True):
     #: Seconds until an idle connection is closed, or one whose request headers are not complete. Longer than the idle
     #: timeout of a reverse proxy in front.
     idle_s: float = 75.0
+    #: Seconds after SIGTERM in which a replica serves on while `/readyz` responds 503, so that load balancers send it
+    #: no requests any more once it is gone. A second signal ends it at once.
+    drain_s: float = 0.0
     #: Maximum number of requests in progress of one owner, or of one token without an owner; further ones wait for
     #: their turn. 0: unlimited. Live connections and signed media URLs do not count.
     requests_per_caller: int = 100

@@ -214,6 +214,7 @@ def settings_below(settings: Settings, cluster: Cluster, *, bootstrap: str, toke
         kafka=replace(settings.kafka, public_bootstrap=settings.kafka.public_bootstrap or bootstrap),
         auth=replace(settings.auth, token=token),
         executor=replace(settings.executor, drain_s=min(settings.executor.drain_s, DRAIN_S)),
+        web=replace(settings.web, drain_s=min(settings.web.drain_s, DRAIN_S)),
     )
 
 

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from web.http.problems import Problem, unavailable
 from web.http.routing import Routes
-from web.services import services
+from web.services import STOPPING, services
 from web.views.models import Health
 
 routes = Routes("Operation")
@@ -29,7 +29,7 @@ class ReadyQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 @routes.get("/readyz", access="public", query=ReadyQuery, responses={200: Health}, problems=(400, 503))
 async def readyz(request: web.Request) -> web.Response:
-    """Readiness: 200 when the read model has caught up, the store is there and control is running.
+    """Readiness: 200 when the read model has caught up, the store is there and control is running, until it stops.
 
     503 with the reasons otherwise.
     """
@@ -37,6 +37,8 @@ async def readyz(request: web.Request) -> web.Response:
     if excluded not in (None, "control"):
         raise Problem(400, "invalid-exclude", 'exclude must be "control"')
     troubles = parts.follower.troubles() + parts.store_watch.troubles()
+    if request.app[STOPPING].is_set():
+        troubles.append("this replica is stopping")
     if not parts.clock.known:
         troubles.append("the log's time is not known yet")
     if excluded is None:

@@ -57,6 +57,7 @@ def test_a_setting_of_our_own_environment_that_was_changed_since_does_not_reach_
 def test_the_drain_fits_into_the_end_of_up() -> None:
     assert below(Settings(executor=Executor(drain_s=600.0))).executor.drain_s == DRAIN_S
     assert below(Settings(executor=Executor(drain_s=1.0))).executor.drain_s == 1.0
+    assert below(Settings(web=Web(drain_s=600.0))).web.drain_s == DRAIN_S
 
 
 def test_the_token_stands_where_it_is_never_sent_to_a_server() -> None:
