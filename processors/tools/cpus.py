@@ -1,8 +1,7 @@
 """Cores that this process may use: of its affinity, and of the CPU quota of its container.
 
 A container with a limit of two cores on a machine with 64 sees all of them: an encoder with 64 threads would be
-throttled, and needs memory for each. Source: cgroups(7), proc(5), Linux's
-admin-guide/cgroup-v2 and scheduler/sched-bwc.
+throttled, and needs memory for each. Source: cgroups(7), proc(5), and of Linux's documentation cgroup-v2 and sched-bwc.
 """
 
 import contextlib
