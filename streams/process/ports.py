@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST = 10_240
+_LOOPBACK = "127.0.0.1"
 
 
 class Refusal(NamedTuple):
@@ -19,14 +20,19 @@ class Refusal(NamedTuple):
     is_taken: bool
 
 
-def refusal(port: int, host: str = "127.0.0.1", section: str = "WEB") -> Refusal | None:
+def name_to_bind(host: str) -> str | None:
+    """What getaddrinfo is asked for: "::" stands for every address, of both versions (None)."""
+    return None if host == "::" else host
+
+
+def refusal(port: int, host: str = _LOOPBACK, section: str = "WEB") -> Refusal | None:
     """Why no server can listen on `port` of `host` now; None: one can. Connections of a dead server do not count.
 
-    `section`: of the settings that name them, `KINOLOG_<section>__PORT`.
+    `section`: of the setting that names the port, `KINOLOG_<section>__PORT`. A broker's host is always loopback.
     """
     try:
-        named = None if host == "::" else host
-        for family, *_, address in socket.getaddrinfo(named, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+        found = socket.getaddrinfo(name_to_bind(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, *_, address in found:
             _listen(family, address)
     except OSError as error:
         name = f"KINOLOG_{section}__PORT"
@@ -34,12 +40,13 @@ def refusal(port: int, host: str = "127.0.0.1", section: str = "WEB") -> Refusal
             return Refusal(f"Port {port} is in use.", f"Stop its process, or set {name} (0: any free port).", True)
         if error.errno in (errno.EACCES, errno.EPERM):
             return Refusal(f"This user may not listen on port {port}.", f"Set {name} to 1024 or higher.", False)
-        remedy = f"Set KINOLOG_{section}__HOST to an address of this machine, or to 0.0.0.0 for all of them."
+        own = "Set KINOLOG_WEB__HOST to an address of this machine, or to 0.0.0.0 for all of them."
+        remedy = "Set up the loopback interface." if host == _LOOPBACK else own
         return Refusal(f"Nothing can listen on {host}: {error.strerror or error}.", remedy, False)
     return None
 
 
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
+def is_free(port: int, host: str = _LOOPBACK) -> bool:
     """Whether a server can listen on `port` now."""
     return refusal(port, host) is None
 

@@ -14,7 +14,7 @@ _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 class Web(Section, frozen=True, kw_only=True):
     """The HTTP interface."""
 
-    #: Address to bind; 0.0.0.0: every IPv4 address of the machine, ::: every address.
+    #: Address to bind. Every IPv4 address of the machine is `0.0.0.0`, every one of both versions `::`.
     host: str = "127.0.0.1"
     #: Port to bind; 0: any free port.
     port: int = 8080

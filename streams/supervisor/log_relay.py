@@ -40,13 +40,6 @@ def marked(line: bytes, process: str, log_format: str) -> bytes:
     return line if _LOG_LINE.match(line) else f"{'':8} {process:<8} ".encode() + line
 
 
-def lost(count: int, process: str, log_format: str) -> bytes:
-    """The line about lines of the process that were dropped."""
-    if log_format == "json":
-        return _wrapped(f"{LOST} lines={count}".encode(), process)
-    return marked(f"{LOST} lines={count}".encode(), process, log_format)
-
-
 def _wrapped(line: bytes, process: str) -> bytes:
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     return json_line({"at": at, "level": "INFO", "process": process, "event": line.decode(errors="replace")}).encode()
@@ -57,7 +50,7 @@ class Relay:
 
     def __init__(self, process: str, log_format: str, out: BinaryIO) -> None:
         self._process, self._log_format = process, log_format
-        self._out = LogOutput(out, lambda count: lost(count, process, log_format))
+        self._out = LogOutput(out, lambda count: marked(f"{LOST} lines={count}".encode(), process, log_format))
         self._lines = Lines()
         self._read_fd, self.write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)

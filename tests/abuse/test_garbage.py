@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from streams.ids import new_id
 from tests.abuse.replica import serving
+from tests.uncollected import uncollected
 from web.api.uploads.tus_completion import tus_folder
 from web.connections.patch_reading import TurnTakingHandler
 from web.services import Services
@@ -64,20 +65,13 @@ async def test_what_a_client_leaves_is_freed_when_its_connection_ends(tmp_path: 
     # Reports: python-websockets/websockets#1749, aio-libs/aiohttp#10535 (closed ones wait for a collection).
     async with serving(str(tmp_path), 100) as (url, parts):
         requests = {f"127.0.1.{number}": each for number, each in enumerate(_requests(parts).items(), start=1)}
-        gc.collect()
-        gc.disable()
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        try:
+        with uncollected() as objects:
             async with asyncio.TaskGroup() as group:
                 for source, (_, request) in requests.items():
                     group.create_task(_leave_often(url, source, request))
             await asyncio.sleep(_ENDED_S)
             gc.collect()
-            left = {requests[one._source][0] for one in gc.garbage if isinstance(one, TurnTakingHandler)}
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-            gc.enable()
+            left = {requests[one._source][0] for one in objects if isinstance(one, TurnTakingHandler)}
         for part in (parts.model, parts.index, parts.event_index):
             part.close()
     assert left == set()

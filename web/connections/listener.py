@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from streams.process.ports import name_to_bind
 from web.connections.admission import Admission
 from web.connections.patch_connections import BoundedRunner
 
@@ -132,9 +133,7 @@ class BoundedSite(web.BaseSite):
 async def _bound(host: str, port: int, backlog: int) -> list[socket.socket]:
     """Listening sockets of every address of the host; of "::", those of both versions. Raises OSError."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(
-        None if host == "::" else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+    found = await loop.getaddrinfo(name_to_bind(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     try:
         for family, address in dict.fromkeys((one[0], one[4]) for one in found):

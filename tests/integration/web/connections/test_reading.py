@@ -6,13 +6,14 @@ import hashlib
 import random
 import socket
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
 from streams.settings import load
 from tests.conftest import eventually
+from tests.uncollected import uncollected
 from web.connections import read_turns
 from web.connections.listener import BoundedSite
 from web.connections.patch_reading import TurnTakingHandler
@@ -203,27 +204,16 @@ async def test_a_request_that_ends_as_the_server_gives_up_waiting_for_it_is_no_e
     assert [record.getMessage() for record in caplog.records if record.name == "aiohttp.server"] == []
 
 
-@pytest.fixture
-def uncollected() -> Iterator[list[object]]:
-    """What only a collection of garbage would free, once `gc.collect` was called; none happens by itself meanwhile."""
-    gc.collect()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    yield gc.garbage
-    gc.set_debug(0)
-    gc.garbage.clear()
-    gc.enable()
-
-
-async def test_what_a_connection_leaves_is_freed_when_it_ends(port: int, uncollected: list[object]) -> None:
+async def test_what_a_connection_leaves_is_freed_when_it_ends(port: int) -> None:
     # Reports: python-websockets/websockets#1749, aio-libs/aiohttp#10535 (closed ones wait for a collection).
-    for _ in range(20):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /slow HTTP/1.1\r\nHost: kinolog\r\n\r\n")
-        await asyncio.sleep(0.01)
-        writer.write(_PINGS)  # which are parsed as a request, and nobody waits for its answer
-        await asyncio.sleep(0.01)
-        writer.transport.abort()
-    await asyncio.sleep(0.5)  # until the slow ones have ended
-    gc.collect()
-    assert [one for one in uncollected if isinstance(one, TurnTakingHandler)] == []
+    with uncollected() as objects:
+        for _ in range(20):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /slow HTTP/1.1\r\nHost: kinolog\r\n\r\n")
+            await asyncio.sleep(0.01)
+            writer.write(_PINGS)  # which are parsed as a request, and nobody waits for its answer
+            await asyncio.sleep(0.01)
+            writer.transport.abort()
+        await asyncio.sleep(0.5)  # until the slow ones have ended
+        gc.collect()
+        assert [one for one in objects if isinstance(one, TurnTakingHandler)] == []
