@@ -8,6 +8,9 @@ import asyncio
 from web.connections.read_turns import ReadTurns
 from web.connections.source_queue import GoOn, SourceQueue
 
+#: The resolution of timers, seconds: a shorter wait would be none, again and again. Source: libuv, uv_timer_start.
+_TICK_S = 0.001
+
 
 class TurnQueue:
     """Connections of sources that are dear to parse. Each has one place, and loses it with its turn."""
@@ -29,7 +32,8 @@ class TurnQueue:
     def _arm(self) -> None:
         if self._timer is None and self._waiting:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self.turns.wait_s(self._waiting.first, loop.time()), self._take_turn)
+            wait_s = self.turns.wait_s(self._waiting.first, loop.time())
+            self._timer = loop.call_later(max(wait_s, _TICK_S), self._take_turn)
 
     def _take_turn(self) -> None:
         self._timer = None

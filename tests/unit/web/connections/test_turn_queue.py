@@ -2,6 +2,8 @@
 
 import asyncio
 
+import uvloop
+
 from tests.conftest import eventually
 from web.connections.read_turns import PIECE_BYTES, ReadTurns
 from web.connections.turn_queue import TurnQueue
@@ -71,3 +73,24 @@ async def test_a_turn_concerns_one_connection_whatever_their_number() -> None:
     await eventually(lambda: len(crowd.took) >= 20)
     assert crowd.took[:20] == [str(number) for number in range(20)]
     assert crowd.turns.looks < 20 * 10  # all of them at each turn would be 1,000
+
+
+class Impatient(ReadTurns):
+    """Turns that come after some milliseconds, of which each look says less than one."""
+
+    looks, begins_at = 0, 0.0
+
+    def wait_s(self, source: str, now: float) -> float:
+        self.looks += 1
+        self.begins_at = self.begins_at or now + 0.02
+        return min(max(self.begins_at - now, 0.0), 0.0004)
+
+
+def test_a_wait_that_is_shorter_than_a_tick_of_the_event_loop_is_a_tick() -> None:
+    async def looks() -> int:
+        turns, took = Impatient(), list[str]()
+        TurnQueue(turns).join("a", lambda: took.append("a"))
+        await eventually(lambda: took)
+        return turns.looks
+
+    assert uvloop.run(looks()) < 50  # its timers count milliseconds: as no wait at all it was looked at all the time
