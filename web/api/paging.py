@@ -9,6 +9,7 @@ from aiohttp import web
 
 from web.http.cursors import PageCursor, dump
 from web.readmodel.list_query import Listing
+from web.readmodel.read_shares import in_shares
 from web.services import services
 from web.views.models import Page
 
@@ -42,4 +43,4 @@ def _page(db: sqlite3.Connection, listing: Listing, view: View) -> bytes:
     if len(rows) > listing.limit:
         an_id, value, _ = visible[-1]
         following = dump(PageCursor(listing.sort, value, an_id))
-    return msgspec.json.encode(Page(data=[view(row) for _, _, row in visible], next_cursor=following))
+    return msgspec.json.encode(Page(data=[view(row) for _, _, row in in_shares(visible)], next_cursor=following))

@@ -68,6 +68,11 @@ class FairSemaphore:
         self._note(caller)
         self._grant()
 
+    def is_shared(self, caller: str) -> bool:
+        """Whether others called within the last second, and none of them waits for a slot. Threads may ask."""
+        others_wait = len(self._waiting) > (caller in self._waiting)
+        return self._recent is not None and self._recent.has_others(caller) and not others_wait
+
     def _note(self, caller: str) -> None:
         if self._recent is not None:
             self._recent.note(caller, asyncio.get_running_loop().time())
@@ -110,6 +115,10 @@ class RecentCallers:
         self._last.move_to_end(caller)
         while self._last[first := next(iter(self._last))] < now - _RECENT_S:
             del self._last[first]
+
+    def has_others(self, caller: str) -> bool:
+        """Whether anybody but the caller and the process itself did."""
+        return len(self._last) > (caller in self._last) + ("" in self._last)
 
     def count(self) -> int:
         """How many; at least 1."""

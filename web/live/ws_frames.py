@@ -11,6 +11,7 @@ from schemas.step_events import StepCaptioned
 from web.http.cursors import LiveCursor, dump
 from web.live.progress import Progress, ProgressChange
 from web.readmodel.projector import JobChange
+from web.readmodel.read_shares import in_shares
 from web.views.build import job_view, percent
 from web.views.models import (
     CaptionFrame,
@@ -68,7 +69,7 @@ def snapshot_frames(cursor: str, jobs: Iterable[Job], progress: Progress, *, mor
 
     Only the last one has the cursor: whoever loses the connection before it starts again.
     """
-    views = (job_view(job, progress.overlay(job)) for job in jobs)
+    views = (job_view(job, progress.overlay(job)) for job in in_shares(jobs))
     *firsts, last = _chunks((view, len(_encode(view))) for view in views)
     parts = [_frame(SnapshotFrame(jobs=jobs, part=part, last=False)) for part, jobs in enumerate(firsts, 1)]
     end = SnapshotFrame(cursor=cursor, jobs=last, part=len(parts) + 1, last=True, more=more or UNSET)

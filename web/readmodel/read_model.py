@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from streams.process.locks import Locked, lock
-from web.http.fair_semaphore import MAX_WAITING, FairSemaphore
+from web.http.fair_semaphore import CALLER, MAX_WAITING, FairSemaphore
 from web.readmodel import database_file, schema
 from web.readmodel.changelog import Changelog
 from web.readmodel.erasure import Erasure
 from web.readmodel.job_table import LiveOf, StoredProgress, deleted_ids, encode_live, no_live
 from web.readmodel.projector import Batch, BatchResult, Projector, ReadPosition, transaction
+from web.readmodel.read_shares import ReadShares
 
 log = logging.getLogger("kinolog.web")
 
@@ -64,6 +65,7 @@ class ReadModel:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read-model-reader")
         # One caller never has all threads: another's first query waits for none of them, and shares them from then on.
         self._slots = FairSemaphore(_READERS, per_caller=_READERS - 1, queue=MAX_WAITING, shared=True)
+        self._shares = ReadShares(self._slots.is_shared)
         self._use(self._open())
 
     def close(self) -> None:
@@ -81,9 +83,9 @@ class ReadModel:
 
         Raises QueueFull.
         """
-        loop = asyncio.get_running_loop()
-        async with self._slots.slot():
-            return await loop.run_in_executor(self._readers, lambda: self._query(query, *args, **kwargs))
+        loop, caller = asyncio.get_running_loop(), CALLER.get()
+        async with self._slots.slot(caller):
+            return await loop.run_in_executor(self._readers, lambda: self._query(caller, query, *args, **kwargs))
 
     async def apply(self, batch: Batch, *, keep_history: bool) -> BatchResult:
         """Apply one batch of records. A repeat is harmless."""
@@ -177,8 +179,9 @@ class ReadModel:
 
     # In a reader's thread
 
-    def _query(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        return self._detect_damage(lambda: _consistently(self._reader(), lambda db: query(db, *args, **kwargs)))
+    def _query(self, caller: str, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        with self._shares.reading(caller):
+            return self._detect_damage(lambda: _consistently(self._reader(), lambda db: query(db, *args, **kwargs)))
 
     def _reader(self) -> sqlite3.Connection:
         """The connection of the calling thread, a new one after a rebuild."""

@@ -20,6 +20,7 @@ from web.readmodel import queries
 from web.readmodel.changelog import duration_s, job_rows
 from web.readmodel.job_progress import Live, job_progress
 from web.readmodel.list_query import Listing, parse
+from web.readmodel.read_shares import in_shares
 from web.services import Services, services
 from web.views.build import current_step, percent
 
@@ -79,7 +80,7 @@ async def export_jobs(request: web.Request) -> web.StreamResponse:
 
 async def _json(parts: Services, listing: Listing) -> AsyncIterator[bytes]:
     def encode(rows: Sequence[bytes]) -> bytes:
-        return _encode([row_view(row, parts) for row in rows])[1:-1]  # without the brackets of the array
+        return _encode([row_view(row, parts) for row in in_shares(rows)])[1:-1]  # without the brackets of the array
 
     yield b'{"data": ['
     first = True
@@ -91,7 +92,7 @@ async def _json(parts: Services, listing: Listing) -> AsyncIterator[bytes]:
 
 async def _csv(parts: Services, listing: Listing) -> AsyncIterator[bytes]:
     def encode(rows: Sequence[bytes]) -> bytes:
-        jobs = (job_rows.decode(row) for row in rows)
+        jobs = (job_rows.decode(row) for row in in_shares(rows))
         return _lines([csv_cells(job, parts.progress.live(job.id, job.run)) for job in jobs])
 
     yield _lines([CSV_COLUMNS])
