@@ -26,6 +26,9 @@ REQUEST_ID = web.RequestKey("request_id", str)
 
 #: The problem code of a response: for the audit and the metrics.
 CODE = web.ResponseKey("code", str)
+#: Seconds that a response waits before it is sent. It waits outside all middleware: what a request keeps while it is
+#: handled, some hundred objects, is what collections of garbage look at.
+DELAY_S = web.ResponseKey("delay_s", float)
 
 #: Header of responses that leave the rest of the request body unread.
 CLOSE = {"Connection": "close"}
@@ -160,18 +163,19 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             if request.writer.output_size > 0:
                 return _cut(request, error)
             # In a variable here, the error and its traceback would keep each other until garbage is collected.
-            return await _in_time(request, as_problem(error, request.app[ERROR_TABLE]) or _unexpected(request, error))
+            return _in_time(request, as_problem(error, request.app[ERROR_TABLE]) or _unexpected(request, error))
         finally:
             forget_tracebacks(error)
 
 
-async def _in_time(request: web.Request, problem: Problem) -> web.Response:
+def _in_time(request: web.Request, problem: Problem) -> web.Response:
+    response = _response(request, problem)
     if problem.status in _REPEATED:
         now = asyncio.get_running_loop().time()
         if request.app[REFUSALS].wait_s(CALLER.get(), now, per_s=_PROMPT_PER_S, burst=_PROMPT_BURST) > 0:
             # Not all at once: callers repeat in step, and hundreds of requests would come together each time.
-            await asyncio.sleep(random.uniform(_TOO_MANY_S / 2, _TOO_MANY_S * 3 / 2))  # noqa: S311 - jitter, no secret
-    return _response(request, problem)
+            response[DELAY_S] = random.uniform(_TOO_MANY_S / 2, _TOO_MANY_S * 3 / 2)  # noqa: S311 - jitter, no secret
+    return response
 
 
 def _is_of_a_client_that_left(request: web.Request, error: Exception) -> bool:

@@ -3,6 +3,7 @@
 Without it the bodies that a client requests and does not read are bounded by its connections alone.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from web.http.fair_semaphore import FairSemaphore, QueueFull
-from web.http.problems import Problem
+from web.http.problems import DELAY_S, Problem
 from web.http.routing import Handler, route_of
 
 #: Requests of one caller that may wait for their turn; one takes some 20 KB.
@@ -55,12 +56,17 @@ def counted(limit: FairSemaphore, caller_of: Callable[[web.Request], str | None]
 
 
 def sent(limit: FairSemaphore) -> Middleware:
-    """Middleware that sends the response and then counts the request no longer, to be the outermost."""
+    """Middleware that sends the response, late if it is to wait, and then counts the request no longer.
+
+    To be the outermost.
+    """
 
     @web.middleware
     async def left(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             response = await handler(request)
+            if DELAY_S in response:
+                await asyncio.sleep(response[DELAY_S])
             await _send_large(request, response)
         finally:
             if (caller := request.get(_COUNTED)) is not None:

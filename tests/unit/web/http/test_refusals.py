@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from web.http import problems
 from web.http.fair_semaphore import CALLER
+from web.http.requests_at_once import requests_limit, sent
 from web.http.token_bucket import Buckets
 
 
@@ -22,7 +23,7 @@ async def test_the_first_refusals_come_at_once_and_further_ones_of_that_caller_t
         CALLER.set(request.headers["caller"])
         raise problems.Problem(int(request.query["status"]), "some-code", "no")
 
-    app = web.Application(middlewares=[problems.problems])
+    app = web.Application(middlewares=[sent(requests_limit(0)), problems.problems])
     app[problems.ERROR_TABLE] = problems.HTTP_ERRORS
     app[problems.REFUSALS] = Buckets()
     app.router.add_get("/", refuse)
