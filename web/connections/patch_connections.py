@@ -142,16 +142,16 @@ class Sweeper:
     async def _sweep(self, now: float) -> None:
         """Abort what has stalled; a part of the connections at a time: 10,000 of them take 20 ms."""
         before, self._unsent, aborted = self._unsent, {}, 0
-        async for handler, transport in in_turns(list(self._server._connections.items()), _PART):
-            size = transport.get_write_buffer_size()
-            known, since = before.get(handler, (0, now))
-            if not size:
+        # A list of pairs would be 10,000 objects for collections of garbage to look at.
+        async for transport in in_turns(list(self._server._connections.values()), _PART):
+            if not (size := transport.get_write_buffer_size()):
                 continue
+            known, since = before.get(transport, (0, now))
             if size == known and now - since >= self._stall_s:
                 transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 transport.abort()
                 aborted += 1
             else:
-                self._unsent[handler] = (size, since if size == known else now)
+                self._unsent[transport] = (size, since if size == known else now)
         if aborted:
             log.info("stalled connections aborted", extra={"count": aborted})
