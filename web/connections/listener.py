@@ -22,11 +22,11 @@ from web.connections.patch_connections import BoundedRunner
 log = logging.getLogger("kinolog.web")
 
 #: Connections accepted before others are served again.
-_AT_A_TIME = 4
+_AT_A_TIME = 1
 #: Refusals before others are served again: one costs some 10 us.
-_REFUSED_AT_A_TIME = 16
+_REFUSED_AT_A_TIME = 4
 #: The longest time for these, seconds: while other threads compute, one refusal can take a millisecond.
-_LONGEST_S = 0.0005
+_LONGEST_S = 0.0002
 #: Pause without files for further connections, seconds.
 _PAUSE_S = 1.0
 #: Close with a reset, so that the kernel keeps nothing. Source: socket(7), SO_LINGER.

@@ -1,4 +1,4 @@
-"""Rounds of the event loop: in each, a few of the connections whose bytes have arrived are looked at, sources in turn.
+"""Rounds of the event loop: in each, one of the connections whose bytes have arrived is looked at, sources in turn.
 
 An event loop takes all sockets that are readable, up to a thousand, before it looks at anything else. Measured: 300
 connections of one client that send at the same moment kept everybody else waiting for 15 to 30 ms, ten times a second.
@@ -8,8 +8,9 @@ import asyncio
 
 from web.connections.source_queue import GoOn, SourceQueue
 
-#: Connections that are looked at in a round: each costs up to half a millisecond, with the request that it brings.
-_LOOKS = 4
+#: Connections that are looked at in a round: each costs up to half a millisecond, with the request that it brings, and
+#: a request needs some five rounds.
+_LOOKS = 1
 
 
 class Rounds:
