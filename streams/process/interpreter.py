@@ -5,8 +5,8 @@ import sys
 
 #: New objects between collections of the youngest generation, and collections of each between those of the next.
 _THRESHOLDS = (20_000, 20, 20)
-#: The same, for short pauses. Measured beside an abuser with 10,000 open sockets, which leave no garbage: pauses of 3 to
-#: 10 ms each 0.7 s with 500 objects, of 5 to 17 ms each 1.4 s with these, of 8 to 28 ms each 8 s with 10,000.
+#: The same, for short pauses. Measured beside an abuser with 10,000 open sockets, which leave no garbage: pauses of
+#: 3 to 10 ms each 0.7 s with 500 objects, of 5 to 17 ms each 1.4 s with these, of 8 to 28 ms each 8 s with 10,000.
 _SHORT_THRESHOLDS = (2_000, 50, 90)
 #: Python's own interval of 5 ms is what a short request waits each time that another thread computes.
 _TURN_S = 0.0002
