@@ -8,7 +8,6 @@ from sqlite3 import Connection
 import pytest
 
 from web.http.fair_semaphore import CALLER
-from web.readmodel import read_shares
 from web.readmodel.read_model import ReadModel
 from web.readmodel.read_shares import ReadShares, in_shares
 
@@ -50,7 +49,7 @@ class Pauses:
 
     def __init__(self, model: ReadModel, monkeypatch: pytest.MonkeyPatch) -> None:
         self._model, self.pauses = model, 0
-        monkeypatch.setattr(read_shares.time, "sleep", self._note)
+        monkeypatch.setattr(time, "sleep", self._note)
 
     def _note(self, _seconds: float) -> None:
         self.pauses += 1
