@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import mimetypes
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -409,7 +410,12 @@ class FakeKinolog:
             case "silent":
                 while request.transport is not None and not request.transport.is_closing():
                     await asyncio.sleep(0.05)
-        return web.FileResponse(self.media / request.match_info["name"])
+        path = self.media / request.match_info["name"]
+        if not path.is_file():
+            return web.Response(status=404)
+        # A FileResponse whose client leaves while it opens the file, as pages do, leaves the file open.
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return web.Response(body=await asyncio.to_thread(path.read_bytes), content_type=kind)
 
 
 def _is_found(job: Json, query: Mapping[str, str]) -> bool:
