@@ -5,9 +5,9 @@ import sys
 
 #: New objects between collections of the youngest generation, and collections of each between those of the next.
 _THRESHOLDS = (20_000, 20, 20)
-#: The same, for short pauses. Measured beside an abuser with 10,000 open sockets, which leave no garbage: pauses of
-#: 3 to 10 ms each 0.7 s with 500 objects, of 5 to 17 ms each 1.4 s with these, of 8 to 28 ms each 8 s with 10,000.
-_SHORT_THRESHOLDS = (2_000, 50, 90)
+#: The same, for short pauses. Measured beside an abuser with 10,000 sockets: collections of 15 to 24 ms each second or
+#: so, and one of 207 ms, with the ones above; of 10 to 15 ms with 2,000 objects, 5 ms with these.
+_SHORT_THRESHOLDS = (500, 3, 6_000)
 #: Python's own interval of 5 ms is what a short request waits each time that another thread computes.
 _TURN_S = 0.0002
 
