@@ -21,7 +21,7 @@ class Refusal(NamedTuple):
 
 
 def name_to_bind(host: str) -> str | None:
-    """What getaddrinfo is asked for: "::" stands for every address, of both versions (None)."""
+    """The host to pass to getaddrinfo: None, which is every address of both IP versions, for "::"."""
     return None if host == "::" else host
 
 

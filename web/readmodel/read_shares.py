@@ -30,7 +30,7 @@ class ReadShares:
 
     def __init__(self, is_shared: Callable[[str], bool]) -> None:
         """`is_shared`: whether others call, too, so that this caller has no more than its share."""
-        self.is_shared = is_shared
+        self._is_shared = is_shared
         self._lock = threading.Lock()
         #: Time read beyond the share, and when it was that much; seconds.
         self._excess: FIFOCache[str, tuple[float, float]] = FIFOCache(_REMEMBERED)
@@ -42,6 +42,10 @@ class ReadShares:
             excess = max(excess - (now - at) / _PARTS, 0.0) + took_s
             self._excess[caller] = excess, now
         return excess > _BURST_S
+
+    def must_pause(self, caller: str, took_s: float, now: float) -> bool:
+        """Note the same. Whether its share is used up while others call."""
+        return self.charge(caller, took_s, now) and self._is_shared(caller)
 
     @contextmanager
     def reading(self, caller: str) -> Iterator[None]:
@@ -70,7 +74,7 @@ class _Turn:
         took_s = now - self._since
         if took_s < _TURN_S:
             return
-        if self._shares.charge(self._caller, took_s, now) and self._shares.is_shared(self._caller):
+        if self._shares.must_pause(self._caller, took_s, now):
             time.sleep(min(took_s * (_PARTS - 1), _LONGEST_PAUSE_S))
         self._since = time.perf_counter()
 
